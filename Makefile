@@ -1,0 +1,49 @@
+# Two commands set everything up: `make demo` and `make test`. The rest is for people who work on featx.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/featx
+
+.PHONY: demo test test-long check lint types imports docs clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("featx needs Python 3.11 or newer; try: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed  ## install, then the three headline commands on the sample catalogue
+	$(RUN) extract data/train
+	$(RUN) fit --clf svm
+	$(RUN) similar sku123.jpg
+	@echo
+	@echo "Look at:  artifacts/embeddings/ (the features), artifacts/models/ (the classifier and its card)"
+	@echo "Now yours:  $(RUN) extract FOLDER-OF-PHOTOS"
+
+test: $(VENV)/.installed-dev  ## install with the development extra, then the whole default test suite
+	$(BIN)/python -m pytest -n auto
+
+test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged files, many photos
+	$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+docs: $(VENV)/.installed-dev  ## write the generated pages again
+	$(BIN)/python docs/generate.py
+
+check: lint types imports test
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,41 @@
+"""featx: product photos in, categories and look-alikes out.
+
+    photos → catalogue → images → backbone → store → classifiers / index
+
+The public names are loaded when first touched, so `import featx` is instant.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# name → the module that defines it
+_PUBLIC: dict[str, str] = {
+    "FeatxError": "featx.errors",
+    "read_catalogue": "featx.catalogue",
+    "read_photo": "featx.images",
+    "open_backbone": "featx.backbones",
+    "extract": "featx.extraction",
+    "open_store": "featx.store",
+    "Store": "featx.store",
+    "ImageEmbedder": "featx.transformer",
+    "fit": "featx.classifiers",
+    "load_classifier": "featx.classifiers",
+    "open_index": "featx.index",
+}
+__all__ = ["__version__", *sorted(_PUBLIC)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'featx' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,277 @@
+"""`featx extract`: photos in, a feature store out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
+from featx.cli.output import Advance, Output, counted, duration, size
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.backbones import Backbone
+    from featx.catalogue import Catalogue
+    from featx.extraction import Summary
+
+
+def extract(
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="IMAGES...",
+            help="A folder, a table (CSV, TSV, JSON Lines, Parquet), photos, or - for paths on stdin.",
+        ),
+    ],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone", "-b", help="Which network; `featx backbones` lists them.", show_default="chosen once"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights", metavar="NAME|FILE", help="Published weights by name, or a .pth or .safetensors file."
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option("--layer", help="Another layer than the last before the classifier.")
+    ] = None,
+    pool: Annotated[
+        str | None,
+        typer.Option(
+            "--pool", help="avg, max, gem, avgmax or flatten, for layers with a height and a width.", show_default="avg"
+        ),
+    ] = None,
+    label_from: Annotated[
+        str,
+        typer.Option(
+            "--label-from", help="auto, leaf, top, path, prefix or none: which part of the path is the category."
+        ),
+    ] = "auto",
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--pattern", help="What file names say, such as {product}_{shot} or a regular expression with named groups."
+        ),
+    ] = None,
+    image_col: Annotated[str | None, typer.Option("--image-col", help="Column with the photo's path.")] = None,
+    label_col: Annotated[str | None, typer.Option("--label-col", help="Column with the category.")] = None,
+    id_col: Annotated[str | None, typer.Option("--id-col", help="Column with the item's id.")] = None,
+    group_col: Annotated[
+        str | None, typer.Option("--group-col", help="Column with the product; `none`: do not guess it.")
+    ] = None,
+    split: Annotated[str | None, typer.Option("--split", help="Take every photo as train, val or test.")] = None,
+    split_col: Annotated[str | None, typer.Option("--split-col", help="Column with train, val or test.")] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="Allow a table to name photos outside its own folder.")
+    ] = False,
+    device: DeviceOption = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", "--batch", min=1, help="Photos in one pass.", show_default="automatic")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=256, help="Threads that read and decode.", show_default="one a core"),
+    ] = None,
+    views: Annotated[
+        int, typer.Option("--views", min=1, max=64, help="Also keep flips and crops of each photo, for training.")
+    ] = 1,
+    half: Annotated[bool, typer.Option("--half", help="Keep features as float16: half the file.")] = False,
+    seed: SeedOption = 0,
+    prune: Annotated[bool, typer.Option("--prune", help="Forget photos that are gone from disk.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Compute everything again.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Throw the old store away first (asks; see --yes).")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --replace.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop with an error at the first unreadable photo.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")] = False,
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Turn images into features, once; later runs only do what is new.
+
+    Example: featx extract data/train
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    if not images[0].strip():
+        raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
+    from featx.catalogue import read_catalogue
+    from featx.extraction import Request, run_extraction
+
+    catalogue = read_catalogue(
+        _source(images),
+        label_from=None if label_from == "auto" else label_from,
+        pattern=pattern,
+        image_col=image_col,
+        label_col=label_col,
+        id_col=id_col,
+        group_col=group_col,
+        split=split,
+        split_col=split_col,
+        allow_outside=allow_outside,
+    )
+    if replace and not dry_run:
+        _sure(yes)
+    request = Request(
+        backbone=backbone,
+        weights=weights,
+        layer=layer,
+        pool=pool,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        workers=workers,
+        views=views,
+        seed=seed,
+        dtype="float16" if half else "float32",
+        prune=prune,
+        force=force,
+        replace=replace,
+        strict=strict,
+        dry_run=dry_run,
+    )
+    summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
+    _tell(summary, out, " ".join(images))
+    if summary.stopped:
+        raise typer.Exit(130)
+
+
+def _source(images: list[str]) -> str | list[str]:
+    if images == ["-"]:
+        import sys
+
+        data = sys.stdin.buffer.read()
+        # `find -print0` for names with newlines, else one path a line.
+        lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+        return [line.decode("utf-8", "surrogateescape") for line in lines if line.strip()]
+    if len(images) == 1:
+        return images[0]
+    folders = [path for path in images if Path(path).is_dir()]
+    if folders:
+        raise FeatxError(
+            "bad-flag",
+            f"several sources were given, and `{folders[0]}` is a folder",
+            "give one folder that holds the others, or run one `featx extract` for each: they go into the same store",
+        )
+    return images
+
+
+def _sure(yes: bool) -> None:
+    import sys
+
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise FeatxError(
+            "bad-flag", "`--replace` throws the old store away and nobody is here to confirm it", "add `--yes`"
+        )
+    if not typer.confirm("Throw the old store away and compute everything again?", err=True):
+        raise typer.Exit(0)
+
+
+def _narrator(out: Output) -> object:
+    from featx.extraction import Listener
+
+    class Narrator(Listener):
+        """Tells the person at the terminal what is going on."""
+
+        def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
+            out.say(catalogue.describe())
+            if reason and reason != "as before":
+                out.say(reason)
+
+        def opened(self, backbone: Backbone) -> None:
+            out.say(f"{backbone.name} on {backbone.device_reason} · {backbone.width:,} numbers per image")
+            out.detail(f"weights: {backbone.fingerprint.weights} · layer: {backbone.fingerprint.layer}")
+
+        def resuming(self, done: int, total: int) -> None:
+            out.say(f"resuming: {done:,} of {total:,} already done")
+
+        def halved(self, batch_size: int) -> None:
+            out.warn(f"out of memory: going on with batches of {batch_size}")
+
+        def stopping(self) -> None:
+            out.say("stopping after this batch (Ctrl-C again to quit now)")
+
+        @contextmanager
+        def progress(self, total: int) -> Iterator[Advance]:
+            with out.progress(total, "extract") as advance:
+                yield advance
+
+    return Narrator()
+
+
+def _tell(summary: Summary, out: Output, source: str) -> None:
+    out.document(summary.to_dict())
+    if summary.dry_run:
+        _tell_plan(summary, out)
+    elif summary.stopped:
+        out.warn(f"stopped: {summary.total:,} of {summary.listed:,} images are saved in {summary.store}")
+        out.next("the same command goes on from there")
+    else:
+        _tell_done(summary, out)
+    _tell_skipped(summary, out)
+    if summary.gone and not summary.stopped:
+        out.warn(f"{counted(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
+        out.next(f"featx extract {source} --prune   to forget them")
+    if not summary.dry_run and not summary.stopped:
+        if not out.for_people:
+            out.result(str(summary.store))
+        out.next("featx fit   or   featx similar <image>")
+
+
+def _changes(summary: Summary) -> str:
+    counts = (
+        (summary.new, "new"),
+        (summary.changed, "changed"),
+        (summary.renamed, "renamed"),
+        (summary.copied, "with known bytes (not computed again)"),
+        (summary.refreshed, "with new labels or columns"),
+        (summary.pruned, "forgotten"),
+    )
+    return ", ".join(f"{n:,} {word}" for n, word in counts if n)
+
+
+def _tell_done(summary: Summary, out: Output) -> None:
+    changes = _changes(summary)
+    took = duration(summary.seconds)
+    if not changes:
+        out.ok(f"nothing new: all {summary.total:,} images are already in {summary.store} ({took})")
+        return
+    first = summary.new + summary.copied == summary.total
+    weighs = size(summary.store.stat().st_size)
+    lead = "" if first else f"{changes}: "
+    out.ok(f"{lead}{counted(summary.total, 'embedding')} in {summary.store} ({weighs}, {took})")
+    if first and summary.copied:
+        out.say(f"  {summary.copied:,} of them are copies of the same bytes and were computed once")
+    if summary.computed >= 32:
+        out.say(f"  {summary.images_per_second:.0f} images/s; {summary.bottleneck}")
+
+
+def _tell_plan(summary: Summary, out: Output) -> None:
+    changes = _changes(summary) or "nothing new"
+    out.result(f"would do: {changes}; {summary.unchanged:,} stay as they are ({summary.store})")
+
+
+def _tell_skipped(summary: Summary, out: Output) -> None:
+    if not summary.skipped:
+        return
+    reasons = Counter(one.reason for one in summary.skipped)
+    said = ", ".join(f"{n:,} {reason.replace('-', ' ')}" for reason, n in reasons.most_common())
+    where = f" (list: {summary.skipped_list})" if summary.skipped_list else ""
+    out.warn(f"{counted(len(summary.skipped), 'file')} skipped: {said}{where}")
+    for one in summary.skipped[:3]:
+        out.say(f"    {one.path}: {one.reason.replace('-', ' ')}" + (f" ({one.detail})" if one.detail else ""))
+    if len(summary.skipped) > 3:
+        out.say(f"    … {len(summary.skipped) - 3:,} more")

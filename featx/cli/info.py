@@ -1,0 +1,174 @@
+"""`featx info`: what is in the store, what was trained, and is this machine ready?"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, counted, size
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.store import Store
+
+
+def info(
+    check: Annotated[
+        bool, typer.Option("--check", help="Read everything again, verify checksums, re-embed a sample.")
+    ] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print where things lie, one path a line.")] = False,
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Say what is in the store, which classifiers there are, and whether this machine is ready.
+
+    Example: featx info --check
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.workspace import Workspace
+
+    workspace = Workspace.here()
+    path = workspace.current_store(store)
+    if paths:
+        out.records(
+            ["what", "path"],
+            [
+                ["artifacts", str(workspace.root)],
+                ["store", str(path)],
+                ["classifiers", str(workspace.models)],
+                ["log", str(workspace.log)],
+            ],
+        )
+        return
+    from featx.store import open_store
+
+    opened = open_store(path)
+    facts = _facts(opened, workspace.models)
+    if check:
+        from featx.extraction import check_store
+
+        with out.progress(1, "check") as advance:
+            damage = check_store(opened)
+            advance(1)
+        facts["damage"] = damage
+    out.document(facts)
+    _print(facts, out, verbose)
+    if check:
+        if damage:
+            raise FeatxError(
+                "store-broken",
+                f"{path} is damaged:\n" + "\n".join(damage[:5]),
+                f"make it again from the photos: `featx extract {facts['source']} --store {path} --replace --yes`",
+            )
+        out.ok("every checksum holds, and a sample of photos gives the same features again")
+
+
+def _facts(store: Store, models: Path) -> dict[str, object]:
+    fingerprint, provenance = store.fingerprint, store.provenance
+    labels = {label for label in store.labels if label is not None}
+    splits: dict[str, int] = {}
+    for split in store.splits:
+        if split:
+            splits[split] = splits.get(split, 0) + 1
+    stat = store.path.stat() if store.path.exists() else None
+    return {
+        "version": 1,
+        "store": str(store.path),
+        "n": len(store),
+        "width": store.width,
+        "dtype": str(store.dtype),
+        "categories": len(labels),
+        "products": len({p if p is not None else f"\0{i}" for p, i in zip(store.products, store.ids, strict=True)}),
+        "splits": splits,
+        "columns": list(store.columns),
+        "bytes": stat.st_size if stat else 0,
+        "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(stat.st_mtime)) if stat else None,
+        "source": provenance.get("source"),
+        "fingerprint": dict(fingerprint),
+        "provenance": dict(provenance),
+        "models": sorted(str(path) for path in models.glob("*.skops")),
+        "machine": _machine(),
+    }
+
+
+def _machine() -> dict[str, object]:
+    import os
+    import platform
+    import shutil
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions: dict[str, str | None] = {}
+    for name in ("featx", "torch", "torchvision", "scikit-learn", "h5py", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = None
+    return {
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "gpu": Path("/dev/nvidia0").exists(),
+        "free_bytes": shutil.disk_usage(".").free,
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _number(facts: dict[str, object], key: str) -> int:
+    return int(str(facts[key]))
+
+
+def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
+    fingerprint: dict[str, object] = facts["fingerprint"]  # type: ignore[assignment]
+    provenance: dict[str, object] = facts["provenance"]  # type: ignore[assignment]
+    machine: dict[str, object] = facts["machine"]  # type: ignore[assignment]
+    splits: dict[str, int] = facts["splits"]  # type: ignore[assignment]
+    pieces = [size(_number(facts, "bytes"))] + ([str(facts["changed"])] if facts["changed"] else [])
+    pieces += ["  ".join(f"{name} {n:,}" for name, n in sorted(splits.items()))] if splits else []
+    width = f"{_number(facts, 'width'):,} numbers ({facts['dtype']})"
+    held = [
+        counted(_number(facts, "n"), "image"),
+        counted(_number(facts, "categories"), "category", "categories"),
+        counted(_number(facts, "products"), "product"),
+    ]
+    made_by = [f"weights {fingerprint.get('weights')}", f"layer {fingerprint.get('layer')}", width]
+    lines = [
+        ("store", f"{facts['store']}   {' · '.join(held)}"),
+        ("", " · ".join(pieces)),
+        ("backbone", " · ".join([str(fingerprint.get("backbone")), *made_by])),
+    ]
+    models: list[str] = facts["models"]  # type: ignore[assignment]
+    lines += [("models" if i == 0 else "", model) for i, model in enumerate(models)]
+    if provenance:
+        rate = provenance.get("images_per_second")
+        lines.append(
+            (
+                "made",
+                f"{provenance.get('written')} on {provenance.get('device')}" + (f" · {rate} images/s" if rate else ""),
+            )
+        )
+        lines.append(("with", f"{provenance.get('command')}"))
+    if facts["columns"]:
+        lines.append(("columns", ", ".join(facts["columns"])))  # type: ignore[arg-type]
+    gpu = "a GPU" if machine["gpu"] else "no GPU"
+    lines.append(
+        (
+            "machine",
+            f"{counted(_number(machine, 'threads'), 'thread')} · {gpu} · {size(_number(machine, 'free_bytes'))} free",
+        )
+    )
+    versions: dict[str, str] = machine["versions"]  # type: ignore[assignment]
+    lines.append(
+        (
+            "versions",
+            " · ".join(f"{name} {number}" for name, number in versions.items()) + f" · Python {machine['python']}",
+        )
+    )
+    if verbose:
+        lines += [("", f"{key}: {value}") for key, value in fingerprint.items()]
+    for name, text in lines:
+        out.result(f"{name:<9}{text}")

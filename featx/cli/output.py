@@ -1,0 +1,252 @@
+"""What a command prints, and where: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Cell = str | int | float | None
+
+
+class Advance(Protocol):
+    """Told after each batch: how many items are done in all, and a word about the rest."""
+
+    def __call__(self, done: int, note: str = "") -> None:
+        """Show that `done` items are through."""
+
+
+@dataclass
+class Output:
+    """The two streams of one command and how the person asked to see them."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    _warned: list[str] = field(default_factory=list)
+
+    @property
+    def for_people(self) -> bool:
+        """Whether stdout is a terminal that should get tables and sentences."""
+        return not self.json and sys.stdout.isatty()
+
+    def say(self, text: str) -> None:
+        """A line about what is going on, for the person only."""
+        if not self.quiet:
+            _write(sys.stderr, text)
+
+    def detail(self, text: str) -> None:
+        """A line that only `--verbose` shows."""
+        if self.verbose:
+            _write(sys.stderr, text)
+
+    def ok(self, text: str) -> None:
+        """What was achieved."""
+        if not self.quiet:
+            _write(sys.stderr, f"{_mark('✓', 'ok', sys.stderr)} {text}", style="green")
+
+    def warn(self, text: str) -> None:
+        """What was skipped or looks wrong; shown even with `--quiet` off only."""
+        if not self.quiet:
+            _write(sys.stderr, f"! {text}", style="yellow")
+
+    def next(self, text: str) -> None:
+        """What to type now."""
+        if not self.quiet and not self.json:
+            _write(sys.stderr, f"  next: {text}", style="cyan")
+
+    def result(self, text: str) -> None:
+        """A line of the result, for a person (nothing under `--json`: the document says it)."""
+        if not self.json:
+            _write(sys.stdout, text)
+
+    def document(self, value: object) -> None:
+        """The one JSON document of a command that has one result (printed only under `--json`)."""
+        if self.json:
+            print(jsonlib.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+
+    def records(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Cell]],
+        records: Sequence[Mapping[str, object]] | None = None,
+        *,
+        right: Sequence[str] = (),
+    ) -> None:
+        """A list: a table on a terminal, tab-separated lines in a pipe, a JSON object a line under `--json`."""
+        if self.json:
+            for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
+                print(jsonlib.dumps(record, ensure_ascii=False, allow_nan=False))
+            sys.stdout.flush()
+        elif sys.stdout.isatty():
+            _table(columns, rows, right)
+        else:
+            for row in rows:
+                _write(sys.stdout, "\t".join(_flat("" if cell is None else str(cell)) for cell in row))
+
+    @contextmanager
+    def progress(self, total: int, what: str, unit: str = "images") -> Iterator[Advance]:
+        """A transient bar on a terminal; elsewhere a plain line every 10 % or 30 seconds."""
+        if self.quiet or os.environ.get("FEATX_NO_PROGRESS"):
+            yield lambda done, note="": None
+        elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            with _bar(total, unit) as advance:
+                yield advance
+        else:
+            yield _plain_progress(total, what, unit)
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def _write(stream: TextIO, text: str, style: str | None = None) -> None:
+    shown = _encodable(_printable(text), stream)
+    if style and stream.isatty() and not os.environ.get("NO_COLOR"):
+        _console(stream).print(shown, style=style)
+    else:
+        print(shown, file=stream, flush=True)
+
+
+def _printable(text: str) -> str:
+    """Names of files and labels must not steer the terminal: control characters are shown, not sent."""
+    return "".join(c if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160) else f"\\x{ord(c):02x}" for c in text)
+
+
+def _flat(text: str) -> str:
+    return text.replace("\t", " ").replace("\n", " ").replace("\r", " ")
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        for mark, plain in (("✓", "ok"), ("·", "-"), ("×", "x"), ("–", "-"), ("…", "..."), ("→", "->"), ("≥", ">=")):
+            text = text.replace(mark, plain)
+        text = text.encode("ascii", "backslashreplace").decode("ascii")
+    return text
+
+
+def _mark(mark: str, plain: str, stream: TextIO) -> str:
+    return mark if _encodable(mark, stream) == mark else plain
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_encodable(_printable(_flat("–" if c is None else str(c))), sys.stdout)) for c in row))
+    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+
+
+@contextmanager
+def _bar(total: int, unit: str) -> Iterator[Advance]:
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(bar_width=32), TextColumn("{task.fields[line]}", markup=False))
+    with Progress(*columns, console=_console(sys.stderr), transient=True) as bar:
+        task = bar.add_task("", total=total, line="starting")
+        begun = time.monotonic()
+
+        def advance(done: int, note: str = "") -> None:
+            bar.update(task, completed=done, line=_pace(done, total, begun, unit, note))
+
+        yield advance
+
+
+def _plain_progress(total: int, what: str, unit: str) -> Advance:
+    begun = time.monotonic()
+    said = {"tenth": 0, "at": begun}
+
+    def advance(done: int, note: str = "") -> None:
+        now, tenth = time.monotonic(), done * 10 // max(total, 1)
+        # A run that ends within seconds needs no running commentary.
+        if now - begun > 5 and (tenth > said["tenth"] or now - said["at"] >= 30):
+            said.update(tenth=tenth, at=now)
+            _write(sys.stderr, f"{what} {_pace(done, total, begun, unit, note)}")
+
+    return advance
+
+
+def _pace(done: int, total: int, begun: float, unit: str, note: str) -> str:
+    seconds = max(time.monotonic() - begun, 1e-6)
+    rate = done / seconds
+    left = f"{clock((total - done) / rate)} left" if done else "starting"
+    return f"{done:,}/{total:,}  {rate:.0f} {unit}/s  {left}" + (f"  {note}" if note else "")
+
+
+def clock(seconds: float) -> str:
+    """Time left, as a kitchen timer shows it."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def duration(seconds: float) -> str:
+    """Time spent, in the words a person would use."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def size(n_bytes: int) -> str:
+    """A file's size in decimal megabytes, as file managers show it."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= limit:
+            value = n_bytes / limit
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{n_bytes} B"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """`1 image`, `12 images`, `1,200 categories`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
+
+
+def error_text(message: str, hint: str) -> str:
+    """An error as a person reads it: the fact, a blank line, what to do; at most 80 columns wide."""
+    import shutil
+
+    width = min(80, max(40, shutil.get_terminal_size().columns))
+    blocks = [_wrapped("error: ", message, width)]
+    if hint:
+        blocks.append(_wrapped("hint: ", hint, width))
+    return _encodable(_printable("\n\n".join(blocks)), sys.stderr)
+
+
+def _wrapped(lead: str, text: str, width: int) -> str:
+    import textwrap
+
+    lines: list[str] = []
+    for line in text.split("\n"):
+        indent = lead if not lines else " " * len(lead)
+        lines += textwrap.wrap(
+            line,
+            width,
+            initial_indent=indent,
+            subsequent_indent=" " * len(lead),
+            break_long_words=False,
+            break_on_hyphens=False,
+        ) or [""]
+    return "\n".join(lines)

@@ -1,0 +1,194 @@
+"""`featx weights`: which weights there are, and getting them onto this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, VerboseFlag
+from featx.cli.output import Output, size
+from featx.errors import FeatxError
+
+app = typer.Typer(
+    help="List, download or bring in backbone weights.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A network, as `featx weights list` names it.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--weights", "-w", metavar="RECIPE", help="Another of its weights: IMAGENET1K_V2.")
+]
+
+
+@contextmanager
+def download_bar(out: Output, what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar for one download, drawn once its size is known."""
+    with ExitStack() as stack:
+        bars: list[Callable[..., None]] = []
+
+        def advance(done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(out.progress(max(1, round(total / 1e6)), what, "MB")))
+            bars[0](round(done / 1e6))
+
+        yield advance
+
+
+@app.command("list")
+def list_(
+    every: Annotated[bool, typer.Option("--all", "-a", help="All that are published, not a dozen.")] = False,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """List weights that can be used, and which are on this machine.
+
+    Example: featx weights list --all
+    """
+    from featx.backbones import weights
+
+    out = Output(as_json, quiet, verbose)
+    here = {path.name: path for path in weights.weights_here()}
+    known = list(weights.published_weights() if every else weights.RECOMMENDED)
+    if not every and here.keys() - {entry.file_name for entry in known}:
+        # Only a file the short list does not explain is worth the seconds that torchvision takes to import.
+        short = {entry.file_name for entry in known}
+        known += [e for e in weights.published_weights() if e.file_name in here and e.file_name not in short]
+    records: list[dict[str, object]] = []
+    builtin = weights.builtin_weights()
+    if builtin is not None:
+        records.append(_record("builtin", "travels with featx", builtin.stat().st_size, None, True, ""))
+    records.append(_record("colour", "none needed", 0, None, True, ""))
+    for entry in known:
+        at_hand = entry.file_name in here
+        records.append(_record(entry.backbone, entry.weights, entry.size, entry.top1, at_hand, entry.url))
+    explained = {entry.file_name for entry in known}
+    for name, path in here.items():
+        if name not in explained:
+            records.append(_record("?", name, path.stat().st_size, None, True, ""))
+    rows = [
+        (
+            str(record["name"]),
+            str(record["weights"]),
+            size(int(str(record["bytes"]))) if record["bytes"] else "–",
+            None if record["top1"] is None else f"{record['top1']:.1f}%",
+            "yes" if record["here"] else "no",
+        )
+        for record in records
+    ]
+    out.records(("name", "weights", "size", "ImageNet top-1", "here?"), rows, records, right=("size", "ImageNet top-1"))
+    missing = [record for record in records if not record["here"]]
+    if missing:
+        first = next((record for record in missing if record["name"] == "resnet50"), missing[0])
+        out.next(f"get one: featx weights get {first['name']}")
+
+
+def _record(name: str, weights: str, n_bytes: int, top1: float | None, here: bool, url: str) -> dict[str, object]:
+    return {"name": name, "weights": weights, "bytes": n_bytes, "top1": top1, "here": here, "url": url or None}
+
+
+@app.command("get")
+def get(
+    name: NameArgument,
+    recipe: RecipeOption = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Download the weights of a network, going on where an earlier download broke off.
+
+    Example: featx weights get resnet50
+    """
+    from featx.backbones import weights
+
+    out = Output(as_json, quiet, verbose)
+    entry = weights.published(name, recipe)
+    was_here = (weights.weights_folder() / entry.file_name).is_file()
+    out.detail(f"from {weights.source_url(entry.url)}")
+    with download_bar(out, f"weights {name}") as progress:
+        path = weights.fetch_weights(entry.url, progress=progress, backbone=name)
+    n_bytes = path.stat().st_size
+    out.ok(f"{name} {entry.weights} {'was here already' if was_here else 'downloaded'} and checked ({size(n_bytes)})")
+    out.result(str(path))
+    out.document(
+        {"name": name, "weights": entry.weights, "path": str(path), "bytes": n_bytes, "downloaded": not was_here}
+    )
+
+
+app.command("fetch", hidden=True)(get)
+
+
+@app.command("add")
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file downloaded elsewhere.")],
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Check a weights file that was downloaded elsewhere, and put it where every tool finds it.
+
+    Example: featx weights add resnet50-0676ba61.pth
+    """
+    from featx.backbones import weights
+
+    out = Output(as_json, quiet, verbose)
+    path = weights.add_weights(file)
+    out.ok(f"{file} is whole and in its place")
+    out.result(str(path))
+    out.document({"path": str(path), "bytes": path.stat().st_size})
+
+
+@app.command("verify")
+def verify(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Which files; all in the folder if none is named.")
+    ] = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Check weights files against their published checksums; ends with 5 if one is damaged.
+
+    Example: featx weights verify
+    """
+    from featx.backbones import weights
+
+    out = Output(as_json, quiet, verbose)
+    records: list[dict[str, object]] = []
+    broken: list[FeatxError] = []
+    for path in files or weights.weights_here():
+        state, digest = "ok" if weights.hash_prefix(path.name) else "no checksum in its name", ""
+        try:
+            digest = weights.verify_weights(path)
+        except FeatxError as error:
+            if error.code != "weights-broken":
+                raise
+            broken.append(error)
+            state, digest = "broken", str(error.details.get("sha256", ""))
+        records.append({"file": path.name, "state": state, "sha256": digest, "path": str(path)})
+    rows = [(str(r["file"]), str(r["state"]), str(r["sha256"])) for r in records]
+    if broken and as_json:
+        raise broken[0]
+    out.records(("file", "state", "sha256"), rows, records)
+    if broken:
+        raise broken[0]
+    if not records:
+        out.say(f"no weights files in {weights.weights_folder()}")
+
+
+@app.command("path")
+def path(as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
+    """Print the folder in which weights are kept, shared with every tool that uses torch.
+
+    Example: featx weights path
+    """
+    from featx.backbones import weights
+
+    out = Output(as_json, quiet, verbose)
+    out.result(str(weights.weights_folder()))
+    out.document({"path": str(weights.weights_folder())})

@@ -1,0 +1,961 @@
+"""Catalogue and backbone in, store out: overlapped, resumable, and never computing the same photo twice."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from featx.backbones import Backbone, Fingerprint, OutOfMemory, choose_backbone, open_backbone
+from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
+from featx.errors import FeatxError
+from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
+from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
+from featx.workspace import Workspace
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
+Progress = Callable[..., None]
+
+BATCH_ON_CPU = 16
+BATCH_ON_GPU = 128
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the person asked of an extraction; None means: featx chooses, or keeps what the store has."""
+
+    backbone: str | None = None
+    weights: str | None = None
+    layer: str | None = None
+    pool: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    views: int = 1
+    seed: int = 0
+    dtype: str = "float32"
+    prune: bool = False
+    force: bool = False
+    replace: bool = False
+    strict: bool = False
+    dry_run: bool = False
+
+
+@dataclass
+class Summary:
+    """What an extraction found and did; every count is of items."""
+
+    store: Path
+    backbone: str
+    width: int = 0
+    total: int = 0
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    renamed: int = 0
+    copied: int = 0
+    refreshed: int = 0
+    unchanged: int = 0
+    resumed: int = 0
+    pruned: int = 0
+    gone: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    waiting_share: float = 0.0
+    device: str = ""
+    batch_size: int = 0
+    halved: bool = False
+    stopped: bool = False
+    dry_run: bool = False
+    skipped_list: str = ""
+
+    @property
+    def computed(self) -> int:
+        """Items whose features went through the network in this run, or would in a dry run."""
+        return self.new + self.changed
+
+    @property
+    def bottleneck(self) -> str:
+        """One sentence on what the run waited for, and what would help."""
+        if self.waiting_share > 0.4:
+            return (
+                f"reading and decoding photos was the bottleneck (the network waited {self.waiting_share:.0%} of the"
+                " time): put them on a local disk, or raise --workers"
+            )
+        where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
+        return f"the network was the bottleneck (it waited {self.waiting_share:.0%} of the time): {where} would help"
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON document of `featx extract --json`."""
+        reasons = Counter(one.reason for one in self.skipped)
+        return {
+            "version": 1,
+            "store": str(self.store),
+            "backbone": self.backbone,
+            "width": self.width,
+            "n": self.total,
+            "listed": self.listed,
+            "new": self.new,
+            "changed": self.changed,
+            "renamed": self.renamed,
+            "copied": self.copied,
+            "refreshed": self.refreshed,
+            "unchanged": self.unchanged,
+            "resumed": self.resumed,
+            "pruned": self.pruned,
+            "gone": len(self.gone),
+            "skipped": len(self.skipped),
+            "skipped_reasons": dict(reasons),
+            "skipped_list": self.skipped_list or None,
+            "seconds": round(self.seconds, 2),
+            "images_per_second": round(self.images_per_second, 1),
+            "waiting_share": round(self.waiting_share, 3),
+            "device": self.device,
+            "batch_size": self.batch_size,
+            "stopped": self.stopped,
+            "dry_run": self.dry_run,
+        }
+
+
+class Listener:
+    """Hears what happens during an extraction; the command line prints it, the Python API stays quiet."""
+
+    def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
+        """The catalogue is read and the backbone's name is settled."""
+
+    def opened(self, backbone: Backbone) -> None:
+        """The network is loaded and about to run."""
+
+    def resuming(self, done: int, total: int) -> None:
+        """An earlier run was interrupted; its rows are kept."""
+
+    def halved(self, batch_size: int) -> None:
+        """The device ran out of memory; the batch is smaller now."""
+
+    def stopping(self) -> None:
+        """Ctrl-C was pressed once."""
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        """Progress over the items of the catalogue."""
+        yield lambda done, note="": None
+
+
+def extract(
+    source: str | Path | Iterable[str] | Catalogue,
+    *,
+    store: str | Path | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    layer: str | None = None,
+    pool: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    views: int = 1,
+    seed: int = 0,
+    dtype: str = "float32",
+    prune: bool = False,
+    force: bool = False,
+    replace: bool = False,
+    strict: bool = False,
+) -> Store:
+    """Turn photos into features, once; what is already in the store is not computed again.
+
+    `source` is a folder, a manifest, paths, or a catalogue read with `read_catalogue`.
+    """
+    request = Request(
+        backbone=backbone,
+        weights=weights,
+        layer=layer,
+        pool=pool,
+        device=device,
+        precision=precision,
+        batch_size=batch_size,
+        workers=workers,
+        views=views,
+        seed=seed,
+        dtype=dtype,
+        prune=prune,
+        force=force,
+        replace=replace,
+        strict=strict,
+    )
+    catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
+    return open_store(run_extraction(catalogue, request, store=Path(store) if store is not None else None).store)
+
+
+def run_extraction(
+    catalogue: Catalogue,
+    request: Request,
+    *,
+    store: Path | None = None,
+    workspace: Workspace | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Bring a store up to date with a catalogue and say what was done."""
+    workspace = workspace or Workspace.here()
+    listener = listener or Listener()
+    begun = time.monotonic()
+    name, reason, path = _settle(request, store, workspace)
+    listener.chosen(catalogue, name, reason)
+    workspace.make()
+    known: Store | None = None
+    if _exists(path):
+        if request.replace and not request.dry_run:
+            _discard(path)
+        elif not request.replace:
+            known = open_store(path)
+            _refuse_other(known, request, name, path)
+    _Skips.check_writable(path)
+    run = _Run(catalogue, request, name, path, known, workspace, listener)
+    summary = run.dry() if request.dry_run else run.go()
+    summary.seconds = time.monotonic() - begun
+    return summary
+
+
+def _settle(request: Request, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
+    """Which backbone, why, and into which file; the first extraction decides, later ones keep to it."""
+    if store is None and os.environ.get("FEATX_STORE"):
+        store = Path(os.environ["FEATX_STORE"])
+    if request.backbone is not None:
+        return request.backbone, "", store or workspace.store_path(_file_name(request))
+    if store is None:
+        with suppress(FeatxError):
+            store = workspace.current_store()
+    if store is not None and _exists(store) and not request.replace:
+        return str(open_store(store).fingerprint["backbone"]), "as before", store
+    name, reason = choose_backbone()
+    return name, reason, store or workspace.store_path(name)
+
+
+def _file_name(request: Request) -> str:
+    """One store for each backbone; another layer of the same network gets a name of its own."""
+    parts = [request.backbone or "", request.layer or "", request.pool if request.layer and request.pool else ""]
+    return "-".join(part for part in parts if part)
+
+
+def _exists(store: Path) -> bool:
+    return store.exists() or store.with_name(store.name + ".journal").exists()
+
+
+def _discard(path: Path) -> None:
+    """`--replace`: the old store goes, and what belongs to it."""
+    with StoreWriter.locked(path):
+        for suffix in ("", ".journal", ".seen"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _refuse_other(known: Store, request: Request, name: str, path: Path) -> None:
+    """A store holds features of one making. What can be seen without loading the network is refused at once."""
+    has = known.fingerprint
+    asked: list[tuple[str, object, object]] = [("backbone", has.get("backbone"), name)]
+    if request.layer is not None:
+        asked.append(("layer", has.get("layer"), request.layer))
+    if request.layer is not None and request.pool is not None:
+        asked.append(("pool", has.get("pool"), request.pool))
+    if request.views != int(str(has.get("views", 1))):
+        asked.append(("views", has.get("views", 1), request.views))
+    for what, stored, wanted in asked:
+        if stored != wanted:
+            raise other_backbone(path, what, stored, wanted)
+
+
+def other_backbone(path: Path, what: str, stored: object, wanted: object) -> FeatxError:
+    """The error for a store made in another way than this run asks for."""
+    fresh = path.with_name(f"{path.stem}-2.h5")
+    return FeatxError(
+        "other-backbone",
+        f"{path} holds features of {what} {stored}, but this run asks for {what} {wanted}",
+        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor make this one again: `--replace --yes`",
+        {"store": str(path), "what": what, "stored": str(stored), "wanted": str(wanted)},
+    )
+
+
+@dataclass
+class _Look:
+    """What one photo turned out to be."""
+
+    item: Item
+    kind: Kind
+    digest: str = ""
+    prepared: Sequence[Any] | None = None
+    skip: Skipped | None = None
+    stat: tuple[int, int] | None = None
+
+
+class _Run:
+    """One extraction: threads look at photos, this thread runs the network, another one commits."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        request: Request,
+        name: str,
+        path: Path,
+        known: Store | None,
+        workspace: Workspace,
+        listener: Listener,
+    ) -> None:
+        self.catalogue, self.request, self.path = catalogue, request, path
+        self.workspace, self.listener = workspace, listener
+        self.name = name
+        self.rows = _known_rows(known)
+        self.fingerprint: Mapping[str, object] | None = known.fingerprint if known is not None else None
+        self.provenance: dict[str, object] = dict(known.provenance) if known is not None else {}
+        self.by_path = {row.path: row for row in self.rows.values()}
+        self.digests = {row.digest for row in self.rows.values()}
+        self.seen = _Seen(path)
+        self.skips = _Skips(path, known)
+        self.items = list(self._named(catalogue.items))
+        self.summary = Summary(
+            store=path, backbone=name, listed=len(catalogue.items) + len(catalogue.skipped), dry_run=request.dry_run
+        )
+        self.summary.skipped = list(catalogue.skipped)
+        self.stop = threading.Event()
+        self.backbone: Backbone | None = None
+        self._claimed: set[str] = set()
+        self._claim = threading.Lock()
+
+    # --- which row is which item ---------------------------------------------------------------------------------
+
+    def _named(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Items under the ids they have in the store: a path keeps its id, and two photos never share one."""
+        here = {item.path for item in items}
+        taken: dict[str, str] = {}
+        for item in items:
+            row = self.by_path.get(item.path)
+            item_id = row.item_id if row is not None and self.catalogue.ids_guessed else item.item_id
+            other = self.rows.get(item_id)
+            clash = other is not None and other.path != item.path
+            if clash and self.catalogue.ids_guessed and (other.path in here or Path(other.path).exists()):  # type: ignore[union-attr]
+                item_id = item.path
+            if taken.setdefault(item_id, item.path) != item.path:
+                item_id = item.path
+            yield item if item_id == item.item_id else replace(item, item_id=item_id)
+
+    def _row_of(self, item: Item) -> KnownRow | None:
+        return self.rows.get(item.item_id)
+
+    # --- looking at one photo (in worker threads) -----------------------------------------------------------------
+
+    def _look(self, item: Item, *, decode: bool) -> _Look:
+        if self.stop.is_set():
+            return _Look(item, "skipped")
+        row = self._row_of(item)
+        try:
+            stat = os.stat(item.path)
+            mark = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            mark = None
+        if mark is not None and not self.request.force:
+            if row is not None and self.seen.digest(item.path, mark) == row.digest:
+                return _Look(item, "unchanged", row.digest, stat=mark)
+            skip = self.skips.still_bad(item.path, mark)
+            if skip is not None:
+                return _Look(item, "skipped", skip=skip, stat=mark)
+        try:
+            data = read_bytes(item.path)
+            digest = digest_of(data)
+            if row is not None and row.digest == digest and not self.request.force:
+                return _Look(item, "unchanged", digest, stat=mark)
+            kind: Kind = "new" if row is None else "changed"
+            with self._claim:
+                first = digest not in self._claimed
+                stored = digest in self.digests and not self.request.force
+                if first and not stored:
+                    self._claimed.add(digest)
+            if stored or not first:
+                return _Look(item, "copied", digest, stat=mark)
+            if not decode:
+                return _Look(item, kind, digest, stat=mark)
+            image = decode_photo(data, item.path)
+            return _Look(item, kind, digest, prepared=self._prepare(image, digest), stat=mark)
+        except UnreadablePhoto as error:
+            return _Look(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
+
+    def _prepare(self, image: Image.Image, digest: str) -> Sequence[Any]:
+        assert self.backbone is not None
+        views = [image] + [_view(image, digest, view, self.request.seed) for view in range(1, self.request.views)]
+        return [self.backbone.prepare(one) for one in views]
+
+    def _looks(self, pool: ThreadPoolExecutor, ahead: int, *, decode: bool) -> Iterator[_Look]:
+        """Looks in catalogue order, at most `ahead` of them in memory."""
+        waiting: deque[Future[_Look]] = deque()
+        items = iter(self.items)
+        try:
+            while True:
+                while len(waiting) < ahead and not self.stop.is_set():
+                    item = next(items, None)
+                    if item is None:
+                        break
+                    waiting.append(pool.submit(self._look, item, decode=decode))
+                if not waiting or self.stop.is_set():
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    # --- a dry run: look, tell, write nothing ---------------------------------------------------------------------
+
+    def dry(self) -> Summary:
+        gained: list[tuple[Item, str]] = []
+        with self.listener.progress(len(self.items)) as advance, ThreadPoolExecutor(self._workers()) as pool:
+            for done, look in enumerate(self._looks(pool, 4 * self._workers(), decode=False), start=1):
+                self._count(look)
+                if look.kind in ("new", "copied"):
+                    gained.append((look.item, look.digest))
+                advance(done)
+        self._tell_renames(gained)
+        self.summary.total = len(self.rows)
+        return self.summary
+
+    def _count(self, look: _Look) -> None:
+        summary = self.summary
+        if look.kind == "unchanged":
+            summary.unchanged += 1
+            row = self._row_of(look.item)
+            summary.refreshed += row is not None and _differs(row, look.item)
+        elif look.kind == "skipped":
+            if look.skip is not None:
+                summary.skipped.append(look.skip)
+        elif look.kind == "copied":
+            summary.copied += 1
+        elif look.kind == "new":
+            summary.new += 1
+        else:
+            summary.changed += 1
+
+    def _tell_renames(self, gained: Sequence[tuple[Item, str]]) -> dict[str, str]:
+        """Rows whose photo is gone, told apart: renamed (the same bytes came back elsewhere) or gone."""
+        listed = {item.path for item in self.items} | {skip.path for skip in self.summary.skipped}
+        ids = {item.item_id for item in self.items}
+        gone: dict[str, list[KnownRow]] = {}
+        for row in self.rows.values():
+            if row.path not in listed and row.item_id not in ids and not os.path.lexists(row.path):
+                gone.setdefault(row.digest, []).append(row)
+        renamed: dict[str, str] = {}
+        for item, digest in gained:
+            if gone.get(digest):
+                renamed[gone[digest].pop(0).item_id] = item.item_id
+        self.summary.renamed = len(renamed)
+        self.summary.copied -= len(renamed)
+        self.summary.gone = sorted(row.item_id for rows in gone.values() for row in rows)
+        return renamed
+
+    # --- the real run ---------------------------------------------------------------------------------------------
+
+    def go(self) -> Summary:
+        todo = self._anything_to_compute()
+        if todo:
+            self._open_backbone()
+        fingerprint = self.backbone.fingerprint.to_dict() if self.backbone is not None else self.fingerprint
+        if fingerprint is None:  # an empty catalogue never reaches this point; every photo of it was skipped
+            raise self._all_skipped()
+        width = int(str(fingerprint["width"]))
+        self.summary.width = width
+        ensure_room(self.path, len(self.items) * self.request.views if todo else 0, width)
+        with (
+            StoreWriter.open(
+                self.path, fingerprint, width=width, dtype=self.request.dtype, provenance=self.provenance
+            ) as writer,
+            _Interrupts(self.stop, self.listener),
+        ):
+            if writer.recovered:
+                self.summary.resumed = writer.recovered
+                self.listener.resuming(writer.recovered, len(self.items))
+            self._compute(writer)
+            self.summary.stopped = self.stop.is_set()
+            self.summary.total = len(writer.known())
+            if not self.summary.stopped:
+                if not self.summary.total:
+                    raise self._all_skipped()
+                self._seal(writer)
+        self.summary.skipped_list = self.skips.write_list(self.summary.skipped, self.workspace.skipped_list)
+        if not self.summary.stopped:
+            self.workspace.note_current(self.path)
+        if self.request.strict and self.summary.skipped:
+            raise _strict(self.summary.skipped[0])
+        return self.summary
+
+    def _anything_to_compute(self) -> bool:
+        """Whether the network is needed at all; when nothing changed it is not even loaded."""
+        if self.request.force or self.fingerprint is None or self.request.weights is not None:
+            return True
+        for item in self.items:
+            row = self._row_of(item)
+            try:
+                stat = os.stat(item.path)
+            except OSError:
+                continue
+            mark = (stat.st_size, stat.st_mtime_ns)
+            if row is not None and self.seen.digest(item.path, mark) == row.digest:
+                continue
+            if self.skips.still_bad(item.path, mark) is None:
+                try:
+                    if digest_of(read_bytes(item.path)) not in self.digests:
+                        return True
+                except UnreadablePhoto:
+                    continue
+        return False
+
+    def _open_backbone(self) -> None:
+        stored = self.fingerprint or {}
+        request = self.request
+        weights = request.weights if request.weights is not None or not stored else _same_weights(stored)
+        backbone = open_backbone(
+            self.name,
+            weights=weights,
+            layer=request.layer or _asked_layer(stored),
+            pool=request.pool or str(stored.get("pool") or "avg"),
+            device=request.device,
+            precision=request.precision,
+        )
+        fingerprint = replace(backbone.fingerprint, views=request.views)
+        if stored:
+            mine = fingerprint.to_dict()
+            for key, value in mine.items():
+                if key in stored and stored[key] != value:
+                    raise other_backbone(self.path, key.replace("_", " "), stored[key], value)
+        self.backbone = _with_fingerprint(backbone, fingerprint)
+        self.summary.device = backbone.device
+        self.listener.opened(backbone)
+
+    def _workers(self) -> int:
+        return self.request.workers or max(1, min(16, len(os.sched_getaffinity(0))))
+
+    def _batch_size(self) -> int:
+        if self.request.batch_size:
+            return self.request.batch_size
+        on_cpu = self.backbone is None or self.backbone.device.startswith("cpu")
+        return BATCH_ON_CPU if on_cpu else BATCH_ON_GPU
+
+    def _compute(self, writer: StoreWriter) -> None:
+        batch_size = self.summary.batch_size = self._batch_size()
+        batch: list[_Look] = []
+        copies: list[_Look] = []
+        gained: list[tuple[Item, str]] = []
+        updates: list[Item] = []
+        bad: dict[str, Skipped] = {}
+        waited = worked = 0.0
+        begun = time.monotonic()
+        committing: Future[None] | None = None
+        with (
+            ThreadPoolExecutor(self._workers(), thread_name_prefix="look") as pool,
+            ThreadPoolExecutor(1, thread_name_prefix="commit") as committer,
+            self.listener.progress(len(self.items)) as advance,
+        ):
+
+            def flush() -> None:
+                nonlocal committing, worked, batch
+                if not batch:
+                    return
+                at = time.monotonic()
+                rows = self._rows(batch)
+                worked += time.monotonic() - at
+                if committing is not None:
+                    committing.result()
+                committing = committer.submit(writer.append, rows)
+                batch = []
+
+            looks = self._looks(pool, 2 * self._workers() + 2 * batch_size, decode=True)
+            done = 0
+            while True:
+                at = time.monotonic()
+                look = next(looks, None)
+                waited += time.monotonic() - at
+                if look is None:
+                    break
+                done += 1
+                self._count(look)
+                if look.stat is not None and look.digest:
+                    self.seen.note(look.item.path, look.stat, look.digest)
+                if look.kind in ("new", "changed"):
+                    batch.append(look)
+                    if look.kind == "new":
+                        gained.append((look.item, look.digest))
+                    if len(batch) >= self.summary.batch_size:
+                        flush()
+                elif look.kind == "copied":
+                    copies.append(look)
+                elif look.kind == "unchanged":
+                    row = self._row_of(look.item)
+                    if row is not None and _differs(row, look.item):
+                        updates.append(look.item)
+                elif look.skip is not None:
+                    bad[look.digest or look.item.path] = look.skip
+                    self.skips.note(look.skip, look.stat)
+                    if self.request.strict:
+                        break
+                skipped = len(self.summary.skipped)
+                advance(done, f"{skipped:,} skipped" if skipped else "")
+            flush()
+            if committing is not None:
+                committing.result()
+        if self.stop.is_set():
+            return
+        gained += self._commit_copies(writer, copies)
+        if updates:
+            writer.update([_metadata_row(item, self.rows[item.item_id]) for item in updates])
+        self._forget(writer, self._tell_renames(gained))
+        seconds = time.monotonic() - begun
+        self.summary.images_per_second = self.summary.computed / seconds if self.summary.computed else 0.0
+        self.summary.waiting_share = waited / max(waited + worked, 1e-9)
+
+    def _rows(self, batch: Sequence[_Look]) -> list[Row]:
+        views = self.request.views
+        prepared = [view for look in batch for view in (look.prepared or ())]
+        features = self._features(prepared)
+        if views > 1:
+            features = features.reshape(len(batch), views, -1)
+        return [_row(look.item, look.digest, features[i]) for i, look in enumerate(batch)]
+
+    def _features(self, prepared: Sequence[Any]) -> np.ndarray:
+        """Features in batches of one fixed shape, so that a photo's numbers never depend on its neighbours."""
+        assert self.backbone is not None
+        done: list[np.ndarray] = []
+        at = 0
+        while at < len(prepared):
+            size = self.summary.batch_size
+            part = list(prepared[at : at + size])
+            filled = part + [part[-1]] * (size - len(part)) if self.backbone.width else part
+            try:
+                done.append(self.backbone.features(filled)[: len(part)])
+            except OutOfMemory as error:
+                if size == 1:
+                    raise FeatxError(
+                        "out-of-memory",
+                        f"{self.backbone.device} has too little memory for even one photo with {self.name}",
+                        "try a smaller backbone, or `--device cpu`",
+                    ) from error
+                self.summary.batch_size = size // 2
+                self.summary.halved = True
+                self.listener.halved(self.summary.batch_size)
+                continue
+            at += len(part)
+        return np.concatenate(done)
+
+    def _commit_copies(self, writer: StoreWriter, copies: Sequence[_Look]) -> list[tuple[Item, str]]:
+        """Photos whose bytes were computed before: they get rows of their own with the same features."""
+        stored = writer.digests()
+        gained = []
+        for start in range(0, len(copies), 256):
+            rows = []
+            for look in copies[start : start + 256]:
+                if look.digest in stored:
+                    rows.append(_row(look.item, look.digest, writer.copy_features(look.digest)))
+                    if self._row_of(look.item) is None:
+                        gained.append((look.item, look.digest))
+                else:  # its twin could not be decoded, so neither can this one
+                    self.summary.copied -= 1
+                    try:
+                        decode_photo(read_bytes(look.item.path), look.item.path)
+                    except UnreadablePhoto as error:
+                        skip = Skipped(look.item.path, error.reason, error.detail)
+                        self.summary.skipped.append(skip)
+                        self.skips.note(skip, look.stat)
+            if rows:
+                writer.append(rows)
+        return gained
+
+    def _forget(self, writer: StoreWriter, renamed: Mapping[str, str]) -> None:
+        """Rows that go: the old names of renamed photos and, with `--prune`, photos that are no longer there."""
+        going = list(renamed)
+        if self.request.prune:
+            going += self.summary.gone
+            self.summary.pruned = len(self.summary.gone)
+            self.summary.gone = []
+        # A photo that was replaced by an unreadable one must not keep answering with the old features.
+        unreadable = {skip.path for skip in self.summary.skipped}
+        going += [row.item_id for row in self.rows.values() if row.path in unreadable and row.item_id not in going]
+        if going:
+            writer.remove(going)
+
+    def _seal(self, writer: StoreWriter) -> None:
+        known = writer.known()
+        # By path, whatever the history: an interrupted and resumed run ends as one that was left alone.
+        order = sorted(known, key=lambda item_id: (known[item_id].path, item_id))
+        if self.summary.computed or not self.provenance:
+            self.provenance = self._made_how()
+        self.skips.commit(writer)
+        writer.seal(provenance=self.provenance, order=order)
+        self.seen.write()
+
+    def _made_how(self) -> dict[str, object]:
+        summary, backbone = self.summary, self.backbone
+        return {
+            "command": shlex.join(["featx", *sys.argv[1:]]),
+            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "source": self.catalogue.root,
+            "label_source": self.catalogue.label_source,
+            "product_source": self.catalogue.product_source,
+            "device": summary.device,
+            "batch_size": summary.batch_size,
+            "views": self.request.views,
+            "seed": self.request.seed,
+            "images_per_second": round(summary.images_per_second, 1),
+            "versions": {
+                "python": platform.python_version(),
+                **(dict(backbone.versions) if backbone is not None else {}),
+            },
+        }
+
+    def _all_skipped(self) -> FeatxError:
+        reasons = Counter(skip.reason for skip in self.summary.skipped)
+        said = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
+        where = self.skips.write_list(self.summary.skipped, self.workspace.skipped_list)
+        return FeatxError(
+            "all-corrupt",
+            f"none of the {len(self.items) + len(self.catalogue.skipped):,} images could be read: {said}",
+            f"each is listed with its reason in {where}",
+        )
+
+
+def check_store(store: Store, sample: int = 8) -> list[str]:
+    """What is wrong with a store, in words: its checksums, then a sample of photos embedded again and compared."""
+    damage = list(store.check())
+    if damage:
+        return damage
+    fingerprint = store.fingerprint
+    if str(fingerprint.get("weights")) == "random":
+        return damage
+    spread = np.linspace(0, len(store) - 1, min(sample, len(store))).round().astype(int)
+    photos: list[tuple[int, Image.Image]] = []
+    for i in dict.fromkeys(spread.tolist()):
+        try:
+            data = read_bytes(store.paths[i])
+            if digest_of(data) == store.digests[i]:
+                photos.append((i, decode_photo(data, store.paths[i])))
+        except UnreadablePhoto:
+            continue  # gone or changed since: the next extraction says so
+    if not photos:
+        return damage
+    backbone = open_backbone(
+        str(fingerprint["backbone"]),
+        weights=_same_weights(fingerprint),
+        layer=_asked_layer(fingerprint),
+        pool=str(fingerprint.get("pool") or "avg"),
+    )
+    again = np.concatenate([backbone.features([backbone.prepare(photo)]) for _, photo in photos])
+    for (i, _), features in zip(photos, again, strict=True):
+        stored = np.asarray(store.features[i], dtype=np.float32)
+        lengths = float(np.linalg.norm(stored) * np.linalg.norm(features))
+        alike = float(stored @ features) / lengths if lengths else float(np.array_equal(stored, features))
+        if alike < 0.999:
+            damage.append(f"{store.paths[i]} gives other features now (cosine {alike:.4f}) than the store holds")
+    return damage
+
+
+# --- small pieces ---------------------------------------------------------------------------------------------------
+
+
+def _known_rows(store: Store | None) -> dict[str, KnownRow]:
+    return {} if store is None else dict(store.known())
+
+
+def _same_weights(stored: Mapping[str, object]) -> str | None:
+    """The weights a store was made with, as `open_backbone` wants them named."""
+    weights = str(stored.get("weights") or "")
+    if weights.startswith("file "):
+        return weights.removeprefix("file ")
+    return None if weights in ("", "none", "builtin") else weights
+
+
+def _asked_layer(stored: Mapping[str, object]) -> str | None:
+    layer = stored.get("layer")
+    return None if layer in (None, "", "penultimate") else str(layer)
+
+
+def _with_fingerprint(backbone: Backbone, fingerprint: Fingerprint) -> Backbone:
+    backbone.fingerprint = fingerprint
+    return backbone
+
+
+def _row(item: Item, digest: str, features: np.ndarray) -> Row:
+    return Row(item.item_id, item.path, digest, item.label, item.product, item.split, dict(item.extra), features)
+
+
+def _metadata_row(item: Item, row: KnownRow) -> KnownRow:
+    return replace(
+        row, path=item.path, label=item.label, product=item.product, split=item.split, extra=dict(item.extra)
+    )
+
+
+def _differs(row: KnownRow, item: Item) -> bool:
+    return (row.path, row.label, row.product, row.split, dict(row.extra)) != (
+        item.path,
+        item.label,
+        item.product,
+        item.split,
+        dict(item.extra),
+    )
+
+
+def _strict(skip: Skipped) -> FeatxError:
+    detail = f" ({skip.detail})" if skip.detail else ""
+    return FeatxError(
+        "photo-unreadable",
+        f"{skip.path} is {skip.reason.replace('-', ' ')}{detail}, and --strict was asked for",
+        "mend or remove the file, or run without `--strict` to skip such files by name",
+    )
+
+
+def _view(image: Image.Image, digest: str, view: int, seed: int) -> Image.Image:
+    """A flipped or cropped look at a photo; the same for the same photo, view and seed, whatever the order."""
+    random = np.random.default_rng([seed, view, int(digest[:16], 16)])
+    if view % 2:
+        from PIL import ImageOps
+
+        image = ImageOps.mirror(image)
+    if view > 1:
+        width, height = image.size
+        share = float(random.uniform(0.7, 0.95))
+        w, h = max(1, round(width * share)), max(1, round(height * share))
+        left, top = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
+        image = image.crop((left, top, left + w, top + h))
+    return image
+
+
+class _Seen:
+    """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
+
+    Only a cache: losing it costs reading, never a wrong answer. A photo touched within two seconds of the note is
+    read again, because a file system's clock may be that coarse.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.path = store.with_name(store.name + ".seen")
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._fresh: dict[str, tuple[int, int, str]] = {}
+        try:
+            said = json.loads(self.path.read_bytes())
+            self._trusted_before = int(said["at"]) - 2_000_000_000
+            self._known = {path: (size, at, digest) for path, (size, at, digest) in said["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            self._trusted_before = 0
+
+    def digest(self, path: str, mark: tuple[int, int]) -> str | None:
+        size, at, digest = self._known.get(path, (-1, -1, ""))
+        return digest if (size, at) == mark and at < self._trusted_before else None
+
+    def note(self, path: str, mark: tuple[int, int], digest: str) -> None:
+        self._fresh[path] = (*mark, digest)
+
+    def write(self) -> None:
+        data = json.dumps({"at": time.time_ns(), "files": self._known | self._fresh}).encode()
+        _replace(self.path, data)
+
+
+class _Skips:
+    """Photos that could not be used: remembered in the store, and listed for people."""
+
+    def __init__(self, path: Path, known: Store | None) -> None:
+        self._bad = dict(known.known_skipped()) if known is not None else {}
+        self._noted: dict[str, tuple[Skipped, tuple[int, int] | None]] = {}
+        self._looked: set[str] = set()
+
+    @staticmethod
+    def check_writable(path: Path) -> None:
+        folder = path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FeatxError(
+                "no-permission", f"cannot create `{folder}`: {error.strerror}", "choose another `--store`"
+            ) from error
+        if not os.access(folder, os.W_OK):
+            raise FeatxError(
+                "no-permission", f"cannot write into `{folder}`", "make it writable or choose another `--store`"
+            )
+
+    def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
+        """The same verdict as last time, while the file is the same; a changed file gets a new try."""
+        bad = self._bad.get(path)
+        if bad is None or (bad.size, bad.mtime_ns) != mark:
+            return None
+        return Skipped(path, bad.reason, bad.detail)
+
+    def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
+        self._noted[skip.path] = (skip, mark)
+
+    def commit(self, writer: StoreWriter) -> None:
+        from featx.store import SkippedPhoto
+
+        writer.note_skipped(
+            [
+                SkippedPhoto(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
+                for skip, mark in self._noted.values()
+            ]
+        )
+
+    @staticmethod
+    def write_list(skipped: Sequence[Skipped], path: Path) -> str:
+        """artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
+        if not skipped:
+            path.unlink(missing_ok=True)
+            return ""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["path", "reason", "detail"])
+        for one in sorted(skipped, key=lambda skip: skip.path):
+            table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
+        _replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        return str(path)
+
+
+def _unformula(cell: str) -> str:
+    """A spreadsheet must not run a file's name."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+class _Interrupts:
+    """Ctrl-C and SIGTERM once: finish the batch, keep what is done. Twice: quit now (rows written are safe)."""
+
+    def __init__(self, stop: threading.Event, listener: Listener) -> None:
+        self.stop, self.listener = stop, listener
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._caught)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _caught(self, number: int, _frame: object) -> None:
+        if self.stop.is_set():
+            os._exit(130)
+        self.stop.set()
+        self.listener.stopping()

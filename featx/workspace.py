@@ -1,0 +1,104 @@
+"""Where things lie: the artifacts folder, the names in it, and which store is the current one."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.errors import FeatxError
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The artifacts folder and the fixed places inside it."""
+
+    root: Path
+
+    @classmethod
+    def here(cls) -> Workspace:
+        """The workspace of this working directory: $FEATX_ARTIFACTS, else artifacts/."""
+        return cls(Path(os.environ.get("FEATX_ARTIFACTS") or "artifacts"))
+
+    @property
+    def embeddings(self) -> Path:
+        """Where stores are kept, one HDF5 file for each backbone."""
+        return self.root / "embeddings"
+
+    @property
+    def models(self) -> Path:
+        """Where classifiers and their cards are kept."""
+        return self.root / "models"
+
+    @property
+    def skipped_list(self) -> Path:
+        """The machine-readable list of photos the last extraction could not use."""
+        return self.root / "skipped.csv"
+
+    @property
+    def log(self) -> Path:
+        """Where the trace of a bug is kept."""
+        return self.root / "featx.log"
+
+    def store_path(self, name: str) -> Path:
+        """The store of a backbone, by a name that is safe in a file system."""
+        safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+        return self.embeddings / f"{safe}.h5"
+
+    def make(self) -> None:
+        """Create the artifacts folder; git keeps only what cannot be rebuilt."""
+        try:
+            self.embeddings.mkdir(parents=True, exist_ok=True)
+            ignore = self.root / ".gitignore"
+            if not ignore.exists() and not (self.root / "README.md").exists():
+                ignore.write_text("*\n!fixes.csv\n")
+        except OSError as error:
+            raise FeatxError(
+                "no-permission",
+                f"cannot create `{self.root}`: {error.strerror or error}",
+                "make the folder writable, or choose another with `FEATX_ARTIFACTS=/some/folder`",
+            ) from error
+
+    def current_store(self, given: Path | None = None) -> Path:
+        """The store a command should use: the one named, else the one last extracted into."""
+        asked = given or (Path(os.environ["FEATX_STORE"]) if os.environ.get("FEATX_STORE") else None)
+        if asked is not None:
+            if not asked.exists() and not journal_beside(asked).exists():
+                raise FeatxError(
+                    "no-store", f"no store at `{asked}`", f"make it: `featx extract IMAGES --store {asked}`"
+                )
+            return asked
+        noted = self._noted()
+        if noted is not None and (noted.exists() or journal_beside(noted).exists()):
+            return noted
+        stores = sorted(self.embeddings.glob("*.h5"), key=lambda path: path.stat().st_mtime)
+        if not stores:
+            raise FeatxError(
+                "no-store",
+                f"no store under `{self.embeddings}` yet",
+                "make one from a folder of photos: `featx extract data/train`",
+            )
+        return stores[-1]
+
+    def note_current(self, store: Path) -> None:
+        """Remember the store that was just extracted into, relative to the artifacts folder when it lies inside."""
+        try:
+            noted = store.resolve().relative_to(self.root.resolve()).as_posix()
+        except ValueError:
+            noted = str(store.resolve())
+        temporary = self.root / f".current.{os.getpid()}"
+        temporary.write_text(json.dumps({"store": noted}) + "\n", encoding="utf-8")
+        os.replace(temporary, self.root / "current.json")
+
+    def _noted(self) -> Path | None:
+        try:
+            noted = json.loads((self.root / "current.json").read_text(encoding="utf-8"))["store"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return self.root / noted if isinstance(noted, str) else None
+
+
+def journal_beside(store: Path) -> Path:
+    """The journal in which rows wait until they are sealed into the store."""
+    return store.with_name(store.name + ".journal")

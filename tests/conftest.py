@@ -1,0 +1,72 @@
+"""What many tests share: small photos, a clean place to work in, and the command line in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+# Several test processes share the cores; a thread pool each would only make them wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("FEATX_OFFLINE", "1")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def featx(tmp_path: Path) -> Run:
+    """Run the real command in a process of its own, in an empty folder."""
+
+    def run(*words: str, cwd: Path = tmp_path, stdin: str | None = None, **environment: str):
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("FEATX_STORE")}
+        return subprocess.run(
+            [sys.executable, "-m", "featx", *words],
+            cwd=cwd,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env={**clean, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1", **environment},
+            timeout=300,
+        )
+
+    return run
+
+
+def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40)) -> Path:
+    """A small photo of noise around one colour; the same seed gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    random = np.random.default_rng(seed)
+    colour = random.integers(0, 256, 3)
+    pixels = np.clip(colour + random.normal(0, 20, (size[1], size[0], 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(pixels).save(path, quality=90)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Twelve photos in three categories."""
+    for i, category in enumerate(["boots", "hats", "mugs"]):
+        for shot in range(4):
+            photo(tmp_path / "photos" / category / f"{category}{shot}.jpg", seed=10 * i + shot)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, so that artifacts/ is nobody else's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FEATX_STORE", raising=False)
+    monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
+    return tmp_path
