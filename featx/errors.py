@@ -66,6 +66,10 @@ class FeatxError(Exception):
         self.hint = hint
         self.details = dict(details or {})
 
+    def __reduce__(self) -> tuple[type[FeatxError], tuple[str, str, str, dict[str, object]]]:
+        """Errors travel between processes whole."""
+        return type(self), (self.code, self.message, self.hint, self.details)
+
     @property
     def exit_code(self) -> int:
         """The exit status a command ends with when this error stops it."""

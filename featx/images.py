@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageCms, ImageFile
 
 MAX_BYTES = 64 * 2**20
@@ -145,8 +146,17 @@ def decode_photo(data: bytes, path: str = "", *, draft_size: tuple[int, int] | N
     except Exception as error:
         if _seems_cut(kind, data, str(error)):
             raise UnreadablePhoto(path, "truncated", f"the {kind} file ends too early") from error
-        words = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UnreadablePhoto(path, "unreadable", f"damaged {kind}: {_without_memory_address(words)}") from error
+        raise UnreadablePhoto(path, "unreadable", f"damaged {kind}: {_words_of(error)}") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A picture opened elsewhere, made what `decode_photo` gives: RGB, upright, sRGB, on white."""
+    try:
+        image.load()
+        return _upright(_to_rgb(image, "", b""), _orientation(image))
+    except Exception as error:
+        name = str(getattr(image, "filename", "") or "")
+        raise UnreadablePhoto(name, "unreadable", _words_of(error)) from error
 
 
 # --- opening ---------------------------------------------------------------------------------------------------------
@@ -496,8 +506,9 @@ def _boxes_end(data: bytes) -> int:
     return at
 
 
-def _without_memory_address(words: str) -> str:
-    return re.sub(r" ?<[^>]*\bobject at 0x[0-9a-f]+>", "", words)
+def _words_of(error: Exception) -> str:
+    words = re.sub(r" ?<[^>]*\bobject at 0x[0-9a-f]+>", "", " ".join(str(error).split()))
+    return words[:200] or type(error).__name__
 
 
 # --- pixels: upright, sRGB, on white ---------------------------------------------------------------------------------
@@ -574,12 +585,22 @@ def _deep_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     alpha = (
         Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)) if transparent is not None else None
     )
+    # In bands: the numbers between would take thirty times the memory of a large picture.
+    step = max(1, 500_000 // values.shape[1])
+    bands = [slice(top, top + step) for top in range(0, values.shape[0], step)]
     if image.mode.startswith("I;16"):
-        scaled = (values.astype(np.uint32) * 255 + 32_767) // 65_535
+        white = 65_535.0
     else:
-        finite = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0)
-        scaled = np.rint(finite * (255.0 / _white_of(float(finite.max()), image.mode)))
-    return Image.fromarray(scaled.clip(0, 255).astype(np.uint8)), alpha
+        white = _white_of(max(float(_finite(values[band]).max()) for band in bands), image.mode)
+    grey = np.empty(values.shape, dtype=np.uint8)
+    for band in bands:
+        grey[band] = np.rint(_finite(values[band]) * (255.0 / white)).clip(0, 255)
+    return Image.fromarray(grey), alpha
+
+
+def _finite(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # floats of a damaged file hold every kind of no-number
+        return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0)
 
 
 def _white_of(brightest: float, mode: str) -> float:

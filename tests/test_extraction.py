@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, photo
-from featx.catalogue import read_catalogue
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -23,8 +22,11 @@ from PIL import Image
 import featx
 from featx import extraction
 from featx.backbones import OutOfMemory, open_backbone
+from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
+from featx.extraction import run
 from featx.images import read_photo
+from featx.store import open_store
 
 
 def summary_of(source, **options):
@@ -41,7 +43,7 @@ def rows(store):
 def counted(monkeypatch):
     """How many photos went through the network."""
     seen = []
-    real = extraction.open_backbone
+    real = run.open_backbone
 
     def opened(*words, **options):
         backbone = real(*words, **options)
@@ -49,7 +51,7 @@ def counted(monkeypatch):
         backbone.prepare = lambda image: (seen.append(1), prepare(image))[1]
         return backbone
 
-    monkeypatch.setattr(extraction, "open_backbone", opened)
+    monkeypatch.setattr(run, "open_backbone", opened)
     return seen
 
 
@@ -137,7 +139,7 @@ def test_an_unreadable_photo_is_named_and_shifts_no_row(workplace, folder):
         "boots1.jpg": "truncated",
         "page.jpg": "not-an-image",
     }
-    listed = list(csv.DictReader(Path("artifacts/skipped.csv").open()))
+    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text().splitlines()))
     assert {Path(row["path"]).name for row in listed} == {"boots1.jpg", "page.jpg"}
     del clean["boots1"]
     assert rows(featx.open_store()) == clean
@@ -205,7 +207,7 @@ def test_two_folders_with_the_same_names_share_a_store_without_collision(workpla
 def test_memory_running_out_halves_the_batch_and_goes_on(workplace, folder, monkeypatch):
     clean = rows(featx.extract(folder, backbone="colour"))
     shutil.rmtree("artifacts")
-    real = extraction.open_backbone
+    real = run.open_backbone
 
     def small(*words, **options):
         backbone = real(*words, **options)
@@ -219,7 +221,7 @@ def test_memory_running_out_halves_the_batch_and_goes_on(workplace, folder, monk
         backbone.features = features
         return backbone
 
-    monkeypatch.setattr(extraction, "open_backbone", small)
+    monkeypatch.setattr(run, "open_backbone", small)
     summary = summary_of(folder)
     assert (summary.batch_size, summary.halved) == (2, True)
     assert rows(featx.open_store()) == clean
@@ -229,10 +231,10 @@ def test_views_are_seeded_and_the_first_is_the_photo_itself(workplace, folder):
     plain = featx.extract(folder, backbone="colour", store="plain.h5")
     once = featx.extract(folder, backbone="colour", views=3, store="a.h5")
     again = featx.extract(folder, backbone="colour", views=3, store="b.h5", workers=1)
-    assert once.views.shape == (12, 3, plain.width)
-    np.testing.assert_array_equal(once.views, again.views)
+    assert once.all_views.shape == (12, 3, plain.width)
+    np.testing.assert_array_equal(once.all_views, again.all_views)
     np.testing.assert_array_equal(once.features, plain.features)
-    assert not np.array_equal(once.views[:, 1], once.views[:, 2])
+    assert not np.array_equal(once.all_views[:, 1], once.all_views[:, 2])
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -339,7 +341,7 @@ def test_info_check_finds_nothing_wrong_and_names_what_is(featx, folder, tmp_pat
     assert fine.returncode == 0 and json.loads(fine.stdout)["damage"] == [], fine.stderr
     store = tmp_path / "artifacts/embeddings/colour.h5"
     data = bytearray(store.read_bytes())
-    features = extraction.open_store(store).features[3].tobytes()
+    features = open_store(store).features[3].tobytes()
     at = bytes(data).index(features)
     data[at + 5] ^= 16
     store.write_bytes(data)

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from featx.backbones import weights
+from featx.errors import FeatxError
 from featx.workspace import Workspace
 
 PREFERRED = weights.published("resnet50")
@@ -46,7 +47,7 @@ def _spare() -> str:
 
 
 def _network_trouble() -> str:
-    """Why the preferred weights cannot be fetched, "" if they can; asked once a process, and once a day when it failed."""
+    """Why the preferred weights cannot be fetched, "" if they can; asked once a process, once a day when it failed."""
     source = weights.source_url(PREFERRED.url)
     if source not in _seen:
         noted = _noted(source)
@@ -79,7 +80,5 @@ def _note(source: str, why: str) -> None:
         temporary = stamp.with_name(f"{stamp.name}.{os.getpid()}")
         temporary.write_text(json.dumps({"url": source, "why": why, "at": time.time()}) + "\n", encoding="utf-8")
         temporary.replace(stamp)
-    except (
-        Exception
-    ):  # a folder that cannot be written costs the next run three seconds, and is reported when it matters
+    except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
         return

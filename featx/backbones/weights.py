@@ -35,7 +35,7 @@ except ImportError:  # Windows has no advisory locks; two downloads at once ther
 PUBLISHER = "https://download.pytorch.org/models/"
 SUFFIXES = (".pth", ".pt", ".safetensors")
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
-_DATE = re.compile(r"(?:19|20)\d{6}")
+_DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 _BLOCK = 1 << 20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)$")
 # A body that stops moving is given longer than a server that never says a word: the bytes so far are worth waiting for.
@@ -243,8 +243,11 @@ def _unreadable(path: Path, error: OSError) -> FeatxError:
 
 def _write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -457,7 +460,7 @@ def _cannot_write(target: Path, error: OSError) -> FeatxError:
 class _WebOnly(urllib.request.HTTPRedirectHandler):
     """Follows a redirect only to the web, and never from an encrypted page to a plain one."""
 
-    def redirect_request(  # noqa: PLR0917 - the parent names them
+    def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
         """The request to follow with, or an error for a target that is none of ours."""

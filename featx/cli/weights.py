@@ -62,15 +62,15 @@ def list_(
     records: list[dict[str, object]] = []
     builtin = weights.builtin_weights()
     if builtin is not None:
-        records.append(_record("builtin", "travels with featx", builtin.stat().st_size, None, True, ""))
-    records.append(_record("colour", "none needed", 0, None, True, ""))
+        records.append(_record("builtin", "travels with featx", builtin.stat().st_size))
+    records.append(_record("colour", "none needed", 0))
     for entry in known:
         at_hand = entry.file_name in here
-        records.append(_record(entry.backbone, entry.weights, entry.size, entry.top1, at_hand, entry.url))
+        records.append(_record(entry.backbone, entry.weights, entry.size, top1=entry.top1, here=at_hand, url=entry.url))
     explained = {entry.file_name for entry in known}
     for name, path in here.items():
         if name not in explained:
-            records.append(_record("?", name, path.stat().st_size, None, True, ""))
+            records.append(_record("?", name, path.stat().st_size))
     rows = [
         (
             str(record["name"]),
@@ -88,7 +88,9 @@ def list_(
         out.next(f"get one: featx weights get {first['name']}")
 
 
-def _record(name: str, weights: str, n_bytes: int, top1: float | None, here: bool, url: str) -> dict[str, object]:
+def _record(
+    name: str, weights: str, n_bytes: int, *, top1: float | None = None, here: bool = True, url: str = ""
+) -> dict[str, object]:
     return {"name": name, "weights": weights, "bytes": n_bytes, "top1": top1, "here": here, "url": url or None}
 
 

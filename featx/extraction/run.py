@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import platform
 import shlex
@@ -13,10 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,6 +22,8 @@ import numpy as np
 from featx.backbones import Backbone, Fingerprint, OutOfMemory, choose_backbone, open_backbone
 from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
 from featx.errors import FeatxError
+from featx.extraction.request import Listener, Request, Summary
+from featx.extraction.seen import Seen, Skips
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace
@@ -33,133 +32,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
-Progress = Callable[..., None]
 
 BATCH_ON_CPU = 16
 BATCH_ON_GPU = 128
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the person asked of an extraction; None means: featx chooses, or keeps what the store has."""
-
-    backbone: str | None = None
-    weights: str | None = None
-    layer: str | None = None
-    pool: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int | None = None
-    workers: int | None = None
-    views: int = 1
-    seed: int = 0
-    dtype: str = "float32"
-    prune: bool = False
-    force: bool = False
-    replace: bool = False
-    strict: bool = False
-    dry_run: bool = False
-
-
-@dataclass
-class Summary:
-    """What an extraction found and did; every count is of items."""
-
-    store: Path
-    backbone: str
-    width: int = 0
-    total: int = 0
-    listed: int = 0
-    new: int = 0
-    changed: int = 0
-    renamed: int = 0
-    copied: int = 0
-    refreshed: int = 0
-    unchanged: int = 0
-    resumed: int = 0
-    pruned: int = 0
-    gone: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    seconds: float = 0.0
-    images_per_second: float = 0.0
-    waiting_share: float = 0.0
-    device: str = ""
-    batch_size: int = 0
-    halved: bool = False
-    stopped: bool = False
-    dry_run: bool = False
-    skipped_list: str = ""
-
-    @property
-    def computed(self) -> int:
-        """Items whose features went through the network in this run, or would in a dry run."""
-        return self.new + self.changed
-
-    @property
-    def bottleneck(self) -> str:
-        """One sentence on what the run waited for, and what would help."""
-        if self.waiting_share > 0.4:
-            return (
-                f"reading and decoding photos was the bottleneck (the network waited {self.waiting_share:.0%} of the"
-                " time): put them on a local disk, or raise --workers"
-            )
-        where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
-        return f"the network was the bottleneck (it waited {self.waiting_share:.0%} of the time): {where} would help"
-
-    def to_dict(self) -> dict[str, object]:
-        """The JSON document of `featx extract --json`."""
-        reasons = Counter(one.reason for one in self.skipped)
-        return {
-            "version": 1,
-            "store": str(self.store),
-            "backbone": self.backbone,
-            "width": self.width,
-            "n": self.total,
-            "listed": self.listed,
-            "new": self.new,
-            "changed": self.changed,
-            "renamed": self.renamed,
-            "copied": self.copied,
-            "refreshed": self.refreshed,
-            "unchanged": self.unchanged,
-            "resumed": self.resumed,
-            "pruned": self.pruned,
-            "gone": len(self.gone),
-            "skipped": len(self.skipped),
-            "skipped_reasons": dict(reasons),
-            "skipped_list": self.skipped_list or None,
-            "seconds": round(self.seconds, 2),
-            "images_per_second": round(self.images_per_second, 1),
-            "waiting_share": round(self.waiting_share, 3),
-            "device": self.device,
-            "batch_size": self.batch_size,
-            "stopped": self.stopped,
-            "dry_run": self.dry_run,
-        }
-
-
-class Listener:
-    """Hears what happens during an extraction; the command line prints it, the Python API stays quiet."""
-
-    def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
-        """The catalogue is read and the backbone's name is settled."""
-
-    def opened(self, backbone: Backbone) -> None:
-        """The network is loaded and about to run."""
-
-    def resuming(self, done: int, total: int) -> None:
-        """An earlier run was interrupted; its rows are kept."""
-
-    def halved(self, batch_size: int) -> None:
-        """The device ran out of memory; the batch is smaller now."""
-
-    def stopping(self) -> None:
-        """Ctrl-C was pressed once."""
-
-    @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        """Progress over the items of the catalogue."""
-        yield lambda done, note="": None
 
 
 def extract(
@@ -229,7 +104,7 @@ def run_extraction(
         elif not request.replace:
             known = open_store(path)
             _refuse_other(known, request, name, path)
-    _Skips.check_writable(path)
+    Skips.check_writable(path)
     run = _Run(catalogue, request, name, path, known, workspace, listener)
     summary = run.dry() if request.dry_run else run.go()
     summary.seconds = time.monotonic() - begun
@@ -328,8 +203,8 @@ class _Run:
         self.provenance: dict[str, object] = dict(known.provenance) if known is not None else {}
         self.by_path = {row.path: row for row in self.rows.values()}
         self.digests = {row.digest for row in self.rows.values()}
-        self.seen = _Seen(path)
-        self.skips = _Skips(path, known)
+        self.seen = Seen(path)
+        self.skips = Skips(path, known)
         self.items = list(self._named(catalogue.items))
         self.summary = Summary(
             store=path, backbone=name, listed=len(catalogue.items) + len(catalogue.skipped), dry_run=request.dry_run
@@ -439,7 +314,10 @@ class _Run:
         if look.kind == "unchanged":
             summary.unchanged += 1
             row = self._row_of(look.item)
-            summary.refreshed += row is not None and _differs(row, look.item)
+            if row is not None and row.path != look.item.path:
+                summary.renamed += 1
+            elif row is not None and _differs(row, look.item):
+                summary.refreshed += 1
         elif look.kind == "skipped":
             if look.skip is not None:
                 summary.skipped.append(look.skip)
@@ -462,7 +340,7 @@ class _Run:
         for item, digest in gained:
             if gone.get(digest):
                 renamed[gone[digest].pop(0).item_id] = item.item_id
-        self.summary.renamed = len(renamed)
+        self.summary.renamed += len(renamed)
         self.summary.copied -= len(renamed)
         self.summary.gone = sorted(row.item_id for rows in gone.values() for row in rows)
         return renamed
@@ -526,11 +404,11 @@ class _Run:
     def _open_backbone(self) -> None:
         stored = self.fingerprint or {}
         request = self.request
-        weights = request.weights if request.weights is not None or not stored else _same_weights(stored)
+        weights = request.weights if request.weights is not None or not stored else same_weights(stored)
         backbone = open_backbone(
             self.name,
             weights=weights,
-            layer=request.layer or _asked_layer(stored),
+            layer=request.layer or asked_layer(stored),
             pool=request.pool or str(stored.get("pool") or "avg"),
             device=request.device,
             precision=request.precision,
@@ -735,41 +613,6 @@ class _Run:
         )
 
 
-def check_store(store: Store, sample: int = 8) -> list[str]:
-    """What is wrong with a store, in words: its checksums, then a sample of photos embedded again and compared."""
-    damage = list(store.check())
-    if damage:
-        return damage
-    fingerprint = store.fingerprint
-    if str(fingerprint.get("weights")) == "random":
-        return damage
-    spread = np.linspace(0, len(store) - 1, min(sample, len(store))).round().astype(int)
-    photos: list[tuple[int, Image.Image]] = []
-    for i in dict.fromkeys(spread.tolist()):
-        try:
-            data = read_bytes(store.paths[i])
-            if digest_of(data) == store.digests[i]:
-                photos.append((i, decode_photo(data, store.paths[i])))
-        except UnreadablePhoto:
-            continue  # gone or changed since: the next extraction says so
-    if not photos:
-        return damage
-    backbone = open_backbone(
-        str(fingerprint["backbone"]),
-        weights=_same_weights(fingerprint),
-        layer=_asked_layer(fingerprint),
-        pool=str(fingerprint.get("pool") or "avg"),
-    )
-    again = np.concatenate([backbone.features([backbone.prepare(photo)]) for _, photo in photos])
-    for (i, _), features in zip(photos, again, strict=True):
-        stored = np.asarray(store.features[i], dtype=np.float32)
-        lengths = float(np.linalg.norm(stored) * np.linalg.norm(features))
-        alike = float(stored @ features) / lengths if lengths else float(np.array_equal(stored, features))
-        if alike < 0.999:
-            damage.append(f"{store.paths[i]} gives other features now (cosine {alike:.4f}) than the store holds")
-    return damage
-
-
 # --- small pieces ---------------------------------------------------------------------------------------------------
 
 
@@ -777,15 +620,16 @@ def _known_rows(store: Store | None) -> dict[str, KnownRow]:
     return {} if store is None else dict(store.known())
 
 
-def _same_weights(stored: Mapping[str, object]) -> str | None:
+def same_weights(stored: Mapping[str, object]) -> str | None:
     """The weights a store was made with, as `open_backbone` wants them named."""
     weights = str(stored.get("weights") or "")
     if weights.startswith("file "):
         return weights.removeprefix("file ")
-    return None if weights in ("", "none", "builtin") else weights
+    return None if weights in ("", "none", "built-in") else weights
 
 
-def _asked_layer(stored: Mapping[str, object]) -> str | None:
+def asked_layer(stored: Mapping[str, object]) -> str | None:
+    """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
     layer = stored.get("layer")
     return None if layer in (None, "", "penultimate") else str(layer)
 
@@ -838,104 +682,6 @@ def _view(image: Image.Image, digest: str, view: int, seed: int) -> Image.Image:
         left, top = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
         image = image.crop((left, top, left + w, top + h))
     return image
-
-
-class _Seen:
-    """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
-
-    Only a cache: losing it costs reading, never a wrong answer. A photo touched within two seconds of the note is
-    read again, because a file system's clock may be that coarse.
-    """
-
-    def __init__(self, store: Path) -> None:
-        self.path = store.with_name(store.name + ".seen")
-        self._known: dict[str, tuple[int, int, str]] = {}
-        self._fresh: dict[str, tuple[int, int, str]] = {}
-        try:
-            said = json.loads(self.path.read_bytes())
-            self._trusted_before = int(said["at"]) - 2_000_000_000
-            self._known = {path: (size, at, digest) for path, (size, at, digest) in said["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            self._trusted_before = 0
-
-    def digest(self, path: str, mark: tuple[int, int]) -> str | None:
-        size, at, digest = self._known.get(path, (-1, -1, ""))
-        return digest if (size, at) == mark and at < self._trusted_before else None
-
-    def note(self, path: str, mark: tuple[int, int], digest: str) -> None:
-        self._fresh[path] = (*mark, digest)
-
-    def write(self) -> None:
-        data = json.dumps({"at": time.time_ns(), "files": self._known | self._fresh}).encode()
-        _replace(self.path, data)
-
-
-class _Skips:
-    """Photos that could not be used: remembered in the store, and listed for people."""
-
-    def __init__(self, path: Path, known: Store | None) -> None:
-        self._bad = dict(known.known_skipped()) if known is not None else {}
-        self._noted: dict[str, tuple[Skipped, tuple[int, int] | None]] = {}
-        self._looked: set[str] = set()
-
-    @staticmethod
-    def check_writable(path: Path) -> None:
-        folder = path.parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FeatxError(
-                "no-permission", f"cannot create `{folder}`: {error.strerror}", "choose another `--store`"
-            ) from error
-        if not os.access(folder, os.W_OK):
-            raise FeatxError(
-                "no-permission", f"cannot write into `{folder}`", "make it writable or choose another `--store`"
-            )
-
-    def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
-        """The same verdict as last time, while the file is the same; a changed file gets a new try."""
-        bad = self._bad.get(path)
-        if bad is None or (bad.size, bad.mtime_ns) != mark:
-            return None
-        return Skipped(path, bad.reason, bad.detail)
-
-    def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
-        self._noted[skip.path] = (skip, mark)
-
-    def commit(self, writer: StoreWriter) -> None:
-        from featx.store import SkippedPhoto
-
-        writer.note_skipped(
-            [
-                SkippedPhoto(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
-                for skip, mark in self._noted.values()
-            ]
-        )
-
-    @staticmethod
-    def write_list(skipped: Sequence[Skipped], path: Path) -> str:
-        """artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
-        if not skipped:
-            path.unlink(missing_ok=True)
-            return ""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(["path", "reason", "detail"])
-        for one in sorted(skipped, key=lambda skip: skip.path):
-            table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
-        _replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
-        return str(path)
-
-
-def _unformula(cell: str) -> str:
-    """A spreadsheet must not run a file's name."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
 
 
 class _Interrupts:

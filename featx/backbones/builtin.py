@@ -1,0 +1,177 @@
+"""The backbone that travels with featx: a small network trained for product photos, beside a description of colour.
+
+Nothing here imports torch until a backbone is opened. What it was trained on and what it reaches is in
+``docs/builtin-backbone.md``; the recipe is ``training/builtin.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from featx.backbones.names import Fingerprint
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.backbones.builtin_network import BuiltinNetwork
+
+FOLDER = Path(__file__).parent
+SIDE = 224
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+HUES, SATURATIONS, VALUES = 12, 4, 4
+COLOURS = HUES * SATURATIONS * VALUES
+LAYOUT = 4
+# Each block has unit length before it is weighted, so these are the shares of a cosine similarity.
+BLOCKS = (("head", 512, 0.5), ("stage", 192, 0.2), ("colour", COLOURS, 0.2), ("layout", LAYOUT * LAYOUT * 3, 0.1))
+WIDTH = sum(width for _, width, _ in BLOCKS)
+PREPROCESSING = f"whole photo to {SIDE}x{SIDE}, bicubic; ImageNet mean and std"
+
+
+def read_weights(folder: Path = FOLDER) -> tuple[bytes, str]:
+    """Read the weights file and check it against the digest noted beside it; nothing is parsed before that."""
+    path = folder / "builtin.safetensors"
+    try:
+        expected = str(json.loads((folder / "builtin.json").read_text(encoding="utf-8"))["sha256"])
+        data = path.read_bytes()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FeatxError(
+            "weights-missing",
+            f"the built-in weights are not in this installation: {error}",
+            "install featx again, or name another backbone: --backbone colour",
+            {"path": str(path)},
+        ) from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise FeatxError(
+            "weights-broken",
+            f"the built-in weights at {path} are damaged: their digest is not the published one",
+            "install featx again",
+            {"path": str(path), "expected": expected, "found": digest},
+        )
+    return data, digest
+
+
+def colour_histograms(pixels: np.ndarray) -> np.ndarray:
+    """Square-rooted joint histograms of hue, saturation and value; unit length, a row per photo."""
+    x = pixels.reshape(len(pixels), -1, 3)
+    red, green, blue = (x[..., channel].astype(np.float32) for channel in range(3))
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    span = high - low
+    safe = np.where(span > 0, span, 1)
+    hue = np.where(
+        high == red,
+        ((green - blue) / safe) % 6,
+        np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    )
+    hue_bin = np.minimum((hue * (HUES / 6)).astype(np.int64), HUES - 1)
+    saturation = np.minimum((span / np.maximum(high, 1) * SATURATIONS).astype(np.int64), SATURATIONS - 1)
+    value = (high * (VALUES / 256)).astype(np.int64)
+    places = (hue_bin * SATURATIONS + saturation) * VALUES + value + COLOURS * np.arange(len(x))[:, None]
+    counts = np.bincount(places.ravel(), minlength=COLOURS * len(x)).reshape(len(x), COLOURS)
+    return np.sqrt(counts / x.shape[1]).astype(np.float32)
+
+
+def colour_layouts(pixels: np.ndarray) -> np.ndarray:
+    """Mean light and opponent colours on a coarse grid; unit length, a row per photo."""
+    cell = SIDE // LAYOUT
+    means = pixels.reshape(len(pixels), LAYOUT, cell, LAYOUT, cell, 3).mean((2, 4), dtype=np.float32) / 255
+    red, green, blue = means[..., 0], means[..., 1], means[..., 2]
+    rows = np.stack([(red + green + blue) / 3, red - green, (red + green) / 2 - blue], -1)
+    return unit_rows(rows.reshape(len(pixels), -1))
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows of unit length; a row of zeros stays one."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
+
+
+class BuiltinBackbone:
+    """The opened backbone: frozen, in eval mode, computing in float32."""
+
+    name = "builtin"
+    width = WIDTH
+
+    def __init__(self, network: BuiltinNetwork, digest: str, device: str, device_reason: str) -> None:
+        """Keep the loaded network; use :func:`open_builtin`."""
+        import torch
+
+        self._network = network
+        self._torch = torch
+        self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255
+        self.device = device
+        self.device_reason = device_reason
+        self.versions: Mapping[str, str] = {"torch": str(torch.__version__), "numpy": np.__version__}
+        self.fingerprint = Fingerprint(
+            backbone=self.name,
+            weights="built-in",
+            weights_sha256=digest,
+            layer="+".join(name for name, _, _ in BLOCKS),
+            pool="avg",
+            preprocessing=PREPROCESSING,
+            precision="fp32",
+            width=WIDTH,
+        )
+
+    def prepare(self, image: Image.Image) -> np.ndarray:
+        """The whole photo as bytes of one size; runs in any thread."""
+        small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        return np.array(small, dtype=np.uint8)
+
+    def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
+        """The blocks of the features before they are weighted and joined, each with rows of unit length."""
+        torch = self._torch
+        pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
+        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            x = ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+            found = self._network(x).cpu().numpy()
+        # The square root tames the few channels that would otherwise decide every similarity.
+        return {
+            "head": unit_rows(np.sqrt(found[:, :512])),
+            "stage": unit_rows(np.sqrt(found[:, 512:])),
+            "colour": colour_histograms(pixels),
+            "layout": colour_layouts(pixels),
+        }
+
+    def features(self, prepared: Sequence[Any]) -> np.ndarray:
+        """Features of prepared photos, a float32 row of unit length each."""
+        if not len(prepared):
+            return np.zeros((0, WIDTH), dtype=np.float32)
+        found = self.blocks(prepared)
+        joined = np.concatenate([found[name] * np.sqrt(share) for name, _, share in BLOCKS], axis=1)
+        return unit_rows(joined)
+
+
+def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBackbone:
+    """Open the built-in backbone; it needs no network and always computes in float32."""
+    if precision not in ("auto", "fp32"):
+        raise FeatxError(
+            "bad-flag",
+            f"the built-in backbone computes in fp32, not in {precision}",
+            "leave --precision out",
+            {"precision": precision},
+        )
+    import torch
+    from safetensors.torch import load
+
+    from featx.backbones.builtin_network import BuiltinNetwork
+
+    data, digest = read_weights()
+    network = BuiltinNetwork()
+    network.load_state_dict({name: value.float() for name, value in load(data).items()})
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        reason = "a GPU is there" if device == "cuda" else "no GPU found"
+    else:
+        reason = "asked for"
+    network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+    return BuiltinBackbone(network, digest, device, reason)

@@ -1,0 +1,43 @@
+"""`featx export`: a store's features for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, counted, size
+
+
+def export(
+    to: Annotated[
+        str | None,
+        typer.Option("--to", "-t", metavar="FORMAT", help="npz, npy, csv, parquet, jsonl or safetensors."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; named like the store if not given.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    store: StoreOption = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Write features, labels and columns for other programs.
+
+    Example: featx export --to parquet -o features.parquet
+    """
+    from featx.exporting import export_store, format_of
+
+    out = Output(as_json, quiet, verbose)
+    to = format_of(to, output)
+    from featx.store import open_store
+
+    opened = open_store(store)
+    with out.progress(len(opened), "export", "rows") as advance:
+        files = export_store(opened, to, output, force=force, progress=advance)
+    for file in files:
+        out.ok(f"wrote {counted(len(opened), 'row')} to {file} ({size(file.stat().st_size)})")
+    out.document({"rows": len(opened), "format": to, "files": [str(file) for file in files]})

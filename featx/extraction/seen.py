@@ -1,0 +1,117 @@
+"""Which bytes each path held, and which photos could not be used: what spares a second look."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from featx.catalogue import Skipped
+from featx.errors import FeatxError
+from featx.store import SkippedPhoto, Store, StoreWriter
+
+
+class Seen:
+    """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
+
+    Only a cache: losing it costs reading, never a wrong answer. A photo touched within two seconds of the note is
+    read again, because a file system's clock may be that coarse.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self.path = store.with_name(store.name + ".seen")
+        self._known: dict[str, tuple[int, int, str]] = {}
+        self._fresh: dict[str, tuple[int, int, str]] = {}
+        try:
+            said = json.loads(self.path.read_bytes())
+            self._trusted_before = int(said["at"]) - 2_000_000_000
+            self._known = {path: (size, at, digest) for path, (size, at, digest) in said["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError):
+            self._trusted_before = 0
+
+    def digest(self, path: str, mark: tuple[int, int]) -> str | None:
+        """The digest a path had when it last looked exactly like this, if that can be trusted."""
+        size, at, digest = self._known.get(path, (-1, -1, ""))
+        return digest if (size, at) == mark and at < self._trusted_before else None
+
+    def note(self, path: str, mark: tuple[int, int], digest: str) -> None:
+        """Remember what a path holds now."""
+        self._fresh[path] = (*mark, digest)
+
+    def write(self) -> None:
+        """Keep the note for the next run."""
+        data = json.dumps({"at": time.time_ns(), "files": self._known | self._fresh}).encode()
+        _replace(self.path, data)
+
+
+class Skips:
+    """Photos that could not be used: remembered in the store, and listed for people."""
+
+    def __init__(self, path: Path, known: Store | None) -> None:
+        self._bad = dict(known.known_skipped()) if known is not None else {}
+        self._noted: dict[str, tuple[Skipped, tuple[int, int] | None]] = {}
+        self._looked: set[str] = set()
+
+    @staticmethod
+    def check_writable(path: Path) -> None:
+        """Refuse a folder that cannot be written into before any work is done."""
+        folder = path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FeatxError(
+                "no-permission", f"cannot create `{folder}`: {error.strerror}", "choose another `--store`"
+            ) from error
+        if not os.access(folder, os.W_OK):
+            raise FeatxError(
+                "no-permission", f"cannot write into `{folder}`", "make it writable or choose another `--store`"
+            )
+
+    def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
+        """The same verdict as last time, while the file is the same; a changed file gets a new try."""
+        bad = self._bad.get(path)
+        if bad is None or (bad.size, bad.mtime_ns) != mark:
+            return None
+        return Skipped(path, bad.reason, bad.detail)
+
+    def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
+        """Remember that a photo could not be used, and what its file looked like."""
+        self._noted[skip.path] = (skip, mark)
+
+    def commit(self, writer: StoreWriter) -> None:
+        """Hand what was noted to the store."""
+        writer.note_skipped(
+            [
+                SkippedPhoto(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
+                for skip, mark in self._noted.values()
+            ]
+        )
+
+    @staticmethod
+    def write_list(skipped: Sequence[Skipped], path: Path) -> str:
+        """artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
+        if not skipped:
+            path.unlink(missing_ok=True)
+            return ""
+        text = io.StringIO()
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(["path", "reason", "detail"])
+        for one in sorted(skipped, key=lambda skip: skip.path):
+            table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
+        _replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        return str(path)
+
+
+def _unformula(cell: str) -> str:
+    """A spreadsheet must not run a file's name."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)

@@ -1,0 +1,210 @@
+"""Sealed rows and journal frames put together: which rows a store holds now, and where their features lie."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+from featx.store import journal as log
+from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto
+from featx.store.sealed import BLOCK, SealedFile, newer
+from featx.workspace import journal_beside
+
+
+@dataclass
+class Contents:
+    """What a store holds. A place is a row of the sealed file (0, 1, …) or ~offset of the features in the journal."""
+
+    path: Path
+    making: Making
+    provenance: dict[str, object]
+    rows: dict[str, KnownRow] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, SkippedPhoto] = field(default_factory=dict)
+    sealed: SealedFile | None = None
+    journal_fd: int = -1
+    journal_id: str = ""
+    journal_rows: int = 0
+    journal_damage: str = ""
+    _block: tuple[int, bytes] = (-1, b"")
+
+    def apply(self, kind: int, said: Any, at: int) -> None:
+        """Take in one committed frame."""
+        if kind == log.ROWS:
+            for i, told in enumerate(said):
+                row = known_row(told)
+                place = ~(at + i * self.making.row_bytes)
+                self.rows[row.item_id] = row
+                self.places[row.item_id] = place
+                self.digests[row.digest] = place
+                self.skipped.pop(row.path, None)
+            self.journal_rows += len(said)
+        elif kind == log.UPDATE:
+            for told in said:
+                row = known_row(told)
+                self.rows[row.item_id] = row
+        elif kind == log.RENAME:
+            self._rename(said)
+        elif kind == log.REMOVE:
+            for item_id in said:
+                self.rows.pop(item_id, None)
+                self.places.pop(item_id, None)
+        elif kind == log.SKIPPED:
+            for told in said:
+                self.skipped[told[0]] = SkippedPhoto(*told)
+        elif kind == log.SEAL:
+            self.provenance = said["provenance"]
+            if said["order"] is not None:
+                self.rows = {item_id: self.rows[item_id] for item_id in said["order"]}
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        taken = set(names.values()) - set(names)
+        rows: dict[str, KnownRow] = {}
+        places: dict[str, int] = {}
+        for old, row in self.rows.items():
+            if old in taken:
+                continue
+            new = names.get(old, old)
+            rows[new] = row if new == old else KnownRow(new, *told_of(row)[1:])
+            places[new] = self.places[old]
+        self.rows, self.places = rows, places
+
+    def raw(self, place: int) -> bytes:
+        """The bytes of one row's features, their checksum verified."""
+        size = self.making.row_bytes
+        if place < 0:
+            # The frame's checksum was verified when the journal was opened.
+            data = os.pread(self.journal_fd, size, ~place)
+            if len(data) != size:
+                raise FeatxError("store-broken", f"the journal of `{self.path}` became shorter while it was read", "")
+            return data
+        assert self.sealed is not None
+        number = place // BLOCK
+        if self._block[0] != number:
+            self._block = (number, self.sealed.block(number))
+        start = (place - number * BLOCK) * size
+        return self._block[1][start : start + size]
+
+    def array(self, place: int) -> NDArray[Any]:
+        """One row's features as they are stored."""
+        return np.frombuffer(self.raw(place), dtype=self.making.dtype).reshape(self.making.row_shape)
+
+    def blocks(self) -> Any:
+        """All features in row order, as verified blocks of 1,024 rows of bytes."""
+        places = [self.places[item_id] for item_id in self.rows]
+        for start in range(0, len(places), BLOCK):
+            part = places[start : start + BLOCK]
+            if (
+                part == list(range(start, start + len(part)))
+                and self.sealed is not None
+                and (len(part) == BLOCK or start + len(part) == self.sealed.n)
+            ):
+                yield self.sealed.block(start // BLOCK)
+            else:
+                yield b"".join(self.raw(place) for place in part)
+
+    def close(self) -> None:
+        """Let go of both files."""
+        if self.sealed is not None:
+            self.sealed.close()
+        if self.journal_fd >= 0:
+            os.close(self.journal_fd)
+            self.journal_fd = -1
+
+
+def told_of(row: KnownRow) -> list[Any]:
+    """A row as the journal tells it."""
+    return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
+
+
+def known_row(told: Sequence[Any]) -> KnownRow:
+    """A row as the journal told it; the words many rows share are kept once."""
+    item_id, path, digest, *words, extra = told
+    shared = [sys.intern(word) if word is not None else None for word in words]
+    return KnownRow(
+        item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
+    )
+
+
+def load(path: Path) -> Contents | None:
+    """Everything committed to a store, without needing the lock; None where there is nothing at all."""
+    for _ in range(20):
+        # The journal first: when a writer seals in between, the new file says which journal it has taken in.
+        fd = _open(journal_beside(path))
+        sealed = None
+        try:
+            replay = log.replay(fd, journal_beside(path)) if fd >= 0 else log.Replay([], 0)
+            sealed = SealedFile.open(path)
+            head = replay.frames[0].said if replay.frames else None
+            if head is not None and sealed is not None and sealed.merged == head["journal"]:
+                head, replay = None, log.Replay([], 0)
+            if head is not None and sealed is not None and sealed.store_id != head["base"]:
+                sealed.close()
+                os.close(fd)
+                continue
+            if head is None and sealed is None:
+                if fd >= 0:
+                    raise FeatxError(
+                        "store-broken",
+                        f"`{journal_beside(path)}` holds no readable row",
+                        "remove it and extract again: it cannot be told what it held",
+                    )
+                return None
+            return _together(path, sealed, head, replay, fd)
+        except BaseException:
+            if sealed is not None:
+                sealed.close()
+            with suppress(OSError):
+                os.close(fd)
+            raise
+    raise FeatxError(
+        "store-broken",
+        f"`{journal_beside(path)}` belongs to another file than `{path}`",
+        "put the file back that it belongs to, or remove the journal to give up the rows waiting in it",
+        {"store": str(path)},
+    )
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror}", "make it readable") from error
+
+
+def _together(
+    path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
+) -> Contents:
+    if head is not None and head["schema"] > 1:
+        raise newer(path, head["schema"])
+    if sealed is not None:
+        making, provenance = sealed.making, dict(sealed.provenance)
+    else:
+        assert head is not None
+        making = Making(head["fingerprint"], head["width"], head["views"], head["dtype"])
+        provenance = dict(head["provenance"])
+    contents = Contents(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
+    if sealed is not None:
+        for i, row in enumerate(sealed.rows()):
+            contents.rows[row.item_id] = row
+            contents.places[row.item_id] = i
+            contents.digests[row.digest] = i
+        contents.skipped = {photo.path: photo for photo in sealed.skipped()}
+    if head is not None:
+        contents.journal_id = head["journal"]
+        for frame in replay.frames[1:]:
+            contents.apply(frame.kind, frame.said, frame.at)
+    return contents

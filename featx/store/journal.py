@@ -1,0 +1,192 @@
+"""The journal beside a store: frames are only ever added at its end; one that is on the disk is committed.
+
+A frame is a fixed header (magic, kind, sequence number, lengths, CRC-32 of the payload, CRC-32 of the header itself),
+then JSON, then raw features. What a crash leaves of an unfinished frame fails its checks and is not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.errors import FeatxError
+
+MAGIC = b"FXJ1"
+HEADER = struct.Struct("<4sBxxxQIQII")  # magic, kind, sequence, JSON length, features length, payload CRC, header CRC
+HEAD, ROWS, UPDATE, RENAME, REMOVE, SKIPPED, SEAL = range(1, 8)
+MAX_JSON = 1 << 30
+STEP = 1 << 20
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One committed fact: its kind, what the JSON says, and where its features lie in the journal."""
+
+    kind: int
+    said: Any
+    at: int
+    length: int
+
+
+@dataclass
+class Replay:
+    """A journal read from its beginning: the committed frames, where they end, and what lies behind them."""
+
+    frames: list[Frame]
+    end: int
+    damage: str = ""
+
+
+def encode(kind: int, sequence: int, said: object, features: bytes | memoryview = b"") -> list[bytes | memoryview]:
+    """A frame as the pieces to be written one after the other."""
+    meta = json.dumps(said, separators=(",", ":")).encode("ascii")
+    crc = zlib.crc32(features, zlib.crc32(meta))
+    front = HEADER.pack(MAGIC, kind, sequence, len(meta), len(features), crc, 0)[:-4]
+    return [front + struct.pack("<I", zlib.crc32(front)), meta, features]
+
+
+def write_all(fd: int, pieces: Sequence[bytes | memoryview]) -> int:
+    """Write every byte, however little the system takes at a time."""
+    total = 0
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest:
+            done = os.write(fd, rest)
+            total += done
+            rest = rest[done:]
+    return total
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a new or renamed name durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _header(data: bytes) -> tuple[int, int, int, int, int] | None:
+    if len(data) < HEADER.size:
+        return None
+    magic, kind, sequence, meta, features, crc, own = HEADER.unpack(data)
+    if magic != MAGIC or own != zlib.crc32(data[:-4]) or meta > MAX_JSON:
+        return None
+    return kind, sequence, meta, features, crc
+
+
+def _payload(fd: int, at: int, meta: int, features: int, crc: int) -> bytes | None:
+    """The JSON of a frame whose payload is whole; the features are only passed through the checksum."""
+    said = os.pread(fd, meta, at)
+    if len(said) < meta:
+        return None
+    running, done = zlib.crc32(said), 0
+    while done < features:
+        piece = os.pread(fd, min(STEP, features - done), at + meta + done)
+        if not piece:
+            return None
+        running = zlib.crc32(piece, running)
+        done += len(piece)
+    return said if running == crc else None
+
+
+def replay(fd: int, path: Path) -> Replay:
+    """Read every committed frame. Damage before the last frame is an error, never fewer rows."""
+    size = os.fstat(fd).st_size
+    found = Replay([], 0)
+    while found.end < size:
+        at = found.end
+        head = _header(os.pread(fd, HEADER.size, at))
+        said = None
+        if head is not None and head[1] == len(found.frames):
+            kind, _, meta, features, crc = head
+            finish = at + HEADER.size + meta + features
+            if finish > size:
+                return found  # cut off while it was written: never committed
+            said = _payload(fd, at + HEADER.size, meta, features, crc)
+        if said is None:
+            if _frame_after(fd, at + 1, size, len(found.frames)):
+                raise FeatxError(
+                    "store-broken",
+                    f"`{path}` is damaged at byte {at:,}; {len(found.frames):,} batches before it are whole",
+                    "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+                    {"store": str(path), "byte": at},
+                )
+            if size - at >= HEADER.size:
+                found.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
+            return found
+        found.frames.append(Frame(kind, json.loads(said), at + HEADER.size + meta, features))
+        found.end = finish
+    return found
+
+
+def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
+    """Whether a later frame is whole: then what lies before it is damage, not an unfinished end."""
+    at = start
+    while at < size:
+        piece = os.pread(fd, STEP + HEADER.size, at)
+        hit = piece.find(MAGIC)
+        while hit >= 0:
+            head = _header(piece[hit : hit + HEADER.size])
+            if head is not None and sequence <= head[1] <= sequence + (1 << 32):
+                return True
+            hit = piece.find(MAGIC, hit + 1)
+        at += STEP
+    return False
+
+
+class Journal:
+    """A journal being written. One failed write ends it: what is committed stays, nothing more is added."""
+
+    def __init__(self, path: Path, fd: int, end: int) -> None:
+        self.path, self.fd, self.end = path, fd, end
+        self.sequence = 1
+        self.failed = False
+
+    @classmethod
+    def create(cls, path: Path, head: object) -> Journal:
+        """A new journal; it appears under its name only once its head is on the disk."""
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            end = write_all(fd, encode(HEAD, 0, head))
+            os.fsync(fd)
+            os.replace(temporary, path)
+            fsync_folder(path.parent)
+        except BaseException:
+            os.close(fd)
+            temporary.unlink(missing_ok=True)
+            raise
+        return cls(path, fd, end)
+
+    def append(self, kind: int, said: object, features: bytes | memoryview = b"") -> int:
+        """Commit one frame; the answer is where its features lie."""
+        if self.failed:
+            raise OSError("this journal took no more after a failed write")
+        pieces = encode(kind, self.sequence, said, features)
+        start = self.end
+        try:
+            written = write_all(self.fd, pieces)
+            os.fdatasync(self.fd) if hasattr(os, "fdatasync") else os.fsync(self.fd)
+        except BaseException:
+            # A failed fsync may have dropped pages that a second one would call written.
+            self.failed = True
+            with suppress(OSError):
+                os.ftruncate(self.fd, start)
+            raise
+        self.end += written
+        self.sequence += 1
+        return start + len(pieces[0]) + len(pieces[1])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1

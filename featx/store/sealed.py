@@ -1,0 +1,391 @@
+"""The HDF5 file of a store: written whole into a new file, and read with suspicion.
+
+Features lie in one contiguous dataset (so they can be memory-mapped) with a CRC-32 of our own for each 1,024 rows; all
+else has a fixed width and HDF5's own checksum.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, unquote
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+import featx
+from featx.errors import FeatxError
+from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto, Value
+
+SCHEMA = 1
+BLOCK = 1024
+MAX_CHUNK = 64 << 20
+CHUNK = 1 << 20
+WORDS = ("label", "product", "split")
+FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
+# In `columns_state`: an empty cell, a value, an item that does not have the column at all.
+EMPTY, VALUE, ABSENT = range(3)
+
+
+def newer(path: Path, schema: object) -> FeatxError:
+    """The error for a store that a later featx wrote."""
+    return FeatxError(
+        "store-newer",
+        f"`{path}` was written by a newer featx (format {schema}; this one reads up to {SCHEMA})",
+        "`pip install --upgrade featx`",
+        {"store": str(path), "schema": str(schema)},
+    )
+
+
+def broken(path: Path, what: str) -> FeatxError:
+    """The error for a file that is damaged, or no store of ours."""
+    return FeatxError(
+        "store-broken",
+        f"`{path}` is damaged or not a feature store: {what}",
+        "the photos are the original: `featx extract` with `--replace --yes` makes it again",
+        {"store": str(path)},
+    )
+
+
+# --- writing (only ever in the sealing process) ---------------------------------------------------------------------
+
+
+def write(
+    target: Path,
+    making: Making,
+    provenance: Mapping[str, object],
+    rows: Sequence[KnownRow],
+    blocks: Iterable[bytes],
+    skipped: Sequence[SkippedPhoto],
+    merged: str,
+) -> None:
+    """Write a complete store into a new file, block by block."""
+    with h5py.File(target, "w", libver=("v110", "v110"), locking=False) as file:
+        facts = {
+            "schema_version": SCHEMA,
+            "n": len(rows),
+            "width": making.width,
+            "views": making.views,
+            "created_by": np.bytes_(f"featx {featx.__version__}".encode()),
+            "store_id": np.bytes_(uuid.uuid4().hex.encode()),
+            "merged_journal": np.bytes_(merged.encode() or b"-"),
+        }
+        for name, value in facts.items():
+            file.attrs[name] = value
+        for name, told in (("fingerprint", making.fingerprint), ("provenance", provenance)):
+            file.attrs[name] = np.bytes_(json.dumps(told, sort_keys=True).encode("ascii"))
+        features = file.create_dataset(
+            "features", (len(rows), *making.row_shape), dtype=making.dtype, fill_time="never"
+        )
+        sums, at = [], 0
+        for block in blocks:
+            part = np.frombuffer(block, dtype=making.dtype).reshape(-1, *making.row_shape)
+            features[at : at + len(part)] = part
+            sums.append(zlib.crc32(block))
+            at += len(part)
+        _numbers(file, "features_crc32", np.array(sums, dtype=np.uint32))
+        _strings(file, "id", [row.item_id for row in rows])
+        _strings(file, "path", [row.path for row in rows])
+        _strings(file, "digest", [row.digest for row in rows])
+        for word in WORDS:
+            told_words = [getattr(row, word) for row in rows]
+            _strings(file, word, [one or "" for one in told_words])
+            _numbers(file, f"{word}_known", np.array([one is not None for one in told_words], dtype=np.uint8))
+        columns, states = file.create_group("columns"), file.create_group("columns_state")
+        for name in sorted({name for row in rows for name in row.extra}):
+            _column(columns, states, name, rows)
+        group = file.create_group("skipped")
+        for name in ("path", "reason", "detail"):
+            _strings(group, name, [getattr(photo, name) for photo in skipped])
+        for name in ("size", "mtime_ns"):
+            _numbers(group, name, np.array([getattr(photo, name) for photo in skipped], dtype=np.int64))
+
+
+def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[KnownRow]) -> None:
+    values = [row.extra.get(name) for row in rows]
+    state = [ABSENT if name not in row.extra else EMPTY if row.extra[name] is None else VALUE for row in rows]
+    kinds = {type(value) for value in values if value is not None}
+    key = quote(name.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,-:;<=>?@[]^_`{|}~") or "%"
+    key = key.replace(".", "%2E") if not key.strip(".") else key
+    if kinds == {bool}:
+        kind = "bool"
+        _numbers(columns, key, np.array([bool(value) for value in values], dtype=np.uint8))
+    elif kinds == {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):  # type: ignore[operator]
+        kind = "int"
+        _numbers(columns, key, np.array([value or 0 for value in values], dtype=np.int64))
+    elif kinds == {float}:
+        kind = "float"
+        _numbers(columns, key, np.array([np.nan if value is None else value for value in values], dtype=np.float64))
+    elif kinds <= {str}:
+        kind = "string"
+        _strings(columns, key, [str(value or "") for value in values])
+    else:
+        # Kinds that are mixed keep theirs as JSON, so that nothing turns into something else.
+        kind = "json"
+        _strings(columns, key, ["" if value is None else json.dumps(value) for value in values])
+    columns[key].attrs["kind"] = np.bytes_(kind.encode())
+    _numbers(states, key, np.array(state, dtype=np.uint8))
+
+
+def _strings(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
+    data = [text.encode("utf-8", "surrogateescape") for text in texts]
+    width = max(map(len, data), default=1) or 1
+    step = max(1, min(4096, CHUNK // width))
+    kind = h5py.string_dtype("utf-8", width)
+    dataset = group.create_dataset(
+        name,
+        (len(data),),
+        dtype=kind,
+        maxshape=(None,),
+        chunks=(step,),
+        compression="gzip",
+        compression_opts=1,
+        fletcher32=True,
+    )
+    for start in range(0, len(data), step):
+        dataset[start : start + step] = np.array(data[start : start + step], dtype=kind)
+
+
+def _numbers(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
+    group.create_dataset(name, data=values, maxshape=(None,), chunks=(65536,), compression="gzip",
+                         compression_opts=1, fletcher32=True)  # fmt: skip
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+class SealedFile:
+    """A sealed store, checked for what could harm its reader before anything is read."""
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self.size = os.stat(file.id.get_vfd_handle()).st_size
+        schema = self._attribute(file, "schema_version")
+        if not isinstance(schema, int):
+            raise broken(path, "no format number")
+        if schema > SCHEMA:
+            raise newer(path, schema)
+        for group, name in _walk(path, file):
+            self._vet(group, name)
+        facts = {name: self._attribute(file, name) for name in
+                 ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
+        self.n, self.store_id, self.merged = int(facts["n"]), str(facts["store_id"]), str(facts["merged_journal"])
+        self.provenance: dict[str, object] = json.loads(facts["provenance"])
+        features = file["features"]
+        self.making = Making(json.loads(facts["fingerprint"]), int(facts["width"]), int(facts["views"]),
+                             str(features.dtype))  # fmt: skip
+        if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
+            raise broken(path, "its features have another shape than it says")
+        if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
+            raise broken(path, "its features are not laid out in one piece")
+        self.offset = features.id.get_offset() if self.n else 0
+        if self.n and (self.offset is None or self.offset + self.n * self.making.row_bytes > self.size):
+            raise broken(path, "it ends before its features do")
+        self._sums = self._read(file, "features_crc32", -(-self.n // BLOCK))
+        self._file = file
+        self.fd = os.dup(file.id.get_vfd_handle())
+
+    @classmethod
+    def open(cls, path: Path) -> SealedFile | None:
+        """Open a store's HDF5 file; None where there is none."""
+        if not path.exists():
+            return None
+        if not path.is_file():
+            raise broken(path, "it is not a file")
+        file = None
+        try:
+            file = h5py.File(path, "r", locking=False)
+            return cls(path, file)
+        except FeatxError:
+            if file is not None:
+                file.close()
+            raise
+        except PermissionError as error:
+            raise FeatxError("no-permission", f"cannot read `{path}`", "make it readable") from error
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError) as error:
+            if file is not None:
+                file.close()
+            raise broken(path, _first_line(error)) from error
+
+    def _vet(self, group: h5py.Group, name: bytes) -> None:
+        dataset = h5py.h5d.open(group.id, name)
+        kind, plan = dataset.get_type(), dataset.get_create_plist()
+        where = name.decode("utf-8", "replace")
+        plain = kind.get_class() in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or (
+            kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
+        )
+        if not plain:
+            raise broken(self.path, f"`{where}` holds values of a kind that a store never has")
+        layout = plan.get_layout()
+        if layout not in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or plan.get_external_count():
+            raise broken(self.path, f"`{where}` keeps its data outside this file")
+        if {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - FILTERS:
+            raise broken(self.path, f"`{where}` uses a filter that a store never has")
+        declared = kind.get_size()
+        for extent in dataset.shape:
+            declared *= extent
+        if layout == h5py.h5d.CHUNKED:
+            piece = kind.get_size()
+            for extent in plan.get_chunk():
+                piece *= extent
+            if piece > MAX_CHUNK:
+                raise broken(self.path, f"`{where}` has pieces of {piece:,} bytes")
+        # Deflate makes at best one byte of 1,032; a small chunk that was never filled is no bomb either.
+        if declared > (self.size if layout == h5py.h5d.CONTIGUOUS else 1040 * self.size):
+            raise broken(self.path, f"`{where}` says that it is larger than the file can hold")
+
+    def _attribute(self, file: h5py.File, name: str) -> Any:
+        attribute = h5py.h5a.open(file.id, name.encode())
+        kind = attribute.get_type()
+        if attribute.shape != () or (
+            kind.get_class() != h5py.h5t.INTEGER
+            and (kind.get_class() != h5py.h5t.STRING or kind.is_variable_str() or kind.get_size() > MAX_CHUNK)
+        ):
+            raise broken(self.path, f"its `{name}` is of a kind that a store never has")
+        value = file.attrs[name]
+        return bytes(value).decode() if isinstance(value, bytes) else int(value)
+
+    def _read(self, group: h5py.Group, name: str, n: int) -> NDArray[Any]:
+        dataset = group[name]
+        if dataset.shape != (n,):
+            raise broken(self.path, f"`{name}` has another number of rows than the features")
+        return np.asarray(dataset[:])
+
+    def _texts(self, group: h5py.Group, name: str, n: int) -> list[str]:
+        dataset = group[name]
+        if dataset.shape != (n,):
+            raise broken(self.path, f"`{name}` has another number of rows than the features")
+        step = dataset.chunks[0] if dataset.chunks else max(n, 1)
+        texts: list[str] = []
+        for start in range(0, n, step):
+            texts += [bytes(one).decode("utf-8", "surrogateescape") for one in dataset[start : start + step].tolist()]
+        return texts
+
+    def rows(self) -> list[KnownRow]:
+        """Every row without its features, in order."""
+        try:
+            return self._rows()
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise broken(self.path, _first_line(error)) from error
+
+    def _rows(self) -> list[KnownRow]:
+        n, file = self.n, self._file
+        ids, paths, digests = (self._texts(file, name, n) for name in ("id", "path", "digest"))
+        words: list[list[str | None]] = []
+        for word in WORDS:
+            known = self._read(file, f"{word}_known", n).tolist()
+            cache: dict[str, str] = {}
+            texts = self._texts(file, word, n)
+            words.append(
+                [cache.setdefault(text, text) if has else None for text, has in zip(texts, known, strict=True)]
+            )
+        extras: list[dict[str, Value]] = [{} for _ in range(n)] if len(file["columns"]) else []
+        for key in file["columns"]:
+            name = "" if key == "%" else unquote(key, errors="surrogateescape")
+            state = self._read(file["columns_state"], key, n).tolist()
+            for i, value in enumerate(self._values(file["columns"], key, state)):
+                if state[i] != ABSENT:
+                    extras[i][name] = value
+        if len(set(ids)) != n:
+            raise broken(self.path, "an id is there twice")
+        return [
+            KnownRow(
+                ids[i],
+                paths[i],
+                digests[i],
+                words[0][i],
+                words[1][i],
+                words[2][i],
+                MappingProxyType(extras[i]) if extras and extras[i] else NOTHING,
+            )
+            for i in range(n)
+        ]
+
+    def _values(self, columns: h5py.Group, key: str, state: Sequence[int]) -> Iterator[Value]:
+        attribute = h5py.h5a.open(columns[key].id, b"kind")
+        if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.get_type().is_variable_str():
+            raise broken(self.path, f"column `{key}` does not say what it holds")
+        kind = bytes(columns[key].attrs["kind"]).decode()
+        if kind in ("string", "json"):
+            for has, text in zip(state, self._texts(columns, key, self.n), strict=True):
+                yield None if has != VALUE else text if kind == "string" else json.loads(text)
+        else:
+            convert = {"bool": bool, "int": int, "float": float}[kind]
+            for has, number in zip(state, self._read(columns, key, self.n).tolist(), strict=True):
+                yield convert(number) if has == VALUE else None
+
+    def skipped(self) -> list[SkippedPhoto]:
+        """Photos that could not be used."""
+        try:
+            group = self._file["skipped"]
+            n = int(group["path"].shape[0])
+            texts = [self._texts(group, name, n) for name in ("path", "reason", "detail")]
+            numbers = [self._read(group, name, n).tolist() for name in ("size", "mtime_ns")]
+            return [SkippedPhoto(*told) for told in zip(*texts, *numbers, strict=True)]
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            raise broken(self.path, _first_line(error)) from error
+
+    def block(self, number: int) -> bytes:
+        """The features of up to 1,024 rows, their checksum verified."""
+        start = number * BLOCK
+        count = min(BLOCK, self.n - start)
+        wanted = count * self.making.row_bytes
+        at = (self.offset or 0) + start * self.making.row_bytes
+        pieces: list[bytes] = []
+        while wanted:
+            piece = os.pread(self.fd, min(wanted, 1 << 30), at)
+            if not piece:
+                break
+            pieces.append(piece)
+            wanted -= len(piece)
+            at += len(piece)
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if wanted or zlib.crc32(data) != int(self._sums[number]):
+            raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not what was written")
+        return data
+
+    def check(self) -> list[str]:
+        """Every damaged block of features, in words; everything else was verified when it was read."""
+        damage = []
+        for number in range(-(-self.n // BLOCK)):
+            try:
+                self.block(number)
+            except FeatxError as error:
+                damage.append(error.message)
+        return damage
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+            self._file.close()
+
+
+def _walk(path: Path, file: h5py.File) -> Iterator[tuple[h5py.Group, bytes]]:
+    """Every dataset of a store. Anything but hard links to datasets in the four known groups is refused."""
+    for group_name in ("", "columns", "columns_state", "skipped"):
+        group = file[group_name] if group_name else file
+        if len(group) > 100_000:
+            raise broken(path, "it holds too many datasets")
+        for name in list(group.id):
+            where = name.decode("utf-8", "replace")
+            if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+                raise broken(path, f"`{where}` is a link to somewhere else")
+            kind = h5py.h5o.get_info(group.id, name).type
+            if kind == h5py.h5o.TYPE_GROUP and not group_name and where in ("columns", "columns_state", "skipped"):
+                continue
+            if kind != h5py.h5o.TYPE_DATASET:
+                raise broken(path, f"`{where}` is not a dataset")
+            yield group, name
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

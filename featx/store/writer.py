@@ -1,0 +1,448 @@
+"""Writing a store: rows are safe when `append` returns; sealing turns them into the HDF5 file people read."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+from featx.store import journal as log
+from featx.store.contents import Contents, known_row, load, told_of
+from featx.store.records import KnownRow, Making, Row, SkippedPhoto
+from featx.store.sealed import SealedFile
+from featx.workspace import journal_beside
+
+MARGIN = 1.1
+
+
+class StoreWriter:
+    """The one writer of a store, from `open` until `close`; use it in a `with` block.
+
+    Leaving the block does not seal: committed rows wait in the journal, where `open_store` sees them too.
+    """
+
+    def __init__(self, path: Path, making: Making, contents: Contents, recovered: int) -> None:
+        self.path = path
+        self.making = making
+        self.recovered = recovered
+        self._contents = contents
+        self._journal: log.Journal | None = None
+        self._lock = threading.RLock()
+        self._held: Any = None
+
+    @classmethod
+    @contextmanager
+    def locked(cls, path: Path | str) -> Iterator[None]:
+        """Keep every other writer of a store away for a while; readers are not held up."""
+        fd = _take_lock(Path(path))
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path | str,
+        fingerprint: Mapping[str, object],
+        *,
+        width: int,
+        dtype: str = "float32",
+        provenance: Mapping[str, object] | None = None,
+    ) -> Self:
+        """Open a store for writing, or begin one; rows an interrupted run left in the journal are sealed first.
+
+        A store that exists keeps its number format, whatever `dtype` says.
+        """
+        path = Path(path)
+        told = json.loads(json.dumps(dict(fingerprint)))
+        views = int(told.get("views") or 1)
+        if dtype not in ("float32", "float16"):
+            raise FeatxError("bad-flag", f"a store keeps float32 or float16, not `{dtype}`", "use `float32`")
+        held = cls.locked(path)
+        held.__enter__()
+        contents: Contents | None = None
+        try:
+            for leftover in path.parent.glob(f".{path.name}.*.new"):
+                leftover.unlink(missing_ok=True)
+            contents = load(path)
+            if contents is None:
+                contents = Contents(path, Making(told, width, views, dtype), dict(provenance or {}))
+            making = contents.making
+            differs = sorted(k for k in {*told, *making.fingerprint} if told.get(k) != making.fingerprint.get(k))
+            if differs or making.width != width:
+                what = differs[0] if differs else "width"
+                has, wants = making.fingerprint.get(what, making.width), told.get(what, width)
+                raise FeatxError(
+                    "other-backbone",
+                    f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
+                    "use another file with `--store`, or make this one again: `--replace --yes`",
+                    {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
+                )
+            writer = cls(path, making, contents, contents.journal_rows)
+            writer._held = held
+            if contents.journal_id:
+                # Never write behind an old end: what a crash left there may not be on the disk.
+                writer._merge()
+            elif contents.journal_fd >= 0:
+                writer._drop_journal()
+            return writer
+        except BaseException:
+            if contents is not None:
+                contents.close()
+            held.__exit__(None, None, None)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store; rows that are not sealed yet wait in the journal."""
+        with self._lock:
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+            self._contents.close()
+            if self._held is not None:
+                held, self._held = self._held, None
+                held.__exit__(None, None, None)
+
+    # --- what is there ------------------------------------------------------------------------------------------------
+
+    def known(self) -> Mapping[str, KnownRow]:
+        """Every row without its features, by item id, in row order."""
+        return MappingProxyType(self._contents.rows)
+
+    def digests(self) -> Mapping[str, int]:
+        """The digests whose features are here, each with the place they lie at."""
+        return MappingProxyType(self._contents.digests)
+
+    def copy_features(self, digest: str) -> NDArray[Any]:
+        """The features computed before for a photo with these bytes."""
+        with self._lock:
+            return self._contents.array(self._contents.digests[digest]).copy()
+
+    def known_skipped(self) -> Mapping[str, SkippedPhoto]:
+        """Photos that could not be used, by path."""
+        return MappingProxyType(self._contents.skipped)
+
+    # --- what changes -------------------------------------------------------------------------------------------------
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Commit rows: when this returns they survive a kill or a power cut. A known id is replaced."""
+        if not rows:
+            return
+        told, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
+        for i, row in enumerate(rows):
+            known = KnownRow(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra)
+            told.append(_checked(known))
+            if np.shape(row.features) != self.making.row_shape:
+                raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.making.row_shape}")
+            with np.errstate(over="ignore"):
+                features[i] = row.features
+        finite = np.isfinite(features.reshape(len(rows), -1)).all(axis=1)
+        if not finite.all():
+            row = rows[int(np.argmin(finite))]
+            raise FeatxError(
+                "weights-misfit",
+                f"the features of `{row.path}` are not all finite numbers in {self.making.dtype}",
+                "such features would spoil every comparison: try `--precision fp32`, or check the weights",
+                {"path": row.path},
+            )
+        self._commit(log.ROWS, told, features.data.cast("B"))
+
+    def update(self, rows: Sequence[KnownRow]) -> None:
+        """Refresh path, label, product, split and extra columns of known rows; their features and digests stay."""
+        told = []
+        for row in rows:
+            digest = self._known(row.item_id).digest
+            told.append(_checked(KnownRow(row.item_id, row.path, digest, row.label, row.product, row.split, row.extra)))
+        if told:
+            self._commit(log.UPDATE, told)
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Give items new ids (old → new), all at once; a row that already has a new id gives way."""
+        for old in names:
+            self._known(old)
+        if len(set(names.values())) != len(names):
+            raise FeatxError("duplicate-id", "two items cannot get the same id", "give each its own")
+        for new in names.values():
+            _plain(new, "id")
+        if names:
+            self._commit(log.RENAME, dict(names))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget rows; ids that are not there are no matter."""
+        here = [item_id for item_id in ids if item_id in self._contents.rows]
+        if here:
+            self._commit(log.REMOVE, here)
+
+    def note_skipped(self, photos: Sequence[SkippedPhoto]) -> None:
+        """Remember photos that could not be used, and what their files looked like."""
+        fresh = [photo for photo in photos if self._contents.skipped.get(photo.path) != photo]
+        if fresh:
+            self._commit(log.SKIPPED, [[p.path, p.reason, p.detail, p.size, p.mtime_ns] for p in fresh])
+
+    def seal(self, *, provenance: Mapping[str, object] | None = None, order: Sequence[str] | None = None) -> None:
+        """Write everything into a new HDF5 file and put it in the place of the old one, whole or not at all.
+
+        Rows named in `order` come first, in that order. When nothing changed, the file is left as it is.
+        """
+        with self._lock:
+            now = list(self._contents.rows)
+            if order is not None:
+                first = dict.fromkeys(item_id for item_id in order if item_id in self._contents.rows)
+                wanted = [*first, *(item_id for item_id in now if item_id not in first)]
+            else:
+                wanted = now
+            told = self._contents.provenance if provenance is None else json.loads(json.dumps(dict(provenance)))
+            if (
+                self._journal is None
+                and self._contents.sealed is not None
+                and wanted == now
+                and told == self._contents.provenance
+            ):
+                return
+            self._commit(log.SEAL, {"order": wanted if wanted != now else None, "provenance": told})
+            self._merge()
+
+    # --- how ----------------------------------------------------------------------------------------------------------
+
+    def _known(self, item_id: str) -> KnownRow:
+        row = self._contents.rows.get(item_id)
+        if row is None:
+            raise FeatxError("not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`")
+        return row
+
+    def _commit(self, kind: int, said: Any, features: bytes | memoryview = b"") -> None:
+        with self._lock:
+            try:
+                if self._journal is None:
+                    self._begin()
+                assert self._journal is not None
+                at = self._journal.append(kind, said, features)
+            except OSError as error:
+                raise self._not_stored(error) from error
+            before = self._contents.journal_rows
+            self._contents.apply(kind, said, at)
+            self._contents.journal_rows = before + (len(said) if kind == log.ROWS else 0)
+
+    def _begin(self) -> None:
+        contents = self._contents
+        head = {
+            "schema": 1,
+            "journal": uuid.uuid4().hex,
+            "base": contents.sealed.store_id if contents.sealed is not None else "",
+            "fingerprint": dict(self.making.fingerprint),
+            "width": self.making.width,
+            "views": self.making.views,
+            "dtype": self.making.dtype,
+            "provenance": contents.provenance,
+        }
+        self._journal = log.Journal.create(journal_beside(self.path), head)
+        contents.journal_id = str(head["journal"])
+        contents.journal_fd = os.dup(self._journal.fd)
+
+    def _not_stored(self, error: OSError) -> FeatxError:
+        saved = len(self._contents.rows)
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            return FeatxError(
+                "no-permission", f"cannot write beside `{self.path}`: {error.strerror}", "make it writable"
+            )
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        why = f"the disk is full: {self.path}" if full else f"the disk took no more of {self.path}: {error}"
+        return _disk_full(self.path, why, saved)
+
+    def _merge(self) -> None:
+        """Let the sealing process write a new file, verify it, and only then put it in place and drop the journal."""
+        target = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
+        try:
+            self._write_aside(target)
+            self._verify(target)
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
+            os.replace(target, self.path)
+            log.fsync_folder(self.path.parent)
+        except OSError as error:
+            raise self._not_stored(error) from error
+        finally:
+            with suppress(OSError):
+                target.unlink(missing_ok=True)
+        self._drop_journal()
+        self._contents.close()
+        sealed = load(self.path)
+        if sealed is None:
+            raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
+        self._contents = sealed
+        self._write_card()
+
+    def _write_aside(self, target: Path) -> None:
+        home = str(Path(__file__).resolve().parents[2])
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "featx.store.sealing", str(self.path), str(target)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # A Ctrl-C in the terminal is for this process to answer, not for the one that is writing.
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
+            check=False,
+        )
+        if ran.returncode == 0:
+            return
+        said = (ran.stderr.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        needs = len(self._contents.rows) * self.making.row_bytes
+        if ran.returncode == 5:
+            raise FeatxError("store-broken", said, "extract again with `--replace --yes`", {"store": str(self.path)})
+        if ran.returncode == 6 or shutil.disk_usage(self.path.parent).free < needs:
+            raise _disk_full(self.path, f"the disk is full: {self.path} needs about {_mb(needs)} more",
+                             len(self._contents.rows))  # fmt: skip
+        raise FeatxError(
+            "worker-died",
+            f"the process that writes {self.path} ended with status {ran.returncode}: {said}",
+            f"{len(self._contents.rows):,} images are saved; run the same command again",
+            {"saved": len(self._contents.rows)},
+        )
+
+    def _verify(self, target: Path) -> None:
+        sealed = SealedFile.open(target)
+        try:
+            if sealed is None or sealed.merged != self._contents.journal_id or sealed.check():
+                raise FeatxError("store-broken", f"what was written for {self.path} cannot be read back", "try again")
+            same = all(a == b for a, b in zip(sealed.rows(), self._contents.rows.values(), strict=True))
+            if not same:
+                raise FeatxError("store-broken", f"what was written for {self.path} differs from its rows", "try again")
+        finally:
+            if sealed is not None:
+                sealed.close()
+
+    def _drop_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        # Were it to come back after a power cut, the sealed file says that it has taken it in.
+        with suppress(OSError):
+            journal_beside(self.path).unlink(missing_ok=True)
+        if self._contents.journal_fd >= 0:
+            os.close(self._contents.journal_fd)
+            self._contents.journal_fd = -1
+
+    def _write_card(self) -> None:
+        """NAME.json: what is in the store, for programs that do not read HDF5; losing it loses nothing."""
+        rows = self._contents.rows.values()
+        labels: dict[str, int] = {}
+        for row in rows:
+            if row.label is not None:
+                labels[row.label] = labels.get(row.label, 0) + 1
+        card = {
+            "schema_version": 1,
+            "store": self.path.name,
+            "n": len(rows),
+            "width": self.making.width,
+            "views": self.making.views,
+            "dtype": self.making.dtype,
+            "categories": dict(sorted(labels.items())),
+            "skipped": len(self._contents.skipped),
+            "fingerprint": dict(self.making.fingerprint),
+        }
+        temporary = self.path.with_name(f".{self.path.name}.card.{os.getpid()}.new")
+        with suppress(OSError):
+            temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+            os.replace(temporary, self.path.with_suffix(".json"))
+
+
+def ensure_room(path: Path | str, n_rows: int, width: int) -> None:
+    """Refuse to start what the disk has no room for."""
+    needs = int(n_rows * width * 4 * MARGIN)
+    folder = Path(path).absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    disk = shutil.disk_usage(folder)
+    if needs > disk.free:
+        raise FeatxError(
+            "disk-full",
+            f"the disk is full: {path} needs about {_mb(needs)} more\n"
+            f"{folder} has {_mb(disk.free)} free of {_mb(disk.total)}",
+            f"free some space and run the same command again, or move the store: `--store /bigdisk/{Path(path).name}`",
+            {"needs_bytes": needs, "free_bytes": disk.free},
+        )
+
+
+def _disk_full(path: Path, why: str, saved: int) -> FeatxError:
+    return FeatxError(
+        "disk-full",
+        why,
+        f"{saved:,} images are saved. Free some space and run the same command\n"
+        f"again, or move the store: `--store /bigdisk/{path.name}`",
+        {"saved": saved},
+    )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e9:,.0f} GB" if size >= 1e10 else f"{max(1, round(size / 1e6)):,} MB"
+
+
+def _take_lock(path: Path) -> int:
+    name = path.with_name(path.name + ".lock")
+    try:
+        name.parent.mkdir(parents=True, exist_ok=True)
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    except OSError as error:
+        raise FeatxError(
+            "no-permission", f"cannot write `{name}`: {error.strerror}", "make its folder writable"
+        ) from error
+    try:
+        import fcntl
+
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        who = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+        os.close(fd)
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise FeatxError("no-permission", f"cannot lock `{name}`: {error.strerror}", "use a local disk") from error
+        raise FeatxError(
+            "store-busy",
+            f"another featx is writing {path}" + (f" (process {who})" if who.isdigit() else ""),
+            "wait until it is done, or use another file with `--store`",
+            {"store": str(path), "pid": int(who) if who.isdigit() else None},
+        ) from error
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+    return fd
+
+
+def _checked(row: KnownRow) -> list[Any]:
+    for what, text in (("id", row.item_id), ("path", row.path), ("digest", row.digest), ("label", row.label),
+                       ("product", row.product), ("split", row.split), *row.extra.items()):  # fmt: skip
+        if isinstance(text, str):
+            _plain(text, what)
+    for name, value in row.extra.items():
+        _plain(name, "column name")
+        if not (value is None or isinstance(value, str | int | float | bool)):
+            raise TypeError(f"column {name!r} holds {type(value).__name__}, not text, a number, true or false")
+    return told_of(known_row(told_of(row)))
+
+
+def _plain(text: str, what: str) -> None:
+    if "\0" in text:
+        raise FeatxError("bad-manifest", f"{what} {text!r} holds a NUL character", "remove it")

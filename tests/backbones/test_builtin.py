@@ -1,0 +1,147 @@
+"""Promises of the backbone that travels with featx."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.backbones import builtin
+from featx.errors import FeatxError
+
+REALITY = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "grocery"
+
+
+@pytest.fixture(scope="module")
+def backbone() -> builtin.BuiltinBackbone:
+    """The backbone on the CPU."""
+    return builtin.open_builtin(device="cpu")
+
+
+def picture(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
+    """A smooth picture of random colours."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (5, 6, 3), dtype=np.uint8))
+    return small.resize(size, Image.Resampling.BICUBIC)
+
+
+def test_features_are_finite_float32_rows_of_unit_length(backbone: builtin.BuiltinBackbone) -> None:
+    """Every photo gives one usable row, whatever its shape."""
+    images = [picture(1), picture(2, (50, 400)), picture(3, (1, 1)), Image.new("RGB", (90, 90)), Image.new("L", (9, 9))]
+    found = backbone.features([backbone.prepare(image) for image in images])
+    assert found.shape == (5, backbone.width)
+    assert found.dtype == np.float32
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+
+
+def test_no_photo_gives_no_row(backbone: builtin.BuiltinBackbone) -> None:
+    """An empty batch is no error."""
+    assert backbone.features([]).shape == (0, backbone.width)
+
+
+def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinBackbone) -> None:
+    """What a photo is computed beside does not matter, nor does computing it twice."""
+    prepared = [backbone.prepare(picture(seed)) for seed in range(5)]
+    together = backbone.features(prepared)
+    alone = np.concatenate([backbone.features([one]) for one in prepared])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_array_equal(together, backbone.features(prepared))
+
+
+def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.BuiltinBackbone) -> None:
+    """Frozen means frozen."""
+    network = backbone._network
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    backbone.features([backbone.prepare(picture(1))])
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    for name, value in network.state_dict().items():
+        assert value.equal(before[name]), name
+
+
+def test_colour_tells_two_plain_photos_apart(backbone: builtin.BuiltinBackbone) -> None:
+    """A red and a blue one are less alike than two reds."""
+    reds = [Image.new("RGB", (80, 80), (200 + step, 20, 20)) for step in (0, 6)]
+    found = backbone.features([backbone.prepare(image) for image in [*reds, Image.new("RGB", (80, 80), (20, 20, 200))]])
+    assert found[0] @ found[1] > found[0] @ found[2] + 0.1
+
+
+def test_histograms_count_every_pixel_once() -> None:
+    """The squares of a row sum to one, for all colours there are."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+    pixels[0, :2] = [[255, 255, 255]]
+    found = builtin.colour_histograms(pixels)
+    assert found.shape == (3, builtin.COLOURS)
+    np.testing.assert_allclose((found**2).sum(1), 1, rtol=1e-5)
+
+
+def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.BuiltinBackbone) -> None:
+    """A store can tell these weights from any later ones."""
+    _, digest = builtin.read_weights()
+    assert backbone.fingerprint.weights_sha256 == digest
+    assert backbone.fingerprint.backbone == backbone.name == "builtin"
+    assert backbone.fingerprint.width == backbone.width == builtin.WIDTH
+
+
+def test_damaged_weights_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
+    """One flipped bit is an error that says so."""
+    for name in ("builtin.safetensors", "builtin.json"):
+        shutil.copy(builtin.FOLDER / name, tmp_path)
+    data = bytearray((tmp_path / "builtin.safetensors").read_bytes())
+    data[-5] ^= 1
+    (tmp_path / "builtin.safetensors").write_bytes(data)
+    with pytest.raises(FeatxError) as caught:
+        builtin.read_weights(tmp_path)
+    assert caught.value.code == "weights-broken"
+
+
+def test_absent_weights_are_an_error_with_a_way_out(tmp_path: Path) -> None:
+    """An installation without the file says what else to use."""
+    with pytest.raises(FeatxError) as caught:
+        builtin.read_weights(tmp_path)
+    assert caught.value.code == "weights-missing"
+    assert "--backbone" in caught.value.hint
+
+
+def test_another_precision_is_refused() -> None:
+    """It computes in float32 and says so instead of ignoring a wish."""
+    with pytest.raises(FeatxError) as caught:
+        builtin.open_builtin(device="cpu", precision="bf16")
+    assert caught.value.code == "bad-flag"
+
+
+def test_the_weights_fit_into_the_wheel() -> None:
+    """At most 6 MB, and the facts beside them are true."""
+    size = (builtin.FOLDER / "builtin.safetensors").stat().st_size
+    assert size <= 6_000_000
+    assert json.loads((builtin.FOLDER / "builtin.json").read_text())["bytes"] == size
+
+
+def test_naming_it_loads_no_torch() -> None:
+    """Light commands may import the module."""
+    program = "import sys, featx.backbones.builtin; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+
+
+@pytest.mark.reality
+@pytest.mark.skipif(not REALITY.is_dir(), reason="the grocery photos are not here")
+def test_photos_of_one_fruit_are_more_alike_than_of_two(backbone: builtin.BuiltinBackbone) -> None:
+    """On photos kept out of the training, nearest class means name most fruit."""
+    fruit = ("Banana", "Kiwi", "Lemon", "Orange", "Pineapple", "Papaya")
+    means, asked, labels = [], [], []
+    for place, name in enumerate(fruit):
+        seen = sorted((REALITY / "train" / "Fruit" / name).glob("*.jpg"))[:6]
+        new = sorted((REALITY / "val" / "Fruit" / name).glob("*.jpg"))[:4]
+        rows = backbone.features([backbone.prepare(Image.open(path)) for path in [*seen, *new]])
+        means.append(rows[: len(seen)].mean(0))
+        asked.append(rows[len(seen) :])
+        labels += [place] * len(new)
+    answers = (np.concatenate(asked) @ np.array(means).T).argmax(1)
+    assert (answers == np.array(labels)).mean() >= 0.8

@@ -1,0 +1,66 @@
+"""What is printed: plain in pipes, safe in terminals, in words a person would use."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featx.cli.output import Output, clock, counted, duration, error_text, size
+
+
+def test_a_list_in_a_pipe_is_one_record_a_line_with_nothing_cut(capsys):
+    Output().records(["id", "path"], [["a", "x" * 300], ["b\tc\nd", None]])
+    assert capsys.readouterr().out == "a\t" + "x" * 300 + "\nb c d\t\n"
+
+
+def test_a_list_under_json_is_one_object_a_line(capsys):
+    Output(json=True).records(["id", "score"], [["a", 0.5], ["b", 1.0]])
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
+        {"id": "a", "score": 0.5},
+        {"id": "b", "score": 1.0},
+    ]
+
+
+def test_messages_never_reach_stdout(capsys):
+    out = Output()
+    for write in (out.say, out.ok, out.warn, out.next):
+        write("words")
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("words") == 4
+
+
+def test_quiet_says_nothing_but_the_result(capsys):
+    out = Output(quiet=True)
+    for write in (out.say, out.ok, out.warn, out.next, out.result):
+        write("words")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("words\n", "")
+
+
+@given(st.text())
+def test_names_cannot_steer_the_terminal(name):
+    shown = error_text(f"cannot read {name}", "")
+    assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in shown.replace("\t", ""))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.41, "0.4 s"), (42, "42 s"), (204, "3 min 24 s"), (7260, "2 h 1 min")]
+)
+def test_time_spent_is_told_as_people_tell_it(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_time_left_sizes_and_counts():
+    assert (clock(73), clock(3700)) == ("1:13", "1:01:40")
+    assert (size(97_000_000), size(1_500), size(12)) == ("97 MB", "1.5 kB", "12 B")
+    assert (counted(1, "image"), counted(1200, "category", "categories")) == ("1 image", "1,200 categories")
+
+
+def test_progress_without_a_terminal_prints_no_control_codes(capsys):
+    with Output().progress(10, "extract") as advance:
+        for done in range(11):
+            advance(done)
+    assert "\x1b" not in capsys.readouterr().err
