@@ -1,7 +1,8 @@
-"""Write the generated pages: docs/cli.md from the commands, docs/errors.md from the table of error names."""
+"""Write what is generated: docs/cli.md, docs/errors.md, and the table of backbones that travels with the package."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -59,6 +60,25 @@ def errors_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def backbone_table() -> str:
+    """featx/backbones/table.json: what torchvision publishes of its networks, so that listing them needs no torch."""
+    import torch
+
+    from featx.backbones.frozen import build, describe, network_names
+    from featx.backbones.layers import last_classifying_layer
+
+    rows = []
+    for name in network_names():
+        # RegNets compute their widths with tensors while they are built, which needs real ones.
+        with torch.device("cpu" if name.startswith("regnet") else "meta"):
+            network = build(name)
+        head = network.get_submodule(last_classifying_layer(network))
+        width = getattr(head, "in_features", 0) or getattr(head, "in_channels", 0)
+        rows.append({"name": name, "width": width, **{k: v for k, v in describe(name).items() if k != "name"}})
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+
+
 if __name__ == "__main__":
+    (DOCS.parent / "featx/backbones/table.json").write_text(backbone_table(), encoding="utf-8")
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors_page(), encoding="utf-8")

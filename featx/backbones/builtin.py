@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
 from featx.backbones.names import Fingerprint
 from featx.errors import FeatxError
 
@@ -22,14 +23,13 @@ if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
 
 FOLDER = Path(__file__).parent
-SIDE = 224
+SIDE = 192
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 HUES, SATURATIONS, VALUES = 12, 4, 4
 COLOURS = HUES * SATURATIONS * VALUES
-LAYOUT = 4
 # Each block has unit length before it is weighted, so these are the shares of a cosine similarity.
-BLOCKS = (("head", 512, 0.5), ("stage", 192, 0.2), ("colour", COLOURS, 0.2), ("layout", LAYOUT * LAYOUT * 3, 0.1))
+BLOCKS = (("head", 512, 0.55), ("stage", 192, 0.3), ("colour", COLOURS, 0.15))
 WIDTH = sum(width for _, width, _ in BLOCKS)
 PREPROCESSING = f"whole photo to {SIDE}x{SIDE}, bicubic; ImageNet mean and std"
 
@@ -78,15 +78,6 @@ def colour_histograms(pixels: np.ndarray) -> np.ndarray:
     return np.sqrt(counts / x.shape[1]).astype(np.float32)
 
 
-def colour_layouts(pixels: np.ndarray) -> np.ndarray:
-    """Mean light and opponent colours on a coarse grid; unit length, a row per photo."""
-    cell = SIDE // LAYOUT
-    means = pixels.reshape(len(pixels), LAYOUT, cell, LAYOUT, cell, 3).mean((2, 4), dtype=np.float32) / 255
-    red, green, blue = means[..., 0], means[..., 1], means[..., 2]
-    rows = np.stack([(red + green + blue) / 3, red - green, (red + green) / 2 - blue], -1)
-    return unit_rows(rows.reshape(len(pixels), -1))
-
-
 def unit_rows(rows: np.ndarray) -> np.ndarray:
     """Rows of unit length; a row of zeros stays one."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -101,15 +92,18 @@ class BuiltinBackbone:
 
     def __init__(self, network: BuiltinNetwork, digest: str, device: str, device_reason: str) -> None:
         """Keep the loaded network; use :func:`open_builtin`."""
-        import torch
-
+        torch, torchvision = import_torch()
         self._network = network
         self._torch = torch
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255
         self.device = device
         self.device_reason = device_reason
-        self.versions: Mapping[str, str] = {"torch": str(torch.__version__), "numpy": np.__version__}
+        self.versions: Mapping[str, str] = {
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "numpy": np.__version__,
+        }
         self.fingerprint = Fingerprint(
             backbone=self.name,
             weights="built-in",
@@ -139,9 +133,9 @@ class BuiltinBackbone:
             "head": unit_rows(np.sqrt(found[:, :512])),
             "stage": unit_rows(np.sqrt(found[:, 512:])),
             "colour": colour_histograms(pixels),
-            "layout": colour_layouts(pixels),
         }
 
+    @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos, a float32 row of unit length each."""
         if not len(prepared):
@@ -160,7 +154,7 @@ def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBac
             "leave --precision out",
             {"precision": precision},
         )
-    import torch
+    torch, _ = import_torch()
     from safetensors.torch import load
 
     from featx.backbones.builtin_network import BuiltinNetwork
@@ -168,10 +162,6 @@ def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBac
     data, digest = read_weights()
     network = BuiltinNetwork()
     network.load_state_dict({name: value.float() for name, value in load(data).items()})
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        reason = "a GPU is there" if device == "cuda" else "no GPU found"
-    else:
-        reason = "asked for"
+    device, reason = choose_device(device)
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
     return BuiltinBackbone(network, digest, device, reason)

@@ -20,6 +20,7 @@ COMMANDS = (
     ("extract", "Make a model"),
     ("export", "Share"),
     ("info", "Help"),
+    ("backbones", "Help"),
     ("demo", "Help"),
 )
 GROUPS = (("weights", "Help"),)

@@ -1,0 +1,79 @@
+"""Which device a network runs on, and why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ParamSpec, TypeVar
+
+from featx.backbones.names import OutOfMemory
+from featx.errors import FeatxError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def import_torch() -> tuple[Any, Any]:
+    """torch and torchvision; builds that do not fit together become a sentence instead of a missing operator."""
+    try:
+        import torch
+        import torchvision
+    except Exception as error:
+        found = []
+        for name in ("torch", "torchvision"):
+            try:
+                found.append(f"{name} {version(name)}")
+            except PackageNotFoundError:
+                found.append(f"no {name}")
+        raise FeatxError(
+            "torch-mismatch",
+            f"{' and '.join(found)} cannot work together: {type(error).__name__}: {error}",
+            "reinstall both from one place: `pip install --force-reinstall torch torchvision`",
+        ) from error
+    return torch, torchvision
+
+
+def choose_device(asked: str) -> tuple[str, str]:
+    """A device that is really there, and in a few words which and why."""
+    torch, _ = import_torch()
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
+    kind, _, number = asked.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdecimal())):
+        raise FeatxError("bad-flag", f"no device called `{asked}`", "choose auto, cpu, cuda, cuda:1 or mps")
+    if kind == "cpu":
+        return "cpu", cpu
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if kind == "cuda" and (not has_cuda or int(number or 0) >= torch.cuda.device_count()):
+        build = f"torch {torch.__version__} is a CPU-only build" if not torch.version.cuda else "no driver or no such GPU"
+        raise FeatxError(
+            "no-gpu",
+            f"`--device {asked}` was asked for, but torch sees no such GPU\n{build}",
+            "`--device auto` runs on what there is",
+        )
+    if kind == "mps" and not has_mps:
+        raise FeatxError("no-gpu", "`--device mps` was asked for, but this is no Apple GPU", "use `--device auto`")
+    if kind == "cuda" or (kind == "auto" and has_cuda):
+        device = asked if kind == "cuda" else "cuda"
+        return device, f"GPU ({torch.cuda.get_device_name(device)})"
+    if kind == "mps" or has_mps:
+        return "mps", "the Apple GPU"
+    return "cpu", f"{cpu} (no GPU found)"
+
+
+def says_when_memory_runs_out(work: Callable[P, R]) -> Callable[P, R]:
+    """Turn the several ways torch reports exhausted memory into `OutOfMemory`."""
+
+    @wraps(work)
+    def tried(*words: P.args, **named: P.kwargs) -> R:
+        try:
+            return work(*words, **named)
+        except RuntimeError as error:
+            said = str(error).lower()
+            if type(error).__name__ == "OutOfMemoryError" or "out of memory" in said or "allocate memory" in said:
+                raise OutOfMemory(str(error)) from error
+            raise
+
+    return tried

@@ -1,0 +1,80 @@
+"""`featx backbones`: which networks there are, and where in one the features can be read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, VerboseFlag
+from featx.cli.output import Output
+from featx.errors import FeatxError, did_you_mean
+
+
+def backbones(
+    name: Annotated[str | None, typer.Argument(help="Only names that hold this.", show_default="all")] = None,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List the layers of one network with their shapes.")
+    ] = False,
+    here: Annotated[bool, typer.Option("--here", help="Only those whose weights are on this machine.")] = False,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """List the networks that turn images into features.
+
+    Example: featx backbones resnet50 --layers
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    if layers:
+        _print_layers(name, out)
+        return
+    from featx.backbones.names import backbone_table
+
+    rows = [row for row in backbone_table() if name is None or name.lower() in row["name"].lower()]
+    rows = [{**row, "here": _is_here(row)} for row in rows]
+    if here:
+        rows = [row for row in rows if row["here"]]
+    if not rows and name is not None and not here:
+        known = [row["name"] for row in backbone_table()]
+        raise FeatxError(
+            "unknown-backbone", f"no backbone is called `{name}`", did_you_mean(name, known, "`featx backbones` lists all")
+        )
+    columns = ["name", "numbers", "million", "GFLOPs", "ImageNet", "input", "licence", "here"]
+    table = [
+        [
+            row["name"],
+            f"{row['width']:,}",
+            f"{row['parameters'] / 1e6:.1f}",
+            "–" if row["gflops"] is None else f"{row['gflops']:.2f}",
+            "–" if row["top1"] is None else f"{row['top1']:.1f}%",
+            row["input"],
+            row["licence"],
+            "yes" if row["here"] else "no",
+        ]
+        for row in rows
+    ]
+    out.records(columns, table, rows, right=columns[1:6])
+    out.next("featx extract IMAGES -b NAME   or   featx weights get NAME   to fetch one")
+
+
+def _is_here(row: dict[str, Any]) -> bool:
+    from featx.backbones.weights import file_name, weights_folder
+
+    return not row["url"] or (weights_folder() / file_name(row["url"])).is_file()
+
+
+def _print_layers(name: str | None, out: Output) -> None:
+    if name is None:
+        raise FeatxError("bad-flag", "`--layers` needs the name of one network", "`featx backbones resnet50 --layers`")
+    if name in ("colour", "builtin"):
+        raise FeatxError("bad-flag", f"`{name}` has no choice of layers", "ask for a torchvision network")
+    from featx.backbones.frozen import shapes_of
+
+    shapes = shapes_of(name)
+    out.records(
+        ["layer", "shape"],
+        [[layer, " × ".join(map(str, shape))] for layer, shape in shapes.items()],
+        [{"layer": layer, "shape": list(shape)} for layer, shape in shapes.items()],
+    )
+    out.next(f"featx extract IMAGES -b {name} --layer NAME --pool avg")
