@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,10 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from training.photos import Source, folder_sources, grocery_sources
+# A program started by its path sees its own folder only, and the recipe is not installed with the package.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from training.photos import Source, folder_sources, grocery_sources  # noqa: E402
 
 STRENGTHS = (0.01, 0.1, 1.0)
 Describe = Callable[[list[Image.Image]], np.ndarray]

@@ -22,11 +22,11 @@ _PUBLIC: dict[str, str] = {
     "open_store": "featx.store",
     "Store": "featx.store",
     "ImageEmbedder": "featx.transformer",
-    "fit": "featx.classifiers",
-    "load_classifier": "featx.classifiers",
+    "fit": "featx.fitting",
+    "load_classifier": "featx.fitting",
     "open_index": "featx.index",
 }
-__all__ = ["__version__", *sorted(_PUBLIC)]
+__all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

@@ -396,7 +396,8 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     if group is not None and columns.group is None and not _repeats(group, kept):
         group = None
     items = []
-    for item_id, (path, row), short in zip(ids, kept, relative, strict=True):
+    for item_id, (path, named), short in zip(ids, kept, relative, strict=True):
+        row = dict(named)
         guess = layout._item(item_id, path, short, root)
         said_label = _text(row.get(label)) if label else (guess.label if layout.label_from else None)
         said_split = _text(row.get(split)) if split else None
@@ -410,10 +411,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
                 {k: v for k, v in row.items() if k not in (image, label, split, group, id_col)},
             )
         )
-    if label:
-        label_source = f"column `{label}`"
-    else:
-        label_source = layout._label_source(items)
+    label_source = f"column `{label}`" if label else layout._label_source(items)
     product_source = f"column `{group}`" if group else "none"
     if group is None and layout.guess_products and id_col is None:
         items, product_source = _guess_products(items)

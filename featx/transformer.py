@@ -233,7 +233,7 @@ def _ready(photo: object, at: int, opened: _Opened, kept: _Kept | None) -> _Read
     except UnreadablePhoto as refused:
         named = UnreadablePhoto(refused.path or f"photo {at}", refused.reason, refused.detail)
         raise _unreadable(named) from refused
-    if known is not None:
+    if known is not None or image is None:
         return _Ready(digest, features=known)
     return _Ready(digest, prepared=opened.backbone.prepare(image))
 

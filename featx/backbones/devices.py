@@ -47,7 +47,9 @@ def choose_device(asked: str) -> tuple[str, str]:
         return "cpu", cpu
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if kind == "cuda" and (not has_cuda or int(number or 0) >= torch.cuda.device_count()):
-        build = f"torch {torch.__version__} is a CPU-only build" if not torch.version.cuda else "no driver or no such GPU"
+        build = (
+            f"torch {torch.__version__} is a CPU-only build" if not torch.version.cuda else "no driver or no such GPU"
+        )
         raise FeatxError(
             "no-gpu",
             f"`--device {asked}` was asked for, but torch sees no such GPU\n{build}",

@@ -139,15 +139,16 @@ def open_torchvision(
         state = load_state_dict(file, sha256_prefix=None if is_file else hash_prefix(file.name))
         sha256 = file_sha256(file)
         put_weights(network, state, head, name, file)
-    if layer is None:
-        network, read = layers.without_head(network), lambda x: layers.pooled(x, pool)
-    else:
-        last = name.startswith("swin")
-        network = layers.tapped_at(network, layer, name)
-        read = lambda x: layers.pooled(x["features"], pool, channels_last=last)  # noqa: E731
-    transforms = recipe.transforms()
+    network = layers.without_head(network) if layer is None else layers.tapped_at(network, layer, name)
+
+    def read(found: Any) -> Any:
+        """The network's answer as a row for each photo; Swin keeps its channels last."""
+        maps = found if layer is None else found["features"]
+        return layers.pooled(maps, pool, channels_last=layer is not None and name.startswith("swin"))
+
+    transforms: Callable[[Image.Image], Any] = recipe.transforms()
     with torch.inference_mode():
-        probe = transforms(Image.new("RGB", (256, 256)))[None]
+        probe: Any = transforms(Image.new("RGB", (256, 256)))[None]
         width = int(read(network.eval()(probe)).shape[1])
     return FrozenNetwork(
         network,

@@ -14,7 +14,7 @@ from featx.errors import FeatxError, did_you_mean
 
 def last_classifying_layer(network: nn.Module) -> str:
     """The name of the layer that turns features into class scores: the last linear or convolving one."""
-    names = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    names: list[str] = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return names[-1]
 
 
@@ -37,7 +37,9 @@ def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
     with torch.inference_mode():
         found: Mapping[str, Any] = tapped(torch.zeros(1, 3, side, side))
     return {
-        name: tuple(value.shape[1:]) for name, value in found.items() if isinstance(value, torch.Tensor) and value.ndim > 1
+        name: tuple(value.shape[1:])
+        for name, value in found.items()
+        if isinstance(value, torch.Tensor) and value.ndim > 1
     }
 
 
@@ -54,7 +56,8 @@ def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
                 did_you_mean(layer, known, f"`featx backbones {backbone} --layers` lists them"),
             )
         layer = inside[-1]
-    return create_feature_extractor(network, {layer: "features"}, suppress_diff_warning=True)
+    cut: nn.Module = create_feature_extractor(network, {layer: "features"}, suppress_diff_warning=True)
+    return cut
 
 
 def pooled(x: torch.Tensor, pool: str, *, channels_last: bool = False) -> torch.Tensor:

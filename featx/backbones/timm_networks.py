@@ -30,10 +30,14 @@ def open_timm(
     known = timm.list_models() + timm.list_pretrained()
     if short not in known:
         raise FeatxError(
-            "unknown-backbone", f"timm has no network called `{short}`", did_you_mean(short, known, "see timm's own list")
+            "unknown-backbone",
+            f"timm has no network called `{short}`",
+            did_you_mean(short, known, "see timm's own list"),
         )
     if layer is not None or pool != "avg":
-        raise FeatxError("bad-flag", "timm networks give their pre-logits features only", "leave --layer and --pool out")
+        raise FeatxError(
+            "bad-flag", "timm networks give their pre-logits features only", "leave --layer and --pool out"
+        )
     place, reason = choose_device(device)
     given = str(weights) if weights is not None else None
     is_file = given is not None and given.lower().endswith(WEIGHTS_SUFFIXES)
@@ -69,7 +73,9 @@ def open_timm(
     elif given not in (None, "random"):
         raise FeatxError("bad-flag", f"`{name}` has no weights `{given}`", "give a file, or a timm name with its tag")
     elif given is None:
-        sha256 = f"timm {timm.__version__} {network.pretrained_cfg.get('hf_hub_id') or network.pretrained_cfg.get('url')}"
+        sha256 = (
+            f"timm {timm.__version__} {network.pretrained_cfg.get('hf_hub_id') or network.pretrained_cfg.get('url')}"
+        )
     transforms = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
     return FrozenNetwork(
         network,

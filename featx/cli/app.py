@@ -18,6 +18,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # (module and function, panel). A module here may import Typer and the errors, nothing heavy.
 COMMANDS = (
     ("extract", "Make a model"),
+    ("fit", "Make a model"),
+    ("similar", "Use it"),
     ("export", "Share"),
     ("info", "Help"),
     ("backbones", "Help"),

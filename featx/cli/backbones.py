@@ -13,9 +13,7 @@ from featx.errors import FeatxError, did_you_mean
 
 def backbones(
     name: Annotated[str | None, typer.Argument(help="Only names that hold this.", show_default="all")] = None,
-    layers: Annotated[
-        bool, typer.Option("--layers", help="List the layers of one network with their shapes.")
-    ] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="List the layers of one network with their shapes.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only those whose weights are on this machine.")] = False,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -38,7 +36,9 @@ def backbones(
     if not rows and name is not None and not here:
         known = [row["name"] for row in backbone_table()]
         raise FeatxError(
-            "unknown-backbone", f"no backbone is called `{name}`", did_you_mean(name, known, "`featx backbones` lists all")
+            "unknown-backbone",
+            f"no backbone is called `{name}`",
+            did_you_mean(name, known, "`featx backbones` lists all"),
         )
     columns = ["name", "numbers", "million", "GFLOPs", "ImageNet", "input", "licence", "here"]
     table = [

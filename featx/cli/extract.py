@@ -17,7 +17,7 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.backbones import Backbone
     from featx.catalogue import Catalogue
-    from featx.extraction import Summary
+    from featx.extraction import Listener, Summary
 
 
 def extract(
@@ -180,10 +180,10 @@ def _sure(yes: bool) -> None:
         raise typer.Exit(0)
 
 
-def _narrator(out: Output) -> object:
-    from featx.extraction import Listener
+def _narrator(out: Output) -> Listener:
+    from featx.extraction import Listener as Hearing
 
-    class Narrator(Listener):
+    class Narrator(Hearing):
         """Tells the person at the terminal what is going on."""
 
         def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:

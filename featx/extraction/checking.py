@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.backbones import open_backbone
-from featx.extraction.run import asked_layer, same_weights
+from featx.extraction.run import backbone_of
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store
 
@@ -34,12 +33,7 @@ def check_store(store: Store, sample: int = 8) -> list[str]:
             continue  # gone or changed since: the next extraction says so
     if not photos:
         return damage
-    backbone = open_backbone(
-        str(fingerprint["backbone"]),
-        weights=same_weights(fingerprint),
-        layer=asked_layer(fingerprint),
-        pool=str(fingerprint.get("pool") or "avg"),
-    )
+    backbone = backbone_of(store)
     again = np.concatenate([backbone.features([backbone.prepare(photo)]) for _, photo in photos])
     for (i, _), features in zip(photos, again, strict=True):
         stored = np.asarray(store.features[i], dtype=np.float32)

@@ -404,7 +404,9 @@ class _Run:
     def _open_backbone(self) -> None:
         stored = self.fingerprint or {}
         request = self.request
-        weights = request.weights if request.weights is not None or not stored else same_weights(stored)
+        weights = (
+            request.weights if request.weights is not None or not stored else same_weights(stored, self.provenance)
+        )
         backbone = open_backbone(
             self.name,
             weights=weights,
@@ -416,8 +418,11 @@ class _Run:
         fingerprint = replace(backbone.fingerprint, views=request.views)
         if stored:
             mine = fingerprint.to_dict()
+            same_bytes = stored.get("weights_sha256") == mine["weights_sha256"]
             for key, value in mine.items():
-                if key in stored and stored[key] != value:
+                if key == "weights" and same_bytes:
+                    fingerprint = replace(fingerprint, weights=str(stored["weights"]))  # the same file, renamed
+                elif key in stored and stored[key] != value:
                     raise other_backbone(self.path, key.replace("_", " "), stored[key], value)
         self.backbone = _with_fingerprint(backbone, fingerprint)
         self.summary.device = backbone.device
@@ -592,6 +597,7 @@ class _Run:
             "label_source": self.catalogue.label_source,
             "product_source": self.catalogue.product_source,
             "device": summary.device,
+            "weights_file": getattr(backbone, "weights_file", "") or self.provenance.get("weights_file", ""),
             "batch_size": summary.batch_size,
             "views": self.request.views,
             "seed": self.request.seed,
@@ -620,18 +626,36 @@ def _known_rows(store: Store | None) -> dict[str, KnownRow]:
     return {} if store is None else dict(store.known())
 
 
-def same_weights(stored: Mapping[str, object]) -> str | None:
+def backbone_of(store: Store, device: str = "auto") -> Backbone:
+    """The backbone that made a store, opened again; other weights than then are refused."""
+    fingerprint = store.fingerprint
+    backbone = open_backbone(
+        str(fingerprint["backbone"]),
+        weights=same_weights(fingerprint, store.provenance),
+        layer=asked_layer(fingerprint),
+        pool=str(fingerprint.get("pool") or "avg"),
+        device=device,
+        precision=str(fingerprint.get("precision") or "auto"),
+    )
+    has, wants = fingerprint.get("weights_sha256"), backbone.fingerprint.weights_sha256
+    if has != wants:
+        raise other_backbone(store.path, "weights with SHA-256", has, wants)
+    return backbone
+
+
+def same_weights(stored: Mapping[str, object], provenance: Mapping[str, object]) -> str | None:
     """The weights a store was made with, as `open_backbone` wants them named."""
     weights = str(stored.get("weights") or "")
     if weights.startswith("file "):
-        return weights.removeprefix("file ")
+        return str(provenance.get("weights_file") or weights.removeprefix("file "))
     return None if weights in ("", "none", "built-in") else weights
 
 
 def asked_layer(stored: Mapping[str, object]) -> str | None:
     """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
     layer = stored.get("layer")
-    return None if layer in (None, "", "penultimate") else str(layer)
+    fixed = stored.get("backbone") in ("builtin", "colour") or layer in (None, "", "penultimate")
+    return None if fixed else str(layer)
 
 
 def _with_fingerprint(backbone: Backbone, fingerprint: Fingerprint) -> Backbone:
