@@ -34,7 +34,7 @@ from sklearn.preprocessing import StandardScaler
 # A program started by its path sees its own folder only, and the recipe is not installed with the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from training.photos import Source, folder_sources, grocery_sources  # noqa: E402
+from training.photos import Source, folder_sources, grocery_sources
 
 STRENGTHS = (0.01, 0.1, 1.0)
 Describe = Callable[[list[Image.Image]], np.ndarray]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Cosines of features with their mean taken out: what all photos of a catalogue share tells no two of them apart.
 NEAR_CERTAIN = 0.98
 TWIN = 0.95
 BLOCK = 1024
@@ -35,7 +34,7 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
         first: dict[str, int] = {}
         for i, name in enumerate(names):
             join(i, first.setdefault(name, i))
-    unit = unit_rows(features - features.mean(axis=0))
+    unit = unit_rows(features)
     for start in range(0, len(unit), BLOCK):
         alike = unit[start : start + BLOCK] @ unit.T
         for i, j in np.argwhere(alike >= NEAR_CERTAIN):
@@ -63,8 +62,7 @@ def twin_share(features: np.ndarray, learned_from: np.ndarray) -> float:
     """The share of rows that look nearly like (cosine 0.95 or more) a row that was learned from."""
     if not len(features) or not len(learned_from):
         return 0.0
-    middle = learned_from.mean(axis=0)
-    unit, others = unit_rows(features - middle), unit_rows(learned_from - middle)
+    unit, others = unit_rows(features), unit_rows(learned_from)
     twins = 0
     for start in range(0, len(unit), BLOCK):
         twins += int(((unit[start : start + BLOCK] @ others.T).max(axis=1) >= TWIN).sum())

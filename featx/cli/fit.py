@@ -77,7 +77,8 @@ def _print(card: dict[str, Any], out: Output) -> None:
     share("right, in cross-validation", cv)
     out.result(f"{'always the biggest category':<28} {card['baseline']:6.1%}")
     if automation["coverage"] is None:
-        said = f"   –      not enough pictures to say ({automation['n']:,} of 300)"
+        where = "held-out pictures" if card["test"] else "pictures"
+        said = f"   –      not enough {where} to say ({automation['n']:,} of 300)"
     else:
         sure = "" if automation["threshold"] is None else f" (sure ≥ {automation['threshold']:.2f})"
         said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"

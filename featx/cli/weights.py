@@ -14,7 +14,7 @@ from featx.cli.output import Output, size
 from featx.errors import FeatxError
 
 app = typer.Typer(
-    help="List, download or bring in backbone weights.",
+    help="List, download or bring in backbone weights.\n\nExample: featx weights list",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
