@@ -126,3 +126,17 @@ def test_near_names_are_offered_best_first():
 def test_completion_can_be_shown(featx):
     ran = featx("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert "_FEATX_COMPLETE" in ran.stdout or "complete" in ran.stdout, ran.stderr
+
+
+def test_tab_offers_backbones_classifiers_and_the_categories_of_the_store(tmp_path, monkeypatch):
+    from featx.cli.completing import backbone_names, category_names, classifier_names
+
+    monkeypatch.setenv("FEATX_ARTIFACTS", str(tmp_path))
+    assert backbone_names("resnet5") == ["resnet50"]
+    assert "colour" in backbone_names("")
+    assert classifier_names("lo") == ["logreg"]
+    assert category_names("") == []
+    (tmp_path / "embeddings").mkdir()
+    (tmp_path / "embeddings" / "colour.h5").touch()
+    (tmp_path / "embeddings" / "colour.json").write_text('{"categories": {"boots": 3, "mugs": 4}}')
+    assert category_names("m") == ["mugs"]

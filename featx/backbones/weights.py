@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from pathlib import Path
@@ -356,6 +357,19 @@ class _CutOff(Exception):
     """The body ended, or stood still, before it was complete."""
 
 
+_watcher: ContextVar[Progress | None] = ContextVar("watcher", default=None)
+
+
+@contextmanager
+def watched_downloads(progress: Progress) -> Iterator[None]:
+    """Tell `progress` of every download that opening a backbone begins meanwhile."""
+    before = _watcher.set(progress)
+    try:
+        yield
+    finally:
+        _watcher.reset(before)
+
+
 def fetch_weights(
     url: str, *, progress: Progress | None = None, timeout: float = 5.0, backbone: str | None = None
 ) -> Path:
@@ -366,6 +380,7 @@ def fetch_weights(
     """
     name = file_name(url)
     target = weights_folder() / name
+    progress = progress or _watcher.get()
     broken: FeatxError | None = None
     try:
         found = find_weights(url)

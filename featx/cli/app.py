@@ -60,6 +60,28 @@ for _name, _panel in GROUPS:
     app.add_typer(importlib.import_module(f"featx.cli.{_name}").app, name=_name, rich_help_panel=_panel)
 
 
+def _settings() -> dict[str, Any]:
+    from pathlib import Path
+
+    from featx.settings import read_settings
+
+    return read_settings(Path(), _flags(typer.main.get_command(app)))
+
+
+def _flags(command: Any) -> dict[str, Any]:
+    """Every flag that a settings file may set, by command; arguments and what ends a command at once are left out."""
+    from featx.settings import Flag
+
+    if hasattr(command, "commands"):
+        return {name: _flags(one) for name, one in command.commands.items()}
+    return {
+        long.removeprefix("--"): Flag(parameter.name, parameter.multiple)
+        for parameter in command.params
+        for long in parameter.opts
+        if long.startswith("--") and not parameter.is_eager
+    }
+
+
 def main() -> None:
     """Run one command; turn what went wrong into a sentence and an exit code."""
     as_json = "--json" in sys.argv
@@ -68,7 +90,7 @@ def main() -> None:
         # File names may hold bytes that are no UTF-8; printing one must not end the command.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        app()
+        app(default_map=_settings())
     except FeatxError as error:
         _show(error, as_json=as_json, verbose=verbose)
         sys.exit(error.exit_code)

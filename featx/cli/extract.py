@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featx.cli.completing import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Advance, Output, counted, duration, size
 from featx.errors import FeatxError
@@ -31,7 +32,11 @@ def extract(
     backbone: Annotated[
         str | None,
         typer.Option(
-            "--backbone", "-b", help="Which network; `featx backbones` lists them.", show_default="chosen once"
+            "--backbone",
+            "-b",
+            help="Which network; `featx backbones` lists them.",
+            show_default="chosen once",
+            autocompletion=backbone_names,
         ),
     ] = None,
     weights: Annotated[
@@ -141,7 +146,11 @@ def extract(
         strict=strict,
         dry_run=dry_run,
     )
-    summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
+    from featx.backbones.weights import watched_downloads
+    from featx.cli.weights import download_bar
+
+    with download_bar(out, "weights") as download, watched_downloads(download):
+        summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
     _tell(summary, out, " ".join(images))
     if summary.stopped:
         raise typer.Exit(130)

@@ -688,3 +688,14 @@ def test_no_damage_ends_in_anything_but_tensors_or_a_refusal(tmp_path, suffix):
             assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
 
     damaged()
+
+
+def test_whoever_watches_hears_of_a_download_that_opening_a_backbone_begins(server, folder):
+    heard: list[tuple[int, int]] = []
+    with weights.watched_downloads(lambda done, total: heard.append((done, total))):
+        weights.fetch_weights(server.url)
+    assert heard[-1] == (len(BODY), len(BODY))
+    heard.clear()
+    (folder / NAME).unlink()
+    weights.fetch_weights(server.url)
+    assert heard == []
