@@ -1,4 +1,4 @@
-"""What TAB offers after a flag. Each press starts a process, so only small JSON files are read, and nothing may fail."""
+"""What TAB offers after a flag. Each press starts a process: only small JSON files are read, and nothing may fail."""
 
 from __future__ import annotations
 

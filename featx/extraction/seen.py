@@ -7,7 +7,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from featx.catalogue import Skipped
@@ -44,8 +44,18 @@ class Seen:
 
     def write(self) -> None:
         """Keep the note for the next run."""
-        data = json.dumps({"at": time.time_ns(), "files": self._known | self._fresh}).encode()
-        _replace(self.path, data)
+        _replace(self.path, self._pieces())
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The note as JSON, one photo at a time: the whole of it would be a large text for a large catalogue."""
+        yield f'{{"at": {time.time_ns()}, "files": {{'.encode()
+        comma = ""
+        for files, hidden in ((self._known, self._fresh), (self._fresh, {})):
+            for path, held in files.items():
+                if path not in hidden:
+                    yield f"{comma}{json.dumps(path)}: {json.dumps(held)}".encode()
+                    comma = ", "
+        yield b"}}"
 
 
 class Skips:
@@ -98,11 +108,11 @@ class Skips:
             path.unlink(missing_ok=True)
             return ""
         text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
+        table = csv.writer(text, lineterminator="\r\n")
         table.writerow(["path", "reason", "detail"])
         for one in sorted(skipped, key=lambda skip: skip.path):
             table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
-        _replace(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        _replace(path, [text.getvalue().encode("utf-8", "surrogateescape")])
         return str(path)
 
 
@@ -111,7 +121,8 @@ def _unformula(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, pieces: Iterable[bytes]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(data)
+    with temporary.open("wb") as file:
+        file.writelines(pieces)
     os.replace(temporary, path)

@@ -289,6 +289,9 @@ class StoreWriter:
                 target.unlink(missing_ok=True)
         self._drop_journal()
         self._contents.close()
+        # Everything is in the new file: two accounts of a large catalogue at once would be the peak of the whole run.
+        for account in (self._contents.rows, self._contents.places, self._contents.digests):
+            account.clear()
         sealed = load(self.path)
         if sealed is None:
             raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
