@@ -27,6 +27,7 @@ from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto, Value
 SCHEMA = 1
 BLOCK = 1024
 MAX_CHUNK = 64 << 20
+EVERYTHING = slice(None)
 CHUNK = 1 << 20
 WORDS = ("label", "product", "split")
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -252,49 +253,59 @@ class SealedFile:
         value = file.attrs[name]
         return bytes(value).decode() if isinstance(value, bytes) else int(value)
 
-    def _read(self, group: h5py.Group, name: str, n: int) -> NDArray[Any]:
+    def _read(self, group: h5py.Group, name: str, n: int, part: slice = EVERYTHING) -> NDArray[Any]:
         dataset = group[name]
         if dataset.shape != (n,):
             raise broken(self.path, f"`{name}` has another number of rows than the features")
-        return np.asarray(dataset[:])
+        return np.asarray(dataset[part])
 
-    def _texts(self, group: h5py.Group, name: str, n: int) -> list[str]:
+    def _texts(self, group: h5py.Group, name: str, n: int, part: slice = EVERYTHING) -> list[str]:
         dataset = group[name]
         if dataset.shape != (n,):
             raise broken(self.path, f"`{name}` has another number of rows than the features")
+        first, last, _ = part.indices(n)
         step = dataset.chunks[0] if dataset.chunks else max(n, 1)
         texts: list[str] = []
-        for start in range(0, n, step):
-            texts += [bytes(one).decode("utf-8", "surrogateescape") for one in dataset[start : start + step].tolist()]
+        for start in range(first, last, step):
+            piece = dataset[start : min(start + step, last)].tolist()
+            texts += [bytes(one).decode("utf-8", "surrogateescape") for one in piece]
         return texts
 
     def rows(self) -> list[KnownRow]:
         """Every row without its features, in order."""
-        try:
-            return self._rows()
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-            raise broken(self.path, _first_line(error)) from error
+        rows = [row for piece in self.pieces() for row in piece]
+        if len({row.item_id for row in rows}) != self.n:
+            raise broken(self.path, "an id is there twice")
+        return rows
 
-    def _rows(self) -> list[KnownRow]:
-        n, file = self.n, self._file
-        ids, paths, digests = (self._texts(file, name, n) for name in ("id", "path", "digest"))
+    def pieces(self, step: int = 8192) -> Iterator[list[KnownRow]]:
+        """Every row without its features, in order, some thousands at a time."""
+        cache: dict[str, str] = {}
+        for start in range(0, self.n, step):
+            try:
+                rows = self._rows(slice(start, start + step), cache)
+            except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+                raise broken(self.path, _first_line(error)) from error
+            yield rows
+
+    def _rows(self, part: slice, cache: dict[str, str]) -> list[KnownRow]:
+        file = self._file
+        ids, paths, digests = (self._texts(file, name, self.n, part) for name in ("id", "path", "digest"))
         words: list[list[str | None]] = []
         for word in WORDS:
-            known = self._read(file, f"{word}_known", n).tolist()
-            cache: dict[str, str] = {}
-            texts = self._texts(file, word, n)
+            known = self._read(file, f"{word}_known", self.n, part).tolist()
+            texts = self._texts(file, word, self.n, part)
             words.append(
                 [cache.setdefault(text, text) if has else None for text, has in zip(texts, known, strict=True)]
             )
+        n = len(ids)
         extras: list[dict[str, Value]] = [{} for _ in range(n)] if len(file["columns"]) else []
         for key in file["columns"]:
             name = "" if key == "%" else unquote(key, errors="surrogateescape")
-            state = self._read(file["columns_state"], key, n).tolist()
-            for i, value in enumerate(self._values(file["columns"], key, state)):
+            state = self._read(file["columns_state"], key, self.n, part).tolist()
+            for i, value in enumerate(self._values(file["columns"], key, state, part)):
                 if state[i] != ABSENT:
                     extras[i][name] = value
-        if len(set(ids)) != n:
-            raise broken(self.path, "an id is there twice")
         return [
             KnownRow(
                 ids[i],
@@ -308,17 +319,17 @@ class SealedFile:
             for i in range(n)
         ]
 
-    def _values(self, columns: h5py.Group, key: str, state: Sequence[int]) -> Iterator[Value]:
+    def _values(self, columns: h5py.Group, key: str, state: Sequence[int], part: slice) -> Iterator[Value]:
         attribute = h5py.h5a.open(columns[key].id, b"kind")
         if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.get_type().is_variable_str():
             raise broken(self.path, f"column `{key}` does not say what it holds")
         kind = bytes(columns[key].attrs["kind"]).decode()
         if kind in ("string", "json"):
-            for has, text in zip(state, self._texts(columns, key, self.n), strict=True):
+            for has, text in zip(state, self._texts(columns, key, self.n, part), strict=True):
                 yield None if has != VALUE else text if kind == "string" else json.loads(text)
         else:
             convert = {"bool": bool, "int": int, "float": float}[kind]
-            for has, number in zip(state, self._read(columns, key, self.n).tolist(), strict=True):
+            for has, number in zip(state, self._read(columns, key, self.n, part).tolist(), strict=True):
                 yield convert(number) if has == VALUE else None
 
     def skipped(self) -> list[SkippedPhoto]:

@@ -39,7 +39,7 @@ class StoreWriter:
         self.path = path
         self.making = making
         self.recovered = recovered
-        self._contents = contents
+        self._loaded: Contents | None = contents
         self._journal: log.Journal | None = None
         self._lock = threading.RLock()
         self._held: Any = None
@@ -121,7 +121,8 @@ class StoreWriter:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
-            self._contents.close()
+            if self._loaded is not None:
+                self._loaded.close()
             if self._held is not None:
                 held, self._held = self._held, None
                 held.__exit__(None, None, None)
@@ -225,6 +226,15 @@ class StoreWriter:
             self._commit(log.SEAL, {"order": wanted if wanted != now else None, "provenance": told})
             self._merge()
 
+    @property
+    def _contents(self) -> Contents:
+        """What is there; after a seal it is read again only when somebody asks, for most writers are done then."""
+        if self._loaded is None:
+            self._loaded = load(self.path)
+        if self._loaded is None:
+            raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
+        return self._loaded
+
     # --- how ----------------------------------------------------------------------------------------------------------
 
     def _known(self, item_id: str) -> KnownRow:
@@ -288,15 +298,9 @@ class StoreWriter:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
         self._drop_journal()
-        self._contents.close()
-        # Everything is in the new file: two accounts of a large catalogue at once would be the peak of the whole run.
-        for account in (self._contents.rows, self._contents.places, self._contents.digests):
-            account.clear()
-        sealed = load(self.path)
-        if sealed is None:
-            raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
-        self._contents = sealed
         self._write_card()
+        self._contents.close()
+        self._loaded = None
 
     def _write_aside(self, target: Path) -> None:
         home = str(Path(__file__).resolve().parents[2])
@@ -331,8 +335,9 @@ class StoreWriter:
         try:
             if sealed is None or sealed.merged != self._contents.journal_id or sealed.check():
                 raise FeatxError("store-broken", f"what was written for {self.path} cannot be read back", "try again")
-            same = all(a == b for a, b in zip(sealed.rows(), self._contents.rows.values(), strict=True))
-            if not same:
+            mine = iter(self._contents.rows.values())
+            same = all(row == next(mine, None) for piece in sealed.pieces() for row in piece)
+            if not same or next(mine, None) is not None:
                 raise FeatxError("store-broken", f"what was written for {self.path} differs from its rows", "try again")
         finally:
             if sealed is not None:

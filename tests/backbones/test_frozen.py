@@ -15,6 +15,7 @@ from featx.backbones import open_backbone
 from featx.backbones.layers import last_classifying_layer
 from featx.backbones.names import Fingerprint, backbone_table
 from featx.errors import FeatxError
+from featx.images import read_photo
 
 SQUEEZENET = SHARED / "weights/squeezenet1_0_imagenet_dc-46c89ed6.pth"
 FAMILIES = (
@@ -52,6 +53,8 @@ def plain_torchvision(backbone, pictures):
     settings = {}
     if backbone.name in ("googlenet", "inception_v3"):
         settings = {"transform_input": True, "init_weights": False, "aux_logits": False}
+    if backbone.name == "vit_h_14":
+        settings = {"image_size": 518}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = torchvision.models.get_model(backbone.name, weights=None, **settings).eval()
@@ -66,6 +69,19 @@ def hooked(network, transforms, pictures):
     with torch.no_grad():
         network(torch.stack([transforms(one) for one in pictures]))
     return kept[0].mean((2, 3)).numpy() if kept[0].ndim == 4 else kept[0].numpy()
+
+
+REAL = SHARED / "data/grocery/train"
+
+
+@pytest.mark.reality
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real grocery photos are not here")
+@pytest.mark.parametrize("name", FAMILIES)
+def test_features_of_real_photos_equal_those_of_plain_torchvision(name):
+    backbone = open_backbone(name, weights="random", device="cpu")
+    photos = [read_photo(path).image for path in sorted(REAL.rglob("*.jpg"))[::700]]
+    mine = backbone.features([backbone.prepare(one) for one in photos])
+    assert alike(mine, plain_torchvision(backbone, photos)).min() >= 0.9999
 
 
 def alike(a, b):
