@@ -1,0 +1,152 @@
+"""A trained classifier: what it answers, and how it is kept in a file that can be audited before it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.classifiers import probabilities, scores_of
+from featx.errors import FeatxError
+from featx.novelty import Familiar
+
+# The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
+TRUSTED = [
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._data.Normalizer",
+    "sklearn.svm._classes.LinearSVC",
+    "sklearn.linear_model._logistic.LogisticRegression",
+    "sklearn.ensemble._forest.RandomForestClassifier",
+    "sklearn.tree._classes.DecisionTreeClassifier",
+    "sklearn.tree._tree.Tree",
+    "sklearn.neighbors._classification.KNeighborsClassifier",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.metrics._dist_metrics.EuclideanDistance32",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neighbors._ball_tree.BallTree",
+]
+
+
+@dataclass
+class Model:
+    """A trained classifier with its honest scores."""
+
+    name: str
+    pipeline: Any
+    classes: list[str]
+    temperature: float
+    fingerprint: dict[str, object]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, a column for each of `classes`."""
+        return probabilities(scores_of(self.pipeline, features, self.classes), self.temperature)
+
+    def predict(self, features: np.ndarray) -> list[str]:
+        """The likeliest category of each row."""
+        return [self.classes[i] for i in self.predict_proba(features).argmax(axis=1)]
+
+
+def save(model: Model, path: Path) -> None:
+    """Write a classifier and its cards: to the side, synced, renamed; the card holds the file's SHA-256."""
+    import skops.io
+
+    data: bytes = skops.io.dumps(
+        {"pipeline": model.pipeline, "classes": model.classes, "temperature": model.temperature}
+    )
+    model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, data)
+    _write(path.with_suffix(".json"), (json.dumps(model.card, ensure_ascii=False, indent=1) + "\n").encode())
+    _write(path.with_suffix(".md"), _page(model.card).encode("utf-8", "backslashreplace"))
+
+
+def load_classifier(path: Path | str) -> Model:
+    """Read a classifier: its digest is checked before a byte is parsed, then its types against a fixed list."""
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    path = Path(path)
+    try:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        expected = str(card["sha256"])
+        fingerprint = dict(card["fingerprint"])
+    except FileNotFoundError as error:
+        raise FeatxError("no-model", f"no classifier at `{path}`", "train one: `featx fit`") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _broken(path, f"its card cannot be read ({type(error).__name__})") from error
+    if hashlib.sha256(data).hexdigest() != expected:
+        raise _broken(path, "its SHA-256 is not the one on its card")
+    try:
+        strange = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+        if strange:
+            raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
+        held = skops.io.load(io.BytesIO(data), trusted=TRUSTED)
+        return Model(str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, card)
+    except UntrustedTypesFoundException as error:
+        raise _broken(path, "it holds types no classifier of featx has") from error
+    except FeatxError:
+        raise
+    except Exception as error:
+        raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
+
+
+def must_fit(model: Model, store: Store) -> None:
+    """A classifier answers only for features made the way it was trained on."""
+    for what in ("backbone", "weights_sha256", "layer", "pool", "preprocessing", "width"):
+        if model.fingerprint.get(what) != store.fingerprint.get(what):
+            raise FeatxError(
+                "other-backbone",
+                f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {store.path} holds"
+                f" {store.fingerprint.get(what)}",
+                f"train again: `featx fit --store {store.path}`",
+            )
+
+
+def _broken(path: Path, why: str) -> FeatxError:
+    return FeatxError(
+        "model-broken", f"`{path}` is not a classifier featx can trust: {why}", "train again: `featx fit`"
+    )
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _page(card: dict[str, Any]) -> str:
+    def row(name: str, share: dict[str, Any] | None) -> str:
+        if share is None:
+            return f"| {name} | – | – | 0 |"
+        low, high = share["ci95"]
+        return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
+
+    lines = [
+        f"# {card['clf']} on {card['backbone']} features",
+        "",
+        f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
+        "",
+        "| right | share | 95 % interval | pictures |",
+        "|---|---|---|---|",
+        row("held-out pictures", card["test"]),
+        row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
+        "",
+        f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
+        f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
+        f"SHA-256 of the classifier: `{card['sha256']}`.",
+    ]
+    return "\n".join(lines) + "\n"
