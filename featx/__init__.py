@@ -23,7 +23,7 @@ _PUBLIC: dict[str, str] = {
     "Store": "featx.store",
     "ImageEmbedder": "featx.transformer",
     "fit": "featx.fitting",
-    "load_classifier": "featx.fitting",
+    "load_classifier": "featx.models",
     "open_index": "featx.index",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604

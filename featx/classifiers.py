@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,44 @@ import numpy as np
 from featx.errors import FeatxError, did_you_mean
 from featx.folds import Fold
 
-NAMES = ("svm", "logreg", "rf", "knn")
-ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg"}
+NAMES = ("svm", "svm-rbf", "logreg", "rf", "extra-trees", "knn", "centroid")
+USUAL = ("svm", "logreg", "rf", "knn")
+ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
-STRENGTHS = {"svm": (1e-4, 1e-3, 1e-2, 1e-1), "logreg": (1e-3, 1e-2, 1e-1, 1.0)}
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "svm": (1e-4, 1e-3, 1e-2, 1e-1),
+    "svm-rbf": (1.0, 10.0),
+    "logreg": (1e-3, 1e-2, 1e-1, 1.0),
+}
+WIDE: dict[str, tuple[float, ...]] = {
+    "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
+    "svm-rbf": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
+    "knn": (1, 3, 5, 10, 20),
+    "rf": (1, 2, 5),
+    "extra-trees": (1, 2, 5),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which classifier, and how it is to be trained."""
+
+    name: str = "svm"
+    strength: float | None = None
+    class_weight: str | None = None
+    reduce: int | None = None
+    seed: int = 0
+    threads: int = -1
+
+    def settings(self) -> dict[str, Any]:
+        """What belongs on the card: everything that makes another classifier."""
+        told: dict[str, Any] = {STRENGTH_NAMES.get(self.name, "C"): self.strength, "seed": self.seed}
+        told |= {"class_weight": self.class_weight} if self.class_weight else {}
+        return told | ({"reduce": self.reduce} if self.reduce else {})
+
+
+STRENGTH_NAMES = {"knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
 
 
 @dataclass(frozen=True)
@@ -50,22 +84,38 @@ def known_name(name: str) -> str:
     return name
 
 
-def build(name: str, strength: float | None = None, seed: int = 0) -> Any:
+def build(recipe: Recipe) -> Any:
     """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import Normalizer, StandardScaler
-    from sklearn.svm import LinearSVC
 
-    if name == "svm":
-        return make_pipeline(StandardScaler(), LinearSVC(C=strength or 1e-3, random_state=seed, max_iter=2000))
-    if name == "logreg":
-        return make_pipeline(StandardScaler(), LogisticRegression(C=strength or 1e-2, max_iter=300))
-    if name == "rf":
-        return make_pipeline(RandomForestClassifier(300, random_state=seed, n_jobs=-1, min_samples_leaf=1))
-    return make_pipeline(Normalizer(), KNeighborsClassifier(5, weights="distance"))
+    scaling, classifier = _parts(recipe)
+    reduction = [PCA(recipe.reduce, random_state=recipe.seed)] if recipe.reduce else []
+    return make_pipeline(*scaling, *reduction, classifier)
+
+
+def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
+    from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
+    from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+    from sklearn.preprocessing import Normalizer, StandardScaler
+    from sklearn.svm import SVC
+
+    from featx.solvers import LinearSVM, Logistic
+
+    strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
+    if recipe.name == "svm":
+        return [StandardScaler()], LinearSVM(C=strength or 1e-3, class_weight=weight)
+    if recipe.name == "svm-rbf":
+        return [StandardScaler()], SVC(C=strength or 10.0, class_weight=weight, cache_size=500)
+    if recipe.name == "logreg":
+        return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
+    if recipe.name == "knn":
+        return [Normalizer()], KNeighborsClassifier(int(strength or 5), weights="distance", n_jobs=recipe.threads)
+    if recipe.name == "centroid":
+        return [Normalizer()], NearestCentroid()
+    forest = RandomForestClassifier if recipe.name == "rf" else ExtraTreesClassifier
+    leaf = int(strength or 1)
+    return [], forest(300, random_state=seed, n_jobs=recipe.threads, min_samples_leaf=leaf, class_weight=weight)
 
 
 def fitted(pipeline: Any, features: np.ndarray, labels: np.ndarray) -> Any:
@@ -91,16 +141,37 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
     return full
 
 
-def best_strength(name: str, features: np.ndarray, labels: np.ndarray, fold: Fold, seed: int) -> float | None:
-    """The C that scores best on one grouped hold-out; the smaller one wins a tie."""
-    if name not in STRENGTHS:
-        return None
-    learn, score = fold
-    found = []
-    for strength in STRENGTHS[name]:
-        pipeline = fitted(build(name, strength, seed), features[learn], labels[learn])
-        found.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
-    return STRENGTHS[name][int(np.argmax(found))]
+def best_strength(
+    recipe: Recipe, features: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], grid: Sequence[float]
+) -> float | None:
+    """The strength that scores best over grouped hold-outs; the smaller one wins a tie."""
+    if len(grid) < 2:
+        return grid[0] if grid else recipe.strength
+    right = np.zeros(len(grid))
+    for learn, score in folds:
+        if len(set(labels[learn].tolist())) < 2:
+            continue
+        for place, pipeline in enumerate(path(recipe, features[learn], labels[learn], grid)):
+            right[place] += float((pipeline.predict(features[score]) == labels[score]).sum())
+    return grid[int(np.argmax(right))]
+
+
+def path(recipe: Recipe, features: np.ndarray, labels: np.ndarray, grid: Sequence[float]) -> Iterator[Any]:
+    """A trained pipeline for each strength; what the strengths have in common is computed once."""
+    from sklearn.base import clone
+    from sklearn.pipeline import Pipeline
+
+    if recipe.name not in ("svm", "logreg"):
+        for strength in grid:
+            yield fitted(build(replace(recipe, strength=strength)), features, labels)
+        return
+    first = build(recipe)
+    scaling = first[:-1]
+    scaled = scaling.fit_transform(features)
+    solution = None
+    for strength in grid:
+        solution = clone(first[-1]).set_params(C=strength).fit(scaled, labels, start=solution)
+        yield Pipeline([*scaling.steps, (first.steps[-1][0], solution)])
 
 
 def temperature_for(scores: np.ndarray, truth: np.ndarray) -> float:
@@ -146,3 +217,23 @@ def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: 
         return Filing(target, 0.0, None, measured_on)
     last = int(good[-1])
     return Filing(target, (last + 1) / len(order), float(confidence[order][last]), measured_on)
+
+
+def coverage_table(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    """What answering only the surest share of pictures buys: from which confidence on, and how many are right."""
+    order = np.argsort(-confidence, kind="stable")
+    table = []
+    for percent in (100, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10):
+        count = round(len(order) * percent / 100)
+        if count:
+            share = wilson(int(right[order[:count]].sum()), count)
+            table.append(
+                {
+                    "coverage": percent / 100,
+                    "threshold": round(float(confidence[order[count - 1]]), 4),
+                    "precision": round(share.value, 4),
+                    "low": round(share.low, 4),
+                    "high": round(share.high, 4),
+                }
+            )
+    return table

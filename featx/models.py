@@ -23,8 +23,13 @@ TRUSTED = [
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._data.Normalizer",
-    "sklearn.svm._classes.LinearSVC",
-    "sklearn.linear_model._logistic.LogisticRegression",
+    "featx.solvers.LinearSVM",
+    "featx.solvers.Logistic",
+    "sklearn.decomposition._pca.PCA",
+    "sklearn.svm._classes.SVC",
+    "sklearn.neighbors._nearest_centroid.NearestCentroid",
+    "sklearn.ensemble._forest.ExtraTreesClassifier",
+    "sklearn.tree._classes.ExtraTreeClassifier",
     "sklearn.ensemble._forest.RandomForestClassifier",
     "sklearn.tree._classes.DecisionTreeClassifier",
     "sklearn.tree._tree.Tree",
@@ -38,22 +43,45 @@ TRUSTED = [
 
 @dataclass
 class Model:
-    """A trained classifier with its honest scores."""
+    """A trained classifier with its honest scores; scikit-learn's pipeline is under `pipeline`."""
 
     name: str
     pipeline: Any
     classes: list[str]
     temperature: float
     fingerprint: dict[str, object]
+    familiar: Familiar
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The categories, as scikit-learn names them."""
+        return np.array(self.classes)
 
     def predict_proba(self, features: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, a column for each of `classes`."""
         return probabilities(scores_of(self.pipeline, features, self.classes), self.temperature)
 
-    def predict(self, features: np.ndarray) -> list[str]:
+    def predict(self, features: np.ndarray) -> np.ndarray:
         """The likeliest category of each row."""
-        return [self.classes[i] for i in self.predict_proba(features).argmax(axis=1)]
+        likeliest: np.ndarray = self.classes_[self.predict_proba(features).argmax(axis=1)]
+        return likeliest
+
+    def __repr__(self) -> str:
+        best = self.card.get("test") or self.card.get("cv") or {}
+        said = f", {best['accuracy']:.1%} right on {best['n']:,} pictures" if best else ""
+        return f"Model({self.name}, {len(self.classes):,} categories{said})"
+
+    def _repr_html_(self) -> str:
+        rows = [("held-out pictures", self.card.get("test")), ("cross-validation", self.card.get("cv"))]
+        cells = "".join(
+            f"<tr><th>{where}</th><td>{share['accuracy']:.1%}</td>"
+            f"<td>{share['ci95'][0]:.1%} – {share['ci95'][1]:.1%}</td><td>{share['n']:,}</td></tr>"
+            for where, share in rows
+            if share
+        )
+        head = "<tr><th></th><th>right</th><th>95 % interval</th><th>pictures</th></tr>"
+        return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
 
 
 def save(model: Model, path: Path) -> None:
@@ -61,7 +89,13 @@ def save(model: Model, path: Path) -> None:
     import skops.io
 
     data: bytes = skops.io.dumps(
-        {"pipeline": model.pipeline, "classes": model.classes, "temperature": model.temperature}
+        {
+            "pipeline": model.pipeline,
+            "classes": model.classes,
+            "temperature": model.temperature,
+            "familiar": model.familiar.rows,
+            "familiar_from": model.familiar.threshold,
+        }
     )
     model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +126,10 @@ def load_classifier(path: Path | str) -> Model:
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
         held = skops.io.load(io.BytesIO(data), trusted=TRUSTED)
-        return Model(str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, card)
+        familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
+        return Model(
+            str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, familiar, card
+        )
     except UntrustedTypesFoundException as error:
         raise _broken(path, "it holds types no classifier of featx has") from error
     except FeatxError:
@@ -101,15 +138,15 @@ def load_classifier(path: Path | str) -> Model:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
 
 
-def must_fit(model: Model, store: Store) -> None:
+def must_fit(model: Model, fingerprint: Mapping[str, object], where: Path) -> None:
     """A classifier answers only for features made the way it was trained on."""
     for what in ("backbone", "weights_sha256", "layer", "pool", "preprocessing", "width"):
-        if model.fingerprint.get(what) != store.fingerprint.get(what):
+        if model.fingerprint.get(what) != fingerprint.get(what):
             raise FeatxError(
                 "other-backbone",
-                f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {store.path} holds"
-                f" {store.fingerprint.get(what)}",
-                f"train again: `featx fit --store {store.path}`",
+                f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {where} holds"
+                f" {fingerprint.get(what)}",
+                f"train again: `featx fit --store {where}`",
             )
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
 from featx.backbones.names import Fingerprint
+from featx.backbones.preparing import preset_of
 from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, load_state_dict, published
 from featx.errors import FeatxError, did_you_mean
 
@@ -44,32 +45,76 @@ class FrozenNetwork:
             "torchvision": str(torchvision.__version__),
             "numpy": np.__version__,
         }
+        preset = preset_of(transforms)
+        self._prepare: Callable[[Image.Image], Any] = preset or transforms
+        # JPEGs may be decoded at a reduced scale down to this size; None: never.
+        self.decode_size = preset.decode_size if preset is not None else None
         self.network = network.eval().requires_grad_(False).to(device)
         if device != "mps":
             self.network = self.network.to(memory_format=torch.channels_last)
-        self._transforms, self._read = transforms, read
+        self._read = read
+        self._normal = (preset.mean, preset.std) if preset is not None else (None, None)
         self._alone = threading.Lock()
+        self._engine = self._torch_engine()
+
+    @property
+    def engine(self) -> str:
+        """What computes the features: torch, compile, openvino or onnxruntime."""
+        name: str = self._engine.name
+        return name
+
+    def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
+        """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
+        from featx.backbones.engines import EngineFailed, PhotosToRows, choose_engine, example_photos, make_engine
+
+        name = choose_engine(asked, device=self.device, photos=photos, network=self.network)
+        one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
+        example = example_photos(one.shape, one.dtype, min(batch_size, 8))
+        precision = self.fingerprint.precision
+        self._fold_batch_norm(example)
+        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
+        try:
+            engine = make_engine(name, module, example, device=self.device, precision=precision)
+        except EngineFailed as error:
+            if asked != "auto":
+                raise FeatxError(
+                    "bad-flag", str(error), "leave `--engine` out, or choose `--engine torch`", {"engine": name}
+                ) from error
+            self._engine = self._torch_engine()
+            return str(error)
+        self._engine = engine
+        kind, _, number = engine.version.partition(" ")
+        self.versions = {**self.versions, kind: number}
+        return ""
+
+    def _torch_engine(self) -> Any:
+        from featx.backbones.engines import PhotosToRows, TorchEngine
+
+        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
+        return TorchEngine(module, self.device, self.fingerprint.precision)
+
+    def _fold_batch_norm(self, example: np.ndarray) -> None:
+        from featx.backbones.engines import without_batch_norm
+
+        torch, _ = import_torch()
+        if self.device == "cpu" and self.fingerprint.precision == "fp32":
+            side = example.shape[1:3] if self._normal[0] is not None else example.shape[2:4]
+            probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))
+            folded = without_batch_norm(self.network, probe, self._read)
+            self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def prepare(self, image: Image.Image) -> Any:
         """The photo as the weights were trained to see it."""
-        return self._transforms(image)
+        return self._prepare(image)
 
     @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos: (n, width), float32."""
-        torch, _ = import_torch()
         if not prepared:
             return np.zeros((0, self.width), dtype=np.float32)
-        batch = torch.stack([torch.as_tensor(one) for one in prepared]).to(self.device)
-        if self.device != "mps":
-            batch = batch.contiguous(memory_format=torch.channels_last)
-        kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.fingerprint.precision)
-        with (
-            self._alone,
-            torch.inference_mode(),
-            torch.autocast(self.device.partition(":")[0], dtype=kind or torch.bfloat16, enabled=kind is not None),
-        ):
-            rows: np.ndarray = self._read(self.network(batch)).float().cpu().numpy()
+        batch = np.stack([np.asarray(one) for one in prepared])
+        with self._alone:
+            rows: np.ndarray = self._engine(batch)
         return rows
 
 

@@ -79,6 +79,12 @@ def extract(
     ] = False,
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
+    engine: Annotated[
+        str, typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime.")
+    ] = "auto",
+    exact_decode: Annotated[
+        bool, typer.Option("--exact-decode", help="Decode large JPEGs at full size: slower, the last digits differ.")
+    ] = False,
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", "--batch", min=1, help="Photos in one pass.", show_default="automatic")
     ] = None,
@@ -135,6 +141,8 @@ def extract(
         pool=pool,
         device=device,
         precision=precision,
+        engine=engine,
+        exact_decode=exact_decode,
         batch_size=batch_size,
         workers=workers,
         views=views,
@@ -201,8 +209,14 @@ def _narrator(out: Output) -> Listener:
                 out.say(reason)
 
         def opened(self, backbone: Backbone) -> None:
-            out.say(f"{backbone.name} on {backbone.device_reason} · {backbone.width:,} numbers per image")
+            engine = {"openvino": ", OpenVINO", "onnxruntime": ", ONNX Runtime", "compile": ", compiled"}.get(
+                getattr(backbone, "engine", ""), ""
+            )
+            out.say(f"{backbone.name} on {backbone.device_reason}{engine} · {backbone.width:,} numbers per image")
             out.detail(f"weights: {backbone.fingerprint.weights} · layer: {backbone.fingerprint.layer}")
+
+        def other_engine(self, why: str) -> None:
+            out.detail(f"{why}; plain torch runs it")
 
         def resuming(self, done: int, total: int) -> None:
             out.say(f"resuming: {done:,} of {total:,} already done")

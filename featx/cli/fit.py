@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.cli.completing import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Output, counted, size
-from featx.errors import FeatxError
+from featx.errors import FeatxError, did_you_mean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from featx.models import Model
+    from featx.store import Store
 
 
 def fit(
-    clf: Annotated[str, typer.Option("--clf", help="svm, logreg, rf or knn.")] = "svm",
+    clf: Annotated[
+        str,
+        typer.Option(
+            "--clf",
+            help="svm, svm-rbf, logreg, rf, extra-trees, knn, centroid; several with commas; or all.",
+            autocompletion=classifier_names,
+        ),
+    ] = "svm",
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
+    tune: Annotated[
+        bool, typer.Option("--tune", help="Look for the best strength over a wide range, inside every fold.")
+    ] = False,
+    class_weight: Annotated[
+        str | None, typer.Option("--class-weight", metavar="balanced", help="Let rare categories weigh as much.")
+    ] = None,
+    reduce: Annotated[
+        int | None, typer.Option("--reduce", min=1, metavar="N", help="Keep N directions of the features (PCA).")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
+    ] = None,
+    test: Annotated[str, typer.Option("--test", metavar="SPLIT", help="Splits to score only.")] = "test,val",
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace the saved classifier only by one that is not worse.")
+    ] = False,
     min_accuracy: Annotated[
         float | None, typer.Option("--min-accuracy", min=0, max=1, help="End with code 7 below this share.")
     ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=-1, help="Threads for forests and neighbours.")] = -1,
     seed: SeedOption = 0,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -28,23 +59,70 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers import known_name
+    from featx.classifiers import USUAL, known_name
     from featx.store import open_store
     from featx.workspace import Workspace
 
-    name = known_name(clf)
+    if class_weight not in (None, "balanced"):
+        raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
+    names = [known_name(one.strip()) for one in (USUAL if clf == "all" else clf.split(","))]
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
+    splits = tuple(part.strip() for part in test.split(",") if part.strip())
+    strange = [split for split in splits if split not in opened.splits]
+    if strange and test != "test,val":
+        raise FeatxError(
+            "bad-flag",
+            f"no picture of {opened.path} is in split `{strange[0]}`",
+            did_you_mean(
+                strange[0], sorted({split for split in opened.splits if split}), "`featx info` shows the splits"
+            ),
+        )
     backbone = opened.fingerprint.get("backbone")
-    out.say(f"{name} on {counted(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
-    from featx.fitting import fit as train
-    from featx.fitting import save
+    reached = []
+    for name in names:
+        out.say(f"{name} on {counted(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
+        from featx.fitting import fit as train
 
-    model = train(opened, name, folds=folds, seed=seed)
-    path = workspace.models / f"{name}.skops"
-    save(model, path)
+        with out.progress(folds + 1, "fit", "folds") as advance:
+            model = train(
+                opened,
+                name,
+                folds=folds,
+                seed=seed,
+                tune=tune,
+                class_weight=class_weight,
+                reduce=reduce,
+                level=level,
+                test=splits,
+                threads=threads,
+                progress=advance,
+            )
+        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
+        _keep(model, path, opened, out, update=update)
+        reached.append((model.card["test"] or model.card["cv"])["accuracy"])
+    out.next("featx predict <image>   ·   featx similar <image>   ·   featx info")
+    if min_accuracy is not None and min(reached) < min_accuracy:
+        raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+
+
+def _keep(model: Model, path: Path, store: Store, out: Output, *, update: bool) -> None:
+    from featx.models import save
+
+    verdict = None
+    if update:
+        from featx.updating import better_or_not
+
+        verdict = better_or_not(path, model, store)
+    if verdict is None or verdict.replace:
+        save(model, path)
     card = model.card
-    out.document({key: value for key, value in card.items() if key not in ("labels", "fingerprint")})
+    told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint")}
+    out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
     _print(card, out)
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
@@ -56,12 +134,13 @@ def fit(
     out.say(f"  near-twins: {twins['share']:.0%} of the scored pictures have one {seen} (cosine ≥ 0.95)")
     if twins["level"] == "warning":
         out.warn("FX101: with that many near-twins the score is flattered; trust only a folder from elsewhere")
+    if verdict is not None:
+        out.say(f"  {verdict.sentence}")
+    if verdict is not None and not verdict.replace:
+        out.warn(f"the old classifier stays: {path}")
+        return
     weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
-    out.next("featx similar <image>   ·   featx info")
-    reached = (card["test"] or card["cv"])["accuracy"]
-    if min_accuracy is not None and reached < min_accuracy:
-        raise FeatxError("below-limit", f"{reached:.1%} right is below the limit of {min_accuracy:.1%}", "")
 
 
 def _print(card: dict[str, Any], out: Output) -> None:

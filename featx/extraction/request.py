@@ -24,6 +24,8 @@ class Request:
     pool: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
+    exact_decode: bool = False
     batch_size: int | None = None
     workers: int | None = None
     views: int = 1
@@ -59,6 +61,7 @@ class Summary:
     images_per_second: float = 0.0
     waiting_share: float = 0.0
     device: str = ""
+    engine: str = ""
     batch_size: int = 0
     halved: bool = False
     stopped: bool = False
@@ -107,6 +110,7 @@ class Summary:
             "images_per_second": round(self.images_per_second, 1),
             "waiting_share": round(self.waiting_share, 3),
             "device": self.device,
+            "engine": self.engine or None,
             "batch_size": self.batch_size,
             "stopped": self.stopped,
             "dry_run": self.dry_run,
@@ -121,6 +125,9 @@ class Listener:
 
     def opened(self, backbone: Backbone) -> None:
         """The network is loaded and about to run."""
+
+    def other_engine(self, why: str) -> None:
+        """The engine that would be fastest cannot run this network; plain torch does."""
 
     def resuming(self, done: int, total: int) -> None:
         """An earlier run was interrupted; its rows are kept."""

@@ -47,6 +47,8 @@ def extract(
     pool: str | None = None,
     device: str = "auto",
     precision: str = "auto",
+    engine: str = "auto",
+    exact_decode: bool = False,
     batch_size: int | None = None,
     workers: int | None = None,
     views: int = 1,
@@ -68,6 +70,8 @@ def extract(
         pool=pool,
         device=device,
         precision=precision,
+        engine=engine,
+        exact_decode=exact_decode,
         batch_size=batch_size,
         workers=workers,
         views=views,
@@ -212,6 +216,7 @@ class _Run:
         self.summary.skipped = list(catalogue.skipped)
         self.stop = threading.Event()
         self.backbone: Backbone | None = None
+        self._draft_size: tuple[int, int] | None = None
         self._claimed: set[str] = set()
         self._claim = threading.Lock()
 
@@ -267,7 +272,7 @@ class _Run:
                 return _Look(item, "copied", digest, stat=mark)
             if not decode:
                 return _Look(item, kind, digest, stat=mark)
-            image = decode_photo(data, item.path)
+            image = decode_photo(data, item.path, draft_size=self._draft_size)
             return _Look(item, kind, digest, prepared=self._prepare(image, digest), stat=mark)
         except UnreadablePhoto as error:
             return _Look(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
@@ -426,7 +431,29 @@ class _Run:
                     raise other_backbone(self.path, key.replace("_", " "), stored[key], value)
         self.backbone = _with_fingerprint(backbone, fingerprint)
         self.summary.device = backbone.device
+        # A view is a crop of its own; only the whole photo is known to need no more than this.
+        if request.views == 1 and not request.exact_decode:
+            self._draft_size = getattr(backbone, "decode_size", None)
+        self._choose_engine(backbone)
         self.listener.opened(backbone)
+
+    def _choose_engine(self, backbone: Backbone) -> None:
+        """Which library runs the network; an interrupted first run goes on with the one it began with."""
+        asked = self.request.engine
+        begun = str(self.provenance.get("engine") or "") if "written" not in self.provenance else ""
+        choose = getattr(backbone, "use_engine", None)
+        if choose is None:
+            if asked != "auto":
+                raise FeatxError("bad-flag", f"the `{backbone.name}` backbone has one engine", "leave `--engine` out")
+        else:
+            new = sum(1 for item in self.items if self.request.force or self._row_of(item) is None)
+            wanted = begun if asked == "auto" and begun else asked
+            why = choose(wanted, photos=new * self.request.views, batch_size=self._batch_size())
+            if why:
+                self.listener.other_engine(why)
+        self.summary.engine = str(getattr(backbone, "engine", ""))
+        if not self.provenance and self.summary.engine:
+            self.provenance = {"engine": self.summary.engine}
 
     def _workers(self) -> int:
         return self.request.workers or max(1, min(16, len(os.sched_getaffinity(0))))
@@ -582,7 +609,7 @@ class _Run:
         known = writer.known()
         # By path, whatever the history: an interrupted and resumed run ends as one that was left alone.
         order = sorted(known, key=lambda item_id: (known[item_id].path, item_id))
-        if self.summary.computed or not self.provenance:
+        if self.summary.computed or "written" not in self.provenance:
             self.provenance = self._made_how()
         self.skips.commit(writer)
         writer.seal(provenance=self.provenance, order=order)
@@ -597,6 +624,8 @@ class _Run:
             "label_source": self.catalogue.label_source,
             "product_source": self.catalogue.product_source,
             "device": summary.device,
+            "engine": summary.engine or self.provenance.get("engine"),
+            "decoding": "scaled" if self._draft_size else "exact",
             "weights_file": getattr(backbone, "weights_file", "") or self.provenance.get("weights_file", ""),
             "batch_size": summary.batch_size,
             "views": self.request.views,

@@ -1,0 +1,196 @@
+"""Linear SVM, logistic regression and a forest over 5 folds and 7 values of C: plain scikit-learn beside featx.
+
+    python benchmarks/compare_speed.py --rows 2640 --width 512
+    python benchmarks/compare_speed.py --store STORE.h5 --json compare.json
+    python benchmarks/compare_speed.py --rows 20000 --width 2048 --only fit
+
+Both sides see the same rows and folds. Plain is what one writes first: a `GridSearchCV` for each classifier, scaling in the
+pipeline, a job for each core. featx is `path_scores` for all values of C, and its forest. CPU seconds count every process
+and are the steadier figure on a machine that does other things too. `fit` times one `SVC` on the features as they are
+against featx's linear SVM with its choice of C on a hold-out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.folds import Fold
+
+STRENGTHS = {
+    "svm": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "logreg": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+}
+PARTS = ("svm", "logreg", "forest", "fit", "rbf")
+
+
+def made_up(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Non-negative, heavy-tailed, correlated features of products in classes of unequal size."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(4, classes + 4) ** 0.5
+    labels = np.sort(np.concatenate([np.arange(classes).repeat(5), rng.choice(classes, rows - 5 * classes, p=share / share.sum())]))
+    inner = 96
+    centres = rng.standard_normal((classes, inner)) * 0.55
+    hidden = centres[labels] + rng.standard_normal((rows, inner)) * np.linspace(1.6, 0.4, inner)
+    mixed = hidden @ rng.standard_normal((inner, width)) / np.sqrt(inner)
+    mixed += 0.5 * rng.standard_normal((rows, width))
+    features = np.maximum(mixed - 0.2, 0) ** 1.5 * np.exp(0.5 * rng.standard_normal(width))
+    return features.astype(np.float32), labels
+
+
+def from_store(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Features and labels of a store's labelled rows."""
+    from featx.store import open_store
+
+    store = open_store(path)
+    labels = np.array([label or "" for label in store.labels])
+    kept = labels != ""
+    return np.asarray(store.features, dtype=np.float32)[kept], np.unique(labels[kept], return_inverse=True)[1]
+
+
+def cpu_seconds() -> float:
+    """Of this process and of the worker processes that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def timed(work: Callable[[], float]) -> dict[str, float]:
+    """What `work` scored, and what it took."""
+    from joblib.externals.loky import get_reusable_executor
+
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        accuracy = work()
+        # Workers count once they have ended.
+        wall = time.perf_counter() - wall
+        get_reusable_executor().shutdown(wait=True)
+    return {"accuracy": round(accuracy, 4), "wall": round(wall, 2), "cpu": round(cpu_seconds() - cpu, 2)}
+
+
+def plain_grid(make: Any, grid: dict[str, Sequence[float]], x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
+    """The best mean accuracy of a plain grid search."""
+    from sklearn.model_selection import GridSearchCV
+
+    search = GridSearchCV(make, grid, cv=folds, n_jobs=os.cpu_count(), refit=False).fit(x, y)
+    return float(search.best_score_)
+
+
+def featx_grid(kind: str, x: np.ndarray, y: np.ndarray, folds: list[Fold], strengths: Sequence[float]) -> float:
+    """The best mean accuracy of featx's path."""
+    from featx.solvers import path_scores
+
+    says = path_scores(kind, x, y, folds, strengths).argmax(axis=2)
+    right = [[(says[c][score] == y[score]).mean() for _, score in folds] for c in range(len(strengths))]
+    return float(np.mean(right, axis=1).max())
+
+
+def forest_accuracy(make: Any, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
+    """The mean accuracy over the folds."""
+    from sklearn.model_selection import cross_val_score
+
+    return float(cross_val_score(make, x, y, cv=folds).mean())
+
+
+def fit_featx(x: np.ndarray, y: np.ndarray, learn: np.ndarray, score: np.ndarray) -> float:
+    """Choose C on a fifth of the learning rows, train on all of them, score on the rest."""
+    from sklearn.model_selection import train_test_split
+
+    from featx.solvers import LinearSVM, path_scores
+    from featx.solvers.paths import standardised
+
+    inner, held = train_test_split(learn, test_size=0.2, random_state=0, stratify=y[learn])
+    says = path_scores("svm", x, y, [(inner, held)], STRENGTHS["svm"])[:, held].argmax(axis=2)
+    best = STRENGTHS["svm"][int((says == y[held]).mean(axis=1).argmax())]
+    learn_x, score_x = standardised(x[learn], x[score])
+    return float((LinearSVM(C=best).fit(learn_x, y[learn]).predict(score_x) == y[score]).mean())
+
+
+def measured(part: str, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> dict[str, Any]:
+    """Both sides of one part."""
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC, LinearSVC
+
+    from featx.solvers import quick_forest
+
+    if part in ("svm", "logreg"):
+        strengths = STRENGTHS[part]
+        ours = timed(lambda: featx_grid(part, x, y, folds, strengths))
+        last: Any = LinearSVC(random_state=0) if part == "svm" else LogisticRegression(max_iter=300)
+        name = type(last).__name__.lower() + "__C"
+        plain = timed(lambda: plain_grid(make_pipeline(StandardScaler(), last), {name: strengths}, x, y, folds))
+    elif part == "rbf":
+        ours = timed(lambda: featx_grid("rbf", x, y, folds, (1, 3, 10, 30, 100)))
+        scaled = make_pipeline(StandardScaler(), SVC())
+        plain = timed(lambda: plain_grid(scaled, {"svc__C": (1, 3, 10, 30, 100)}, x, y, folds))
+    elif part == "forest":
+        jobs = os.cpu_count()
+        ours = timed(lambda: forest_accuracy(quick_forest(0, n_jobs=jobs), x, y, folds))
+        plain = timed(lambda: forest_accuracy(RandomForestClassifier(500, random_state=0, n_jobs=jobs), x, y, folds))
+    else:
+        learn, score = folds[0]
+        ours = timed(lambda: fit_featx(x, y, learn, score))
+        plain = timed(lambda: float(SVC().fit(x[learn], y[learn]).score(x[score], y[score])))
+    ratios = {unit: round(plain[unit] / max(ours[unit], 1e-9), 1) for unit in ("wall", "cpu")}
+    return {"part": part, "plain": plain, "featx": ours, "ratio": ratios}
+
+
+def main() -> None:
+    """Run the parts asked for, print a line for each, write them as JSON."""
+    from sklearn.model_selection import StratifiedKFold
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--width", type=int, default=2_048)
+    parser.add_argument("--classes", type=int, default=81)
+    parser.add_argument("--store", type=Path, help="real features instead of made-up ones")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=("svm", "logreg", "forest"))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    options = parser.parse_args()
+    x, y = from_store(options.store) if options.store else made_up(options.rows, options.width, options.classes, options.seed)
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=options.seed).split(x, y))
+    print(f"{len(x):,} x {x.shape[1]:,}, {len(np.unique(y))} classes, 5 folds, {os.cpu_count()} cores")
+    print(f"{'part':8} {'accuracy':>17} {'CPU seconds':>19} {'ratio':>7} {'wall seconds':>19} {'ratio':>7}")
+    done = []
+    for part in options.only:
+        row = measured(part, x, y, folds)
+        show(row)
+        done.append(row)
+    if len(done) > 1:
+        whole: dict[str, Any] = {"part": "whole", "ratio": {}}
+        for side in ("plain", "featx"):
+            whole[side] = {unit: round(sum(row[side][unit] for row in done), 2) for unit in ("wall", "cpu")}
+        whole["ratio"] = {unit: round(whole["plain"][unit] / whole["featx"][unit], 1) for unit in ("wall", "cpu")}
+        show(whole)
+        done.append(whole)
+    if options.json:
+        facts = {"rows": len(x), "width": x.shape[1], "classes": len(np.unique(y)), "cores": os.cpu_count(), "parts": done}
+        options.json.write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def show(row: dict[str, Any]) -> None:
+    """One line of the table, plain before featx."""
+    plain, ours, ratio = row["plain"], row["featx"], row["ratio"]
+    scores = f"{plain['accuracy']:.4f} > {ours['accuracy']:.4f}" if "accuracy" in plain else ""
+    print(
+        f"{row['part']:8} {scores:>17} {plain['cpu']:>8.1f} > {ours['cpu']:>8.1f} {ratio['cpu']:>7.1f} "
+        f"{plain['wall']:>8.1f} > {ours['wall']:>8.1f} {ratio['wall']:>7.1f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

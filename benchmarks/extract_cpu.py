@@ -1,0 +1,195 @@
+"""`featx extract` on a CPU beside the loop everybody writes and beside what the machine permits, in one run.
+
+    python benchmarks/extract_cpu.py [PHOTOS] [--photos 128] [--large 32] [--rounds 3] [--backbones resnet50 builtin]
+
+PHOTOS is a folder with a folder for each category (the sample catalogue unless given); --large draws that many
+photos of 1,600 pixels. Everyone takes turns, round after round; medians and ratios are printed, --out keeps them
+as JSON. Opening or converting a network is told apart, in the column "set-up".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("FEATX_OFFLINE", "1")
+
+import torch
+from extract_contestants import (
+    Contest,
+    Took,
+    decode_only,
+    featx_run,
+    flops_a_photo,
+    interleaved,
+    network_only,
+    peak_flops,
+    peers_missing,
+    print_rows,
+    row_of,
+    textbook,
+    textbook_network,
+    timm_network,
+)
+from PIL import Image
+
+from featx.backbones import open_backbone
+
+SAMPLE = Path(__file__).resolve().parents[1] / "data" / "train"
+BACKBONES = ("resnet50", "mobilenet_v3_large", "squeezenet1_0", "builtin")
+
+
+def some_of(folder: Path, count: int, place: Path) -> list[Path]:
+    """Links to so many photos, evenly taken from a folder of categories."""
+    every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    taken = [every[i * len(every) // count] for i in range(min(count, len(every)))]
+    links = []
+    for number, path in enumerate(taken):
+        link = place / path.parent.name / f"item{number:05d}{path.suffix.lower()}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(path.resolve())
+        links.append(link)
+    return links
+
+
+def draw_large(count: int, place: Path) -> None:
+    """Photos of 1,600 pixels, as a shop's own camera gives them."""
+    from featx.demo.writing import write_catalogue
+
+    write_catalogue(place, products=count, shots=1, size=1600, faults=False)
+
+
+def engines_here(asked: list[str] | None) -> list[str]:
+    """The engines to compare; those that are not installed are left out and named."""
+    installed = [name for name in ("torch", "openvino", "onnxruntime") if name == "torch" or find_spec(name)]
+    return asked or installed
+
+
+def contest_for(name: str, folder: Path, options: argparse.Namespace) -> Contest:
+    """Everyone who takes part with one backbone."""
+    network, transforms = textbook_network(name, "cpu")
+    contest: Contest = {
+        f"textbook, {workers} workers": partial(textbook, folder, network, transforms, workers=workers, device="cpu")
+        for workers in options.workers
+    }
+    other = timm_network(name, "cpu")
+    if other is not None:
+        contest["timm, its own transforms"] = partial(
+            textbook, folder, *other, workers=max(options.workers), device="cpu"
+        )
+    if name == "builtin":
+        contest["featx"] = partial(featx_run, folder, name)
+        contest["featx --exact-decode"] = partial(featx_run, folder, name, exact_decode=True)
+        return contest
+    for engine in engines_here(options.engines):
+        contest[f"featx fp32 {engine}"] = partial(featx_run, folder, name, engine=engine)
+        if engine in ("torch", "openvino"):
+            contest[f"featx bf16 {engine}"] = partial(featx_run, folder, name, engine=engine, precision="bf16")
+    return contest
+
+
+def limits(name: str, paths: list[Path], options: argparse.Namespace, cores: int) -> dict[str, float]:
+    """What decoding alone and the network alone reach, as medians of the rounds."""
+    backbone: Any = open_backbone(name, weights=None if name == "builtin" else "random", device="cpu")
+    if find_spec("openvino") and hasattr(backbone, "use_engine"):
+        backbone.use_engine("openvino", photos=10**6, batch_size=16)
+    with Image.open(paths[0]) as image:
+        picture = image.convert("RGB")
+    contest: Contest = {
+        "network only": partial(network_only, backbone, picture, len(paths), 16),
+        "decoding only": partial(decode_only, paths, backbone, cores),
+    }
+    took = interleaved(contest, options.rounds, lambda said: None)
+    rates = {key: row_of(key, runs, None) for key, runs in took.items()}
+    network, decoding = (rates[key]["photos_per_second"] for key in ("network only", "decoding only"))
+    cpu = sum(rates[key]["cpu_ms_per_photo"] for key in rates)
+    return {
+        "network_only": network,
+        "decoding_only": decoding,
+        "cpu_ms_network": rates["network only"]["cpu_ms_per_photo"],
+        "cpu_ms_decoding": rates["decoding only"]["cpu_ms_per_photo"],
+        # The same cores do both, so neither rate alone can be reached.
+        "both_on_the_same_cores": round(1 / (1 / network + 1 / decoding), 1),
+        "cpu_ms_both": round(cpu, 2),
+    }
+
+
+def measure(name: str, folder: Path, paths: list[Path], what: str, options: argparse.Namespace) -> dict[str, Any]:
+    """One backbone over one set of photos."""
+    say = (lambda said: print(said, file=sys.stderr, flush=True)) if options.verbose else (lambda said: None)
+    took = interleaved(contest_for(name, folder, options), options.rounds, say)
+    loops = {way: runs for way, runs in took.items() if way.startswith("textbook")}
+    best = max(loops, key=lambda way: row_of(way, loops[way], None)["photos_per_second"])
+    base: list[Took] = loops[best]
+    rows = [row_of(way, runs, base) for way, runs in took.items()]
+    print_rows(f"{name}, {len(paths)} photos, {what} (× the best textbook loop: {best})", rows)
+    found = limits(name, paths, options, options.cores)
+    flops = flops_a_photo(name)
+    roof = options.peaks["fp32"] / flops
+    print(
+        f"limits: network only {found['network_only']:.0f}/s ({found['cpu_ms_network']} CPU ms), decoding only "
+        f"{found['decoding_only']:.0f}/s ({found['cpu_ms_decoding']} CPU ms), both on these cores "
+        f"{found['both_on_the_same_cores']:.0f}/s ({found['cpu_ms_both']} CPU ms); roofline at the measured fp32 peak "
+        f"{roof:.0f}/s",
+        flush=True,
+    )
+    return {
+        "backbone": name, "photos": len(paths), "what": what, "textbook": best, "rows": rows, "limits": found,
+        "gflops_a_photo": round(flops / 1e9, 2), "roofline_fp32": round(roof, 1),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLE, metavar="PHOTOS")
+    parser.add_argument("--photos", type=int, default=1500)
+    parser.add_argument("--large", type=int, default=300, help="photos of 1,600 pixels to draw; 0: none")
+    parser.add_argument("--large-folder", type=Path, help="a folder of large photos to use instead of drawing them")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
+    parser.add_argument("--large-backbones", nargs="+", default=["builtin"])
+    parser.add_argument("--engines", nargs="+", help="torch, compile, openvino, onnxruntime")
+    parser.add_argument("--threads", type=int, help="threads for the network; all cores unless given")
+    parser.add_argument("--workers", type=int, nargs="+", help="worker counts to try for the textbook loop")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--verbose", "-v", action="store_true")
+    options = parser.parse_args()
+    options.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = options.threads or options.cores
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    torch.set_num_threads(threads)
+    options.workers = options.workers or sorted({0, max(1, options.cores // 2), options.cores})
+    options.peaks = {
+        "fp32": peak_flops(torch.float32, "cpu"), "bf16": peak_flops(torch.bfloat16, "cpu")
+    }  # fmt: skip
+    print(f"{options.cores} cores, {threads} threads for the network; torch {torch.__version__}")
+    print(", ".join(f"peak {kind} {flops / 1e9:.0f} GFLOP/s" for kind, flops in options.peaks.items()))
+    if peers_missing():
+        print(f"not installed, so not compared: {', '.join(peers_missing())}")
+    results = []
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "photos"
+        paths = some_of(options.folder, options.photos, folder)
+        results += [measure(name, folder, paths, "as they are", options) for name in options.backbones]
+        if options.large or options.large_folder:
+            drawn = options.large_folder or Path(place) / "drawn"
+            if options.large_folder is None:
+                draw_large(options.large, drawn)
+            large = some_of(drawn, options.large or 10**6, Path(place) / "large")
+            results += [
+                measure(name, Path(place) / "large", large, "1,600 pixels", options) for name in options.large_backbones
+            ]
+    if options.out:
+        told = {"cores": options.cores, "threads": threads, "peaks": options.peaks, "results": results}
+        options.out.write_text(json.dumps(told, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,284 @@
+"""What runs a frozen network on photos: torch as it is, torch compiled, OpenVINO or ONNX Runtime.
+
+An engine is a function from a batch of prepared photos to rows of features. Engines differ in speed and, within
+`TOLERANCE`, in the last digits; an engine that differs by more on the probe photos is not used. Each library is
+imported only when its engine is chosen.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from featx.errors import FeatxError, did_you_mean
+
+ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
+# The least cosine between an engine's features of a photo and plain torch's at the same precision.
+TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999}
+# Converting a network takes seconds; fewer photos than this are done sooner without.
+WORTH_CONVERTING = 500
+_CONVOLUTIONS = 10
+_KEPT_SHAPES = 2
+
+
+class Engine(Protocol):
+    """Computes features: a batch of prepared photos in, (n, width) float32 out."""
+
+    name: str
+    version: str
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Features of one batch."""
+
+
+class EngineFailed(Exception):
+    """An engine cannot run this network, or not with the same answer."""
+
+
+class PhotosToRows(nn.Module):
+    """A network with what goes around it: photos as bytes are normalised first, its answer becomes rows."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        read: Callable[[Any], Any],
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self._read = network, read
+        self.takes_bytes = mean is not None
+        if mean is not None and std is not None:
+            self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+            self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Rows of features from bytes (n, height, width, 3), or from numbers (n, 3, height, width)."""
+        if self.takes_bytes:
+            # A view of bytes in this order is in channels_last, which is what convolutions on a CPU want.
+            x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        rows: torch.Tensor = self._read(self.network(x))
+        return rows.float()
+
+
+class TorchEngine:
+    """torch, operation by operation, or compiled into one program."""
+
+    def __init__(self, module: PhotosToRows, device: str, precision: str, *, compiled: bool = False) -> None:
+        self.name = "compile" if compiled else "torch"
+        self.version = f"torch {torch.__version__}"
+        self._device = device
+        self._kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._takes_bytes = module.takes_bytes
+        self._compute: Callable[[torch.Tensor], torch.Tensor] = module
+        if compiled:
+            self._compute = torch.compile(module, options={"freezing": True})
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Features of one batch."""
+        x = torch.from_numpy(batch).to(self._device)
+        if self._device != "mps" and not self._takes_bytes:
+            x = x.contiguous(memory_format=torch.channels_last)
+        # Freezing, which compilation relies on, does nothing in inference mode.
+        quiet = torch.no_grad() if self.name == "compile" else torch.inference_mode()
+        kind = self._kind
+        place = self._device.partition(":")[0]
+        with quiet, torch.autocast(place, dtype=kind or torch.bfloat16, enabled=kind is not None):
+            rows: np.ndarray = self._compute(x).float().cpu().numpy()
+        return rows
+
+
+class OpenVinoEngine:
+    """OpenVINO on the CPU, compiled for the shape of the batch."""
+
+    name = "openvino"
+
+    def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
+        openvino = import_module("openvino")
+        self.version = f"openvino {version('openvino')}"
+        self._precision = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision]
+        self._core = openvino.Core()
+        kind = openvino.Type.u8 if example.dtype == np.uint8 else openvino.Type.f32
+        with _quiet(), torch.inference_mode():
+            self._model = openvino.convert_model(
+                module, example_input=torch.from_numpy(example[:1]), input=[([-1, *example.shape[1:]], kind)]
+            )
+        self._ready: OrderedDict[int, Any] = OrderedDict()
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Features of one batch."""
+        request = self._ready.get(len(batch)) or self._made_ready(len(batch), batch.shape)
+        return np.array(request.infer([batch], share_inputs=True)[0], dtype=np.float32)
+
+    def _made_ready(self, size: int, shape: tuple[int, ...]) -> Any:
+        if len(self._ready) >= _KEPT_SHAPES:  # each holds a copy of the weights
+            self._ready.popitem(last=False)
+        self._model.reshape(list(shape))
+        compiled = self._core.compile_model(
+            self._model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": self._precision,
+                "INFERENCE_NUM_THREADS": _threads(),
+                "NUM_STREAMS": 1,
+            },
+        )
+        self._ready[size] = compiled.create_infer_request()
+        return self._ready[size]
+
+
+class OnnxRuntimeEngine:
+    """ONNX Runtime on the CPU."""
+
+    name = "onnxruntime"
+
+    def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
+        onnxruntime = import_module("onnxruntime")
+        if precision != "fp32":
+            raise EngineFailed(f"ONNX Runtime computes in fp32 on a CPU, not in {precision}")
+        self.version = f"onnxruntime {version('onnxruntime')}"
+        exported = io.BytesIO()
+        with _quiet(), torch.inference_mode():
+            export: Any = torch.onnx.export
+            export(
+                module,
+                (torch.from_numpy(example[:2]),),
+                exported,
+                dynamo=False,
+                input_names=["photos"],
+                dynamic_axes={"photos": {0: "n"}},
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = _threads()
+        options.log_severity_level = 3
+        # Threads that wait in a busy loop would take the cores from those that decode photos.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(exported.getvalue(), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Features of one batch."""
+        rows: np.ndarray = self._session.run(None, {"photos": batch})[0]
+        return rows
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Converters talk much and warn of what the probe settles; attention is written out, which they can read."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def choose_engine(asked: str, *, device: str, photos: int, network: nn.Module) -> str:
+    """The engine for so many photos; `auto` converts a network only where that pays."""
+    if asked not in ENGINES:
+        raise FeatxError(
+            "bad-flag", f"no engine called `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
+        )
+    if asked == "auto":
+        # Convolutions gain; transformers take long to convert and hardly do.
+        many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
+        pays = device == "cpu" and many and photos >= WORTH_CONVERTING and find_spec("openvino") is not None
+        return "openvino" if pays else "torch"
+    if asked in ("openvino", "onnxruntime") and device != "cpu":
+        raise FeatxError("bad-flag", f"the {asked} engine runs on the CPU, not on {device}", "leave `--engine` out")
+    return asked
+
+
+def make_engine(name: str, module: PhotosToRows, example: np.ndarray, *, device: str, precision: str) -> Engine:
+    """An engine that was tried on example photos and answered as plain torch does, or `EngineFailed`."""
+    plain = TorchEngine(module, device, precision)
+    if name == "torch":
+        return plain
+    _installed(name)
+    try:
+        engine = _made(name, module, example, device, precision)
+        answer = engine(example)
+    except EngineFailed:
+        raise
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineFailed(f"{name} cannot run this network: {said[0][:200]}") from error
+    least = least_cosine(plain(example), answer)
+    if not least >= TOLERANCE[precision]:
+        raise EngineFailed(f"{name} gives other features than torch (cosine {least:.5f})")
+    return engine
+
+
+def _made(name: str, module: PhotosToRows, example: np.ndarray, device: str, precision: str) -> Engine:
+    if name == "compile":
+        return TorchEngine(module, device, precision, compiled=True)
+    if name == "openvino":
+        return OpenVinoEngine(module, example, precision)
+    return OnnxRuntimeEngine(module, example, precision)
+
+
+def _installed(name: str) -> None:
+    needed = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}.get(name, ())
+    for package in needed:
+        try:
+            version(package)
+        except PackageNotFoundError as error:
+            raise FeatxError(
+                "extra-missing", f"the {name} engine needs {package}", f'pip install "featx[{name}]"'
+            ) from error
+
+
+def example_photos(shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> np.ndarray:
+    """Soft random blobs in the form of prepared photos, to try an engine on."""
+    random = np.random.default_rng(0)
+    coarse = random.random((size, *(-(-side // 16) if side > 3 else side for side in shape)))
+    for axis, side in enumerate(shape, start=1):
+        if side > 3:
+            coarse = np.repeat(coarse, 16, axis=axis).take(range(side), axis=axis)
+    if kind == np.uint8:
+        return np.ascontiguousarray((coarse * 255).astype(np.uint8))
+    return np.ascontiguousarray((4 * coarse - 2).astype(np.float32))
+
+
+def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """The cosine of the pair of rows that differs most; not a number where features are not."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(1) / np.maximum(lengths, 1e-30)).min())
+
+
+def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
+    """The network with each batch normalisation folded into the convolution before it, where that can be done."""
+    if not any(isinstance(one, nn.BatchNorm2d) for one in network.modules()):
+        return network
+    from torch.fx.experimental.optimization import fuse
+
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            fused = fuse(network)
+    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is
+        return network
+    with torch.inference_mode():
+        least = least_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
+    return fused if least >= TOLERANCE["fp32"] else network
+
+
+def _threads() -> int:
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores

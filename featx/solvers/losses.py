@@ -1,0 +1,153 @@
+"""The two losses, as the descent needs them: value, slope and curvature of all categories at once."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Loss(Protocol):
+    """A loss over scores of shape (classes, rows); `separate` tells whether each class can be solved by itself."""
+
+    separate: bool
+    intercept_penalty: float
+
+    def only(self, classes: np.ndarray) -> Loss:
+        """The same loss for some of the classes."""
+
+    def at(self, scores: np.ndarray) -> np.ndarray:
+        """What value, slopes and curvature at these scores all need."""
+
+    def value(self, state: np.ndarray) -> np.ndarray:
+        """The loss: one number for each class where they are separate, else a single one."""
+
+    def slopes(self, state: np.ndarray) -> np.ndarray:
+        """The derivative by each score."""
+
+    def curves(self, state: np.ndarray) -> np.ndarray:
+        """The second derivative by each score."""
+
+    def along(self, state: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivative by the step, along a direction of scores."""
+
+
+class SquaredHinge:
+    """One against the rest: `weight * max(0, 1 - sign * score) ** 2`. Its state is the gap to the margin."""
+
+    separate = True
+    intercept_penalty = 1.0
+
+    def __init__(self, signs: np.ndarray, weights: np.ndarray | None) -> None:
+        self.signs = signs
+        self.weights = weights
+
+    @classmethod
+    def of(cls, truth: np.ndarray, classes: int, class_weight: np.ndarray | None) -> SquaredHinge:
+        """For class numbers; as in LIBLINEAR a class's weight counts for its own rows, not for the rest against it."""
+        wanted = np.arange(classes) if classes > 2 else np.array([1])
+        mine = truth[None, :] == wanted[:, None]
+        signs = np.where(mine, np.float32(1), np.float32(-1))
+        if class_weight is None:
+            return cls(signs, None)
+        rest = class_weight[0] if classes == 2 else 1.0
+        return cls(signs, np.where(mine, class_weight[wanted][:, None], rest).astype(np.float32))
+
+    def only(self, classes: np.ndarray) -> SquaredHinge:
+        """The same loss for some of the classes."""
+        return SquaredHinge(self.signs[classes], None if self.weights is None else self.weights[classes])
+
+    def at(self, scores: np.ndarray) -> np.ndarray:
+        """How much each score lacks to the margin."""
+        gap = self.signs * scores
+        np.subtract(1, gap, out=gap)
+        np.maximum(gap, 0, out=gap)
+        return gap
+
+    def _weighted(self, array: np.ndarray) -> np.ndarray:
+        return array if self.weights is None else array * self.weights
+
+    def value(self, state: np.ndarray) -> np.ndarray:
+        """The loss of each class."""
+        return dots(self._weighted(state), state)
+
+    def slopes(self, state: np.ndarray) -> np.ndarray:
+        """The derivative by each score."""
+        slopes = self._weighted(state) * self.signs
+        slopes *= -2
+        return slopes
+
+    def curves(self, state: np.ndarray) -> np.ndarray:
+        """The second derivative by each score."""
+        return self._weighted((state > 0).astype(np.float32) * np.float32(2))
+
+    def along(self, state: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivative by the step, along a direction of scores."""
+        moved = self.signs * direction
+        first = -2 * dots(self._weighted(state), moved)
+        moved *= state > 0
+        return first, 2 * dots(self._weighted(moved), moved)
+
+
+class Softmax:
+    """The negative log of the true class's share; with two classes a single score against zero. Its state: the shares."""
+
+    separate = False
+    intercept_penalty = 0.0
+
+    def __init__(self, truth: np.ndarray, classes: int, class_weight: np.ndarray | None) -> None:
+        self.truth = truth
+        self.rows = np.arange(len(truth))
+        self.single = classes == 2
+        self.weights = None if class_weight is None else class_weight[truth].astype(np.float32)
+
+    def only(self, classes: np.ndarray) -> Softmax:
+        """All classes hang together."""
+        return self
+
+    def _full(self, scores: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.zeros_like(scores), scores]) if self.single else scores
+
+    def at(self, scores: np.ndarray) -> np.ndarray:
+        """The share of each class in each row."""
+        full = self._full(scores)
+        shares: np.ndarray = full - full.max(axis=0)
+        np.exp(shares, out=shares)
+        shares /= shares.sum(axis=0)
+        return shares
+
+    def value(self, state: np.ndarray) -> np.ndarray:
+        """The loss, a single number."""
+        losses = -np.log(np.maximum(state[self.truth, self.rows].astype(np.float64), 1e-45))
+        return np.array([float(losses.sum() if self.weights is None else losses @ self.weights)])
+
+    def slopes(self, state: np.ndarray) -> np.ndarray:
+        """The derivative by each score."""
+        slopes = state.copy()
+        slopes[self.truth, self.rows] -= 1
+        if self.weights is not None:
+            slopes *= self.weights
+        return slopes[1:] if self.single else slopes
+
+    def curves(self, state: np.ndarray) -> np.ndarray:
+        """The second derivative by each score."""
+        curves = state - state * state
+        if self.weights is not None:
+            curves *= self.weights
+        return curves[1:] if self.single else curves
+
+    def along(self, state: np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and second derivative by the step, along a direction of scores."""
+        moved = self._full(direction)
+        weighted = state * moved
+        middle = weighted.sum(axis=0)
+        first = middle - moved[self.truth, self.rows]
+        second = np.einsum("kn,kn->n", weighted, moved) - middle * middle
+        if self.weights is not None:
+            first, second = first * self.weights, second * self.weights
+        return np.array([first.sum(dtype=np.float64)]), np.array([second.sum(dtype=np.float64)])
+
+
+def dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The dot product of each pair of rows."""
+    return np.asarray(np.vecdot(a, b), dtype=np.float64)
