@@ -19,14 +19,15 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import SVC
 
 from featx.folds import grouped_folds, groups_of
+from featx.solvers import LinearSVM, Logistic
 from featx.store import Store, open_store
 
 
@@ -53,9 +54,9 @@ def classifiers(scaling: list[Any]) -> dict[str, Made]:
         return [(f"{value:g}", make_pipeline(*scaling, make(value))) for value in values]
 
     return {
-        "svm": each((1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1), lambda c: LinearSVC(C=c, max_iter=2000)),
+        "svm": each((1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1), lambda c: LinearSVM(C=c)),
         "svm, rbf": each((1, 10, 100), lambda c: SVC(C=c)),
-        "logreg": each((1e-4, 1e-3, 1e-2, 1e-1, 1, 10), lambda c: LogisticRegression(C=c, max_iter=200)),
+        "logreg": each((1e-4, 1e-3, 1e-2, 1e-1, 1, 10), lambda c: Logistic(C=c)),
         "ridge": each((1e2, 1e3, 1e4, 1e5), lambda a: RidgeClassifier(alpha=a)),
         "lda": each((0.1, 0.5, 0.9), lambda s: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)),
         "knn": each((1, 5), lambda k: KNeighborsClassifier(int(k), weights="distance")),

@@ -4,10 +4,10 @@
     python benchmarks/compare_speed.py --store STORE.h5 --json compare.json
     python benchmarks/compare_speed.py --rows 20000 --width 2048 --only fit
 
-Both sides see the same rows and folds. Plain is what one writes first: a `GridSearchCV` for each classifier, scaling in the
-pipeline, a job for each core. featx is `path_scores` for all values of C, and its forest. CPU seconds count every process
-and are the steadier figure on a machine that does other things too. `fit` times one `SVC` on the features as they are
-against featx's linear SVM with its choice of C on a hold-out.
+Both sides see the same rows and folds. Plain is what one writes first: a `GridSearchCV` for each classifier, scaling in
+the pipeline, a job for each core. featx is `path_scores` for all values of C, and its forest. CPU seconds count every
+process and are the steadier figure on a machine that does other things too. `fit` times one `SVC` on the features as
+they are against featx's linear SVM with its choice of C on a hold-out.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def made_up(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray,
     """Non-negative, heavy-tailed, correlated features of products in classes of unequal size."""
     rng = np.random.default_rng(seed)
     share = 1 / np.arange(4, classes + 4) ** 0.5
-    labels = np.sort(np.concatenate([np.arange(classes).repeat(5), rng.choice(classes, rows - 5 * classes, p=share / share.sum())]))
+    labels = np.sort(
+        np.concatenate([np.arange(classes).repeat(5), rng.choice(classes, rows - 5 * classes, p=share / share.sum())])
+    )
     inner = 96
     centres = rng.standard_normal((classes, inner)) * 0.55
     hidden = centres[labels] + rng.standard_normal((rows, inner)) * np.linspace(1.6, 0.4, inner)
@@ -160,7 +162,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
-    x, y = from_store(options.store) if options.store else made_up(options.rows, options.width, options.classes, options.seed)
+    x, y = (
+        from_store(options.store)
+        if options.store
+        else made_up(options.rows, options.width, options.classes, options.seed)
+    )
     folds = list(StratifiedKFold(5, shuffle=True, random_state=options.seed).split(x, y))
     print(f"{len(x):,} x {x.shape[1]:,}, {len(np.unique(y))} classes, 5 folds, {os.cpu_count()} cores")
     print(f"{'part':8} {'accuracy':>17} {'CPU seconds':>19} {'ratio':>7} {'wall seconds':>19} {'ratio':>7}")
@@ -177,7 +183,13 @@ def main() -> None:
         show(whole)
         done.append(whole)
     if options.json:
-        facts = {"rows": len(x), "width": x.shape[1], "classes": len(np.unique(y)), "cores": os.cpu_count(), "parts": done}
+        facts = {
+            "rows": len(x),
+            "width": x.shape[1],
+            "classes": len(np.unique(y)),
+            "cores": os.cpu_count(),
+            "parts": done,
+        }
         options.json.write_text(json.dumps(facts, indent=1) + "\n")
 
 

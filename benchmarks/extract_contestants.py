@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import tempfile
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,18 @@ def timm_network(name: str, device: str) -> tuple[Any, Any] | None:
     return network, timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
 
 
+def textbook_way(folder: Path, name: str, *, workers: int, device: str) -> Callable[[], Took]:
+    """The textbook loop, its network opened."""
+    return partial(textbook, folder, *textbook_network(name, device), workers=workers, device=device)
+
+
+def timm_way(folder: Path, name: str, *, workers: int, device: str) -> Callable[[], Took]:
+    """The same loop with timm's network and transforms."""
+    found = timm_network(name, device)
+    assert found is not None
+    return partial(textbook, folder, *found, workers=workers, device=device)
+
+
 def peers_missing() -> list[str]:
     """Which other extraction tools cannot be compared here."""
     from importlib.util import find_spec
@@ -152,6 +166,11 @@ def featx_run(folder: Path, name: str, **options: Any) -> Took:
     return Took(summary.computed, wall - heard.at, cpu - heard.cpu, heard.at - begun)
 
 
+def featx_way(folder: Path, name: str, **options: Any) -> Callable[[], Took]:
+    """featx, with these options of `featx extract`."""
+    return partial(featx_run, folder, name, **options)
+
+
 @contextmanager
 def _at(place: Path) -> Iterator[None]:
     before = Path.cwd()
@@ -165,28 +184,40 @@ def _at(place: Path) -> Iterator[None]:
 # --- the limits -------------------------------------------------------------------------------------------------------
 
 
-def network_only(backbone: Any, image: Image.Image, photos: int, batch: int) -> Took:
+def network_only(name: str, photo: Path, photos: int, *, engine: str, device: str) -> Callable[[], Took]:
     """The network alone, on photos that are decoded and prepared already."""
-    prepared = [backbone.prepare(image)] * batch
+    backbone: Any = open_backbone(name, weights=None if name == "builtin" else "random", device=device)
+    size = 16 if device == "cpu" else 128
+    if hasattr(backbone, "use_engine"):
+        backbone.use_engine(engine, photos=10**6, batch_size=size)
+    prepared = [backbone.prepare(decode_photo(read_bytes(photo)))] * size
     backbone.features(prepared)
-    times = max(1, photos // batch)
-    wall, cpu = time.perf_counter(), _cpu()
-    for _ in range(times):
-        backbone.features(prepared)
-    return Took(times * batch, time.perf_counter() - wall, _cpu() - cpu)
+    times = max(1, photos // size)
+
+    def run() -> Took:
+        wall, cpu = time.perf_counter(), _cpu()
+        for _ in range(times):
+            backbone.features(prepared)
+        return Took(times * size, time.perf_counter() - wall, _cpu() - cpu)
+
+    return run
 
 
-def decode_only(paths: Sequence[Path], backbone: Any, workers: int) -> Took:
+def decode_only(name: str, paths: Sequence[Path], *, workers: int, device: str) -> Callable[[], Took]:
     """Reading, decoding and preparing alone, on all cores."""
+    backbone = open_backbone(name, weights=None if name == "builtin" else "random", device=device)
+    size = getattr(backbone, "decode_size", None)
 
     def one(path: Path) -> None:
-        size = getattr(backbone, "decode_size", None)
         backbone.prepare(decode_photo(read_bytes(path), str(path), draft_size=size))
 
-    wall, cpu = time.perf_counter(), _cpu()
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(one, paths))
-    return Took(len(paths), time.perf_counter() - wall, _cpu() - cpu)
+    def run() -> Took:
+        wall, cpu = time.perf_counter(), _cpu()
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(one, paths))
+        return Took(len(paths), time.perf_counter() - wall, _cpu() - cpu)
+
+    return run
 
 
 def peak_flops(kind: torch.dtype, device: str, side: int = 2048) -> float:
@@ -213,19 +244,63 @@ def flops_a_photo(name: str) -> float:
     return float(counter.get_total_flops())
 
 
+# --- a process for each -----------------------------------------------------------------------------------------------
+
+
+class Apart:
+    """A contestant in a process of its own, so that nobody's threads or settings are another's."""
+
+    def __init__(self, make: Callable[[], Callable[[], Took]], *, patient: bool) -> None:
+        # featx sets this when it is the first to import torch, see featx/backbones/devices.py; the plain loop does
+        # not, but on busy cores it gains so much that the loop takes part with it as well.
+        if patient:
+            os.environ["OMP_WAIT_POLICY"] = "passive"
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, make))
+        self._process.start()
+        os.environ.pop("OMP_WAIT_POLICY", None)
+        theirs.close()
+
+    def __call__(self) -> Took:
+        self._pipe.send(True)
+        answer: Took = self._pipe.recv()
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(False)
+        self._process.join()
+
+
+def _serve(pipe: Any, make: Callable[[], Callable[[], Took]]) -> None:
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    run = make()
+    while pipe.recv():
+        pipe.send(run())
+
+
 # --- rounds -----------------------------------------------------------------------------------------------------------
 
-Contest = dict[str, Callable[[], Took]]
+Contest = dict[str, Callable[[], Callable[[], Took]]]
 
 
 def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> dict[str, list[Took]]:
     """Everyone in turn, round after round, so that a busy neighbour disturbs all alike."""
     took: dict[str, list[Took]] = {name: [] for name in contest}
-    for number in range(rounds):
-        for name, run in contest.items():
-            one = run()
-            took[name].append(one)
-            say(f"  round {number + 1} {name:32} {one.photos / one.wall:8.1f} photos/s")
+    apart = {
+        name: Apart(make, patient=not name.startswith(("textbook", "timm")) or "patient" in name)
+        for name, make in contest.items()
+    }
+    try:
+        for number in range(rounds):
+            for name, run in apart.items():
+                one = run()
+                took[name].append(one)
+                say(f"  round {number + 1} {name:32} {one.photos / one.wall:8.1f} photos/s")
+    finally:
+        for run in apart.values():
+            run.close()
     return took
 
 

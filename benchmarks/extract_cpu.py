@@ -23,10 +23,11 @@ os.environ.setdefault("FEATX_OFFLINE", "1")
 
 import torch
 from extract_contestants import (
+    TIMM,
     Contest,
     Took,
     decode_only,
-    featx_run,
+    featx_way,
     flops_a_photo,
     interleaved,
     network_only,
@@ -34,13 +35,9 @@ from extract_contestants import (
     peers_missing,
     print_rows,
     row_of,
-    textbook,
-    textbook_network,
-    timm_network,
+    textbook_way,
+    timm_way,
 )
-from PIL import Image
-
-from featx.backbones import open_backbone
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "train"
 BACKBONES = ("resnet50", "mobilenet_v3_large", "squeezenet1_0", "builtin")
@@ -74,37 +71,34 @@ def engines_here(asked: list[str] | None) -> list[str]:
 
 def contest_for(name: str, folder: Path, options: argparse.Namespace) -> Contest:
     """Everyone who takes part with one backbone."""
-    network, transforms = textbook_network(name, "cpu")
     contest: Contest = {
-        f"textbook, {workers} workers": partial(textbook, folder, network, transforms, workers=workers, device="cpu")
+        f"textbook, {workers} workers": partial(textbook_way, folder, name, workers=workers, device="cpu")
         for workers in options.workers
     }
-    other = timm_network(name, "cpu")
-    if other is not None:
+    contest[f"textbook, {max(options.workers)} workers, patient"] = partial(
+        textbook_way, folder, name, workers=max(options.workers), device="cpu"
+    )
+    if name in TIMM and "timm" not in peers_missing():
         contest["timm, its own transforms"] = partial(
-            textbook, folder, *other, workers=max(options.workers), device="cpu"
+            timm_way, folder, name, workers=max(options.workers), device="cpu"
         )
     if name == "builtin":
-        contest["featx"] = partial(featx_run, folder, name)
-        contest["featx --exact-decode"] = partial(featx_run, folder, name, exact_decode=True)
+        contest["featx"] = partial(featx_way, folder, name)
+        contest["featx --exact-decode"] = partial(featx_way, folder, name, exact_decode=True)
         return contest
     for engine in engines_here(options.engines):
-        contest[f"featx fp32 {engine}"] = partial(featx_run, folder, name, engine=engine)
+        contest[f"featx fp32 {engine}"] = partial(featx_way, folder, name, engine=engine)
         if engine in ("torch", "openvino"):
-            contest[f"featx bf16 {engine}"] = partial(featx_run, folder, name, engine=engine, precision="bf16")
+            contest[f"featx bf16 {engine}"] = partial(featx_way, folder, name, engine=engine, precision="bf16")
     return contest
 
 
 def limits(name: str, paths: list[Path], options: argparse.Namespace, cores: int) -> dict[str, float]:
     """What decoding alone and the network alone reach, as medians of the rounds."""
-    backbone: Any = open_backbone(name, weights=None if name == "builtin" else "random", device="cpu")
-    if find_spec("openvino") and hasattr(backbone, "use_engine"):
-        backbone.use_engine("openvino", photos=10**6, batch_size=16)
-    with Image.open(paths[0]) as image:
-        picture = image.convert("RGB")
+    engine = "openvino" if find_spec("openvino") else "torch"
     contest: Contest = {
-        "network only": partial(network_only, backbone, picture, len(paths), 16),
-        "decoding only": partial(decode_only, paths, backbone, cores),
+        "network only": partial(network_only, name, paths[0], len(paths), engine=engine, device="cpu"),
+        "decoding only": partial(decode_only, name, paths, workers=cores, device="cpu"),
     }
     took = interleaved(contest, options.rounds, lambda said: None)
     rates = {key: row_of(key, runs, None) for key, runs in took.items()}

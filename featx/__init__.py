@@ -23,8 +23,15 @@ _PUBLIC: dict[str, str] = {
     "Store": "featx.store",
     "ImageEmbedder": "featx.transformer",
     "fit": "featx.fitting",
+    "compare": "featx.comparison",
+    "Comparison": "featx.comparison",
+    "evaluate": "featx.comparison.evaluating",
     "load_classifier": "featx.models",
-    "open_index": "featx.index",
+    "predict": "featx.prediction",
+    "suggest": "featx.suggestion",
+    "open_index": "featx.looking",
+    "find_duplicates": "featx.audit",
+    "find_issues": "featx.audit",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 

@@ -367,6 +367,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     id_named = columns.pick(columns.item_id, (), header, table, "id-col")
     root = str(table.parent)
     real_root = os.path.realpath(root)
+    real_folders: dict[str, str] = {}
     kept: list[tuple[str, Mapping[str, Value]]] = []
     skipped: list[Skipped] = []
     for row in rows:
@@ -375,10 +376,13 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
             skipped.append(Skipped("", "missing", "a row names no photo"))
             continue
         path = os.path.join(root, said) if root != "." else said
+        if not _possible(path):
+            skipped.append(Skipped(path, "missing", "no file can have such a name"))
+            continue
         if not os.path.lexists(path) and "\\" in said:
-            path = os.path.join(root, said.replace("\\", "/"))
-        real = os.path.realpath(path)
-        if not allow_outside and os.path.commonpath([real_root, real]) != real_root:
+            plain = os.path.join(root, said.replace("\\", "/"))
+            path = plain if os.path.lexists(plain) else path
+        if not allow_outside and not _inside(path, real_root, real_folders):
             raise FeatxError(
                 "path-escapes",
                 f"{table} names `{said}`, which lies outside `{root}`",
@@ -416,6 +420,26 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     if group is None and layout.guess_products and id_col is None:
         items, product_source = _guess_products(items)
     return Catalogue(str(table), items, skipped, label_source, product_source, ids_guessed=id_col is None)
+
+
+def _inside(path: str, real_root: str, real_folders: dict[str, str]) -> bool:
+    """Whether a path leads into the root, links followed; where its folder leads is looked up once."""
+    folder, name = os.path.split(path)
+    if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114
+        real = os.path.realpath(path)
+    else:
+        if folder not in real_folders:
+            real_folders[folder] = os.path.realpath(folder)
+        real = os.path.join(real_folders[folder], name)
+    return os.path.commonpath([real_root, real]) == real_root
+
+
+def _possible(path: str) -> bool:
+    """Whether a file could have this name at all."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _table_ids(

@@ -12,7 +12,7 @@ import numpy as np
 from featx.errors import FeatxError, did_you_mean
 from featx.folds import Fold
 
-NAMES = ("svm", "svm-rbf", "logreg", "rf", "extra-trees", "knn", "centroid")
+NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
 USUAL = ("svm", "logreg", "rf", "knn")
 ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
@@ -20,15 +20,20 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "svm": (1e-4, 1e-3, 1e-2, 1e-1),
     "svm-rbf": (1.0, 10.0),
     "logreg": (1e-3, 1e-2, 1e-1, 1.0),
+    "lda": (0.1, 0.3, 0.6),
 }
 WIDE: dict[str, tuple[float, ...]] = {
     "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
     "svm-rbf": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
+    "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
     "knn": (1, 3, 5, 10, 20),
     "rf": (1, 2, 5),
     "extra-trees": (1, 2, 5),
 }
+
+
+WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Recipe:
         return told | ({"reduce": self.reduce} if self.reduce else {})
 
 
-STRENGTH_NAMES = {"knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
+STRENGTH_NAMES = {"lda": "shrinkage", "knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,10 @@ def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
         return [StandardScaler()], SVC(C=strength or 10.0, class_weight=weight, cache_size=500)
     if recipe.name == "logreg":
         return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
+    if recipe.name == "lda":
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+        return [StandardScaler()], LinearDiscriminantAnalysis("lsqr", shrinkage=strength or 0.1)
     if recipe.name == "knn":
         return [Normalizer()], KNeighborsClassifier(int(strength or 5), weights="distance", n_jobs=recipe.threads)
     if recipe.name == "centroid":
@@ -122,8 +131,10 @@ def fitted(pipeline: Any, features: np.ndarray, labels: np.ndarray) -> Any:
     """A pipeline trained; its not quite converging is no news to the person at the terminal."""
     from sklearn.exceptions import ConvergenceWarning
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.simplefilter("ignore", ConvergenceWarning)
+        # Features that are the same within every category are no trouble for the nearest centroid.
+        warnings.filterwarnings("ignore", "self.within_class_std_dev_")
         return pipeline.fit(features, labels)
 
 
@@ -145,8 +156,8 @@ def best_strength(
     recipe: Recipe, features: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], grid: Sequence[float]
 ) -> float | None:
     """The strength that scores best over grouped hold-outs; the smaller one wins a tie."""
-    if len(grid) < 2:
-        return grid[0] if grid else recipe.strength
+    if len(grid) < 2 or not folds:
+        return grid[len(grid) // 2] if grid else recipe.strength
     right = np.zeros(len(grid))
     for learn, score in folds:
         if len(set(labels[learn].tolist())) < 2:

@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.classifiers import (
     STRENGTHS,
+    WEIGHED,
     WIDE,
     Filing,
     Recipe,
@@ -29,7 +30,7 @@ from featx.classifiers import (
     wilson,
 )
 from featx.errors import FeatxError, did_you_mean
-from featx.folds import grouped_folds, groups_of, twin_share
+from featx.folds import Fold, grouped_folds, groups_of, twin_share
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
@@ -104,20 +105,23 @@ def fit(
     begun = time.monotonic()
     lesson = lesson_of(opened, level, test)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]
+    if class_weight is not None and known_name(clf) not in WEIGHED:
+        raise FeatxError(
+            "bad-flag", f"`{clf}` knows no class weights", f"leave them out, or choose one of {', '.join(WEIGHED)}"
+        )
     recipe = Recipe(known_name(clf), None, class_weight, _fitting(reduce, x, folds), seed, threads)
     grid = (WIDE if tune else STRENGTHS).get(recipe.name, ())
     classes = lesson.classes
     place = {label: i for i, label in enumerate(classes)}
     small = _small(y, lesson.groups, folds)
-    cut = grouped_folds(y, lesson.groups, min(folds, len(set(lesson.groups.tolist()))), seed)
+    cut = grouped_folds(y, lesson.groups, folds, seed)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
     for done, (train, score) in enumerate(cut):
         # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
         inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
         strength = best_strength(recipe, x[train], y[train], inner, grid)
-        pipeline = fitted(build(replace(recipe, strength=strength)), x[train], y[train])
-        scores[score] = scores_of(pipeline, x[score], classes)
+        scores[score] = _scored(replace(recipe, strength=strength), x, y, (train, score), classes)
         fold_twins.append((len(score), twin_share(x[score], x[train])))
         progress(done + 1)
     recipe = replace(recipe, strength=best_strength(recipe, x, y, cut if tune else cut[:1], grid))
@@ -142,10 +146,20 @@ def fit(
         twins = twin_share(opened.features[held], x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
+    model.card["held_out"] = list(test)
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
     progress(len(cut) + 1)
     return model
+
+
+def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:
+    """What a classifier that learned one part of a fold says of the other."""
+    train, score = fold
+    present = set(y[train].tolist())
+    if len(present) == 1:
+        return np.tile([float(label in present) for label in classes], (len(score), 1))
+    return scores_of(fitted(build(recipe), x[train], y[train]), x[score], classes)
 
 
 def _fitting(reduce: int | None, x: np.ndarray, folds: int) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,29 +20,52 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
 
     Only near-certain copies are joined: looser chains run whole categories together.
     """
-    parent = np.arange(len(products))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = int(parent[i])
-        return i
-
-    def join(i: int, j: int) -> None:
-        a, b = root(i), root(j)
-        parent[max(a, b)] = min(a, b)
-
-    for names in (products, digests):
-        first: dict[str, int] = {}
-        for i, name in enumerate(names):
-            join(i, first.setdefault(name, i))
-    unit = unit_rows(features)
+    n = len(products)
+    if not n:
+        return np.zeros(0, dtype=int)
+    _, by_product = np.unique(np.asarray(products, dtype=object).astype(str), return_inverse=True)
+    _, one_of, by_digest = np.unique(
+        np.asarray(digests, dtype=object).astype(str), return_index=True, return_inverse=True
+    )
+    groups = joined(by_product, by_digest)
+    # The same bytes have the same features: one row of each speaks for all.
+    unit = unit_rows(np.asarray(features)[one_of])
+    left: list[np.ndarray] = []
+    right: list[np.ndarray] = []
+    waiting = 0
     for start in range(0, len(unit), BLOCK):
-        alike = unit[start : start + BLOCK] @ unit.T
-        for i, j in np.argwhere(alike >= NEAR_CERTAIN):
-            if start + i < j:
-                join(start + int(i), int(j))
-    return np.array([root(i) for i in range(len(parent))])
+        mine = unit[start : start + BLOCK]
+        for other in range(start, len(unit), BLOCK):
+            i, j = np.nonzero(mine @ unit[other : other + BLOCK].T >= NEAR_CERTAIN)
+            apart = groups[one_of[i + start]] != groups[one_of[j + other]]
+            left.append(one_of[i[apart] + start])
+            right.append(one_of[j[apart] + other])
+            waiting += len(left[-1])
+            if waiting > 1_000_000:
+                groups = _linked(groups, np.concatenate(left), np.concatenate(right))
+                left, right, waiting = [], [], 0
+    return _linked(groups, np.concatenate(left), np.concatenate(right))
+
+
+def joined(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Groups in which whatever belongs together in either grouping belongs together."""
+    groups, others = np.asarray(groups), np.asarray(others)
+    order = np.argsort(others, kind="stable")
+    same = others[order][1:] == others[order][:-1]
+    return _linked(groups, order[:-1][same], order[1:][same])
+
+
+def _linked(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Groups with the pairs of rows joined; a group is named by the first of its rows."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    _, place = np.unique(groups, return_inverse=True)
+    n = int(place.max()) + 1
+    pairs = (np.ones(len(left), dtype=np.int8), (place[left], place[right]))
+    _, component = connected_components(coo_matrix(pairs, shape=(n, n)), directed=False)
+    _, first, member = np.unique(component[place], return_index=True, return_inverse=True)
+    return np.asarray(first[member])
 
 
 def unit_rows(features: np.ndarray) -> np.ndarray:
@@ -52,14 +76,35 @@ def unit_rows(features: np.ndarray) -> np.ndarray:
 
 
 def grouped_folds(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> list[Fold]:
-    """Stratified folds in which no group is split: (rows to learn from, rows to score) each."""
+    """Stratified folds in which no group is split: (rows to learn from, rows to score) each.
+
+    There are no more folds than groups, nor than the biggest category has items; a single group cannot be split.
+    """
+    folds = min(folds, len(np.unique(groups)), max(Counter(labels).values(), default=0))
+    if folds < 2:
+        return []
     from sklearn.model_selection import StratifiedGroupKFold
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         # Categories with fewer members than folds are named to the person by whoever asked.
         warnings.simplefilter("ignore", UserWarning)
-        return [(learn, score) for learn, score in splitter.split(np.zeros(len(groups)), list(labels), groups)]
+        cut = splitter.split(np.zeros(len(groups)), list(labels), groups)
+        # One group may be larger than a fold should be, and leave another fold empty.
+        return [(learn, score) for learn, score in cut if len(learn) and len(score)]
+
+
+def plain_folds(labels: Sequence[str], folds: int, seed: int) -> list[Fold]:
+    """Stratified folds as most papers cut them, with no regard to products: for showing what that hides."""
+    folds = min(folds, max(Counter(labels).values(), default=0))
+    if folds < 2:
+        return []
+    from sklearn.model_selection import StratifiedKFold
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        cut = StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), list(labels))
+        return [(learn, score) for learn, score in cut if len(learn) and len(score)]
 
 
 def twin_share(features: np.ndarray, learned_from: np.ndarray) -> float:

@@ -1,101 +1,172 @@
-"""What a person points at: an item, a product, a file name or a new photo, found in a store or embedded for it."""
+"""What a person points at: items, products, file names, new photos or a part of one, made into a query."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from featx.errors import FeatxError, closest
-from featx.store import Store
+from featx.errors import FeatxError
+from featx.index import Query, SimilarityIndex, index_of
+from featx.index.lookup import known_rows, of_rows, unknown
+from featx.index.search import unit_queries
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from featx.backbones import Backbone
+
+# How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
+PUSH = 0.5
 
 
 @dataclass(frozen=True)
-class Query:
-    """One thing to look for: its features, and what must not answer itself."""
+class Crop:
+    """A part of a photo: left, top, width and height, in pixels or as shares of the photo."""
 
-    name: str
-    features: np.ndarray
-    item_id: str | None = None
-    product: str | None = None
-    digest: str | None = None
+    left: float
+    top: float
+    width: float
+    height: float
+    shares: bool
+
+    @classmethod
+    def of(cls, text: str) -> Crop:
+        """Read `x,y,w,h`: whole numbers are pixels, numbers up to 1 with a point are shares."""
+        parts = [one.strip() for one in text.split(",")]
+        if len(parts) != 4 or not all(re.fullmatch(r"\d+|\d*\.\d+|\d+\.", one) for one in parts):
+            raise FeatxError(
+                "bad-flag", f"cannot read the crop `{text}`", "left, top, width, height: `--crop 40,0,200,180`"
+            )
+        shares = any("." in one for one in parts)
+        left, top, width, height = (float(one) for one in parts)
+        if width <= 0 or height <= 0:
+            raise FeatxError("bad-flag", f"the crop `{text}` is empty", "give it a width and a height")
+        if shares and (left + width > 1.0001 or top + height > 1.0001):
+            raise FeatxError("bad-flag", f"the crop `{text}` reaches outside the photo", "shares go from 0 to 1")
+        return cls(left, top, width, height, shares)
+
+    def cut(self, image: Image.Image, name: str) -> Image.Image:
+        """That part of a picture."""
+        across, down = image.size if self.shares else (1, 1)
+        box = (
+            round(self.left * across),
+            round(self.top * down),
+            round((self.left + self.width) * across),
+            round((self.top + self.height) * down),
+        )
+        if box[2] > image.width or box[3] > image.height or box[2] <= box[0] or box[3] <= box[1]:
+            raise FeatxError(
+                "bad-flag",
+                f"the crop reaches outside `{name}`, which is {image.width} × {image.height} pixels",
+                "shares of the photo work for every size: `--crop 0.25,0.25,0.5,0.5`",
+            )
+        return image.crop(box)
 
 
-def find_query(store: Store, name: str) -> Query:
-    """A query by item id, product id, file name, stem or path; a photo the store does not know is embedded.
+class Embedder:
+    """New photos made into features with the backbone of a store, which is opened for the first of them."""
 
-    Known photos are answered from the store alone, without loading a network.
-    """
-    known = _known(store, name)
-    if known is not None:
-        return _of_row(store, name, known)
-    path = Path(name)
-    if path.is_file():
-        from featx.images import UnreadablePhoto, read_bytes
+    def __init__(self, store: Path) -> None:
+        self.store = store
+        self._backbone: Backbone | None = None
+
+    def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
+        """The features of a photo, made exactly as those of the store."""
+        from featx.extraction.run import backbone_of
+        from featx.images import UnreadablePhoto, read_photo
+        from featx.store import open_store
 
         try:
-            digest = hashlib.sha256(read_bytes(path)).hexdigest()
+            image = read_photo(path).image
         except UnreadablePhoto as error:
             raise _unreadable(error) from error
-        if digest in store.digests:
-            return _of_row(store, name, store.digests.index(digest))
-        return Query(name, embed(store, path), digest=digest)
-    if "/" in name or "\\" in name:
-        raise FeatxError("no-such-file", f"no file at `{name}`, and no item with that path", _nearest(store, name))
-    raise FeatxError(
-        "not-in-store",
-        f"no product `{name}` in {store.path}, and no file of that name",
-        _nearest(store, name),
+        if crop is not None:
+            image = crop.cut(image, str(path))
+        if self._backbone is None:
+            self._backbone = backbone_of(open_store(self.store))
+        features: NDArray[np.float32] = self._backbone.features([self._backbone.prepare(image)])[0]
+        return features
+
+
+def open_index(store: str | Path | Any = None) -> SimilarityIndex:
+    """The index of a store (the current one when none is named), which takes new photos too."""
+    index = index_of(store)
+    if index.path is not None:
+        index.embed = Embedder(index.path)
+    return index
+
+
+def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Query:
+    """A query by item id, product id, file name, stem or path; a photo the index does not know is embedded.
+
+    Known photos are answered without loading a network, unless only a part of one is meant.
+    """
+    rows = known_rows(index, name)
+    path = Path(name)
+    if rows is None and path.is_file():
+        digest = _digest(path)
+        rows = index.digests.rows_of(digest)[:1] or None
+        if rows is None:
+            return Query(name, _embedded(index, path, crop), digests=frozenset([digest]), paths=(name,))
+    if rows is None:
+        raise unknown(index, name)
+    found = of_rows(index, name, rows)
+    if crop is None:
+        return found
+    photos = [path] if path.is_file() else [Path(one) for one in found.paths]
+    return replace(found, features=np.concatenate([_embedded(index, one, crop) for one in photos]))
+
+
+def pooled(queries: Sequence[Query]) -> Query:
+    """Several photos of one product as one query; none of their products and copies may answer."""
+    return Query(
+        " + ".join(one.name for one in queries),
+        np.concatenate([np.asarray(one.features, dtype=np.float32) for one in queries]),
+        frozenset().union(*(one.products for one in queries)),
+        frozenset().union(*(one.digests for one in queries)),
+        tuple(path for one in queries for path in one.paths),
     )
 
 
-def embed(store: Store, path: Path) -> np.ndarray:
-    """The features of a new photo, made exactly as those of the store."""
-    from featx.extraction.run import backbone_of
-    from featx.images import UnreadablePhoto, read_photo
+def moved(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -> Query:
+    """A query moved towards some things and away from others; none of these may answer."""
+    pulls = [*([query] if query is not None else []), *like]
+    if not pulls:
+        raise FeatxError("bad-flag", "`--unlike` alone leaves nothing to look for", "name a photo, or `--like` one")
+    towards = np.mean([_direction(one) for one in pulls], axis=0)
+    away = np.mean([_direction(one) for one in unlike], axis=0) if unlike else 0.0
+    whole = pooled([*pulls, *unlike])
+    name = " + ".join(one.name for one in pulls) + "".join(f" - {one.name}" for one in unlike)
+    paths = tuple(path for one in pulls for path in one.paths)
+    return replace(whole, name=name, features=np.atleast_2d(towards - PUSH * away), paths=paths)
+
+
+def _direction(query: Query) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = unit_queries(query.features).mean(axis=0)
+    direction: NDArray[np.float32] = unit_queries(mean)[0]
+    return direction
+
+
+def _embedded(index: SimilarityIndex, path: Path, crop: Crop | None) -> NDArray[Any]:
+    if not isinstance(index.embed, Embedder):
+        raise FeatxError("not-in-store", f"`{path}` is not in the index, which has no backbone", "open one of a store")
+    return np.atleast_2d(index.embed(path, crop))
+
+
+def _digest(path: Path) -> str:
+    from featx.images import UnreadablePhoto, digest_of, read_bytes
 
     try:
-        photo = read_photo(path)
+        return digest_of(read_bytes(path))
     except UnreadablePhoto as error:
         raise _unreadable(error) from error
-    backbone = backbone_of(store)
-    features: np.ndarray = backbone.features([backbone.prepare(photo.image)])[0]
-    return features
 
 
 def _unreadable(error: Exception) -> FeatxError:
     return FeatxError("photo-unreadable", f"cannot read {error}", "name another photo, or mend this one")
-
-
-def _of_row(store: Store, name: str, i: int) -> Query:
-    return Query(name, store.features[i], store.ids[i], store.product_of(i), store.digests[i])
-
-
-def _known(store: Store, name: str) -> int | None:
-    """The row that is meant: an id, a path, a product, or a file name or stem that only one item has."""
-    for names in (store.ids, store.paths, store.products):
-        if name in names:
-            return names.index(name)
-    base = Path(name).name
-    if base != name and Path(name).is_file():
-        return None
-    hits = [i for i, path in enumerate(store.paths) if Path(path).name == base or Path(path).stem == base]
-    if len(hits) > 1:
-        said = ", ".join(f"`{store.ids[i]}`" for i in hits[:4])
-        raise FeatxError(
-            "not-in-store",
-            f"`{name}` names {len(hits)} items of {store.path}",
-            f"say which: {said}",
-            {"items": len(hits)},
-        )
-    return hits[0] if hits else None
-
-
-def _nearest(store: Store, name: str) -> str:
-    known = list(dict.fromkeys([*store.ids, *(p for p in store.products if p), *(Path(p).name for p in store.paths)]))
-    near = closest(Path(name).name, known)
-    return (
-        f"did you mean {', '.join(f'`{one}`' for one in near)}?" if near else "`featx info` shows what is in the store"
-    )

@@ -40,7 +40,7 @@ def familiar_with(features: np.ndarray, folds: list[Fold], seed: int = 0) -> Fam
     nearest = np.ones(len(unit), dtype=np.float32)
     for learn, score in folds:
         nearest[score] = Familiar(unit[learn], -1.0).similarity(unit[score])
-    threshold = float(np.quantile(nearest, FALSE_ALARMS)) if len(nearest) else -1.0
+    threshold = float(np.quantile(nearest, FALSE_ALARMS)) if folds else -1.0
     chosen = np.arange(len(unit))
     if len(unit) > MOST:
         chosen = np.sort(np.random.default_rng(seed).choice(len(unit), MOST, replace=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,23 +32,22 @@ class Verdict:
         return asdict(self)
 
 
-def better_or_not(path: Path, new: Model, store: Store) -> Verdict:
+def better_or_not(path: Path, new: Model, store: Store, labels: Sequence[str | None] | None = None) -> Verdict:
     """Compare on the held-out pictures that both classifiers have not learned from; a clear loss keeps the old one."""
     try:
         old = load_classifier(path)
         must_fit(old, store.fingerprint, store.path)
     except FeatxError as error:
         return Verdict(True, f"nothing to compare with: {error.message}")
-    held = [
-        i for i, (split, label) in enumerate(zip(store.splits, store.labels, strict=True))
-        if split in ("test", "val") and label is not None
-    ]  # fmt: skip
+    told = store.labels if labels is None else labels
+    splits = set(new.card.get("held_out") or ("test", "val"))
+    held = [i for i, label in enumerate(told) if store.splits[i] in splits and label is not None]
     if not held:
         before, now = (model.card["cv"]["accuracy"] for model in (old, new))
         said = f"no held-out pictures to compare on: {before:.1%} in cross-validation before, {now:.1%} now"
         return Verdict(now >= before, said)
     features = store.features[held]
-    truth = np.array([str(store.labels[i]) for i in held])
+    truth = np.array([str(told[i]) for i in held])
     was, now_right = (model.predict(features) == truth for model in (old, new))
     better, worse = int((now_right & ~was).sum()), int((was & ~now_right).sum())
     p = sign_test(better, worse)

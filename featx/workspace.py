@@ -64,7 +64,7 @@ class Workspace:
         """The store a command should use: the one named, else the one last extracted into."""
         asked = given or (Path(os.environ["FEATX_STORE"]) if os.environ.get("FEATX_STORE") else None)
         if asked is not None:
-            if not asked.exists() and not journal_beside(asked).exists():
+            if not journal_beside(asked).exists() and not asked.exists():
                 raise FeatxError(
                     "no-store", f"no store at `{asked}`", f"make it: `featx extract IMAGES --store {asked}`"
                 )
@@ -101,4 +101,6 @@ class Workspace:
 
 def journal_beside(store: Path) -> Path:
     """The journal in which rows wait until they are sealed into the store."""
+    if not store.name:
+        raise FeatxError("bad-flag", f"`{store}` is no name for a store", "name a file, such as `--store my.h5`")
     return store.with_name(store.name + ".journal")

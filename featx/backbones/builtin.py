@@ -89,6 +89,8 @@ class BuiltinBackbone:
 
     name = "builtin"
     width = WIDTH
+    # JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
+    decode_size = (SIDE * 5 // 4, SIDE * 5 // 4)
 
     def __init__(self, network: BuiltinNetwork, digest: str, device: str, device_reason: str) -> None:
         """Keep the loaded network; use :func:`open_builtin`."""

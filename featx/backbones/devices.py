@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ParamSpec, TypeVar
@@ -18,7 +20,8 @@ R = TypeVar("R")
 def import_torch() -> tuple[Any, Any]:
     """torch and torchvision; builds that do not fit together become a sentence instead of a missing operator."""
     try:
-        import torch
+        with _patient_threads():
+            import torch
         import torchvision
     except Exception as error:
         found = []
@@ -33,6 +36,24 @@ def import_torch() -> tuple[Any, Any]:
             "reinstall both from one place: `pip install --force-reinstall torch torchvision`",
         ) from error
     return torch, torchvision
+
+
+@contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Let torch's threads sleep while they wait for one another, unless the environment says otherwise.
+
+    They would spin, which takes the cores from the threads that decode photos and from every neighbour. OpenMP reads
+    this once, when it is loaded.
+    """
+    name = "OMP_WAIT_POLICY"
+    if name in os.environ or "torch" in sys.modules:
+        yield
+        return
+    os.environ[name] = "passive"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def choose_device(asked: str) -> tuple[str, str]:

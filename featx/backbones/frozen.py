@@ -69,7 +69,7 @@ class FrozenNetwork:
 
         name = choose_engine(asked, device=self.device, photos=photos, network=self.network)
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
-        example = example_photos(one.shape, one.dtype, min(batch_size, 8))
+        example = example_photos(one.shape, one.dtype, batch_size)
         precision = self.fingerprint.precision
         self._fold_batch_norm(example)
         module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)

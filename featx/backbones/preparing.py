@@ -1,4 +1,7 @@
-"""The preprocessing of torchvision's weights, on bytes: the same pixels as `weights.transforms()`, in half the time."""
+"""The preprocessing of torchvision's weights, on bytes: the pixels of `weights.transforms()`, in half the time.
+
+A few pixels differ by one step of a byte, where rounding falls the other way.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,14 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 COMMANDS = (
     ("extract", "Make a model"),
     ("fit", "Make a model"),
+    ("compare", "Know how good it is"),
+    ("evaluate", "Know how good it is"),
+    ("predict", "Use it"),
     ("similar", "Use it"),
+    ("suggest", "Look after the catalogue"),
+    ("duplicates", "Look after the catalogue"),
+    ("issues", "Look after the catalogue"),
+    ("report", "Share"),
     ("export", "Share"),
     ("info", "Help"),
     ("backbones", "Help"),
@@ -56,6 +63,9 @@ def _featx(
 for _name, _panel in COMMANDS:
     _function: Callable[..., Any] = getattr(importlib.import_module(f"featx.cli.{_name}"), _name)
     app.command(_name, rich_help_panel=_panel, context_settings=CONTEXT)(_function)
+# The name this command has in other tools.
+app.command("label-issues", hidden=True, context_settings=CONTEXT)(importlib.import_module("featx.cli.issues").issues)
+app.command("bench", hidden=True, context_settings=CONTEXT)(importlib.import_module("featx.cli.compare").compare)
 for _name, _panel in GROUPS:
     app.add_typer(importlib.import_module(f"featx.cli.{_name}").app, name=_name, rich_help_panel=_panel)
 

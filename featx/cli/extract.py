@@ -121,7 +121,7 @@ def extract(
     from featx.extraction import Request, run_extraction
 
     catalogue = read_catalogue(
-        _source(images),
+        source_of(images),
         label_from=None if label_from == "auto" else label_from,
         pattern=pattern,
         image_col=image_col,
@@ -164,7 +164,8 @@ def extract(
         raise typer.Exit(130)
 
 
-def _source(images: list[str]) -> str | list[str]:
+def source_of(images: list[str]) -> str | list[str]:
+    """What was named on the command line: one folder or table, photos, or paths on stdin."""
     if images == ["-"]:
         import sys
 

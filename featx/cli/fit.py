@@ -23,10 +23,13 @@ def fit(
         str,
         typer.Option(
             "--clf",
-            help="svm, svm-rbf, logreg, rf, extra-trees, knn, centroid; several with commas; or all.",
+            help="svm, logreg, lda, rf, extra-trees, knn, centroid; several with commas; or all.",
             autocompletion=classifier_names,
         ),
     ] = "svm",
+    kernel: Annotated[
+        str, typer.Option("--kernel", metavar="linear|rbf", help="Of svm: straight or curved borders.")
+    ] = "linear",
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
     tune: Annotated[
         bool, typer.Option("--tune", help="Look for the best strength over a wide range, inside every fold.")
@@ -66,6 +69,14 @@ def fit(
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
     names = [known_name(one.strip()) for one in (USUAL if clf == "all" else clf.split(","))]
+    if kernel not in ("linear", "rbf"):
+        raise FeatxError(
+            "bad-flag", f"no kernel called `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
+        )
+    if kernel == "rbf":
+        if "svm" not in names:
+            raise FeatxError("bad-flag", "`--kernel` belongs to `--clf svm`", "leave it out")
+        names = ["svm-rbf" if name == "svm" else name for name in names]
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
     splits = tuple(part.strip() for part in test.split(",") if part.strip())
@@ -115,9 +126,10 @@ def _keep(model: Model, path: Path, store: Store, out: Output, *, update: bool) 
 
     verdict = None
     if update:
+        from featx.fitting import labels_at
         from featx.updating import better_or_not
 
-        verdict = better_or_not(path, model, store)
+        verdict = better_or_not(path, model, store, labels_at(store, model.card["level"]))
     if verdict is None or verdict.replace:
         save(model, path)
     card = model.card
@@ -145,7 +157,9 @@ def _keep(model: Model, path: Path, store: Store, out: Output, *, update: bool) 
 
 def _print(card: dict[str, Any], out: Output) -> None:
     def share(name: str, told: dict[str, Any] | None) -> None:
-        if told is not None:
+        if told is not None and not told["n"]:
+            out.result(f"{name:<28}    –      every category has a single product")
+        elif told is not None:
             low, high = told["ci95"]
             out.result(
                 f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {counted(told['n'], 'picture')}"

@@ -2,24 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted
-from featx.errors import FeatxError, did_you_mean
+from featx.cli.output import Cell, Output, counted
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.index import Matches, Query, SimilarityIndex
+
+
+class Settings(TypedDict):
+    """What narrows the answers, the same for one query and for all."""
+
+    where: str | None
+    label: str | None
+    pool: Literal["best", "mean"]
+    min_similarity: float
+    copies: bool
+
+
+class PoolChoice(StrEnum):
+    """How several photos of one product count together."""
+
+    best = "best"
+    mean = "mean"
+
+
+class PicturesChoice(StrEnum):
+    """Whether the terminal shows pictures."""
+
+    auto = "auto"
+    blocks = "blocks"
+    none = "none"
 
 
 def similar(
     query: Annotated[
-        list[str], typer.Argument(metavar="QUERY...", help="A photo, an item id, a product id or a file name.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="QUERY...", help="A photo, an item id, a product id or a file name; - reads a list from stdin."
+        ),
+    ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to show.")] = 5,
     label: Annotated[str | None, typer.Option("--label", help="Only products of this category.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="CONDITION", help="Only these, like \"price < 20 and label = 'mugs'\"."),
+    ] = None,
+    min_similarity: Annotated[
+        float, typer.Option("--min-similarity", min=-1, max=1, help="Only products at least so alike.")
+    ] = -1.0,
+    pool: Annotated[
+        PoolChoice | None,
+        typer.Option("--pool", help="Take all queries as photos of one product: by the best pair, or on average."),
+    ] = None,
+    crop: Annotated[
+        str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Look for a part of the photo: pixels or shares.")
+    ] = None,
+    like: Annotated[list[str] | None, typer.Option("--like", metavar="QUERY", help="More like this one.")] = None,
+    unlike: Annotated[list[str] | None, typer.Option("--unlike", metavar="QUERY", help="Less like that one.")] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="No ten shots of one sandal.")] = False,
     copies: Annotated[bool, typer.Option("--copies", help="Show near-copies of the picture too.")] = False,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a .csv file instead.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The related products of every product; with -o FILE.csv.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write a .csv, .tsv, .json, .jsonl or .html file instead.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of pictures.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Show the page of pictures in the browser.")] = False,
+    pictures: Annotated[
+        PicturesChoice, typer.Option("--pictures", help="Pictures in the terminal.")
+    ] = PicturesChoice.auto,
+    paths: Annotated[bool, typer.Option("--paths", help="Print the photos' paths only, one a line.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -30,73 +91,208 @@ def similar(
     Example: featx similar sku123.jpg -k 10
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.index import open_index
-    from featx.looking import find_query
-    from featx.store import open_store
+    from featx.cli.files import check_suffix, write_records
+    from featx.looking import Crop, open_index
+
+    asked_for = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
+    _check_flags(asked_for, query, everything, like, unlike, output, html, open_page, crop)
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise FeatxError("bad-flag", f"`--html` writes a page, and `{html}` is none", "end its name in .html")
+    if output is not None and output.suffix.lower() != ".html":
+        check_suffix(output)
+    index = open_index(_store(store))
+    out.detail(f"store: {index.path} ({counted(len(index), 'image')})")
+    settings: Settings = {
+        "where": where,
+        "label": label,
+        "pool": "mean" if pool == PoolChoice.mean else "best",
+        "min_similarity": min_similarity,
+        "copies": copies,
+    }
+    if everything:
+        _all(out, index, k, output, settings)
+        return
+    part = Crop.of(crop) if crop is not None else None
+    asked = _asked(index, asked_for, part, pool is not None, like or [], unlike or [])
+    answers = [index.matches(one, k, diverse=diverse, **settings) for one in asked]
+    several = len(answers) > 1
+    records = [
+        {**({"query": found.query.name} if several else {}), **one} for found in answers for one in found.to_dict()
+    ]
+    page = html or (output if output is not None and output.suffix.lower() == ".html" else None)
+    if page is not None or open_page:
+        _show_page(out, index, answers, page, open_page)
+    if output is not None and output.suffix.lower() != ".html":
+        keys = [*(["query"] if several else []), *COLUMNS]
+        write_records(output, keys, records)
+        out.ok(f"wrote {counted(len(records), 'row')} to {output}")
+    elif output is None and paths:
+        _print_paths([str(one["path"]) for one in records])
+    elif output is None:
+        if not json and not paths and pictures != PicturesChoice.none:
+            from featx.cli.pictures import show_pictures
+
+            show_pictures(answers, always=pictures == PicturesChoice.blocks)
+        _print(out, index, answers, records, several)
+    _say_hidden(out, answers)
+
+
+COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision")
+
+
+def _store(given: Path | None) -> Path:
     from featx.workspace import Workspace
 
-    opened = open_store(Workspace.here().current_store(store))
-    if label is not None and label not in opened.labels:
-        known = sorted({one for one in opened.labels if one is not None})
-        raise FeatxError(
-            "bad-flag", f"no category `{label}` in {opened.path}", did_you_mean(label, known, "see `featx info`")
-        )
-    out.detail(f"store: {opened.path}")
-    index = open_index(opened)
-    rows: list[list[str | int | float | None]] = []
-    records: list[dict[str, object]] = []
-    hidden = 0
-    for name in query:
-        asked = find_query(opened, name)
-        found = index.query(
-            asked.features,
-            k if copies else k + 20,
-            label=label,
-            without_product=asked.product,
-            without_digest=None if copies else asked.digest,
-        )
-        if not copies:
-            hidden += sum(one.near_copy for one in found)
-            found = [one for one in found if not one.near_copy][:k]
-        for rank, one in enumerate(found, start=1):
-            lead: list[str | int | float | None] = [asked.name] if len(query) > 1 else []
-            rows.append([*lead, rank, f"{one.similarity:.2f}", one.product, one.label, one.path])
-            records.append(
-                {
-                    **({"query": asked.name} if len(query) > 1 else {}),
-                    "rank": rank,
-                    "score": round(one.similarity, 4),
-                    "id": one.item_id,
-                    "product": one.product,
-                    "label": one.label,
-                    "path": one.path,
-                }
+    return Workspace.here().current_store(given)
+
+
+def _from_stdin() -> list[str]:
+    import sys
+
+    names = [line.rstrip("\r\n") for line in sys.stdin]
+    return [name for name in names if name]
+
+
+def _check_flags(
+    names: list[str],
+    query: list[str] | None,
+    everything: bool,
+    like: list[str] | None,
+    unlike: list[str] | None,
+    output: Path | None,
+    html: Path | None,
+    open_page: bool,
+    crop: str | None,
+) -> None:
+    if everything:
+        if query or like or unlike or html or open_page or crop:
+            raise FeatxError(
+                "bad-flag", "`--all` asks for every product, and takes no query", "`featx similar --all -o related.csv`"
             )
-    columns = [*(["query"] if len(query) > 1 else []), "#", "score", "product", "category", "file"]
-    if output is not None:
-        _write(output, records)
-        out.ok(f"wrote {counted(len(records), 'row')} to {output}")
-    else:
-        out.records(columns, rows, records, right=["#", "score"])
+        if output is not None and output.suffix.lower() == ".html":
+            raise FeatxError("bad-flag", "`--all` writes a table, not a page", "`featx similar --all -o related.csv`")
+    elif not names and not like:
+        if query:
+            raise FeatxError("bad-flag", "stdin named nothing to look for", "one name or path a line")
+        raise FeatxError(
+            "bad-flag", "nothing to look for", "name a photo, an item or a product: `featx similar sku123.jpg`"
+        )
+
+
+def _asked(
+    index: SimilarityIndex, names: list[str], part: object, as_one: bool, like: list[str], unlike: list[str]
+) -> list[Query]:
+    from featx.looking import Crop, find_query, moved, pooled
+
+    assert part is None or isinstance(part, Crop)
+    found = [find_query(index, name, part) for name in names]
+    if as_one and found:
+        found = [pooled(found)]
+    if like or unlike:
+        pulls, pushes = ([find_query(index, name) for name in one] for one in (like, unlike))
+        return [moved(one, pulls, pushes) for one in found] or [moved(None, pulls, pushes)]
+    return found
+
+
+def _print_paths(paths: list[str]) -> None:
+    """Paths for another program, as they are: names that are no UTF-8 included."""
+    import os
+    import sys
+
+    sys.stdout.flush()
+    sys.stdout.buffer.write(b"".join(os.fsencode(path) + b"\n" for path in paths))
+    sys.stdout.buffer.flush()
+
+
+def _print(
+    out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, object]], several: bool
+) -> None:
+    worded = any(one.word for found in answers for one in found) and out.for_people
+    rows: list[list[str | int | float | None]] = [
+        [
+            *([found.query.name] if several else []),
+            rank,
+            f"{one.similarity:.2f}",
+            one.product,
+            one.label,
+            one.path,
+            *([one.word] if worded else []),
+        ]
+        for found in answers
+        for rank, one in enumerate(found, start=1)
+    ]
+    columns = [*(["query"] if several else []), "#", "score", "product", "category", "file"]
+    out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"])
+    for found in answers:
+        if not len(found):
+            out.say(f"  nothing in {index.path} answers `{found.query.name}` under these conditions")
+    if not out.for_people:
+        return
+    shown = {one.word for found in answers for one in found}
+    for word in (*index.words.products, *index.words.categories) if index.words else ():
+        if word.word in shown and word.precision is not None:
+            out.say(f"  {word.word}: {word.meaning} in {100 * word.precision:.0f}% of such answers in this catalogue")
+            shown.discard(word.word)
+
+
+def _say_hidden(out: Output, answers: list[Matches]) -> None:
+    hidden = sum(found.hidden for found in answers)
     if hidden:
         out.say(f"  {counted(hidden, 'near-copy', 'near-copies')} of your picture hidden (--copies shows them)")
 
 
-def _write(output: Path, records: list[dict[str, object]]) -> None:
-    import csv
+def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, settings: Settings) -> None:
+    from featx.cli.files import write_records
+    from featx.index.related import related
 
-    from featx.exporting import safe_cell
+    allowed = index.allowed(settings["where"], settings["label"])
+    keys = ["product", "rank", "related", "score"]
+    table = related(
+        index,
+        k,
+        allowed=allowed,
+        pool=settings["pool"],
+        min_similarity=settings["min_similarity"],
+        copies=settings["copies"],
+    )
+    with out.progress(len(index.products), "similar", "products") as advance:
 
-    if output.suffix.lower() != ".csv":
-        raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
-    try:
-        with output.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(list(records[0]) if records else ["rank", "score", "id", "product", "label", "path"])
-            table.writerows(
-                [safe_cell(str(cell)) if cell is not None else "" for cell in one.values()] for one in records
-            )
-    except OSError as error:
-        raise FeatxError(
-            "no-permission", f"cannot write `{output}`: {error.strerror}", "choose another place"
-        ) from error
+        def records() -> Iterator[dict[str, Cell]]:
+            for done, found in enumerate(table, start=1):
+                for one in found:
+                    yield {
+                        "product": one.product,
+                        "rank": one.rank,
+                        "related": one.related,
+                        "score": round(one.similarity, 4),
+                    }
+                if done % 500 == 0 or done == len(index.products):
+                    advance(done)
+
+        if output is not None:
+            count = write_records(output, keys, records())
+        else:
+            held = list(records())
+    if output is not None:
+        out.ok(f"wrote {counted(count, 'row')} to {output}")
+    else:
+        out.records(keys, [[one[key] for key in keys] for one in held], held, right=["rank", "score"])
+
+
+def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page: Path | None, open_page: bool) -> None:
+    from featx.gallery import Row, write_page
+
+    if page is None:
+        from featx.workspace import Workspace
+
+        workspace = Workspace.here()
+        workspace.make()
+        page = workspace.root / "similar.html"
+    rows = [Row(found.query.name, found.query.paths, found) for found in answers]
+    write_page(page, rows)
+    out.ok(f"wrote {counted(len(rows), 'row')} of pictures to {page}")
+    if open_page:
+        import webbrowser
+
+        if not webbrowser.open(page.resolve().as_uri()):
+            out.warn(f"no browser could be opened; the page is {page}")

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from featx.backbones import Backbone
 from featx.catalogue import Catalogue, Skipped
+from featx.errors import FeatxError
 
 Progress = Callable[..., None]
+# A batch is filled up to its full shape, so a huge one would take a huge memory, however few photos there are.
+MOST_IN_A_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class Request:
     replace: bool = False
     strict: bool = False
     dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("batch-size", self.batch_size, MOST_IN_A_BATCH), ("workers", self.workers, 256)):
+            if value is not None and not 1 <= value <= most:
+                raise FeatxError("bad-flag", f"`--{name} {value}` is not between 1 and {most:,}", "choose another")
 
 
 @dataclass

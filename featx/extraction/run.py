@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from featx.extraction.request import Listener, Request, Summary
 from featx.extraction.seen import Seen, Skips
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
-from featx.workspace import Workspace
+from featx.workspace import Workspace, journal_beside
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -137,7 +138,7 @@ def _file_name(request: Request) -> str:
 
 
 def _exists(store: Path) -> bool:
-    return store.exists() or store.with_name(store.name + ".journal").exists()
+    return journal_beside(store).exists() or store.exists()
 
 
 def _discard(path: Path) -> None:
@@ -658,18 +659,25 @@ def _known_rows(store: Store | None) -> dict[str, KnownRow]:
 def backbone_of(store: Store, device: str = "auto") -> Backbone:
     """The backbone that made a store, opened again; other weights than then are refused."""
     fingerprint = store.fingerprint
-    backbone = open_backbone(
+    backbone = backbone_like(fingerprint, store.provenance, device=device)
+    has, wants = fingerprint.get("weights_sha256"), backbone.fingerprint.weights_sha256
+    if has != wants:
+        raise other_backbone(store.path, "weights with SHA-256", has, wants)
+    return backbone
+
+
+def backbone_like(
+    fingerprint: Mapping[str, object], provenance: Mapping[str, object] = MappingProxyType({}), device: str = "auto"
+) -> Backbone:
+    """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
+    return open_backbone(
         str(fingerprint["backbone"]),
-        weights=same_weights(fingerprint, store.provenance),
+        weights=same_weights(fingerprint, provenance),
         layer=asked_layer(fingerprint),
         pool=str(fingerprint.get("pool") or "avg"),
         device=device,
         precision=str(fingerprint.get("precision") or "auto"),
     )
-    has, wants = fingerprint.get("weights_sha256"), backbone.fingerprint.weights_sha256
-    if has != wants:
-        raise other_backbone(store.path, "weights with SHA-256", has, wants)
-    return backbone
 
 
 def same_weights(stored: Mapping[str, object], provenance: Mapping[str, object]) -> str | None:

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from featx.catalogue import Skipped
@@ -18,37 +19,41 @@ from featx.store import SkippedPhoto, Store, StoreWriter
 class Seen:
     """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
 
-    Only a cache: losing it costs reading, never a wrong answer. A photo touched within two seconds of the note is
-    read again, because a file system's clock may be that coarse.
+    Only a cache: losing it costs reading, never a wrong answer. A photo touched after two seconds before the run began
+    is read again, because a file system's clock may be that coarse and the photo may change once more while we run.
     """
 
     def __init__(self, store: Path) -> None:
         self.path = store.with_name(store.name + ".seen")
+        self._begun = time.time_ns()
         self._known: dict[str, tuple[int, int, str]] = {}
         self._fresh: dict[str, tuple[int, int, str]] = {}
         try:
             said = json.loads(self.path.read_bytes())
-            self._trusted_before = int(said["at"]) - 2_000_000_000
-            self._known = {path: (size, at, digest) for path, (size, at, digest) in said["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError):
-            self._trusted_before = 0
+            trusted_before = int(said["at"]) - 2_000_000_000
+            for path, (size, at, digest) in said["files"].items():
+                if at < trusted_before:
+                    self._known[path] = (size, at, digest)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self._known = {}
 
     def digest(self, path: str, mark: tuple[int, int]) -> str | None:
         """The digest a path had when it last looked exactly like this, if that can be trusted."""
         size, at, digest = self._known.get(path, (-1, -1, ""))
-        return digest if (size, at) == mark and at < self._trusted_before else None
+        return digest if (size, at) == mark else None
 
     def note(self, path: str, mark: tuple[int, int], digest: str) -> None:
         """Remember what a path holds now."""
         self._fresh[path] = (*mark, digest)
 
     def write(self) -> None:
-        """Keep the note for the next run."""
-        _replace(self.path, self._pieces())
+        """Keep the note for the next run; where it cannot be kept, the next run reads the photos again."""
+        with suppress(OSError):
+            _replace(self.path, self._pieces())
 
     def _pieces(self) -> Iterator[bytes]:
         """The note as JSON, one photo at a time: the whole of it would be a large text for a large catalogue."""
-        yield f'{{"at": {time.time_ns()}, "files": {{'.encode()
+        yield f'{{"at": {self._begun}, "files": {{'.encode()
         comma = ""
         for files, hidden in ((self._known, self._fresh), (self._fresh, {})):
             for path, held in files.items():
@@ -122,7 +127,11 @@ def _unformula(cell: str) -> str:
 
 
 def _replace(path: Path, pieces: Iterable[bytes]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.writelines(pieces)
-    os.replace(temporary, path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,12 +1,12 @@
-"""Classifiers trained for all categories, strengths and folds at once: scikit-learn's objectives, a fraction of its time.
+"""Classifiers trained for all categories, strengths and folds at once: scikit-learn's objectives in less time.
 
 Estimators, drop-in for a scikit-learn pipeline (plain attributes only; `C`, `class_weight`, `max_iter`, `tol`):
 
 - `LinearSVM`: the objective of `LinearSVC` (one against the rest, squared hinge, penalised intercept)
 - `Logistic`: the objective of `LogisticRegression` (multinomial; one column for two categories)
 
-both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from), `decision_function`, `predict`, `coef_`,
-`intercept_`, `classes_`, `n_iter_`, and for `Logistic` `predict_proba`.
+both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from), `decision_function`, `predict`,
+`coef_`, `intercept_`, `classes_`, `n_iter_`, and for `Logistic` `predict_proba`.
 
 Out-of-fold scores of a whole grid:
 
@@ -14,8 +14,8 @@ Out-of-fold scores of a whole grid:
 - `fold_paths(kind, features, labels, folds, strengths)` yields `scores[strength, scored row, class]` fold by fold,
   for repeated folds, in which a row is scored more than once
 
-`kind` is "svm", "logreg" or "rbf" (`SVC` with its defaults, one Gram matrix a fold); the classes are `np.unique(labels)`.
-`quick_forest(seed, n_jobs)` is an unfitted scikit-learn pipeline for where a random forest is wanted.
+`kind` is "svm", "logreg" or "rbf" (`SVC` with its defaults, one Gram matrix a fold); classes are `np.unique(labels)`.
+`quick_forest(seed, n_jobs)` is an unfitted `ExtraTreesClassifier`, for where a random forest is wanted.
 
 Features are standardised inside every fold, by what the fold learns from.
 """

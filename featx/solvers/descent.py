@@ -1,4 +1,4 @@
-"""Minimise a loss plus half the squared length of the weights: L-BFGS steps for all classes in the same matrix products.
+"""Minimise a loss plus half the squared length of the weights: L-BFGS for all classes in the same matrix products.
 
 Two things make it quick. The step length is found on scores that are already there, so a step costs two matrix products
 however hard its search is. And the features are turned onto their principal axes, on which the curvature of each class
@@ -22,10 +22,90 @@ SAMPLE = 4096
 Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
+class Memory:
+    """The last steps and how the slope turned on each: what L-BFGS knows of the curvature."""
+
+    def __init__(self) -> None:
+        self.moves: list[np.ndarray] = []
+        self.turns: list[np.ndarray] = []
+        self.shrink = np.zeros(0, dtype=np.float32)
+
+    def take_over(self, shrink: np.ndarray) -> None:
+        """For another strength only the penalty's part of each turn differs, and that is known."""
+        self.turns = [turn + (shrink - self.shrink) * move for move, turn in zip(self.moves, self.turns, strict=True)]
+        self.shrink = shrink
+
+    def add(self, move: np.ndarray, turn: np.ndarray) -> None:
+        """One more step; the oldest is forgotten."""
+        self.moves.append(move)
+        self.turns.append(turn)
+        del self.moves[:-MEMORY], self.turns[:-MEMORY]
+
+    def keep(self, going: np.ndarray) -> None:
+        """Forget the classes that are finished."""
+        self.moves = [move[going] for move in self.moves]
+        self.turns = [turn[going] for turn in self.turns]
+
+    def direction(self, slope: np.ndarray, even: Even, total: Pairing) -> np.ndarray:
+        """Where to go: the L-BFGS product of the inverse curvature and the slope, downwards."""
+        kept = []
+        result = slope
+        for move, turn in zip(reversed(self.moves), reversed(self.turns), strict=True):
+            bend = total(move, turn)
+            inverse = np.where(bend > 1e-30, 1 / np.maximum(bend, 1e-30), 0)
+            share = inverse * total(move, result)
+            kept.append((move, turn, inverse, share))
+            result = result - share.astype(np.float32)[:, None] * turn
+        result = even.out(result)
+        for move, turn, inverse, share in reversed(kept):
+            back = inverse * total(turn, result)
+            result = result + (share - back).astype(np.float32)[:, None] * move
+        return np.asarray(-result)
+
+
+class Even:
+    """About the inverse curvature of each class: diagonal on the axes, but for the mean of the rows that matter."""
+
+    def __init__(self, flat: np.ndarray, means: np.ndarray, mass: np.ndarray, balanced: bool) -> None:
+        self.flat = flat
+        self.along = flat * means
+        self.whole = (1 / mass + dots(self.along, means)).astype(np.float32)
+        self.means = means
+        self.mass = mass
+        self.balanced = balanced
+
+    @classmethod
+    def of(cls, rows: np.ndarray, loss: Loss, state: np.ndarray, penalty: float) -> Even:
+        """At one place, from a sample of the rows."""
+        every = -(-len(rows) // SAMPLE)
+        sample = rows[::every]
+        curves = np.ascontiguousarray(loss.curves(state)[:, ::every])
+        weight = curves.sum(axis=1, dtype=np.float64) + 1e-12
+        means = curves @ sample / weight.astype(np.float32)[:, None]
+        mass = weight / len(sample)
+        around = curves @ (sample * sample) / np.float32(len(sample)) - mass.astype(np.float32)[:, None] * means**2
+        return cls(1 / (np.maximum(around, 0) + np.float32(penalty)), means, mass, loss.balanced)
+
+    def keep(self, going: np.ndarray) -> Even:
+        """The same for some of the classes."""
+        return Even(self.flat[going], self.means[going], self.mass[going], self.balanced)
+
+    def out(self, slope: np.ndarray) -> np.ndarray:
+        """The slope with the curvature divided out."""
+        result = self.flat * slope
+        result -= (dots(self.along, slope).astype(np.float32) / self.whole)[:, None] * self.along
+        if self.balanced:
+            # Adding the same to all classes changes no share, so the best weights add up to nothing.
+            result -= result.mean(axis=0)
+        return np.asarray(result)
+
+
 def axes_of(rows: np.ndarray) -> np.ndarray:
     """An orthonormal column for each principal axis; with fewer rows than columns, only for what the rows span."""
     if len(rows) >= rows.shape[1]:
-        return np.ascontiguousarray(eigh(rows.T @ rows, driver="evd", overwrite_a=True, check_finite=False)[1])
+        # Twice as many rows as columns show the axes well enough.
+        some = rows[:: max(1, len(rows) // (2 * rows.shape[1]))]
+        return np.ascontiguousarray(eigh(some.T @ some, driver="evd", overwrite_a=True, check_finite=False)[1])
     return np.ascontiguousarray(np.linalg.svd(rows, full_matrices=False)[2].T)
 
 
@@ -37,57 +117,60 @@ def turned(rows: np.ndarray, axes: np.ndarray) -> np.ndarray:
 
 
 def minimise(
-    rows: np.ndarray, loss: Loss, strength: float, start: np.ndarray, tol: float, max_iter: int
+    rows: np.ndarray,
+    loss: Loss,
+    strength: float,
+    start: np.ndarray,
+    tol: float,
+    max_iter: int,
+    memory: Memory | None = None,
 ) -> tuple[np.ndarray, int]:
     """The weights, a row for each class with the intercept last, and how many steps it took.
 
     `rows` lie on (nearly) principal axes, with a last column of ones. The objective is the mean loss plus
     `|weights|^2 / (2 strength n)`. A class is finished when what a further step can be expected to gain is below `tol`
-    times its objective.
+    times the second term: its own size is what a distance from the best weights has to be small against. `memory` is
+    taken over from an earlier strength and left for the next.
     """
     n = len(rows)
     penalty = 1.0 / (strength * n)
     shrink = np.full(rows.shape[1], penalty, dtype=np.float32)
     shrink[-1] *= loss.intercept_penalty
-    every = -(-n // SAMPLE)
-    squares = rows[::every] ** 2
     answer = start.astype(np.float32).copy()
     weights, live = answer.copy(), np.arange(len(answer))
     scores = weights @ rows.T
     state = loss.at(scores)
     slope = loss.slopes(state) @ rows / np.float32(n) + shrink * weights
-    moves: list[np.ndarray] = []
-    turns: list[np.ndarray] = []
-    bends = np.ascontiguousarray(loss.curves(state)[:, ::every]) @ squares / np.float32(len(squares))
-    even = 1 / (bends + np.float32(penalty))
+    even = Even.of(rows, loss, state, penalty)
+    memory = Memory() if memory is None or loss.separate else memory
+    memory.take_over(shrink)
     taken = 0
 
     def total(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         each = dots(a, b)
         return each if loss.separate else each.sum(keepdims=True)
 
-    for taken in range(1, max_iter + 1):
-        direction = -_two_loops(slope, moves, turns, even, total)
+    while taken < max_iter:
+        direction = memory.direction(slope, even, total)
         descent = total(direction, slope)
-        objective = loss.value(state) / n + 0.5 * total(shrink * weights, weights)
-        going = -0.5 * descent > tol * np.maximum(objective, 1e-12)
+        size = 0.5 * total(shrink * weights, weights)
+        # float32 cannot tell smaller differences of the objective than the last.
+        going = -0.5 * descent > np.maximum(tol * size, 1e-9 * (loss.value(state) / n + size))
         if not going.any():
-            taken -= 1
             break
         if loss.separate and going.sum() <= 0.8 * len(going):
             answer[live[~going]] = weights[~going]
             live, weights, scores, slope = live[going], weights[going], scores[going], slope[going]
-            direction, even, descent, loss = direction[going], even[going], descent[going], loss.only(going)
-            moves, turns = [m[going] for m in moves], [t[going] for t in turns]
+            direction, descent, even, loss = direction[going], descent[going], even.keep(going), loss.only(going)
+            memory.keep(going)
         reach = direction @ rows.T
         linear, square = total(shrink * weights, direction), total(shrink * direction, direction)
         step, scores, state = _step(loss, scores, reach, n, descent, linear, square)
         move = step[:, None] * direction
         weights = weights + move
         before, slope = slope, loss.slopes(state) @ rows / np.float32(n) + shrink * weights
-        moves.append(move)
-        turns.append(slope - before)
-        del moves[:-MEMORY], turns[:-MEMORY]
+        memory.add(move, slope - before)
+        taken += 1
     answer[live] = weights
     return answer, taken
 
@@ -101,7 +184,7 @@ def _step(
     linear: np.ndarray,
     square: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far to go, and the scores and state there: the slope falls to a fifth of what it was, by safeguarded Newton."""
+    """How far to go, and the scores and state there: safeguarded Newton until the slope has fallen to a fifth."""
     step = np.ones(len(linear))
     low, high = np.zeros(len(linear)), np.full(len(linear), np.inf)
     for search in range(SEARCHES):
@@ -117,22 +200,3 @@ def _step(
         halved = np.where(np.isfinite(high), (low + np.minimum(high, 1e30)) / 2, 2 * step)
         step = np.where((wanted > low) & (wanted < high), wanted, halved)
     return short, there, state
-
-
-def _two_loops(
-    slope: np.ndarray, moves: list[np.ndarray], turns: list[np.ndarray], even: np.ndarray, total: Pairing
-) -> np.ndarray:
-    """The L-BFGS product of the inverse curvature and a slope."""
-    kept = []
-    result = slope
-    for move, turn in zip(reversed(moves), reversed(turns), strict=True):
-        bend = total(move, turn)
-        inverse = np.where(bend > 1e-30, 1 / np.maximum(bend, 1e-30), 0)
-        share = inverse * total(move, result)
-        kept.append((move, turn, inverse, share))
-        result = result - share.astype(np.float32)[:, None] * turn
-    result = even * result
-    for move, turn, inverse, share in reversed(kept):
-        back = inverse * total(turn, result)
-        result = result + (share - back).astype(np.float32)[:, None] * move
-    return result

@@ -18,8 +18,12 @@ class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     # An intercept that costs nothing lets the features be centred without changing the answer.
     _free_intercept = False
+    classes_: np.ndarray
+    coef_: np.ndarray
+    intercept_: np.ndarray
+    n_iter_: int
 
-    def __init__(self, C: float = 1.0, class_weight: Any = None, max_iter: int = 300, tol: float = 1e-6) -> None:
+    def __init__(self, C: float = 1.0, class_weight: Any = None, max_iter: int = 300, tol: float = 1e-5) -> None:
         self.C = C
         self.class_weight = class_weight
         self.max_iter = max_iter
@@ -37,11 +41,10 @@ class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         middle = x.mean(axis=0, dtype=np.float64).astype(np.float32) if self._free_intercept else np.zeros_like(x[0])
         axes = axes_of(x - middle)
         rows = turned(x - middle, axes)
-        columns = 1 if len(self.classes_) == 2 else len(self.classes_)
-        begin = np.zeros((columns, rows.shape[1]), dtype=np.float32)
-        if start is not None and start.coef_.shape == (columns, x.shape[1]):
-            begin[:, :-1], begin[:, -1] = start.coef_ @ axes, start.intercept_ + start.coef_ @ middle
         loss = self._loss(truth, len(self.classes_), balance)
+        begin = loss.begin(rows.shape[1])
+        if start is not None and start.coef_.shape == (len(begin), x.shape[1]):
+            begin[:, :-1], begin[:, -1] = start.coef_ @ axes, start.intercept_ + start.coef_ @ middle
         found, self.n_iter_ = minimise(rows, loss, self.C, begin, self.tol, self.max_iter)
         self.coef_ = np.ascontiguousarray(found[:, :-1] @ axes.T)
         self.intercept_ = found[:, -1] - self.coef_ @ middle
@@ -90,4 +93,3 @@ class Logistic(_Linear):
         shares = np.exp(scores - scores.max(axis=1, keepdims=True))
         result: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
         return result
-

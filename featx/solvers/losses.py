@@ -8,13 +8,19 @@ import numpy as np
 
 
 class Loss(Protocol):
-    """A loss over scores of shape (classes, rows); `separate` tells whether each class can be solved by itself."""
+    """A loss over scores of shape (classes, rows); `separate` tells whether each class can be solved by itself,
+    `balanced` whether adding the same score to all classes changes nothing.
+    """
 
     separate: bool
+    balanced: bool
     intercept_penalty: float
 
     def only(self, classes: np.ndarray) -> Loss:
         """The same loss for some of the classes."""
+
+    def begin(self, columns: int) -> np.ndarray:
+        """Where to begin from nothing: no weights, and the intercepts that are best then."""
 
     def at(self, scores: np.ndarray) -> np.ndarray:
         """What value, slopes and curvature at these scores all need."""
@@ -36,6 +42,7 @@ class SquaredHinge:
     """One against the rest: `weight * max(0, 1 - sign * score) ** 2`. Its state is the gap to the margin."""
 
     separate = True
+    balanced = False
     intercept_penalty = 1.0
 
     def __init__(self, signs: np.ndarray, weights: np.ndarray | None) -> None:
@@ -57,9 +64,13 @@ class SquaredHinge:
         """The same loss for some of the classes."""
         return SquaredHinge(self.signs[classes], None if self.weights is None else self.weights[classes])
 
+    def begin(self, columns: int) -> np.ndarray:
+        """Where to begin from nothing: the first step finds the intercepts as well."""
+        return np.zeros((len(self.signs), columns), dtype=np.float32)
+
     def at(self, scores: np.ndarray) -> np.ndarray:
         """How much each score lacks to the margin."""
-        gap = self.signs * scores
+        gap: np.ndarray = self.signs * scores
         np.subtract(1, gap, out=gap)
         np.maximum(gap, 0, out=gap)
         return gap
@@ -73,7 +84,7 @@ class SquaredHinge:
 
     def slopes(self, state: np.ndarray) -> np.ndarray:
         """The derivative by each score."""
-        slopes = self._weighted(state) * self.signs
+        slopes: np.ndarray = self._weighted(state) * self.signs
         slopes *= -2
         return slopes
 
@@ -90,7 +101,7 @@ class SquaredHinge:
 
 
 class Softmax:
-    """The negative log of the true class's share; with two classes a single score against zero. Its state: the shares."""
+    """The negative log of the true class's share; with two classes a score against zero. Its state: the shares."""
 
     separate = False
     intercept_penalty = 0.0
@@ -98,7 +109,9 @@ class Softmax:
     def __init__(self, truth: np.ndarray, classes: int, class_weight: np.ndarray | None) -> None:
         self.truth = truth
         self.rows = np.arange(len(truth))
+        self.classes = classes
         self.single = classes == 2
+        self.balanced = not self.single
         self.weights = None if class_weight is None else class_weight[truth].astype(np.float32)
 
     def only(self, classes: np.ndarray) -> Softmax:
@@ -107,6 +120,13 @@ class Softmax:
 
     def _full(self, scores: np.ndarray) -> np.ndarray:
         return np.concatenate([np.zeros_like(scores), scores]) if self.single else scores
+
+    def begin(self, columns: int) -> np.ndarray:
+        """Where to begin from nothing: the shares are those of the classes."""
+        level = np.log(np.bincount(self.truth, self.weights, minlength=self.classes))
+        start = np.zeros((1 if self.single else self.classes, columns), dtype=np.float32)
+        start[:, -1] = level[1] - level[0] if self.single else level - level.mean()
+        return start
 
     def at(self, scores: np.ndarray) -> np.ndarray:
         """The share of each class in each row."""
@@ -123,7 +143,7 @@ class Softmax:
 
     def slopes(self, state: np.ndarray) -> np.ndarray:
         """The derivative by each score."""
-        slopes = state.copy()
+        slopes: np.ndarray = state.copy()
         slopes[self.truth, self.rows] -= 1
         if self.weights is not None:
             slopes *= self.weights
@@ -131,7 +151,7 @@ class Softmax:
 
     def curves(self, state: np.ndarray) -> np.ndarray:
         """The second derivative by each score."""
-        curves = state - state * state
+        curves: np.ndarray = state - state * state
         if self.weights is not None:
             curves *= self.weights
         return curves[1:] if self.single else curves

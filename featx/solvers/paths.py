@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from featx.solvers.descent import axes_of, minimise, turned
+from featx.solvers.descent import Memory, axes_of, minimise, turned
 from featx.solvers.losses import Loss, Softmax, SquaredHinge, dots
 
 KINDS = ("svm", "logreg", "rbf")
+# At these 98 of 100 predictions or more are those of the exact minimum, where C is worth choosing.
+TOLERANCES = {"svm": 1e-5, "logreg": 1e-3}
 Fold = tuple[np.ndarray, np.ndarray]
 
 
@@ -39,12 +41,13 @@ def fold_paths(
     labels: Sequence[Any] | np.ndarray,
     folds: Sequence[Fold],
     strengths: Sequence[float],
-    tol: float = 1e-6,
+    tol: float | None = None,
     max_iter: int = 300,
 ) -> Iterator[np.ndarray]:
     """For each fold its scores by strength, scored row and class. Strengths are solved from the smallest on."""
     if kind not in KINDS:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
+    tol = TOLERANCES.get(kind, 0.0) if tol is None else tol
     names, truth = np.unique(np.asarray(labels), return_inverse=True)
     features = np.asarray(features, dtype=np.float32)
     axes = None
@@ -57,9 +60,7 @@ def fold_paths(
             # Axes span everything while there are at least as many rows as columns; then one set does for all folds.
             if axes is None or len(learn) < features.shape[1]:
                 axes = axes_of(learn_x)
-            found = _linear_path(
-                kind, turned(learn_x, axes), local, turned(score_x, axes), strengths, tol, max_iter
-            )
+            found = _linear_path(kind, turned(learn_x, axes), local, turned(score_x, axes), strengths, tol, max_iter)
         full = np.empty((len(strengths), len(score), len(names)), dtype=np.float32)
         full[...] = found.min(axis=(1, 2), keepdims=True, initial=0) - 10
         full[:, :, known] = found
@@ -88,10 +89,11 @@ def _linear_path(
     """Scores for every strength, each solution being the start of the next."""
     classes = int(truth.max()) + 1
     loss: Loss = SquaredHinge.of(truth, classes, None) if kind == "svm" else Softmax(truth, classes, None)
-    weights = np.zeros((1 if classes == 2 else classes, rows.shape[1]), dtype=np.float32)
+    weights = loss.begin(rows.shape[1])
+    memory = Memory()
     found: list[np.ndarray] = [np.empty(0)] * len(strengths)
     for place in np.argsort(strengths, kind="stable"):
-        weights, _ = minimise(rows, loss, float(strengths[place]), weights, tol, max_iter)
+        weights, _ = minimise(rows, loss, float(strengths[place]), weights, tol, max_iter, memory)
         raw = others @ weights.T
         # Half to each side, so that two classes' softmax is the logistic function.
         found[place] = np.hstack([-raw, raw]) * (0.5 if kind == "logreg" else 1) if classes == 2 else raw

@@ -179,9 +179,11 @@ class SealedFile:
                  ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
         self.n, self.store_id, self.merged = int(facts["n"]), str(facts["store_id"]), str(facts["merged_journal"])
         self.provenance: dict[str, object] = json.loads(facts["provenance"])
+        fingerprint = json.loads(facts["fingerprint"])
+        if not isinstance(fingerprint, dict) or not isinstance(self.provenance, dict):
+            raise broken(path, "it does not say what made its features")
         features = file["features"]
-        self.making = Making(json.loads(facts["fingerprint"]), int(facts["width"]), int(facts["views"]),
-                             str(features.dtype))  # fmt: skip
+        self.making = Making(fingerprint, int(facts["width"]), int(facts["views"]), str(features.dtype))
         if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
             raise broken(path, "its features have another shape than it says")
         if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:

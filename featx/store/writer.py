@@ -454,3 +454,15 @@ def _checked(row: KnownRow) -> list[Any]:
 def _plain(text: str, what: str) -> None:
     if "\0" in text:
         raise FeatxError("bad-manifest", f"{what} {text!r} holds a NUL character", "remove it")
+    if text.isascii():
+        return
+    try:
+        same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
+    except UnicodeEncodeError as error:
+        raise FeatxError("bad-manifest", f"{what} {text!r} holds half a character", "mend it") from error
+    if not same:
+        raise FeatxError(
+            "bad-config",
+            f"{what} {text!r} was read as if file names were not UTF-8",
+            "this system's locale says so; run with `PYTHONUTF8=1`",
+        )

@@ -1,0 +1,81 @@
+"""How many planted wrong labels are found, and how many of those found were planted.
+
+    python benchmarks/label_noise.py STORE.h5 ... [--noise 0.05] [--seeds 3]
+
+A share of labels is replaced by another category at random. `found` is what `featx issues` would list; the others rank
+by one signal alone and list as many, so that only the ranking differs. Labels that were wrong before count against all.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from featx.audit.issues import DOUBTED, Judged, judge
+from featx.audit.pairs import directions
+from featx.store import open_store
+
+
+def listed(judged: Judged) -> np.ndarray:
+    at, best = np.arange(len(judged.own)), judged.mixed.argmax(axis=1)
+    return judged.fair & (best != judged.own) & (judged.mixed[at, judged.own] < DOUBTED)
+
+
+def confident(judged: Judged) -> np.ndarray:
+    """Confident learning: a class is claimed where its probability is at least what its own members usually get."""
+    classes = range(len(judged.classes))
+    usual = np.array([judged.classifier[judged.own == k, k].mean() for k in classes])
+    claims = np.where(judged.classifier >= usual, judged.classifier, -1)
+    return claims.max(axis=1).clip(0).astype(bool) & (claims.argmax(axis=1) != judged.own) & judged.fair
+
+
+def most(score: np.ndarray, count: int) -> np.ndarray:
+    chosen = np.zeros(len(score), dtype=bool)
+    chosen[np.argsort(score, kind="stable")[:count]] = True
+    return chosen
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stores", nargs="+")
+    parser.add_argument("--noise", type=float, default=0.05)
+    parser.add_argument("--seeds", type=int, default=3)
+    options = parser.parse_args()
+    print(f"{'store':<28} {'method':<26} {'listed':>7} {'precision':>10} {'recall':>7}")
+    for path in options.stores:
+        store = open_store(path)
+        rows = store.labelled()
+        features = store.features[rows]
+        unit = directions(features)
+        truth = np.array([store.labels[i] for i in rows], dtype=object).astype(str)
+        classes = np.array(sorted(set(truth.tolist())))
+        results: dict[str, list[tuple[int, float, float]]] = {}
+        for seed in range(options.seeds):
+            random = np.random.default_rng(seed)
+            planted = np.zeros(len(truth), dtype=bool)
+            planted[random.permutation(len(truth))[: round(len(truth) * options.noise)]] = True
+            place = np.searchsorted(classes, truth)
+            shift = random.integers(1, len(classes), len(truth))
+            labels = np.where(planted, classes[(place + shift) % len(classes)], truth)
+            judged = judge(unit, features, labels, store, rows, 5, seed)
+            at, ours = np.arange(len(truth)), listed(judged)
+            ways = {
+                "found by featx": ours,
+                "confident learning": confident(judged),
+                "as many by self-confidence": most(judged.classifier[at, judged.own], int(ours.sum())),
+                "as many by neighbours": most((judged.agree == judged.own[:, None]).mean(axis=1), int(ours.sum())),
+                "as many by both": most(judged.mixed[at, judged.own], int(ours.sum())),
+                "cut at the planted number": most(judged.mixed[at, judged.own], int(planted.sum())),
+            }
+            for name, flags in ways.items():
+                hits = int((flags & planted).sum())
+                numbers = (int(flags.sum()), hits / max(int(flags.sum()), 1), hits / int(planted.sum()))
+                results.setdefault(name, []).append(numbers)
+        for name, numbers in results.items():
+            count, precision, recall = np.mean(numbers, axis=0)
+            print(f"{store.path.stem:<28} {name:<26} {count:>7.0f} {precision:>10.1%} {recall:>7.1%}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

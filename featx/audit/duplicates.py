@@ -1,0 +1,277 @@
+"""Pictures that are the same or nearly so: groups of them, and how far the similarity can be trusted to say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.audit.pairs import Forest, directions, near_pairs
+from featx.audit.pictures import Pictures
+from featx.audit.showing import figure, html_table, page
+from featx.errors import FeatxError
+from featx.store import Store, open_store
+
+USUAL = 0.98
+CHOICES = (0.99, 0.98, 0.97, 0.96, 0.95)
+WANTED = 0.9
+COLUMNS = ("group", "kind", "score", "id", "product", "category", "split", "file", "digest")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a group."""
+
+    item_id: str
+    product: str
+    label: str | None
+    split: str | None
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Pictures that are the same: `same file` or `near copy`, and the weakest similarity that joins them."""
+
+    kind: str
+    score: float
+    pictures: tuple[Picture, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The different labels in the group."""
+        return sorted({one.label for one in self.pictures if one.label is not None})
+
+    @property
+    def splits(self) -> list[str]:
+        """The different splits in the group."""
+        return sorted({one.split for one in self.pictures if one.split is not None})
+
+    @property
+    def products(self) -> list[str]:
+        """The different products in the group; more than one: one product is listed under two ids."""
+        return sorted({one.product for one in self.pictures})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The group for programs."""
+        members = [
+            {"id": one.item_id, "product": one.product, "label": one.label, "split": one.split, "path": one.path}
+            for one in self.pictures
+        ]
+        return {
+            "kind": self.kind,
+            "score": round(self.score, 4),
+            "labels": self.labels,
+            "splits": self.splits,
+            "products": self.products,
+            "pictures": members,
+        }
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the near copies rest on: pairs alike enough, those whose pictures agree too, and those that just miss it."""
+
+    alike: int
+    agreed: int
+    nearly: int
+    unread: int
+
+    @property
+    def precision(self) -> float | None:
+        """The estimated share of agreeing pairs that are copies; None where no pair agrees.
+
+        Accidents grow rarer the better two pictures agree, copies do not: there are at most about as many accidents
+        among the agreeing pairs as there are pairs in the strip just beyond the limit.
+        """
+        return max(0.0, 1 - self.nearly / self.agreed) if self.agreed else None
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Groups of copies, the surest first; iterate over it, or `.to_pandas()`."""
+
+    groups: tuple[DuplicateGroup, ...]
+    min_score: float
+    trust: Trust
+    unreadable: int
+    n: int
+
+    def __iter__(self) -> Iterator[DuplicateGroup]:
+        return iter(self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __repr__(self) -> str:
+        return f"Duplicates({len(self.groups):,} groups, {self.pictures:,} of {self.n:,} pictures)"
+
+    def _repr_html_(self) -> str:
+        rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups[:20]]
+        pictures = "".join(
+            figure(one.path, [one.item_id, one.label or ""], 64)
+            for group in self.groups[:5]
+            for one in group.pictures[:3]
+        )
+        return html_table(("kind", "score", "pictures", "categories"), rows) + pictures
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures are in a group."""
+        return sum(len(group.pictures) for group in self.groups)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
+            "schema": "featx-duplicates/1",
+            "n": self.n,
+            "min_score": self.min_score,
+            "alike_pairs": self.trust.alike,
+            "agreeing_pairs": self.trust.agreed,
+            "precision": self.trust.precision,
+            "unreadable": self.unreadable,
+            "groups": [group.to_dict() for group in self.groups],
+        }
+
+    def rows(self) -> list[tuple[str | int | float | None, ...]]:
+        """A row for each picture, in the order of `COLUMNS`."""
+        return [
+            (
+                at,
+                group.kind,
+                round(group.score, 4),
+                one.item_id,
+                one.product,
+                one.label,
+                one.split,
+                one.path,
+                one.digest,
+            )
+            for at, group in enumerate(self.groups, start=1)
+            for one in group.pictures
+        ]
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each picture."""
+        import pandas  # type: ignore[import-untyped,unused-ignore]
+
+        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+
+    def to_html(self, most: int = 200) -> str:
+        """A page of picture rows; the groups beyond `most` are counted, not shown."""
+        lead = f"{len(self.groups):,} groups, {self.pictures:,} of {self.n:,} pictures."
+        if len(self.groups) > most:
+            lead += f" The first {most} groups are shown."
+        sections = []
+        for at, group in enumerate(self.groups[:most], start=1):
+            shown = "".join(
+                figure(one.path, [one.item_id, one.label or "no category", one.split or ""])
+                for one in group.pictures[:20]
+            )
+            rest = f"<p>and {len(group.pictures) - 20} more</p>" if len(group.pictures) > 20 else ""
+            sections.append(f"<section><h2>{at}. {group.kind}, {group.score:.3f}</h2>{shown}{rest}</section>")
+        return page("Pictures that are there twice", lead, sections)
+
+
+def find_duplicates(
+    store: Store | str | Path | None = None,
+    *,
+    min_score: float | None = None,
+    across: str | None = None,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Duplicates:
+    """Groups of pictures that are the same file, or nearly the same picture.
+
+    Near copies have a cosine of at least `min_score` (chosen from the data where it is left open) and, where both
+    photos can be read, agree in their perceptual hashes. `across` keeps groups that hold two labels or two splits.
+    """
+    if across not in (None, "label", "split"):
+        raise FeatxError("bad-flag", f"cannot look across `{across}`", "use `--across label` or `--across split`")
+    if min_score is not None and not 0 < min_score <= 1:
+        raise FeatxError("bad-flag", f"a similarity is between 0 and 1, not {min_score}", "try `--min-score 0.98`")
+    opened = store if isinstance(store, Store) else open_store(store)
+    # A file that is there many times is compared once.
+    first: dict[str, int] = {}
+    forest = Forest(len(opened))
+    same_i, same_j = [], []
+    for row, digest in enumerate(opened.digests):
+        held = first.setdefault(digest, row)
+        if held != row:
+            same_i.append(held)
+            same_j.append(row)
+    forest.link(np.array(same_i, dtype=int), np.array(same_j, dtype=int), np.ones(len(same_i)))
+    rows = np.array(list(first.values()), dtype=int)
+    unit = directions(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
+    pictures = Pictures(opened)
+    least = _choose(unit, rows, pictures) if min_score is None else min_score
+    alike = agreed = nearly = unread = 0
+    for left, right, scores in near_pairs(unit, least, progress):
+        i, j = rows[left], rows[right]
+        told_same = pictures.same(i, j)
+        # Where a photo is gone, only features that are all but equal may speak for it.
+        good = (told_same == 1) | ((told_same == -1) & (scores >= max(least, 0.99)))
+        alike, agreed, unread = (
+            alike + len(i),
+            agreed + int((told_same == 1).sum()),
+            unread + int((told_same < 0).sum()),
+        )
+        forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
+    pictures.keep()
+    groups = [_group(opened, members, score) for members, score in forest.groups()]
+    if across is not None:
+        groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]
+    groups.sort(key=lambda one: (-one.score, one.pictures[0].path, one.pictures[0].item_id))
+    trust = Trust(alike, agreed, nearly, unread)
+    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened))
+
+
+def _group(store: Store, members: list[int], score: float) -> DuplicateGroup:
+    pictures = [
+        Picture(store.ids[i], store.product_of(i), store.labels[i], store.splits[i], store.paths[i], store.digests[i])
+        for i in members
+    ]
+    pictures.sort(key=lambda one: (one.path, one.item_id))
+    one_file = len({one.digest for one in pictures}) == 1
+    return DuplicateGroup("same file" if one_file else "near copy", 1.0 if one_file else score, tuple(pictures))
+
+
+def _choose(unit: np.ndarray, rows: np.ndarray, pictures: Pictures) -> float:
+    """The lowest similarity at which nine in ten agreeing pairs are copies, or else the one with the best estimate.
+
+    Measured on up to 1,000 pictures against all others; a digest decides who is in the sample, not the order of rows.
+    """
+    if len(unit) < 2:
+        return USUAL
+    digests = [pictures.store.digests[row] for row in rows]
+    asked = np.array(sorted(range(len(rows)), key=digests.__getitem__)[:: max(1, len(rows) // 1000)][:1000])
+    bands: list[list[tuple[str, str, int, int]]] = [[] for _ in CHOICES]
+    counts = np.zeros(len(CHOICES), dtype=int)
+    for start in range(0, len(asked), 50):
+        part = asked[start : start + 50]
+        alike = unit[part] @ unit.T
+        alike[np.arange(len(part)), part] = -1
+        for band, least in enumerate(CHOICES):
+            places = np.argwhere((alike >= least) & (alike < (CHOICES[band - 1] if band else 2)))
+            counts[band] += len(places)
+            for a, b in places[:: max(1, len(places) // 20)]:
+                i, j = int(part[a]), int(b)
+                bands[band].append((min(digests[i], digests[j]), max(digests[i], digests[j]), i, j))
+    best, precise, seen, agreed, nearly = USUAL, 0.0, 0, 0.0, 0.0
+    for least, count, band_pairs in zip(CHOICES, counts.tolist(), bands, strict=True):
+        seen += count
+        # Beyond that, every photo would have to be read for next to nothing.
+        if seen > 10 * len(asked):
+            break
+        held = np.array([(i, j) for *_, i, j in sorted(band_pairs)[:400]], dtype=int).reshape(-1, 2)
+        same = pictures.same(rows[held[:, 0]], rows[held[:, 1]])
+        readable = max(1, int((same >= 0).sum()))
+        agreed += count * int((same == 1).sum()) / readable
+        nearly += count * int((same == 2).sum()) / readable
+        precision = 1 - nearly / agreed if agreed else 0.0
+        if precision > precise or precision >= WANTED:
+            best, precise = least, precision
+    return best

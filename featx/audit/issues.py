@@ -1,0 +1,337 @@
+"""What somebody should look at: labels, products, categories and pictures that do not agree with the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.audit.duplicates import DuplicateGroup, find_duplicates
+from featx.audit.fixes import KEEP, decided, fixed_labels
+from featx.audit.pairs import directions
+from featx.audit.showing import figure, html_table
+from featx.errors import FeatxError
+from featx.store import Store, open_store
+
+NEIGHBOURS = 10
+BLOCK = 1024
+# Measured with benchmarks/label_noise.py; see docs/issues.md.
+DOUBTED = 0.03
+STRENGTH = 1e-3
+AS_ONE = 0.35
+FAR = 5.0
+
+
+@dataclass(frozen=True)
+class LabelIssue:
+    """A label that is probably wrong: what it says, what the picture looks like, and how sure it is that it is wrong.
+
+    `why` is `look` (classifier and look-alikes agree) or `product` (the other pictures of the product say otherwise).
+    """
+
+    item_id: str
+    product: str
+    path: str
+    digest: str
+    says: str
+    looks_like: str
+    sure: float
+    agree: int
+    neighbours: int
+    why: str
+
+
+@dataclass(frozen=True)
+class MixedProduct:
+    """A product whose pictures carry different labels."""
+
+    product: str
+    labels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TwinCategories:
+    """Two categories that are taken for each other so often that they behave as one."""
+
+    a: str
+    b: str
+    a_as_b: float
+    b_as_a: float
+
+
+@dataclass(frozen=True)
+class Outlier:
+    """A picture unlike anything else in the catalogue, with the similarity to what is nearest."""
+
+    item_id: str
+    label: str | None
+    path: str
+    similarity: float
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Labels that are probably wrong, the surest first (what is iterated over), and what else was found."""
+
+    labels: tuple[LabelIssue, ...]
+    leaks: tuple[DuplicateGroup, ...]
+    products: tuple[MixedProduct, ...]
+    twins: tuple[TwinCategories, ...]
+    outliers: tuple[Outlier, ...]
+    n: int
+    not_judged: dict[str, int]
+
+    def __iter__(self) -> Iterator[LabelIssue]:
+        return iter(self.labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __repr__(self) -> str:
+        return f"Issues({len(self.labels):,} of {self.n:,} labels look wrong)"
+
+    def _repr_html_(self) -> str:
+        columns = ("product", "says", "looks like", "sure", "file")
+        rows = [(one.product, one.says, one.looks_like, f"{one.sure:.2f}", one.path) for one in self.labels[:20]]
+        shown = "".join(figure(one.path, [one.says, f"looks like {one.looks_like}"], 64) for one in self.labels[:12])
+        return html_table(columns, rows) + shown
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
+            "schema": "featx-issues/1",
+            "n": self.n,
+            "labels": [asdict(one) for one in self.labels],
+            "leaks": [one.to_dict() for one in self.leaks],
+            "products": [asdict(one) for one in self.products],
+            "twins": [asdict(one) for one in self.twins],
+            "outliers": [asdict(one) for one in self.outliers],
+            "not_judged": self.not_judged,
+        }
+
+    def to_pandas(self) -> Any:
+        """A data frame with a row for each label that is probably wrong."""
+        import pandas  # type: ignore[import-untyped,unused-ignore]
+
+        return pandas.DataFrame([asdict(one) for one in self.labels], columns=list(LabelIssue.__dataclass_fields__))
+
+
+def find_issues(
+    store: Store | str | Path | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    fixes: Path | None = None,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Issues:
+    """What is probably wrong in the labels of a store.
+
+    Each picture is judged by a classifier that saw neither it nor another picture of its product, and by its nearest
+    neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    told = fixed_labels(opened, fixes).labels
+    rows = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
+    labels = np.array([str(told[i]) for i in rows], dtype=object).astype(str)
+    if len(set(labels.tolist())) < 2:
+        raise FeatxError(
+            "class-too-small",
+            f"{opened.path} holds {len(set(labels.tolist()))} categories, and labels can be doubted only with two",
+            "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
+        )
+    unit = directions(opened.features_map())
+    judged = judge(
+        unit[rows],
+        np.asarray(opened.features_map()[rows], dtype=np.float32),
+        labels,
+        opened,
+        rows,
+        folds,
+        seed,
+        progress,
+    )
+    kept = {one.key for one in decided(fixes) if one.decision == KEEP}
+    doubts = _doubts(opened, rows, labels, judged)
+    products, from_products = _mixed(opened, rows, labels)
+    found: dict[str, LabelIssue] = {one.item_id: one for one in from_products}
+    found |= {one.item_id: one for one in doubts}
+    shown = [one for one in found.values() if (one.item_id, one.digest) not in kept]
+    shown.sort(key=lambda one: (-one.sure, -one.agree, one.item_id))
+    copies = find_duplicates(opened, across="split") if len({split for split in opened.splits if split}) > 1 else None
+    return Issues(
+        tuple(shown),
+        copies.groups if copies else (),
+        products,
+        _twins(labels, judged),
+        _outliers(opened, unit),
+        len(rows),
+        {name: int(n) for name, n in sorted(Counter(labels[~judged.fair].tolist()).items())},
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What folds and neighbours make of each labelled row."""
+
+    classes: list[str]
+    own: np.ndarray
+    classifier: np.ndarray
+    mixed: np.ndarray
+    agree: np.ndarray
+    neighbours: np.ndarray
+    fair: np.ndarray
+
+
+def judge(
+    unit: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    store: Store,
+    rows: np.ndarray,
+    folds: int,
+    seed: int,
+    progress: Callable[[int], object] = lambda done: None,
+) -> Judged:
+    """Probabilities for each row from a classifier and from neighbours that know nothing of its product."""
+    from featx.classifiers import Recipe, build, fitted, probabilities, scores_of, temperature_for
+    from featx.folds import grouped_folds, groups_of
+
+    features = np.where(np.isfinite(features), features, 0)
+    classes = sorted(set(labels.tolist()))
+    place = {label: i for i, label in enumerate(classes)}
+    own = np.array([place[label] for label in labels])
+    groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
+    scores = np.zeros((len(rows), len(classes)))
+    fair = np.zeros(len(rows), dtype=bool)
+    for done, (learn, score) in enumerate(
+        grouped_folds(labels.tolist(), groups, min(folds, len(set(groups.tolist()))), seed)
+    ):
+        learned = np.bincount(own[learn], minlength=len(classes))
+        if (learned > 0).sum() < 2:
+            continue
+        # Too few of a kind to learn it from: its pictures would look wrong whatever they show.
+        fair[score] = learned[own[score]] >= 3
+        pipeline = fitted(build(Recipe("svm", STRENGTH, seed=seed)), features[learn], labels[learn])
+        scores[score] = scores_of(pipeline, features[score], classes)
+        progress(done + 1)
+    temperature = temperature_for(scores[fair], own[fair]) if fair.any() else 1.0
+    classifier = probabilities(scores, temperature)
+    votes, agree, neighbours = neighbour_votes(unit, own, groups, len(classes))
+    return Judged(classes, own, classifier, (classifier + votes) / 2, agree, neighbours, fair)
+
+
+def neighbour_votes(
+    unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels of the nearest pictures of other products, near ones weighing more, and the nearest ones' labels."""
+    votes = np.zeros((len(unit), classes))
+    nearest = np.full((len(unit), NEIGHBOURS), -1)
+    for start in range(0, len(unit), BLOCK):
+        alike = unit[start : start + BLOCK] @ unit.T
+        alike[groups[start : start + BLOCK, None] == groups[None, :]] = -2
+        take = min(NEIGHBOURS, alike.shape[1])
+        found = np.argpartition(-alike, take - 1, axis=1)[:, :take]
+        score = np.take_along_axis(alike, found, 1)
+        weight = np.where(score > -2, np.clip(score, 0, 1) ** 8 + 1e-3, 0)
+        at = np.arange(len(found))[:, None]
+        np.add.at(votes[start : start + BLOCK], (at, own[found]), weight)
+        nearest[start : start + BLOCK, :take] = np.where(score > -2, own[found], -1)
+    total = votes.sum(axis=1, keepdims=True)
+    votes = np.where(total > 0, votes / np.where(total > 0, total, 1), 1 / classes)
+    return votes, nearest, (nearest >= 0).sum(axis=1)
+
+
+def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, judged: Judged) -> list[LabelIssue]:
+    at = np.arange(len(rows))
+    best = judged.mixed.argmax(axis=1)
+    own = judged.mixed[at, judged.own]
+    suspect = judged.fair & (best != judged.own) & (own < DOUBTED)
+    agree = (judged.agree == best[:, None]).sum(axis=1)
+    return [
+        LabelIssue(
+            store.ids[rows[k]],
+            store.product_of(rows[k]),
+            store.paths[rows[k]],
+            store.digests[rows[k]],
+            str(labels[k]),
+            judged.classes[best[k]],
+            round(1 - float(own[k]), 4),
+            int(agree[k]),
+            int(judged.neighbours[k]),
+            "look",
+        )
+        for k in np.flatnonzero(suspect)
+    ]
+
+
+def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[MixedProduct, ...], list[LabelIssue]]:
+    """Products with several labels; where one label has the majority, the others are doubted."""
+    members: dict[str, list[int]] = {}
+    for k, row in enumerate(rows):
+        if store.products[row] is not None:
+            members.setdefault(str(store.products[row]), []).append(k)
+    mixed, issues = [], []
+    for product, places in sorted(members.items()):
+        counts = Counter(str(labels[k]) for k in places)
+        if len(counts) < 2:
+            continue
+        mixed.append(MixedProduct(product, dict(sorted(counts.items()))))
+        (most, times), (_, second) = counts.most_common(2)
+        if times == second:
+            continue
+        issues += [
+            LabelIssue(
+                store.ids[rows[k]],
+                product,
+                store.paths[rows[k]],
+                store.digests[rows[k]],
+                str(labels[k]),
+                most,
+                round(times / len(places), 4),
+                times,
+                len(places) - 1,
+                "product",
+            )
+            for k in places
+            if labels[k] != most
+        ]
+    return tuple(mixed), issues
+
+
+def _twins(labels: np.ndarray, judged: Judged) -> tuple[TwinCategories, ...]:
+    """Categories of which a third or more is taken for the other, both ways, by classifiers that had not seen them."""
+    says = judged.classifier.argmax(axis=1)
+    sizes = np.bincount(judged.own[judged.fair], minlength=len(judged.classes))
+    taken: Counter[tuple[int, int]] = Counter(
+        (int(a), int(b)) for a, b in zip(judged.own[judged.fair], says[judged.fair], strict=True) if a != b
+    )
+    found = []
+    for (a, b), times in taken.items():
+        back = taken.get((b, a), 0)
+        if a > b or min(sizes[a], sizes[b]) < 5:
+            continue
+        there, here = times / sizes[a], back / sizes[b]
+        if min(there, here) >= AS_ONE * 0.6 and (times + back) / (sizes[a] + sizes[b]) >= AS_ONE:
+            pair = (judged.classes[a], judged.classes[b])
+            found.append(TwinCategories(*pair, round(float(there), 4), round(float(here), 4)))
+    return tuple(sorted(found, key=lambda one: (-(one.a_as_b + one.b_as_a), one.a, one.b)))
+
+
+def _outliers(store: Store, unit: np.ndarray) -> tuple[Outlier, ...]:
+    """Pictures whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
+    near = np.zeros(len(unit))
+    take = min(5, len(unit) - 1)
+    if take < 1:
+        return ()
+    for start in range(0, len(unit), BLOCK):
+        alike = unit[start : start + BLOCK] @ unit.T
+        alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -2
+        near[start : start + BLOCK] = np.sort(np.partition(alike, -take, axis=1)[:, -take:], axis=1).mean(axis=1)
+    middle = np.median(near)
+    spread = max(1.4826 * float(np.median(np.abs(near - middle))), 1e-3)
+    far = [i for i in np.argsort(near, kind="stable") if near[i] < middle - FAR * spread]
+    return tuple(Outlier(store.ids[i], store.labels[i], store.paths[i], round(float(near[i]), 4)) for i in far)

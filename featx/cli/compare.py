@@ -1,0 +1,305 @@
+"""`featx compare`: which classifier and which backbone, and whether the difference is real."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featx.cli.completing import backbone_names, classifier_names
+from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
+from featx.cli.output import Cell, Output, counted, duration, size
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.comparison import Comparison
+    from featx.store import Store
+    from featx.workspace import Workspace
+
+
+def compare(
+    photos: Annotated[
+        str | None, typer.Argument(metavar="[PHOTOS]", help="A folder or table of photos, extracted first.")
+    ] = None,
+    clf: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--clf",
+            help="Classifiers, with commas or repeated.",
+            show_default="svm,logreg,rf,knn",
+            autocompletion=classifier_names,
+        ),
+    ] = None,
+    store: Annotated[
+        list[Path] | None,
+        typer.Option("--store", "-s", metavar="PATH", help="Stores; repeat it.", show_default="current"),
+    ] = None,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option("--backbone", "-b", help="With PHOTOS: networks; repeat it.", autocompletion=backbone_names),
+    ] = None,
+    folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="Cut the folds anew so often.")] = 1,
+    group_col: Annotated[
+        str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep pictures with the same value together.")
+    ] = None,
+    level: Annotated[
+        str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
+    ] = None,
+    coarse: Annotated[
+        str | None, typer.Option("--coarse", metavar="COLUMN|N", help="Score this coarser level of the answers too.")
+    ] = None,
+    test: Annotated[str, typer.Option("--test", metavar="SPLIT", help="Splits to score only.")] = "test,val",
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Accuracy against photos per category.")
+    ] = False,
+    colour: Annotated[bool, typer.Option("--colour/--no-colour", help="The baseline by colours alone.")] = True,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a .json or .csv file too.")] = None,
+    seed: SeedOption = 0,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Compare classifiers and backbones, and say whether the difference is real.
+
+    Example: featx compare --clf svm,logreg --folds 5
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.workspace import Workspace
+
+    if output is not None and output.suffix.lower() not in (".json", ".csv"):
+        raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .json or .csv")
+    workspace = Workspace.here()
+    stores = _stores(photos, backbone or [], store or [], workspace, out)
+    from featx.classifiers import USUAL
+    from featx.comparison import compare as run
+
+    out.say(f"comparing on {', '.join(str(one.path) for one in stores)} · {folds} folds …")
+    with out.progress(100, "compare", "percent") as advance:
+        found = run(
+            stores,
+            clf or list(USUAL),
+            folds=folds,
+            repeats=repeats,
+            seed=seed,
+            group=group_col,
+            level=level,
+            coarse=coarse,
+            test=tuple(part.strip() for part in test.split(",") if part.strip()),
+            curve=learning_curve,
+            colour=colour,
+            cache=workspace.root / "cache" / "colour.npz",
+            command=["featx", *sys.argv[1:]],
+            progress=lambda done, total, note: advance(done * 100 // total, note),
+        )
+    _add_retrieval(found, stores, out)
+    workspace.make()
+    report = found.save(workspace.root / "reports" / "comparison.json")
+    if output is not None:
+        found.save(output)
+    out.document(found.to_dict())
+    if not json:
+        _print(found, out)
+    _say(found.document, out)
+    out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
+    out.next(f"featx fit --clf {found.best['clf']}   ·   featx report   ·   featx evaluate")
+
+
+def _stores(
+    photos: str | None, backbones: list[str], paths: list[Path], workspace: Workspace, out: Output
+) -> list[Store]:
+    from featx.store import open_store
+
+    if photos is None:
+        if backbones:
+            raise FeatxError(
+                "bad-flag", "`--backbone` needs photos to extract", "name them: `featx compare data/train -b colour`"
+            )
+        return [open_store(workspace.current_store(one)) for one in (paths or (None,))]
+    if paths:
+        raise FeatxError("bad-flag", "give either photos or `--store`, not both", "")
+    from featx.extraction import extract
+
+    stores = []
+    for name in backbones or (None,):
+        out.say(f"extracting {photos}" + (f" with {name}" if name else "") + " …")
+        stores.append(extract(photos, backbone=name))
+        out.ok(f"{counted(len(stores[-1]), 'embedding')} in {stores[-1].path}")
+    return stores
+
+
+def _add_retrieval(found: Comparison, stores: list[Store], out: Output) -> None:
+    """How well look-alike search works on each store, where that part of featx is installed."""
+    from importlib.util import find_spec
+
+    if find_spec("featx.retrieval") is None:
+        return
+    from featx.retrieval import measure
+
+    told: dict[str, Any] = {}
+    for name, store in zip([one["name"] for one in found.document["stores"]], stores, strict=True):
+        rows = [int(i) for i in store.labelled()]
+        if len(rows) > 20_000:
+            out.say(f"  look-alike search was not measured on {name}: more than 20,000 pictures")
+            continue
+        told[name] = measure(
+            store.features[rows],
+            [str(store.labels[i]) for i in rows],
+            [store.product_of(i) for i in rows],
+            [store.ids[i] for i in rows],
+        )
+    from featx.comparison.record import rounded
+
+    found.document["retrieval"] = rounded(told)
+
+
+def _print(found: Comparison, out: Output) -> None:
+    document, rows = found.document, found.rows()
+    if not out.for_people:
+        out.records(list(rows[0]), [_plain_cells(row) for row in rows])
+    else:
+        _print_tables(document, rows, out)
+    if document["learning_curve"]:
+        _print_curve(document, out)
+
+
+def _say(document: dict[str, Any], out: Output) -> None:
+    """What one should know before believing the table: always told, on a terminal or not."""
+    settings = document["settings"]
+    if document["doubling"]:
+        out.say(f"  {document['doubling']['why']}")
+    for store in document["stores"]:
+        _say_checks(store, document, out)
+    if settings["left_out_of_folds"]:
+        names = settings["left_out_of_folds"]
+        few = counted(len(names), "category has", "categories have")
+        listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        out.warn(f"{few} fewer than {settings['folds']} products: learned, but left out of the folds' score: {listed}")
+    for note in document["notes"]:
+        out.say(f"  {note}")
+
+
+def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Output) -> None:
+    from featx.comparison.record import standing
+
+    settings, several = document["settings"], len(document["stores"]) > 1
+    out.result(document["best"]["why"])
+    groups = f"{settings['groups']:,} groups of one product or near-certain copies, never split"
+    repeated = f" × {settings['repeats']}" if settings["repeats"] > 1 else ""
+    categories = len(document["stores"][0]["categories"])
+    out.result(
+        f"{counted(settings['n_learn'], 'picture')} · {counted(categories, 'category', 'categories')}"
+        f" · {settings['folds']} folds{repeated} · {groups}"
+    )
+    out.result("")
+    held = settings["n_test"] > 0
+    plain = any(row["plain_accuracy"] is not None for row in rows)
+    coarse = any(row["coarse_accuracy"] is not None for row in rows)
+    columns = [
+        "classifier",
+        *(["backbone"] if several else []),
+        *(["held-out"] if held else ["folds"]),
+        "95 % interval",
+        *(["folds"] if held else []),
+        *(["plain*"] if plain else []),
+        *(["coarse"] if coarse else []),
+        "macro F1",
+        "",
+    ]
+    table: list[list[Cell]] = []
+    for row in rows:
+        side = "test" if held else "cv"
+        table.append(
+            [
+                "colour only" if row["store"] == "colour" and row["baseline"] else row["clf"],
+                *([row["store"]] if several else []),
+                _percent(row[f"{side}_accuracy"]),
+                f"{_percent(row[f'{side}_low'])} – {_percent(row[f'{side}_high'])}",
+                *([_percent(row["cv_accuracy"])] if held else []),
+                *([_percent(row["plain_accuracy"])] if plain else []),
+                *([_percent(row["coarse_accuracy"])] if coarse else []),
+                _percent(row["macro_f1"]),
+                standing(row),
+            ]
+        )
+    out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
+    if plain:
+        out.result("* plain folds split the pictures of one product: what many would report, and too good to be true")
+    out.result("")
+    costs: list[list[Cell]] = [
+        [
+            row["clf"],
+            *([row["store"]] if several else []),
+            duration(row["fit_seconds"]),
+            f"{1000 * row['predict_seconds']:.2f} ms",
+            size(row["bytes"]),
+        ]
+        for row in rows
+        if not row["baseline"]
+    ]
+    names = ["classifier", *(["backbone"] if several else []), "to learn", "a picture", "size"]
+    out.records(names, costs, right=names[-3:])
+    _print_verdicts(document, several, out)
+
+
+def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> None:
+    best = [document["best"]["store"], document["best"]["clf"]]
+    held = bool(document["held_out_tests"])
+    lines = []
+    for one in document["held_out_tests"] or document["tests"]:
+        if best not in (one["a"], one["b"]) or one["verdict"] == "tie":
+            continue
+        winner, loser = (one["a"], one["b"]) if one["verdict"] == "a" else (one["b"], one["a"])
+        low, high = sorted((abs(one["low"]), abs(one["high"])))
+        names = [f"{clf} on {store}" if several else clf for store, clf in (winner, loser)]
+        chance = "< 0.001" if one["p_holm"] < 0.001 else f"= {one['p_holm']:.3f}"
+        points = f"{100 * abs(one['difference']):.1f} points ({100 * low:.1f} – {100 * high:.1f})"
+        lines.append(f"{names[0]} is better than {names[1]} by {points}, p {chance}")
+    if lines:
+        out.result("")
+    shown = lines if out.verbose else lines[:3]
+    for line in shown:
+        out.result(line)
+    if len(lines) > len(shown):
+        out.result(f"and better than {len(lines) - len(shown)} more (-v shows them)")
+    where = "the same held-out pictures" if held else "the same folds, corrected for their overlap"
+    if lines:
+        out.result(f"(paired tests on {where}, and for their number)")
+
+
+def _print_curve(document: dict[str, Any], out: Output) -> None:
+    if out.for_people:
+        out.result("")
+        rows: list[list[Cell]] = [
+            [point["per_class"], point["n"], _percent(point["accuracy"]["mean"])]
+            for point in document["learning_curve"]
+        ]
+        columns = ["photos per category, at most", "in all", "right"]
+        out.records(columns, rows, right=columns)
+
+
+def _say_checks(store: dict[str, Any], document: dict[str, Any], out: Output) -> None:
+    lead = f"{store['name']}: " if len(document["stores"]) > 1 else ""
+    seen = "in training" if document["settings"]["n_test"] else "in the other folds"
+    for check in store["checks"]:
+        bad, share = check["level"] == "warning", check["share"]
+        if check["code"] == "FX101":
+            out.say(f"  {lead}{share:.0%} of the scored pictures have a near-twin {seen} (cosine ≥ 0.95)")
+            if bad:
+                out.warn(
+                    f"FX101: {lead}with that many near-twins the score is flattered; trust pictures from elsewhere"
+                )
+        elif check["code"] == "FX105" and bad:
+            out.warn(f"FX105: {lead}nothing here is better than colours alone ({share:.1%})")
+        elif check["code"] == "FX106" and bad:
+            out.warn(f"FX106: {lead}the folds promise {100 * share:.0f} points more than held-out pictures show")
+
+
+def _percent(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1%}"
+
+
+def _plain_cells(row: dict[str, Any]) -> list[Cell]:
+    return [str(value).lower() if isinstance(value, bool) else value for value in row.values()]

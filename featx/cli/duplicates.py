@@ -1,0 +1,114 @@
+"""`featx duplicates`: pictures that are the same or nearly so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, counted
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.audit import Duplicates
+
+MOST = 20
+ENOUGH = 30
+
+
+def duplicates(
+    min_score: Annotated[
+        float | None,
+        typer.Option("--min-score", metavar="0–1", help="How alike near copies are.", show_default="from the data"),
+    ] = None,
+    across: Annotated[
+        str | None, typer.Option("--across", metavar="label|split", help="Only groups with two labels or splits.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all groups to a .csv file.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the pictures.")] = None,
+    fail_over: Annotated[
+        int | None, typer.Option("--fail-over", min=0, metavar="N", help="End with code 7 above N groups.")
+    ] = None,
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """List pictures that are the same or nearly so.
+
+    Example: featx duplicates --across split
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.audit import find_duplicates
+    from featx.audit.duplicates import COLUMNS
+    from featx.audit.showing import write_table, write_whole
+    from featx.store import open_store
+    from featx.workspace import Workspace
+
+    if output is not None and output.suffix.lower() != ".csv":
+        raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
+    opened = open_store(Workspace.here().current_store(store))
+    out.detail(f"store: {opened.path}")
+    with out.progress(len(opened), "duplicates") as advance:
+        found = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
+    if output is not None:
+        write_table(output, COLUMNS, found.rows())
+        out.ok(f"wrote {counted(found.pictures, 'row')} to {output}")
+    if html is not None:
+        write_whole(html, found.to_html())
+        out.ok(f"wrote {counted(min(len(found), 200), 'group')} to {html}")
+    if output is None and html is None:
+        _show(found, out)
+    _remarks(found, out)
+    if fail_over is not None and len(found) > fail_over:
+        raise FeatxError(
+            "below-limit", f"{counted(len(found), 'group')} of copies, more than the limit of {fail_over}", ""
+        )
+
+
+def _show(found: Duplicates, out: Output) -> None:
+    same = sum(len(one.pictures) for one in found if one.kind == "same file")
+    if out.for_people:
+        groups, pictures = counted(len(found), "group"), counted(found.pictures, "picture")
+        kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same" if len(found) else ""
+        out.result(f"{groups}, {pictures}{kinds}")
+    shown = found.groups[:MOST] if out.for_people else found.groups
+    rows = [
+        (at, one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels), one.pictures[0].path)
+        for at, one in enumerate(shown, start=1)
+    ]
+    if rows:
+        columns = ("group", "kind", "score", "pictures", "categories", "first picture")
+        records = [{"group": at, **one.to_dict()} for at, one in enumerate(shown, start=1)]
+        out.records(columns, rows, records, right=["group", "score", "pictures"])
+    if len(found) > len(shown):
+        out.say(f"  … {len(found) - len(shown):,} more (-o dupes.csv writes all)")
+
+
+def _remarks(found: Duplicates, out: Output) -> None:
+    trust = found.trust
+    pairs = counted(trust.alike, "pair")
+    agree = f"{trust.agreed:,} {'agrees' if trust.agreed == 1 else 'agree'}"
+    share = ""
+    if trust.precision is not None:
+        # With so few pairs the estimate says all of them are copies whenever none happens to just miss the limit.
+        few = "; too few to estimate how many are copies"
+        share = few if trust.agreed < ENOUGH else f", and by estimate {trust.precision:.0%} of those are copies"
+    out.say(f"  cosine ≥ {found.min_score:g}: {pairs} alike, of which {agree} in a look at the pictures{share}")
+    if found.unreadable:
+        gone = counted(found.unreadable, "picture")
+        out.warn(f"{gone} could not be read again: a cosine of 0.99 or more was taken for a copy")
+    labels, splits = (sum(len(names) > 1 for names in told) for told in _told(found))
+    if labels:
+        out.warn(f"{counted(labels, 'group carries', 'groups carry')} two different categories: one of them is wrong")
+    if splits:
+        out.warn(f"{counted(splits, 'group is', 'groups are')} in two splits: the test score is flattered")
+    products = sum(len(one.products) > 1 for one in found)
+    if products:
+        out.say(f"  {counted(products, 'group shows', 'groups show')} one picture under two product ids")
+
+
+def _told(found: Duplicates) -> tuple[list[list[str]], list[list[str]]]:
+    return [one.labels for one in found], [one.splits for one in found]

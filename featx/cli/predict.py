@@ -1,0 +1,272 @@
+"""`featx predict`: the category of new photos."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featx.cli.completing import classifier_names
+from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, counted
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.backbones.names import Backbone
+    from featx.catalogue import Catalogue
+    from featx.prediction import Limits, Prediction, Predictor
+    from featx.store import Store
+
+MANY = 1000
+
+
+def predict(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="Photos, a folder, a table, or - for paths on stdin.")
+    ],
+    clf: Annotated[
+        str | None,
+        typer.Option(
+            "--clf",
+            help="Which trained classifier, or a .skops file.",
+            show_default="newest",
+            autocompletion=classifier_names,
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to name.")] = 1,
+    sure: Annotated[
+        float | None,
+        typer.Option("--sure", "--min-confidence", min=0, max=1, help="Below it a photo needs a look."),
+    ] = None,
+    coverage: Annotated[
+        float | None, typer.Option("--coverage", min=0.1, max=1, help="Answer the surest share, leave the rest.")
+    ] = None,
+    any_photo: Annotated[
+        bool, typer.Option("--any", help="Answer also for photos unlike anything learned from.")
+    ] = False,
+    sort_into: Annotated[
+        Path | None, typer.Option("--sort-into", metavar="DIR", help="Copy the photos into category folders.")
+    ] = None,
+    link: Annotated[bool, typer.Option("--link", help="With --sort-into: hard links, no copies.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="With --sort-into: only say what would go.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .tsv, .json or .jsonl.")
+    ] = None,
+    device: DeviceOption = "auto",
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Say the category of photos, and how sure that is.
+
+    Example: featx predict new/*.jpg --sure 0.9
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    if sure is not None and coverage is not None:
+        raise FeatxError("bad-flag", "`--sure` and `--coverage` both set the limit", "give one of the two")
+    if sort_into is None and (link or dry_run):
+        raise FeatxError("bad-flag", "`--link` and `--dry-run` belong to `--sort-into`", "name a folder to sort into")
+    from featx.cli.files import check_suffix, write_records
+    from featx.prediction import Limits, limit_for
+
+    if output is not None:
+        check_suffix(output)
+    catalogue = _asked(images)
+    predictor = _predictor(clf, store, device, top, out)
+    if coverage is not None:
+        sure, bought = limit_for(predictor.model, coverage)
+        where = predictor.model.card["automation"]["measured_on"]
+        out.say(
+            f"answering when sure ≥ {sure:.2f}: {bought['precision']:.1%} right "
+            f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
+        )
+    limits = Limits(sure or 0.0, unlike=not any_photo)
+    seen = _Seen()
+    found = seen.watch(_run(predictor, catalogue, limits, out))
+    if sort_into is not None:
+        _sort(found, sort_into, out, link=link, dry_run=dry_run)
+    elif output is not None:
+        columns = list(_record(None, top))
+        count = write_records(output, columns, (_record(one, top) for one in found))
+        out.ok(f"wrote {counted(count, 'row')} to {output}")
+    else:
+        _show(found, out, top)
+    seen.report(out, predictor)
+
+
+class _Seen:
+    """Counts what went by."""
+
+    def __init__(self) -> None:
+        self.n, self.doubts, self.unreadable = 0, 0, list[str]()
+
+    def watch(self, found: Iterator[Prediction]) -> Iterator[Prediction]:
+        for one in found:
+            self.n += 1
+            self.doubts += bool(one.doubt)
+            if one.unreadable:
+                self.unreadable.append(f"{one.item.path} ({one.unreadable})")
+            yield one
+
+    def report(self, out: Output, predictor: Predictor) -> None:
+        out.detail(f"{predictor.from_store:,} of {self.n:,} photos were in the store")
+        if self.doubts:
+            out.say(f"  {counted(self.doubts, 'photo needs', 'photos need')} a look")
+        for name in self.unreadable[:5]:
+            out.warn(f"skipped {name}")
+        if len(self.unreadable) > 5:
+            out.warn(f"and {len(self.unreadable) - 5:,} more that could not be read")
+        if self.n and len(self.unreadable) == self.n:
+            raise FeatxError(
+                "all-corrupt", f"none of the {counted(self.n, 'photo')} could be read", "look at the files named above"
+            )
+
+
+def _asked(images: list[str]) -> Catalogue:
+    from featx.catalogue import read_catalogue
+    from featx.cli.extract import source_of
+
+    catalogue = read_catalogue(source_of(images), allow_outside=True)
+    if len(catalogue.items) + len(catalogue.skipped) == 1 and catalogue.skipped:
+        one = catalogue.skipped[0]
+        code = "no-such-file" if one.reason == "missing" else "photo-unreadable"
+        raise FeatxError(code, f"cannot read `{one.path}`: {one.reason}", "check the name, or name a folder")
+    return catalogue
+
+
+def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: Output) -> Predictor:
+    from featx.models import load_classifier, must_fit
+    from featx.prediction import Predictor
+    from featx.store import open_store
+    from featx.workspace import Workspace
+
+    workspace = Workspace.here()
+    path = model_path(clf, workspace.models)
+    model = load_classifier(path)
+    out.say(f"{model!r} from {path}")
+    opened: Store | None = None
+    try:
+        opened = open_store(workspace.current_store(store))
+        must_fit(model, opened.fingerprint, opened.path)
+    except FeatxError as error:
+        if store is not None or error.code not in ("no-store", "other-backbone"):
+            raise
+        out.detail(f"no store to take features from: {error.message}")
+        opened = None
+
+    def open_it() -> Backbone:
+        from featx.extraction.run import backbone_like, backbone_of
+
+        if opened is not None:
+            return backbone_of(opened, device)
+        backbone = backbone_like(model.fingerprint, device=device)
+        must_fit(model, backbone.fingerprint.to_dict(), Path(backbone.name))
+        return backbone
+
+    return Predictor(model, opened, open_it, top=top)
+
+
+def model_path(clf: str | None, models: Path) -> Path:
+    """The classifier that was asked for: a file, a name, or the one trained last."""
+    from featx.errors import did_you_mean
+
+    if clf is not None and (clf.endswith(".skops") or os.sep in clf):
+        return Path(clf)
+    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
+    if clf is not None:
+        from featx.classifiers import ALSO
+
+        path = models / f"{ALSO.get(clf, clf)}.skops"
+        if not path.exists() and trained:
+            hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
+            raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
+        return path
+    from featx.prediction import newest_classifier
+
+    return newest_classifier(models)
+
+
+def _run(predictor: Predictor, catalogue: Catalogue, limits: Limits, out: Output) -> Iterator[Prediction]:
+    from featx.prediction import Prediction
+
+    workers = max(1, min(8, os.cpu_count() or 1))
+    with out.progress(len(catalogue.items), "predict") as advance:
+        for done, one in enumerate(predictor.stream(catalogue.items, limits, workers=workers), start=1):
+            if done % 32 == 0 or done == len(catalogue.items):
+                advance(done)
+            yield one
+    from featx.catalogue import Item
+
+    for skip in catalogue.skipped:
+        yield Prediction(Item(skip.path, skip.path), unreadable=skip.reason)
+
+
+def _record(one: Prediction | None, top: int) -> dict[str, Any]:
+    keys = ["file", "category", "sure", "review", "doubt", "similarity", *(("top",) if top > 1 else ()), "error"]
+    if one is None:
+        return dict.fromkeys(keys)
+    record: dict[str, Any] = {
+        "file": one.item.path,
+        "category": one.label or None,
+        "sure": round(one.sure, 4) if one.top else None,
+        "review": bool(one.doubt),
+        "doubt": one.doubt or None,
+        "similarity": round(one.similarity, 4) if one.top else None,
+        "error": one.unreadable or None,
+    }
+    if top > 1:
+        record["top"] = [{"category": label, "sure": round(share, 4)} for label, share in one.top]
+    return record
+
+
+def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
+    def row(one: Prediction) -> list[str | int | float | None]:
+        others = ", ".join(f"{label} {share:.2f}" for label, share in one.top[1:])
+        doubt = {"unsure": "needs a look", "": ""}.get(one.doubt, f"needs a look: {one.doubt}")
+        if one.unreadable:
+            return [one.item.path, None, None, f"skipped: {one.unreadable}"]
+        return [one.item.path, one.label, f"{one.sure:.2f}", " · ".join(filter(None, [doubt, others]))]
+
+    columns = ["file", "category", "sure", ""]
+    if out.json or not sys.stdout.isatty():
+        # Thousands of photos go through as they come; nothing is kept.
+        for one in found:
+            out.records(columns, [row(one)], [_record(one, top)])
+        return
+    held = list(found)
+    out.records(columns, [row(one) for one in held[:MANY]], right=["sure"])
+    if len(held) > MANY:
+        out.say(f"  {len(held) - MANY:,} more: `-o predictions.csv` writes all")
+
+
+def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:
+    from collections import Counter
+
+    from featx.filing import planned, put
+
+    counts: Counter[str] = Counter()
+    there = 0
+    for move in planned(found, root):
+        if not dry_run:
+            put(move, link=link)
+        there += move.there
+        counts[str(move.target.parent)] += 1
+        out.detail(f"{move.source} → {move.target}")
+    out.records(
+        ["folder", "photos"],
+        [[folder, n] for folder, n in sorted(counts.items())],
+        [{"folder": folder, "photos": n} for folder, n in sorted(counts.items())],
+        right=["photos"],
+    )
+    total = counted(sum(counts.values()), "photo")
+    if dry_run:
+        out.ok(f"{total} would go into {counted(len(counts), 'folder')}; nothing was written")
+        out.next("the same without --dry-run")
+    else:
+        already = f", {there:,} of them were there" if there else ""
+        out.ok(f"{total} {'linked' if link else 'copied'} into {counted(len(counts), 'folder')} under {root}{already}")

@@ -1,0 +1,146 @@
+"""`featx report`: the last comparison as one page, again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, size
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.report import Changes
+    from featx.store import Store
+    from featx.workspace import Workspace
+
+
+def report(
+    source: Annotated[
+        Path | None, typer.Option("--from", metavar="FILE", help="A report.json or comparison.json to write from.")
+    ] = None,
+    formats: Annotated[str, typer.Option("--format", metavar="NAMES", help="What to write.")] = "html,md,json,png",
+    against: Annotated[
+        Path | None, typer.Option("--against", metavar="OLD", help="Say what changed; code 7 when something fell.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write.")] = None,
+    price: Annotated[
+        float | None, typer.Option("--price-per-hour", min=0, help="What an hour of this machine costs.")
+    ] = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Write or open the last comparison again, without recomputing.
+
+    Example: featx report --open
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.report import changes, newest, read_document, write_files, write_report
+    from featx.workspace import Workspace
+
+    workspace = Workspace.here()
+    root = workspace.root / "reports"
+    chosen = source or _last(root, newest(root))
+    document = read_document(chosen)
+    old = None if against is None else _old_report(against)
+    wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    beside = chosen if chosen.is_dir() else chosen.parent
+    if document["schema"].startswith("featx-comparison/"):
+        opened = _store_of(document, workspace, store, out)
+        out.say("reading photos and drawing the map …")
+        skipped = _skipped(workspace)
+        written = write_report(
+            document,
+            opened,
+            root=root,
+            folder=output,
+            skipped=skipped,
+            price_per_hour=price,
+            formats=wanted,
+            audit=True,
+        )
+        document = read_document(written.folder) if "json" in wanted else document
+    else:
+        if price is not None:
+            for row in document["which"]["rows"]:
+                hours = row["hours_per_million"]
+                row["cost_per_million"] = None if hours is None else hours * price
+            document["which"]["price_per_hour"] = price
+        written = write_files(document, output or beside, wanted, pictures=beside)
+    compared = None if old is None else changes(old, document)
+    told = written.to_dict() | ({} if compared is None else {"changes": compared.to_dict()})
+    out.document(told)
+    if written.page is not None:
+        out.ok(f"report: {written.page} ({size(written.bytes)})")
+    else:
+        out.ok(f"written: {', '.join(str(path) for path in written.files[:4])}")
+    if compared is not None:
+        _tell(compared, out)
+    if open_it and written.page is not None:
+        typer.launch(written.page.resolve().as_uri())
+    elif written.page is not None:
+        out.next("featx report --open")
+    if compared is not None and compared.fell:
+        worse = ", ".join(change.metric for change in compared.fell)
+        raise FeatxError("below-limit", f"fell for more than chance since {against}: {worse}", "see what changed above")
+
+
+def _last(root: Path, report: Path | None) -> Path:
+    comparison = root / "comparison.json"
+    if comparison.exists() and (report is None or comparison.stat().st_mtime > report.stat().st_mtime):
+        return comparison
+    if report is None:
+        raise FeatxError("no-such-file", f"no comparison under `{root}` yet", "make one: `featx compare`")
+    return report
+
+
+def _old_report(path: Path) -> dict[str, Any]:
+    from featx.report import read_document
+
+    found = read_document(path)
+    if not found["schema"].startswith("featx-report/"):
+        raise FeatxError("bad-manifest", f"`{path}` is no report", "name the report.json of an earlier report")
+    return found
+
+
+def _store_of(comparison: dict[str, Any], workspace: Workspace, given: Path | None, out: Output) -> Store | None:
+    from featx.store import open_store
+
+    name = comparison["best"]["store"]
+    noted = next((one.get("path") for one in comparison["stores"] if one["name"] == name), None)
+    if given is not None:
+        return open_store(workspace.current_store(given))
+    if noted and Path(noted).exists():
+        return open_store(Path(noted))
+    out.warn(f"the store {noted or name} is not here: the report goes without photos and map (name it with `--store`)")
+    return None
+
+
+def _skipped(workspace: Workspace) -> list[dict[str, str]] | None:
+    import csv
+
+    try:
+        with workspace.skipped_list.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError:
+        return None
+
+
+def _tell(compared: Changes, out: Output) -> None:
+    rows = [
+        (
+            change.metric,
+            f"{change.old:.3f}",
+            f"{change.new:.3f}",
+            f"{change.difference:+.3f}",
+            "fell" if change.fell else "rose" if change.rose else "by chance" if change.p is not None else "not known",
+        )
+        for change in [*compared.metrics, *compared.categories]
+    ]
+    if not out.json:
+        out.records(("metric", "old", "new", "change", "verdict"), rows, right=("old", "new", "change"))

@@ -1,0 +1,71 @@
+"""`featx suggest`: which photos to label next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli.completing import classifier_names
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, counted
+
+
+def suggest(
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many photos to name.")] = 50,
+    clf: Annotated[
+        str | None,
+        typer.Option(
+            "--clf",
+            help="Which trained classifier, or a .skops file.",
+            show_default="newest",
+            autocompletion=classifier_names,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .tsv, .json or .jsonl.")
+    ] = None,
+    store: StoreOption = None,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Name the photos without a category whose label would teach the classifier most.
+
+    Example: featx suggest -n 50 -o to-label.csv
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.cli.files import check_suffix, write_records
+    from featx.cli.predict import model_path
+    from featx.models import load_classifier
+    from featx.store import open_store
+    from featx.suggestion import suggest as find
+    from featx.workspace import Workspace
+
+    if output is not None:
+        check_suffix(output)
+    workspace = Workspace.here()
+    path = model_path(clf, workspace.models)
+    opened = open_store(workspace.current_store(store))
+    model = load_classifier(path)
+    out.detail(f"{model!r} from {path}")
+    found = find(opened, model, n)
+    records = [one.to_dict() for one in found]
+    if output is not None:
+        # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
+        columns = ["path", "label", "says", "sure", "instead", "product", "id"]
+        count = write_records(output, columns, records)
+        out.ok(f"wrote {counted(count, 'row')} to {output}")
+    else:
+        out.records(
+            ["#", "file", "says", "sure", "or"],
+            [[i, one.path, one.says, f"{one.sure:.2f}", one.instead] for i, one in enumerate(found, start=1)],
+            records,
+            right=["#", "sure"],
+        )
+    without = sum(label is None for label in opened.labels)
+    if without:
+        out.say(f"  {len(found):,} of {counted(without, 'photo')} without a category")
+    else:
+        out.say(f"  every one of the {counted(len(opened), 'photo')} in {opened.path} has a category")

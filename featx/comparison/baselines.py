@@ -1,0 +1,64 @@
+"""What needs no network: colours alone, so that a good-looking score means something."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from featx.backbones import open_backbone
+from featx.images import UnreadablePhoto, read_photo
+
+MOST = 10_000
+
+
+def colour_features(
+    paths: Sequence[str], digests: Sequence[str], cache: Path | None = None
+) -> tuple[np.ndarray | None, str]:
+    """Colour histograms of the photos, or None and why they were left out; kept by digest in `cache`."""
+    if len(paths) > MOST:
+        return None, f"{len(paths):,} photos are too many to read again (at most {MOST:,})"
+    known = _read(cache)
+    wanted = [i for i, digest in enumerate(digests) if digest not in known]
+    backbone = open_backbone("colour")
+
+    def look(i: int) -> tuple[str, np.ndarray] | str:
+        try:
+            photo = read_photo(paths[i])
+        except UnreadablePhoto as error:
+            return str(error)
+        if photo.digest != digests[i]:
+            return f"{paths[i]}: it changed since it was extracted"
+        return digests[i], backbone.features([backbone.prepare(photo.image)])[0]
+
+    # The first photo tells whether the folder is still there, before thousands are tried.
+    for part in (wanted[:1], wanted[1:]):
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+            for found in pool.map(look, part):
+                if isinstance(found, str):
+                    return None, f"a photo cannot be read any more ({found})"
+                known[found[0]] = found[1]
+    if wanted and cache is not None:
+        _write(cache, {digest: known[digest] for digest in digests})
+    return np.stack([known[digest] for digest in digests]), ""
+
+
+def _read(cache: Path | None) -> dict[str, np.ndarray]:
+    if cache is None or not cache.exists():
+        return {}
+    try:
+        with np.load(cache, allow_pickle=False) as held:
+            return dict(zip(held["digests"].tolist(), held["features"], strict=True))
+    except (OSError, ValueError, KeyError, EOFError):
+        # Only a cache: what cannot be read is computed again.
+        return {}
+
+
+def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cache.with_name(f".{os.getpid()}.{cache.name}")
+    np.savez(temporary, digests=np.array(list(known)), features=np.stack(list(known.values())))
+    os.replace(temporary, cache)

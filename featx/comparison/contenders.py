@@ -1,0 +1,180 @@
+"""One classifier on one store: its answers for every fold and for the held-out pictures, and what they cost."""
+
+from __future__ import annotations
+
+import pickle
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from featx.classifiers import (
+    STRENGTHS,
+    Recipe,
+    best_strength,
+    build,
+    fitted,
+    probabilities,
+    scores_of,
+    temperature_for,
+)
+from featx.folds import Fold, grouped_folds, plain_folds
+
+MOST_FREQUENT = "most-frequent"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A classifier's name, the store it sees, and whether it is there as a baseline."""
+
+    store: str
+    clf: str
+    baseline: bool
+    recipe: Recipe | None
+
+    @property
+    def name(self) -> str:
+        """How it is told from the others."""
+        return f"{self.store}/{self.clf}"
+
+
+@dataclass
+class Answers:
+    """What a contender says: probabilities for each scored part of each fold and for the held-out pictures."""
+
+    contender: Contender
+    folds: list[np.ndarray] = field(default_factory=list)
+    plain: list[np.ndarray] = field(default_factory=list)
+    held: np.ndarray | None = None
+    strength: float | None = None
+    temperature: float = 1.0
+    fit_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every contender has to do: learn these labels, score these folds."""
+
+    labels: np.ndarray
+    groups: np.ndarray
+    classes: list[str]
+    repeats: list[list[Fold]]
+    plain: list[Fold]
+    seed: int
+
+    @property
+    def truth(self) -> np.ndarray:
+        """The class numbers of the labels."""
+        return np.searchsorted(np.array(self.classes), self.labels)
+
+    @property
+    def folds(self) -> list[Fold]:
+        """The folds of all repeats, one after the other."""
+        return [fold for cut in self.repeats for fold in cut]
+
+
+def set_task(labels: np.ndarray, groups: np.ndarray, folds: int, repeats: int, seed: int) -> Task:
+    """Cut the folds once, for everyone; plain ones too where groups make a difference."""
+    cuts = [grouped_folds(labels.tolist(), groups, folds, seed + repeat) for repeat in range(repeats)]
+    differ = len(np.unique(groups)) < len(groups)
+    plain = plain_folds(labels.tolist(), folds, seed) if differ else []
+    return Task(labels, groups, sorted(set(labels.tolist())), [cut for cut in cuts if cut], plain, seed)
+
+
+def answers_of(
+    contender: Contender,
+    task: Task,
+    features: np.ndarray,
+    held: np.ndarray,
+    *,
+    plain: bool = True,
+    progress: Callable[[], object] = lambda: None,
+) -> Answers:
+    """Let a contender answer; the strength is chosen anew inside each fold, from what that fold learns from alone."""
+    told = Answers(contender)
+    first: list[np.ndarray] = []
+    for number, cut in enumerate(task.repeats):
+        raw = []
+        for fold in cut:
+            raw.append(_raw(contender, task, features, fold, grouped=True))
+            progress()
+        told.folds += _calibrated(raw, task, cut)
+        first = raw if number == 0 else first
+    if plain and task.plain:
+        told.plain = _calibrated(
+            [_raw(contender, task, features, fold, grouped=False) for fold in task.plain], task, task.plain
+        )
+    if first:
+        scored = np.concatenate([score for _, score in task.repeats[0]])
+        told.temperature = temperature_for(np.concatenate(first), task.truth[scored])
+    _final(told, task, features, held)
+    progress()
+    return told
+
+
+def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) -> None:
+    """Learn from everything that may be learned from, as `featx fit` does; answer for the held-out pictures."""
+    recipe = told.contender.recipe
+    begun = time.perf_counter()
+    if recipe is None:
+        raw = _frequencies(task.labels, len(held), task.classes)
+    else:
+        cut = task.repeats[0][:1] if task.repeats else []
+        told.strength = best_strength(recipe, features, task.labels, cut, STRENGTHS.get(recipe.name, ()))
+        begun = time.perf_counter()
+        pipeline = fitted(build(replace(recipe, strength=told.strength)), features, task.labels)
+        told.fit_seconds = time.perf_counter() - begun
+        asked = held if len(held) else features[:1000]
+        begun = time.perf_counter()
+        raw = scores_of(pipeline, asked, task.classes)
+        told.predict_seconds = (time.perf_counter() - begun) / len(asked)
+        # Measured, never kept: what is saved is written by `featx fit`, in a form that runs no code.
+        told.bytes = len(pickle.dumps(pipeline, protocol=5))
+    if len(held):
+        told.held = probabilities(raw, told.temperature)
+
+
+def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, grouped: bool) -> np.ndarray:
+    learn, score = fold
+    labels = task.labels[learn]
+    present = sorted(set(labels.tolist()))
+    if contender.recipe is None or len(present) < 2:
+        return _frequencies(labels, len(score), task.classes)
+    recipe, groups = contender.recipe, task.groups[learn]
+    grid = STRENGTHS.get(recipe.name, ())
+    inner: list[Fold] = []
+    if len(grid) > 1:
+        cut = (
+            grouped_folds(labels.tolist(), groups, 5, task.seed)
+            if grouped
+            else plain_folds(labels.tolist(), 5, task.seed)
+        )
+        inner = cut[:1]
+    strength = best_strength(recipe, features[learn], labels, inner, grid)
+    pipeline: Any = fitted(build(replace(recipe, strength=strength)), features[learn], labels)
+    return scores_of(pipeline, features[score], task.classes)
+
+
+def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarray:
+    """The answer of one who has not looked: each category as likely as it is common."""
+    counts = np.array([(labels == label).sum() for label in classes], dtype=np.float64)
+    return np.tile(np.log(np.maximum(counts, 1e-6) / max(len(labels), 1)), (n, 1))
+
+
+def _calibrated(raw: Sequence[np.ndarray], task: Task, cut: Sequence[Fold]) -> list[np.ndarray]:
+    """Probabilities of each fold, with a temperature that was chosen on the other folds."""
+    truth = [task.truth[score] for _, score in cut]
+    shares = []
+    for i, scores in enumerate(raw):
+        others = [j for j in range(len(raw)) if j != i]
+        temperature = (
+            temperature_for(np.concatenate([raw[j] for j in others]), np.concatenate([truth[j] for j in others]))
+            if others
+            else 1.0
+        )
+        shares.append(probabilities(scores, temperature))
+    return shares

@@ -1,0 +1,228 @@
+"""Every classifier on every store: the same pictures, the same folds, the same held-out pictures."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from featx.classifiers import USUAL, Recipe, known_name
+from featx.comparison.baselines import colour_features
+from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
+from featx.comparison.curve import doubling, learning_curve
+from featx.comparison.details import details_of
+from featx.comparison.matching import Matched, match
+from featx.comparison.record import Comparison, rounded
+from featx.comparison.scoring import Scoring, checks_of, choose, entry_of, scored_folds, tests_between
+from featx.errors import FeatxError
+from featx.metrics import Judged
+from featx.store import Store, open_store
+
+COLOUR = "colour"
+
+
+class Listener(Protocol):
+    """Told after each fold: how many are done of how many, and whose it was."""
+
+    def __call__(self, done: int, total: int, note: str) -> object:
+        """Show it."""
+
+
+def compare(
+    stores: Store | str | Path | Sequence[Store | str | Path] | None = None,
+    clf: str | Sequence[str] = USUAL,
+    *,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    group: str | None = None,
+    level: str | None = None,
+    coarse: str | None = None,
+    test: Sequence[str] = ("test", "val"),
+    curve: bool = False,
+    colour: bool = True,
+    cache: Path | None = None,
+    command: Sequence[str] = (),
+    progress: Listener = lambda done, total, note: None,
+) -> Comparison:
+    """Compare classifiers and backbones on the same folds; held-out splits are scored once and come first.
+
+    `group` names a column whose pictures stay together, `coarse` a column (or a number of path parts) to score too.
+    """
+    begun = time.monotonic()
+    given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
+    opened = [one if isinstance(one, Store) else open_store(one) for one in given]
+    wanted = [clf] if isinstance(clf, str) else list(clf)
+    names = list(dict.fromkeys(known_name(one.strip()) for part in wanted for one in part.split(",") if one.strip()))
+    if not names:
+        raise FeatxError("bad-flag", "no classifier to compare", f"name some: `--clf {','.join(USUAL)}`")
+    matched = match(opened, level, coarse, test, group)
+    notes = list(matched.notes)
+    task = set_task(matched.learned_labels, matched.groups, folds, repeats, seed)
+    counted = scored_folds(task, folds)
+    if not counted and matched.n_learn == len(matched.ids):
+        raise _nothing_to_score(matched, folds)
+    features = {name: matched.features(i) for i, name in enumerate(matched.names)}
+    contenders = _contenders(matched, names, seed)
+    if colour and "colour" not in [str(store.fingerprint.get("backbone")) for store in opened]:
+        found, why = colour_features(
+            [opened[0].paths[i] for i in matched.rows[0]], [opened[0].digests[i] for i in matched.rows[0]], cache
+        )
+        if found is None:
+            notes.append(f"the colour baseline was left out: {why}")
+        else:
+            features[COLOUR] = found
+            contenders.append(Contender(COLOUR, "logreg", True, Recipe("logreg", seed=seed)))
+    answers = _all_answers(contenders, task, features, matched.n_learn, progress)
+    scoring = Scoring(matched, task, counted, seed)
+    entries = [entry_of(told, scoring) for told in answers]
+    serious = [i for i, one in enumerate(contenders) if not one.baseline]
+    between, held_between = tests_between(answers, entries, serious, scoring)
+    best = choose(entries, serious, held_between or between, scoring)
+    winner = next(one for one in answers if (one.contender.store, one.contender.clf) == (best["store"], best["clf"]))
+    points = _curve(winner, features[winner.contender.store], matched, task) if curve else None
+    document: dict[str, Any] = {
+        "schema": "featx-comparison/1",
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "featx": _version(),
+        "command": list(command),
+        "machine": _machine(),
+        "settings": {
+            "folds": folds,
+            "repeats": repeats,
+            "seed": seed,
+            "grouped_by": matched.grouped_by,
+            "groups": len(set(matched.groups.tolist())),
+            "level": level,
+            "coarse": matched.coarse_name,
+            "test": list(test),
+            "n_learn": matched.n_learn,
+            "n_test": len(matched.ids) - matched.n_learn,
+            "left_out_of_folds": sorted(set(task.classes) - scoring.foldable),
+        },
+        "notes": notes,
+        "stores": [
+            _store(store, name, matched, checks_of(i, features[name], entries, best, scoring))
+            for i, (store, name) in enumerate(zip(opened, matched.names, strict=True))
+        ],
+        "entries": entries,
+        "tests": between,
+        "held_out_tests": held_between,
+        "best": best,
+        "details": {winner.contender.name: _details(winner, scoring)},
+        "learning_curve": points,
+        "doubling": None if points is None else doubling(points),
+        "seconds": round(time.monotonic() - begun, 1),
+    }
+    return Comparison(rounded(document))
+
+
+def _contenders(matched: Matched, names: Sequence[str], seed: int) -> list[Contender]:
+    contenders = [Contender(store, name, False, Recipe(name, seed=seed)) for store in matched.names for name in names]
+    contenders.append(Contender(matched.names[0], MOST_FREQUENT, True, None))
+    if "centroid" not in names:
+        contenders += [Contender(store, "centroid", True, Recipe("centroid", seed=seed)) for store in matched.names]
+    return contenders
+
+
+def _all_answers(
+    contenders: Sequence[Contender], task: Task, features: dict[str, np.ndarray], n_learn: int, progress: Listener
+) -> list[Answers]:
+    total, done = len(contenders) * (len(task.folds) + 1), 0
+    answers = []
+    for one in contenders:
+
+        def step(name: str = one.name) -> None:
+            nonlocal done
+            done += 1
+            progress(done, total, name)
+
+        rows = features[one.store]
+        answers.append(answers_of(one, task, rows[:n_learn], rows[n_learn:], plain=not one.baseline, progress=step))
+    return answers
+
+
+def _curve(winner: Answers, rows: np.ndarray, matched: Matched, task: Task) -> list[dict[str, Any]]:
+    """On the held-out pictures where there are any, else over the folds."""
+    recipe = winner.contender.recipe
+    assert recipe is not None
+    n, everything = matched.n_learn, np.arange(len(rows))
+    parts = [(everything[:n], everything[n:])] if len(rows) > n else task.repeats[0]
+    return learning_curve(recipe, winner.strength, rows, matched.labels, parts, task.seed)
+
+
+def _details(winner: Answers, scoring: Scoring) -> dict[str, Any]:
+    matched, task = scoring.matched, scoring.task
+    if winner.held is not None:
+        rows = np.arange(matched.n_learn, len(matched.ids))
+        judged = Judged(scoring.held_truth, winner.held)
+        where = "test"
+    else:
+        cut = task.repeats[0]
+        rows = np.concatenate([score[kept] for (_, score), kept in zip(cut, scoring.kept, strict=False)])
+        shares = np.concatenate(
+            [told[kept] for told, kept in zip(winner.folds[: len(cut)], scoring.kept, strict=False)]
+        )
+        judged, where = Judged(task.truth[rows], shares), "cv"
+    truths = matched.labels[rows].tolist()
+    return details_of(judged, [matched.ids[i] for i in rows], truths, task.classes, where)
+
+
+def _nothing_to_score(matched: Matched, folds: int) -> FeatxError:
+    most = max(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
+    if most < 2:
+        return FeatxError(
+            "class-too-small",
+            "each category is one product: nothing is left to score once its pictures stay together",
+            "add pictures of other products to every category, or hold some out in a `test` folder",
+            {"products_per_category": most},
+        )
+    return FeatxError(
+        "class-too-small",
+        f"no category has {folds} products, one for each of the {folds} folds; the largest has {most}",
+        f"ask for fewer folds: `featx compare --folds {most}`",
+        {"products_per_category": most},
+    )
+
+
+def _store(store: Store, name: str, matched: Matched, checks: list[dict[str, Any]]) -> dict[str, Any]:
+    path = Path(store.path)
+    return {
+        "name": name,
+        "path": str(path),
+        "fingerprint": dict(store.fingerprint),
+        "backbone": str(store.fingerprint.get("backbone")),
+        "width": store.width,
+        "n": len(store),
+        "n_labelled": len(matched.ids),
+        "n_products": len(set(matched.products)),
+        "categories": matched.classes,
+        "bytes": path.stat().st_size if path.exists() else 0,
+        "images_per_second": store.provenance.get("images_per_second"),
+        "checks": checks,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    import sklearn
+
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": os.cpu_count(),
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+    }
+
+
+def _version() -> str:
+    from featx import __version__
+
+    return __version__

@@ -1,0 +1,243 @@
+"""From answers to scores, tests, checks and the one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from featx.comparison.contenders import Answers, Task
+from featx.comparison.matching import Matched
+from featx.comparison.significance import corrected_t, holm, sign_flips, spread_of, verdict
+from featx.folds import twin_share
+from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores
+
+TOO_MANY_TWINS = 0.2
+FAR_ABOVE = 0.05
+
+
+def scored_folds(task: Task, folds: int) -> list[np.ndarray]:
+    """Which of each fold's scored pictures count: those of categories with a product for every fold."""
+    sizes = {label: len({*task.groups[task.labels == label].tolist()}) for label in task.classes}
+    kept = [np.array([sizes[label] >= folds for label in task.labels[score]], dtype=bool) for _, score in task.folds]
+    return kept if any(one.any() for one in kept) else []
+
+
+class Scoring:
+    """The pictures everyone is scored on, and which of them count."""
+
+    def __init__(self, matched: Matched, task: Task, kept: list[np.ndarray], seed: int) -> None:
+        self.matched, self.task, self.kept, self.seed = matched, task, kept, seed
+        self.foldable = {
+            str(label) for (_, score), keep in zip(task.folds, kept, strict=False) for label in task.labels[score][keep]
+        }
+
+    @cached_property
+    def held_truth(self) -> np.ndarray:
+        """Class numbers of the held-out pictures; -1 where the category cannot be learned."""
+        place = {label: i for i, label in enumerate(self.task.classes)}
+        return np.array([place.get(label, -1) for label in self.matched.labels[self.matched.n_learn :]], dtype=int)
+
+    @cached_property
+    def held_groups(self) -> np.ndarray:
+        """Held-out pictures of one product share a number."""
+        return np.unique(self.matched.products[self.matched.n_learn :], return_inverse=True)[1]
+
+    @cached_property
+    def ratio(self) -> float:
+        """Pictures scored over pictures learned from, in one fold."""
+        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds]))
+
+    @cached_property
+    def coarse_of(self) -> np.ndarray | None:
+        """For each class the coarser one that most of its pictures have."""
+        if self.matched.coarse is None:
+            return None
+        higher = self.matched.coarse[: self.matched.n_learn]
+        found = []
+        for label in self.task.classes:
+            names, counts = np.unique(higher[self.task.labels == label], return_counts=True)
+            found.append(str(names[counts.argmax()]))
+        return np.array(found)
+
+
+def entry_of(told: Answers, scoring: Scoring) -> dict[str, Any]:
+    """The scores of one contender, and what it costs."""
+    contender, recipe = told.contender, told.contender.recipe
+    test: dict[str, Any] | None = None
+    if told.held is not None:
+        found = bootstrap(scoring.held_truth, told.held, scoring.held_groups, seed=scoring.seed)
+        test = {name: vars(one) for name, one in found.items()} | {"n": len(told.held)}
+    settings = {"temperature": told.temperature}
+    if recipe is not None:
+        from dataclasses import replace
+
+        settings |= replace(recipe, strength=told.strength).settings()
+    return {
+        "store": contender.store,
+        "clf": contender.clf,
+        "baseline": contender.baseline,
+        "settings": settings,
+        "test": test,
+        "cv": _over_folds(told, scoring),
+        "naive": _plain(told, scoring),
+        "coarse": _coarse(told, scoring),
+        "fit_seconds": told.fit_seconds,
+        "predict_seconds": told.predict_seconds,
+        "bytes": told.bytes,
+    }
+
+
+def _over_folds(told: Answers, scoring: Scoring) -> dict[str, Any]:
+    truth = scoring.task.truth
+    found = [
+        scores(truth[score][keep], shares[keep])
+        for (_, score), shares, keep in zip(scoring.task.folds, told.folds, scoring.kept, strict=False)
+        if keep.any()
+    ]
+    if not found:
+        return {}
+    return {
+        name: spread_of([one[name] for one in found], scoring.ratio, name not in LOWER_IS_BETTER) for name in METRICS
+    }
+
+
+def _plain(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
+    """The score of folds that split products, on the same categories: what the grouped one is protected from."""
+    if not told.plain:
+        return None
+    right = []
+    for (_, score), shares in zip(scoring.task.plain, told.plain, strict=True):
+        counts = np.array([not scoring.foldable or label in scoring.foldable for label in scoring.task.labels[score]])
+        if counts.any():
+            right.append(float((shares.argmax(axis=1) == scoring.task.truth[score])[counts].mean()))
+    return {"accuracy": spread_of(right, scoring.ratio if scoring.task.folds else 0.25)}
+
+
+def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
+    """How often a fine answer lies in the right coarser category."""
+    coarse, coarse_of = scoring.matched.coarse, scoring.coarse_of
+    if coarse is None or coarse_of is None:
+        return None
+    test = cv = None
+    if told.held is not None:
+        right = coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :]
+        as_shares = np.column_stack([right, ~right]).astype(float)
+        test = vars(bootstrap(np.zeros(len(right), dtype=int), as_shares, scoring.held_groups)["accuracy"])
+    found = [
+        float((coarse_of[shares[keep].argmax(axis=1)] == coarse[score][keep]).mean())
+        for (_, score), shares, keep in zip(scoring.task.folds, told.folds, scoring.kept, strict=False)
+        if keep.any()
+    ]
+    if found:
+        cv = spread_of(found, scoring.ratio)
+    return {
+        "level": scoring.matched.coarse_name,
+        "classes": len(set(coarse_of.tolist())),
+        "test": test,
+        "cv": cv,
+    }
+
+
+def tests_between(
+    answers: Sequence[Answers], entries: Sequence[dict[str, Any]], serious: Sequence[int], scoring: Scoring
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every pair over the folds, and again on the held-out pictures; p-values corrected for their number."""
+    over_folds, held_out = [], []
+    pairs = list(combinations(serious, 2))
+    for a, b in pairs:
+        names = {
+            "a": [entries[a]["store"], entries[a]["clf"]],
+            "b": [entries[b]["store"], entries[b]["clf"]],
+            "metric": "accuracy",
+        }
+        if entries[a]["cv"]:
+            apart = np.subtract(entries[a]["cv"]["accuracy"]["folds"], entries[b]["cv"]["accuracy"]["folds"])
+            over_folds.append(names | vars(corrected_t(apart, scoring.ratio)))
+        mine, theirs = answers[a].held, answers[b].held
+        if mine is not None and theirs is not None:
+            right = [one.argmax(axis=1) == scoring.held_truth for one in (mine, theirs)]
+            held_out.append(names | vars(sign_flips(right[0], right[1], scoring.held_groups, scoring.seed)))
+    for tests in (over_folds, held_out):
+        for one, p in zip(tests, holm([one["p"] for one in tests]), strict=True):
+            one["p_holm"] = p
+            one["verdict"] = verdict(one["difference"], p)
+    return over_folds, held_out
+
+
+def choose(
+    entries: Sequence[dict[str, Any]], serious: Sequence[int], tests: Sequence[dict[str, Any]], scoring: Scoring
+) -> dict[str, Any]:
+    """The one to use: first by held-out pictures where there are any, else over the folds; who is as good; why."""
+
+    def accuracy(entry: dict[str, Any]) -> float:
+        told = (entry["test"] or entry["cv"])["accuracy"]
+        return float(told.get("value", told.get("mean")))
+
+    best = max((entries[i] for i in serious), key=accuracy)
+    mine = [best["store"], best["clf"]]
+    ties = []
+    for one in tests:
+        if one["verdict"] == "tie" and mine in (one["a"], one["b"]):
+            ties.append(one["b"] if one["a"] == mine else one["a"])
+    place = {(entry["store"], entry["clf"]): entry for entry in entries}
+    ties.sort(key=lambda one: -accuracy(place[one[0], one[1]]))
+    return {"store": mine[0], "clf": mine[1], "ties": ties, "why": _sentence(best, ties, scoring)}
+
+
+def _sentence(best: dict[str, Any], ties: Sequence[Sequence[str]], scoring: Scoring) -> str:
+    several = len(scoring.matched.names) > 1
+
+    def called(store: str, clf: str) -> str:
+        return f"{clf} on {store}" if several else clf
+
+    told = (best["test"] or best["cv"])["accuracy"]
+    value = told.get("value", told.get("mean"))
+    unseen = "pictures it had not seen" if scoring.matched.grouped_by == "none" else "products it had not seen"
+    where = f"{best['test']['n']:,} held-out pictures" if best["test"] else unseen
+    said = (
+        f"use {called(best['store'], best['clf'])}: {value:.1%} right on {where}"
+        f" ({told['low']:.1%} – {told['high']:.1%})"
+    )
+    if not ties:
+        return said
+    names = [called(*one) for one in ties]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{said}; {listed} {'is' if len(names) == 1 else 'are'} as good, as far as these pictures can tell"
+
+
+def checks_of(
+    place: int, rows: np.ndarray, entries: Sequence[dict[str, Any]], best: dict[str, Any], scoring: Scoring
+) -> list[dict[str, Any]]:
+    """What a reader should know before believing the score."""
+    matched, task = scoring.matched, scoring.task
+    n = matched.n_learn
+    if len(rows) > n:
+        twins = twin_share(rows[n:], rows[:n])
+    else:
+        cut = task.repeats[0]
+        twins = sum(len(score) * twin_share(rows[score], rows[learn]) for learn, score in cut) / n
+    checks = [_check("FX101", twins > TOO_MANY_TWINS, share=twins)]
+    small = len(set(task.classes) - scoring.foldable)
+    checks.append(_check("FX103", small > 0, share=small / len(task.classes), n=small))
+    mine = [one for one in entries if one["store"] == matched.names[place] and not one["baseline"]]
+
+    def headline(entry: dict[str, Any]) -> float:
+        told = (entry["test"] or entry["cv"])["accuracy"]
+        return float(told.get("value", told.get("mean")))
+
+    top = max(mine, key=headline)
+    colour = [headline(one) for one in entries if one["store"] == "colour" and one["baseline"]]
+    if colour:
+        checks.append(_check("FX105", headline(top) <= max(colour), share=max(colour)))
+    if top["test"] and top["cv"]:
+        gap = top["cv"]["accuracy"]["mean"] - top["test"]["accuracy"]["value"]
+        checks.append(_check("FX106", gap > FAR_ABOVE, share=gap))
+    return checks
+
+
+def _check(code: str, bad: bool, **facts: float) -> dict[str, Any]:
+    return {"code": code, "level": "warning" if bad else "passed", **facts}

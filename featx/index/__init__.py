@@ -1,0 +1,41 @@
+"""Features in, the most alike products out: exact search by cosine, NumPy only.
+
+search      the index: similarities, pooling by product, filters, the best k
+names       ids, paths and products of 100,000 rows, found by name without making 100,000 strings
+cache       the file beside a store that lets a known item be answered without reading the store
+words       what a similarity means in this catalogue, measured on its own products and categories
+lookup      what a name means: an item, a product, a file
+related     the most alike products of every product, block by block
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featx.index.cache import open_cached, write_cache
+from featx.index.search import NEAR_COPY, Matches, Neighbour, Query, SimilarityIndex
+from featx.index.words import calibrate
+from featx.workspace import Workspace
+
+__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of"]
+
+
+def index_of(store: str | Path | Any = None) -> SimilarityIndex:
+    """The index of a store, by path or already opened; the current store when none is named.
+
+    It answers what the store knows; `featx.looking.open_index` adds new photos.
+    """
+    opened = None if store is None or isinstance(store, str | Path) else store
+    path = Path(opened.path) if opened is not None else Workspace.here().current_store(Path(store) if store else None)
+    index = open_cached(path)
+    if index is None:
+        # HDF5 and all it brings are loaded only when the cache cannot answer.
+        from featx.store import open_store
+
+        opened = open_store(path) if opened is None else opened
+        index = SimilarityIndex.of_store(opened)
+        index.words = calibrate(index)
+        if not opened.unsealed:
+            write_cache(opened, index)
+    return index

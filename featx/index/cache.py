@@ -1,0 +1,162 @@
+"""`NAME.h5.index`: what a query needs of a store besides its features, laid out to be mapped, not read.
+
+The features stay in the store, whose file is mapped too. The cache belongs to one sealed store, whose end it knows by
+its digest. Any other store, or one with rows waiting in its journal, answers by itself, and the cache is made anew. It
+may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.index.names import Names
+from featx.index.search import Columns, SimilarityIndex
+from featx.index.words import Words
+from featx.workspace import journal_beside
+
+if TYPE_CHECKING:
+    from featx.store import Store
+
+MAGIC = b"featx-index/1\n"
+ALIGN = 64
+KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
+TEXTS = ("ids", "paths", "digests", "products")
+# The attributes of the whole file, the store's id among them, are written last and lie at its end.
+TAIL = 1 << 16
+
+
+def cache_of(store: Path) -> Path:
+    """Where the cache of a store lies."""
+    return store.with_name(store.name + ".index")
+
+
+def open_cached(store: Path) -> SimilarityIndex | None:
+    """The index of a store from its cache; None if there is no cache, or it belongs to something else."""
+    if journal_beside(store).exists():
+        return None
+    try:
+        with cache_of(store).open("rb") as file:
+            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return _index(store, whole)
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        # A cache is never worth an error: whatever is wrong with it, the store answers.
+        return None
+
+
+def write_cache(store: Store, index: SimilarityIndex) -> bool:
+    """Keep an index beside its store; False where that cannot be, as in a folder that may not be written."""
+    features = store.features_map()
+    path = Path(store.path)
+    identity = _identity(path)
+    if not isinstance(features, np.memmap) or identity is None:
+        return False
+    parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
+    for name in TEXTS:
+        names: Names = getattr(index, name)
+        parts[f"{name}_text"] = np.frombuffer(bytes(names.blob), dtype=np.uint8)
+        parts[f"{name}_ends"] = names.ends
+    parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
+    for number, values in enumerate(index.columns().values()):
+        parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
+    places, at = {}, 0
+    for name, part in parts.items():
+        places[name] = [at, int(part.size), part.dtype.str[1:]]
+        at += -(-part.nbytes // ALIGN) * ALIGN
+    head = {
+        "store": identity,
+        "features_at": int(features.offset),
+        "shape": [store.n, store.views, store.width],
+        "dtype": store.dtype.str,
+        "label_names": index.label_names,
+        "columns": list(index.columns()),
+        "words": index.words.to_dict() if index.words else None,
+        "parts": places,
+        "bytes": at,
+    }
+    said = json.dumps(head).encode()
+    begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
+    begin += b" " * (-len(begin) % ALIGN)
+    target = cache_of(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        with temporary.open("wb") as file:
+            file.write(begin)
+            for part in parts.values():
+                file.write(part.tobytes())
+                file.write(b"\0" * (-part.nbytes % ALIGN))
+        temporary.replace(target)
+    except OSError:
+        return False
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return True
+
+
+def _identity(store: Path) -> str | None:
+    """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
+    with store.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - TAIL))
+        tail = file.read(TAIL)
+    return f"{hashlib.sha256(tail).hexdigest()} {size}" if b"store_id" in tail else None
+
+
+def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
+    start = len(MAGIC)
+    if bytes(whole[:start]) != MAGIC:
+        return None
+    length, told = (int(one) for one in bytes(whole[start : start + 24]).split())
+    said = bytes(whole[start + 24 : start + 24 + length])
+    if zlib.crc32(said) != told:
+        return None
+    head = json.loads(said)
+    begin = -(-(start + 24 + length) // ALIGN) * ALIGN
+    if begin + head["bytes"] != len(whole):
+        return None
+
+    def part(name: str) -> NDArray[Any]:
+        at, size, kind = head["parts"][name]
+        return np.frombuffer(whole, dtype=KINDS[kind], count=size, offset=begin + at)
+
+    def texts(name: str) -> Names:
+        at, size, _ = head["parts"][f"{name}_text"]
+        return Names(whole[begin + at : begin + at + size], part(f"{name}_ends"))
+
+    def columns() -> Columns:
+        return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}
+
+    n, views, width = head["shape"]
+    if _identity(store) != head["store"]:
+        return None
+    # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
+    kind, offset = np.dtype(head["dtype"]), head["features_at"]
+    features = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
+    if len(part("scale")) != n or len(part("ids_ends")) != n:
+        return None
+    index = SimilarityIndex(
+        features.view(np.ndarray),
+        part("scale"),
+        texts("ids"),
+        texts("paths"),
+        texts("digests"),
+        part("codes"),
+        texts("products"),
+        part("label_codes"),
+        head["label_names"],
+        columns,
+        Words.from_dict(head["words"]) if head["words"] else None,
+        store,
+    )
+    index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")
+    return index

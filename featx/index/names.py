@@ -1,0 +1,78 @@
+"""Columns of text that may lie in a file: one name is found or read without making strings of all the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEPARATOR = b"\0"
+
+
+class Names(Sequence[str]):
+    """Texts in row order, kept as bytes: a zero byte before each and one at the end."""
+
+    def __init__(self, blob: bytes | memoryview, ends: NDArray[np.int64]) -> None:
+        self.blob = blob
+        self.ends = ends
+        self._bytes: bytes | None = blob if isinstance(blob, bytes) else None
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Names:
+        """The names of a list; a zero byte inside one, which no file name has, becomes a space."""
+        data = [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
+        ends = np.cumsum(np.fromiter((len(one) + 1 for one in data), np.int64, len(data)), dtype=np.int64)
+        return cls(SEPARATOR + SEPARATOR.join([*data, b""]) if data else SEPARATOR, ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, i: int) -> str: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[str]: ...
+    def __getitem__(self, i: int | slice) -> str | list[str]:
+        """One name, or some of them."""
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        if not -len(self) <= i < len(self):
+            raise IndexError(i)
+        i %= len(self)
+        start = 1 + (int(self.ends[i - 1]) if i else 0)
+        return bytes(self.blob[start : int(self.ends[i])]).decode("utf-8", "surrogateescape")
+
+    def __iter__(self) -> Iterator[str]:
+        if not len(self):
+            return iter(())
+        return (one.decode("utf-8", "surrogateescape") for one in self._whole()[1:-1].split(SEPARATOR))
+
+    def rows_of(self, text: str) -> list[int]:
+        """Every row that has exactly this name."""
+        return self._rows_at(SEPARATOR + text.encode("utf-8", "surrogateescape") + SEPARATOR)
+
+    def rows_with(self, part: str) -> list[int]:
+        """Every row whose name contains a text."""
+        return self._rows_at(part.encode("utf-8", "surrogateescape")) if part else []
+
+    def rows_ending(self, part: str) -> list[int]:
+        """Every row whose name ends so."""
+        return self._rows_at(part.encode("utf-8", "surrogateescape") + SEPARATOR)
+
+    def _rows_at(self, wanted: bytes) -> list[int]:
+        if SEPARATOR in wanted[1:-1]:
+            return []
+        found: list[int] = []
+        data, at = self._whole(), 0
+        while (at := data.find(wanted, at)) >= 0:
+            row = int(np.searchsorted(self.ends, at, side="right"))
+            if row < len(self.ends) and (not found or found[-1] != row):
+                found.append(row)
+            at += 1
+        return found
+
+    def _whole(self) -> bytes:
+        if self._bytes is None:
+            self._bytes = bytes(self.blob)
+        return self._bytes

@@ -1,0 +1,417 @@
+"""The index: every row's cosine with what is asked, pooled by product, and the best k of those that may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError, did_you_mean
+from featx.filters import Condition, read_condition
+from featx.index.names import Names
+
+if TYPE_CHECKING:
+    from featx.index.words import Words
+
+Pool = Literal["best", "mean"]
+Columns = Mapping[str, Sequence[Any]]
+
+BLOCK = 16_384
+NEAR_COPY = 0.98
+# Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
+CLOSE = 2e-5
+SHORTEST, LONGEST = 1e-30, 1e30
+# Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
+LIKENESS = 0.7
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One answer to a query: which item of which product, how alike from -1 to 1, and what that means here."""
+
+    item_id: str
+    product: str
+    similarity: float
+    label: str | None
+    path: str
+    near_copy: bool = False
+    word: str = ""
+    precision: float | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """One thing to look for: the features of its photos, and what must not answer."""
+
+    name: str
+    features: NDArray[Any]
+    products: frozenset[str] = frozenset()
+    digests: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The answers to one query, best first, and how many near-copies of it were left out."""
+
+    query: Query
+    neighbours: tuple[Neighbour, ...]
+    hidden: int = 0
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return iter(self.neighbours)
+
+    def __len__(self) -> int:
+        return len(self.neighbours)
+
+    def __getitem__(self, i: int) -> Neighbour:
+        """The answer of a rank, counted from 0."""
+        return self.neighbours[i]
+
+    def __repr__(self) -> str:
+        best = f", best {self[0].product} {self[0].similarity:.2f}" if self.neighbours else ""
+        return f"Matches({len(self)} for {self.query.name}{best})"
+
+    def to_dict(self) -> list[dict[str, object]]:
+        """The answers as plain records, as `--json` prints them."""
+        return [
+            {
+                "rank": rank,
+                "score": round(one.similarity, 4),
+                "id": one.item_id,
+                "product": one.product,
+                "label": one.label,
+                "path": one.path,
+                "word": one.word or None,
+                "precision": None if one.precision is None else round(one.precision, 4),
+            }
+            for rank, one in enumerate(self.neighbours, start=1)
+        ]
+
+    def to_pandas(self) -> Any:
+        """The answers as a data frame."""
+        try:
+            import pandas  # type: ignore[import-untyped,unused-ignore]
+        except ImportError as error:
+            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
+        return pandas.DataFrame(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        from featx.gallery import row_of_pictures
+
+        return row_of_pictures(self.query.name, self.query.paths, self.neighbours)
+
+
+@dataclass
+class SimilarityIndex:
+    """The features of a catalogue with what each row is; answers with products."""
+
+    features: NDArray[Any]
+    scale: NDArray[np.float32]
+    ids: Names
+    paths: Names
+    digests: Names
+    codes: NDArray[np.int32]
+    products: Names
+    label_codes: NDArray[np.int32]
+    label_names: list[str]
+    columns: Callable[[], Columns]
+    words: Words | None = None
+    path: Path | None = None
+    embed: Callable[[Path], np.ndarray] | None = None
+    _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[Any],
+        ids: Sequence[str],
+        *,
+        products: Sequence[str | None] | None = None,
+        labels: Sequence[str | None] | None = None,
+        digests: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        columns: Columns | None = None,
+    ) -> SimilarityIndex:
+        """The index of plain arrays; an item without a product is a product of its own."""
+        own = [ids[i] if one is None else one for i, one in enumerate(products or [None] * len(ids))]
+        codes, product_names = _coded(own)
+        told = labels or [None] * len(ids)
+        label_codes, label_names = _coded([one for one in told if one is not None])
+        all_labels = np.full(len(ids), -1, dtype=np.int32)
+        all_labels[[i for i, one in enumerate(told) if one is not None]] = label_codes
+        split: dict[str, Sequence[Any]] = {
+            "id": list(ids),
+            "path": list(paths or ids),
+            "label": list(told),
+            "product": list(products or own),
+        }
+        return cls(
+            features,
+            scales(features),
+            Names.of(ids),
+            Names.of(paths or ids),
+            Names.of(digests or [""] * len(ids)),
+            codes,
+            Names.of(product_names),
+            all_labels,
+            label_names,
+            lambda: {**split, **(columns or {})},
+        )
+
+    @classmethod
+    def of_store(cls, store: Any) -> SimilarityIndex:
+        """The index of an opened store, its features mapped into memory, not read."""
+        more = {**store.columns, "split": store.splits, "digest": store.digests}
+        index = cls.of(
+            store.features_map(),
+            store.ids,
+            products=store.products,
+            labels=store.labels,
+            digests=store.digests,
+            paths=store.paths,
+            columns=more,
+        )
+        index.path = store.path
+        return index
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+    @property
+    def near(self) -> float:
+        """From which similarity on an answer is a near-copy."""
+        return self.words.near if self.words else NEAR_COPY
+
+    def label_of(self, i: int) -> str | None:
+        """The category of a row."""
+        code = int(self.label_codes[i])
+        return None if code < 0 else self.label_names[code]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """The rows, product after product."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def starts(self) -> NDArray[np.intp]:
+        """Where each product begins in `order`, and the end of the last."""
+        counts = np.bincount(self.codes, minlength=len(self.products))
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+
+    @cached_property
+    def _no_direction(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.scale == 0)
+
+    def unit_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some rows at length 1; a row that is zero or holds what is no number is all zeros."""
+        with np.errstate(invalid="ignore"):
+            unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
+        unit[self.scale[rows] == 0] = 0
+        return np.ascontiguousarray(unit, dtype=np.float32)
+
+    def similarities(self, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
+        """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
+        wanted = unit_queries(query).T
+        if pool == "mean":
+            wanted = wanted.mean(axis=1, keepdims=True)
+        wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
+        found = np.empty(len(self), dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # One product of the whole map where nothing is copied for it; else block by block, in little memory.
+            step = len(found) if self.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+            for start in range(0, len(found), max(step, 1)):
+                part = np.asarray(self.features[start : start + step], dtype=np.float32) @ wanted
+                found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
+            found *= self.scale
+        found[self._no_direction] = 0
+        return np.clip(found, -1, 1, out=found)
+
+    def allowed(self, where: str | Condition | None = None, label: str | None = None) -> NDArray[np.bool_] | None:
+        """Which rows may answer under a condition and a category; None where all may."""
+        mask = None
+        if label is not None:
+            if label not in self.label_names:
+                hint = did_you_mean(label, self.label_names, "see `featx info`")
+                raise FeatxError("bad-flag", f"no category `{label}`" + (f" in {self.path}" if self.path else ""), hint)
+            mask = self.label_codes == self.label_names.index(label)
+        if where is not None:
+            text = where if isinstance(where, str) else where.text
+            if text not in self._masks:
+                columns = self.columns()
+                told = where if isinstance(where, Condition) else read_condition(text, columns, ALIASES)
+                self._masks[text] = told.rows(columns, len(self))
+            mask = self._masks[text] if mask is None else mask & self._masks[text]
+        return mask
+
+    def query(self, query: Query | NDArray[Any] | str | Path, k: int = 10, **settings: Any) -> list[Neighbour]:
+        """The k products most like features, an item or product the index knows, or a new photo; see `matches`."""
+        return list(self.matches(query, k, **settings))
+
+    def matches(
+        self,
+        query: Query | NDArray[Any] | str | Path,
+        k: int = 10,
+        *,
+        where: str | Condition | None = None,
+        label: str | None = None,
+        pool: Pool = "best",
+        min_similarity: float = -1.0,
+        diverse: bool = False,
+        copies: bool = False,
+    ) -> Matches:
+        """The k products most like a query, best first; ties go by id.
+
+        Two products are as alike as their most alike photos (`best`), or as all their photos on average (`mean`). The
+        query's own product and byte-identical copies never answer; near-copies only where `copies` asks for them.
+        """
+        asked = self._asked(query)
+        ranked, hidden = self._ranked(asked, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
+        return Matches(asked, tuple(self._neighbour(row, value, bool(asked.products)) for row, value in ranked), hidden)
+
+    def _asked(self, query: Query | NDArray[Any] | str | Path) -> Query:
+        if isinstance(query, Query):
+            return query
+        if isinstance(query, str | Path):
+            from featx.index.lookup import find
+
+            return find(self, query)
+        return Query("features", np.atleast_2d(np.asarray(query)))
+
+    def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
+        said = self.words.say(similarity, other_product=other_product) if self.words else None
+        return Neighbour(
+            self.ids[row],
+            self.products[int(self.codes[row])],
+            similarity,
+            self.label_of(row),
+            self.paths[row],
+            similarity >= self.near,
+            said.word if said else "",
+            said.precision if said else None,
+        )
+
+    def _ranked(
+        self,
+        asked: Query,
+        k: int,
+        allowed: NDArray[np.bool_] | None,
+        pool: Pool,
+        least: float,
+        diverse: bool,
+        copies: bool,
+    ) -> tuple[list[tuple[int, float]], int]:
+        if not len(self):
+            return [], 0
+        out = [row for digest in asked.digests if digest for row in self.digests.rows_of(digest)]
+        may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        may[out] = False
+        again = _Again(self, asked.features, pool, may)
+        scores = self._pooled(self.similarities(asked.features, pool), may, pool)
+        for product in asked.products:
+            scores[self.products.rows_of(product)] = -np.inf
+        for limit in (self.near, least):
+            for code in np.flatnonzero(np.abs(scores - limit) < CLOSE):
+                scores[code] = again.product(int(code))[1]
+        hidden = 0
+        if not copies:
+            copied = scores >= self.near
+            hidden = int(copied.sum())
+            scores[copied] = -np.inf
+        scores[scores < least] = -np.inf
+        wanted = max(100, 5 * k) if diverse else k
+        places = np.flatnonzero(scores > -np.inf)
+        if len(places) > wanted:
+            among = scores[places]
+            limit = np.partition(among, len(among) - wanted)[len(among) - wanted]
+            places = places[among >= limit - CLOSE]
+        found = [again.product(int(product)) for product in places]
+        ranked = sorted(found, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
+        return (self._spread(ranked, k) if diverse else ranked), hidden
+
+    def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:
+        """One number for each product from those of its rows that may answer; minus infinity where none may."""
+        if len(self.products) == len(self):
+            pooled = np.empty(len(self), dtype=np.float32)
+            pooled[self.codes] = np.where(may, similarities, -np.inf)
+            return pooled
+        if pool == "best":
+            kept = np.where(may, similarities, np.float32(-np.inf))
+            best: NDArray[np.float32] = np.maximum.reduceat(kept[self.order], self.starts[:-1])
+            return best
+        counts = np.bincount(self.codes[may], minlength=len(self.products))
+        sums = np.bincount(self.codes[may], weights=similarities[may], minlength=len(self.products))
+        means = np.where(counts, sums / np.maximum(counts, 1), -np.inf)
+        return means.astype(np.float32)
+
+    def _spread(self, ranked: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
+        """The best first, then each time the one most like the query and least like what is shown already."""
+        unit = self.unit_rows(np.array([row for row, _ in ranked], dtype=np.intp))
+        likeness = np.array([value for _, value in ranked])
+        shown: list[int] = []
+        nearest = np.full(len(ranked), -1.0)
+        while len(shown) < min(k, len(ranked)):
+            worth = LIKENESS * likeness - (1 - LIKENESS) * nearest if shown else likeness.copy()
+            worth[shown] = -np.inf
+            shown.append(int(np.argmax(np.round(worth, 6))))
+            nearest = np.maximum(nearest, unit @ unit[shown[-1]])
+        return [ranked[i] for i in shown]
+
+
+ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path"}
+
+
+class _Again:
+    """Candidates compared again in float64, row by row: the same numbers in whatever order the rows lie."""
+
+    def __init__(self, index: SimilarityIndex, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:
+        self.index, self.pool, self.may = index, pool, may
+        wanted = unit_queries(query).astype(np.float64)
+        self.wanted = wanted.mean(axis=0, keepdims=True) if pool == "mean" else wanted
+
+    def product(self, code: int) -> tuple[int, float]:
+        """The row to show for a product, and the similarity of the product, to six decimals."""
+        index = self.index
+        rows = index.order[index.starts[code] : index.starts[code + 1]]
+        rows = rows[self.may[rows]]
+        data = np.asarray(index.features[rows], dtype=np.float64)
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt((data * data).sum(axis=1))
+            values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
+        values[index.scale[rows] == 0] = 0
+        values = np.round(np.clip(values, -1, 1), 6) + 0.0
+        best = min(range(len(rows)), key=lambda i: (-values[i], index.ids[int(rows[i])]))
+        told = values.max() if self.pool == "best" else np.round(np.sort(values).mean(), 6)
+        return int(rows[best]), float(told)
+
+
+def scales(features: NDArray[Any]) -> NDArray[np.float32]:
+    """What brings each row to length 1; 0 for a row without a direction."""
+    found = np.zeros(len(features), dtype=np.float32)
+    for start in range(0, len(found), BLOCK):
+        rows = np.asarray(features[start : start + BLOCK], dtype=np.float64)
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+            good = (lengths > SHORTEST) & (lengths < LONGEST)
+            found[start : start + BLOCK] = np.where(good, 1 / lengths, 0)
+    return found
+
+
+def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
+    """The photos of a query at length 1, one a row; zeros for one without a direction."""
+    wanted = np.atleast_2d(np.asarray(query, dtype=np.float64))
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt((wanted * wanted).sum(axis=1, keepdims=True))
+        good = (lengths > SHORTEST) & (lengths < LONGEST)
+        return np.where(good, wanted / lengths, 0).astype(np.float32)
+
+
+def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+    numbers: dict[str, int] = {}
+    codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in texts), np.int32, len(texts))
+    return codes, list(numbers)

@@ -1,0 +1,157 @@
+"""What changed between two reports, and whether something became worse for more than chance."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from featx.report.answers import best_row, search_path
+from featx.report.telling import at
+
+Document = Mapping[str, Any]
+
+CHANCE = 0.05
+Z = 1.959964
+CATEGORIES = 10
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric then and now; `p` says how likely such a difference is by chance, None where nothing tells."""
+
+    metric: str
+    old: float
+    new: float
+    p: float | None
+    fell: bool
+    rose: bool
+
+    @property
+    def difference(self) -> float:
+        """New minus old."""
+        return self.new - self.old
+
+    def to_dict(self) -> dict[str, Any]:
+        """The change for programs."""
+        return {**asdict(self), "difference": self.difference}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Every metric that both reports know, and the categories that moved most."""
+
+    metrics: list[Change]
+    categories: list[Change]
+    paired: bool
+
+    @property
+    def fell(self) -> list[Change]:
+        """The metrics that became worse for more than chance."""
+        return [change for change in self.metrics if change.fell]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
+            "schema": "featx-report-changes/1",
+            "paired": self.paired,
+            "metrics": [change.to_dict() for change in self.metrics],
+            "categories": [change.to_dict() for change in self.categories],
+            "fell": [change.metric for change in self.fell],
+        }
+
+
+def changes(old: Document, new: Document) -> Changes:
+    """Compare two report documents; where both scored the same photos, photo by photo."""
+    found = []
+    p = _paired(old, new)
+    for name, where in _metrics():
+        before, after = where(old), where(new)
+        if before is None or after is None or before.get("value") is None or after.get("value") is None:
+            continue
+        chance = p if name == "accuracy" and p is not None else _by_intervals(before, after)
+        found.append(_change(name, before["value"], after["value"], chance))
+    return Changes(found, _categories(old, new), p is not None)
+
+
+def _change(name: str, old: float, new: float, p: float | None) -> Change:
+    real = p is not None and p < CHANCE
+    return Change(name, old, new, p, bool(real and new < old), bool(real and new > old))
+
+
+def _metrics() -> list[tuple[str, Any]]:
+    def headline(document: Document) -> Any:
+        return at(document, f"/which/rows/{best_row(document)}/accuracy")
+
+    def score(metric: str) -> Any:
+        def find(document: Document) -> Any:
+            honest = document["honest"]
+            return next((one for one in honest[honest["measured_on"]] if one["metric"] == metric), None)
+
+        return find
+
+    def search(metric: str) -> Any:
+        def find(document: Document) -> Any:
+            value = at(document, search_path(document, metric).removesuffix("/value"))
+            return value if value is None or isinstance(value, Mapping) else {"value": value}
+
+        return find
+
+    return [
+        ("accuracy", headline),
+        *((name, score(name)) for name in ("balanced_accuracy", "macro_f1", "top5")),
+        ("similar_recall_at_1", search("recall_at_1")),
+        ("similar_map", search("map")),
+    ]
+
+
+def _paired(old: Document, new: Document) -> float | None:
+    """McNemar's exact test, where both reports scored the very same photos."""
+    before, after = at(old, "/fails/outcomes"), at(new, "/fails/outcomes")
+    if not before or not after or (before["ids"], before["n"]) != (after["ids"], after["n"]):
+        return None
+    if old["honest"]["measured_on"] != new["honest"]["measured_on"]:
+        return None
+    from scipy.stats import binomtest
+
+    was, now = _right(before), _right(after)
+    lost, won = int((was & ~now).sum()), int((~was & now).sum())
+    return 1.0 if lost + won == 0 else float(binomtest(lost, lost + won).pvalue)
+
+
+def _right(told: Mapping[str, Any]) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(base64.b64decode(told["right"]), dtype=np.uint8))[: told["n"]].astype(bool)
+
+
+def _by_intervals(old: Mapping[str, Any], new: Mapping[str, Any]) -> float | None:
+    """A normal test of two independent values from their 95 % intervals."""
+    if any(one.get(end) is None for one in (old, new) for end in ("low", "high")):
+        return None
+    from scipy.stats import norm
+
+    errors = [(one["high"] - one["low"]) / (2 * Z) for one in (old, new)]
+    spread = float(np.hypot(*errors))
+    if spread == 0:
+        return 1.0 if old["value"] == new["value"] else 0.0
+    return float(2 * norm.sf(abs(new["value"] - old["value"]) / spread))
+
+
+def _categories(old: Document, new: Document) -> list[Change]:
+    before = {row["label"]: row for row in at(old, "/fails/per_class") or () if row["n"]}
+    moved = []
+    for row in at(new, "/fails/per_class") or ():
+        was = before.get(row["label"])
+        if (
+            was is None
+            or not row["n"]
+            or row["recall"] is None
+            or was["recall"] is None
+            or row["recall"] == was["recall"]
+        ):
+            continue
+        ends = [{"value": one["recall"], "low": one["recall_low"], "high": one["recall_high"]} for one in (was, row)]
+        moved.append(_change(row["label"], was["recall"], row["recall"], _by_intervals(*ends)))
+    return sorted(moved, key=lambda change: (-abs(change.difference), change.metric))[:CATEGORIES]

@@ -1,0 +1,184 @@
+"""The files of a report: where they lie, how they are written whole or not at all, how one is read again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from featx.errors import FeatxError
+from featx.exporting import safe_cell
+from featx.report.gathering import COMPARISON, SCHEMA
+
+FORMATS = ("html", "md", "json", "png")
+LIMIT = 5_000_000
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the folder, each file, and the size of the page."""
+
+    folder: Path
+    files: list[Path]
+    page: Path | None
+    bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "folder": str(self.folder),
+            "page": None if self.page is None else str(self.page),
+            "bytes": self.bytes,
+            "files": [path.relative_to(self.folder).as_posix() for path in self.files],
+        }
+
+
+def folder_for(root: Path, written: str | None) -> Path:
+    """The folder of a report among the others, named after the time of its comparison."""
+    name = re.sub(r"[^0-9]", "", (written or "")[:19])
+    stamp = f"{name[:4]}-{name[4:6]}-{name[6:8]}-{name[8:14]}" if len(name) >= 12 else "undated"
+    return root / stamp
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """A report or a comparison from a JSON file; what is neither, or newer than this featx, is refused."""
+    if path.is_dir():
+        path = path / "report.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FeatxError("no-such-file", f"there is no `{path}`", "make a report: `featx compare`") from error
+    except OSError as error:
+        raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror or error}") from error
+    except ValueError as error:
+        raise FeatxError(
+            "bad-manifest", f"`{path}` is no JSON file: {error}", "make a report: `featx compare`"
+        ) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if schema not in (SCHEMA, COMPARISON):
+        known = isinstance(schema, str) and schema.startswith(("featx-report/", "featx-comparison/"))
+        raise FeatxError(
+            "bad-manifest",
+            f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'no featx report'}",
+            "read it with a newer featx" if known else "name a report.json, or make one: `featx compare`",
+        )
+    return document  # type: ignore[no-any-return]
+
+
+def write_files(
+    document: Mapping[str, Any], folder: Path, formats: Sequence[str] = FORMATS, *, pictures: Path | None = None
+) -> Written:
+    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`)."""
+    strange = [name for name in formats if name not in FORMATS]
+    if strange or not formats:
+        raise FeatxError(
+            "bad-flag", f"`{(strange or [''])[0]}` is no format of a report", f"it has {', '.join(FORMATS)}"
+        )
+    try:
+        return _write_files(document, folder, formats, pictures or folder)
+    except OSError as error:
+        full = error.errno in (28, 122)
+        raise FeatxError(
+            "disk-full" if full else "no-permission",
+            f"cannot write the report into `{folder}`: {error.strerror or error}",
+            "free some space" if full else "make the folder writable, or name another with `-o`",
+        ) from error
+
+
+def _write_files(document: Mapping[str, Any], folder: Path, formats: Sequence[str], pictures: Path) -> Written:
+    from featx.report.markdown import markdown
+    from featx.report.page import page
+
+    files: list[Path] = []
+    page_path, size = None, 0
+    if "json" in formats:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+        files.append(_keep(folder / "report.json", text.encode("utf-8", "surrogatepass")))
+        files += _tables(document["data"], folder)
+    drawn: list[str] = []
+    if "png" in formats:
+        for name, data in _pngs(document):
+            files.append(_keep(folder / "img" / f"{name}.png", data))
+            drawn.append(name)
+    if "md" in formats:
+        shown = drawn or [path.stem for path in sorted((folder / "img").glob("*.png"))]
+        files.append(_keep(folder / "report.md", markdown(document, shown).encode("utf-8", "replace")))
+    if "html" in formats:
+        data = page(document, pictures).encode("utf-8", "replace")
+        page_path, size = _keep(folder / "report.html", data), len(data)
+        files.append(page_path)
+    return Written(folder, files, page_path, size)
+
+
+def _pngs(document: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    from featx.report.matrix_picture import map_png, matrix_png, on_white
+    from featx.report.plots import PLOTS, png_of
+
+    found = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]
+    confusion = (document.get("fails") or {}).get("confusion")
+    if confusion:
+        found.append(("confusion", on_white(matrix_png(confusion, 1000))))
+    if document.get("map"):
+        found.append(("map", map_png(document["map"])))
+    return found
+
+
+def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
+    tables: dict[str, tuple[Sequence[str], list[list[Any]]]] = {}
+    if data["issues"] is not None:
+        heads: Sequence[str] = ("id", "says", "looks_like", "sure")
+        tables["suspected"] = (heads, [[row[key] for key in heads] for row in data["issues"]["rows"]])
+    if data["duplicates"] is not None:
+        groups = data["duplicates"]["groups"]
+        tables["duplicates"] = (
+            ("group", "kind", "similarity", "id", "label", "split"),
+            [
+                [at, group["kind"], group["similarity"], one["id"], one["label"], one["split"]]
+                for at, group in enumerate(groups, start=1)
+                for one in group["photos"]
+            ],
+        )
+    if data["skipped"] is not None:
+        tables["skipped"] = (("path", "reason"), [[row["path"], row["reason"]] for row in data["skipped"]["rows"]])
+    files = []
+    for name, (heads, rows) in tables.items():
+        held = io.StringIO()
+        writer = csv.writer(held, lineterminator="\r\n")
+        writer.writerow(heads)
+        writer.writerows([safe_cell(cell) for cell in row] for row in rows)
+        files.append(_keep(folder / f"{name}.csv", held.getvalue().encode("utf-8", "surrogatepass")))
+    return files
+
+
+def _keep(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_bytes(data)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+    return path
+
+
+def point_latest(root: Path, folder: Path) -> None:
+    """Let `latest` lead to the newest report, where the file system knows links."""
+    aside = root / f".{LATEST}.{os.getpid()}"
+    with suppress(OSError):
+        aside.symlink_to(folder.name, target_is_directory=True)
+        os.replace(aside, root / LATEST)
+    aside.unlink(missing_ok=True)
+
+
+def newest(root: Path) -> Path | None:
+    """The report written last, as its JSON file; None where there is none."""
+    found = sorted(path for path in root.glob("*/report.json") if path.parent.name != LATEST)
+    return found[-1] if found else None

@@ -1,0 +1,107 @@
+"""The report in short, as Markdown fit for a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from featx.report.answers import answer, headline
+from featx.report.page import differences
+from featx.report.telling import Teller, at
+from featx.report.words import SECTIONS, WORDS
+
+WORST = 20
+
+
+def markdown(document: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
+    """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
+    teller = Teller(document, html=False)
+    lines = [f"# {WORDS['title']}: {teller.text(document['about']['store'])}", "", headline(teller), ""]
+    for section in SECTIONS:
+        lines += [f"## {WORDS[section]}", "", answer(section, teller), ""]
+        lines += _MORE[section](teller) if section in _MORE else []
+        lines += [f"![{WORDS[alt]}](img/{name}.png)\n" for name, alt in _PLOTS.get(section, ()) if name in plots]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+_PLOTS = {
+    "which": (("classifiers", "which"),),
+    "honest": (("learning", "learning_plot"),),
+    "trust": (("reliability", "reliability_plot"), ("automation", "coverage_plot")),
+    "map": (("map", "map"),),
+}
+
+
+def _table(heads: Sequence[str], right: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = "|".join("---:" if mark == "r" else "---" for mark in right)
+    return ["| " + " | ".join(heads) + " |", f"|{rule}|", *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def _which(teller: Teller) -> list[str]:
+    rows = []
+    for i, row in enumerate(teller.document["which"]["rows"][:WORST]):
+        path = f"/which/rows/{i}"
+        verdict = "is_best" if row["best"] else "is_tied" if row["tied"] else "is_baseline" if row["baseline"] else ""
+        rows.append(
+            [
+                teller.text(row["clf"]),
+                teller.text(row["backbone"]),
+                teller.number("share", f"{path}/accuracy/value"),
+                _interval(teller, f"{path}/accuracy"),
+                teller.number("count", f"{path}/images_per_second"),
+                teller.number("size", f"{path}/bytes"),
+                WORDS[verdict] if verdict else "",
+            ]
+        )
+    heads = [WORDS[key] for key in ("classifier", "backbone", "accuracy", "interval", "rate", "size", "verdict")]
+    return [*_table(heads, "llrrrrl", rows), *(f"- {line}" for line in differences(teller)[:5]), ""]
+
+
+def _interval(teller: Teller, path: str) -> str:
+    if at(teller.document, f"{path}/low") is None:
+        return "–"
+    return f"{teller.number('share', f'{path}/low')} – {teller.number('share', f'{path}/high')}"
+
+
+def _fails(teller: Teller) -> list[str]:
+    fails = teller.document.get("fails")
+    if not fails:
+        return []
+    rows = [
+        [
+            teller.text(row["label"]),
+            teller.number("count", f"/fails/per_class/{i}/n"),
+            teller.number("share", f"/fails/per_class/{i}/recall"),
+            teller.number("share", f"/fails/per_class/{i}/precision"),
+            "–" if row["taken_for"] is None else teller.text(row["taken_for"]),
+        ]
+        for i, row in enumerate(fails["per_class"][:WORST])
+    ]
+    return _table([WORDS[key] for key in ("category", "scored", "recall", "precision", "taken_for")], "lrrrl", rows)
+
+
+def _trust(teller: Teller) -> list[str]:
+    trust = teller.document.get("trust")
+    if not trust or not trust["enough"]:
+        return []
+    rows = [
+        [
+            teller.number(way, f"/trust/thresholds/{i}/{key}")
+            for way, key in (
+                ("share", "target"),
+                ("decimal", "threshold"),
+                ("share", "coverage"),
+                ("share", "precision"),
+            )
+        ]
+        for i in range(len(trust["thresholds"]))
+    ]
+    return _table([WORDS[key] for key in ("wanted", "threshold", "files", "gets")], "rrrr", rows)
+
+
+def _made(teller: Teller) -> list[str]:
+    command = " ".join(str(word) for word in teller.document["made"]["command"]).replace("`", "'")
+    return ["```text", command, "```", ""] if command else []
+
+
+_MORE = {"which": _which, "fails": _fails, "trust": _trust, "made": _made}

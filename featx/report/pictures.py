@@ -1,0 +1,117 @@
+"""The small pictures of a report: WebP files beside it, so that it can be written again without the photos."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from featx.images import UnreadablePhoto, read_photo
+
+SIDE = 96
+QUALITY = 62
+MOST = 420
+TILE = 40
+TILE_QUALITY = 45
+TILES = 1_600
+SHEET_WIDTH = 40
+FOLDER = "thumbnails"
+
+
+@dataclass
+class Pictures:
+    """Makes thumbnails of a store's photos into one folder; says which could not be made."""
+
+    folder: Path
+    paths: dict[str, str]
+    base: Path = field(default_factory=Path)
+    most: int = MOST
+    missing: list[str] = field(default_factory=list)
+    left_out: int = 0
+    made: dict[str, str | None] = field(default_factory=dict)
+
+    def name(self, item_id: str) -> str | None:
+        """The file name of an item's thumbnail, made now if need be; None where there can be none."""
+        if item_id in self.made:
+            return self.made[item_id]
+        if item_id not in self.paths:
+            return None
+        if sum(name is not None for name in self.made.values()) >= self.most:
+            self.left_out += 1
+            return None
+        self.made[item_id] = self._make(item_id, self.paths[item_id])
+        return self.made[item_id]
+
+    def _make(self, item_id: str, path: str) -> str | None:
+        image = self._read(item_id, path, SIDE)
+        if image is None:
+            return None
+        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+        data = _webp(image, QUALITY)
+        name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
+        _write(self.folder / FOLDER / name, data)
+        return name
+
+    def sheet(self, item_ids: Sequence[str]) -> tuple[str | None, list[str]]:
+        """One picture that holds a small square of each photo; its file name, and whose squares it holds, in order."""
+        tiles: list[Image.Image] = []
+        held: list[str] = []
+        for item_id in item_ids:
+            image = self._read(item_id, self.paths[item_id], TILE) if item_id in self.paths else None
+            if image is not None:
+                side = min(image.size)
+                left, top = (image.width - side) // 2, (image.height - side) // 2
+                square = image.crop((left, top, left + side, top + side))
+                tiles.append(square.resize((TILE, TILE), Image.Resampling.LANCZOS))
+                held.append(item_id)
+        if not tiles:
+            return None, []
+        high = -(-len(tiles) // SHEET_WIDTH)
+        sheet = Image.new("RGB", (SHEET_WIDTH * TILE, high * TILE), "white")
+        for i, tile in enumerate(tiles):
+            sheet.paste(tile, (i % SHEET_WIDTH * TILE, i // SHEET_WIDTH * TILE))
+        data = _webp(sheet, TILE_QUALITY)
+        name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
+        _write(self.folder / FOLDER / name, data)
+        return name, held
+
+    def _read(self, item_id: str, path: str, side: int) -> Image.Image | None:
+        try:
+            return read_photo(self.base / path, draft_size=(2 * side, 2 * side)).image
+        except UnreadablePhoto:
+            if item_id not in self.missing:
+                self.missing.append(item_id)
+            return None
+
+
+def _webp(image: Image.Image, quality: int) -> bytes:
+    held = io.BytesIO()
+    image.convert("RGB").save(held, "WEBP", quality=quality, method=6)
+    return held.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_bytes(data)
+    os.replace(aside, path)
+
+
+def inline(folder: Path, name: str | None) -> str | None:
+    """A thumbnail as an address that needs no file; None where it is not there."""
+    # The name comes from a JSON file: it must not lead out of the folder.
+    if not name or Path(name).name != name or not name.endswith(".webp"):
+        return None
+    try:
+        data = (folder / FOLDER / name).read_bytes()
+    except OSError:
+        return None
+    return "data:image/webp;base64," + base64.b64encode(data).decode()

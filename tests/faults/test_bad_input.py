@@ -1,0 +1,367 @@
+"""Bad input of every kind: an answer or a sentence, never a crash, a hang, or a wrong answer for its neighbour."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import resource
+import time
+from pathlib import Path
+
+import h5py
+import make_bad_images
+import numpy as np
+import pytest
+from conftest import photo
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_store import row, writer
+
+import featx
+from featx import extraction
+from featx.catalogue import Catalogue, read_catalogue
+from featx.errors import EXIT_CODES, FeatxError
+from featx.images import UnreadablePhoto, decode_photo
+from featx.store import open_store
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+    pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
+]
+BAD = make_bad_images.bad_images()
+SLOWEST = 10.0
+
+
+# --- photos ----------------------------------------------------------------------------------------------------------
+
+
+def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them_keep_their_features(workplace):
+    assert len(BAD) >= 200
+    for i in range(8):
+        photo(workplace / "mixed" / f"good{i}.jpg", seed=i)
+    alone = featx.extract("mixed", backbone="colour", store="alone.h5")
+    make_bad_images.write(workplace / "mixed")
+    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    summary = extraction.run_extraction(
+        read_catalogue("mixed"), extraction.Request(backbone="colour", batch_size=4), store=Path("mixed.h5")
+    )
+    took = time.monotonic() - begun
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    mixed = open_store("mixed.h5")
+    assert len(mixed) + len(summary.skipped) == len(BAD) + 8
+    assert all(skip.reason and Path(skip.path).exists() for skip in summary.skipped)
+    assert len(summary.skipped) > 100
+    kept = {path: mixed.features[i].tobytes() for i, path in enumerate(mixed.paths)}
+    for i, path in enumerate(alone.paths):
+        assert kept[path] == alone.features[i].tobytes()
+    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8").splitlines()))
+    assert {one["path"] for one in listed} == {skip.path for skip in summary.skipped}
+    assert grown < 600 and took < 60, f"{grown:.0f} MB, {took:.0f} s"
+
+
+def one_mutant(chance: random.Random) -> bytes:
+    """A bad file made worse, or a good one spoilt in some places."""
+    data = bytearray(BAD[chance.choice(sorted(BAD))])
+    for _ in range(chance.randint(1, 8)):
+        at = chance.randrange(len(data) + 1)
+        match chance.randrange(5):
+            case 0:
+                data[at : at + 1] = bytes([chance.randrange(256)])
+            case 1:
+                del data[at : at + chance.randrange(1, 64)]
+            case 2:
+                data[at:at] = chance.randbytes(chance.randrange(1, 64))
+            case 3:
+                data[at : at + 4] = chance.choice([b"\xff" * 4, b"\0" * 4, b"\x7f\xff\xff\xff"])
+            case _:
+                piece = bytes(data[at : at + 40])
+                data[at:at] = piece * chance.randrange(1, 20)
+    return bytes(data)
+
+
+def fuzz_photos(count: int, seed: int) -> dict[str, float]:
+    chance = random.Random(seed)
+    told = {"files": 0.0, "pictures": 0.0, "refused": 0.0, "slowest_seconds": 0.0}
+    for _ in range(count):
+        data, begun = one_mutant(chance), time.monotonic()
+        try:
+            assert decode_photo(data, "mutant").mode == "RGB"
+            told["pictures"] += 1
+        except UnreadablePhoto as refused:
+            assert refused.path == "mutant" and refused.reason
+            told["refused"] += 1
+        told["files"] += 1
+        told["slowest_seconds"] = max(told["slowest_seconds"], time.monotonic() - begun)
+    assert told["slowest_seconds"] < SLOWEST
+    return told
+
+
+def test_mutated_photos_give_a_picture_or_a_reason():
+    fuzz_photos(400, seed=3)
+
+
+@pytest.mark.long
+def test_twenty_thousand_mutated_photos_give_a_picture_or_a_reason():
+    told = fuzz_photos(20_000, seed=4)
+    told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps(told))
+    assert told["peak_mb"] < 2000
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+PIECES = [
+    b"image,label\n",
+    b"path\tlabel\n",
+    b"a.jpg,boots\n",
+    b"a.jpg\tboots\n",
+    b"../../etc/passwd,x\n",
+    b"/etc/passwd,x\n",
+    b"=cmd|'/c calc'!A1,+1\n",
+    b'"a.jpg',
+    b'"',
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b",",
+    b";",
+    b"\t",
+    b'{"image": "a.jpg", "label": "x"}\n',
+    b'{"image": ["a.jpg"], "label": {"x": NaN}}\n',
+    b'{"image": "\\ud800.jpg"}\n',
+    b"[1]\n",
+    b"null\n",
+    b"{}\n",
+    b"[" * 300,
+    b"image,image\n",
+    b"caf\xe9.jpg,x\n",
+    "caf\u00e9.jpg,\u202e\n".encode(),
+    b"x" * 3000,
+    b'{"image": "a.jpg", "n": 1e999, "m": 99999999999999999999999999}\n',
+    b"label,image,split\n",
+    b"b.jpg,,train\n",
+    b"image,price\n",
+    b"a.jpg,007\n",
+    b"a.jpg,1e5\n",
+    b"a.jpg," + b"9" * 5000 + b"\n",
+    b"a.jpg,nan\n",
+    b'{"image": 3}\n',
+    b"a.jpg\n",
+    b'{"image": "a\\u0000.jpg"}\n',
+    b"C:\\x\\a.jpg,w\n",
+    b"\x1b[31m.jpg,\x07\n",
+    b"http://example.com/a.jpg,x\n",
+    b"~/a.jpg,x\n",
+]
+
+
+def only_a_catalogue_or_a_sentence(table: Path) -> str:
+    try:
+        catalogue = read_catalogue(table)
+    except FeatxError as error:
+        assert error.code in EXIT_CODES and error.message and "Traceback" not in error.message
+        return error.code
+    assert isinstance(catalogue, Catalogue)
+    assert len({item.item_id for item in catalogue.items}) == len(catalogue.items)
+    root = os.path.realpath(table.parent)
+    for item in catalogue.items:
+        assert os.path.commonpath([root, os.path.realpath(item.path)]) == root
+    return "ok"
+
+
+def fuzz_tables(folder: Path, count: int, seed: int) -> dict[str, int]:
+    for name in ("a.jpg", "b.jpg"):
+        photo(folder / name, seed=1)
+    chance, told = random.Random(seed), {}
+    for _ in range(count):
+        data = b"".join(chance.choice(PIECES) for _ in range(chance.randint(0, 8)))
+        if data and chance.random() < 0.3:
+            at = chance.randrange(len(data))
+            data = data[:at] + chance.randbytes(chance.randint(0, 3)) + data[at + chance.randint(0, 3) :]
+        table = folder / f"t{chance.choice(['.csv', '.tsv', '.txt', '.jsonl', '.ndjson'])}"
+        table.write_bytes(data)
+        code = only_a_catalogue_or_a_sentence(table)
+        told[code] = told.get(code, 0) + 1
+        table.unlink()
+    return told
+
+
+def test_mutated_tables_give_a_catalogue_inside_their_folder_or_a_sentence(tmp_path):
+    told = fuzz_tables(tmp_path, 1500, seed=5)
+    assert told["ok"] > 20 and told["bad-manifest"] > 100
+
+
+@pytest.mark.long
+def test_twenty_thousand_mutated_tables_give_a_catalogue_or_a_sentence(tmp_path):
+    print(json.dumps(fuzz_tables(tmp_path, 20_000, seed=6)))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.binary(max_size=400), suffix=st.sampled_from([".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet"]))
+def test_any_bytes_as_a_table_give_a_catalogue_or_a_sentence(tmp_path, data, suffix):
+    (tmp_path / f"t{suffix}").write_bytes(data)
+    only_a_catalogue_or_a_sentence(tmp_path / f"t{suffix}")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "says"),
+    [
+        ("image,label\na.jpg,b\nb.jpg,x,y\n", "bad-manifest", "line 3"),
+        ("image,image\na.jpg,b.jpg\n", "bad-manifest", "two columns called `image`"),
+        ("image,label\n../../../etc/passwd,x\n", "path-escapes", "outside"),
+        ("image,label\n/etc/passwd,x\n", "path-escapes", "outside"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, text, code, says):
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(FeatxError) as caught:
+        read_catalogue(tmp_path / "t.csv")
+    assert caught.value.code == code and says in caught.value.message
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1", "cp1252"])
+def test_a_table_in_another_encoding_is_refused_by_line_and_a_mark_in_front_is_no_matter(tmp_path, encoding):
+    photo(tmp_path / "a.jpg")
+    text = "image,label\na.jpg,Stövel\n"
+    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    with pytest.raises(FeatxError) as caught:
+        read_catalogue(tmp_path / "t.csv")
+    assert caught.value.code == "bad-manifest" and "not UTF-8" in caught.value.message
+    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
+    assert read_catalogue(tmp_path / "t.csv").labels == ["Stövel"]
+
+
+def test_cells_of_ten_megabytes_and_formulas_travel_as_text(workplace):
+    photo(workplace / "a.jpg")
+    photo(workplace / "b.jpg", seed=1)
+    with Path("t.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(
+            [["image", "label", "note"], ["a.jpg", "=HYPERLINK(1)", "x" * 10_000_000], ["b.jpg", "@SUM", "-1+1"]]
+        )
+    store = featx.extract("t.csv", backbone="colour", store="a.h5")
+    assert sorted(map(len, store.columns["note"])) == [4, 10_000_000]
+    assert sorted(store.labels) == ["=HYPERLINK(1)", "@SUM"]
+
+
+def test_half_a_character_in_a_table_is_refused_in_words(workplace):
+    photo(workplace / "a.jpg")
+    Path("t.jsonl").write_text('{"image": "a.jpg", "label": "\\ud800"}\n')
+    with pytest.raises(FeatxError) as caught:
+        featx.extract("t.jsonl", backbone="colour", store="a.h5")
+    assert caught.value.code == "bad-manifest"
+
+
+@pytest.mark.long
+def test_a_table_of_a_million_rows_is_read_in_bounded_time_and_memory(tmp_path):
+    photo(tmp_path / "a.jpg")
+    out = io.StringIO()
+    out.write("id,image,label,price\n")
+    for i in range(1_000_000):
+        out.write(f"{i},a.jpg,c{i % 100},{i}\n")
+    (tmp_path / "t.csv").write_text(out.getvalue())
+    begun = time.process_time()
+    catalogue = read_catalogue(tmp_path / "t.csv")
+    seconds = time.process_time() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rows": len(catalogue.items), "seconds": round(seconds, 1), "peak_mb": round(peak)}))
+    assert len(catalogue.items) == 1_000_000 and seconds < 300 and peak < 6000
+
+
+# --- stores ----------------------------------------------------------------------------------------------------------
+
+
+def spoilt_store(path: Path, kind: str) -> str:
+    with writer(path) as w:
+        w.append([row(i) for i in range(3)])
+        w.seal()
+    with h5py.File(path, "r+") as file:
+        if kind == "object references":
+            del file["label"]
+            file.create_dataset("label", data=np.array([file["path"].ref] * 3, dtype=h5py.ref_dtype))
+        elif kind == "pickled attribute":
+            file.attrs["fingerprint"] = np.void(b"\x80\x04cos\nsystem\n.")
+        elif kind == "features of text":
+            del file["features"]
+            file["features"] = np.full((3, 4), b"x")
+        elif kind == "whole numbers as features":
+            del file["features"]
+            file["features"] = np.zeros((3, 4), np.int64)
+        elif kind == "other shape":
+            del file["features"]
+            file["features"] = np.zeros((3, 5), np.float32)
+        elif kind == "other count":
+            del file["id"]
+            file["id"] = np.array([b"a", b"b"])
+        elif kind == "doubled ids":
+            del file["id"]
+            file["id"] = np.array([b"a", b"a", b"b"])
+        elif kind == "NaN features":
+            features = file["features"]
+            features[1, 2] = np.nan
+        elif kind == "no fingerprint":
+            del file.attrs["fingerprint"]
+        elif kind == "fingerprint is no object":
+            file.attrs["fingerprint"] = np.bytes_(b"[1]")
+        elif kind == "fingerprint is no JSON":
+            file.attrs["fingerprint"] = np.bytes_(b"{")
+        elif kind == "negative count":
+            file.attrs["n"] = -3
+        elif kind == "zero width":
+            file.attrs["width"] = 0
+        elif kind == "group instead of data":
+            del file["label"]
+            file.create_group("label")
+        elif kind == "named type":
+            file["label2"] = np.dtype("f4")
+        elif kind == "deep JSON":
+            file.attrs["provenance"] = np.bytes_(b"[" * 50_000)
+        elif kind == "provenance is a list":
+            file.attrs["provenance"] = np.bytes_(b"[]")
+    return kind
+
+
+SPOILT = ["object references", "pickled attribute", "features of text", "whole numbers as features", "other shape",
+          "other count", "doubled ids", "NaN features", "no fingerprint", "fingerprint is no object", "negative count",
+          "fingerprint is no JSON", "zero width", "group instead of data", "named type", "deep JSON",
+          "provenance is a list"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_store_with_wrong_things_in_it_is_refused_before_they_are_used(tmp_path, kind):
+    path = tmp_path / "a.h5"
+    spoilt_store(path, kind)
+    with pytest.raises(FeatxError) as caught:
+        _ = open_store(path).features
+    assert caught.value.code == "store-broken", kind
+    with pytest.raises(FeatxError) as caught, writer(path) as w:
+        w.append([row(7)])
+        w.seal()
+    assert caught.value.code == "store-broken", kind
+
+
+def cut_store(tmp_path: Path, cuts: int) -> int:
+    path = tmp_path / "a.h5"
+    with writer(path) as w:
+        w.append([row(i) for i in range(20)])
+        w.seal()
+    data, refused = path.read_bytes(), 0
+    for cut in sorted({len(data) * i // cuts for i in range(cuts)}):
+        path.write_bytes(data[:cut])
+        try:
+            store = open_store(path)
+            assert store.check() == [] and len(store) == 20
+        except FeatxError as error:
+            assert error.code == "store-broken"
+            refused += 1
+    return refused
+
+
+def test_a_store_cut_anywhere_is_refused(tmp_path):
+    assert cut_store(tmp_path, 150) >= 149

@@ -1,0 +1,277 @@
+"""Hostile files run nothing, names steer nothing, and nobody is called over the network."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT, photo
+
+import featx
+from featx.cli.output import _printable
+from featx.errors import FeatxError
+from featx.exporting import safe_cell
+from featx.store import open_store
+
+# --- files that would run code if they were loaded naively -----------------------------------------------------------
+
+
+class Bomb:
+    """Writes a file as soon as somebody unpickles it."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+def test_the_bomb_of_these_tests_works(tmp_path):
+    pickle.loads(pickle.dumps(Bomb(tmp_path / "ran")))
+    assert (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".bin", ".safetensors"])
+@pytest.mark.parametrize("form", ["pickle", "torch"])
+def test_weights_that_hold_code_are_refused_and_run_nothing(workplace, folder, suffix, form):
+    import torch
+
+    ran, weights = workplace / "ran", workplace / f"weights{suffix}"
+    if form == "pickle":
+        weights.write_bytes(pickle.dumps({"conv.weight": Bomb(ran)}))
+    else:
+        torch.save({"features.0.weight": torch.zeros(2), "bomb": Bomb(ran)}, weights)
+    with pytest.raises(FeatxError) as caught:
+        featx.extract(folder, backbone="squeezenet1_0", weights=str(weights), store="a.h5")
+    assert caught.value.code.startswith("weights-") or caught.value.code == "bad-flag", caught.value
+    assert not ran.exists() and not Path("a.h5").exists()
+
+
+def trained(workplace: Path, folder: Path) -> Path:
+    from featx.models import load_classifier
+
+    store = featx.extract(folder.relative_to(workplace), backbone="colour")
+    subprocess.run(
+        [sys.executable, "-m", "featx", "fit", "--clf", "centroid", "--store", str(store.path), "--quiet"],
+        cwd=workplace, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, timeout=240,
+    )  # fmt: skip
+    (path,) = workplace.glob("artifacts/models/*.skops")
+    load_classifier(path)
+    return path
+
+
+def sealed_anew(path: Path, data: bytes) -> None:
+    """A hostile author mends the card as well."""
+    import hashlib
+
+    path.write_bytes(data)
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["sha256"] = hashlib.sha256(data).hexdigest()
+    path.with_suffix(".json").write_text(json.dumps(card))
+
+
+def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never_loaded(workplace, folder):
+    from featx.models import load_classifier
+
+    path, ran = trained(workplace, folder), workplace / "ran"
+    good, card = path.read_bytes(), path.with_suffix(".json").read_bytes()
+
+    def refused() -> None:
+        with pytest.raises(FeatxError) as caught:
+            load_classifier(path)
+        assert caught.value.code == "model-broken" and not ran.exists()
+
+    sealed_anew(path, pickle.dumps(Bomb(ran)))
+    refused()
+    for swap in ("os.system", "subprocess.Popen", "builtins.eval", "pathlib.Path"):
+        out = io.BytesIO()
+        module, _, name = swap.rpartition(".")
+        with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(out, "w") as new:
+            for one in old.namelist():
+                data = old.read(one)
+                if one == "schema.json":
+                    schema = json.loads(data)
+                    schema["content"]["bomb"] = {
+                        "__class__": name, "__module__": module, "__loader__": "ObjectNode", "__id__": 10**9,
+                        "content": {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode",
+                                    "content": '"touch ran"', "is_json": True},
+                    }  # fmt: skip
+                    data = json.dumps(schema).encode()
+                new.writestr(one, data)
+        sealed_anew(path, out.getvalue())
+        refused()
+    path.with_suffix(".json").write_bytes(card)
+    for cut in range(0, len(good), max(1, len(good) // 25)):
+        path.write_bytes(good[:cut])
+        refused()
+        sealed_anew(path, good[:cut])
+        refused()
+        path.with_suffix(".json").write_bytes(card)
+    path.write_bytes(good)
+    for cut in range(0, len(card) - 2, max(1, len(card) // 25)):
+        path.with_suffix(".json").write_bytes(card[:cut])
+        refused()
+    path.with_suffix(".json").write_bytes(card)
+    load_classifier(path)
+    flips = np.random.default_rng(0)
+    for at in flips.integers(0, len(good), 40).tolist():
+        path.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
+        refused()
+
+
+@pytest.mark.parametrize("where", ["attribute", "dataset", "object dataset"])
+def test_a_store_that_holds_pickles_is_never_unpickled(tmp_path, where, monkeypatch):
+    def unpickled(*words: object, **named: object) -> None:
+        raise AssertionError("something was unpickled")
+
+    featx_store = tmp_path / "a.h5"
+    from test_store import row, writer
+
+    with writer(featx_store) as w:
+        w.append([row(i) for i in range(3)])
+        w.seal()
+    bomb = np.void(pickle.dumps(Bomb(tmp_path / "ran")))
+    with h5py.File(featx_store, "r+") as file:
+        if where == "attribute":
+            file.attrs["fingerprint"] = bomb
+        elif where == "dataset":
+            del file["label"]
+            file["label"] = np.array([bomb] * 3)
+        else:
+            del file["label"]
+            file.create_dataset("label", data=[b"x"] * 3, dtype=h5py.special_dtype(vlen=bytes))
+    monkeypatch.setattr(pickle, "loads", unpickled)
+    with pytest.raises(FeatxError) as caught:
+        open_store(featx_store)
+    assert caught.value.code == "store-broken" and not (tmp_path / "ran").exists()
+
+
+# --- names that steer ------------------------------------------------------------------------------------------------
+
+STEERING = ["\x1b[2J", "\x1b]0;title\x07", "\r", "\x9b31m", "\x08\x08", "\x00", "\x7f"]
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_no_control_character_reaches_the_terminal(text):
+    shown = _printable(f"a{text}b")
+    assert all(character.isprintable() or character in "\n\t" for character in shown), repr(shown)
+
+
+def test_hostile_names_and_labels_stay_text_in_every_output(featx, tmp_path):
+    label = "\x1b[31m=cmd|'x'!A1"
+    (tmp_path / "photos").mkdir()
+    for i in range(2):
+        photo(tmp_path / "photos" / f"@SUM(1){i}\x1b[2J.jpg", seed=i)
+        photo(tmp_path / "photos" / "good" / f"plain{i}.jpg", seed=10 + i)
+    (tmp_path / "photos" / label).mkdir()
+    photo(tmp_path / "photos" / label / "-1+1.jpg", seed=5)
+    (tmp_path / "photos" / "=bad\x1b[2J.jpg").write_bytes(b"no photo")
+    told = featx("extract", "photos", "-b", "colour", "--store", "a.h5")
+    assert told.returncode == 0, told.stderr
+    for words in (("info",), ("similar", "plain0"), ("export", "--to", "csv", "--out", "all.csv")):
+        ran = featx(*words, "--store", "a.h5")
+        assert ran.returncode in (0, 2), ran.stderr
+        assert "\x1b" not in ran.stdout + ran.stderr
+    assert "\x1b" not in told.stdout + told.stderr
+    for table in (tmp_path / "artifacts").rglob("*.csv"):
+        with table.open(newline="", encoding="utf-8") as file:
+            for cells in csv.reader(file):
+                assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")], table
+
+
+@pytest.mark.parametrize("start", list("=+-@\t\r"))
+def test_no_cell_begins_a_formula(start):
+    assert str(safe_cell(f"{start}cmd|' /C calc'!A0"))[0] == "'"
+
+
+# --- the network -----------------------------------------------------------------------------------------------------
+
+NO_SOCKETS = """
+import socket, sys
+def refused(*words, **named):
+    sys.stderr.write("A SOCKET WAS OPENED\\n")
+    raise OSError("no network in this test")
+for name in ("connect", "connect_ex", "bind", "sendto"):
+    setattr(socket.socket, name, refused)
+socket.create_connection = socket.getaddrinfo = refused
+"""
+
+
+def test_the_main_flows_open_no_socket(featx, tmp_path):
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(NO_SOCKETS)
+    probe = subprocess.run(
+        [sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"],
+        env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "A SOCKET WAS OPENED" in probe.stderr
+    for category in ("boots", "hats"):
+        for folder in sorted((ROOT / "data/train").iterdir()):
+            if folder.name == category:
+                for path in sorted(folder.iterdir())[:8]:
+                    (tmp_path / "photos" / category).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, tmp_path / "photos" / category)
+    some = next((tmp_path / "photos" / "boots").iterdir())
+    offline = {"PYTHONPATH": f"{site}:{ROOT}"}
+    for words in (
+        ("extract", "photos", "-b", "colour"), ("fit", "--clf", "centroid"),
+        ("similar", str(some.relative_to(tmp_path))), ("info", "--check"), ("backbones",),
+        ("export", "--to", "npy", "--out", "x.npy"),
+    ):  # fmt: skip
+        ran = featx(*words, **offline)
+        assert "A SOCKET WAS OPENED" not in ran.stderr, words
+        assert ran.returncode in (0, 2), (words, ran.stderr)
+
+
+# --- what is handed out ----------------------------------------------------------------------------------------------
+
+
+def build_wheel(target: Path, **environment: str) -> Path:
+    """A wheel by the project's own build settings; a copy of the sources, so that nothing here is touched."""
+    pytest.importorskip("hatchling", reason="hatchling builds the wheel and is not installed")
+    sources = target / "sources"
+    sources.mkdir(parents=True)
+    for name in ("featx", "pyproject.toml", "README.md", "LICENSE"):
+        path = ROOT / name
+        if path.is_dir():
+            shutil.copytree(path, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, sources)
+    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(target)], cwd=sources, capture_output=True, text=True, check=False,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return next(target.glob("*.whl"))
+
+
+def test_the_wheel_holds_the_package_and_nothing_else_and_is_built_the_same_twice(tmp_path):
+    first = build_wheel(tmp_path / "one", SOURCE_DATE_EPOCH="1700000000")
+    time.sleep(1.1)
+    second = build_wheel(tmp_path / "two", SOURCE_DATE_EPOCH="1700000000")
+    assert first.read_bytes() == second.read_bytes()
+    names = zipfile.ZipFile(first).namelist()
+    sources = tmp_path / "one/sources"
+    wanted = {path.relative_to(sources).as_posix() for path in (sources / "featx").rglob("*") if path.is_file()}
+    inside = {name for name in names if name.startswith("featx/")}
+    assert inside == wanted
+    assert {"featx/backbones/builtin.safetensors", "featx/py.typed"} <= inside
+    assert all(name.startswith("featx/") or ".dist-info/" in name for name in names)
+    suffixes = {Path(name).suffix for name in inside}
+    assert suffixes <= {".py", ".json", ".safetensors", ".typed", ".html", ".css", ".js", ".j2", ".svg", ".txt"}, (
+        suffixes
+    )

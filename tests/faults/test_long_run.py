@@ -1,0 +1,107 @@
+"""A night's work: very many photos, some of them bad, killed and resumed twenty times, ends like a run left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import photo
+from test_kills import features_of, killed_run
+
+import featx.store.sealed  # noqa: F401  (loaded before the memory is measured)
+from featx import extraction
+from featx.catalogue import read_catalogue
+from featx.store import open_store
+
+BAD_SHARE = 50  # one photo in fifty
+
+
+def photos_with_bad_ones(folder: Path, count: int) -> tuple[Path, int]:
+    bad = 0
+    for i in range(count):
+        path = photo(folder / f"c{i % 20:02d}" / f"p{i:06d}x.jpg", seed=i, size=(32, 24))
+        if i % BAD_SHARE == 7:
+            data, bad = path.read_bytes(), bad + 1
+            path.write_bytes([data[: len(data) // 2], b"", b"<html>no photo</html>"][bad % 3])
+    return folder, bad
+
+
+class Watch:
+    """The most memory and open files this process had, asked for ten times a second."""
+
+    def __init__(self) -> None:
+        self.memory_mb, self.files, self._stop = 0.0, 0, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        page = os.sysconf("SC_PAGE_SIZE")
+        while not self._stop.wait(0.1):
+            self.memory_mb = max(self.memory_mb, int(Path("/proc/self/statm").read_text().split()[1]) * page / 2**20)
+            self.files = max(self.files, len(list(Path("/proc/self/fd").iterdir())))
+
+
+def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
+    request = extraction.Request(backbone="colour", batch_size=16, workers=2)
+    photos, bad = photos_with_bad_ones(folder / "photos", count)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with Watch() as watch:
+        begun = time.monotonic()
+        clean = extraction.run_extraction(read_catalogue(photos), request, store=folder / "clean.h5")
+        seconds = time.monotonic() - begun
+    assert len(clean.skipped) == bad and clean.total == count - bad
+    left_open = len(list(Path("/proc/self/fd").iterdir())) - before
+    chance, done = random.Random(3), 0
+    store, reported = folder / "killed.h5", set()
+    while done < kills:
+        said, ended = killed_run(photos, store, request, chance.uniform(0.3, 1.0) * max(1.5, 2.5 * seconds / kills))
+        done += not ended
+        reported |= said
+        if reported:
+            assert reported <= set(open_store(store).paths)
+        if ended:
+            break
+    kills_while_running = done
+    last = extraction.run_extraction(read_catalogue(photos), request, store=store)
+    while done < kills:  # it was finished before it was killed so often: what is there already is killed over, too
+        _, ended = killed_run(photos, store, request, chance.uniform(0.05, 0.5))
+        done += not ended
+        if ended:
+            break
+    mine, other = open_store(store), open_store(folder / "clean.h5")
+    assert mine.ids == other.ids and mine.labels == other.labels and mine.digests == other.digests
+    assert features_of(store) == features_of(folder / "clean.h5")
+    assert len(last.skipped) == bad and mine.check() == []
+    return {
+        "photos": count, "bad": bad, "kills_while_running": kills_while_running, "reported_rows": len(reported),
+        "seconds_undisturbed": round(seconds, 1), "images_per_second": round(clean.images_per_second),
+        "peak_mb": round(watch.memory_mb), "most_open_files": watch.files, "left_open": left_open,
+    }  # fmt: skip
+
+
+def test_a_small_long_run_killed_and_resumed_ends_like_a_clean_one(workplace):
+    told = a_long_run(workplace, 300, kills=2)
+    assert told["left_open"] <= 2 and told["most_open_files"] < 60, told
+
+
+@pytest.mark.long
+def test_a_hundred_thousand_photos_killed_twenty_times_end_like_a_clean_run(workplace):
+    count = int(os.environ.get("FEATX_TEST_PHOTOS", "100000"))
+    tenth = a_long_run(workplace / "tenth", count // 10, kills=2)
+    told = a_long_run(workplace / "whole", count, kills=20)
+    print(json.dumps([tenth, told]))
+    assert told["most_open_files"] <= tenth["most_open_files"] + 4
+    # The list of items grows with the catalogue; what a photo costs beyond that does not pile up.
+    assert told["peak_mb"] < tenth["peak_mb"] + 6e-3 * count + 100

@@ -1,0 +1,160 @@
+"""Every option of every command with values nobody means: an exit code from the table and a sentence, never a trace."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import typer.main
+from conftest import photo
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import featx
+from featx.cli import app as command_line
+from featx.errors import EXIT_CODES
+
+CODES = {0, 130, *EXIT_CODES.values()}
+# What starts a browser or a server, or asks the network, is tried in tests of its own.
+LEFT_OUT = {"open", "serve", "browser", "host", "port", "install_completion", "show_completion", "version"}
+NONSENSE = [
+    "",
+    " ",
+    "-1",
+    "0",
+    "1",
+    "-0.5",
+    "nan",
+    "inf",
+    "1e999",
+    "9" * 25,
+    "0x10",
+    "١٢",
+    "None",
+    "[]",
+    "{}",
+    "%s%n",
+    "*",
+    "'\"",
+    "\x1b[31mred",
+    "=1+1",
+    "Stövel 靴",
+    "a" * 3000,
+    "\udcff",
+    "no/such/file.bin",
+    "no-such-name",
+    "-",
+    "--",
+    "a\nb",
+    "<b>",
+    "boots",
+    "file:///etc/passwd",
+    "(?P<x",
+    "{label}",
+    "(a+)+$",
+    ".",
+    "photos",
+    "a.h5",
+    "true",
+    "cuda:99",
+    "auto,auto",
+    ",",
+    "1,2",
+]
+BASE = {
+    "extract": ["photos", "-b", "colour", "--quiet"],
+    "predict": ["photos/boots/boots0.jpg"],
+    "similar": ["boots0"],
+    "demo": ["made", "--no-run"],
+}
+
+
+def every_option() -> list[tuple[tuple[str, ...], str, bool]]:
+    """(command, option, whether it takes a value) for all there is."""
+    found = []
+
+    def walk(command: object, words: tuple[str, ...]) -> None:
+        for name, one in getattr(command, "commands", {}).items():
+            walk(one, (*words, name))
+        if not words or hasattr(command, "commands"):
+            return
+        for parameter in command.params:  # type: ignore[attr-defined]
+            long = [word for word in parameter.opts if word.startswith("--")]
+            if long and long[0].removeprefix("--").replace("-", "_") not in LEFT_OUT:
+                found.append((words, long[0], not getattr(parameter, "is_flag", False)))
+
+    walk(typer.main.get_command(command_line.app), ())
+    return found
+
+
+OPTIONS = every_option()
+CHOICE = st.tuples(st.sampled_from(OPTIONS), st.sampled_from(NONSENSE))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    where = tmp_path_factory.mktemp("nonsense")
+    for i, category in enumerate(["boots", "hats"]):
+        for shot in range(3):
+            photo(where / "photos" / category / f"{category}{shot}.jpg", seed=10 * i + shot)
+    before, environment = Path.cwd(), os.environ.copy()
+    os.chdir(where)
+    os.environ |= {"FEATX_OFFLINE": "1", "NO_COLOR": "1", "BROWSER": "true"}
+    featx.extract("photos", backbone="colour")
+    yield where
+    os.chdir(before)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def spoken(words: list[str]) -> tuple[int, str, str]:
+    """Run the real `main` in this process; what it prints, and how it ends."""
+    streams = sys.argv, sys.stdin, sys.stdout, sys.stderr
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    sys.argv, sys.stdin, sys.stdout, sys.stderr = ["featx", *words], io.TextIOWrapper(io.BytesIO()), out, err
+    code: object = 0
+    try:
+        command_line.main()
+    except SystemExit as ended:
+        code = ended.code or 0
+    finally:
+        sys.argv, sys.stdin, sys.stdout, sys.stderr = streams
+    said, complained = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
+    return int(str(code)), said, complained
+
+
+def try_out(words: list[str]) -> None:
+    begun = time.monotonic()
+    code, _, complained = spoken(words)
+    assert code in CODES, (words, code)
+    assert "Traceback" not in complained and "featx broke" not in complained, (words, complained)
+    assert "\x1b" not in complained, words
+    assert code in (0, 130) or complained.strip(), (words, "ended without a word")
+    assert time.monotonic() - begun < 60, words
+
+
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(CHOICE, min_size=1, max_size=2))
+def test_nonsense_in_any_option_is_answered_in_words(place, chosen):
+    command = chosen[0][0][0]
+    words = [*command, *BASE.get(command[0], [])]
+    for (_, option, takes_value), value in [one for one in chosen if one[0][0] == command]:
+        words += [option, value] if takes_value else [option]
+    try_out(words)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("command", "option", "takes_value"), OPTIONS)
+def test_every_nonsense_in_every_option_is_answered_in_words(place, command, option, takes_value):
+    for value in NONSENSE if takes_value else [""]:
+        try_out([*command, *BASE.get(command[0], []), option, *([value] if takes_value else [])])
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted({words for words, _, _ in OPTIONS})), st.sampled_from(NONSENSE), st.booleans())
+def test_nonsense_as_an_argument_is_answered_in_words(place, command, value, twice):
+    try_out([*command, value, *([value] if twice else [])])

@@ -1,0 +1,338 @@
+"""Systems that misbehave: disks, permissions, signals, pipes, clocks, locales, other processes."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, photo
+
+import featx
+from featx import extraction
+from featx.catalogue import read_catalogue
+from featx.errors import FeatxError
+from featx.extraction import run, seen
+from featx.images import read_bytes
+from featx.store import open_store
+
+ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def started(where: Path, *words: str, prepare: Callable[[], None] | None = None, **environment: str):
+    return subprocess.Popen(
+        [sys.executable, "-m", "featx", *words],
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "FEATX_OFFLINE": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="surrogateescape",
+        preexec_fn=prepare,
+    )
+
+
+def ended(process, within: float = 120) -> tuple[int, str, str]:
+    said, complained = process.communicate(timeout=within)
+    assert "Traceback" not in complained, complained
+    return process.returncode, said, complained
+
+
+def many(where: Path, count: int) -> Path:
+    for i in range(count):
+        photo(where / "many" / f"c{i % 5}" / f"p{i:04d}x.jpg", seed=i, size=(96, 96))
+    return where / "many"
+
+
+def contents(store: Path | str) -> dict[str, bytes]:
+    opened = open_store(store)
+    return {path: opened.features[i].tobytes() for i, path in enumerate(opened.paths)}
+
+
+def extracted(source: Path | str, store: str, **asked: object) -> extraction.Summary:
+    request = extraction.Request(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
+    return extraction.run_extraction(read_catalogue(source), request, store=Path(store))
+
+
+def wait_for_rows(store: Path, bytes_in_journal: int = 10_000) -> None:
+    journal = store.with_name(store.name + ".journal")
+    for _ in range(2000):
+        if journal.exists() and journal.stat().st_size > bytes_in_journal:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing was written")
+
+
+# --- disks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "replace"])
+def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(workplace, monkeypatch, call):
+    photos = many(workplace, 12)
+    extracted(photos, "clean.h5")
+    clean, real = contents("clean.h5"), getattr(os, call)
+    failed = 0
+    for n in (1, 2, 3, 4, 6, 9):
+        left = [n]
+
+        def failing(*words: object, left: list[int] = left, **named: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(*words, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, failing)
+            try:
+                extracted(photos, f"{n}.h5")
+            except FeatxError as error:
+                failed += 1
+                assert error.code == "disk-full", error
+        extracted(photos, f"{n}.h5")
+        assert contents(f"{n}.h5") == clean
+    assert failed
+
+
+def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
+    many(workplace, 60)
+    limit = 60_000
+
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "4")
+    code, said, complained = ended(started(workplace, *words, prepare=limited))
+    assert (code, said) == (6, ""), complained
+    assert "the disk is full" in complained and "images are saved" in complained
+    saved = len(open_store("a.h5"))
+    assert saved > 4
+    assert ended(started(workplace, *words))[0] == 0
+    extracted("many", "clean.h5")
+    assert contents("a.h5") == contents("clean.h5")
+
+
+@pytest.mark.skipif(not ROOT_USER, reason="only root can mount a small disk")
+def test_a_full_disk_ends_an_extraction_in_words_and_room_lets_it_go_on(workplace):
+    many(workplace, 300)
+    disk = workplace / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        filler = disk / "filler"
+        filler.write_bytes(b"\0" * 60_000)
+        words = ("extract", "many", "-b", "colour", "--store", "disk/a.h5", "--batch-size", "4")
+        code, _, complained = ended(started(workplace, *words))
+        if code == 0:
+            pytest.skip("the store was smaller than the disk")
+        assert code == 6 and "disk is full" in complained, complained
+        before = contents(disk / "a.h5") if any(disk.glob("a.h5*")) and (disk / "a.h5.journal").exists() else {}
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+        assert ended(started(workplace, *words))[0] == 0
+        after = contents(disk / "a.h5")
+        assert len(after) == 300 and before.items() <= after.items()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=False)
+
+
+def test_a_folder_one_may_not_write_into_is_refused_before_any_work(workplace, folder, monkeypatch):
+    """The check is tested without the system's help: root may write anywhere."""
+    monkeypatch.setattr(seen.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(run, "open_backbone", lambda *words, **named: pytest.fail("work was begun"))
+    with pytest.raises(FeatxError) as caught:
+        extracted(folder, "elsewhere/a.h5")
+    assert caught.value.code == "no-permission" and "choose another `--store`" in caught.value.hint
+
+
+@pytest.mark.skipif(ROOT_USER, reason="root may write anywhere")
+def test_a_read_only_folder_is_named(workplace, folder):
+    (workplace / "locked").mkdir()
+    (workplace / "locked").chmod(0o500)
+    code, _, complained = ended(started(workplace, "extract", "photos", "-b", "colour", "--store", "locked/a.h5"))
+    assert code == 6 and "locked" in complained
+
+
+# --- photos that move under our feet ---------------------------------------------------------------------------------
+
+
+def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no_row(workplace, monkeypatch):
+    photos = many(workplace, 24)
+    extracted(photos, "clean.h5")
+    clean = contents("clean.h5")
+
+    def reading(path, *words, **named):
+        if path.endswith("0003x.jpg"):
+            Path(path).unlink(missing_ok=True)
+        return read_bytes(path, *words, **named)
+
+    monkeypatch.setattr(run, "read_bytes", reading)
+    summary = extracted(photos, "a.h5")
+    assert [(Path(one.path).name, one.reason) for one in summary.skipped] == [("p0003x.jpg", "missing")]
+    assert contents("a.h5") == {path: data for path, data in clean.items() if not path.endswith("0003x.jpg")}
+
+
+def test_a_folder_of_photos_that_vanishes_altogether_is_an_error_with_reasons(workplace, folder):
+    catalogue = read_catalogue(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(FeatxError) as caught:
+        extraction.run_extraction(catalogue, extraction.Request(backbone="colour"), store=Path("a.h5"))
+    assert caught.value.code == "all-corrupt" and "missing" in caught.value.message
+
+
+# --- signals and pipes -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first):
+    many(workplace, 500)
+    words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
+    process = started(workplace, *words)
+    wait_for_rows(workplace / "a.h5")
+    process.send_signal(first)
+    code, _, complained = ended(process)
+    assert code == 130 and "the same command goes on from there" in complained, complained
+    saved = contents("a.h5")
+    process = started(workplace, *words)
+    wait_for_rows(workplace / "a.h5", 0)
+    process.send_signal(first)
+    process.send_signal(signal.SIGINT)
+    code, _, _ = ended(process, within=20)
+    assert code in (130, -first)
+    assert saved.items() <= contents("a.h5").items()
+
+
+@pytest.mark.parametrize("words", [("backbones",), ("info",), ("extract", "photos", "-b", "colour", "--json")])
+def test_a_reader_that_closes_the_pipe_gets_no_traceback(workplace, folder, words):
+    extracted(folder.relative_to(workplace), "artifacts/embeddings/colour.h5")
+    reading, writing = os.pipe()
+    os.close(reading)
+    ran = subprocess.run(
+        [sys.executable, "-m", "featx", *words],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+        check=False,
+    )
+    os.close(writing)
+    assert "Traceback" not in ran.stderr and "BrokenPipe" not in ran.stderr, ran.stderr
+    assert ran.returncode in (0, 1)
+    assert len(open_store("artifacts/embeddings/colour.h5")) == 12
+
+
+def test_a_second_featx_on_the_same_store_is_refused_in_words_and_readers_are_not(workplace):
+    many(workplace, 500)
+    words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
+    first = started(workplace, *words)
+    try:
+        wait_for_rows(workplace / "a.h5")
+        first.send_signal(signal.SIGSTOP)
+        code, said, complained = ended(started(workplace, *words))
+        assert (code, said) == (5, ""), complained
+        assert "another featx is writing a.h5" in complained and str(first.pid) in complained
+        code, said, complained = ended(started(workplace, "info", "--store", "a.h5"))
+        assert code == 0 and "a.h5" in said, complained
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert ended(first)[0] == 0
+    assert len(open_store("a.h5")) == 500
+
+
+# --- clocks, places, languages ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("jump", [-400 * 86400, 400 * 86400])
+def test_a_clock_that_jumps_never_makes_a_changed_photo_look_unchanged(workplace, folder, monkeypatch, jump):
+    real = time.time_ns
+    monkeypatch.setattr(seen.time, "time_ns", lambda: real() + jump * 10**9)
+    extracted(folder, "a.h5")
+    monkeypatch.undo()
+    os.chdir(workplace)
+    before = contents("a.h5")
+    changed = folder / "boots" / "boots0.jpg"
+    photo(changed, seed=99)
+    assert extracted(folder, "a.h5").changed == 1
+    after = contents("a.h5")
+    assert {path for path in after if after[path] != before[path]} == {str(changed)}
+
+
+def test_a_photo_that_was_touched_during_the_run_is_read_again_next_time(workplace, folder, monkeypatch):
+    """The same size and time stamp, other bytes: possible where a clock is coarse and a run takes a while."""
+    victim = folder / "boots" / "boots0.bmp"
+    photo(victim, seed=1)
+    stamp = time.time_ns()
+    os.utime(victim, ns=(stamp, stamp))
+    started_at = seen.Seen(Path("a.h5"))
+    started_at.note(str(victim), (victim.stat().st_size, stamp), "digest")
+    monkeypatch.setattr(seen.time, "time_ns", lambda: stamp + 3_600 * 10**9)
+    started_at.write()
+    assert seen.Seen(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
+
+
+def test_temporary_files_may_lie_elsewhere_or_nowhere(featx, folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for place in (str(tmp_path / "elsewhere"), "/nonexistent/place"):
+        ran = featx("extract", "photos", "-b", "colour", "--store", f"{Path(place).name}.h5", TMPDIR=place)
+        assert ran.returncode == 0, ran.stderr
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_names_in_any_bytes_work_in_any_locale(tmp_path):
+    names = [os.fsencode("Stövel één.jpg"), b"caf\xe9.jpg", "靴.jpg".encode(), b"tab\tand\nnewline.jpg"]
+    made = photo(tmp_path / "one.jpg")
+    (tmp_path / "odd").mkdir()
+    for i, name in enumerate(names):
+        data = made.read_bytes() + bytes([i])
+        (tmp_path / "odd" / os.fsdecode(name)).write_bytes(data)
+    for i, locale in enumerate(({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+                                {"LC_ALL": "C", "PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "POSIX"})):  # fmt: skip
+        code, _, complained = ended(started(tmp_path, "extract", "odd", "-b", "colour", "--store", f"{i}.h5", **locale))
+        if code == 2 and "PYTHONUTF8=1" in complained:
+            continue  # refused in words: never stored under another name
+        assert code == 0, complained
+        kept = {os.fsencode(Path(path).name) for path in open_store(tmp_path / f"{i}.h5").paths}
+        assert kept == set(names)
+        assert ended(started(tmp_path, "info", "--store", f"{i}.h5", "--check", **locale))[0] == 0
+
+
+def test_paths_written_on_windows_find_their_photos(workplace, folder):
+    table = folder / "list.csv"
+    table.write_text("image,label\r\nboots\\boots0.jpg,boots\r\nhats\\hats1.jpg,hats\r\nC:\\photos\\gone.jpg,x\r\n")
+    summary = extracted(table, "a.h5")
+    assert summary.total == 2 and [one.reason for one in summary.skipped] == ["missing"]
+    assert "C:\\photos\\gone.jpg" in summary.skipped[0].path
+
+
+def test_one_core_is_enough(workplace, folder):
+    def alone() -> None:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    assert ended(started(workplace, "extract", "photos", "-b", "colour", "--store", "a.h5", prepare=alone))[0] == 0
+    extracted(folder.relative_to(workplace), "b.h5")
+    assert contents("a.h5") == contents("b.h5")
+
+
+def in_a_child(source: str, store: str) -> None:
+    featx.extract(source, store=store, backbone="colour")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_it_runs_inside_a_process_begun_in_any_way(workplace, folder, method):
+    context = multiprocessing.get_context(method)
+    child = context.Process(target=in_a_child, args=(str(folder), str(workplace / "a.h5")))
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+    assert len(open_store("a.h5")) == 12

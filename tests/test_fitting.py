@@ -1,0 +1,274 @@
+"""Classifiers that can be trusted: honest scores, files that run no code, clear words for what cannot be learned."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Run, photo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.classifiers import coverage_table, filing, known_name, probabilities, temperature_for, wilson
+from featx.errors import FeatxError
+from featx.extraction import extract
+from featx.fitting import fit, labels_at, lesson_of
+from featx.folds import grouped_folds, groups_of
+from featx.models import load_classifier, save
+from featx.store import Store
+from featx.updating import better_or_not, sign_test
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three categories of four products with two shots each, told apart by their colour; a test split; a price."""
+    root = tmp_path_factory.mktemp("fit")
+    lines = ["path,label,product,split,kind"]
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for product in range(5):
+            for shot in range(2):
+                name = f"{category}{product}-{shot}.jpg"
+                photo(root / name, seed=100 * c + 10 * (product % 2) + shot)
+                split = "test" if product == 4 else "train"
+                lines.append(f"{name},{category},{category}{product},{split},{'worn' if c < 2 else 'used'}")
+    (root / "list.csv").write_text("\n".join(lines) + "\n")
+    return extract(root / "list.csv", backbone="colour", store=root / "store.h5")
+
+
+@pytest.fixture(scope="module")
+def model(store: Store):
+    return fit(store, "svm", folds=3)
+
+
+def test_what_may_be_learned_never_holds_a_held_out_picture(store):
+    lesson = lesson_of(store)
+    assert {store.splits[i] for i in lesson.learn} == {"train"}
+    assert {store.splits[i] for i in lesson.held} == {"test"}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=20, max_size=60), st.integers(2, 4))
+def test_no_product_is_ever_on_both_sides_of_a_fold(rows, folds):
+    products = [f"p{product}" for product, _ in rows]
+    random = np.random.default_rng(len(rows))
+    groups = groups_of(products, [str(i) for i in range(len(rows))], random.normal(size=(len(rows), 16)))
+    labels = [f"c{label}" for _, label in rows]
+    if len(set(groups.tolist())) < folds:
+        return
+    for learn, score in grouped_folds(labels, groups, folds, 0):
+        assert not {products[i] for i in learn} & {products[i] for i in score}
+
+
+def test_photos_with_the_same_bytes_or_nearly_the_same_features_stay_together():
+    features = np.eye(4, 8)
+    features[3] = features[2] + 0.01
+    groups = groups_of(["a", "b", "c", "d"], ["x", "x", "y", "z"], features)
+    assert groups[0] == groups[1] and groups[2] == groups[3] and groups[0] != groups[2]
+
+
+@pytest.mark.parametrize("name", ["svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid"])
+def test_every_classifier_is_saved_loaded_and_answers_the_same(store, tmp_path, name):
+    made = fit(store, name, folds=2)
+    save(made, tmp_path / f"{name}.skops")
+    again = load_classifier(tmp_path / f"{name}.skops")
+    np.testing.assert_allclose(again.predict_proba(store.features), made.predict_proba(store.features), rtol=1e-6)
+    shares = made.predict_proba(store.features)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert made.card["test"]["n"] == 6
+
+
+def test_the_card_tells_scores_that_can_be_computed_again(store, model):
+    held = [i for i, split in enumerate(store.splits) if split == "test"]
+    right = float((model.predict(store.features[held]) == np.array(store.labels)[held]).mean())
+    assert model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
+    assert model.card["fingerprint"]["backbone"] == "colour"
+    assert "Model(svm" in repr(model) and "<table>" in model._repr_html_()
+
+
+def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store):
+    assert set(fit(store, "centroid", folds=2, level="kind").classes) == {"worn", "used"}
+    with pytest.raises(FeatxError, match="no column `knd`") as caught:
+        fit(store, "centroid", level="knd")
+    assert "kind" in caught.value.hint
+
+
+def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store):
+    card = fit(store, "logreg", folds=2, tune=True, reduce=5, class_weight="balanced").card
+    assert card["settings"]["reduce"] == 5 and card["settings"]["class_weight"] == "balanced" and card["tuned"]
+
+
+def test_the_same_seed_gives_the_same_classifier(store):
+    one, other = (fit(store, "rf", folds=2, seed=3).predict_proba(store.features) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_a_file_that_was_changed_by_one_byte_is_refused(model, tmp_path):
+    path = tmp_path / "svm.skops"
+    save(model, path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(FeatxError, match="SHA-256") as caught:
+        load_classifier(path)
+    assert caught.value.code == "model-broken"
+
+
+class Harm:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("harm-was-done"),))
+
+
+def forged(path: Path, model, data: bytes) -> None:
+    """A classifier file with another content whose card was forged to match."""
+    import hashlib
+
+    save(model, path)
+    path.write_bytes(data)
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_text(json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "joblib", "skops"])
+def test_a_hostile_classifier_is_refused_and_its_code_never_runs(model, tmp_path, monkeypatch, kind):
+    import io
+
+    import joblib
+    import skops.io
+
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    if kind == "pickle":
+        data = pickle.dumps(Harm())
+    elif kind == "joblib":
+        joblib.dump(Harm(), buffer)
+        data = buffer.getvalue()
+    else:
+        data = skops.io.dumps({"pipeline": Path, "classes": [], "temperature": np.frompyfunc(print, 1, 1)})
+    forged(tmp_path / "svm.skops", model, data)
+    with pytest.raises(FeatxError) as caught:
+        load_classifier(tmp_path / "svm.skops")
+    assert caught.value.code == "model-broken"
+    assert not Path("harm-was-done").exists()
+
+
+@pytest.mark.parametrize("card", ["", "[]", "{}", '{"sha256": 3, "fingerprint": []}', "\x00"])
+def test_a_classifier_without_a_readable_card_is_refused(model, tmp_path, card):
+    save(model, tmp_path / "svm.skops")
+    (tmp_path / "svm.json").write_text(card)
+    with pytest.raises(FeatxError) as caught:
+        load_classifier(tmp_path / "svm.skops")
+    assert caught.value.code == "model-broken"
+
+
+def test_confidence_divided_by_the_temperature_is_honest():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 4000)
+    logits = random.normal(size=(4000, 5))
+    logits[np.arange(4000), truth] += 2
+    shares = probabilities(logits * 7, temperature_for(logits * 7, truth))
+    right = shares.argmax(axis=1) == truth
+    assert abs(shares.max(axis=1).mean() - right.mean()) < 0.02
+    wild = probabilities(logits * 7, 1.0)
+    assert abs(wild.max(axis=1).mean() - right.mean()) > 0.1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.data())
+def test_intervals_are_wilsons(n, data):
+    from scipy.stats import binomtest
+
+    right = data.draw(st.integers(0, n))
+    ours, reference = wilson(right, n), binomtest(right, n).proportion_ci(method="wilson")
+    assert ours.low == pytest.approx(reference.low, abs=1e-9)
+    assert ours.high == pytest.approx(reference.high, abs=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80))
+def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
+    sure, right = np.array([s for s, _ in rows]), np.array([r for _, r in rows])
+    filed = filing(sure, right, "here", target=0.9)
+    if filed.threshold is not None:
+        kept = sure >= filed.threshold
+        assert right[kept].mean() >= 0.9
+        assert kept.mean() == pytest.approx(filed.coverage)
+    for row in coverage_table(sure, right):
+        assert (sure >= row["threshold"] - 1e-4).mean() >= row["coverage"] - 0.5 / len(sure) - 1e-9
+
+
+def test_the_comparison_of_two_classifiers_is_mcnemars_exact_test():
+    assert sign_test(0, 0) == 1
+    assert sign_test(9, 1) == pytest.approx(2 * 11 / 1024)
+
+
+def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_one_does(store, model, tmp_path):
+    save(model, tmp_path / "svm.skops")
+    same = better_or_not(tmp_path / "svm.skops", model, store)
+    assert same.replace and (same.better, same.worse, same.n) == (0, 0, 6)
+    confused = replace(model, classes=model.classes[1:] + model.classes[:1])
+    verdict = better_or_not(tmp_path / "svm.skops", confused, store)
+    right = round(model.card["test"]["accuracy"] * 6)
+    assert verdict.worse == right and verdict.replace == (verdict.p >= 0.05 or verdict.worse <= verdict.better)
+    assert f"{verdict.worse} broken" in verdict.sentence
+    assert better_or_not(tmp_path / "none.skops", model, store).replace
+
+
+def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
+    made = fit(store, "centroid", folds=2, level="kind")
+    save(made, tmp_path / "kind.skops")
+    verdict = better_or_not(tmp_path / "kind.skops", made, store, labels_at(store, "kind"))
+    assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
+
+
+def test_names_have_shorthands_and_a_typo_gets_the_nearest():
+    assert known_name("forest") == "rf"
+    with pytest.raises(FeatxError) as caught:
+        known_name("svn")
+    assert "svm" in caught.value.hint
+
+
+def test_fit_in_a_shop_without_categories_says_what_to_do(featx: Run, tmp_path):
+    photo(tmp_path / "flat" / "a.jpg")
+    photo(tmp_path / "flat" / "b.jpg", seed=1)
+    assert featx("extract", "flat", "-b", "colour").returncode == 0
+    ran = featx("fit")
+    assert ran.returncode == 3 and "category" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_fit_all_trains_the_usual_four_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
+    assert featx("extract", str(folder), "-b", "colour").returncode == 0
+    ran = featx("fit", "--clf", "all", "--folds", "2", "-q")
+    assert ran.returncode == 0, ran.stderr
+    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == {"svm", "logreg", "rf", "knn"}
+    told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
+    assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
+
+
+def test_a_limit_that_is_not_reached_ends_with_code_7(featx: Run, folder):
+    featx("extract", str(folder), "-b", "colour")
+    ran = featx("fit", "--folds", "2", "--min-accuracy", "1", "--clf", "knn", "--seed", "1")
+    assert ran.returncode in (0, 7)
+    assert (ran.returncode == 7) == ("below the limit" in ran.stderr)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--clf", "svn"],
+        ["--class-weight", "heavy"],
+        ["--class-weight", "balanced", "--clf", "knn"],
+        ["--kernel", "rfb"],
+        ["--test", "tset"],
+        ["--level", "x"],
+    ],
+)
+def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, folder, words):
+    featx("extract", str(folder), "-b", "colour")
+    ran = featx("fit", *words)
+    assert ran.returncode == 2 and "hint:" in ran.stderr and not ran.stdout
