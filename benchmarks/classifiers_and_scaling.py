@@ -1,8 +1,8 @@
-"""Which classifier and which scaling suit frozen features: held-out accuracy on stores with a train and a held-out part.
+"""Which classifier and which scaling suit frozen features: held-out accuracy on stores that have a held-out part.
 
     python benchmarks/classifiers_and_scaling.py STORE.h5 [STORE.h5 ...]
 
-A store with `val` or `test` rows is scored on those. In one without, every fifth product is held out. C and its like are
+A store with `val` or `test` rows is scored on those; in another, every fifth product is held out. C and its like are
 chosen on a grouped hold-out of the training part, as `featx fit` does.
 """
 
