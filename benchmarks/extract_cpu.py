@@ -38,14 +38,25 @@ from extract_contestants import (
     textbook_way,
     timm_way,
 )
+from PIL import Image
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "train"
 BACKBONES = ("resnet50", "mobilenet_v3_large", "squeezenet1_0", "builtin")
 
 
+def whole(path: Path) -> bool:
+    """Whether a photo can be decoded to its end."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except OSError:
+        return False
+    return True
+
+
 def some_of(folder: Path, count: int, place: Path) -> list[Path]:
-    """Links to so many photos, evenly taken from a folder of categories."""
-    every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    """Links to so many photos, evenly taken from a folder of categories; the textbook loop ends at a broken one."""
+    every = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg") and whole(path))
     taken = [every[i * len(every) // count] for i in range(min(count, len(every)))]
     links = []
     for number, path in enumerate(taken):

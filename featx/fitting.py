@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.audit.fixes import apply_to
 from featx.classifiers import (
     STRENGTHS,
     WEIGHED,
@@ -102,6 +103,8 @@ def fit(
     `tune` looks for the strength over a wide range, again inside each fold, so that the score stays honest.
     """
     opened = store if isinstance(store, Store) else open_store(store)
+    # What people decided about doubtful labels counts from here on; the store itself keeps what the catalogue said.
+    apply_to(opened)
     begun = time.monotonic()
     lesson = lesson_of(opened, level, test)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -159,11 +160,21 @@ def _broken(path: Path, why: str) -> FeatxError:
 
 def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise FeatxError(
+            "disk-full" if full else "no-permission",
+            f"cannot write `{path}`: {error.strerror or error}",
+            "free some space and run it again" if full else "make the folder writable",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _page(card: dict[str, Any]) -> str:

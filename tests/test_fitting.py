@@ -13,7 +13,17 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import coverage_table, filing, known_name, probabilities, temperature_for, wilson
+from featx.classifiers import (
+    Recipe,
+    build,
+    coverage_table,
+    filing,
+    fitted,
+    known_name,
+    probabilities,
+    temperature_for,
+    wilson,
+)
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit, labels_at, lesson_of
@@ -211,10 +221,17 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
     save(model, tmp_path / "svm.skops")
     same = better_or_not(tmp_path / "svm.skops", model, store)
     assert same.replace and (same.better, same.worse, same.n) == (0, 0, 6)
-    confused = replace(model, classes=model.classes[1:] + model.classes[:1])
+    other = dict(zip(model.classes, model.classes[1:] + model.classes[:1], strict=True))
+    wrong = np.array([other[str(label)] for label in store.labels])
+    confused = replace(model, pipeline=fitted(build(Recipe("svm")), store.features, wrong))
     verdict = better_or_not(tmp_path / "svm.skops", confused, store)
     right = round(model.card["test"]["accuracy"] * 6)
-    assert verdict.worse == right and verdict.replace == (verdict.p >= 0.05 or verdict.worse <= verdict.better)
+    assert (
+        right == 6
+        and verdict.worse == 6
+        and not verdict.replace
+        and verdict.replace == (verdict.p >= 0.05 or verdict.worse <= verdict.better)
+    )
     assert f"{verdict.worse} broken" in verdict.sentence
     assert better_or_not(tmp_path / "none.skops", model, store).replace
 

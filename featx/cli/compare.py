@@ -57,6 +57,9 @@ def compare(
     ] = False,
     colour: Annotated[bool, typer.Option("--colour/--no-colour", help="The baseline by colours alone.")] = True,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a .json or .csv file too.")] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="No report page: neither its map nor a look for wrong labels and copies.")
+    ] = False,
     seed: SeedOption = 0,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -104,7 +107,24 @@ def compare(
         _print(found, out)
     _say(found.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
-    out.next(f"featx fit --clf {found.best['clf']}   ·   featx report   ·   featx evaluate")
+    if not fast:
+        _write_page(found, stores, workspace, out)
+    out.next(f"featx fit --clf {found.best['clf']}   ·   featx report --open   ·   featx evaluate")
+
+
+def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> None:
+    from featx.cli.report import skipped_of
+    from featx.report import write_report
+
+    best = next(
+        store
+        for store, told in zip(stores, found.document["stores"], strict=True)
+        if told["name"] == found.best["store"]
+    )
+    page = write_report(
+        found.to_dict(), best, root=workspace.root / "reports", skipped=skipped_of(workspace), audit=True
+    )
+    out.ok(f"report: {page.page} ({size(page.bytes)})")
 
 
 def _stores(

@@ -83,10 +83,12 @@ def extract(
         str, typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime.")
     ] = "auto",
     exact_decode: Annotated[
-        bool, typer.Option("--exact-decode", help="Decode large JPEGs at full size: slower, the last digits differ.")
+        bool,
+        typer.Option("--exact-decode", help="Decode large JPEGs at full size; slower."),
     ] = False,
     batch_size: Annotated[
-        int | None, typer.Option("--batch-size", "--batch", min=1, help="Photos in one pass.", show_default="automatic")
+        int | None,
+        typer.Option("--batch-size", "--batch", min=1, max=4096, help="Photos in one pass.", show_default="automatic"),
     ] = None,
     workers: Annotated[
         int | None,

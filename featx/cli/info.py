@@ -54,7 +54,7 @@ def info(
         from featx.extraction import check_store
 
         with out.progress(1, "check") as advance:
-            damage = check_store(opened)
+            damage = check_store(opened) + _broken_models(workspace.models)
             advance(1)
         facts["damage"] = damage
     out.document(facts)
@@ -92,9 +92,34 @@ def _facts(store: Store, models: Path) -> dict[str, object]:
         "source": provenance.get("source"),
         "fingerprint": dict(fingerprint),
         "provenance": dict(provenance),
-        "models": sorted(str(path) for path in models.glob("*.skops")),
+        "models": [_told_of(path) for path in sorted(models.glob("*.skops"))],
         "machine": _machine(),
     }
+
+
+def _broken_models(models: Path) -> list[str]:
+    """Every classifier is read and verified as `featx predict` would; what is wrong with it, and what mends it."""
+    from featx.models import load_classifier
+
+    damage = []
+    for path in sorted(models.glob("*.skops")):
+        try:
+            load_classifier(path)
+        except FeatxError as error:
+            damage.append(f"{error.message}; {error.hint}")
+    return damage
+
+
+def _told_of(path: Path) -> dict[str, object]:
+    """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
+    import json
+
+    try:
+        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        best = card.get("test") or card["cv"]
+        return {"path": str(path), "accuracy": best["accuracy"], "written": card["written"], "on": card["backbone"]}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {"path": str(path), "accuracy": None, "written": None, "on": None}
 
 
 def _machine() -> dict[str, object]:
@@ -141,8 +166,10 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
         ("", " · ".join(pieces)),
         ("backbone", " · ".join([str(fingerprint.get("backbone")), *made_by])),
     ]
-    models: list[str] = facts["models"]  # type: ignore[assignment]
-    lines += [("models" if i == 0 else "", model) for i, model in enumerate(models)]
+    models: list[dict[str, object]] = facts["models"]  # type: ignore[assignment]
+    for i, model in enumerate(models):
+        right = f"   {model['accuracy']:.1%} right" if isinstance(model["accuracy"], float) else "   no readable card"
+        lines.append(("models" if i == 0 else "", f"{model['path']}{right}"))
     if provenance:
         rate = provenance.get("images_per_second")
         lines.append(

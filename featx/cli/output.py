@@ -119,8 +119,18 @@ def _write(stream: TextIO, text: str, style: str | None = None) -> None:
 
 
 def _printable(text: str) -> str:
-    """Names of files and labels must not steer the terminal: control characters are shown, not sent."""
-    return "".join(c if c in "\n\t" or (ord(c) >= 32 and not 127 <= ord(c) < 160) else f"\\x{ord(c):02x}" for c in text)
+    """Names of files and labels must not steer the terminal: control characters are shown, not sent.
+
+    Nor may they turn the direction of writing, behind which `gpj.exe` reads as `exe.jpg`.
+    """
+    return "".join(_shown(c) for c in text)
+
+
+def _shown(c: str) -> str:
+    code = ord(c)
+    if c in "\n\t" or not (code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069):
+        return c
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def _flat(text: str) -> str:

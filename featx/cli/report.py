@@ -49,11 +49,13 @@ def report(
     document = read_document(chosen)
     old = None if against is None else _old_report(against)
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
+    if against is not None and "json" not in wanted:
+        wanted.append("json")
     beside = chosen if chosen.is_dir() else chosen.parent
     if document["schema"].startswith("featx-comparison/"):
         opened = _store_of(document, workspace, store, out)
         out.say("reading photos and drawing the map …")
-        skipped = _skipped(workspace)
+        skipped = skipped_of(workspace)
         written = write_report(
             document,
             opened,
@@ -121,7 +123,8 @@ def _store_of(comparison: dict[str, Any], workspace: Workspace, given: Path | No
     return None
 
 
-def _skipped(workspace: Workspace) -> list[dict[str, str]] | None:
+def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
+    """The photos the last extraction could not use, if there were any."""
     import csv
 
     try:

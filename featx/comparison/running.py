@@ -213,7 +213,7 @@ def _machine() -> dict[str, Any]:
     import sklearn
 
     return {
-        "system": platform.platform(),
+        "system": platform.system(),
         "processor": platform.processor() or platform.machine(),
         "threads": os.cpu_count(),
         "python": sys.version.split()[0],

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.report.changes import Change, Changes, changes
-from featx.report.files import FORMATS, Written, folder_for, newest, point_latest, read_document, write_files
+from featx.report.files import (
+    FORMATS,
+    Written,
+    check_formats,
+    folder_for,
+    newest,
+    point_latest,
+    read_document,
+    write_files,
+)
 from featx.report.gathering import SCHEMA, gather
 
 if TYPE_CHECKING:
@@ -53,6 +62,7 @@ def write_report(
     `issues` and `duplicates` are the `to_dict()` of what the audit found, `skipped` the rows of the skipped list.
     What is not given is said in the report to be not measured; with `audit`, the store is checked for both now.
     """
+    check_formats(formats)
     if audit and store is not None:
         issues = issues if issues is not None else _found("find_issues", store)
         duplicates = duplicates if duplicates is not None else _found("find_duplicates", store)

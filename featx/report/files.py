@@ -73,15 +73,20 @@ def read_document(path: Path) -> dict[str, Any]:
     return document  # type: ignore[no-any-return]
 
 
-def write_files(
-    document: Mapping[str, Any], folder: Path, formats: Sequence[str] = FORMATS, *, pictures: Path | None = None
-) -> Written:
-    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`)."""
+def check_formats(formats: Sequence[str]) -> None:
+    """Refuse a format that a report does not have."""
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:
         raise FeatxError(
             "bad-flag", f"`{(strange or [''])[0]}` is no format of a report", f"it has {', '.join(FORMATS)}"
         )
+
+
+def write_files(
+    document: Mapping[str, Any], folder: Path, formats: Sequence[str] = FORMATS, *, pictures: Path | None = None
+) -> Written:
+    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`)."""
+    check_formats(formats)
     try:
         return _write_files(document, folder, formats, pictures or folder)
     except OSError as error:

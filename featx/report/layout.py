@@ -34,14 +34,17 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
     if kept is not None and (found := _read(kept, len(rows))) is not None:
         return found
     begun = time.perf_counter()
-    near = _directions(_unit(rows), seed)
+    unit = _unit(rows)
     # Photos that all look the same have no map, and t-SNE's tree does not end on them.
-    if len(rows) < 5 or not np.isfinite(near).all() or float(near[:, 0].std()) < 1e-9:
+    if len(rows) < 5 or not np.isfinite(unit).all() or float(np.ptp(unit, axis=0).max()) < 1e-6:
         places, method = _line(len(rows)), "a row"
     elif len(rows) <= WHOLE:
-        places, method = _tsne(near, seed), "t-SNE"
+        places, method = _tsne(_directions(unit, seed), seed), "t-SNE"
     else:
-        places, method = _among_landmarks(near, seed), f"t-SNE of {LANDMARKS:,} photos, the others placed among them"
+        places, method = (
+            _among_landmarks(_directions(unit, seed), seed),
+            f"t-SNE of {LANDMARKS:,} photos, the others placed among them",
+        )
     layout = Layout(_between_0_and_1(places), method, time.perf_counter() - begun)
     if kept is not None:
         _write(kept, layout)

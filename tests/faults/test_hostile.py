@@ -160,7 +160,7 @@ def test_a_store_that_holds_pickles_is_never_unpickled(tmp_path, where, monkeypa
 
 # --- names that steer ------------------------------------------------------------------------------------------------
 
-STEERING = ["\x1b[2J", "\x1b]0;title\x07", "\r", "\x9b31m", "\x08\x08", "\x00", "\x7f"]
+STEERING = ["\x1b[2J", "\x1b]0;title\x07", "\r", "\x9b31m", "\x08\x08", "\x00", "\x7f", "\u202egpj.exe", "\u2066"]
 
 
 @pytest.mark.parametrize("text", STEERING)
