@@ -192,7 +192,7 @@ WORDS: Mapping[str, str] = {
     "not_similar": "Not measured: run <b>featx compare</b> on a store with labels.",
     "not_search": "Search was not measured; these are single rows to look at.",
     "not_map": "Not drawn: the store was not at hand when this report was made. Run <b>featx report</b> where it is.",
-    "not_learning": "Learning curve not measured: run <b>featx compare</b> without <b>--fast</b>.",
+    "not_learning": "Learning curve not measured: run <b>featx compare --learning-curve</b>.",
     "not_pace": "not measured",
 }
 
