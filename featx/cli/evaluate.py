@@ -80,7 +80,9 @@ def evaluate(
 def _print(found: Evaluation, path: Path, out: Output) -> None:
     classes = found.details["per_class"]
     if not out.for_people:
-        rows: list[list[Cell]] = [list(one.values()) for one in classes]
+        rows: list[list[Cell]] = [
+            [round(cell, 4) if isinstance(cell, float) else cell for cell in one.values()] for one in classes
+        ]
         out.records(["label", "n", "precision", "recall", "f1"], rows)
         return
     where = " and ".join(found.splits) or "all pictures"

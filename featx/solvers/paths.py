@@ -12,7 +12,7 @@ from featx.solvers.losses import Loss, Softmax, SquaredHinge, dots
 
 KINDS = ("svm", "logreg", "rbf")
 # At these 98 of 100 predictions or more are those of the exact minimum, where C is worth choosing.
-TOLERANCES = {"svm": 1e-5, "logreg": 1e-3}
+TOLERANCES = {"svm": 1e-6, "logreg": 1e-3}
 Fold = tuple[np.ndarray, np.ndarray]
 
 
