@@ -28,7 +28,7 @@ test: $(VENV)/.installed-dev  ## install with the development extra, then the wh
 	$(BIN)/python -m pytest -n auto
 
 test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged files, many photos
-	$(BIN)/python -m pytest -m long
+	HYPOTHESIS_PROFILE=wandering $(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

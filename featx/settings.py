@@ -7,7 +7,7 @@ typed wins over `FEATX_*` variables, which win over the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,15 @@ class Flag:
 Flags = Mapping[str, Mapping[str, Any]]
 
 
-def read_settings(folder: Path, flags: Flags) -> dict[str, Any]:
-    """The defaults of each command's parameters that the settings file of a folder asks for; empty without one."""
+def read_settings(folder: Path, known: Callable[[], Flags]) -> dict[str, Any]:
+    """The defaults of each command's parameters that the settings file of a folder asks for; empty without one.
+
+    `known` tells all commands and their flags; it is asked only where there is a file.
+    """
     path, text, tables = _tables(folder)
+    if not tables:
+        return {}
+    flags = known()
     found: dict[str, Any] = {}
     for table, keys in tables.items():
         if not isinstance(keys, dict):

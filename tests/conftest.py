@@ -14,7 +14,13 @@ os.environ.setdefault("FEATX_OFFLINE", "1")
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
+
+# The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("wandering", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

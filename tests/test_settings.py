@@ -21,12 +21,12 @@ FLAGS = {
 def settings(folder: Path, text: str, name: str = "featx.toml") -> dict[str, object]:
     """What a settings file with that text asks for."""
     (folder / name).write_text(text, encoding="utf-8")
-    return read_settings(folder, FLAGS)
+    return read_settings(folder, lambda: FLAGS)
 
 
 def test_no_file_asks_for_nothing(tmp_path: Path) -> None:
     """Without a settings file nothing changes."""
-    assert read_settings(tmp_path, FLAGS) == {}
+    assert read_settings(tmp_path, lambda: FLAGS) == {}
 
 
 def test_a_table_sets_its_own_command_and_featx_sets_every_command_with_that_flag(tmp_path: Path) -> None:

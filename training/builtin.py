@@ -30,6 +30,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional as F
 
+from featx.backbones.builtin import BuiltinBackbone
 from featx.backbones.builtin_network import HEAD_WIDTH, WIDTHS, BuiltinNetwork, folded
 from training.generated import draw_picture
 from training.photos import SHORT_SIDE, list_sources, open_all
@@ -38,6 +39,7 @@ WORK = Path(__file__).parent / "work"
 PACKAGE = Path(__file__).parent.parent / "featx" / "backbones"
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+LONGEST_STEP = 5.0
 AVERAGE = 0.998
 
 
@@ -175,13 +177,18 @@ def save_checkpoint(path: Path, **parts: Any) -> None:
     os.replace(temporary, path)
 
 
-def export(state: dict[str, torch.Tensor], notes: dict[str, object], folder: Path = PACKAGE) -> str:
-    """Fold the averaged weights, write them beside the package's loader with their SHA-256, and return it."""
+def export(
+    state: dict[str, torch.Tensor], images: list[Image.Image], notes: dict[str, object], folder: Path = PACKAGE
+) -> str:
+    """Fold the averaged weights, centre the blocks on the training photos, write both with their SHA-256; return it."""
     network = BuiltinNetwork(normed=True)
     own = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
     network.load_state_dict(own)
     plain = folded(network.eval())
-    data = save({name: value.half().contiguous() for name, value in plain.state_dict().items()})
+    tensors = {name: value.half().contiguous() for name, value in plain.state_dict().items()}
+    for name, centre in centres(plain, images).items():
+        tensors[f"centre.{name}"] = torch.from_numpy(centre).half().contiguous()
+    data = save(tensors)
     digest = hashlib.sha256(data).hexdigest()
     facts = {"file": "builtin.safetensors", "sha256": digest, "bytes": len(data), **notes}
     for name, content in (
@@ -192,6 +199,17 @@ def export(state: dict[str, torch.Tensor], notes: dict[str, object], folder: Pat
         temporary.write_bytes(content)
         os.replace(temporary, folder / name)
     return digest
+
+
+def centres(network: BuiltinNetwork, images: list[Image.Image], batch: int = 32) -> dict[str, np.ndarray]:
+    """The mean of each block of the package's own features over whole photos."""
+    plain = BuiltinBackbone(network.to(memory_format=torch.channels_last), {}, "", "cpu", "")
+    kept: dict[str, list[np.ndarray]] = {}
+    for start in range(0, len(images), batch):
+        prepared = [plain.prepare(image) for image in images[start : start + batch]]
+        for name, rows in plain.blocks(prepared).items():
+            kept.setdefault(name, []).append(rows)
+    return {name: np.concatenate(parts).mean(axis=0) for name, parts in kept.items()}
 
 
 def measure_scales(teacher: Teacher, source: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
@@ -217,8 +235,8 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--generated", type=int, default=600, help="generated pictures beside the photos")
-    parser.add_argument("--again", type=float, default=0.5, help="share of steps that use a recent batch again")
+    parser.add_argument("--generated", type=int, default=1000, help="generated pictures beside the photos")
+    parser.add_argument("--again", type=float, default=0.35, help="share of steps that use a recent batch again")
     parser.add_argument("--label-weight", type=float, default=0.6)
     parser.add_argument("--mixing", type=float, default=0.5, help="share of batches whose pictures are mixed")
     parser.add_argument(
@@ -228,18 +246,19 @@ def main() -> None:
     options = parser.parse_args()
     WORK.mkdir(exist_ok=True)
     checkpoint = WORK / "checkpoint.pt"
-    if options.export:
-        held = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        print(export(held["averaged"], held["notes"]), held["notes"])
-        return
-    if not options.photos or not options.teacher:
-        parser.error("--photos and --teacher are needed to train")
+    if not options.photos or not (options.teacher or options.export):
+        parser.error("--photos are needed, and --teacher to train")
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     sources = [source for source in list_sources(options.photos) if source.part == "train"]
     names = sorted({source.label for source in sources})
     images = open_all(sources, options.threads)
+    photos = list(images)
+    if options.export:
+        held = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        print(export(held["averaged"], photos, held["notes"]), held["notes"])
+        return
     with ThreadPoolExecutor(options.threads) as pool:
         images += list(pool.map(lambda seed: draw_picture(seed, SHORT_SIDE), range(options.generated)))
     labels = np.array([names.index(source.label) for source in sources] + [-1] * options.generated)
@@ -318,7 +337,8 @@ def main() -> None:
         averaged.update(student)
         step += 1
         now = time.monotonic()
-        spent, last_time = spent + now - last_time, now
+        # A machine that slept or a stopped process spends none of the budget.
+        spent, last_time = spent + min(now - last_time, LONGEST_STEP), now
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value.detach())
         counted += 1
@@ -335,7 +355,7 @@ def main() -> None:
             saved = now
     if not notes:
         raise SystemExit(f"the budget of {options.minutes:g} minutes is spent; give more minutes, or --restart")
-    print(f"reached step {step}; sha256 {export(averaged.state, notes)}")
+    print(f"reached step {step}; sha256 {export(averaged.state, photos, notes)}")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,13 @@ STD = (0.229, 0.224, 0.225)
 HUES, SATURATIONS, VALUES = 12, 4, 4
 COLOURS = HUES * SATURATIONS * VALUES
 # Each block has unit length before it is weighted, so these are the shares of a cosine similarity.
-BLOCKS = (("head", 512, 0.55), ("stage", 192, 0.3), ("colour", COLOURS, 0.15))
+BLOCKS = (
+    ("head", 512, 0.5),
+    ("stage", 256, 0.25),
+    ("stage spread", 256, 0.1),
+    ("colour", COLOURS, 0.1),
+    ("colour in the middle", COLOURS, 0.05),
+)
 WIDTH = sum(width for _, width, _ in BLOCKS)
 PREPROCESSING = f"whole photo to {SIDE}x{SIDE}, bicubic; ImageNet mean and std"
 
@@ -92,10 +98,13 @@ class BuiltinBackbone:
     # JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
     decode_size = (SIDE * 5 // 4, SIDE * 5 // 4)
 
-    def __init__(self, network: BuiltinNetwork, digest: str, device: str, device_reason: str) -> None:
-        """Keep the loaded network; use :func:`open_builtin`."""
+    def __init__(
+        self, network: BuiltinNetwork, centre: Mapping[str, np.ndarray], digest: str, device: str, device_reason: str
+    ) -> None:
+        """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         torch, torchvision = import_torch()
         self._network = network
+        self._centre = centre
         self._torch = torch
         self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255
@@ -110,7 +119,7 @@ class BuiltinBackbone:
             backbone=self.name,
             weights="built-in",
             weights_sha256=digest,
-            layer="+".join(name for name, _, _ in BLOCKS),
+            layer="head+stage+colour",
             pool="avg",
             preprocessing=PREPROCESSING,
             precision="fp32",
@@ -123,19 +132,25 @@ class BuiltinBackbone:
         return np.array(small, dtype=np.uint8)
 
     def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
-        """The blocks of the features before they are weighted and joined, each with rows of unit length."""
+        """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""
         torch = self._torch
         pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
         x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
             x = ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-            found = self._network(x).cpu().numpy()
-        # The square root tames the few channels that would otherwise decide every similarity.
-        return {
-            "head": unit_rows(np.sqrt(found[:, :512])),
-            "stage": unit_rows(np.sqrt(found[:, 512:])),
-            "colour": colour_histograms(pixels),
-        }
+            pooled = self._network(x).cpu().numpy()
+        found, at = {}, 0
+        for name, width, _ in BLOCKS:
+            if not name.startswith("colour"):
+                # The square root tames the few channels that would otherwise decide every similarity.
+                found[name] = unit_rows(np.sqrt(pooled[:, at : at + width]))
+                at += width
+        quarter = SIDE // 4
+        found["colour"] = colour_histograms(pixels)
+        found["colour in the middle"] = colour_histograms(
+            np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter])
+        )
+        return found
 
     @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
@@ -143,8 +158,9 @@ class BuiltinBackbone:
         if not len(prepared):
             return np.zeros((0, WIDTH), dtype=np.float32)
         found = self.blocks(prepared)
-        joined = np.concatenate([found[name] * np.sqrt(share) for name, _, share in BLOCKS], axis=1)
-        return unit_rows(joined)
+        # What all photos have in common says nothing of any: without it, unlike photos are far from alike.
+        parts = [unit_rows(found[name] - self._centre[name]) * np.sqrt(share) for name, _, share in BLOCKS]
+        return unit_rows(np.concatenate(parts, axis=1))
 
 
 def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBackbone:
@@ -163,7 +179,9 @@ def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBac
 
     data, digest = read_weights()
     network = BuiltinNetwork()
-    network.load_state_dict({name: value.float() for name, value in load(data).items()})
+    held = {name: value.float() for name, value in load(data).items()}
+    centre = {name: held.pop(f"centre.{name}").numpy() for name, _, _ in BLOCKS}
+    network.load_state_dict(held)
     device, reason = choose_device(device)
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-    return BuiltinBackbone(network, digest, device, reason)
+    return BuiltinBackbone(network, centre, digest, device, reason)

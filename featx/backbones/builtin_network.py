@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-WIDTHS = (24, 48, 96, 192)
-DEPTHS = (1, 2, 4)
+WIDTHS = (32, 64, 128, 256)
+DEPTHS = (1, 3, 5)
 HEAD_WIDTH = 512
 
 
@@ -70,9 +70,10 @@ class BuiltinNetwork(nn.Module):
         return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pooled features: the head's averages, then the last stage's."""
-        found = self.maps(x)
-        return torch.cat([found[-1].mean((2, 3)), found[-2].mean((2, 3))], dim=1)
+        """Return the pooled features: averages of the head, averages and spreads of the last stage."""
+        _, _, stage, head = self.maps(x)
+        spread = stage.var((2, 3), unbiased=False).clamp_min(0).sqrt()
+        return torch.cat([head.mean((2, 3)), stage.mean((2, 3)), spread], dim=1)
 
 
 def folded(network: BuiltinNetwork) -> BuiltinNetwork:

@@ -87,7 +87,7 @@ def every_option() -> list[tuple[tuple[str, ...], str, bool]]:
             if long and long[0].removeprefix("--").replace("-", "_") not in LEFT_OUT:
                 found.append((words, long[0], not getattr(parameter, "is_flag", False)))
 
-    walk(typer.main.get_command(command_line.app), ())
+    walk(typer.main.get_command(command_line.build()), ())
     return found
 
 
