@@ -33,6 +33,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "store-broken": 5,
         "store-busy": 5,
         "model-broken": 5,
+        "index-broken": 5,
         "weights-broken": 5,
         "weights-misfit": 5,
         "torch-mismatch": 5,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,15 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError
 from featx.index import Query, SimilarityIndex, index_of
 from featx.index.lookup import known_rows, of_rows, unknown
-from featx.index.search import unit_queries
+from featx.index.search import LARGE, unit_queries
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from featx.backbones import Backbone
 
+# How many photos are to be done, to a context that gives a function to tell how many are.
+Watch = Callable[[int], Any]
 # How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
 PUSH = 0.5
 
@@ -94,11 +96,22 @@ class Embedder:
         return features
 
 
-def open_index(store: str | Path | Any = None) -> SimilarityIndex:
-    """The index of a store (the current one when none is named), which takes new photos too."""
+def open_index(
+    store: str | Path | Any = None, approximate: bool | None = None, watch: Watch | None = None
+) -> SimilarityIndex:
+    """The index of a store (the current one when none is named), which takes new photos too.
+
+    With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
+    store and then follows it; unless told, only where there is such a graph and the catalogue is large.
+    """
     index = index_of(store)
-    if index.path is not None:
-        index.embed = Embedder(index.path)
+    if index.path is None:
+        return index
+    index.embed = Embedder(index.path)
+    if approximate or (approximate is None and len(index) >= LARGE):
+        from featx.index.approximate import open_nearby
+
+        index.nearby = open_nearby(index, make=bool(approximate), watch=watch)
     return index
 
 

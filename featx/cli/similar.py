@@ -69,6 +69,10 @@ def similar(
     unlike: Annotated[list[str] | None, typer.Option("--unlike", metavar="QUERY", help="Less like that one.")] = None,
     diverse: Annotated[bool, typer.Option("--diverse", help="No ten shots of one sandal.")] = False,
     copies: Annotated[bool, typer.Option("--copies", help="Show near-copies of the picture too.")] = False,
+    approx: Annotated[
+        bool | None,
+        typer.Option("--approx/--exact", help="Look at likely products only, or at all; for very large catalogues."),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="The related products of every product; with -o FILE.csv.")
     ] = False,
@@ -100,8 +104,16 @@ def similar(
         raise FeatxError("bad-flag", f"`--html` writes a page, and `{html}` is none", "end its name in .html")
     if output is not None and output.suffix.lower() != ".html":
         check_suffix(output)
-    index = open_index(_store(store))
+    if everything and approx:
+        raise FeatxError("bad-flag", "`--all` compares exactly", "leave out `--approx`")
+    index = open_index(
+        _store(store),
+        False if everything else approx,
+        lambda total: out.progress(total, "indexing", "photos"),
+    )
     out.detail(f"store: {index.path} ({counted(len(index), 'image')})")
+    if approx and index.nearby is None:
+        out.warn("the store has photos that are not sealed yet, so all were looked at; `featx extract` seals them")
     settings: Settings = {
         "where": where,
         "label": label,
@@ -135,6 +147,9 @@ def similar(
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several)
     _say_hidden(out, answers)
+    if index.nearby is not None:
+        share = f"{100 * index.nearby.recall:.1f} %"
+        out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact looks at all)")
 
 
 COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision")

@@ -57,7 +57,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     """Keep an index beside its store; False where that cannot be, as in a folder that may not be written."""
     features = store.features_map()
     path = Path(store.path)
-    identity = _identity(path)
+    identity = identity_of(path)
     if not isinstance(features, np.memmap) or identity is None:
         return False
     parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
@@ -103,7 +103,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     return True
 
 
-def _identity(store: Path) -> str | None:
+def identity_of(store: Path) -> str | None:
     """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
     with store.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -137,7 +137,7 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}
 
     n, views, width = head["shape"]
-    if _identity(store) != head["store"]:
+    if identity_of(store) != head["store"]:
         return None
     # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
     kind, offset = np.dtype(head["dtype"]), head["features_at"]

@@ -16,6 +16,7 @@ from featx.filters import Condition, read_condition
 from featx.index.names import Names
 
 if TYPE_CHECKING:
+    from featx.index.approximate import Nearby
     from featx.index.words import Words
 
 Pool = Literal["best", "mean"]
@@ -28,6 +29,10 @@ CLOSE = 2e-5
 SHORTEST, LONGEST = 1e-30, 1e30
 # Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
 LIKENESS = 0.7
+# How many photos a graph of neighbours is asked for, at least.
+CANDIDATES = 64
+# Below this a look at every row takes a fraction of a second, so the graph is used only where it is asked for.
+LARGE = 500_000
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ class SimilarityIndex:
     words: Words | None = None
     path: Path | None = None
     embed: Callable[[Path], np.ndarray] | None = None
+    nearby: Nearby | None = None
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @classmethod
@@ -312,7 +318,19 @@ class SimilarityIndex:
         may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         may[out] = False
         again = _Again(self, asked.features, pool, may)
-        scores = self._pooled(self.similarities(asked.features, pool), may, pool)
+        wanted = max(100, 5 * k) if diverse else k
+        found = None
+        if self.nearby is not None and pool == "best":
+            found = self._proposed(asked, again, wanted, least, copies)
+        ranked, hidden = found or self._compared(asked, again, wanted, least, copies)
+        ranked = sorted(ranked, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
+        return (self._spread(ranked, k) if diverse else ranked), hidden
+
+    def _compared(
+        self, asked: Query, again: _Again, wanted: int, least: float, copies: bool
+    ) -> tuple[list[tuple[int, float]], int]:
+        """At least the best products, from a look at every row, and how many near-copies were left out."""
+        scores = self._pooled(self.similarities(asked.features, again.pool), again.may, again.pool)
         for product in asked.products:
             scores[self.products.rows_of(product)] = -np.inf
         for limit in (self.near, least):
@@ -324,15 +342,37 @@ class SimilarityIndex:
             hidden = int(copied.sum())
             scores[copied] = -np.inf
         scores[scores < least] = -np.inf
-        wanted = max(100, 5 * k) if diverse else k
         places = np.flatnonzero(scores > -np.inf)
         if len(places) > wanted:
             among = scores[places]
             limit = np.partition(among, len(among) - wanted)[len(among) - wanted]
             places = places[among >= limit - CLOSE]
-        found = [again.product(int(product)) for product in places]
-        ranked = sorted(found, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
-        return (self._spread(ranked, k) if diverse else ranked), hidden
+        codes = places.tolist()
+        return [
+            one for start in range(0, len(codes), 4096) for one in again.products(codes[start : start + 4096])
+        ], hidden
+
+    def _proposed(
+        self, asked: Query, again: _Again, wanted: int, least: float, copies: bool
+    ) -> tuple[list[tuple[int, float]], int] | None:
+        """The best of the products the graph proposes; None where too few of them may answer, so all must be looked at.
+
+        A condition or many copies shut out candidates, so more are asked for until enough are left.
+        """
+        assert self.nearby is not None
+        own = {row for product in asked.products for row in self.products.rows_of(product)}
+        count = max(CANDIDATES, 4 * wanted)
+        while count <= max(CANDIDATES, len(self) // 16):
+            rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in again.wanted]))
+            rows = rows[again.may[rows]]
+            products = again.products([code for code in np.unique(self.codes[rows]).tolist() if code not in own])
+            hidden = 0 if copies else sum(value >= self.near for _, value in products)
+            left = [one for one in products if (copies or one[1] < self.near) and one[1] >= least]
+            # What was proposed and is less alike than asked for shows that the end of the answers is reached.
+            if len(left) >= wanted or any(value < least for _, value in products):
+                return left, hidden
+            count *= 4
+        return None
 
     def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:
         """One number for each product from those of its rows that may answer; minus infinity where none may."""
@@ -376,18 +416,30 @@ class _Again:
 
     def product(self, code: int) -> tuple[int, float]:
         """The row to show for a product, and the similarity of the product, to six decimals."""
+        return self.products([code])[0]
+
+    def products(self, codes: Sequence[int]) -> list[tuple[int, float]]:
+        """The same for several products, whose rows are read at once."""
         index = self.index
-        rows = index.order[index.starts[code] : index.starts[code + 1]]
-        rows = rows[self.may[rows]]
+        parts = [index.order[index.starts[code] : index.starts[code + 1]] for code in codes]
+        parts = [rows[self.may[rows]] for rows in parts]
+        if not parts:
+            return []
+        rows = np.concatenate(parts)
         data = np.asarray(index.features[rows], dtype=np.float64)
         with np.errstate(all="ignore"):
             lengths = np.sqrt((data * data).sum(axis=1))
             values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
         values[index.scale[rows] == 0] = 0
         values = np.round(np.clip(values, -1, 1), 6) + 0.0
-        best = min(range(len(rows)), key=lambda i: (-values[i], index.ids[int(rows[i])]))
-        told = values.max() if self.pool == "best" else np.round(np.sort(values).mean(), 6)
-        return int(rows[best]), float(told)
+        found, end = [], 0
+        for own in parts:
+            start, end = end, end + len(own)
+            part = values[start:end]
+            best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
+            told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
+            found.append((int(own[best]), float(told)))
+        return found
 
 
 def scales(features: NDArray[Any]) -> NDArray[np.float32]:
