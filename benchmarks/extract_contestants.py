@@ -20,7 +20,7 @@ import torchvision
 from PIL import Image
 
 from featx.backbones import Backbone, open_backbone
-from featx.backbones.builtin import MEAN, SIDE, STD, colour_histograms, unit_rows
+from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
 from featx.backbones.layers import last_classifying_layer
 from featx.catalogue import read_catalogue
 from featx.extraction import Listener, Request, run_extraction
@@ -60,14 +60,14 @@ class BuiltinTextbook(torch.nn.Module):
 
     def __init__(self, backbone: Any) -> None:
         super().__init__()
-        self.network = backbone._network.to(memory_format=torch.contiguous_format)
+        self.network = backbone.network.to(memory_format=torch.contiguous_format)
+        self.joined = backbone.joined
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         found = self.network(x).cpu().numpy()
         mean, std = (torch.tensor(part, device=x.device).view(1, 3, 1, 1) for part in (MEAN, STD))
         pixels = ((x * std + mean) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        blocks = (unit_rows(np.sqrt(found[:, :512])), unit_rows(np.sqrt(found[:, 512:])), colour_histograms(pixels))
-        return torch.from_numpy(np.concatenate(blocks, axis=1))
+        return torch.from_numpy(self.joined(blocks_of(found, pixels)))
 
 
 def textbook_network(name: str, device: str) -> tuple[torch.nn.Module, Any]:

@@ -177,7 +177,7 @@ def test_a_store_goes_on_with_another_float32_engine_but_not_with_another_precis
 
 
 def test_backbones_with_one_engine_say_so(workplace, folder):
-    for name in ("colour", "builtin"):
+    for name in ("colour",):
         request = Request(backbone=name, engine="openvino")
         with pytest.raises(FeatxError) as caught:
             run_extraction(read_catalogue(folder), request, store=workplace / f"{name}.h5")

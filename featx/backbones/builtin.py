@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
+    from featx.backbones.engines import Engine
 
 FOLDER = Path(__file__).parent
 SIDE = 192
@@ -103,11 +105,12 @@ class BuiltinBackbone:
     ) -> None:
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         torch, torchvision = import_torch()
-        self._network = network
+        from featx.backbones.engines import PhotosToRows, TorchEngine
+
+        self._module = PhotosToRows(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
+        self._engine: Engine = TorchEngine(self._module, device, "fp32")
+        self._alone = Lock()
         self._centre = centre
-        self._torch = torch
-        self._mean = torch.tensor(MEAN, device=device).view(1, 3, 1, 1) * 255
-        self._std = torch.tensor(STD, device=device).view(1, 3, 1, 1) * 255
         self.device = device
         self.device_reason = device_reason
         self.versions: Mapping[str, str] = {
@@ -126,6 +129,28 @@ class BuiltinBackbone:
             width=WIDTH,
         )
 
+    @property
+    def network(self) -> Any:
+        """The bare network: prepared numbers in, pooled maps out."""
+        return self._module.network
+
+    @property
+    def engine(self) -> str:
+        """What runs the network: torch, compile, openvino or onnxruntime."""
+        return self._engine.name
+
+    def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
+        """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
+        from featx.backbones.engines import engine_or_why, example_photos
+
+        example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
+        engine, why = engine_or_why(asked, self._module, example, device=self.device, precision="fp32", photos=photos)
+        if engine is not None:
+            self._engine = engine
+            kind, _, number = engine.version.partition(" ")
+            self.versions = {**self.versions, kind: number}
+        return why
+
     def prepare(self, image: Image.Image) -> np.ndarray:
         """The whole photo as bytes of one size; runs in any thread."""
         small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
@@ -133,38 +158,40 @@ class BuiltinBackbone:
 
     def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
         """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""
-        torch = self._torch
         pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
-        x = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float()
-        with torch.inference_mode():
-            x = ((x - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-            pooled = self._network(x).cpu().numpy()
-        found, at = {}, 0
-        for name, width, _ in BLOCKS:
-            if not name.startswith("colour"):
-                # The square root tames the few channels that would otherwise decide every similarity.
-                found[name] = unit_rows(np.sqrt(pooled[:, at : at + width]))
-                at += width
-        quarter = SIDE // 4
-        found["colour"] = colour_histograms(pixels)
-        found["colour in the middle"] = colour_histograms(
-            np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter])
-        )
-        return found
+        with self._alone:
+            pooled = self._engine(pixels)
+        return blocks_of(pooled, pixels)
 
     @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos, a float32 row of unit length each."""
         if not len(prepared):
             return np.zeros((0, WIDTH), dtype=np.float32)
-        found = self.blocks(prepared)
-        # What all photos have in common says nothing of any: without it, unlike photos are far from alike.
-        parts = [unit_rows(found[name] - self._centre[name]) * np.sqrt(share) for name, _, share in BLOCKS]
+        return self.joined(self.blocks(prepared))
+
+    def joined(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The blocks as features: what all photos have in common is taken out, for it says nothing of any."""
+        parts = [unit_rows(blocks[name] - self._centre[name]) * np.sqrt(share) for name, _, share in BLOCKS]
         return unit_rows(np.concatenate(parts, axis=1))
 
 
+def blocks_of(pooled: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """What the network said of some photos, and their colours, block by block, in rows of unit length."""
+    found, at = {}, 0
+    for name, width, _ in BLOCKS:
+        if not name.startswith("colour"):
+            # The square root tames the few channels that would otherwise decide every similarity.
+            found[name] = unit_rows(np.sqrt(pooled[:, at : at + width]))
+            at += width
+    quarter = SIDE // 4
+    middle = np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter])
+    found["colour"], found["colour in the middle"] = colour_histograms(pixels), colour_histograms(middle)
+    return found
+
+
 def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBackbone:
-    """Open the built-in backbone; it needs no network and always computes in float32."""
+    """Open the built-in backbone; it needs no download and always computes in float32."""
     if precision not in ("auto", "fp32"):
         raise FeatxError(
             "bad-flag",

@@ -227,6 +227,21 @@ def make_engine(name: str, module: PhotosToRows, example: np.ndarray, *, device:
     return engine
 
 
+def engine_or_why(
+    asked: str, module: PhotosToRows, example: np.ndarray, *, device: str, precision: str, photos: int
+) -> tuple[Engine | None, str]:
+    """The engine asked for; or, where `auto` could not have the one it wanted, none and why."""
+    name = choose_engine(asked, device=device, photos=photos, network=module)
+    try:
+        return make_engine(name, module, example, device=device, precision=precision), ""
+    except EngineFailed as error:
+        if asked != "auto":
+            raise FeatxError(
+                "bad-flag", str(error), "leave `--engine` out, or choose `--engine torch`", {"engine": name}
+            ) from error
+        return None, str(error)
+
+
 def _made(name: str, module: PhotosToRows, example: np.ndarray, device: str, precision: str) -> Engine:
     if name == "compile":
         return TorchEngine(module, device, precision, compiled=True)

@@ -65,23 +65,17 @@ class FrozenNetwork:
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import EngineFailed, PhotosToRows, choose_engine, example_photos, make_engine
+        from featx.backbones.engines import PhotosToRows, engine_or_why, example_photos
 
-        name = choose_engine(asked, device=self.device, photos=photos, network=self.network)
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
         example = example_photos(one.shape, one.dtype, batch_size)
         precision = self.fingerprint.precision
         self._fold_batch_norm(example)
         module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
-        try:
-            engine = make_engine(name, module, example, device=self.device, precision=precision)
-        except EngineFailed as error:
-            if asked != "auto":
-                raise FeatxError(
-                    "bad-flag", str(error), "leave `--engine` out, or choose `--engine torch`", {"engine": name}
-                ) from error
+        engine, why = engine_or_why(asked, module, example, device=self.device, precision=precision, photos=photos)
+        if engine is None:
             self._engine = self._torch_engine()
-            return str(error)
+            return why
         self._engine = engine
         kind, _, number = engine.version.partition(" ")
         self.versions = {**self.versions, kind: number}

@@ -55,9 +55,20 @@ def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinBac
     np.testing.assert_array_equal(together, backbone.features(prepared))
 
 
+def test_openvino_gives_the_same_features(backbone: builtin.BuiltinBackbone) -> None:
+    """Another engine changes the last digits only, and is named."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    other = builtin.open_builtin(device="cpu")
+    assert other.use_engine("openvino", photos=10_000, batch_size=4) == ""
+    assert (backbone.engine, other.engine) == ("torch", "openvino")
+    prepared = [backbone.prepare(picture(seed)) for seed in range(4)]
+    cosines = (backbone.features(prepared) * other.features(prepared)).sum(axis=1)
+    assert cosines.min() >= 0.9999
+
+
 def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.BuiltinBackbone) -> None:
     """Frozen means frozen."""
-    network = backbone._network
+    network = backbone.network
     before = {name: value.clone() for name, value in network.state_dict().items()}
     backbone.features([backbone.prepare(picture(1))])
     assert not network.training
