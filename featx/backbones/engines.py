@@ -190,7 +190,9 @@ def _quiet() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def choose_engine(asked: str, *, device: str, photos: int, network: nn.Module) -> str:
+def choose_engine(
+    asked: str, *, device: str, photos: int, network: nn.Module, worth_from: int = WORTH_CONVERTING
+) -> str:
     """The engine for so many photos; `auto` converts a network only where that pays."""
     if asked not in ENGINES:
         raise FeatxError(
@@ -199,7 +201,7 @@ def choose_engine(asked: str, *, device: str, photos: int, network: nn.Module) -
     if asked == "auto":
         # Convolutions gain; transformers take long to convert and hardly do.
         many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
-        pays = device == "cpu" and many and photos >= WORTH_CONVERTING and find_spec("openvino") is not None
+        pays = device == "cpu" and many and photos >= worth_from and find_spec("openvino") is not None
         return "openvino" if pays else "torch"
     if asked in ("openvino", "onnxruntime") and device != "cpu":
         raise FeatxError("bad-flag", f"the {asked} engine runs on the CPU, not on {device}", "leave `--engine` out")
@@ -228,10 +230,17 @@ def make_engine(name: str, module: PhotosToRows, example: np.ndarray, *, device:
 
 
 def engine_or_why(
-    asked: str, module: PhotosToRows, example: np.ndarray, *, device: str, precision: str, photos: int
+    asked: str,
+    module: PhotosToRows,
+    example: np.ndarray,
+    *,
+    device: str,
+    precision: str,
+    photos: int,
+    worth_from: int = WORTH_CONVERTING,
 ) -> tuple[Engine | None, str]:
     """The engine asked for; or, where `auto` could not have the one it wanted, none and why."""
-    name = choose_engine(asked, device=device, photos=photos, network=module)
+    name = choose_engine(asked, device=device, photos=photos, network=module, worth_from=worth_from)
     try:
         return make_engine(name, module, example, device=device, precision=precision), ""
     except EngineFailed as error:
