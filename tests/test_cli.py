@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from featx.cli.app import COMMANDS, GROUPS
+from featx.cli.front import COMMANDS, GROUPS, WIDEST
 from featx.errors import EXIT_CODES, FeatxError, closest
 
 HEAVY = ("torch", "torchvision", "sklearn", "h5py", "scipy", "pandas", "PIL", "timm", "matplotlib", "pyarrow")
-NAMES = [name for name, _ in (*COMMANDS, *GROUPS)]
+NAMES = [name for name, _, _ in (*COMMANDS, *GROUPS)]
 
 
 def loaded_by(*words: str, cwd: Path | None = None) -> set[str]:
@@ -56,6 +56,31 @@ def test_every_help_fits_80_columns_and_has_an_example(featx, name):
     assert ran.returncode == 0, ran.stderr
     assert max(len(line) for line in ran.stdout.splitlines()) <= 80
     assert "Example" in ran.stdout
+
+
+def test_the_front_page_lists_every_command_as_its_own_help_says_it(featx):
+    for columns in ("40", "80", "300"):
+        ran = featx("--help", COLUMNS=columns, TERM="dumb")
+        assert ran.returncode == 0 and "\x1b" not in ran.stdout
+        assert max(len(line) for line in ran.stdout.splitlines()) <= min(int(columns), WIDEST)
+        said = " ".join(" ".join(line.strip(" │") for line in ran.stdout.splitlines()).split())
+        for name, _, summary in (*COMMANDS, *GROUPS):
+            assert f" {name} {summary}" in said
+    for name, _, summary in (*COMMANDS, *GROUPS):
+        own = featx(name, "--help", COLUMNS="300", TERM="dumb").stdout
+        assert summary in " ".join(own.split()), name
+
+
+def test_the_front_page_needs_no_typer(tmp_path):
+    code = (
+        "import sys, atexit\nsys.argv = ['featx', '--help']\n"
+        "atexit.register(lambda: sys.stderr.write(str('typer' in sys.modules)))\n"
+        "from featx.cli.app import main\nmain()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (ran.returncode, ran.stderr) == (0, "False")
 
 
 def test_a_mistyped_command_gets_the_right_one(featx):

@@ -1,112 +1,12 @@
-"""The `featx` command: which commands there are, and how an error ends one."""
+"""The `featx` command: what runs, and how an error ends it."""
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import Any
-
-import typer
 
 from featx.errors import FeatxError
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-# (module and function, panel). A module here may import Typer and the errors, nothing heavy.
-COMMANDS = (
-    ("extract", "Make a model"),
-    ("fit", "Make a model"),
-    ("compare", "Know how good it is"),
-    ("evaluate", "Know how good it is"),
-    ("predict", "Use it"),
-    ("similar", "Use it"),
-    ("suggest", "Look after the catalogue"),
-    ("duplicates", "Look after the catalogue"),
-    ("issues", "Look after the catalogue"),
-    ("report", "Share"),
-    ("export", "Share"),
-    ("info", "Help"),
-    ("backbones", "Help"),
-    ("demo", "Help"),
-)
-GROUPS = (("weights", "Help"),)
-
-# The names these commands have in other tools.
-ALIASES = {"label-issues": "issues", "bench": "compare"}
-
-
-def build(word: str | None = None) -> typer.Typer:
-    """The whole command line; or, where the first word names a command, as much of it as that one needs.
-
-    Loading one command instead of all takes a tenth of a second off each start.
-    """
-    app = typer.Typer(
-        name="featx",
-        help="Product pictures in, categories and look-alikes out.",
-        epilog="Start here:  featx extract data/train && featx fit && featx similar sku123.jpg",
-        no_args_is_help=True,
-        context_settings=CONTEXT,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-    )
-    app.callback()(_featx)
-    known = {name for name, _ in (*COMMANDS, *GROUPS)} | set(ALIASES)
-    only = word if word in known else None
-    for name, panel in COMMANDS:
-        if only in (None, name):
-            app.command(name, rich_help_panel=panel, context_settings=CONTEXT)(_function(name))
-    for alias, name in ALIASES.items():
-        if only in (None, alias):
-            app.command(alias, hidden=True, context_settings=CONTEXT)(_function(name))
-    for name, panel in GROUPS:
-        if only in (None, name):
-            group = importlib.import_module(f"featx.cli.{name}").app
-            app.add_typer(group, name=name, rich_help_panel=panel)
-    return app
-
-
-def _function(name: str) -> Callable[..., Any]:
-    found: Callable[..., Any] = getattr(importlib.import_module(f"featx.cli.{name}"), name)
-    return found
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        from featx import __version__
-
-        print(f"featx {__version__}")
-        raise typer.Exit
-
-
-def _featx(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
-) -> None:
-    pass
-
-
-def _settings() -> dict[str, Any]:
-    from pathlib import Path
-
-    from featx.settings import read_settings
-
-    return read_settings(Path(), lambda: _flags(typer.main.get_command(build())))
-
-
-def _flags(command: Any) -> dict[str, Any]:
-    """Every flag that a settings file may set, by command; arguments and what ends a command at once are left out."""
-    from featx.settings import Flag
-
-    if hasattr(command, "commands"):
-        return {name: _flags(one) for name, one in command.commands.items()}
-    return {
-        long.removeprefix("--"): Flag(parameter.name, parameter.multiple)
-        for parameter in command.params
-        for long in parameter.opts
-        if long.startswith("--") and not parameter.is_eager
-    }
 
 
 def main() -> None:
@@ -117,7 +17,7 @@ def main() -> None:
         # File names may hold bytes that are no UTF-8; printing one must not end the command.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        build(sys.argv[1] if len(sys.argv) > 1 else None)(default_map=_settings())
+        _run(sys.argv[1:])
     except FeatxError as error:
         _show(error, as_json=as_json, verbose=verbose)
         sys.exit(error.exit_code)
@@ -135,6 +35,18 @@ def main() -> None:
     except Exception as error:
         _show(_bug(error), as_json=as_json, verbose=verbose)
         sys.exit(1)
+
+
+def _run(words: list[str]) -> None:
+    completing = "_FEATX_COMPLETE" in os.environ
+    if not completing and (not words or words in (["--help"], ["-h"])):
+        from featx.cli.front import front_page
+
+        print(front_page(), flush=True)
+        sys.exit(0 if words else 2)
+    from featx.cli.building import build, settings
+
+    build(words[0] if words else None)(prog_name="featx", default_map=settings())
 
 
 def _bug(error: Exception) -> FeatxError:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import featx
 from featx.cli import app as command_line
+from featx.cli.building import build
 from featx.errors import EXIT_CODES
 
 CODES = {0, 130, *EXIT_CODES.values()}
@@ -87,7 +88,7 @@ def every_option() -> list[tuple[tuple[str, ...], str, bool]]:
             if long and long[0].removeprefix("--").replace("-", "_") not in LEFT_OUT:
                 found.append((words, long[0], not getattr(parameter, "is_flag", False)))
 
-    walk(typer.main.get_command(command_line.build()), ())
+    walk(typer.main.get_command(build()), ())
     return found
 
 
