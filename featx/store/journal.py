@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.aside import fsync_folder
 from featx.errors import FeatxError
 
 MAGIC = b"FXJ1"
@@ -62,15 +63,6 @@ def write_all(fd: int, pieces: Sequence[bytes | memoryview]) -> int:
             total += done
             rest = rest[done:]
     return total
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a new or renamed name durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _header(data: bytes) -> tuple[int, int, int, int, int] | None:
