@@ -260,7 +260,7 @@ class StoreWriter:
     def _begin(self) -> None:
         contents = self._contents
         head = {
-            "schema": 1,
+            "schema": log.SCHEMA,
             "journal": uuid.uuid4().hex,
             "base": contents.sealed.store_id if contents.sealed is not None else "",
             "fingerprint": dict(self.making.fingerprint),
