@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/featx
 
-.PHONY: demo test test-long check lint types imports docs clean
+.PHONY: demo test test-long test-lowest audit check release-check lint types imports docs clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("featx needs Python 3.11 or newer; try: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
@@ -30,6 +30,14 @@ test: $(VENV)/.installed-dev  ## install with the development extra, then the wh
 test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged files, many photos
 	HYPOTHESIS_PROFILE=wandering $(BIN)/python -m pytest -m long
 
+test-lowest:  ## the test suite with the lowest versions that pyproject.toml allows, in .venv-lowest
+	.ci/lowest
+
+audit: $(VENV)/.installed-dev  ## known holes in everything featx is installed with; asks the package index
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip list --format=freeze --exclude-editable > $(VENV)/installed.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement $(VENV)/installed.txt
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -45,5 +53,7 @@ docs: $(VENV)/.installed-dev  ## write the generated pages again
 
 check: lint types imports test
 
+release-check: check test-lowest audit test-long  ## everything a release must pass; hours
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache

@@ -7,14 +7,18 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from glob import escape as escaped
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.aside import fsync_folder, sweep, write_aside
 from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
 from featx.novelty import Familiar
@@ -41,6 +45,8 @@ TRUSTED = [
     "sklearn.neighbors._kd_tree.KDTree",
     "sklearn.neighbors._ball_tree.BallTree",
 ]
+# How the name of a classifier ends whose card is about to be put in place.
+WAITING = ".next"
 
 
 @dataclass
@@ -87,7 +93,7 @@ class Model:
 
 
 def save(model: Model, path: Path) -> None:
-    """Write a classifier and its cards: to the side, synced, renamed; the card holds the file's SHA-256."""
+    """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
     import skops.io
 
     data: bytes = skops.io.dumps(
@@ -100,10 +106,28 @@ def save(model: Model, path: Path) -> None:
         }
     )
     model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, data)
-    _write(path.with_suffix(".json"), (json.dumps(model.card, ensure_ascii=False, indent=1) + "\n").encode())
-    _write(path.with_suffix(".md"), _page(model.card).encode("utf-8", "backslashreplace"))
+    card = (json.dumps(model.card, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+    waiting = _waiting(path, model.card["sha256"])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(path.parent):
+            # Two files cannot change in one step. The card does: until it names the new classifier the old one answers,
+            # and from then on whoever finds the old file beside it takes the one that waits for its name.
+            write_aside(waiting, data)
+            write_aside(path.with_suffix(".json"), card)
+            _name(waiting, path)
+            fsync_folder(path.parent)
+            for leftover in path.parent.glob(f".{escaped(path.name)}.*{WAITING}"):
+                leftover.unlink(missing_ok=True)
+            sweep(path)
+        write_aside(path.with_suffix(".md"), _page(model.card).encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise FeatxError(
+            "disk-full" if full else "no-permission",
+            f"cannot write `{path}`: {error.strerror or error}",
+            "free some space and run it again" if full else "make the folder writable",
+        ) from error
 
 
 def load_classifier(path: Path | str) -> Model:
@@ -113,16 +137,12 @@ def load_classifier(path: Path | str) -> Model:
 
     path = Path(path)
     try:
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        data = path.read_bytes()
-        expected = str(card["sha256"])
+        card, data = _read(path)
         fingerprint = dict(card["fingerprint"])
     except FileNotFoundError as error:
         raise FeatxError("no-model", f"no classifier at `{path}`", "train one: `featx fit`") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, f"its card cannot be read ({type(error).__name__})") from error
-    if hashlib.sha256(data).hexdigest() != expected:
-        raise _broken(path, "its SHA-256 is not the one on its card")
     try:
         strange = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
@@ -158,23 +178,54 @@ def _broken(path: Path, why: str) -> FeatxError:
     )
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _name(waiting: Path, path: Path) -> None:
+    """Give a waiting file its name too; a disk on which a rename is not all or nothing still holds it as it waited."""
+    second = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        raise FeatxError(
-            "disk-full" if full else "no-permission",
-            f"cannot write `{path}`: {error.strerror or error}",
-            "free some space and run it again" if full else "make the folder writable",
-        ) from error
+        os.link(waiting, second)
+    except OSError:  # a disk without hard links
+        second = waiting
+    os.replace(second, path)
+
+
+def _waiting(path: Path, sha256: str) -> Path:
+    """Where a classifier lies while its card is being put in place."""
+    return path.with_name(f".{path.name}.{sha256[:16]}{WAITING}")
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The card of a classifier and the bytes it vouches for, however far somebody is with writing another."""
+    card_path, said = path.with_suffix(".json"), b""
+    while (now := card_path.read_bytes()) != said:
+        said = now
+        card = dict(json.loads(said.decode("utf-8")))
+        expected = str(card["sha256"])
+        if not re.fullmatch("[0-9a-f]{64}", expected):
+            raise ValueError("no SHA-256")
+        found = False
+        # In this order: what is no longer waiting has its name.
+        for place in (_waiting(path, expected), path):
+            with suppress(FileNotFoundError):
+                data, found = place.read_bytes(), True
+                if hashlib.sha256(data).hexdigest() == expected:
+                    return card, data
+        if not found:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    raise _broken(path, "its SHA-256 is not the one on its card")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One writer of classifiers at a time; where a folder cannot be locked, on some network disks, none waits."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            import fcntl
+
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(fd)
 
 
 def _page(card: dict[str, Any]) -> str:

@@ -81,9 +81,9 @@ class Forest:
         i, j, scores = i[order], j[order], scores[order]
         # The same pair may be linked twice (same bytes and same look); a sparse matrix would add the two up.
         first = np.append(True, (np.diff(i) != 0) | (np.diff(j) != 0))
-        tree = minimum_spanning_tree(
-            coo_array((3 - scores[first], (i[first], j[first])), shape=(self.n, self.n)).tocsr()
-        )
+        # Before 1.15, SciPy's trees knew no other indices than 32 bits.
+        places = (i[first].astype(np.int32), j[first].astype(np.int32))
+        tree = minimum_spanning_tree(coo_array((3 - scores[first], places), shape=(self.n, self.n)).tocsr())
         kept = tree.tocoo()
         rows, columns = kept.coords
         self._parts = [(np.minimum(rows, columns), np.maximum(rows, columns), 3 - kept.data)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,6 +12,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from featx.aside import written_aside
 from featx.images import UnreadablePhoto, read_photo
 from featx.store import Store
 
@@ -101,19 +103,16 @@ class Pictures:
         """Write the hashes beside the store; where that is not allowed they are computed again next time."""
         if not self._fresh:
             return
-        temporary = self._beside.with_name(f".{self._beside.name}.{os.getpid()}")
         here = set(self.store.digests)
         known = {digest: told for digest, told in self._known.items() if digest in here}
-        with suppress(OSError):
-            with temporary.open("wb") as file:
-                np.savez(file, digests=np.array(list(known), dtype="S64"), hashes=np.array(list(known.values())))
-            os.replace(temporary, self._beside)
+        with suppress(OSError), written_aside(self._beside) as file:
+            np.savez(file, digests=np.array(list(known), dtype="S64"), hashes=np.array(list(known.values())))
         self._fresh = 0
 
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     # A cache: what cannot be read is computed again.
-    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile):
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             digests, hashes = held["digests"], held["hashes"]
         if hashes.dtype == np.uint8 and hashes.shape == (len(digests), len(CROPS), BYTES):

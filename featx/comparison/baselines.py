@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
+from featx.aside import written_aside
 from featx.backbones import open_backbone
 from featx.images import UnreadablePhoto, read_photo
 
@@ -52,13 +55,12 @@ def _read(cache: Path | None) -> dict[str, np.ndarray]:
     try:
         with np.load(cache, allow_pickle=False) as held:
             return dict(zip(held["digests"].tolist(), held["features"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         # Only a cache: what cannot be read is computed again.
         return {}
 
 
 def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_name(f".{os.getpid()}.{cache.name}")
-    np.savez(temporary, digests=np.array(list(known)), features=np.stack(list(known.values())))
-    os.replace(temporary, cache)
+    with written_aside(cache) as file:
+        np.savez(file, digests=np.array(list(known)), features=np.stack(list(known.values())))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from featx.aside import write_aside
 from featx.errors import FeatxError
 
 COLUMNS = (
@@ -108,24 +109,21 @@ class Comparison:
         path = Path(path)
         if path.suffix.lower() not in (".json", ".csv"):
             raise FeatxError("bad-flag", f"cannot write `{path.suffix or path}` files", "end the name in .json or .csv")
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        told = io.StringIO(newline="")
+        if path.suffix.lower() == ".json":
+            json.dump(self.document, told, ensure_ascii=False, allow_nan=False)
+            told.write("\n")
+        else:
+            self._write_table(told)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                if path.suffix.lower() == ".json":
-                    json.dump(self.document, file, ensure_ascii=False, allow_nan=False)
-                    file.write("\n")
-                else:
-                    self._write_table(file)
-            os.replace(temporary, path)
+            write_aside(path, told.getvalue().encode("utf-8", "backslashreplace"))
         except OSError as error:
             raise FeatxError(
                 "disk-full" if error.errno == 28 else "no-permission",
                 f"cannot write `{path}`: {error.strerror or error}",
                 "choose another place",
             ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
         return path
 
     def _write_table(self, file: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from featx.aside import written_aside
 from featx.catalogue import Skipped
 from featx.errors import FeatxError
 from featx.store import SkippedPhoto, Store, StoreWriter
@@ -127,11 +128,5 @@ def _unformula(cell: str) -> str:
 
 
 def _replace(path: Path, pieces: Iterable[bytes]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with temporary.open("wb") as file:
-            file.writelines(pieces)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with written_aside(path) as file:
+        file.writelines(pieces)

@@ -13,12 +13,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from featx.index.cache import open_cached, write_cache
+from featx.index.cache import cache_damage, cache_of, open_cached, write_cache
 from featx.index.search import NEAR_COPY, Matches, Neighbour, Query, SimilarityIndex
 from featx.index.words import calibrate
 from featx.workspace import Workspace
 
-__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of"]
+__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_cache"]
 
 
 def index_of(store: str | Path | Any = None) -> SimilarityIndex:
@@ -39,3 +39,13 @@ def index_of(store: str | Path | Any = None) -> SimilarityIndex:
         if not opened.unsealed:
             write_cache(opened, index)
     return index
+
+
+def mend_cache(store: Any) -> str | None:
+    """Read the whole cache of an opened store and make a damaged one anew; what was wrong, if something was."""
+    path = Path(store.path)
+    damage = cache_damage(path)
+    if damage is not None:
+        cache_of(path).unlink(missing_ok=True)
+        index_of(store)
+    return damage

@@ -12,13 +12,13 @@ import json
 import mmap
 import os
 import zlib
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.aside import written_aside
 from featx.index.names import Names
 from featx.index.search import Columns, SimilarityIndex
 from featx.index.words import Words
@@ -27,7 +27,7 @@ from featx.workspace import journal_beside
 if TYPE_CHECKING:
     from featx.store import Store
 
-MAGIC = b"featx-index/1\n"
+MAGIC = b"featx-index/2\n"
 ALIGN = 64
 KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
 TEXTS = ("ids", "paths", "digests", "products")
@@ -68,10 +68,13 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
     for number, values in enumerate(index.columns().values()):
         parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
-    places, at = {}, 0
+    places, at, total = {}, 0, 0
+    pieces = []
     for name, part in parts.items():
         places[name] = [at, int(part.size), part.dtype.str[1:]]
-        at += -(-part.nbytes // ALIGN) * ALIGN
+        pieces.append(part.tobytes() + b"\0" * (-part.nbytes % ALIGN))
+        at += len(pieces[-1])
+        total = zlib.crc32(pieces[-1], total)
     head = {
         "store": identity,
         "features_at": int(features.offset),
@@ -82,25 +85,40 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "words": index.words.to_dict() if index.words else None,
         "parts": places,
         "bytes": at,
+        "sum": total,
     }
     said = json.dumps(head).encode()
-    begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
-    begin += b" " * (-len(begin) % ALIGN)
-    target = cache_of(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        with temporary.open("wb") as file:
-            file.write(begin)
-            for part in parts.values():
-                file.write(part.tobytes())
-                file.write(b"\0" * (-part.nbytes % ALIGN))
-        temporary.replace(target)
+        with written_aside(cache_of(path)) as file:
+            file.write(_beginning(said))
+            for piece in pieces:
+                file.write(piece)
     except OSError:
         return False
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return True
+
+
+def cache_damage(store: Path) -> str | None:
+    """What is wrong with the cache of a store, in words; a query trusts it, only a check reads all of it."""
+    path = cache_of(store)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"`{path}` cannot be read ({error.strerror})"
+    try:
+        head, begin = _head(memoryview(data)) or ({}, 0)
+        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == _beginning(json.dumps(head).encode()):
+            return None
+    except (ValueError, KeyError, TypeError, IndexError):
+        pass
+    return f"`{path}` is not what was written"
+
+
+def _beginning(said: bytes) -> bytes:
+    begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
+    return begin + b" " * (-len(begin) % ALIGN)
 
 
 def identity_of(store: Path) -> str | None:
@@ -112,7 +130,8 @@ def identity_of(store: Path) -> str | None:
     return f"{hashlib.sha256(tail).hexdigest()} {size}" if b"store_id" in tail else None
 
 
-def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
+def _head(whole: memoryview) -> tuple[dict[str, Any], int] | None:
+    """What the cache says of itself, and where its parts begin; None where it is not whole."""
     start = len(MAGIC)
     if bytes(whole[:start]) != MAGIC:
         return None
@@ -120,10 +139,16 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
     said = bytes(whole[start + 24 : start + 24 + length])
     if zlib.crc32(said) != told:
         return None
-    head = json.loads(said)
+    head: dict[str, Any] = json.loads(said)
     begin = -(-(start + 24 + length) // ALIGN) * ALIGN
-    if begin + head["bytes"] != len(whole):
+    return (head, begin) if begin + head["bytes"] == len(whole) else None
+
+
+def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
+    read = _head(whole)
+    if read is None:
         return None
+    head, begin = read
 
     def part(name: str) -> NDArray[Any]:
         at, size, kind = head["parts"][name]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.aside import write_aside
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 from featx.report.gathering import COMPARISON, SCHEMA
@@ -165,12 +166,7 @@ def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _keep(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(data)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_aside(path, data)
     return path
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+
+from featx.aside import written_aside
 
 # t-SNE's time grows faster than the number of points: above this many, the rest are placed among these.
 LANDMARKS = 5_000
@@ -123,15 +127,12 @@ def _read(path: Path, n: int) -> Layout | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             found = Layout(file["places"], str(file["method"]), float(file["seconds"]))
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None
     return found if found.places.shape == (n, 2) else None
 
 
 def _write(path: Path, layout: Layout) -> None:
-    import os
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.npz")
-    np.savez(aside, places=layout.places, method=layout.method, seconds=layout.seconds)
-    os.replace(aside, path)
+    with written_aside(path) as file:
+        np.savez(file, places=layout.places, method=layout.method, seconds=layout.seconds)

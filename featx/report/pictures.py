@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -97,10 +98,12 @@ def _webp(image: Image.Image, quality: int) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    if path.exists():
-        return
+    # Hundreds of them are not synced one by one; what a power cut spoilt is not what it should be, and is replaced.
+    with suppress(OSError):
+        if path.read_bytes() == data:
+            return
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
     aside.write_bytes(data)
     os.replace(aside, path)
 

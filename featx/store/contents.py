@@ -131,6 +131,8 @@ def told_of(row: KnownRow) -> list[Any]:
 def known_row(told: Sequence[Any]) -> KnownRow:
     """A row as the journal told it; the words many rows share are kept once."""
     item_id, path, digest, *words, extra = told
+    if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
+        raise TypeError("a row is not told as rows are")
     shared = [sys.intern(word) if word is not None else None for word in words]
     return KnownRow(
         item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
@@ -146,7 +148,7 @@ def load(path: Path) -> Contents | None:
         try:
             replay = log.replay(fd, journal_beside(path)) if fd >= 0 else log.Replay([], 0)
             sealed = SealedFile.open(path)
-            head = replay.frames[0].said if replay.frames else None
+            head = _head(path, replay.frames[0]) if replay.frames else None
             if head is not None and sealed is not None and sealed.merged == head["journal"]:
                 head, replay = None, log.Replay([], 0)
             if head is not None and sealed is not None and sealed.store_id != head["base"]:
@@ -161,7 +163,10 @@ def load(path: Path) -> Contents | None:
                         "remove it and extract again: it cannot be told what it held",
                     )
                 return None
-            return _together(path, sealed, head, replay, fd)
+            try:
+                return _together(path, sealed, head, replay, fd)
+            except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+                raise _no_journal(path, f"a frame is not what one holds ({type(error).__name__})") from error
         except BaseException:
             if sealed is not None:
                 sealed.close()
@@ -185,11 +190,33 @@ def _open(path: Path) -> int:
         raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror}", "make it readable") from error
 
 
+def _head(path: Path, frame: log.Frame) -> dict[str, Any]:
+    """What a journal says of itself; only its format number is looked at before that is known."""
+    told = frame.said
+    if frame.kind != log.HEAD or not isinstance(told, dict) or type(told.get("schema")) is not int:
+        raise _no_journal(path, "it does not begin with what it is")
+    if told["schema"] > log.SCHEMA:
+        raise newer(path, told["schema"])
+    texts = all(isinstance(told.get(name), str) for name in ("journal", "base", "dtype"))
+    numbers = all(type(told.get(name)) is int and 0 < told[name] < 2**31 for name in ("width", "views"))
+    facts = all(isinstance(told.get(name), dict) for name in ("fingerprint", "provenance"))
+    if told["schema"] < 1 or not (texts and numbers and facts) or told["dtype"] not in ("float32", "float16"):
+        raise _no_journal(path, "it does not say what its rows are")
+    return told
+
+
+def _no_journal(path: Path, what: str) -> FeatxError:
+    return FeatxError(
+        "store-broken",
+        f"`{journal_beside(path)}` is damaged or no journal of a store: {what}",
+        "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+        {"store": str(path)},
+    )
+
+
 def _together(
     path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
 ) -> Contents:
-    if head is not None and head["schema"] > 1:
-        raise newer(path, head["schema"])
     if sealed is not None:
         making, provenance = sealed.making, dict(sealed.provenance)
     else:
@@ -206,5 +233,7 @@ def _together(
     if head is not None:
         contents.journal_id = head["journal"]
         for frame in replay.frames[1:]:
+            if frame.kind == log.ROWS and len(frame.said) * making.row_bytes != frame.length:
+                raise _no_journal(path, "its features have another length than its rows")
             contents.apply(frame.kind, frame.said, frame.at)
     return contents

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from featx.aside import fsync_folder
 from featx.errors import FeatxError
 
 MAGIC = b"FXJ1"
+SCHEMA = 1
 HEADER = struct.Struct("<4sBxxxQIQII")  # magic, kind, sequence, JSON length, features length, payload CRC, header CRC
 HEAD, ROWS, UPDATE, RENAME, REMOVE, SKIPPED, SEAL = range(1, 8)
 MAX_JSON = 1 << 30
@@ -62,15 +64,6 @@ def write_all(fd: int, pieces: Sequence[bytes | memoryview]) -> int:
             total += done
             rest = rest[done:]
     return total
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make a new or renamed name durable."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _header(data: bytes) -> tuple[int, int, int, int, int] | None:
@@ -122,7 +115,16 @@ def replay(fd: int, path: Path) -> Replay:
             if size - at >= HEADER.size:
                 found.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
             return found
-        found.frames.append(Frame(kind, json.loads(said), at + HEADER.size + meta, features))
+        try:
+            told = json.loads(said)
+        except (ValueError, RecursionError) as error:
+            raise FeatxError(
+                "store-broken",
+                f"`{path}` is no journal of a store: at byte {at:,} it holds no JSON",
+                "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+                {"store": str(path), "byte": at},
+            ) from error
+        found.frames.append(Frame(kind, told, at + HEADER.size + meta, features))
         found.end = finish
     return found
 

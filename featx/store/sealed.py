@@ -173,6 +173,8 @@ class SealedFile:
             raise broken(path, "no format number")
         if schema > SCHEMA:
             raise newer(path, schema)
+        if schema < 1:
+            raise broken(path, f"there is no format {schema}")
         for group, name in _walk(path, file):
             self._vet(group, name)
         facts = {name: self._attribute(file, name) for name in

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.aside import fsync_folder
 from featx.errors import FeatxError
 from featx.store import journal as log
 from featx.store.contents import Contents, known_row, load, told_of
@@ -259,7 +260,7 @@ class StoreWriter:
     def _begin(self) -> None:
         contents = self._contents
         head = {
-            "schema": 1,
+            "schema": log.SCHEMA,
             "journal": uuid.uuid4().hex,
             "base": contents.sealed.store_id if contents.sealed is not None else "",
             "fingerprint": dict(self.making.fingerprint),
@@ -291,7 +292,7 @@ class StoreWriter:
             with target.open("rb") as file:
                 os.fsync(file.fileno())
             os.replace(target, self.path)
-            log.fsync_folder(self.path.parent)
+            fsync_folder(self.path.parent)
         except OSError as error:
             raise self._not_stored(error) from error
         finally:

@@ -1,0 +1,59 @@
+"""Files are written aside and renamed: whoever looks finds the old one or the new one, each of them whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+# No writer is still at work on a file that nothing was written to for so long: it was killed.
+ABANDONED = 3600.0
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not."""
+    sweep(path)
+    temporary = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.{os.urandom(3).hex()}.new")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    # Where a folder cannot be synced, a power cut may bring the old file back; it is whole too.
+    with suppress(OSError):
+        fsync_folder(path.parent)
+
+
+def write_aside(path: Path, data: bytes) -> None:
+    """The same for bytes that are there already."""
+    with written_aside(path) as file:
+        file.write(data)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed writers of `path` left beside it."""
+    long_ago = time.time() - ABANDONED
+    with suppress(OSError):
+        for entry in os.scandir(path.parent):
+            if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):
+                with suppress(OSError):
+                    if entry.stat().st_mtime < long_ago:
+                        os.unlink(entry.path)  # noqa: PTH108
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make a new or renamed name durable."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

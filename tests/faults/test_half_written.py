@@ -1,0 +1,407 @@
+"""What lies beside a store, and classifiers and reports: a killed writer leaves the old one or the new one, whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_documents
+from recording import Recorder, killed, power_lost
+from sklearn.neighbors import NearestCentroid
+from test_index import catalogue, make_store
+
+from featx.aside import ABANDONED
+from featx.audit import pictures as hashes
+from featx.audit.pictures import Pictures
+from featx.comparison import baselines
+from featx.comparison.record import Comparison
+from featx.errors import FeatxError
+from featx.extraction.seen import Seen
+from featx.index import SimilarityIndex, mend_cache
+from featx.index.cache import cache_of, open_cached, write_cache
+from featx.index.words import calibrate
+from featx.models import Model, load_classifier, save
+from featx.novelty import Familiar
+from featx.report import files as report_files
+from featx.report import layout, newest, read_document
+from featx.store import open_store
+
+MARK = (7, 11)
+
+
+@dataclass
+class Kept:
+    """Something that is written again and again, and which of its versions is found; None where there is none."""
+
+    write: Callable[[int], object]
+    found: Callable[[], int | None]
+
+
+# --- the things that are kept ----------------------------------------------------------------------------------------
+
+
+def classifier(folder: Path) -> Kept:
+    features = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    classes = ["boots", "hats"]
+    codes = np.arange(40) % 2
+
+    def write(n: int) -> None:
+        pipeline = NearestCentroid().fit(features + n, codes)
+        share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5}
+        card = {
+            "clf": "centroid", "n": n, "classes": 2, "backbone": "toy", "written": "now", "test": None, "cv": share,
+            "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy"},
+        }  # fmt: skip
+        save(Model("centroid", pipeline, classes, 1.0, {"backbone": "toy"}, Familiar(features, 0.1), card),
+             folder / "svm.skops")  # fmt: skip
+
+    def found() -> int | None:
+        try:
+            model = load_classifier(folder / "svm.skops")
+        except FeatxError as error:
+            assert error.code == "no-model", error
+            return None
+        n = int(model.card["n"])
+        # The card and the file beside it are of one writing.
+        wanted = NearestCentroid().fit(features + n, codes)
+        assert np.array_equal(model.pipeline.centroids_, wanted.centroids_)
+        return n
+
+    return Kept(write, found)
+
+
+def comparison_file(folder: Path) -> Kept:
+    base = {"schema": "featx-comparison/1", "best": {"why": "x" * 50_000}, "entries": []}
+
+    def found() -> int | None:
+        path = folder / "comparison.json"
+        return int(read_document(path)["written"]) if path.exists() else None
+
+    return Kept(lambda n: Comparison({**base, "written": n}).save(folder / "comparison.json"), found)
+
+
+def photo_notes(folder: Path) -> Kept:
+    mark = (10, 20)
+
+    def write(n: int) -> None:
+        seen = Seen(folder / "s.h5")
+        for i in range(300):
+            seen.note(f"photos/{i}.jpg", mark, f"{n:064d}")
+        seen.write()
+
+    def found() -> int | None:
+        seen = Seen(folder / "s.h5")
+        told = {seen.digest(f"photos/{i}.jpg", mark) for i in range(300)}
+        assert len(told) == 1
+        return None if told == {None} else int(str(told.pop()))
+
+    return Kept(write, found)
+
+
+def search_index(folder: Path) -> Kept:
+    """The store stays, so every version is the same one: found is 0, or None where the store must be read again."""
+    features, labels, products = catalogue(150)
+    path = make_store(folder / "s.h5", features, products, labels)
+    store = open_store(path)
+    index = SimilarityIndex.of_store(store)
+    index.words = calibrate(index)
+    wanted = index.query("item3", 9)
+
+    def found() -> int | None:
+        cached = open_cached(path)
+        assert cached is None or (cached.query("item3", 9) == wanted and cached.words == index.words)
+        return None if cached is None else 0
+
+    return Kept(lambda n: write_cache(store, index), found)
+
+
+def picture_hashes(folder: Path) -> Kept:
+    features, labels, products = catalogue(60)
+    store = open_store(make_store(folder / "s.h5", features, products, labels))
+
+    def write(n: int) -> None:
+        told, one = Pictures(store), np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
+        one[0, :4] = np.frombuffer(n.to_bytes(4, "big"), np.uint8)
+        told._known = dict.fromkeys(store.digests, one)
+        told._fresh = 1
+        told.keep()
+
+    def found() -> int | None:
+        known = Pictures(store)._known
+        told = {int.from_bytes(one[0, :4].tobytes(), "big") for one in known.values()}
+        assert len(told) <= 1 and len(known) in (0, 60)
+        return told.pop() if told else None
+
+    return Kept(write, found)
+
+
+def colour_cache(folder: Path) -> Kept:
+    path = folder / "colour.npz"
+
+    def found() -> int | None:
+        told = {int(one[0]) for one in baselines._read(path).values()}
+        assert len(told) <= 1
+        return told.pop() if told else None
+
+    return Kept(lambda n: baselines._write(path, {f"{i:064x}": np.full(99, n) for i in range(40)}), found)
+
+
+def report_map(folder: Path) -> Kept:
+    path = folder / "map.npz"
+
+    def found() -> int | None:
+        told = layout._read(path, 500)
+        return None if told is None else int(told.seconds)
+
+    return Kept(lambda n: layout._write(path, layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found)
+
+
+SINGLE = [classifier, comparison_file, photo_notes, search_index, picture_hashes, colour_cache, report_map]
+
+
+# --- every moment between two system calls, and power cuts -----------------------------------------------------------
+
+
+def recorded(make: Callable[[Path], Kept], folder: Path, patch: pytest.MonkeyPatch, deaf_to: tuple[str, ...] = ()):
+    """Three versions written one after the other; every moment of it."""
+    work = folder / "work"
+    work.mkdir()
+    kept = make(work)
+    there = {path.name: path.read_bytes() for path in work.iterdir()}
+    recorder = Recorder(work, deaf_to)
+    with patch.context() as inner, recorder.watching(inner):
+        for n in MARK:
+            kept.write(n)
+            recorder.step += 1
+    recorder.close()
+    return recorder.moments, there
+
+
+def replay(make: Callable[[Path], Kept], folder: Path, patch: pytest.MonkeyPatch, losses: int, deaf_to=()) -> int:
+    moments, there = recorded(make, folder, patch, deaf_to)
+    place = folder / "crashed"
+    place.mkdir()
+    kept = make(place)
+    chance = random.Random(3)
+    states = [(moment, killed(moment)) for moment in moments]
+    states += [(moment, power_lost(moment, chance)) for moment in chance.choices(moments, k=losses)]
+    for moment, files in states:
+        for old in place.iterdir():
+            old.unlink()
+        # What was there before the writing began is on the disk for certain, and is not written again.
+        for name, data in {**files, **there}.items():
+            (place / name).write_bytes(data)
+        version = kept.found()
+        allowed: set[int | None] = {(None, *MARK)[moment.step], (None, *MARK)[min(moment.step + 1, len(MARK))]}
+        if make is search_index:
+            allowed = {None, 0} if moment.step == 0 else {0}
+        assert version in allowed, f"after `{moment.call}` in step {moment.step}: {version}"
+    return len(moments)
+
+
+@pytest.mark.parametrize("make", SINGLE)
+def test_after_a_kill_or_a_power_cut_at_any_moment_the_old_one_or_the_new_one_is_there(make, tmp_path, monkeypatch):
+    assert replay(make, tmp_path, monkeypatch, losses=60) > 6
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", SINGLE)
+def test_after_thousands_of_power_cuts_the_old_one_or_the_new_one_is_there(make, tmp_path, monkeypatch):
+    print(make.__name__, replay(make, tmp_path, monkeypatch, losses=5_000))
+
+
+@pytest.mark.parametrize("make", [classifier, comparison_file, search_index])
+def test_these_tests_would_notice_a_writer_that_does_not_sync(make, tmp_path, monkeypatch):
+    with pytest.raises((AssertionError, FeatxError)):
+        replay(make, tmp_path, monkeypatch, losses=300, deaf_to=("fsync",))
+
+
+# --- cut or altered ones ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [photo_notes, search_index, picture_hashes, colour_cache, report_map])
+def test_a_side_file_cut_anywhere_is_not_used(make, tmp_path):
+    kept = make(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    kept.write(3)
+    (path,) = set(tmp_path.rglob("*")) - before
+    whole = path.read_bytes()
+    for cut in sorted({len(whole) * i // 60 for i in range(60)} | {len(whole) - 1}):
+        path.write_bytes(whole[:cut])
+        assert kept.found() is None, cut
+    path.write_bytes(whole)
+    assert kept.found() is not None
+
+
+def test_no_flipped_bit_of_a_search_index_passes_the_check_and_it_is_made_anew(tmp_path):
+    kept = search_index(tmp_path)
+    kept.write(0)
+    store = open_store(tmp_path / "s.h5")
+    path = cache_of(tmp_path / "s.h5")
+    whole = path.read_bytes()
+    assert mend_cache(store) is None
+    for at in np.random.default_rng(0).integers(0, 8 * len(whole), 60).tolist():
+        data = bytearray(whole)
+        data[at // 8] ^= 1 << at % 8
+        path.write_bytes(data)
+        assert "not what was written" in str(mend_cache(store))
+        assert kept.found() == 0 and path.read_bytes() == whole
+
+
+def test_info_check_says_that_a_search_index_was_damaged_and_mends_only_that(featx, folder, tmp_path):
+    assert featx("extract", "photos", "-b", "colour", "--store", "a.h5").returncode == 0
+    said = featx("similar", "boots0", "--store", "a.h5").stdout
+    path = cache_of(tmp_path / "a.h5")
+    whole, store = path.read_bytes(), (tmp_path / "a.h5").read_bytes()
+    path.write_bytes(whole[:-70] + bytes([whole[-70] ^ 1]) + whole[-69:])
+    ran = featx("info", "--check", "--store", "a.h5")
+    assert ran.returncode == 0 and "a.h5.index" in ran.stderr and "made anew" in ran.stderr, ran.stderr
+    assert path.read_bytes() == whole and (tmp_path / "a.h5").read_bytes() == store
+    assert featx("similar", "boots0", "--store", "a.h5").stdout == said
+
+
+def test_what_a_killed_writer_left_is_swept_up_later_and_what_another_is_writing_stays(tmp_path):
+    kept = comparison_file(tmp_path)
+    old, fresh = tmp_path / ".comparison.json.1.abc.new", tmp_path / ".comparison.json.2.abc.new"
+    for path in (old, fresh):
+        path.write_text("half")
+    long_ago = time.time() - ABANDONED - 5
+    os.utime(old, (long_ago, long_ago))
+    kept.write(1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [fresh.name, "comparison.json"]
+
+
+def test_classifiers_trained_at_the_same_time_never_get_each_others_card(tmp_path):
+    kept = classifier(tmp_path)
+    children = []
+    for start in (0, 1000, 2000):
+        child = os.fork()
+        if child == 0:
+            try:
+                for n in range(start, start + 15):
+                    kept.write(n)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    kept.found()
+    while children:
+        done, status = os.waitpid(-1, os.WNOHANG)
+        if done:
+            assert status == 0
+            children.remove(done)
+        kept.found()
+    assert kept.found() in (14, 1014, 2014)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["svm.json", "svm.md", "svm.skops"]
+
+
+# --- really killed ---------------------------------------------------------------------------------------------------
+
+
+def report_folder(folder: Path) -> Kept:
+    """A report among others; found is the version that `latest` leads to, and what `featx report` would write from."""
+    shop = report_documents.catalogue(folder / "photos", ["boots", "hats", "mugs"], 12, photos=4)
+    document = report_documents.comparison(shop)
+    root = folder / "reports"
+    from featx.report import write_report
+
+    def write(n: int) -> None:
+        write_report({**document, "written": stamp(n)}, shop, root=root, formats=("json", "md", "html"))
+
+    def found() -> int | None:
+        told = newest(root)
+        if told is not None:
+            report_files.write_files(read_document(told), folder / "again", ("html",), pictures=told.parent)
+        latest = root / "latest"
+        if not latest.exists():
+            return None
+        for folder_of_one in [path.parent for path in root.glob("*/report.html")]:
+            assert (folder_of_one / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+            assert (folder_of_one / "report.md").read_text(encoding="utf-8").endswith("\n")
+        number = read_document(latest / "report.json")["written"]
+        return int(number[:4]) - 2000
+
+    return Kept(write, found)
+
+
+def stamp(n: int) -> str:
+    return f"{2000 + n % 7000:04d}-01-01T00:00:00"
+
+
+def killed_writer(kept: Kept, begin: int, after: float) -> int:
+    """A process that writes one version after the other until it is killed; the last one it said was written."""
+    reading, telling = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            n = begin
+            while True:
+                n += 1
+                kept.write(n)
+                os.write(telling, n.to_bytes(4, "big"))
+        except BaseException as error:
+            os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(1)
+    os.close(telling)
+    until, heard = time.monotonic() + after, b""
+    while (left := until - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
+        piece = os.read(reading, 1 << 16)
+        assert piece, "the writer ended by itself"
+        heard += piece
+    os.kill(child, signal.SIGKILL)
+    while piece := os.read(reading, 1 << 16):
+        heard += piece
+    os.close(reading)
+    os.waitpid(child, 0)
+    return int.from_bytes(heard[-4:], "big") if heard else begin
+
+
+def kill_often(kept: Kept, kills: int, *, numbered: bool = True, longest: float = 0.08) -> int:
+    chance, last, versions = random.Random(8), 0, 0
+    kept.write(0)
+    begun = time.monotonic()
+    kept.write(0)
+    longest = max(longest, 3 * (time.monotonic() - begun))
+    for _ in range(kills):
+        told = killed_writer(kept, last, chance.random() * longest)
+        versions += told - last
+        found = kept.found()
+        assert found is not None, "nothing is left"
+        if numbered:
+            assert told <= found <= told + 1, f"version {told} was written, and {found} is there"
+        last = max(told, found) if numbered else told
+    return versions
+
+
+EVERY = [*SINGLE, report_folder]
+
+
+@pytest.mark.parametrize("make", EVERY)
+def test_a_killed_writer_leaves_the_old_one_or_the_new_one(make, tmp_path):
+    kept = make(tmp_path)
+    kill_often(kept, 8, numbered=make is not search_index)
+    if make is not report_folder:  # each version of a report has a folder of its own
+        long_ago = time.time() - ABANDONED - 5
+        for left in tmp_path.iterdir():
+            os.utime(left, (long_ago, long_ago))
+        kept.write(1_000_000)
+        assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("make", EVERY)
+def test_a_writer_killed_hundreds_of_times_leaves_the_old_one_or_the_new_one(make, tmp_path):
+    kills = int(os.environ.get("FEATX_TEST_KILLS", "300"))
+    versions = kill_often(make(tmp_path), kills, numbered=make is not search_index)
+    print(json.dumps({"what": make.__name__, "kills": kills, "versions_written": versions}))
