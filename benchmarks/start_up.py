@@ -1,6 +1,6 @@
 """How long commands take to start, beside importing what any such command needs, in turns.
 
-    python benchmarks/start_up.py [--rounds 11]
+python benchmarks/start_up.py [--rounds 11]
 """
 
 from __future__ import annotations

@@ -167,4 +167,8 @@ def test_the_command_says_how_many_of_the_nearest_it_finds(featx: Run, tmp_path)
     assert [json.loads(line)["score"] for line in approximate.stdout.splitlines()] == [
         json.loads(line)["score"] for line in exact.stdout.splitlines()
     ]
+    graph = approximate_of(path)
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    assert "it was removed" in featx("info", "--check", "--store", str(path)).stderr
+    assert not graph.exists()
     assert featx("similar", "--all", "--approx", "--store", str(path)).returncode == 2

@@ -13,7 +13,7 @@ import mmap
 import os
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.aside import written_aside
 from featx.errors import FeatxError
 from featx.index.cache import ALIGN, identity_of
 from featx.index.search import CANDIDATES, SimilarityIndex
@@ -107,8 +108,16 @@ def damage(store: Path) -> str | None:
         return None
     held = _read(path)
     if held is None:
-        return "it is cut off or not of this version"
-    return None if zlib.crc32(held.body) == held.head["body_crc"] else "its bytes have changed"
+        return f"`{path}` is cut off or not of this version"
+    return None if zlib.crc32(held.body) == held.head["body_crc"] else f"`{path}` is not what was written"
+
+
+def drop_damaged(store: Path) -> str | None:
+    """Remove a graph that is not what was written, so that the next search makes it anew; what was wrong with it."""
+    found = damage(store)
+    if found is not None:
+        approximate_of(store).unlink(missing_ok=True)
+    return found
 
 
 @dataclass(frozen=True)
@@ -173,19 +182,14 @@ def _write(path: Path, identity: str, fingerprint: str, nearby: Nearby) -> None:
     said = json.dumps(head).encode()
     begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
     begin += b" " * (-len(begin) % ALIGN)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with temporary.open("wb") as file:
+        with written_aside(path) as file:
             file.write(begin)
             file.write(body)
-        temporary.replace(path)
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot write {path}: {error.strerror or error}", "`--exact` needs no such file"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _engine_class() -> Any:
@@ -275,8 +279,6 @@ def _added(
 
 
 def _watched(watch: Watch | None, total: int) -> Any:
-    from contextlib import nullcontext
-
     def silent(done: int) -> None: ...
 
     return nullcontext(silent) if watch is None or not total else watch(total)
