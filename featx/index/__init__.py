@@ -5,6 +5,8 @@ names       ids, paths and products of 100,000 rows, found by name without makin
 cache       the file beside a store that lets a known item be answered without reading the store
 words       what a similarity means in this catalogue, measured on its own products and categories
 lookup      what a name means: an item, a product, a file
+approximate a graph beside the store that proposes candidates in very large catalogues
+headed      how the files beside a store are laid out
 related     the most alike products of every product, block by block
 """
 

@@ -8,7 +8,6 @@ the true ten nearest that it proposes is measured on the catalogue itself whenev
 from __future__ import annotations
 
 import hashlib
-import json
 import mmap
 import os
 import zlib
@@ -23,7 +22,8 @@ from numpy.typing import NDArray
 
 from featx.aside import written_aside
 from featx.errors import FeatxError
-from featx.index.cache import ALIGN, identity_of
+from featx.index.cache import identity_of
+from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.search import CANDIDATES, SimilarityIndex
 from featx.workspace import journal_beside
 
@@ -149,16 +149,8 @@ def _read(path: Path) -> _Held | None:
     try:
         with path.open("rb") as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        start = len(MAGIC)
-        if bytes(whole[:start]) != MAGIC:
-            return None
-        length, told = (int(one) for one in bytes(whole[start : start + 24]).split())
-        said = bytes(whole[start + 24 : start + 24 + length])
-        if zlib.crc32(said) != told:
-            return None
-        head = json.loads(said)
-        begin = -(-(start + 24 + length) // ALIGN) * ALIGN
-        return _Held(head, whole[begin:]) if begin + head["bytes"] == len(whole) else None
+        head, begin = read_head(MAGIC, whole) or ({}, 0)
+        return _Held(head, whole[begin:]) if head else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -179,12 +171,9 @@ def _write(path: Path, identity: str, fingerprint: str, nearby: Nearby) -> None:
         "bytes": len(body),
         "body_crc": zlib.crc32(body),
     }
-    said = json.dumps(head).encode()
-    begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
-    begin += b" " * (-len(begin) % ALIGN)
     try:
         with written_aside(path) as file:
-            file.write(begin)
+            file.write(beginning(MAGIC, head))
             file.write(body)
     except OSError as error:
         raise FeatxError(

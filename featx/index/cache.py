@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.aside import written_aside
+from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.names import Names
 from featx.index.search import Columns, SimilarityIndex
 from featx.index.words import Words
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from featx.store import Store
 
 MAGIC = b"featx-index/2\n"
-ALIGN = 64
 KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
 TEXTS = ("ids", "paths", "digests", "products")
 # The attributes of the whole file, the store's id among them, are written last and lie at its end.
@@ -87,10 +87,9 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "bytes": at,
         "sum": total,
     }
-    said = json.dumps(head).encode()
     try:
         with written_aside(cache_of(path)) as file:
-            file.write(_beginning(said))
+            file.write(beginning(MAGIC, head))
             for piece in pieces:
                 file.write(piece)
     except OSError:
@@ -108,17 +107,12 @@ def cache_damage(store: Path) -> str | None:
     except OSError as error:
         return f"`{path}` cannot be read ({error.strerror})"
     try:
-        head, begin = _head(memoryview(data)) or ({}, 0)
-        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == _beginning(json.dumps(head).encode()):
+        head, begin = read_head(MAGIC, memoryview(data)) or ({}, 0)
+        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == beginning(MAGIC, head):
             return None
     except (ValueError, KeyError, TypeError, IndexError):
         pass
     return f"`{path}` is not what was written"
-
-
-def _beginning(said: bytes) -> bytes:
-    begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
-    return begin + b" " * (-len(begin) % ALIGN)
 
 
 def identity_of(store: Path) -> str | None:
@@ -130,22 +124,8 @@ def identity_of(store: Path) -> str | None:
     return f"{hashlib.sha256(tail).hexdigest()} {size}" if b"store_id" in tail else None
 
 
-def _head(whole: memoryview) -> tuple[dict[str, Any], int] | None:
-    """What the cache says of itself, and where its parts begin; None where it is not whole."""
-    start = len(MAGIC)
-    if bytes(whole[:start]) != MAGIC:
-        return None
-    length, told = (int(one) for one in bytes(whole[start : start + 24]).split())
-    said = bytes(whole[start + 24 : start + 24 + length])
-    if zlib.crc32(said) != told:
-        return None
-    head: dict[str, Any] = json.loads(said)
-    begin = -(-(start + 24 + length) // ALIGN) * ALIGN
-    return (head, begin) if begin + head["bytes"] == len(whole) else None
-
-
 def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
-    read = _head(whole)
+    read = read_head(MAGIC, whole)
     if read is None:
         return None
     head, begin = read
