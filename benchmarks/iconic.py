@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.index.search import unit_queries
+from featx.index.numbers import unit_queries
 from featx.looking import Embedder, open_index
 
 

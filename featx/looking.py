@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError
 from featx.index import Query, SimilarityIndex, index_of
 from featx.index.lookup import known_rows, of_rows, unknown
-from featx.index.search import LARGE, unit_queries
+from featx.index.numbers import unit_queries
+from featx.index.search import LARGE
 
 if TYPE_CHECKING:
     from PIL import Image

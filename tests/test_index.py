@@ -17,6 +17,7 @@ from featx.index import Query, SimilarityIndex, index_of
 from featx.index.cache import cache_of
 from featx.index.lookup import find
 from featx.index.names import Names
+from featx.index.numbers import widened
 from featx.index.related import related
 from featx.index.words import calibrate
 from featx.store import Row, StoreWriter, open_store
@@ -251,6 +252,19 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     cache_of(path).write_bytes(broken)
     assert index_of(path).query("item3", 5) == wanted
     assert cache_of(path).read_bytes() == data
+
+
+def test_half_precision_is_widened_exactly():
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 8)
+    found = widened(finite)
+    np.testing.assert_array_equal(found.view(np.uint32), finite.astype(np.float32).view(np.uint32))
+    with np.errstate(all="ignore"):
+        rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
+        rows[2, 3], rows[5, 1] = np.inf, np.nan
+        index = SimilarityIndex.of(rows, [f"i{i}" for i in range(9)])
+        told = {one.item_id: one.similarity for one in index.query(rows[0].astype(np.float32), 9, copies=True)}
+    assert told["i2"] == told["i5"] == 0
 
 
 def test_words_are_measured_on_the_catalogue_itself():

@@ -1,6 +1,7 @@
 """Features in, the most alike products out: exact search by cosine, NumPy only.
 
 search      the index: similarities, pooling by product, filters, the best k
+numbers     lengths, directions, half precision read quickly
 names       ids, paths and products of 100,000 rows, found by name without making 100,000 strings
 cache       the file beside a store that lets a known item be answered without reading the store
 words       what a similarity means in this catalogue, measured on its own products and categories

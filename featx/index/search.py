@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError, did_you_mean
 from featx.filters import Condition, read_condition
 from featx.index.names import Names
+from featx.index.numbers import BLOCK, HALVES, scales, unit_queries, widened
 
 if TYPE_CHECKING:
     from featx.index.approximate import Nearby
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
 Pool = Literal["best", "mean"]
 Columns = Mapping[str, Sequence[Any]]
 
-BLOCK = 16_384
 NEAR_COPY = 0.98
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
 CLOSE = 2e-5
-SHORTEST, LONGEST = 1e-30, 1e30
 # Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
 LIKENESS = 0.7
 # How many photos a graph of neighbours is asked for, at least.
@@ -230,9 +229,11 @@ class SimilarityIndex:
         found = np.empty(len(self), dtype=np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
             # One product of the whole map where nothing is copied for it; else block by block, in little memory.
-            step = len(found) if self.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+            half = self.features.dtype == np.float16
+            step = HALVES if half else len(found) if self.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
             for start in range(0, len(found), max(step, 1)):
-                part = np.asarray(self.features[start : start + step], dtype=np.float32) @ wanted
+                block = self.features[start : start + step]
+                part = (widened(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
                 found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
             found *= self.scale
         found[self._no_direction] = 0
@@ -440,27 +441,6 @@ class _Again:
             told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
             found.append((int(own[best]), float(told)))
         return found
-
-
-def scales(features: NDArray[Any]) -> NDArray[np.float32]:
-    """What brings each row to length 1; 0 for a row without a direction."""
-    found = np.zeros(len(features), dtype=np.float32)
-    for start in range(0, len(found), BLOCK):
-        rows = np.asarray(features[start : start + BLOCK], dtype=np.float64)
-        with np.errstate(all="ignore"):
-            lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-            good = (lengths > SHORTEST) & (lengths < LONGEST)
-            found[start : start + BLOCK] = np.where(good, 1 / lengths, 0)
-    return found
-
-
-def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
-    """The photos of a query at length 1, one a row; zeros for one without a direction."""
-    wanted = np.atleast_2d(np.asarray(query, dtype=np.float64))
-    with np.errstate(all="ignore"):
-        lengths = np.sqrt((wanted * wanted).sum(axis=1, keepdims=True))
-        good = (lengths > SHORTEST) & (lengths < LONGEST)
-        return np.where(good, wanted / lengths, 0).astype(np.float32)
 
 
 def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
