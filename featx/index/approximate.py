@@ -13,7 +13,6 @@ import mmap
 import os
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.aside import written_aside
 from featx.errors import FeatxError
 from featx.index.cache import ALIGN, identity_of
 from featx.index.search import CANDIDATES, SimilarityIndex
@@ -173,19 +173,14 @@ def _write(path: Path, identity: str, fingerprint: str, nearby: Nearby) -> None:
     said = json.dumps(head).encode()
     begin = MAGIC + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
     begin += b" " * (-len(begin) % ALIGN)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
-        with temporary.open("wb") as file:
+        with written_aside(path) as file:
             file.write(begin)
             file.write(body)
-        temporary.replace(path)
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot write {path}: {error.strerror or error}", "`--exact` needs no such file"
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _engine_class() -> Any:

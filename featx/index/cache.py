@@ -106,14 +106,14 @@ def cache_damage(store: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return f"`{path}` cannot be read ({error.strerror})"
+        return f"it cannot be read ({error.strerror})"
     try:
         head, begin = _head(memoryview(data)) or ({}, 0)
         if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == _beginning(json.dumps(head).encode()):
             return None
     except (ValueError, KeyError, TypeError, IndexError):
         pass
-    return f"`{path}` is not what was written"
+    return "it is not what was written"
 
 
 def _beginning(said: bytes) -> bytes:
