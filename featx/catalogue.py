@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import re
+import stat
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
 from featx.errors import FeatxError, did_you_mean
 from featx.formats import IMAGE_SUFFIXES
+from featx.tables import SUFFIXES, Value, read_table
 
-Value = str | int | float | bool | None
 NOTHING: Mapping[str, Value] = MappingProxyType({})
 
-TABLES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 INSIDE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 IMAGE_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path", "photo", "picture")
 LABEL_COLUMNS = ("category", "label", "class", "product_type")
@@ -123,14 +122,14 @@ def read_catalogue(
         return layout.folder(path)
     if not path.exists():
         raise FeatxError("no-such-file", f"no folder or table at `{path}`", "check the spelling, or where you are")
-    if path.suffix.lower() in TABLES:
+    if path.suffix.lower() in SUFFIXES:
         return _read_table(path, columns, layout, allow_outside)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return layout.listed([str(path)], root=str(path.parent))
     raise FeatxError(
         "bad-manifest",
         f"`{path}` is neither a folder, a photo nor a table",
-        f"tables end in {', '.join(TABLES)}",
+        f"tables end in {', '.join(SUFFIXES)}",
     )
 
 
@@ -175,7 +174,7 @@ class _Layout:
 
     def _catalogue(self, paths: list[str], root: str) -> Catalogue:
         paths = sorted(paths, key=natural)
-        relative = [os.path.relpath(path, root) if root != "." else path for path in paths]
+        relative = [_relative(path, root) if root != "." else path for path in paths]
         ids = _ids(relative)
         items = [
             self._item(item_id, path, short, root) for item_id, path, short in zip(ids, paths, relative, strict=True)
@@ -188,12 +187,11 @@ class _Layout:
 
     def _item(self, item_id: str, path: str, short: str, root: str) -> Item:
         said = self._said(short)
-        folders = [part for part in Path(short).parent.parts if part.lower() not in SPLITS]
         # Photos right under the folder that was named belong to the category that folder is called.
+        folders, told = _told_by(os.path.split(short)[0], root)
         label = said.get("label") or self._label(folders, short)
-        above = [part for part in (*Path(root).parts, *Path(short).parent.parts) if part.lower() in SPLITS]
-        split = said.get("split") or self.split or (SPLITS[above[-1].lower()] if above else None)
-        extra = {k: v for k, v in said.items() if k not in ("label", "product", "split")}
+        split = said.get("split") or self.split or told
+        extra = {k: v for k, v in said.items() if k not in ("label", "product", "split")} if said else NOTHING
         return Item(item_id, path, label, said.get("product"), split, extra)
 
     def _said(self, short: str) -> dict[str, str]:
@@ -202,7 +200,7 @@ class _Layout:
         match = self.pattern.search(Path(short).as_posix()) or self.pattern.search(Path(short).stem)
         return {} if match is None else {k: v for k, v in match.groupdict().items() if v}
 
-    def _label(self, folders: list[str], short: str) -> str | None:
+    def _label(self, folders: Sequence[str], short: str) -> str | None:
         if self.label_from == "none":
             return None
         if self.label_from == "prefix":
@@ -212,7 +210,7 @@ class _Layout:
             return None
         if self.label_from == "top":
             return folders[0]
-        return "/".join(folders) if self.label_from == "path" else folders[-1]
+        return sys.intern("/".join(folders)) if self.label_from == "path" else folders[-1]
 
     def _label_source(self, items: Sequence[Item]) -> str:
         if not any(item.label for item in items):
@@ -221,6 +219,15 @@ class _Layout:
             return "the pattern"
         names = {"prefix": "file-name prefix", "top": "top folder", "path": "folder path"}
         return names.get(self.label_from or "", "folder name")
+
+
+@lru_cache(maxsize=4096)
+def _told_by(folder: str, root: str) -> tuple[tuple[str, ...], str | None]:
+    """The folders a photo lies in without those that name a split, and the split they name."""
+    parts = Path(folder).parts
+    above = [part for part in (*Path(root).parts, *parts) if part.lower() in SPLITS]
+    plain = tuple(part for part in parts if part.lower() not in SPLITS)
+    return plain, SPLITS[above[-1].lower()] if above else None
 
 
 def natural(path: str) -> list[tuple[int, int, str]]:
@@ -354,7 +361,8 @@ class _Columns:
 
 
 def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: bool) -> Catalogue:
-    header, rows = _rows_of(table)
+    rows = read_table(table)
+    header = rows.header
     image = columns.pick(columns.image, IMAGE_COLUMNS, header, table, "image-col")
     if image is None:
         raise FeatxError(
@@ -366,53 +374,34 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     split = columns.pick(columns.split, SPLIT_COLUMNS, header, table, "split-col")
     id_named = columns.pick(columns.item_id, (), header, table, "id-col")
     root = str(table.parent)
-    real_root = os.path.realpath(root)
-    real_folders: dict[str, str] = {}
-    kept: list[tuple[str, Mapping[str, Value]]] = []
-    skipped: list[Skipped] = []
-    for row in rows:
-        said = str(row.get(image) or "").strip()
-        if not said:
-            skipped.append(Skipped("", "missing", "a row names no photo"))
-            continue
-        path = os.path.join(root, said) if root != "." else said
-        if not _possible(path):
-            skipped.append(Skipped(path, "missing", "no file can have such a name"))
-            continue
-        if not os.path.lexists(path) and "\\" in said:
-            plain = os.path.join(root, said.replace("\\", "/"))
-            path = plain if os.path.lexists(plain) else path
-        if not allow_outside and not _inside(path, real_root, real_folders):
-            raise FeatxError(
-                "path-escapes",
-                f"{table} names `{said}`, which lies outside `{root}`",
-                "put the table beside its photos, or allow it: `--allow-outside`",
-            )
-        if not os.path.exists(path):
-            skipped.append(Skipped(path, "missing"))
-            continue
-        kept.append((path, row))
-    if not kept:
+    places, paths, skipped = _located(rows.texts(image), table, root, allow_outside)
+    if not places:
         raise _no_images(f"{table}", Counter(skip.reason for skip in skipped))
-    relative = [os.path.relpath(path, root) for path, _ in kept]
-    id_col, ids = _table_ids(table, id_named, header, kept, relative)
+
+    def texts(column: str | None) -> Sequence[str | None] | None:
+        if column is None:
+            return None
+        cells = rows.texts(column)
+        return cells if len(places) == len(cells) else [cells[place] for place in places]
+
+    id_col, ids = _table_ids(table, id_named, header, texts, paths, root)
     group = columns.pick(columns.group, PRODUCT_COLUMNS, header, table, "group-col") if layout.guess_products else None
-    if group is not None and columns.group is None and not _repeats(group, kept):
-        group = None
+    groups, labels, splits = texts(group), texts(label), texts(split)
+    if groups is not None and columns.group is None and len(set(groups)) == len(groups):
+        group = groups = None
+    facts = rows.facts(places, (image, label, split, group, id_col))
     items = []
-    for item_id, (path, named), short in zip(ids, kept, relative, strict=True):
-        row = dict(named)
-        guess = layout._item(item_id, path, short, root)
-        said_label = _text(row.get(label)) if label else (guess.label if layout.label_from else None)
-        said_split = _text(row.get(split)) if split else None
+    for at, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):
+        guess = layout._item(item_id, path, _relative(path, root), root)
+        said_split = splits[at] if splits is not None else None
         items.append(
             Item(
                 item_id,
                 path,
-                said_label,
-                _text(row.get(group)) if group else guess.product,
+                labels[at] if labels is not None else (guess.label if layout.label_from else None),
+                groups[at] if groups is not None else guess.product,
                 layout.split or (SPLITS.get(said_split.lower(), said_split) if said_split else guess.split),
-                {k: v for k, v in row.items() if k not in (image, label, split, group, id_col)},
+                extra or NOTHING,
             )
         )
     label_source = f"column `{label}`" if label else layout._label_source(items)
@@ -422,20 +411,78 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     return Catalogue(str(table), items, skipped, label_source, product_source, ids_guessed=id_col is None)
 
 
-def _inside(path: str, real_root: str, real_folders: dict[str, str]) -> bool:
-    """Whether a path leads into the root, links followed; where its folder leads is looked up once."""
+def _located(
+    said_paths: Iterable[str | None], table: Path, root: str, allow_outside: bool
+) -> tuple[list[int], list[str], list[Skipped]]:
+    """Which rows name a photo that is there, where it lies, and what became of the others."""
+    real_root = os.path.realpath(root)
+    inside: dict[str, bool] = {}
+    places: list[int] = []
+    paths: list[str] = []
+    skipped: list[Skipped] = []
+    for place, cell in enumerate(said_paths):
+        said = (cell or "").strip()
+        if not said:
+            skipped.append(Skipped("", "missing", "a row names no photo"))
+            continue
+        path = os.path.join(root, said) if root != "." else said
+        if not _possible(path):
+            skipped.append(Skipped(path, "missing", "no file can have such a name"))
+            continue
+        mode = _mode(path)
+        if mode is None and "\\" in said:
+            plain = os.path.join(root, said.replace("\\", "/"))
+            mode = _mode(plain)
+            path = plain if mode is not None else path
+        link = mode is not None and stat.S_ISLNK(mode)
+        if not allow_outside and not _inside(path, link, real_root, inside):
+            raise FeatxError(
+                "path-escapes",
+                f"{table} names `{said}`, which lies outside `{root}`",
+                "put the table beside its photos, or allow it: `--allow-outside`",
+            )
+        if mode is None or (link and not os.path.exists(path)):
+            skipped.append(Skipped(path, "missing"))
+            continue
+        places.append(place)
+        paths.append(path)
+    return places, paths, skipped
+
+
+def _mode(path: str) -> int | None:
+    """What kind of thing lies at a path, links not followed; None where there is nothing."""
+    try:
+        return os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return None
+
+
+def _inside(path: str, link: bool, real_root: str, folders: dict[str, bool]) -> bool:
+    """Whether a path leads into the root, links followed; where a folder leads is looked up once."""
     folder, name = os.path.split(path)
-    if name in ("", ".", "..") or os.path.islink(path):  # noqa: PTH114
-        real = os.path.realpath(path)
+    if link or name in ("", ".", ".."):
+        return os.path.commonpath([real_root, os.path.realpath(path)]) == real_root
+    if folder not in folders:
+        folders[folder] = os.path.commonpath([real_root, os.path.realpath(folder)]) == real_root
+    return folders[folder]
+
+
+def _relative(path: str, root: str) -> str:
+    """The path below the root. Few paths need the slow way, which looks for the way up and down again."""
+    if root == ".":
+        below = path
+    elif path.startswith(root + os.sep):
+        below = path[len(root) + 1 :]
     else:
-        if folder not in real_folders:
-            real_folders[folder] = os.path.realpath(folder)
-        real = os.path.join(real_folders[folder], name)
-    return os.path.commonpath([real_root, real]) == real_root
+        return os.path.relpath(path, root)
+    short = os.path.normpath(below) if below else ".."
+    return os.path.relpath(path, root) if short.startswith(("..", os.sep)) else short
 
 
 def _possible(path: str) -> bool:
     """Whether a file could have this name at all."""
+    if path.isascii():
+        return "\0" not in path
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
@@ -446,13 +493,14 @@ def _table_ids(
     table: Path,
     named: str | None,
     header: Sequence[str],
-    kept: Sequence[tuple[str, Mapping[str, Value]]],
-    relative: Sequence[str],
+    texts: Callable[[str], Sequence[str | None] | None],
+    paths: Sequence[str],
+    root: str,
 ) -> tuple[str | None, list[str]]:
     lowered = {name.lower().strip(): name for name in reversed(header)}
     candidates = [named] if named else [lowered[name] for name in ID_COLUMNS if name in lowered]
     for column in candidates:
-        ids = [_text(row.get(column)) for _, row in kept]
+        ids = texts(column) or []
         doubled = [item_id for item_id, n in Counter(ids).items() if n > 1 or item_id is None]
         if not doubled:
             return column, [str(item_id) for item_id in ids]
@@ -463,8 +511,8 @@ def _table_ids(
                 f" such as {', '.join(repr(one) for one in doubled[:3])}",
                 f"if it names the product, use `--group-col {column}`",
             )
-    paths = Counter(relative)
-    twice = [path for path, n in paths.items() if n > 1]
+    relative = [_relative(path, root) for path in paths]
+    twice = [path for path, n in Counter(relative).items() if n > 1]
     if twice:
         raise FeatxError(
             "duplicate-id",
@@ -472,127 +520,3 @@ def _table_ids(
             "keep one row for each photo, or give each row an id: `--id-col COLUMN`",
         )
     return None, _ids(relative)
-
-
-def _repeats(column: str, kept: Sequence[tuple[str, Mapping[str, Value]]]) -> bool:
-    values = [row.get(column) for _, row in kept]
-    return len(set(values)) < len(values)
-
-
-def _text(value: Value) -> str | None:
-    if value is None or value == "":
-        return None
-    return str(value)
-
-
-def _rows_of(table: Path) -> tuple[list[str], list[dict[str, Value]]]:
-    suffix = table.suffix.lower()
-    if suffix == ".parquet":
-        return _parquet(table)
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise FeatxError(
-            "bad-manifest",
-            f"line {line} of {table} is not UTF-8",
-            "save the table as UTF-8 (CSV UTF-8 in a spreadsheet)",
-        ) from error
-    if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(table, text)
-    return _separated(table, text)
-
-
-def _separated(table: Path, text: str) -> tuple[list[str], list[dict[str, Value]]]:
-    csv.field_size_limit(64 * 2**20)
-    first = text.split("\n", 1)[0]
-    mark = (
-        "\t"
-        if table.suffix.lower() == ".tsv" or ("\t" in first and "," not in first)
-        else ";"
-        if first.count(";") > first.count(",")
-        else ","
-    )
-    reader = csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True)
-    try:
-        lines = [(reader.line_num, line) for line in reader if line]
-    except csv.Error as error:
-        raise FeatxError("bad-manifest", f"line {reader.line_num} of {table}: {error}", "mend the line") from error
-    if not lines:
-        raise FeatxError("bad-manifest", f"{table} is empty", "list a photo a line under a header")
-    header = [name.strip() for name in lines[0][1]]
-    if os.path.splitext(header[0])[1].lower() in IMAGE_SUFFIXES:
-        # A bare list: path first, then labels from fine to coarse, as data sets often come.
-        header = ["image", "label", *(f"column{i}" for i in range(3, len(header) + 1))][: len(header)]
-    else:
-        lines = lines[1:]
-    doubled = [name for name, n in Counter(header).items() if n > 1]
-    if doubled:
-        raise FeatxError("bad-manifest", f"{table} has two columns called `{doubled[0]}`", "rename one of them")
-    rows: list[dict[str, Value]] = []
-    for number, line in lines:
-        if len(line) != len(header):
-            raise FeatxError(
-                "bad-manifest",
-                f"line {number} of {table} has {len(line)} cells, but there are {len(header)} columns",
-                "mend the line; a cell that holds a comma stands in quotes",
-            )
-        rows.append(dict(zip(header, line, strict=True)))
-    return header, _typed(header, rows)
-
-
-def _typed(header: Sequence[str], rows: list[dict[str, Value]]) -> list[dict[str, Value]]:
-    """A column whose every cell is a number becomes numbers; anything else stays text, as it stands."""
-    for name in header:
-        cells = [str(row[name]).strip() for row in rows]
-        filled = [cell for cell in cells if cell]
-        kind: type[int] | type[float] | None = None
-        if filled and all(re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", cell) for cell in filled):
-            kind = int
-        elif filled and all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", cell) for cell in filled):
-            kind = None if any(re.match(r"-?0[0-9]", cell) for cell in filled) else float
-        for row, cell in zip(rows, cells, strict=True):
-            row[name] = None if not cell else cell if kind is None else kind(cell)
-    return rows
-
-
-def _json_lines(table: Path, text: str) -> tuple[list[str], list[dict[str, Value]]]:
-    rows: list[dict[str, Value]] = []
-    header: dict[str, None] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise FeatxError(
-                "bad-manifest", f"line {number} of {table} is not JSON: {error}", "mend the line"
-            ) from error
-        if not isinstance(row, dict):
-            raise FeatxError("bad-manifest", f"line {number} of {table} is not a JSON object", "one object a line")
-        plain = {k: v if isinstance(v, str | int | float | bool | None) else json.dumps(v) for k, v in row.items()}
-        rows.append(plain)
-        header.update(dict.fromkeys(plain))
-    if not rows:
-        raise FeatxError("bad-manifest", f"{table} is empty", "one JSON object a line, with the photo's path")
-    return list(header), rows
-
-
-def _parquet(table: Path) -> tuple[list[str], list[dict[str, Value]]]:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise FeatxError(
-            "extra-missing", "reading Parquet needs one more package", 'pip install "featx[parquet]"'
-        ) from error
-    try:
-        read = parquet.read_table(table)
-    except Exception as error:
-        raise FeatxError(
-            "bad-manifest", f"{table} is not a readable Parquet file: {error}", "write it again"
-        ) from error
-    rows = [
-        {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in row.items()}
-        for row in read.to_pylist()
-    ]
-    return list(read.column_names), rows

@@ -142,6 +142,39 @@ def test_parquet_is_read(tmp_path):
     assert told(read_catalogue(tmp_path / "t.parquet")) == {"a": ("mugs", None, None)}
 
 
+@pytest.mark.parametrize("ids", [("12E5", "1.10"), ("1.10", "1.1"), ("007", "7"), ("1e999", "2")])
+def test_ids_labels_and_products_stay_as_they_are_written_even_where_they_look_like_numbers(tmp_path, ids):
+    rows = "".join(f"{one},p/{name}.jpg,{one},{one}\n" for one, name in zip(ids, "ab", strict=True))
+    catalogue = read_catalogue(table(tmp_path, "sku,image,label,batch\n" + rows), group_col="batch")
+    assert [(item.item_id, item.label, item.product) for item in catalogue.items] == [(one, one, one) for one in ids]
+
+
+def test_a_column_of_numbers_without_end_stays_text(tmp_path):
+    catalogue = read_catalogue(table(tmp_path, "image,price\np/a.jpg,1e999\np/b.jpg,2\n"))
+    assert [item.extra["price"] for item in catalogue.items] == ["1e999", "2"]
+
+
+def test_line_ends_of_unicode_may_stand_in_a_cell(tmp_path):
+    text = json.dumps({"image": "p/a.jpg", "title": "one\u2028two\x85three"}, ensure_ascii=False) + "\n"
+    (item,) = read_catalogue(table(tmp_path, text, "t.jsonl")).items
+    assert item.extra["title"] == "one\u2028two\x85three"
+    (item,) = read_catalogue(table(tmp_path, "image,title\np/a.jpg,one\u2028two\n")).items
+    assert item.extra["title"] == "one\u2028two"
+
+
+def test_rows_beyond_the_first_thousands_are_read_like_the_first(tmp_path):
+    lines = [f"{i},p/{'abc'[i % 3]}.jpg,c{i % 7},{i / 2},title {i}" for i in range(25_000)]
+    catalogue = read_catalogue(table(tmp_path, "id,image,label,price,title\n" + "\n".join(lines) + "\n"))
+    assert len(catalogue.items) == 25_000
+    for i in (0, 9_999, 10_000, 10_001, 24_999):
+        item = catalogue.items[i]
+        assert (item.item_id, item.label, dict(item.extra)) == (
+            str(i), f"c{i % 7}", {"price": i / 2, "title": f"title {i}"},
+        )  # fmt: skip
+    with pytest.raises(FeatxError, match="line 20002 of"):
+        read_catalogue(table(tmp_path, "image,label\n" + "p/a.jpg,x\n" * 20_000 + "p/a.jpg,x,y\n"))
+
+
 def test_a_photo_that_is_not_there_is_named(tmp_path):
     catalogue = read_catalogue(table(tmp_path, "image,label\np/a.jpg,x\np/gone.jpg,x\n"))
     assert [(Path(skip.path).name, skip.reason) for skip in catalogue.skipped] == [("gone.jpg", "missing")]

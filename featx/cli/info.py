@@ -52,19 +52,15 @@ def info(
     facts = _facts(opened, workspace.models)
     if check:
         from featx.extraction import check_store
-        from featx.index import mend_cache
-        from featx.index.approximate import drop_damaged
+        from featx.index import mend_index
 
         with out.progress(1, "check") as advance:
             damage = check_store(opened) + _broken_models(workspace.models)
-            mended = None if damage else mend_cache(opened)
-            dropped = drop_damaged(path)
+            mended = [] if damage else mend_index(opened)
             advance(1)
         facts["damage"] = damage
-        if dropped is not None:
-            out.warn(f"{dropped}: it was removed; `featx similar --approx` makes it anew")
-        if mended is not None:
-            out.warn(f"{mended}: it was made anew; what `featx similar` said from it may have been wrong")
+        for one in mended:
+            out.warn(f"{one}; what `featx similar` said from it may have been wrong")
     out.document(facts)
     _print(facts, out, verbose)
     if check:

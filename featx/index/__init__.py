@@ -21,7 +21,7 @@ from featx.index.search import NEAR_COPY, Matches, Neighbour, Query, SimilarityI
 from featx.index.words import calibrate
 from featx.workspace import Workspace
 
-__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_cache"]
+__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]
 
 
 def index_of(store: str | Path | Any = None) -> SimilarityIndex:
@@ -44,11 +44,17 @@ def index_of(store: str | Path | Any = None) -> SimilarityIndex:
     return index
 
 
-def mend_cache(store: Any) -> str | None:
-    """Read the whole cache of an opened store and make a damaged one anew; what was wrong, if something was."""
+def mend_index(store: Any) -> list[str]:
+    """Read all that search keeps beside an opened store and put away what is damaged; what was done, in words."""
+    from featx.index.approximate import approximate_of, damage
+
     path = Path(store.path)
-    damage = cache_damage(path)
-    if damage is not None:
+    done = []
+    if (wrong := cache_damage(path)) is not None:
         cache_of(path).unlink(missing_ok=True)
         index_of(store)
-    return damage
+        done.append(f"`{cache_of(path)}`: {wrong}; it was made anew")
+    if (wrong := damage(path)) is not None:
+        approximate_of(path).unlink(missing_ok=True)
+        done.append(f"`{approximate_of(path)}`: {wrong}; it was removed, and is made anew when it is asked for")
+    return done

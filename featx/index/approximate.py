@@ -108,16 +108,8 @@ def damage(store: Path) -> str | None:
         return None
     held = _read(path)
     if held is None:
-        return f"`{path}` is cut off or not of this version"
-    return None if zlib.crc32(held.body) == held.head["body_crc"] else f"`{path}` is not what was written"
-
-
-def drop_damaged(store: Path) -> str | None:
-    """Remove a graph that is not what was written, so that the next search makes it anew; what was wrong with it."""
-    found = damage(store)
-    if found is not None:
-        approximate_of(store).unlink(missing_ok=True)
-    return found
+        return "it is cut off or not of this version"
+    return None if zlib.crc32(held.body) == held.head["body_crc"] else "its bytes have changed"
 
 
 @dataclass(frozen=True)

@@ -105,14 +105,14 @@ def cache_damage(store: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        return f"`{path}` cannot be read ({error.strerror})"
+        return f"it cannot be read ({error.strerror})"
     try:
         head, begin = read_head(MAGIC, memoryview(data)) or ({}, 0)
         if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == beginning(MAGIC, head):
             return None
     except (ValueError, KeyError, TypeError, IndexError):
         pass
-    return f"`{path}` is not what was written"
+    return "it is not what was written"
 
 
 def identity_of(store: Path) -> str | None:

@@ -26,7 +26,7 @@ from featx.comparison import baselines
 from featx.comparison.record import Comparison
 from featx.errors import FeatxError
 from featx.extraction.seen import Seen
-from featx.index import SimilarityIndex, mend_cache
+from featx.index import SimilarityIndex, approximate, index_of, mend_index
 from featx.index.cache import cache_of, open_cached, write_cache
 from featx.index.words import calibrate
 from featx.models import Model, load_classifier, save
@@ -124,6 +124,27 @@ def search_index(folder: Path) -> Kept:
     return Kept(lambda n: write_cache(store, index), found)
 
 
+def graph(folder: Path) -> Kept:
+    """The graph of nearest neighbours, written as it is again and again."""
+    pytest.importorskip("usearch", reason="usearch is not installed")
+    features, labels, products = catalogue(150)
+    path = make_store(folder / "s.h5", features, products, labels)
+    index = index_of(path)
+    nearby = approximate.open_nearby(index, make=True)
+    approximate.approximate_of(path).unlink()
+    assert nearby is not None
+
+    def write(n: int) -> None:
+        approximate._write(approximate.approximate_of(path), "store", "making", nearby)
+
+    def found() -> int | None:
+        held = approximate._read(approximate.approximate_of(path))
+        assert held is None or approximate.damage(path) is None
+        return None if held is None else 0
+
+    return Kept(write, found)
+
+
 def picture_hashes(folder: Path) -> Kept:
     features, labels, products = catalogue(60)
     store = open_store(make_store(folder / "s.h5", features, products, labels))
@@ -165,7 +186,8 @@ def report_map(folder: Path) -> Kept:
     return Kept(lambda n: layout._write(path, layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found)
 
 
-SINGLE = [classifier, comparison_file, photo_notes, search_index, picture_hashes, colour_cache, report_map]
+SINGLE = [classifier, comparison_file, photo_notes, search_index, graph, picture_hashes, colour_cache, report_map]
+ONE_VERSION = (search_index, graph)
 
 
 # --- every moment between two system calls, and power cuts -----------------------------------------------------------
@@ -202,7 +224,7 @@ def replay(make: Callable[[Path], Kept], folder: Path, patch: pytest.MonkeyPatch
             (place / name).write_bytes(data)
         version = kept.found()
         allowed: set[int | None] = {(None, *MARK)[moment.step], (None, *MARK)[min(moment.step + 1, len(MARK))]}
-        if make is search_index:
+        if make in ONE_VERSION:
             allowed = {None, 0} if moment.step == 0 else {0}
         assert version in allowed, f"after `{moment.call}` in step {moment.step}: {version}"
     return len(moments)
@@ -228,7 +250,7 @@ def test_these_tests_would_notice_a_writer_that_does_not_sync(make, tmp_path, mo
 # --- cut or altered ones ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [photo_notes, search_index, picture_hashes, colour_cache, report_map])
+@pytest.mark.parametrize("make", [photo_notes, search_index, graph, picture_hashes, colour_cache, report_map])
 def test_a_side_file_cut_anywhere_is_not_used(make, tmp_path):
     kept = make(tmp_path)
     before = set(tmp_path.rglob("*"))
@@ -248,12 +270,13 @@ def test_no_flipped_bit_of_a_search_index_passes_the_check_and_it_is_made_anew(t
     store = open_store(tmp_path / "s.h5")
     path = cache_of(tmp_path / "s.h5")
     whole = path.read_bytes()
-    assert mend_cache(store) is None
+    assert mend_index(store) == []
     for at in np.random.default_rng(0).integers(0, 8 * len(whole), 60).tolist():
         data = bytearray(whole)
         data[at // 8] ^= 1 << at % 8
         path.write_bytes(data)
-        assert "not what was written" in str(mend_cache(store))
+        (said,) = mend_index(store)
+        assert "not what was written" in said
         assert kept.found() == 0 and path.read_bytes() == whole
 
 
@@ -390,7 +413,7 @@ EVERY = [*SINGLE, report_folder]
 @pytest.mark.parametrize("make", EVERY)
 def test_a_killed_writer_leaves_the_old_one_or_the_new_one(make, tmp_path):
     kept = make(tmp_path)
-    kill_often(kept, 8, numbered=make is not search_index)
+    kill_often(kept, 8, numbered=make not in ONE_VERSION)
     if make is not report_folder:  # each version of a report has a folder of its own
         long_ago = time.time() - ABANDONED - 5
         for left in tmp_path.iterdir():
@@ -403,5 +426,5 @@ def test_a_killed_writer_leaves_the_old_one_or_the_new_one(make, tmp_path):
 @pytest.mark.parametrize("make", EVERY)
 def test_a_writer_killed_hundreds_of_times_leaves_the_old_one_or_the_new_one(make, tmp_path):
     kills = int(os.environ.get("FEATX_TEST_KILLS", "300"))
-    versions = kill_often(make(tmp_path), kills, numbered=make is not search_index)
+    versions = kill_often(make(tmp_path), kills, numbered=make not in ONE_VERSION)
     print(json.dumps({"what": make.__name__, "kills": kills, "versions_written": versions}))
