@@ -25,12 +25,12 @@ def at(document: Any, path: str) -> Any:
 
 def share(value: float | None, digits: int = 1) -> str:
     """0.8812 as 88.1%."""
-    return DASH if value is None else f"{100 * value:.{digits}f}%"
+    return DASH if value is None else f"{100 * value:.{digits}f}%".replace("-", "−")
 
 
 def points(value: float | None) -> str:
     """A difference of shares, 0.041, as 4.1."""
-    return DASH if value is None else f"{100 * value:.1f}"
+    return DASH if value is None else f"{100 * value:.1f}".replace("-", "−")
 
 
 def count(value: float | None) -> str:
