@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.report.answers import in_short
 from featx.report.changes import Change, Changes, changes
 from featx.report.files import (
     FORMATS,
@@ -37,6 +38,7 @@ __all__ = [
     "Written",
     "changes",
     "gather",
+    "in_short",
     "newest",
     "read_document",
     "write_files",

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.report.telling import Teller, at
+from featx.report.telling import Speaker, Teller, at
 from featx.report.words import ANSWERS, WORDS
 
 
 def answer(section: str, teller: Teller) -> str:
     """The one sentence that opens a section; where nothing was measured it says what to run."""
     return _WRITERS[section](teller)
+
+
+def in_short(document: Mapping[str, Any]) -> dict[str, str]:
+    """Every section's answer as a terminal shows it."""
+    speaker = Speaker(document)
+    return {section: answer(section, speaker) for section in _WRITERS}
 
 
 def headline(teller: Teller) -> str:

@@ -80,6 +80,7 @@ def gather(
         "map": None if store is None else map_of(store, pictures, cache),
         "made": _made(comparison),
     }
+    document["changes"] = None
     document["pictures"] = {
         "made": sum(name is not None for name in pictures.made.values()),
         "left_out": pictures.left_out,

@@ -116,6 +116,21 @@ class Teller:
         return sentence.replace("<b>", "**").replace("</b>", "**").format(**parts)
 
 
+class Speaker(Teller):
+    """Tells the same sentences on a terminal: neither HTML nor Markdown."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(document, html=False)
+
+    def text(self, value: object) -> str:
+        """A name or label on one line."""
+        return " ".join(str(value).split())
+
+    def say(self, sentence: str, **parts: object) -> str:
+        """A sentence with its numbers and names filled in, nothing set off."""
+        return sentence.replace("<b>", "").replace("</b>", "").format(**parts)
+
+
 def plain(value: object) -> str:
     """Text for Markdown: what would be markup there is shown as it stands."""
     text = " ".join(str(value).split())
