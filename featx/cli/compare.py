@@ -297,7 +297,8 @@ def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float |
 
     from featx.cli.sketches import bar
 
-    widths = [max(len(str(row[i] or "–")) for row in [*table, columns]) for i in range(len(columns))]
+    widths = [max(len(str(row[i] or "–")) for row in table) for i in range(len(columns))]
+    widths = [max(width, len(name)) for width, name in zip(widths, columns, strict=True)]
     room = get_terminal_size().columns - sum(widths) - 2 * len(columns)
     if room < BAR + 2:
         return

@@ -231,8 +231,8 @@ def _fails(
 
 def _coarse(entry: Mapping[str, Any]) -> Document | None:
     told = entry.get("coarse") or {}
-    told = told.get("test") or told.get("cv") or told
-    return score_of(told.get("accuracy"))
+    score = score_of(told.get("test") or told.get("cv"))
+    return None if score is None else {**score, "level": told.get("level"), "classes": told.get("classes")}
 
 
 def photo(item_id: str, labels: Mapping[str, str | None], pictures: Pictures) -> Document:

@@ -92,7 +92,7 @@ REPORT: dict[str, Any] = {
         "confusion?": {"classes": [str], "order": [int], "cells": [Row(int, 3)], "blocks": [[int]], "mistakes": int},
         "outcomes?": {"ids": str, "n": int, "right": str},
         "rare": [{"label": str, "photos?": int, "n?": int, "recall?": NUMBER}],
-        "coarse?": SCORE,
+        "coarse?": {**SCORE, "level?": (str, int), "classes?": int},
     },
     "trust": None,
     "trust?": {

@@ -162,6 +162,7 @@ WORDS: Mapping[str, str] = {
     "f1": "F1",
     "taken_for": "usually taken for",
     "rare": "The rarest categories",
+    "coarse_of": "Counting only the {n} coarser categories, {accuracy} are right ({low} to {high}).",
     "coarse": "Counting only the coarse category, {accuracy} are right.",
     "reliability_plot": "How sure the classifier is against how often it is right; grey bars are how many photos. On "
     "the dashed line, its word can be taken. Hollow dots are fewer than 5 photos.",
