@@ -6,13 +6,12 @@ import copy
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_documents import SCRIPT, catalogue, comparison
+from report_documents import SCRIPT, Numbers, catalogue, comparison
 
 from featx.errors import FeatxError
 from featx.report import changes, gather, read_document, write_files, write_report
@@ -54,24 +53,6 @@ def written(shop, issues, duplicates, tmp_path_factory):
 @pytest.fixture(scope="module")
 def document(written):
     return read_document(written.folder)
-
-
-class Numbers(HTMLParser):
-    """Every number that the page shows, with the place it claims to be from."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[dict, str]] = []
-        self._open: dict | None = None
-
-    def handle_starttag(self, tag, attrs):
-        if tag == "data":
-            self._open = dict(attrs)
-
-    def handle_data(self, data):
-        if self._open is not None:
-            self.found.append((self._open, data))
-            self._open = None
 
 
 def test_every_number_on_the_page_equals_the_json(written, document):

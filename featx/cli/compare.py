@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from featx.comparison import Comparison
     from featx.store import Store
     from featx.workspace import Workspace
+
+
+BAR = 10
 
 
 def compare(
@@ -107,13 +111,14 @@ def compare(
         _print(found, out)
     _say(found.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
-    if not fast:
-        _write_page(found, stores, workspace, out)
+    page = None if fast else _write_page(found, stores, workspace, out)
+    if out.for_people:
+        _print_answers(found, page, out)
     out.next(f"featx fit --clf {found.best['clf']}   ·   featx report --open   ·   featx evaluate")
 
 
-def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> None:
-    from featx.cli.report import skipped_of
+def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
+    from featx.cli.report import say_page, skipped_of
     from featx.report import write_report
 
     best = next(
@@ -124,7 +129,27 @@ def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, ou
     page = write_report(
         found.to_dict(), best, root=workspace.root / "reports", skipped=skipped_of(workspace), audit=True
     )
-    out.ok(f"report: {page.page} ({size(page.bytes)})")
+    say_page(page, out)
+    return page.document
+
+
+def _print_answers(found: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
+    """What the report says under its other headings, in a sentence each."""
+    from featx.cli.sketches import curve
+    from featx.report import gather, in_short
+
+    # Without a page there are no photos to look at, and nothing was checked.
+    document = page or gather(found.to_dict(), Path())
+    told = in_short(document)
+    out.result("")
+    for section in ("fails", "trust", *(("data",) if page else ()), "similar"):
+        if document[section]:
+            out.result(told[section])
+        if section == "trust" and document["trust"]:
+            steps = [one for one in document["trust"]["reliability"] if one["n"]]
+            bins = round(1 / (steps[0]["high"] - steps[0]["low"])) if steps else 1
+            right = {round(one["low"] * bins): one["accuracy"] for one in steps}
+            out.result(f"  how often right, from 0 to 100% sure: |{curve([right.get(i) for i in range(bins)])}|")
 
 
 def _stores(
@@ -244,6 +269,8 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
                 standing(row),
             ]
         )
+    shares = [row[f"{'test' if held else 'cv'}_accuracy"] for row in rows]
+    _with_bars(columns, table, shares)
     out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
     if plain:
         out.result("* plain folds split the pictures of one product: what many would report, and too good to be true")
@@ -262,6 +289,23 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
     names = ["classifier", *(["backbone"] if several else []), "to learn", "a picture", "size"]
     out.records(names, costs, right=names[-3:])
     _print_verdicts(document, several, out)
+
+
+def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float | None]) -> None:
+    """A bar behind the score that rows are ordered by, where the terminal is wide enough for one."""
+    from shutil import get_terminal_size
+
+    from featx.cli.sketches import bar
+
+    widths = [max(len(str(row[i] or "–")) for row in table) for i in range(len(columns))]
+    widths = [max(width, len(name)) for width, name in zip(widths, columns, strict=True)]
+    room = get_terminal_size().columns - sum(widths) - 2 * len(columns)
+    if room < BAR + 2:
+        return
+    at = columns.index("95 % interval")
+    columns.insert(at, "")
+    for row, share in zip(table, shares, strict=True):
+        row.insert(at, bar(share, BAR))
 
 
 def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> None:
@@ -292,12 +336,14 @@ def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> Non
 def _print_curve(document: dict[str, Any], out: Output) -> None:
     if out.for_people:
         out.result("")
+        from featx.cli.sketches import bar
+
         rows: list[list[Cell]] = [
-            [point["per_class"], point["n"], _percent(point["accuracy"]["mean"])]
+            [point["per_class"], point["n"], _percent(point["accuracy"]["mean"]), bar(point["accuracy"]["mean"], BAR)]
             for point in document["learning_curve"]
         ]
-        columns = ["photos per category, at most", "in all", "right"]
-        out.records(columns, rows, right=columns)
+        columns = ["photos per category, at most", "in all", "right", ""]
+        out.records(columns, rows, right=columns[:-1])
 
 
 def _say_checks(store: dict[str, Any], document: dict[str, Any], out: Output) -> None:

@@ -12,7 +12,7 @@ from featx.cli.output import Output, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.report import Changes
+    from featx.report import Changes, Written
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -49,36 +49,35 @@ def report(
     document = read_document(chosen)
     old = None if against is None else _old_report(against)
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
-    if against is not None and "json" not in wanted:
-        wanted.append("json")
     beside = chosen if chosen.is_dir() else chosen.parent
     if document["schema"].startswith("featx-comparison/"):
         opened = _store_of(document, workspace, store, out)
         out.say("reading photos and drawing the map …")
-        skipped = skipped_of(workspace)
         written = write_report(
             document,
             opened,
             root=root,
             folder=output,
-            skipped=skipped,
+            skipped=skipped_of(workspace),
             price_per_hour=price,
             formats=wanted,
             audit=True,
+            against=old,
         )
-        document = read_document(written.folder) if "json" in wanted else document
     else:
         if price is not None:
             for row in document["which"]["rows"]:
                 hours = row["hours_per_million"]
                 row["cost_per_million"] = None if hours is None else hours * price
             document["which"]["price_per_hour"] = price
+        if old is not None:
+            document["changes"] = changes(old, document).to_dict()
         written = write_files(document, output or beside, wanted, pictures=beside)
-    compared = None if old is None else changes(old, document)
+    compared = None if old is None else changes(old, written.document)
     told = written.to_dict() | ({} if compared is None else {"changes": compared.to_dict()})
     out.document(told)
     if written.page is not None:
-        out.ok(f"report: {written.page} ({size(written.bytes)})")
+        say_page(written, out)
     else:
         out.ok(f"written: {', '.join(str(path) for path in written.files[:4])}")
     if compared is not None:
@@ -90,6 +89,13 @@ def report(
     if compared is not None and compared.fell:
         worse = ", ".join(change.metric for change in compared.fell)
         raise FeatxError("below-limit", f"fell for more than chance since {against}: {worse}", "see what changed above")
+
+
+def say_page(written: Written, out: Output) -> None:
+    """Where the page is, how large, and what it had to leave out."""
+    out.ok(f"report: {written.page} ({size(written.bytes)})")
+    if written.left_out:
+        out.say(f"  left out to keep it small: {'; '.join(written.left_out)}")
 
 
 def _last(root: Path, report: Path | None) -> Path:
@@ -135,6 +141,8 @@ def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
 
 
 def _tell(compared: Changes, out: Output) -> None:
+    for note in compared.notes:
+        out.warn(note)
     rows = [
         (
             change.metric,

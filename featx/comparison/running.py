@@ -119,6 +119,7 @@ def compare(
         "learning_curve": points,
         "doubling": None if points is None else doubling(points),
         "seconds": round(time.monotonic() - begun, 1),
+        "peak_memory": _peak_memory(),
     }
     return Comparison(rounded(document))
 
@@ -205,6 +206,11 @@ def _store(store: Store, name: str, matched: Matched, checks: list[dict[str, Any
         "categories": matched.classes,
         "bytes": path.stat().st_size if path.exists() else 0,
         "images_per_second": store.provenance.get("images_per_second"),
+        "extracted": {
+            key: store.provenance[key]
+            for key in ("command", "written", "device", "batch_size", "versions")
+            if store.provenance.get(key) is not None
+        },
         "checks": checks,
     }
 
@@ -214,12 +220,32 @@ def _machine() -> dict[str, Any]:
 
     return {
         "system": platform.system(),
-        "processor": platform.processor() or platform.machine(),
+        "processor": _processor(),
         "threads": os.cpu_count(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "scikit-learn": sklearn.__version__,
     }
+
+
+def _processor() -> str:
+    """The processor's own name where the system tells it, else its kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _peak_memory() -> int | None:
+    """The most memory this process ever held, in bytes, where the system keeps count."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _version() -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.report.answers import in_short
 from featx.report.changes import Change, Changes, changes
 from featx.report.files import (
     FORMATS,
@@ -21,10 +22,10 @@ from featx.report.files import (
     folder_for,
     newest,
     point_latest,
-    read_document,
     write_files,
 )
 from featx.report.gathering import SCHEMA, gather
+from featx.report.reading import read_document
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -37,6 +38,7 @@ __all__ = [
     "Written",
     "changes",
     "gather",
+    "in_short",
     "newest",
     "read_document",
     "write_files",
@@ -56,11 +58,13 @@ def write_report(
     price_per_hour: float | None = None,
     formats: Sequence[str] = FORMATS,
     audit: bool = False,
+    against: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write the report of a comparison into a folder of its own under `root`; `latest` leads to it.
 
     `issues` and `duplicates` are the `to_dict()` of what the audit found, `skipped` the rows of the skipped list.
     What is not given is said in the report to be not measured; with `audit`, the store is checked for both now.
+    With `against`, an earlier report's document, it says what changed since.
     """
     check_formats(formats)
     if audit and store is not None:
@@ -78,6 +82,8 @@ def write_report(
         price_per_hour=price_per_hour,
         cache=root,
     )
+    if against is not None:
+        document["changes"] = changes(against, document).to_dict()
     written = write_files(document, chosen, formats)
     if folder is None:
         point_latest(root, chosen)

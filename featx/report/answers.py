@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.report.telling import Teller, at
+from featx.report.telling import Speaker, Teller, at
 from featx.report.words import ANSWERS, WORDS
 
 
 def answer(section: str, teller: Teller) -> str:
     """The one sentence that opens a section; where nothing was measured it says what to run."""
     return _WRITERS[section](teller)
+
+
+def in_short(document: Mapping[str, Any]) -> dict[str, str]:
+    """Every section's answer as a terminal shows it."""
+    speaker = Speaker(document)
+    return {section: answer(section, speaker) for section in _WRITERS}
 
 
 def headline(teller: Teller) -> str:
@@ -30,8 +36,8 @@ def headline(teller: Teller) -> str:
 def plural(teller: Teller, key: str, path: str, **parts: object) -> str:
     """A phrase about a number, in the form that one takes where it is one."""
     words = {**WORDS, **ANSWERS}
-    one = at(teller.document, path) == 1 and f"{key}_one" in words
-    return teller.say(words[f"{key}_one" if one else key], n=teller.number("count", path), **parts)
+    form = {0: f"{key}_none", 1: f"{key}_one"}.get(at(teller.document, path), key)
+    return teller.say(words[form if form in words else key], n=teller.number("count", path), **parts)
 
 
 def _where(teller: Teller) -> str:
@@ -177,6 +183,27 @@ def _made(teller: Teller) -> str:
         version=teller.text(teller.document["featx"]),
         stores=n,
     )
+
+
+def changed(teller: Teller) -> str:
+    """What fell or rose since the report that this one was compared with."""
+    told = teller.document["changes"]
+    fell = [one["metric"] for one in told["metrics"] if one["fell"]]
+    rose = [one["metric"] for one in told["metrics"] if one["rose"]]
+    names = [WORDS.get(f"{metric}_name", metric) for metric in fell or rose]
+    said = ANSWERS["changed_fell" if fell else "changed_rose" if rose else "changed_nothing"]
+    what = ", ".join(names)
+    return teller.say(said, what=what[:1].upper() + what[1:], when=str(told.get("since") or "")[:10])
+
+
+def doubling(teller: Teller) -> str:
+    """What twice the photos would bring, as far as the learning curve tells."""
+    told = teller.document["honest"]["doubling"]
+    path = "/honest/doubling/accuracy"
+    if at(teller.document, path) is None:
+        why = str(told["why"])
+        return teller.say("{why}.", why=why[:1].upper() + why[1:])
+    return teller.say(WORDS["doubling"], accuracy=teller.number("share", path))
 
 
 _WRITERS = {

@@ -11,6 +11,7 @@ import numpy as np
 
 from featx.report.answers import best_row, search_path
 from featx.report.telling import at
+from featx.report.words import NOTES, WORDS
 
 Document = Mapping[str, Any]
 
@@ -47,6 +48,8 @@ class Changes:
     metrics: list[Change]
     categories: list[Change]
     paired: bool
+    since: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def fell(self) -> list[Change]:
@@ -57,7 +60,9 @@ class Changes:
         """All of it for programs."""
         return {
             "schema": "featx-report-changes/1",
+            "since": self.since,
             "paired": self.paired,
+            "notes": list(self.notes),
             "metrics": [change.to_dict() for change in self.metrics],
             "categories": [change.to_dict() for change in self.categories],
             "fell": [change.metric for change in self.fell],
@@ -66,7 +71,7 @@ class Changes:
 
 def changes(old: Document, new: Document) -> Changes:
     """Compare two report documents; where both scored the same photos, photo by photo."""
-    found = []
+    found: list[Change] = []
     p = _paired(old, new)
     for name, where in _metrics():
         before, after = where(old), where(new)
@@ -74,7 +79,30 @@ def changes(old: Document, new: Document) -> Changes:
             continue
         chance = p if name == "accuracy" and p is not None else _by_intervals(before, after)
         found.append(_change(name, before["value"], after["value"], chance))
-    return Changes(found, _categories(old, new), p is not None)
+    return Changes(found, _categories(old, new), p is not None, old.get("written"), tuple(_notes(old, new, p)))
+
+
+def _notes(old: Document, new: Document, p: float | None) -> list[str]:
+    """Why the two reports may not be of the same thing."""
+    notes = []
+    before, after = (set(at(one, "/fails/confusion/classes") or ()) for one in (old, new))
+    came, went = sorted(after - before), sorted(before - after)
+    if before and after and (came or went):
+        notes.append(NOTES["categories"].format(came=_listed(came), went=_listed(went)))
+    told = [one["honest"]["measured_on"] for one in (old, new)]
+    if told[0] != told[1]:
+        notes.append(NOTES["measured_on"].format(old=WORDS[told[0]], new=WORDS[told[1]]))
+    elif p is None:
+        notes.append(NOTES["photos"])
+    used = [(one["which"]["best"]["clf"], one["which"]["best"]["store"]) for one in (old, new)]
+    if used[0] != used[1]:
+        notes.append(NOTES["entry"].format(old=" on ".join(used[0]), new=" on ".join(used[1])))
+    return notes
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})" if names else "none"
 
 
 def _change(name: str, old: float, new: float, p: float | None) -> Change:

@@ -9,14 +9,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from featx.aside import write_aside
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
-from featx.report.gathering import COMPARISON, SCHEMA
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
@@ -25,12 +24,14 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the folder, each file, and the size of the page."""
+    """What was written: the folder, each file, the size of the page and what it leaves out to stay that small."""
 
     folder: Path
     files: list[Path]
     page: Path | None
     bytes: int
+    left_out: list[str] = field(default_factory=list)
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for programs."""
@@ -38,6 +39,7 @@ class Written:
             "folder": str(self.folder),
             "page": None if self.page is None else str(self.page),
             "bytes": self.bytes,
+            "left_out": self.left_out,
             "files": [path.relative_to(self.folder).as_posix() for path in self.files],
         }
 
@@ -47,31 +49,6 @@ def folder_for(root: Path, written: str | None) -> Path:
     name = re.sub(r"[^0-9]", "", (written or "")[:19])
     stamp = f"{name[:4]}-{name[4:6]}-{name[6:8]}-{name[8:14]}" if len(name) >= 12 else "undated"
     return root / stamp
-
-
-def read_document(path: Path) -> dict[str, Any]:
-    """A report or a comparison from a JSON file; what is neither, or newer than this featx, is refused."""
-    if path.is_dir():
-        path = path / "report.json"
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FeatxError("no-such-file", f"there is no `{path}`", "make a report: `featx compare`") from error
-    except OSError as error:
-        raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror or error}") from error
-    except ValueError as error:
-        raise FeatxError(
-            "bad-manifest", f"`{path}` is no JSON file: {error}", "make a report: `featx compare`"
-        ) from error
-    schema = document.get("schema") if isinstance(document, dict) else None
-    if schema not in (SCHEMA, COMPARISON):
-        known = isinstance(schema, str) and schema.startswith(("featx-report/", "featx-comparison/"))
-        raise FeatxError(
-            "bad-manifest",
-            f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'no featx report'}",
-            "read it with a newer featx" if known else "name a report.json, or make one: `featx compare`",
-        )
-    return document  # type: ignore[no-any-return]
 
 
 def check_formats(formats: Sequence[str]) -> None:
@@ -84,12 +61,20 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def write_files(
-    document: Mapping[str, Any], folder: Path, formats: Sequence[str] = FORMATS, *, pictures: Path | None = None
+    document: Mapping[str, Any],
+    folder: Path,
+    formats: Sequence[str] = FORMATS,
+    *,
+    pictures: Path | None = None,
+    limit: int = LIMIT,
 ) -> Written:
-    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`)."""
+    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`).
+
+    The page leaves out what is least useful until it has at most `limit` bytes, and says so.
+    """
     check_formats(formats)
     try:
-        return _write_files(document, folder, formats, pictures or folder)
+        return _write_files(document, folder, formats, pictures or folder, limit)
     except OSError as error:
         full = error.errno in (28, 122)
         raise FeatxError(
@@ -99,12 +84,15 @@ def write_files(
         ) from error
 
 
-def _write_files(document: Mapping[str, Any], folder: Path, formats: Sequence[str], pictures: Path) -> Written:
+def _write_files(
+    document: Mapping[str, Any], folder: Path, formats: Sequence[str], pictures: Path, limit: int
+) -> Written:
     from featx.report.markdown import markdown
-    from featx.report.page import page
+    from featx.report.page import left_out, renderer
+    from featx.report.slimming import slimmed
 
     files: list[Path] = []
-    page_path, size = None, 0
+    page_path, size, missing = None, 0, []
     if "json" in formats:
         text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
         files.append(_keep(folder / "report.json", text.encode("utf-8", "surrogatepass")))
@@ -118,10 +106,11 @@ def _write_files(document: Mapping[str, Any], folder: Path, formats: Sequence[st
         shown = drawn or [path.stem for path in sorted((folder / "img").glob("*.png"))]
         files.append(_keep(folder / "report.md", markdown(document, shown).encode("utf-8", "replace")))
     if "html" in formats:
-        data = page(document, pictures).encode("utf-8", "replace")
+        text, slim = slimmed(renderer(document, pictures, limit), limit)
+        data, missing = text.encode("utf-8", "replace"), left_out(slim)
         page_path, size = _keep(folder / "report.html", data), len(data)
         files.append(page_path)
-    return Written(folder, files, page_path, size)
+    return Written(folder, files, page_path, size, missing, document)
 
 
 def _pngs(document: Mapping[str, Any]) -> list[tuple[str, bytes]]:

@@ -41,8 +41,8 @@ def _issues(found: Mapping[str, Any], pictures: Pictures) -> Document:
         }
         for one in found["labels"]
     ]
-    for row in rows[:SHOWN]:
-        row["thumbnail"] = pictures.name(str(row["id"]))
+    for i, row in enumerate(rows):
+        row["thumbnail"] = pictures.name(str(row["id"])) if i < SHOWN else None
     return {"n": len(rows), "rows": rows[:KEPT]}
 
 
@@ -62,9 +62,9 @@ def _duplicates(found: Mapping[str, Any], pictures: Pictures) -> Document:
             }
         )
     groups.sort(key=lambda group: (not group["across_splits"], not group["across_labels"]))
-    for group in groups[:GROUPS]:
-        for one in group["photos"][:MEMBERS]:
-            one["thumbnail"] = pictures.name(one["id"])
+    for i, group in enumerate(groups):
+        for k, one in enumerate(group["photos"]):
+            one["thumbnail"] = pictures.name(one["id"]) if i < GROUPS and k < MEMBERS else None
     return {
         "n": len(groups),
         "n_leaks": sum(group["across_splits"] for group in groups),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.report.catalogue_map import map_of
+from featx.report.choosing import headline, score_of, which_of
 from featx.report.confusion import confusion_of, usual_mistake
 from featx.report.findings import findings_of
 from featx.report.lookalikes import lookalikes_of
@@ -69,15 +71,16 @@ def gather(
         "written": comparison.get("written"),
         "featx": comparison.get("featx"),
         "about": _about(comparison, store, entry),
-        "which": _which(comparison, price_per_hour),
+        "which": which_of(comparison, price_per_hour),
         "honest": _honest(comparison, entry, labels),
-        "fails": _fails(details, entry, labels, pictures),
+        "fails": _fails(details, entry, labels, pictures, _about(comparison, store, entry)["n_categories"]),
         "trust": _trust(details, entry),
         "data": findings_of(issues, duplicates, skipped, pictures),
         "similar": lookalikes_of(_retrieval(comparison, entry), store, pictures),
         "map": None if store is None else map_of(store, pictures, cache),
         "made": _made(comparison),
     }
+    document["changes"] = None
     document["pictures"] = {
         "made": sum(name is not None for name in pictures.made.values()),
         "left_out": pictures.left_out,
@@ -108,19 +111,6 @@ def _best(comparison: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, A
     raise FeatxError("bad-manifest", "this comparison does not say which entry is best", "run `featx compare` again")
 
 
-def score_of(told: Mapping[str, Any] | None) -> dict[str, float | None] | None:
-    """A metric as value, low and high, whether it was measured once or over folds."""
-    if not told:
-        return None
-    value = told.get("value", told.get("mean"))
-    return None if value is None else {"value": value, "low": told.get("low"), "high": told.get("high")}
-
-
-def headline(entry: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-    """What an entry is judged by: the held-out photos where there are any, else cross-validation."""
-    return ("test", entry["test"]) if entry.get("test") else ("cv", entry.get("cv") or {})
-
-
 def _store_told(comparison: Mapping[str, Any], entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((one for one in comparison.get("stores", ()) if one["name"] == entry["store"]), {})
 
@@ -138,79 +128,21 @@ def _about(comparison: Mapping[str, Any], store: Store | None, entry: Mapping[st
     }
 
 
-def _which(comparison: Mapping[str, Any], price: float | None) -> Document:
-    stores = {one["name"]: one for one in comparison.get("stores", ())}
-    best = comparison["best"]
-    ties = {(one[0], one[1]) for one in best.get("ties") or ()}
-    rows = []
-    for entry in comparison["entries"]:
-        measured_on, scores = headline(entry)
-        told = stores.get(entry["store"], {})
-        rate = told.get("images_per_second")
-        rows.append(
-            {
-                "store": entry["store"],
-                "clf": entry["clf"],
-                "backbone": told.get("backbone") or entry["store"],
-                "baseline": bool(entry.get("baseline")),
-                "best": entry["store"] == best["store"] and entry["clf"] == best["clf"],
-                "tied": (entry["store"], entry["clf"]) in ties,
-                "measured_on": measured_on,
-                "accuracy": score_of(scores.get("accuracy")),
-                "macro_f1": score_of(scores.get("macro_f1")),
-                "images_per_second": rate,
-                "hours_per_million": 1e6 / rate / 3600 if rate else None,
-                "cost_per_million": 1e6 / rate / 3600 * price if rate and price is not None else None,
-                "fit_seconds": entry.get("fit_seconds"),
-                "predict_seconds": entry.get("predict_seconds"),
-                "bytes": entry.get("bytes"),
-            }
-        )
-    rows.sort(key=lambda row: -(row["accuracy"] or {"value": -1.0})["value"])
-    for row in rows:
-        row["unbeaten"] = not row["baseline"] and not any(_beats(other, row) for other in rows)
-    return {
-        "best": {"store": best["store"], "clf": best["clf"], "why": best.get("why")},
-        "ties": [[one[0], one[1]] for one in best.get("ties") or ()],
-        "rows": rows,
-        "tests": [_winner_first(test) for test in comparison.get("tests") or ()],
-        "price_per_hour": price,
-    }
-
-
-def _winner_first(test: Mapping[str, Any]) -> Document:
-    """A test of two entries with the better one as `a`, so that what it wins by is above zero."""
-    told = dict(test)
-    if test["verdict"] == "b":
-        low, high = test.get("low"), test.get("high")
-        told |= {"a": test["b"], "b": test["a"], "verdict": "a", "difference": -test["difference"]}
-        told |= {"low": None if high is None else -high, "high": None if low is None else -low}
-    return told
-
-
-def _beats(other: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
-    """Whether `other` is at least as good in accuracy, pace and size, and better in one."""
-
-    def worth(one: Mapping[str, Any]) -> tuple[float, float, float]:
-        return (one["accuracy"] or {"value": -1.0})["value"], one["images_per_second"] or 0.0, -(one["bytes"] or 0)
-
-    mine, theirs = worth(row), worth(other)
-    return theirs != mine and all(a >= b for a, b in zip(theirs, mine, strict=True))
-
-
 def _honest(comparison: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str | None]) -> Document:
     told = _store_told(comparison, entry)
     categories = told.get("categories") or sorted({label for label in labels.values() if label})
     measured_on, _ = headline(entry)
+    n_test = (entry.get("test") or {}).get("n")
     settings = comparison.get("settings") or {}
     naive = (entry.get("naive") or {}).get("accuracy")
+    published, published_on = published_for([str(one) for one in categories], n_test)
 
     def metrics(scores: Mapping[str, Any] | None) -> list[Document]:
         return [{"metric": name} | found for name in METRICS if (found := score_of((scores or {}).get(name)))]
 
     return {
         "measured_on": measured_on,
-        "n_test": (entry.get("test") or {}).get("n"),
+        "n_test": n_test,
         "grouped_by": settings.get("grouped_by"),
         "folds": settings.get("folds"),
         "repeats": settings.get("repeats"),
@@ -222,14 +154,20 @@ def _honest(comparison: Mapping[str, Any], entry: Mapping[str, Any], labels: Map
             for one in comparison["entries"]
             if one.get("baseline")
         ],
-        "published": [vars(figure) for figure in published_for([str(one) for one in categories])],
+        "published": published,
+        "published_on": published_on,
         "checks": [dict(check) for check in told.get("checks") or ()],
         "learning_curve": comparison.get("learning_curve"),
+        "doubling": comparison.get("doubling"),
     }
 
 
 def _fails(
-    details: Mapping[str, Any], entry: Mapping[str, Any], labels: Mapping[str, str | None], pictures: Pictures
+    details: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    labels: Mapping[str, str | None],
+    pictures: Pictures,
+    n_known: int,
 ) -> Document | None:
     if not details.get("per_class"):
         return None
@@ -242,7 +180,8 @@ def _fails(
     for one in details["per_class"]:
         label, n = str(one["label"]), int(one["n"])
         mistake = taken[place[label]] if label in place else None
-        recall = one.get("recall")
+        # A category without a scored photo has no recall, whatever a division by zero is taken for.
+        recall = one.get("recall") if n else None
         low, high = wilson(round((recall or 0) * n), n)
         rows.append(
             {
@@ -253,7 +192,7 @@ def _fails(
                 "recall": recall,
                 "recall_low": low,
                 "recall_high": high,
-                "f1": one.get("f1"),
+                "f1": one.get("f1") if n else None,
                 "taken_for": classes[mistake[0]] if mistake else None,
                 "times": mistake[1] if mistake else 0,
             }
@@ -281,6 +220,7 @@ def _fails(
     return {
         "measured_on": details.get("measured_on"),
         "per_class": rows,
+        "n_unscored": max(0, n_known - sum(row["n"] > 0 for row in rows)),
         "pairs": pairs,
         "confusion": confusion_of(dict(details)),
         "rare": [{key: row[key] for key in ("label", "photos", "n", "recall")} for row in rare],
@@ -291,8 +231,8 @@ def _fails(
 
 def _coarse(entry: Mapping[str, Any]) -> Document | None:
     told = entry.get("coarse") or {}
-    told = told.get("test") or told.get("cv") or told
-    return score_of(told.get("accuracy"))
+    score = score_of(told.get("test") or told.get("cv"))
+    return None if score is None else {**score, "level": told.get("level"), "classes": told.get("classes")}
 
 
 def photo(item_id: str, labels: Mapping[str, str | None], pictures: Pictures) -> Document:
@@ -344,11 +284,20 @@ def _retrieval(comparison: Mapping[str, Any], entry: Mapping[str, Any]) -> Mappi
 def _made(comparison: Mapping[str, Any]) -> Document:
     return {
         "command": list(comparison.get("command") or ()),
+        "commands": _commands(comparison),
         "machine": dict(comparison.get("machine") or {}),
         "settings": dict(comparison.get("settings") or {}),
         "seconds": comparison.get("seconds"),
+        "peak_memory": comparison.get("peak_memory"),
         "stores": [
             {key: value for key, value in one.items() if key not in ("categories", "checks")}
             for one in comparison.get("stores") or ()
         ],
     }
+
+
+def _commands(comparison: Mapping[str, Any]) -> list[str]:
+    """What to type to make it again: the extraction of each store where it is known, then the comparison."""
+    extracted = [(one.get("extracted") or {}).get("command") for one in comparison.get("stores") or ()]
+    compared = shlex.join(str(word) for word in comparison.get("command") or ())
+    return [" ".join(str(one).split()) for one in dict.fromkeys([*extracted, compared]) if one]

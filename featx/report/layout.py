@@ -19,7 +19,7 @@ WHOLE = 10_000
 DIRECTIONS = 50
 NEAREST = 5
 BLOCK = 2_048
-VERSION = b"featx-map/1"
+VERSION = b"featx-map/2"
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,29 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
     if kept is not None and (found := _read(kept, len(rows))) is not None:
         return found
     begun = time.perf_counter()
-    unit = _unit(rows)
-    # Photos that all look the same have no map, and t-SNE's tree does not end on them.
-    if len(rows) < 5 or not np.isfinite(unit).all() or float(np.ptp(unit, axis=0).max()) < 1e-6:
-        places, method = _line(len(rows)), "a row"
-    elif len(rows) <= WHOLE:
-        places, method = _tsne(_directions(unit, seed), seed), "t-SNE"
-    else:
-        places, method = (
-            _among_landmarks(_directions(unit, seed), seed),
-            f"t-SNE of {LANDMARKS:,} photos, the others placed among them",
-        )
+    # Only what is loaded already is held to one thread.
+    import sklearn.decomposition
+    import sklearn.manifold  # noqa: F401
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
+
+    # With another number of threads the sums come in another order, and t-SNE makes a whole new picture of that.
+    with threadpool_limits(limits=1):
+        places, method = _placed(rows, seed)
     layout = Layout(_between_0_and_1(places), method, time.perf_counter() - begun)
     if kept is not None:
         _write(kept, layout)
     return layout
+
+
+def _placed(rows: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
+    unit = _unit(rows)
+    # Photos that all look the same have no map, and t-SNE's tree does not end on them.
+    if len(rows) < 5 or not np.isfinite(unit).all() or float(np.ptp(unit, axis=0).max()) < 1e-6:
+        return _line(len(rows)), "a row"
+    directions = _directions(unit, seed)
+    if len(rows) <= WHOLE:
+        return _tsne(directions, seed), "t-SNE"
+    return _among_landmarks(directions, seed), f"t-SNE of {LANDMARKS:,} photos, the others placed among them"
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -72,15 +80,10 @@ def _directions(rows: np.ndarray, seed: int) -> np.ndarray:
 
 def _tsne(rows: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
 
     perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
-    # With several threads the sums come in another order each time, and t-SNE makes whole new pictures of that.
-    with threadpool_limits(limits=1):
-        found = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=750, n_jobs=1).fit_transform(
-            rows.astype(np.float32)
-        )
-    return np.asarray(found, dtype=np.float64)
+    found = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=750, n_jobs=1)
+    return np.asarray(found.fit_transform(rows.astype(np.float32)), dtype=np.float64)
 
 
 def _among_landmarks(rows: np.ndarray, seed: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.report.answers import answer, headline
-from featx.report.page import differences
+from featx.report.answers import answer, changed, headline
+from featx.report.page import commands, differences
 from featx.report.telling import Teller, at
 from featx.report.words import SECTIONS, WORDS
 
@@ -17,6 +17,7 @@ def markdown(document: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
     """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
     teller = Teller(document, html=False)
     lines = [f"# {WORDS['title']}: {teller.text(document['about']['store'])}", "", headline(teller), ""]
+    lines += _changes(teller)
     for section in SECTIONS:
         lines += [f"## {WORDS[section]}", "", answer(section, teller), ""]
         lines += _MORE[section](teller) if section in _MORE else []
@@ -100,8 +101,27 @@ def _trust(teller: Teller) -> list[str]:
 
 
 def _made(teller: Teller) -> list[str]:
-    command = " ".join(str(word) for word in teller.document["made"]["command"]).replace("`", "'")
-    return ["```text", command, "```", ""] if command else []
+    lines = [line.replace("`", "'") for line in commands(teller.document) if line]
+    return ["```text", *lines, "```", ""] if lines else []
+
+
+def _changes(teller: Teller) -> list[str]:
+    told = teller.document.get("changes")
+    if not told or not told["metrics"]:
+        return []
+    rows = []
+    for kind in ("metrics", "categories"):
+        for i, one in enumerate(told[kind]):
+            path = f"/changes/{kind}/{i}"
+            chance = "by_chance" if one["p"] is not None else "not_known"
+            name = WORDS.get(f"{one['metric']}_name", one["metric"]) if kind == "metrics" else one["metric"]
+            numbers = [teller.number("share", f"{path}/old"), teller.number("share", f"{path}/new")]
+            verdict = WORDS["fell" if one["fell"] else "rose" if one["rose"] else chance]
+            rows.append([teller.text(name), *numbers, teller.number("points", f"{path}/difference"), verdict])
+    heads = [WORDS[key] for key in ("metric", "was", "is_now", "change", "verdict")]
+    notes = [f"- {teller.text(note)}" for note in told["notes"]]
+    title = WORDS["changes"].format(when=str(told.get("since") or "")[:10])
+    return [f"## {title}", "", changed(teller), "", *notes, *([""] if notes else []), *_table(heads, "lrrrl", rows)]
 
 
 _MORE = {"which": _which, "fails": _fails, "trust": _trust, "made": _made}

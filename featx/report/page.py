@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from featx.report.answers import answer, best_row, headline, plural, search_path
+from featx.report.answers import answer, best_row, changed, doubling, headline, plural, search_path
 from featx.report.confusion import matrix_of
 from featx.report.matrix_picture import COLOURS, matrix_png
-from featx.report.pictures import inline
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
-from featx.report.telling import Teller, at, size
+from featx.report.slimming import STEPS, TIGHTER, Slim, map_data, picture, sheet
+from featx.report.telling import Teller, at, seconds, size
 from featx.report.words import LANGUAGE, SECTIONS, WORDS
 
 Document = Mapping[str, Any]
@@ -24,11 +26,17 @@ Document = Mapping[str, Any]
 TEMPLATES = Path(__file__).parent / "templates"
 WHOLE_MATRIX = 20
 TESTS = 12
+HARDEST = 5
 SEARCH = ("recall_at_1", "recall_at_5", "recall_at_10", "precision_at_10", "map")
 
 
 def page(document: Document, folder: Path) -> str:
-    """The HTML of a report document; its thumbnails are read from `folder`."""
+    """The HTML of a report document with nothing left out; its thumbnails are read from `folder`."""
+    return renderer(document, folder, 0)(Slim())
+
+
+def renderer(document: Document, folder: Path, limit: int) -> Callable[[Slim], str]:
+    """What makes the HTML of a document, with as much left out as asked; `limit` is the size it should keep to."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Everything is escaped unless it is Markup made here: labels and file names come from anywhere.
@@ -42,7 +50,9 @@ def page(document: Document, folder: Path) -> str:
     teller = Teller(document, html=True)
     scripts = [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
     search = [(name, path) for name in SEARCH if at(document, path := search_path(document, name)) is not None]
-    return environment.get_template("report.html.j2").render(
+    template = environment.get_template("report.html.j2")
+    filled = partial(
+        template.render,
         r=document,
         w=WORDS,
         language=LANGUAGE,
@@ -66,7 +76,6 @@ def page(document: Document, folder: Path) -> str:
         bars_or_pareto=WORDS["which_bars" if classifiers_are_bars(document) else "which_plot"],
         plots={name: None if (svg := svg_of(name, document)) is None else Markup(svg) for name in PLOTS},
         differences=differences(teller),
-        picture=lambda name: inline(folder, name),
         alt=_alt,
         short=_short_name,
         suspect=lambda row: f"{WORDS['says']} {row['says']}, {WORDS['looks_like']} {row['looks_like']}",
@@ -79,12 +88,26 @@ def page(document: Document, folder: Path) -> str:
         blocks=list(_blocks(document)),
         matrix_whole=_whole(document),
         matrix_picture=_matrix_address(document),
-        map_sheet=inline(folder, (document.get("map") or {}).get("sheet")),
-        map_data=_json(_map_data(document)),
-        command=" ".join(str(word) for word in document["made"]["command"]),
+        commands=commands(document),
+        changed=changed(teller) if document.get("changes") else "",
+        doubling=doubling(teller) if document["honest"].get("doubling") else "",
+        hardest=_hardest(document),
         facts=_facts,
-        foot=_foot(document),
+        breakable=_breakable,
     )
+    drawn = document.get("map")
+
+    def render(slim: Slim) -> str:
+        return filled(
+            slim=slim,
+            picture=lambda name, kind: picture(folder, name, kind, slim),
+            map_sheet=None if not drawn else sheet(folder, drawn, slim),
+            map_data=_json(map_data(drawn, slim)),
+            n_drawn=min(drawn["n"], slim.points or drawn["n"]) if drawn else 0,
+            foot=_foot(document, slim, limit),
+        )
+
+    return render
 
 
 def _policy(scripts: list[Markup]) -> str:
@@ -118,7 +141,29 @@ def _alt(photo: Mapping[str, Any]) -> str:
 def _short_name(item_id: str) -> str:
     """The end of an id that is a path; the whole of it is in the photo's description."""
     name = item_id.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or item_id
+    stem, dot, ending = name.rpartition(".")
+    if dot and stem and ending.lower() in ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"):
+        name = stem
     return name if len(name) <= 28 else f"{name[:12]}…{name[-14:]}"
+
+
+def _breakable(text: str) -> Markup:
+    """A caption that may go on in a new line after what joins the words of a name."""
+    pieces = re.split(r"(<[^>]*>)", str(escape(text)))
+    return Markup("".join(p if p.startswith("<") else re.sub(r"([_/-])(?=\w)", r"\1<wbr>", p) for p in pieces))
+
+
+def commands(document: Document) -> list[str]:
+    """What to type to make it all again."""
+    made = document["made"]
+    return list(made.get("commands") or [" ".join(str(word) for word in made["command"])])
+
+
+def _hardest(document: Document) -> list[int]:
+    """Where the categories stand whose look-alikes are least often right."""
+    told = at(document, "/similar/measured/categories") or []
+    known = [i for i, one in enumerate(told) if one.get("recall_at_1") is not None]
+    return sorted(known, key=lambda i: (told[i]["recall_at_1"], told[i].get("map") or 0.0, told[i]["label"]))[:HARDEST]
 
 
 def differences(teller: Teller) -> list[str]:
@@ -127,7 +172,7 @@ def differences(teller: Teller) -> list[str]:
     best = teller.document["which"]["best"]
     name = [best["store"], best["clf"]]
     tests.sort(key=lambda one: name not in (list(one[1]["a"]), list(one[1]["b"])))
-    several = len({row["store"] for row in teller.document["which"]["rows"]}) > 1
+    several = len({entry[0] for _, test in tests for entry in (test["a"], test["b"])}) > 1
 
     def called(entry: list[str]) -> str:
         return teller.text(f"{entry[1]} · {entry[0]}" if several else entry[1])
@@ -180,32 +225,40 @@ def _blocks(document: Document) -> Iterator[dict[str, Any]]:
         yield {"names": [confusion["classes"][i] for i in block], "lines": lines}
 
 
-def _map_data(document: Document) -> dict[str, Any]:
-    kept = ("points", "classes", "tile", "columns", "ids", "ids_of")
-    return {key: document["map"][key] for key in kept} if document.get("map") else {}
-
-
 def _facts(told: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key, value in told.items():
         name = WORDS.get(f"fact_{key}", f"{before}{key}".replace("_", " "))
         if isinstance(value, Mapping):
             found += _facts(value, f"{before}{key} · ")
-        elif value is not None and key != "name":
+        elif value not in (None, "", []) and key != "name":
             shown = ", ".join(map(str, value)) if isinstance(value, list) else _fact(key, value)
             found.append((name, shown if len(shown) <= 400 else shown[:400] + " …"))
-    return found
+    # What is told twice, as the width in a store and in its fingerprint, is shown once.
+    return list(dict.fromkeys(found))
 
 
 def _fact(key: str, value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if key == "bytes":
+    if key in ("bytes", "memory", "peak_memory"):
         return size(value)
+    if key == "seconds":
+        return seconds(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def _foot(document: Document) -> str:
+def _foot(document: Document, slim: Slim, limit: int) -> str:
     pictures = document.get("pictures") or {"made": 0, "left_out": 0}
     more = WORDS["foot_more"].format(n=pictures["left_out"]) if pictures["left_out"] else ""
-    return WORDS["foot"].format(version=document["featx"], n=pictures["made"], more=more)
+    told = WORDS["foot"].format(version=document["featx"], n=pictures["made"], more=more)
+    if slim.steps:
+        what = "; ".join(left_out(slim))
+        told += " " + WORDS["foot_left_out"].format(limit=f"{limit / 1e6:g}", what=what)
+    return told
+
+
+def left_out(slim: Slim) -> list[str]:
+    """What a page does not show to stay small, in words; of two such limits on one thing, the tighter."""
+    steps = [name for name, _ in STEPS if name in slim.steps]
+    return [WORDS[f"slim_{name}"] for name in steps if TIGHTER.get(name) not in steps]

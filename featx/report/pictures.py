@@ -54,7 +54,7 @@ class Pictures:
         if image is None:
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        data = _webp(image, QUALITY)
+        data = webp(image, QUALITY)
         name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
         _write(self.folder / FOLDER / name, data)
         return name
@@ -77,7 +77,7 @@ class Pictures:
         sheet = Image.new("RGB", (SHEET_WIDTH * TILE, high * TILE), "white")
         for i, tile in enumerate(tiles):
             sheet.paste(tile, (i % SHEET_WIDTH * TILE, i // SHEET_WIDTH * TILE))
-        data = _webp(sheet, TILE_QUALITY)
+        data = webp(sheet, TILE_QUALITY)
         name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
         _write(self.folder / FOLDER / name, data)
         return name, held
@@ -91,7 +91,8 @@ class Pictures:
             return None
 
 
-def _webp(image: Image.Image, quality: int) -> bytes:
+def webp(image: Image.Image, quality: int) -> bytes:
+    """A picture as the bytes of a WebP file."""
     held = io.BytesIO()
     image.convert("RGB").save(held, "WEBP", quality=quality, method=6)
     return held.getvalue()
@@ -110,11 +111,26 @@ def _write(path: Path, data: bytes) -> None:
 
 def inline(folder: Path, name: str | None) -> str | None:
     """A thumbnail as an address that needs no file; None where it is not there."""
+    data = _kept(folder, name)
+    return None if data is None else "data:image/webp;base64," + base64.b64encode(data).decode()
+
+
+def read_kept(folder: Path, name: str | None) -> Image.Image | None:
+    """A thumbnail as a picture; None where it is not there."""
+    data = _kept(folder, name)
+    if data is None:
+        return None
+    try:
+        return Image.open(io.BytesIO(data)).convert("RGB")
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _kept(folder: Path, name: str | None) -> bytes | None:
     # The name comes from a JSON file: it must not lead out of the folder.
     if not name or Path(name).name != name or not name.endswith(".webp"):
         return None
     try:
-        data = (folder / FOLDER / name).read_bytes()
+        return (folder / FOLDER / name).read_bytes()
     except OSError:
         return None
-    return "data:image/webp;base64," + base64.b64encode(data).decode()

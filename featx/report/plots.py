@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ VARIABLES = {
 }
 FONTS = ["Inter", "Helvetica Neue", "Liberation Sans", "DejaVu Sans"]
 SIZE = (5.0, 3.5)
+# Paces nearer to each other than this would be one column of dots.
+APART, NAMED_APART = 1.5, 1.3
+FEW = 5
 
 
 @contextmanager
@@ -72,8 +76,10 @@ def _drawing(size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]:
 
 
 def _percent(axis: Any) -> None:
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+    # Steps of 2.5 points would be shown as 2 or 3.
+    axis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
 
 
@@ -82,14 +88,15 @@ def classifiers(document: Document) -> Callable[[Any, Any], None] | None:
     rows = [row for row in document["which"]["rows"] if row["accuracy"]]
     if not rows:
         return None
-    if len({row["images_per_second"] for row in rows if row["images_per_second"]}) < 2:
+    if classifiers_are_bars(document):
         return lambda figure, axes: _bars(axes, rows)
     return lambda figure, axes: _pareto(axes, [row for row in rows if row["images_per_second"]])
 
 
 def classifiers_are_bars(document: Document) -> bool:
-    """Whether there is no pace to draw accuracy against."""
-    return len({row["images_per_second"] for row in document["which"]["rows"] if row["images_per_second"]}) < 2
+    """Whether the paces differ too little to draw accuracy against them."""
+    paces = [row["images_per_second"] for row in document["which"]["rows"] if row["images_per_second"]]
+    return not paces or max(paces) < APART * min(paces)
 
 
 def _colour(row: Mapping[str, Any]) -> str:
@@ -144,11 +151,12 @@ def _name_columns(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     """Names beside the dots, pushed apart where dots of one pace lie close together."""
     low, high = axes.get_ylim()
     step = (high - low) / 19
-    taken: dict[float, float] = {}
+    taken: dict[int, float] = {}
     for row in sorted(rows, key=lambda row: -row["accuracy"]["value"]):
         rate, value = row["images_per_second"], row["accuracy"]["value"]
-        place = min(value, taken.get(rate, float("inf")) - step)
-        taken[rate] = place
+        column = round(math.log(rate) / math.log(NAMED_APART))
+        place = min(value, taken.get(column, float("inf")) - step)
+        taken[column] = place
         axes.annotate(
             _short(row["clf"], 14),
             (rate, place),
@@ -173,8 +181,11 @@ def reliability(document: Document) -> Callable[[Any, Any], None] | None:
         for one in bins:
             width = one["high"] - one["low"]
             axes.bar(one["low"] + width / 2, 0.16 * one["n"] / most, width * 0.86, color=RULE, zorder=1)
-        sure = [one["confidence"] for one in bins]
-        axes.plot(sure, [one["accuracy"] for one in bins], "o-", color=BLUE, linewidth=1.8, markersize=5.5, zorder=3)
+        # A step of one or two photos is right or wrong altogether, and would draw the line to the edge.
+        many = [one for one in bins if one["n"] >= FEW]
+        axes.plot(*_ends(many), "o-", color=BLUE, linewidth=1.8, markersize=5.5, zorder=3)
+        few = [one for one in bins if one["n"] < FEW]
+        axes.plot(*_ends(few), "o", color=BLUE, markersize=5, markerfacecolor="none", zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.04)
         _percent(axes.xaxis)
@@ -183,6 +194,10 @@ def reliability(document: Document) -> Callable[[Any, Any], None] | None:
         axes.set_ylabel(WORDS["axis_right"])
 
     return draw
+
+
+def _ends(bins: list[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
+    return [one["confidence"] for one in bins], [one["accuracy"] for one in bins]
 
 
 def automation(document: Document) -> Callable[[Any, Any], None] | None:

@@ -25,12 +25,12 @@ def at(document: Any, path: str) -> Any:
 
 def share(value: float | None, digits: int = 1) -> str:
     """0.8812 as 88.1%."""
-    return DASH if value is None else f"{100 * value:.{digits}f}%"
+    return DASH if value is None else f"{100 * value:.{digits}f}%".replace("-", "−")
 
 
 def points(value: float | None) -> str:
     """A difference of shares, 0.041, as 4.1."""
-    return DASH if value is None else f"{100 * value:.1f}"
+    return DASH if value is None else f"{100 * value:.1f}".replace("-", "−")
 
 
 def count(value: float | None) -> str:
@@ -114,6 +114,21 @@ class Teller:
         if self.html:
             return Markup(sentence).format(**{key: escape(part) for key, part in parts.items()})
         return sentence.replace("<b>", "**").replace("</b>", "**").format(**parts)
+
+
+class Speaker(Teller):
+    """Tells the same sentences on a terminal: neither HTML nor Markdown."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(document, html=False)
+
+    def text(self, value: object) -> str:
+        """A name or label on one line."""
+        return " ".join(str(value).split())
+
+    def say(self, sentence: str, **parts: object) -> str:
+        """A sentence with its numbers and names filled in, nothing set off."""
+        return sentence.replace("<b>", "").replace("</b>", "").format(**parts)
 
 
 def plain(value: object) -> str:

@@ -13,6 +13,25 @@
   const style = () => getComputedStyle(document.documentElement);
   const px = (i) => wide / 2 + (points[4 * i] / 65534 - 0.5) * fit * stretch * view.scale + view.x;
   const py = (i) => high / 2 + (points[4 * i + 1] / 65534 - 0.5) * fit * view.scale + view.y;
+  // A name stands on the photo of its category that is nearest to the middle of them all.
+  const members = new Map();
+  for (let i = 0; i < n; i++) {
+    const category = points[4 * i + 2];
+    if (category === NONE) continue;
+    if (!members.has(category)) members.set(category, []);
+    members.get(category).push(i);
+  }
+  const middle = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
+  const names = [...members].map(([category, own]) => {
+    const x = middle(own.map((i) => points[4 * i])), y = middle(own.map((i) => points[4 * i + 1]));
+    let best = own[0], least = Infinity;
+    for (const i of own) {
+      const far = (points[4 * i] - x) ** 2 + (points[4 * i + 1] - y) ** 2;
+      if (far < least) { least = far; best = i; }
+    }
+    const full = told.classes[category];
+    return { category, at: best, n: own.length, text: full.length > 26 ? `${full.slice(0, 25)}…` : full };
+  }).sort((a, b) => b.n - a.n);
   const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => points[4 * a + 2] - points[4 * b + 2]);
 
   function draw() {
@@ -41,12 +60,33 @@
         }
       }
     }
+    write(pen, only);
     if (held >= 0) {
       pen.strokeStyle = style().getPropertyValue("--ink").trim();
       pen.lineWidth = 2;
       pen.beginPath();
       pen.arc(px(held), py(held), radius + 3.5, 0, 7);
       pen.stroke();
+    }
+  }
+  function write(pen, only) {
+    const placed = [];
+    pen.font = `600 12px ${style().getPropertyValue("--sans")}`;
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.lineJoin = "round";
+    pen.lineWidth = 3.5;
+    pen.strokeStyle = style().getPropertyValue("--card").trim();
+    pen.fillStyle = style().getPropertyValue("--ink").trim();
+    for (const name of names) {
+      if (only >= 0 && name.category !== only) continue;
+      const half = pen.measureText(name.text).width / 2 + 4;
+      const x = Math.max(half, Math.min(wide - half, px(name.at))), y = py(name.at);
+      if (px(name.at) < 0 || px(name.at) > wide || y < 9 || y > high - 9) continue;
+      if (placed.some((one) => Math.abs(one.x - x) < one.half + half && Math.abs(one.y - y) < 17)) continue;
+      placed.push({ x, y, half });
+      pen.strokeText(name.text, x, y);
+      pen.fillText(name.text, x, y);
     }
   }
   const soon = () => { if (!waiting) { waiting = true; requestAnimationFrame(draw); } };
@@ -67,6 +107,8 @@
     view.y = (view.y + high / 2 - y) * real + y - high / 2;
     view.scale = scale;
     if (scale === 1) { view.x = 0; view.y = 0; }
+    // At the outermost view a finger scrolls the page, or nobody could get past the map.
+    canvas.style.touchAction = scale === 1 ? "pan-y" : "none";
     held = -1;
     tip.hidden = true;
     soon();
@@ -106,13 +148,14 @@
   }
 
   const down = new Map();
-  let apart = 0;
+  let apart = 0, moved = 0;
   const place = (event) => { const at = canvas.getBoundingClientRect(); return [event.clientX - at.left, event.clientY - at.top]; };
-  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); down.set(event.pointerId, place(event)); apart = 0; });
+  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); down.set(event.pointerId, place(event)); apart = 0; moved = 0; });
   canvas.addEventListener("pointermove", (event) => {
     const [x, y] = place(event), before = down.get(event.pointerId);
     if (!before) { show(nearest(x, y)); return; }
     down.set(event.pointerId, [x, y]);
+    moved += Math.abs(x - before[0]) + Math.abs(y - before[1]);
     if (down.size === 2) {
       const [a, b] = [...down.values()], now = Math.hypot(a[0] - b[0], a[1] - b[1]);
       if (apart) around((a[0] + b[0]) / 2, (a[1] + b[1]) / 2, now / apart);
@@ -125,9 +168,10 @@
     }
   });
   const up = (event) => { down.delete(event.pointerId); apart = 0; };
-  canvas.addEventListener("pointerup", (event) => { up(event); show(nearest(...place(event))); });
+  canvas.addEventListener("pointerup", (event) => { up(event); if (moved < 9) show(nearest(...place(event))); });
   canvas.addEventListener("pointercancel", up);
-  canvas.addEventListener("pointerleave", () => show(-1));
+  // A finger leaves as soon as it is lifted; what it asked for stays.
+  canvas.addEventListener("pointerleave", (event) => { if (event.pointerType === "mouse") show(-1); });
   canvas.addEventListener("wheel", (event) => {
     // At the outermost view the wheel belongs to the page, or nobody could scroll past the map.
     if (view.scale === 1 && event.deltaY > 0) return;
@@ -148,5 +192,6 @@
   chosen.addEventListener("change", () => { held = -1; tip.hidden = true; soon(); });
   new ResizeObserver(measure).observe(box);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
+  addEventListener("beforeprint", () => { held = -1; tip.hidden = true; draw(); });
   measure();
 })();
