@@ -26,8 +26,9 @@ from featx.classifiers import (
 )
 from featx.errors import FeatxError
 from featx.extraction import extract
-from featx.fitting import fit, labels_at, lesson_of
+from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
+from featx.lessons import lesson_of
 from featx.models import load_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
@@ -57,7 +58,7 @@ def model(store: Store):
 def test_what_may_be_learned_never_holds_a_held_out_picture(store):
     lesson = lesson_of(store)
     assert {store.splits[i] for i in lesson.learn} == {"train"}
-    assert {store.splits[i] for i in lesson.held} == {"test"}
+    assert {store.splits[i] for i in lesson.held.rows} == {"test"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -239,7 +240,7 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
 def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     made = fit(store, "centroid", folds=2, level="kind")
     save(made, tmp_path / "kind.skops")
-    verdict = better_or_not(tmp_path / "kind.skops", made, store, labels_at(store, "kind"))
+    verdict = better_or_not(tmp_path / "kind.skops", made, store)
     assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
 
 
