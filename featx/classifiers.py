@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,13 +18,13 @@ ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logre
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "svm": (1e-4, 1e-3, 1e-2, 1e-1),
-    "svm-rbf": (1.0, 10.0),
+    "svm-rbf": (10.0, 100.0),
     "logreg": (1e-3, 1e-2, 1e-1, 1.0),
     "lda": (0.1, 0.3, 0.6),
 }
 WIDE: dict[str, tuple[float, ...]] = {
     "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
-    "svm-rbf": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "svm-rbf": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
     "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
     "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
     "knn": (1, 3, 5, 10, 20),
@@ -111,7 +111,7 @@ def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
     if recipe.name == "svm":
         return [StandardScaler()], LinearSVM(C=strength or 1e-3, class_weight=weight)
     if recipe.name == "svm-rbf":
-        return [StandardScaler()], SVC(C=strength or 10.0, class_weight=weight, cache_size=500)
+        return [Normalizer()], SVC(C=strength or 100.0, class_weight=weight, cache_size=500)
     if recipe.name == "logreg":
         return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
@@ -153,17 +153,29 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
 
 
 def best_strength(
-    recipe: Recipe, features: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], grid: Sequence[float]
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    grid: Sequence[float],
+    remember: Callable[[int, Callable[[], list[int]]], list[int]] = lambda number, count: count(),
 ) -> float | None:
-    """The strength that scores best over grouped hold-outs; the smaller one wins a tie."""
+    """The strength that scores best over grouped hold-outs; the smaller one wins a tie.
+
+    `remember` is asked for the counts of a hold-out, and may know them from an earlier search.
+    """
     if len(grid) < 2 or not folds:
         return grid[len(grid) // 2] if grid else recipe.strength
-    right = np.zeros(len(grid))
-    for learn, score in folds:
+    right = np.zeros(len(grid), dtype=int)
+    for number, (learn, score) in enumerate(folds):
         if len(set(labels[learn].tolist())) < 2:
             continue
-        for place, pipeline in enumerate(path(recipe, features[learn], labels[learn], grid)):
-            right[place] += float((pipeline.predict(features[score]) == labels[score]).sum())
+
+        def count(learn: np.ndarray = learn, score: np.ndarray = score) -> list[int]:
+            trained = path(recipe, features[learn], labels[learn], grid)
+            return [int((one.predict(features[score]) == labels[score]).sum()) for one in trained]
+
+        right += np.array(remember(number, count))
     return grid[int(np.argmax(right))]
 
 

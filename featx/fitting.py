@@ -38,6 +38,7 @@ from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
 from featx.thresholds import table_of
+from featx.tuning import Notes
 
 ENOUGH = 300
 
@@ -55,12 +56,14 @@ def fit(
     test: Sequence[str] = HELD_OUT,
     test_store: Store | str | Path | None = None,
     threads: int = -1,
-    progress: Callable[[int], object] = lambda done: None,
+    notes: Path | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Model:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
     `tune` looks for the strength over a wide range, again inside each fold, so that the score stays honest.
-    With a `test_store`, all its labelled pictures are the held-out ones.
+    With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
+    from what it wrote into the file `notes`.
     """
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
@@ -83,14 +86,16 @@ def fit(
     cut = grouped_folds(y, lesson.groups, folds, seed)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
-    for done, (train, score) in enumerate(cut):
+    search = _Search(
+        recipe, grid, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
+    )
+    for number, (train, score) in enumerate(cut):
         # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
         inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
-        strength = best_strength(recipe, x[train], y[train], inner, grid)
+        strength = search.best(f"fold {number}", train, inner)
         scores[score] = _scored(replace(recipe, strength=strength), x, y, (train, score), classes)
         fold_twins.append((len(score), twin_share(x[score], x[train])))
-        progress(done + 1)
-    recipe = replace(recipe, strength=best_strength(recipe, x, y, cut if tune else cut[:1], grid))
+    recipe = replace(recipe, strength=search.best("all", np.arange(len(y)), cut if tune else cut[:1]))
     truth = np.array([place[label] for label in y])
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
@@ -117,8 +122,53 @@ def fit(
     model.card["learned_in_test"] = held.learned
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
-    progress(len(cut) + 1)
+    model.card["resumed"] = search.notes.resumed
+    search.notes.done()
     return model
+
+
+class _Search:
+    """The search for the best strength: its grid, its notes, how far it is."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        grid: Sequence[float],
+        lesson: Lesson,
+        folds: int,
+        notes: Path | None,
+        total: int,
+        progress: Callable[[int, int], object],
+    ) -> None:
+        self.recipe, self.grid, self.lesson = recipe, grid, lesson
+        self.done, self.total, self.progress = 0, total, progress
+        what = {
+            "fingerprint": lesson.store.fingerprint,
+            "photos": [lesson.store.digests[i] for i in lesson.learn],
+            "labels": lesson.labels[lesson.learn].tolist(),
+            "groups": lesson.groups.tolist(),
+            "settings": [recipe.name, recipe.settings(), list(grid), folds],
+        }
+        self.notes = Notes(notes, what if notes is not None else {})
+
+    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> float | None:
+        """The best strength for what may be learned in one part of the work."""
+
+        def remember(number: int, count: Callable[[], list[int]]) -> list[int]:
+            found = self.notes.count(f"{part}, {number}", len(self.grid), count)
+            self.advance()
+            return found
+
+        x, y = self.lesson.store.features[self.lesson.learn[rows]], self.lesson.labels[self.lesson.learn[rows]]
+        strength = best_strength(self.recipe, x, y, inner, self.grid, remember)
+        if len(self.grid) < 2:
+            self.advance()
+        return strength
+
+    def advance(self) -> None:
+        """One step more is done."""
+        self.done = min(self.done + 1, self.total)
+        self.progress(self.done, self.total)
 
 
 def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:

@@ -97,7 +97,9 @@ def test_the_card_tells_scores_that_can_be_computed_again(store, model):
     right = float((model.predict(store.features[held]) == np.array(store.labels)[held]).mean())
     assert model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
     assert model.card["fingerprint"]["backbone"] == "colour"
-    assert "Model(svm" in repr(model) and "<table>" in model._repr_html_()
+    assert "Model(svm" in repr(model)
+    shown = replace(model, name="<script>")._repr_html_()
+    assert "<table>" in shown and "<script>" not in shown and f"{model.card['test']['accuracy']:.1%}" in shown
 
 
 def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store):
@@ -110,6 +112,49 @@ def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store
 def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store):
     card = fit(store, "logreg", folds=2, tune=True, reduce=5, class_weight="balanced").card
     assert card["settings"]["reduce"] == 5 and card["settings"]["class_weight"] == "balanced" and card["tuned"]
+
+
+def test_a_killed_search_goes_on_where_it_was_and_ends_the_same(store, tmp_path):
+    class Killed(Exception):
+        """What ends a run in the middle."""
+
+    def until(steps):
+        def progress(done, total):
+            if done == steps:
+                raise Killed
+
+        return progress
+
+    notes = tmp_path / "models" / "logreg.tuning"
+    whole = fit(store, "logreg", folds=3, tune=True, notes=tmp_path / "other.tuning")
+    assert whole.card["resumed"] == 0 and not list(tmp_path.iterdir())
+    for steps in (2, 7):
+        with pytest.raises(Killed):
+            fit(store, "logreg", folds=3, tune=True, notes=notes, progress=until(steps))
+    assert len(json.loads(notes.read_text())["found"]) == 7
+    told = []
+    again = fit(store, "logreg", folds=3, tune=True, notes=notes, progress=lambda *one: told.append(one))
+    assert again.card["resumed"] == 7 and not notes.exists() and told[-1] == (12, 12)
+    np.testing.assert_array_equal(again.predict_proba(store.features), whole.predict_proba(store.features))
+    assert {k: v for k, v in again.card.items() if k not in ("resumed", "seconds", "written")} == {
+        k: v for k, v in whole.card.items() if k not in ("resumed", "seconds", "written")
+    }
+
+
+@pytest.mark.parametrize("change", ["seed", "garbage", "shortened"])
+def test_notes_of_another_search_or_damaged_ones_are_not_believed(store, tmp_path, change):
+    notes = tmp_path / "svm.tuning"
+    first = {"progress": lambda done, total: 1 / (3 - done)}
+    with pytest.raises(ZeroDivisionError):
+        fit(store, "svm", folds=2, tune=True, seed=1, notes=notes, **first)
+    if change == "garbage":
+        notes.write_text("{" * 100)
+    if change == "shortened":
+        told = json.loads(notes.read_text())
+        notes.write_text(json.dumps({**told, "found": {step: found[:1] for step, found in told["found"].items()}}))
+    made = fit(store, "svm", folds=2, tune=True, seed=2 if change == "seed" else 1, notes=notes)
+    alone = fit(store, "svm", folds=2, tune=True, seed=2 if change == "seed" else 1)
+    assert made.card["settings"] == alone.card["settings"] and made.card["cv"] == alone.card["cv"]
 
 
 def test_the_same_seed_gives_the_same_classifier(store):

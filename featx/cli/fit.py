@@ -12,8 +12,10 @@ from featx.cli.output import Output, counted, size
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from featx.cli.output import Advance
     from featx.models import Model
     from featx.store import Store
 
@@ -91,7 +93,8 @@ def fit(
         out.say(f"{name} on {counted(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
         from featx.fitting import fit as train
 
-        with out.progress(folds + 1, "fit", "folds") as advance:
+        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
+        with out.progress(100, "fit", "percent") as advance:
             model = train(
                 opened,
                 name,
@@ -104,14 +107,18 @@ def fit(
                 test=splits,
                 test_store=others[0] if others else None,
                 threads=threads,
-                progress=advance,
+                notes=path.with_suffix(".tuning"),
+                progress=_in_percent(advance),
             )
-        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
         _keep(model, path, opened, others[0] if others else None, out, update=update)
         reached.append((model.card["test"] or model.card["cv"])["accuracy"])
     out.next("featx predict <image>   ·   featx similar <image>   ·   featx info")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
+
+
+def _in_percent(advance: Advance) -> Callable[[int, int], None]:
+    return lambda done, total: advance(done * 100 // total)
 
 
 def _safe(name: str) -> str:
@@ -132,6 +139,10 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
     told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
     out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
     _print(card, out)
+    if card["resumed"]:
+        out.say(
+            f"  went on with a search that was interrupted: {counted(card['resumed'], 'step was', 'steps were')} known"
+        )
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
         few = counted(len(card["small"]), "category has", "categories have")
