@@ -13,7 +13,7 @@ from featx.errors import FeatxError, did_you_mean
 from featx.folds import Fold
 
 NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
-USUAL = ("svm", "logreg", "rf", "knn")
+USUAL = ("svm", "logreg", "lda", "rf", "knn")
 ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -89,6 +89,15 @@ def known_name(name: str) -> str:
     return name
 
 
+def names_of(asked: str | Sequence[str]) -> list[str]:
+    """The classifiers that were asked for, one or several with commas, each once; `all` is every one there is."""
+    parts = [part.strip() for one in ([asked] if isinstance(asked, str) else asked) for part in one.split(",")]
+    found = [name for part in parts if part for name in (NAMES if part == "all" else (known_name(part),))]
+    if not found:
+        raise FeatxError("bad-flag", "no classifier was named", f"name some: `--clf {','.join(USUAL)}`")
+    return list(dict.fromkeys(found))
+
+
 def build(recipe: Recipe) -> Any:
     """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
     from sklearn.decomposition import PCA
@@ -105,7 +114,7 @@ def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
     from sklearn.preprocessing import Normalizer, StandardScaler
     from sklearn.svm import SVC
 
-    from featx.solvers import LinearSVM, Logistic
+    from featx.solvers import Discriminant, LinearSVM, Logistic
 
     strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
     if recipe.name == "svm":
@@ -115,9 +124,7 @@ def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
     if recipe.name == "logreg":
         return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-        return [StandardScaler()], LinearDiscriminantAnalysis("lsqr", shrinkage=strength or 0.1)
+        return [StandardScaler()], Discriminant(strength or 0.1)
     if recipe.name == "knn":
         return [Normalizer()], KNeighborsClassifier(int(strength or 5), weights="distance", n_jobs=recipe.threads)
     if recipe.name == "centroid":

@@ -27,6 +27,7 @@ TRUSTED = [
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._data.Normalizer",
+    "featx.solvers.discriminant.Discriminant",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",
     "sklearn.decomposition._pca.PCA",

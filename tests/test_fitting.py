@@ -14,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.classifiers import (
+    NAMES,
     Recipe,
     build,
     coverage_table,
     filing,
     fitted,
     known_name,
+    names_of,
     probabilities,
     temperature_for,
     wilson,
@@ -289,6 +291,13 @@ def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
 
 
+def test_several_classifiers_are_named_with_commas_and_all_is_every_one():
+    assert names_of("svm, forest,svm") == ["svm", "rf"] and names_of(["knn", "lda,knn"]) == ["knn", "lda"]
+    assert names_of("all") == list(NAMES)
+    with pytest.raises(FeatxError, match="no classifier was named"):
+        names_of(" , ")
+
+
 def test_names_have_shorthands_and_a_typo_gets_the_nearest():
     assert known_name("forest") == "rf"
     with pytest.raises(FeatxError) as caught:
@@ -304,11 +313,11 @@ def test_fit_in_a_shop_without_categories_says_what_to_do(featx: Run, tmp_path):
     assert ran.returncode == 3 and "category" in ran.stderr and "Traceback" not in ran.stderr
 
 
-def test_fit_all_trains_the_usual_four_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
+def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
     assert featx("extract", str(folder), "-b", "colour").returncode == 0
     ran = featx("fit", "--clf", "all", "--folds", "2", "-q")
     assert ran.returncode == 0, ran.stderr
-    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == {"svm", "logreg", "rf", "knn"}
+    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == set(NAMES)
     told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
     assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
 

@@ -28,7 +28,7 @@ def compare(
         typer.Option(
             "--clf",
             help="Classifiers, with commas or repeated.",
-            show_default="svm,logreg,rf,knn",
+            show_default="svm,logreg,lda,rf,knn",
             autocompletion=classifier_names,
         ),
     ] = None,

@@ -66,14 +66,14 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers import USUAL, known_name
+    from featx.classifiers import names_of
     from featx.cli.heldout import held_out
     from featx.store import open_store
     from featx.workspace import Workspace
 
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
-    names = [known_name(one.strip()) for one in (USUAL if clf == "all" else clf.split(","))]
+    names = names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
             "bad-flag", f"no kernel called `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")

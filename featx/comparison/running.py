@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from featx.classifiers import USUAL, Recipe, known_name
+from featx.classifiers import USUAL, Recipe, names_of
 from featx.comparison.baselines import colour_features
 from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
 from featx.comparison.curve import doubling, learning_curve
@@ -61,10 +61,7 @@ def compare(
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
     opened = [one if isinstance(one, Store) else open_store(one) for one in given]
-    wanted = [clf] if isinstance(clf, str) else list(clf)
-    names = list(dict.fromkeys(known_name(one.strip()) for part in wanted for one in part.split(",") if one.strip()))
-    if not names:
-        raise FeatxError("bad-flag", "no classifier to compare", f"name some: `--clf {','.join(USUAL)}`")
+    names = names_of(clf)
     elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
     matched = match(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
