@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,18 @@ from featx.errors import FeatxError, did_you_mean
 from featx.folds import Fold
 
 NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
-USUAL = ("svm", "logreg", "rf", "knn")
+USUAL = ("svm", "logreg", "lda", "rf", "knn")
 ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "svm": (1e-4, 1e-3, 1e-2, 1e-1),
-    "svm-rbf": (1.0, 10.0),
+    "svm-rbf": (10.0, 100.0),
     "logreg": (1e-3, 1e-2, 1e-1, 1.0),
     "lda": (0.1, 0.3, 0.6),
 }
 WIDE: dict[str, tuple[float, ...]] = {
     "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
-    "svm-rbf": (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "svm-rbf": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
     "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
     "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
     "knn": (1, 3, 5, 10, 20),
@@ -89,6 +89,15 @@ def known_name(name: str) -> str:
     return name
 
 
+def names_of(asked: str | Sequence[str]) -> list[str]:
+    """The classifiers that were asked for, one or several with commas, each once; `all` is every one there is."""
+    parts = [part.strip() for one in ([asked] if isinstance(asked, str) else asked) for part in one.split(",")]
+    found = [name for part in parts if part for name in (NAMES if part == "all" else (known_name(part),))]
+    if not found:
+        raise FeatxError("bad-flag", "no classifier was named", f"name some: `--clf {','.join(USUAL)}`")
+    return list(dict.fromkeys(found))
+
+
 def build(recipe: Recipe) -> Any:
     """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
     from sklearn.decomposition import PCA
@@ -105,19 +114,17 @@ def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
     from sklearn.preprocessing import Normalizer, StandardScaler
     from sklearn.svm import SVC
 
-    from featx.solvers import LinearSVM, Logistic
+    from featx.solvers import Discriminant, LinearSVM, Logistic
 
     strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
     if recipe.name == "svm":
         return [StandardScaler()], LinearSVM(C=strength or 1e-3, class_weight=weight)
     if recipe.name == "svm-rbf":
-        return [StandardScaler()], SVC(C=strength or 10.0, class_weight=weight, cache_size=500)
+        return [Normalizer()], SVC(C=strength or 100.0, class_weight=weight, cache_size=500)
     if recipe.name == "logreg":
         return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-
-        return [StandardScaler()], LinearDiscriminantAnalysis("lsqr", shrinkage=strength or 0.1)
+        return [StandardScaler()], Discriminant(strength or 0.1)
     if recipe.name == "knn":
         return [Normalizer()], KNeighborsClassifier(int(strength or 5), weights="distance", n_jobs=recipe.threads)
     if recipe.name == "centroid":
@@ -153,17 +160,29 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
 
 
 def best_strength(
-    recipe: Recipe, features: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], grid: Sequence[float]
+    recipe: Recipe,
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    grid: Sequence[float],
+    remember: Callable[[int, Callable[[], list[int]]], list[int]] = lambda number, count: count(),
 ) -> float | None:
-    """The strength that scores best over grouped hold-outs; the smaller one wins a tie."""
+    """The strength that scores best over grouped hold-outs; the smaller one wins a tie.
+
+    `remember` is asked for the counts of a hold-out, and may know them from an earlier search.
+    """
     if len(grid) < 2 or not folds:
         return grid[len(grid) // 2] if grid else recipe.strength
-    right = np.zeros(len(grid))
-    for learn, score in folds:
+    right = np.zeros(len(grid), dtype=int)
+    for number, (learn, score) in enumerate(folds):
         if len(set(labels[learn].tolist())) < 2:
             continue
-        for place, pipeline in enumerate(path(recipe, features[learn], labels[learn], grid)):
-            right[place] += float((pipeline.predict(features[score]) == labels[score]).sum())
+
+        def count(learn: np.ndarray = learn, score: np.ndarray = score) -> list[int]:
+            trained = path(recipe, features[learn], labels[learn], grid)
+            return [int((one.predict(features[score]) == labels[score]).sum()) for one in trained]
+
+        right += np.array(remember(number, count))
     return grid[int(np.argmax(right))]
 
 
@@ -215,6 +234,28 @@ def wilson(right: int, n: int) -> Share:
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return Share(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
+
+
+def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = 1000) -> Share:
+    """A share with its 95 % interval where the pictures of a group stand or fall together: whole groups are drawn.
+
+    Never narrower than Wilson's, which is what it is when every picture is a group of its own. Where all are right, or
+    none, drawing tells nothing: then each group counts once.
+    """
+    plain = wilson(int(np.sum(right)), len(right))
+    if not len(right):
+        return plain
+    _, member = np.unique(groups, return_inverse=True)
+    n = int(member.max()) + 1
+    if n == len(right):
+        return plain
+    if plain.value in (0.0, 1.0):
+        once = wilson(round(n * plain.value), n)
+        return Share(plain.value, once.low, once.high, plain.n)
+    sizes, hits = np.bincount(member), np.bincount(member, np.asarray(right, dtype=np.float64))
+    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws)
+    low, high = np.percentile((times @ hits) / (times @ sizes), [2.5, 97.5])
+    return Share(plain.value, min(plain.low, float(low)), max(plain.high, float(high)), plain.n)
 
 
 def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: float = 0.98) -> Filing:

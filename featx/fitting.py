@@ -27,61 +27,20 @@ from featx.classifiers import (
     known_name,
     probabilities,
     scores_of,
+    share_by_group,
     temperature_for,
     wilson,
 )
-from featx.errors import FeatxError, did_you_mean
-from featx.folds import Fold, grouped_folds, groups_of, twin_share
+from featx.errors import FeatxError
+from featx.folds import Fold, grouped_folds, twin_share
+from featx.lessons import HELD_OUT, Lesson, lesson_of
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
+from featx.thresholds import table_of
+from featx.tuning import Notes
 
 ENOUGH = 300
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What may be learned from a store and what it is scored on: row numbers, labels, groups that stay together."""
-
-    store: Store
-    labels: np.ndarray
-    learn: np.ndarray
-    held: np.ndarray
-    groups: np.ndarray
-
-    @property
-    def classes(self) -> list[str]:
-        """The categories that can be learned."""
-        return sorted(set(self.labels[self.learn].tolist()))
-
-
-def lesson_of(store: Store, level: str | None = None, test: Sequence[str] = ("test", "val")) -> Lesson:
-    """Take the labelled rows of a store apart; rows of a split named in `test` are scored and never learned from."""
-    told = labels_at(store, level)
-    labelled = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
-    held = np.array([i for i in labelled if store.splits[i] in test], dtype=int)
-    learn = np.setdiff1d(labelled, np.array([i for i in labelled if store.splits[i] in {"test", "val", *test}], int))
-    labels = np.array([str(label) for label in told], dtype=object).astype(str)
-    _enough(Counter(labels[learn].tolist()), len(store), len(held))
-    products = [store.product_of(i) for i in learn]
-    groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
-    return Lesson(store, labels, learn, held, groups)
-
-
-def labels_at(store: Store, level: str | None) -> Sequence[str | None]:
-    """The categories, or another level of them: a column, or the first parts of labels such as `Fruit/Apple`."""
-    if level is None:
-        return store.labels
-    if level in store.columns:
-        return [None if value is None else str(value) for value in store.columns[level]]
-    if level.isdigit() and int(level) > 0:
-        parts = int(level)
-        return [None if label is None else "/".join(label.split("/")[:parts]) for label in store.labels]
-    raise FeatxError(
-        "bad-column",
-        f"no column `{level}` in {store.path} to take the categories from",
-        did_you_mean(level, list(store.columns), "name a column of the table, or a number of levels, such as `1`"),
-    )
 
 
 def fit(
@@ -94,19 +53,26 @@ def fit(
     class_weight: str | None = None,
     reduce: int | None = None,
     level: str | None = None,
-    test: Sequence[str] = ("test", "val"),
+    test: Sequence[str] = HELD_OUT,
+    test_store: Store | str | Path | None = None,
     threads: int = -1,
-    progress: Callable[[int], object] = lambda done: None,
+    notes: Path | None = None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Model:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
     `tune` looks for the strength over a wide range, again inside each fold, so that the score stays honest.
+    With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
+    from what it wrote into the file `notes`.
     """
     opened = store if isinstance(store, Store) else open_store(store)
+    elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     # What people decided about doubtful labels counts from here on; the store itself keeps what the catalogue said.
-    apply_to(opened)
+    for one in (opened, elsewhere):
+        if one is not None:
+            apply_to(one)
     begun = time.monotonic()
-    lesson = lesson_of(opened, level, test)
+    lesson = lesson_of(opened, level, test, elsewhere)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]
     if class_weight is not None and known_name(clf) not in WEIGHED:
         raise FeatxError(
@@ -120,14 +86,16 @@ def fit(
     cut = grouped_folds(y, lesson.groups, folds, seed)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
-    for done, (train, score) in enumerate(cut):
+    search = _Search(
+        recipe, grid, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
+    )
+    for number, (train, score) in enumerate(cut):
         # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
         inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
-        strength = best_strength(recipe, x[train], y[train], inner, grid)
+        strength = search.best(f"fold {number}", train, inner)
         scores[score] = _scored(replace(recipe, strength=strength), x, y, (train, score), classes)
         fold_twins.append((len(score), twin_share(x[score], x[train])))
-        progress(done + 1)
-    recipe = replace(recipe, strength=best_strength(recipe, x, y, cut if tune else cut[:1], grid))
+    recipe = replace(recipe, strength=search.best("all", np.arange(len(y)), cut if tune else cut[:1]))
     truth = np.array([place[label] for label in y])
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
@@ -137,23 +105,70 @@ def fit(
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = wilson(int(right[counted].sum()), int(counted.sum()))
     tested: Share | None = None
-    judged = Judged(shares[counted], truth[counted], "cross-validation")
+    judged = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
     held = lesson.held
     if len(held):
-        tested = wilson(int((model.predict(opened.features[held]) == lesson.labels[held]).sum()), len(held))
-        known = np.array([i for i in held if lesson.labels[i] in place], dtype=int)
-        # With a held-out folder at hand, nothing is promised from cross-validation any more.
-        held_truth = np.array([place[label] for label in lesson.labels[known]], dtype=int)
-        judged = Judged(model.predict_proba(opened.features[known]), held_truth, "held-out pictures")
-        twins = twin_share(opened.features[held], x)
+        # With held-out pictures at hand, nothing is promised from cross-validation any more. A category that cannot
+        # be learned is always wrong.
+        held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
+        judged = Judged(model.predict_proba(held.features), held_truth, held.groups, "held-out pictures")
+        tested = share_by_group(judged.shares.argmax(axis=1) == held_truth, held.groups)
+        twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
     model.card["held_out"] = list(test)
+    model.card["test_store"] = None if elsewhere is None else str(elsewhere.path)
+    model.card["learned_in_test"] = held.learned
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
-    progress(len(cut) + 1)
+    model.card["resumed"] = search.notes.resumed
+    search.notes.done()
     return model
+
+
+class _Search:
+    """The search for the best strength: its grid, its notes, how far it is."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        grid: Sequence[float],
+        lesson: Lesson,
+        folds: int,
+        notes: Path | None,
+        total: int,
+        progress: Callable[[int, int], object],
+    ) -> None:
+        self.recipe, self.grid, self.lesson = recipe, grid, lesson
+        self.done, self.total, self.progress = 0, total, progress
+        what = {
+            "fingerprint": lesson.store.fingerprint,
+            "photos": [lesson.store.digests[i] for i in lesson.learn],
+            "labels": lesson.labels[lesson.learn].tolist(),
+            "groups": lesson.groups.tolist(),
+            "settings": [recipe.name, recipe.settings(), list(grid), folds],
+        }
+        self.notes = Notes(notes, what if notes is not None else {})
+
+    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> float | None:
+        """The best strength for what may be learned in one part of the work."""
+
+        def remember(number: int, count: Callable[[], list[int]]) -> list[int]:
+            found = self.notes.count(f"{part}, {number}", len(self.grid), count)
+            self.advance()
+            return found
+
+        x, y = self.lesson.store.features[self.lesson.learn[rows]], self.lesson.labels[self.lesson.learn[rows]]
+        strength = best_strength(self.recipe, x, y, inner, self.grid, remember)
+        if len(self.grid) < 2:
+            self.advance()
+        return strength
+
+    def advance(self) -> None:
+        """One step more is done."""
+        self.done = min(self.done + 1, self.total)
+        self.progress(self.done, self.total)
 
 
 def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:
@@ -184,24 +199,8 @@ class Judged:
 
     shares: np.ndarray
     truth: np.ndarray
+    groups: np.ndarray
     where: str
-
-
-def _enough(sizes: Counter[str], n: int, held: int) -> None:
-    if not sizes:
-        raise FeatxError(
-            "class-too-small",
-            f"none of the {n:,} pictures that may be learned from has a category"
-            + (f" ({held:,} more are held out for testing)" if held else ""),
-            "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
-        )
-    if len(sizes) < 2:
-        (only,) = sizes
-        raise FeatxError(
-            "class-too-small",
-            f"there is only one category, `{only}`, and a classifier needs two",
-            "extract the folder above, so that its folders are the categories",
-        )
 
 
 def _card(
@@ -240,6 +239,7 @@ def _card(
             "n": len(truth),
         },
         "coverage": coverage_table(sure, says == truth),
+        "thresholds": table_of(sure, says, says == truth, model.classes, judged.groups) if enough else [],
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},
         "weakest": _weakest(model.classes, truth, says),
         "small": small,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
 import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from glob import escape as escaped
 from html import escape
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,7 @@ TRUSTED = [
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._data.Normalizer",
+    "featx.solvers.discriminant.Discriminant",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",
     "sklearn.decomposition._pca.PCA",
@@ -94,9 +98,7 @@ class Model:
 
 def save(model: Model, path: Path) -> None:
     """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
-    import skops.io
-
-    data: bytes = skops.io.dumps(
+    data: bytes = _skops().dumps(
         {
             "pipeline": model.pipeline,
             "classes": model.classes,
@@ -132,7 +134,7 @@ def save(model: Model, path: Path) -> None:
 
 def load_classifier(path: Path | str) -> Model:
     """Read a classifier: its digest is checked before a byte is parsed, then its types against a fixed list."""
-    import skops.io
+    skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
 
     path = Path(path)
@@ -144,10 +146,10 @@ def load_classifier(path: Path | str) -> Model:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(path, f"its card cannot be read ({type(error).__name__})") from error
     try:
-        strange = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+        strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
-        held = skops.io.load(io.BytesIO(data), trusted=TRUSTED)
+        held = skops.load(io.BytesIO(data), trusted=TRUSTED)
         familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
         return Model(
             str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, familiar, card
@@ -160,16 +162,38 @@ def load_classifier(path: Path | str) -> Model:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
 
 
+def _skops() -> ModuleType:
+    """skops without what it looks at but never needs: all of scikit-learn, one corner of which loads torch whole."""
+    corner = "sklearn.externals.array_api_compat.torch"
+    hidden = corner not in sys.modules and "torch" not in sys.modules
+    if hidden:
+        # Listing scikit-learn's estimators passes over a module that cannot be imported.
+        sys.modules[corner] = None  # type: ignore[assignment]
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        if hidden:
+            del sys.modules[corner]
+
+
+def differing(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+    """What makes the features of two fingerprints different things; empty when they can be compared."""
+    for what in ("backbone", "weights_sha256", "layer", "pool", "preprocessing", "width"):
+        if one.get(what) != other.get(what):
+            return what
+    return ""
+
+
 def must_fit(model: Model, fingerprint: Mapping[str, object], where: Path) -> None:
     """A classifier answers only for features made the way it was trained on."""
-    for what in ("backbone", "weights_sha256", "layer", "pool", "preprocessing", "width"):
-        if model.fingerprint.get(what) != fingerprint.get(what):
-            raise FeatxError(
-                "other-backbone",
-                f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {where} holds"
-                f" {fingerprint.get(what)}",
-                f"train again: `featx fit --store {where}`",
-            )
+    what = differing(model.fingerprint, fingerprint)
+    if what:
+        raise FeatxError(
+            "other-backbone",
+            f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {where} holds"
+            f" {fingerprint.get(what)}",
+            f"train again: `featx fit --store {where}`",
+        )
 
 
 def _broken(path: Path, why: str) -> FeatxError:
@@ -245,8 +269,37 @@ def _page(card: dict[str, Any]) -> str:
         row("held-out pictures", card["test"]),
         row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
         "",
+        *_promises(card),
         f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
         f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
         f"SHA-256 of the classifier: `{card['sha256']}`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _promises(card: dict[str, Any]) -> list[str]:
+    """What the thresholds of each category bought, and where they lie."""
+    table = card.get("thresholds") or []
+    if not table:
+        return []
+    lines = [
+        f"Thresholds by category (`featx predict --min-precision`), chosen on {card['automation']['measured_on']} and"
+        " tried on products they were not chosen on:",
+        "",
+        "| right, asked | answered | right | 95 % interval |",
+        "|---|---|---|---|",
+    ]
+    for row in table:
+        right = f"{row['precision']:.1%} | {row['low']:.1%} – {row['high']:.1%}" if row["n"] else "– | –"
+        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} |")
+    targets = [row["target"] for row in table]
+    lines += ["", "| category | " + " | ".join(f"{one:.0%}" for one in targets) + " |", "|---" * (len(table) + 1) + "|"]
+
+    def cell(threshold: float | None) -> str:
+        return "never" if threshold is None else f"{threshold:.3f}"
+
+    rows = [("all others", [row["everywhere"] for row in table])]
+    rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
+    for label, found in rows:
+        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cell(one) for one in found) + " |")
+    return [*lines, ""]

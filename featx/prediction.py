@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from featx.catalogue import Item
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.models import Model, load_classifier, must_fit
+from featx.thresholds import Thresholds, thresholds_for
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -46,12 +48,42 @@ class Prediction:
         return self.top[0][1] if self.top else 0.0
 
 
+class Predictions(list[Prediction]):
+    """Predictions as a list that a notebook shows as a table."""
+
+    SHOWN = 100
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each photo."""
+        import pandas  # type: ignore[import-untyped,unused-ignore]
+
+        rows = [(one.item.path, one.label, one.sure, one.doubt, one.unreadable) for one in self]
+        return pandas.DataFrame(rows, columns=["file", "category", "sure", "doubt", "error"])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("file", "category", "sure", ""))
+        rows = []
+        for one in self[: self.SHOWN]:
+            said = one.unreadable or (f"needs a look: {one.doubt}" if one.doubt else "")
+            cells = (one.item.path, one.label or "–", f"{one.sure:.2f}" if one.top else "–", said)
+            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
+        more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
+        doubts = sum(bool(one.doubt) for one in self)
+        title = f"{len(self):,} photos{more}; {doubts:,} need a look" if doubts else f"{len(self):,} photos{more}"
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+
+
 @dataclass(frozen=True)
 class Limits:
     """When an answer is left to a person: below a confidence, or unlike anything that was learned from."""
 
     sure: float = 0.0
     unlike: bool = True
+    thresholds: Thresholds | None = None
+
+    def unsure(self, label: str, sure: float) -> bool:
+        """Whether so much confidence is too little for an answer of that category."""
+        return sure < (self.sure if self.thresholds is None else self.thresholds.of(label))
 
 
 def limit_for(model: Model, coverage: float) -> tuple[float, dict[str, Any]]:
@@ -134,7 +166,7 @@ class Predictor:
                 yield Prediction(look.item, unreadable=look.unreadable)
                 continue
             top, similarity = answers[i]
-            doubt = "unsure" if top[0][1] < limits.sure else ""
+            doubt = "unsure" if limits.unsure(*top[0]) else ""
             if limits.unlike and similarity < self.model.familiar.threshold:
                 doubt = "unlike anything learned"
             yield Prediction(look.item, top, similarity, doubt)
@@ -166,9 +198,10 @@ def predict(
     top: int = 1,
     sure: float = 0.0,
     coverage: float | None = None,
+    min_precision: float | None = None,
     unlike: bool = True,
     device: str = "auto",
-) -> list[Prediction]:
+) -> Predictions:
     """Say the category of photos, with the classifier given or the one trained last; photos in `store` are looked up.
 
     For thousands of photos, `Predictor.stream` gives one answer after another and keeps none.
@@ -187,10 +220,15 @@ def predict(
         must_fit(used, backbone.fingerprint.to_dict(), Path(backbone.name))
         return backbone
 
-    limits = Limits(limit_for(used, coverage)[0] if coverage is not None else sure, unlike)
+    limits = Limits(
+        limit_for(used, coverage)[0] if coverage is not None else sure,
+        unlike,
+        thresholds_for(used.card, min_precision)[0] if min_precision is not None else None,
+    )
     catalogue = read_catalogue(images, allow_outside=True)
-    found = list(Predictor(used, store, open_it, top=top).stream(catalogue.items, limits))
-    return found + [Prediction(Item(skip.path, skip.path), unreadable=skip.reason) for skip in catalogue.skipped]
+    found = Predictor(used, store, open_it, top=top).stream(catalogue.items, limits)
+    skipped = [Prediction(Item(skip.path, skip.path), unreadable=skip.reason) for skip in catalogue.skipped]
+    return Predictions([*found, *skipped])
 
 
 def newest_classifier(models: Path) -> Path:

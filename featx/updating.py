@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from featx.errors import FeatxError
+from featx.lessons import HELD_OUT, held_of
 from featx.models import Model, load_classifier, must_fit
 from featx.store import Store
 
@@ -32,22 +30,23 @@ class Verdict:
         return asdict(self)
 
 
-def better_or_not(path: Path, new: Model, store: Store, labels: Sequence[str | None] | None = None) -> Verdict:
-    """Compare on the held-out pictures that both classifiers have not learned from; a clear loss keeps the old one."""
+def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None = None) -> Verdict:
+    """Compare on the held-out pictures that both classifiers have not learned from; a clear loss keeps the old one.
+
+    The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one.
+    """
     try:
         old = load_classifier(path)
         must_fit(old, store.fingerprint, store.path)
     except FeatxError as error:
         return Verdict(True, f"nothing to compare with: {error.message}")
-    told = store.labels if labels is None else labels
-    splits = set(new.card.get("held_out") or ("test", "val"))
-    held = [i for i, label in enumerate(told) if store.splits[i] in splits and label is not None]
-    if not held:
+    card = new.card
+    held = held_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
+    if not len(held):
         before, now = (model.card["cv"]["accuracy"] for model in (old, new))
         said = f"no held-out pictures to compare on: {before:.1%} in cross-validation before, {now:.1%} now"
         return Verdict(now >= before, said)
-    features = store.features[held]
-    truth = np.array([str(told[i]) for i in held])
+    features, truth = held.features, held.truth
     was, now_right = (model.predict(features) == truth for model in (old, new))
     better, worse = int((now_right & ~was).sum()), int((was & ~now_right).sum())
     p = sign_test(better, worse)

@@ -90,7 +90,11 @@ def test_the_same_seed_gives_the_same_comparison(stores, found):
 def test_a_comparison_becomes_a_table(found, tmp_path):
     frame = found.to_pandas()
     assert len(frame) == len(found.entries) and frame["best"].sum() == 1
-    assert "<table>" in found._repr_html_() and found.best["why"] in repr(found)
+    assert found.best["why"] in repr(found)
+    assert found._repr_html_().count("<tr>") == len(found.entries) + 1
+    renamed = json.loads(json.dumps(found.document).replace('"knn"', '"<script>"'))
+    shown = Comparison(renamed)._repr_html_()
+    assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
     rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open()))
     assert len(rows) == len(found.entries)
     with pytest.raises(FeatxError, match="cannot write"):

@@ -14,20 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.classifiers import (
+    NAMES,
     Recipe,
     build,
     coverage_table,
     filing,
     fitted,
     known_name,
+    names_of,
     probabilities,
     temperature_for,
     wilson,
 )
 from featx.errors import FeatxError
 from featx.extraction import extract
-from featx.fitting import fit, labels_at, lesson_of
+from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
+from featx.lessons import lesson_of
 from featx.models import load_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
@@ -57,7 +60,7 @@ def model(store: Store):
 def test_what_may_be_learned_never_holds_a_held_out_picture(store):
     lesson = lesson_of(store)
     assert {store.splits[i] for i in lesson.learn} == {"train"}
-    assert {store.splits[i] for i in lesson.held} == {"test"}
+    assert {store.splits[i] for i in lesson.held.rows} == {"test"}
 
 
 @settings(max_examples=30, deadline=None)
@@ -96,7 +99,9 @@ def test_the_card_tells_scores_that_can_be_computed_again(store, model):
     right = float((model.predict(store.features[held]) == np.array(store.labels)[held]).mean())
     assert model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
     assert model.card["fingerprint"]["backbone"] == "colour"
-    assert "Model(svm" in repr(model) and "<table>" in model._repr_html_()
+    assert "Model(svm" in repr(model)
+    shown = replace(model, name="<script>")._repr_html_()
+    assert "<table>" in shown and "<script>" not in shown and f"{model.card['test']['accuracy']:.1%}" in shown
 
 
 def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store):
@@ -109,6 +114,49 @@ def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store
 def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store):
     card = fit(store, "logreg", folds=2, tune=True, reduce=5, class_weight="balanced").card
     assert card["settings"]["reduce"] == 5 and card["settings"]["class_weight"] == "balanced" and card["tuned"]
+
+
+def test_a_killed_search_goes_on_where_it_was_and_ends_the_same(store, tmp_path):
+    class Killed(Exception):
+        """What ends a run in the middle."""
+
+    def until(steps):
+        def progress(done, total):
+            if done == steps:
+                raise Killed
+
+        return progress
+
+    notes = tmp_path / "models" / "logreg.tuning"
+    whole = fit(store, "logreg", folds=3, tune=True, notes=tmp_path / "other.tuning")
+    assert whole.card["resumed"] == 0 and not list(tmp_path.iterdir())
+    for steps in (2, 7):
+        with pytest.raises(Killed):
+            fit(store, "logreg", folds=3, tune=True, notes=notes, progress=until(steps))
+    assert len(json.loads(notes.read_text())["found"]) == 7
+    told = []
+    again = fit(store, "logreg", folds=3, tune=True, notes=notes, progress=lambda *one: told.append(one))
+    assert again.card["resumed"] == 7 and not notes.exists() and told[-1] == (12, 12)
+    np.testing.assert_array_equal(again.predict_proba(store.features), whole.predict_proba(store.features))
+    assert {k: v for k, v in again.card.items() if k not in ("resumed", "seconds", "written")} == {
+        k: v for k, v in whole.card.items() if k not in ("resumed", "seconds", "written")
+    }
+
+
+@pytest.mark.parametrize("change", ["seed", "garbage", "shortened"])
+def test_notes_of_another_search_or_damaged_ones_are_not_believed(store, tmp_path, change):
+    notes = tmp_path / "svm.tuning"
+    first = {"progress": lambda done, total: 1 / (3 - done)}
+    with pytest.raises(ZeroDivisionError):
+        fit(store, "svm", folds=2, tune=True, seed=1, notes=notes, **first)
+    if change == "garbage":
+        notes.write_text("{" * 100)
+    if change == "shortened":
+        told = json.loads(notes.read_text())
+        notes.write_text(json.dumps({**told, "found": {step: found[:1] for step, found in told["found"].items()}}))
+    made = fit(store, "svm", folds=2, tune=True, seed=2 if change == "seed" else 1, notes=notes)
+    alone = fit(store, "svm", folds=2, tune=True, seed=2 if change == "seed" else 1)
+    assert made.card["settings"] == alone.card["settings"] and made.card["cv"] == alone.card["cv"]
 
 
 def test_the_same_seed_gives_the_same_classifier(store):
@@ -239,8 +287,15 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
 def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     made = fit(store, "centroid", folds=2, level="kind")
     save(made, tmp_path / "kind.skops")
-    verdict = better_or_not(tmp_path / "kind.skops", made, store, labels_at(store, "kind"))
+    verdict = better_or_not(tmp_path / "kind.skops", made, store)
     assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
+
+
+def test_several_classifiers_are_named_with_commas_and_all_is_every_one():
+    assert names_of("svm, forest,svm") == ["svm", "rf"] and names_of(["knn", "lda,knn"]) == ["knn", "lda"]
+    assert names_of("all") == list(NAMES)
+    with pytest.raises(FeatxError, match="no classifier was named"):
+        names_of(" , ")
 
 
 def test_names_have_shorthands_and_a_typo_gets_the_nearest():
@@ -258,11 +313,11 @@ def test_fit_in_a_shop_without_categories_says_what_to_do(featx: Run, tmp_path):
     assert ran.returncode == 3 and "category" in ran.stderr and "Traceback" not in ran.stderr
 
 
-def test_fit_all_trains_the_usual_four_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
+def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
     assert featx("extract", str(folder), "-b", "colour").returncode == 0
     ran = featx("fit", "--clf", "all", "--folds", "2", "-q")
     assert ran.returncode == 0, ran.stderr
-    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == {"svm", "logreg", "rf", "knn"}
+    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == set(NAMES)
     told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
     assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
 

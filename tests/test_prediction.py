@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from featx.catalogue import Item
 from featx.errors import FeatxError
 from featx.filing import planned
 from featx.folds import grouped_folds
+from featx.images import read_photo
 from featx.novelty import familiar_with
 from featx.prediction import Prediction, limit_for
 
@@ -152,3 +154,92 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
     with pytest.raises(FeatxError) as caught:
         library.predict("new", "nowhere.skops")
     assert caught.value.code == "no-model"
+
+
+def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
+    import itertools
+
+    from featx.backbones import open_backbone
+    from featx.models import Model
+    from featx.prediction import BATCH, Limits, Predictor
+
+    backbone = open_backbone("colour")
+    path, taken = photo(tmp_path / "a.jpg"), 0
+
+    def endless():
+        nonlocal taken
+        for taken in itertools.count(1):
+            yield Item(f"item{taken}", str(path))
+
+    class Same:
+        """A classifier that says the same of everything."""
+
+        classes_ = np.array(["a", "b"])
+
+        def decision_function(self, features):
+            return np.ones(len(features))
+
+    rows = backbone.features([backbone.prepare(read_photo(path).image)])
+    model = Model("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), familiar_with(rows, []))
+    stream = Predictor(model, None, lambda: backbone).stream(endless(), Limits())
+    for done in range(1, 10 * BATCH):
+        assert next(stream).label == "b"
+        assert taken - done <= 4 * BATCH
+    stream.close()
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_number_of_photos(featx: Run, shop, tmp_path):
+    """Peak memory of the whole command for 200 and for 4,000 different photos."""
+    import subprocess
+    import sys
+
+    for name, products in (("few", 67), ("many", 1334)):
+        words = ["--no-run", "--products", str(products), "--shots", "3", "--size", "64"]
+        assert featx("demo", name, *words).returncode == 0
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "FEATX_ARTIFACTS": str(shop / "artifacts")}
+    for how in (["--json"], ["-o", "answers.csv"], ["--sort-into", "sorted", "--link"]):
+        peaks = {}
+        for name in ("few", "many"):
+            command = [sys.executable, "-m", "featx", "predict", f"{name}/data", *how, "-q"]
+            ran = subprocess.run(
+                [sys.executable, "-c", measure, *command], cwd=tmp_path, env=env, capture_output=True, check=True
+            )
+            peaks[name] = int(ran.stdout) / 1024
+        # The names of the photos alone are a few megabytes.
+        assert peaks["many"] - peaks["few"] < 25, (how, peaks)
+
+
+def test_a_known_photo_is_answered_without_torch(featx: Run, shop):
+    script = (
+        "import sys; from featx.cli.app import app\n"
+        "try: app(['predict', 'photos/mugs/mugs1.jpg', '-q'])\n"
+        "except SystemExit: pass\n"
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    import subprocess
+    import sys
+
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    ran = subprocess.run([sys.executable, "-c", script], cwd=shop, env=env, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[0].split("\t")[1] == "mugs", ran.stderr
+    assert ran.stdout.splitlines()[-1] == "False False"
+
+
+def test_a_notebook_shows_predictions_as_a_table_that_runs_nothing(tmp_path):
+    from featx.prediction import Predictions
+
+    item = Item("<script>", "<script>alert(1)</script>.jpg")
+    shown = Predictions(
+        [Prediction(item, (("boots & co", 0.9),), 0.8, "unsure"), Prediction(item, unreadable="truncated")]
+        + [Prediction(item, (("hats", 0.5),), 0.8)] * 200
+    )
+    html = shown._repr_html_()
+    assert html.startswith("<table>") and "<script>" not in html and "boots &amp; co" in html
+    assert "202 photos (the first 100 are shown); 1 need a look" in html and html.count("<tr>") == 101
+    assert "needs a look: unsure" in html and "truncated" in html
+    assert list(shown.to_pandas().columns) == ["file", "category", "sure", "doubt", "error"]

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from featx.solvers import LinearSVM, Logistic, fold_paths, path_scores, quick_forest
+from featx.solvers import Discriminant, LinearSVM, Logistic, fold_paths, path_scores, quick_forest
 
 PLAIN = {
     "svm": lambda c: LinearSVC(C=c, tol=1e-8, max_iter=20_000, dual=False),
@@ -174,3 +175,22 @@ def test_estimators_survive_a_skops_file() -> None:
 def test_the_quick_forest_learns() -> None:
     x, y = problem(10)
     assert quick_forest(0).fit(x, y).score(x, y) > 0.95
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    classes=st.integers(2, 6),
+    width=st.sampled_from([3, 12, 150]),
+    shrinkage=st.sampled_from([0.02, 0.1, 0.6, 1.0]),
+)
+def test_the_discriminant_is_scikit_learns(seed: int, classes: int, width: int, shrinkage: float) -> None:
+    x, y = problem(seed, width=width, classes=classes)
+    mine = Discriminant(shrinkage).fit(x, y)
+    plain = LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage).fit(x.astype(np.float64), y)
+    scores = plain.decision_function(x)
+    np.testing.assert_allclose(mine.decision_function(x), scores, atol=2e-3 * np.abs(scores).max())
+    assert (mine.predict(x) == plain.predict(x)).mean() > 0.98
+    np.testing.assert_allclose(mine.predict_proba(x).sum(axis=1), 1, rtol=1e-5)
+    with pytest.raises(ValueError, match="at least two"):
+        Discriminant().fit(x, np.zeros(len(x)))

@@ -32,7 +32,7 @@ def compare(
         typer.Option(
             "--clf",
             help="Classifiers, with commas or repeated.",
-            show_default="svm,logreg,rf,knn",
+            show_default="svm,logreg,lda,rf,knn",
             autocompletion=classifier_names,
         ),
     ] = None,
@@ -55,7 +55,9 @@ def compare(
     coarse: Annotated[
         str | None, typer.Option("--coarse", metavar="COLUMN|N", help="Score this coarser level of the answers too.")
     ] = None,
-    test: Annotated[str, typer.Option("--test", metavar="SPLIT", help="Splits to score only.")] = "test,val",
+    test: Annotated[
+        str, typer.Option("--test", metavar="SPLIT|STORE", help="Score only: splits, or another store.")
+    ] = "test,val",
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Accuracy against photos per category.")
     ] = False,
@@ -74,12 +76,14 @@ def compare(
     Example: featx compare --clf svm,logreg --folds 5
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.cli.heldout import held_out
     from featx.workspace import Workspace
 
     if output is not None and output.suffix.lower() not in (".json", ".csv"):
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .json or .csv")
     workspace = Workspace.here()
     stores = _stores(photos, backbone or [], store or [], workspace, out)
+    splits, others = held_out(test, stores)
     from featx.classifiers import USUAL
     from featx.comparison import compare as run
 
@@ -94,7 +98,8 @@ def compare(
             group=group_col,
             level=level,
             coarse=coarse,
-            test=tuple(part.strip() for part in test.split(",") if part.strip()),
+            test=splits,
+            test_stores=others,
             curve=learning_curve,
             colour=colour,
             cache=workspace.root / "cache" / "colour.npz",

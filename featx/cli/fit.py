@@ -12,8 +12,10 @@ from featx.cli.output import Output, counted, size
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from featx.cli.output import Advance
     from featx.models import Model
     from featx.store import Store
 
@@ -43,7 +45,9 @@ def fit(
     level: Annotated[
         str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
     ] = None,
-    test: Annotated[str, typer.Option("--test", metavar="SPLIT", help="Splits to score only.")] = "test,val",
+    test: Annotated[
+        str, typer.Option("--test", metavar="SPLIT|STORE", help="Score only: splits, or another store.")
+    ] = "test,val",
     update: Annotated[
         bool, typer.Option("--update", help="Replace the saved classifier only by one that is not worse.")
     ] = False,
@@ -62,13 +66,14 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers import USUAL, known_name
+    from featx.classifiers import names_of
+    from featx.cli.heldout import held_out
     from featx.store import open_store
     from featx.workspace import Workspace
 
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
-    names = [known_name(one.strip()) for one in (USUAL if clf == "all" else clf.split(","))]
+    names = names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
             "bad-flag", f"no kernel called `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
@@ -79,23 +84,17 @@ def fit(
         names = ["svm-rbf" if name == "svm" else name for name in names]
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
-    splits = tuple(part.strip() for part in test.split(",") if part.strip())
-    strange = [split for split in splits if split not in opened.splits]
-    if strange and test != "test,val":
-        raise FeatxError(
-            "bad-flag",
-            f"no picture of {opened.path} is in split `{strange[0]}`",
-            did_you_mean(
-                strange[0], sorted({split for split in opened.splits if split}), "`featx info` shows the splits"
-            ),
-        )
+    splits, others = held_out(test, [opened])
+    if len(others) > 1:
+        raise FeatxError("bad-flag", "`featx fit` is scored on one store", "name one of them")
     backbone = opened.fingerprint.get("backbone")
     reached = []
     for name in names:
         out.say(f"{name} on {counted(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
         from featx.fitting import fit as train
 
-        with out.progress(folds + 1, "fit", "folds") as advance:
+        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
+        with out.progress(100, "fit", "percent") as advance:
             model = train(
                 opened,
                 name,
@@ -106,41 +105,51 @@ def fit(
                 reduce=reduce,
                 level=level,
                 test=splits,
+                test_store=others[0] if others else None,
                 threads=threads,
-                progress=advance,
+                notes=path.with_suffix(".tuning"),
+                progress=_in_percent(advance),
             )
-        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
-        _keep(model, path, opened, out, update=update)
+        _keep(model, path, opened, others[0] if others else None, out, update=update)
         reached.append((model.card["test"] or model.card["cv"])["accuracy"])
     out.next("featx predict <image>   ·   featx similar <image>   ·   featx info")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
 
 
+def _in_percent(advance: Advance) -> Callable[[int, int], None]:
+    return lambda done, total: advance(done * 100 // total)
+
+
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _keep(model: Model, path: Path, store: Store, out: Output, *, update: bool) -> None:
+def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> None:
     from featx.models import save
 
     verdict = None
     if update:
-        from featx.fitting import labels_at
         from featx.updating import better_or_not
 
-        verdict = better_or_not(path, model, store, labels_at(store, model.card["level"]))
+        verdict = better_or_not(path, model, store, elsewhere)
     if verdict is None or verdict.replace:
         save(model, path)
     card = model.card
-    told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint")}
+    told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
     out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
     _print(card, out)
+    if card["resumed"]:
+        out.say(
+            f"  went on with a search that was interrupted: {counted(card['resumed'], 'step was', 'steps were')} known"
+        )
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
         few = counted(len(card["small"]), "category has", "categories have")
         out.warn(f"{few} too few products to be cross-validated, and are left out of that score: {names}")
         out.say("  the model still learns them")
+    if card["learned_in_test"]:
+        out.warn(f"{counted(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored")
     twins = card["checks"][0]
     seen = "in training" if card["test"] else "in the other folds"
     out.say(f"  near-twins: {twins['share']:.0%} of the scored pictures have one {seen} (cosine ≥ 0.95)")

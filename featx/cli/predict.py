@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,8 +19,10 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.backbones.names import Backbone
     from featx.catalogue import Catalogue
+    from featx.models import Model
     from featx.prediction import Limits, Prediction, Predictor
     from featx.store import Store
+    from featx.thresholds import Thresholds
 
 MANY = 1000
 
@@ -45,6 +48,12 @@ def predict(
     coverage: Annotated[
         float | None, typer.Option("--coverage", min=0.1, max=1, help="Answer the surest share, leave the rest.")
     ] = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(
+            "--min-precision", min=0.5, max=0.99, help="Answer where that share was right, category by category."
+        ),
+    ] = None,
     any_photo: Annotated[
         bool, typer.Option("--any", help="Answer also for photos unlike anything learned from.")
     ] = False,
@@ -67,8 +76,10 @@ def predict(
     Example: featx predict new/*.jpg --sure 0.9
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    if sure is not None and coverage is not None:
-        raise FeatxError("bad-flag", "`--sure` and `--coverage` both set the limit", "give one of the two")
+    given = {"--sure": sure, "--coverage": coverage, "--min-precision": min_precision}
+    twice = [f"`{name}`" for name, value in given.items() if value is not None]
+    if len(twice) > 1:
+        raise FeatxError("bad-flag", f"{' and '.join(twice)} both set the limit", "give one of them")
     if sort_into is None and (link or dry_run):
         raise FeatxError("bad-flag", "`--link` and `--dry-run` belong to `--sort-into`", "name a folder to sort into")
     from featx.cli.files import check_suffix, write_records
@@ -85,7 +96,8 @@ def predict(
             f"answering when sure ≥ {sure:.2f}: {bought['precision']:.1%} right "
             f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
         )
-    limits = Limits(sure or 0.0, unlike=not any_photo)
+    thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
+    limits = Limits(sure or 0.0, not any_photo, thresholds)
     seen = _Seen()
     found = seen.watch(_run(predictor, catalogue, limits, out))
     if sort_into is not None:
@@ -97,6 +109,26 @@ def predict(
     else:
         _show(found, out, top)
     seen.report(out, predictor)
+
+
+def _promised(model: Model, precision: float, out: Output) -> Thresholds:
+    from featx.thresholds import thresholds_for
+
+    found, bought = thresholds_for(model.card, precision)
+    never = sum(one is None for one in found.categories.values())
+    where = model.card["automation"]["measured_on"]
+    out.say(
+        f"answering at {found.target:.0%} right or better, with a threshold for each category: "
+        + (
+            f"{bought['precision']:.1%} right ({bought['low']:.1%} – {bought['high']:.1%}) "
+            f"of the {bought['answered']:.0%} answered, on {where} they were not chosen on"
+            if bought["n"]
+            else f"on {where} they were not chosen on, none was answered"
+        )
+    )
+    if never:
+        out.say(f"  {counted(never, 'category is', 'categories are')} never sure enough, and always left to a person")
+    return found
 
 
 class _Seen:
@@ -238,10 +270,10 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
         for one in found:
             out.records(columns, [row(one)], [_record(one, top)])
         return
-    held = list(found)
-    out.records(columns, [row(one) for one in held[:MANY]], right=["sure"])
-    if len(held) > MANY:
-        out.say(f"  {len(held) - MANY:,} more: `-o predictions.csv` writes all")
+    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"])
+    more = sum(1 for _ in found)
+    if more:
+        out.say(f"  {more:,} more: `-o predictions.csv` writes all")
 
 
 def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:

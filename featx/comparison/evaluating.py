@@ -13,7 +13,7 @@ import numpy as np
 from featx.comparison.details import confusion_matrix, details_of
 from featx.comparison.record import rounded
 from featx.errors import FeatxError, did_you_mean
-from featx.fitting import labels_at
+from featx.lessons import labels_at
 from featx.metrics import Interval, Judged, bootstrap
 from featx.models import Model, load_classifier, must_fit
 from featx.store import Store, open_store

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
-from featx.fitting import labels_at, lesson_of
 from featx.folds import joined
+from featx.lessons import HELD_OUT, Lesson, labels_at, lesson_of
+from featx.models import differing
 from featx.store import Store
+
+Part = tuple[Store, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Matched:
     products: list[str]
     n_learn: int
     groups: np.ndarray
-    rows: list[np.ndarray]
+    parts: list[tuple[Part, Part]]
     grouped_by: str
     notes: list[str]
 
@@ -44,17 +47,31 @@ class Matched:
 
     def features(self, place: int) -> np.ndarray:
         """The features of one store, a row for each matched picture."""
-        return np.asarray(self.stores[place].features[self.rows[place]])
+        return np.concatenate([store.features[rows] for store, rows in self.parts[place]])
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the photos lie, as the first store says."""
+        return [store.paths[i] for store, rows in self.parts[0] for i in rows]
+
+    @property
+    def digests(self) -> list[str]:
+        """The digests of their bytes."""
+        return [store.digests[i] for store, rows in self.parts[0] for i in rows]
 
 
 def match(
     stores: Sequence[Store],
     level: str | None = None,
     coarse: str | None = None,
-    test: Sequence[str] = ("test", "val"),
+    test: Sequence[str] = HELD_OUT,
     group: str | None = None,
+    elsewhere: Sequence[Store] = (),
 ) -> Matched:
-    """Take what all stores have in common; what one alone has is named and left out."""
+    """Take what all stores have in common; what one alone has is named and left out.
+
+    With stores `elsewhere` (one for each backbone) the held-out pictures are theirs.
+    """
     there = sorted({split for split in stores[0].splits if split})
     for split in test:
         if split not in there and split not in ("test", "val"):
@@ -63,11 +80,12 @@ def match(
                 f"no picture of {stores[0].path} is in split `{split}`",
                 did_you_mean(split, there, f"there is {', '.join(there) or 'no split at all'}"),
             )
-    lessons = [lesson_of(store, level, test) for store in stores]
+    others_of = _paired(stores, elsewhere)
+    lessons = [lesson_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
     first, others = lessons[0], lessons[1:]
     notes = []
     learn = [{lesson.store.ids[i]: int(i) for i in lesson.learn} for lesson in lessons]
-    held = [{lesson.store.ids[i]: int(i) for i in lesson.held} for lesson in lessons]
+    held = [{lesson.held.store.ids[i]: int(i) for i in lesson.held.rows} for lesson in lessons]
     ids_learn = [one for one in learn[0] if all(one in known for known in learn[1:])]
     ids_held = [one for one in held[0] if all(one in known for known in held[1:])]
     if not ids_learn:
@@ -80,21 +98,36 @@ def match(
     if len(ids_learn) < most:
         notes.append(f"{most - len(ids_learn):,} pictures are not in every store and were left out")
     ids = ids_learn + ids_held
-    rows = [
-        np.array([known[one] for one in ids_learn] + [apart[one] for one in ids_held], dtype=int)
-        for known, apart in zip(learn, held, strict=True)
+    parts: list[tuple[Part, Part]] = [
+        (
+            (lesson.store, np.array([known[one] for one in ids_learn], dtype=int)),
+            (lesson.held.store, np.array([apart[one] for one in ids_held], dtype=int)),
+        )
+        for lesson, known, apart in zip(lessons, learn, held, strict=True)
     ]
-    labels = first.labels[rows[0]]
-    strange = sum(int((lesson.labels[row] != labels).sum()) for lesson, row in zip(others, rows[1:], strict=True))
+    labels = _labels(first, parts[0])
+    strange = sum(int((_labels(one, two) != labels).sum()) for one, two in zip(others, parts[1:], strict=True))
     if strange:
         notes.append(f"{strange:,} pictures have another category in another store; {stores[0].path} decides")
+    if elsewhere:
+        notes += [
+            f"{lesson.held.learned:,} pictures of {lesson.held.store.path} are learned from, and not scored"
+            for lesson in lessons
+            if lesson.held.learned
+        ]
+    if held[0] and not ids_held:
+        raise FeatxError(
+            "bad-flag",
+            f"{lessons[0].held.store.path} and the others to score have no picture in common",
+            "make them from the same photos",
+        )
     if len(set(labels[: len(ids_learn)].tolist())) < 2:
         raise FeatxError(
             "class-too-small",
             "the pictures that every store has are of one category only",
             "compare stores that were made from the same photos",
         )
-    unlabelled = len(stores[0]) - len(first.learn) - len(first.held)
+    unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
     if unlabelled:
         notes.append(f"{unlabelled:,} pictures without a category, or set apart, were left out")
     groups = np.arange(len(ids_learn))
@@ -102,12 +135,12 @@ def match(
         place = {int(row): i for i, row in enumerate(lesson.learn)}
         groups = joined(groups, lesson.groups[[place[known[one]] for one in ids_learn]])
     grouped_by = str(stores[0].provenance.get("product_source") or "none")
-    products = [stores[0].product_of(int(i)) for i in rows[0]]
+    products = [store.product_of(int(i)) for store, rows in parts[0] for i in rows]
     if group is not None:
-        products = _column(stores[0], group, rows[0], products)
+        products = _column(parts[0], group, products)
         groups = joined(groups, np.unique(products[: len(ids_learn)], return_inverse=True)[1])
         grouped_by = f"column `{group}`"
-    higher, name = _coarser(stores[0], rows[0], labels, coarse)
+    higher, name = _coarser(parts[0], labels, coarse)
     return Matched(
         list(stores),
         _names(stores),
@@ -118,37 +151,63 @@ def match(
         products,
         len(ids_learn),
         groups,
-        rows,
+        parts,
         grouped_by,
         notes,
     )
 
 
-def _column(store: Store, name: str, rows: np.ndarray, otherwise: list[str]) -> list[str]:
-    if name not in store.columns:
+def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store | None]:
+    """For each store the one whose pictures it is scored on: made the same way."""
+    if not elsewhere:
+        return [None] * len(stores)
+    found: list[Store | None] = []
+    for store in stores:
+        fitting = [one for one in elsewhere if not differing(store.fingerprint, one.fingerprint)]
+        # Where none fits, taking one apart will say what differs.
+        found.append(fitting[0] if fitting else elsewhere[0])
+    spare = [one for one in elsewhere if one not in found]
+    if spare:
         raise FeatxError(
-            "bad-column",
-            f"no column `{name}` in {store.path} to group by",
-            did_you_mean(name, list(store.columns), f"there is {', '.join(store.columns) or 'no column at all'}"),
+            "bad-flag",
+            f"{spare[0].path} was made like none of the compared stores, or is named twice",
+            "name one store to score for each store that is compared",
         )
-    values = store.columns[name]
-    return [other if values[i] is None else str(values[i]) for i, other in zip(rows, otherwise, strict=True)]
+    return found
 
 
-def _coarser(
-    store: Store, rows: np.ndarray, labels: np.ndarray, asked: str | None
-) -> tuple[np.ndarray | None, str | None]:
+def _labels(lesson: Lesson, parts: tuple[Part, Part]) -> np.ndarray:
+    return np.concatenate([lesson.labels[parts[0][1]], lesson.held.labels[parts[1][1]]])
+
+
+def _column(parts: tuple[Part, Part], name: str, otherwise: list[str]) -> list[str]:
+    values = []
+    for store, rows in parts:
+        if name not in store.columns and len(rows):
+            raise FeatxError(
+                "bad-column",
+                f"no column `{name}` in {store.path} to group by",
+                did_you_mean(name, list(store.columns), f"there is {', '.join(store.columns) or 'no column at all'}"),
+            )
+        values += [store.columns[name][i] for i in rows]
+    return [other if value is None else str(value) for value, other in zip(values, otherwise, strict=True)]
+
+
+def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) -> tuple[np.ndarray | None, str | None]:
     """A coarser level of the categories: the one asked for, else the first part of labels such as `Fruit/Apple`."""
     if asked is not None:
-        told = labels_at(store, asked)
-        missing = sum(told[i] is None for i in rows)
+        told: list[str | None] = []
+        for store, rows in parts:
+            at = labels_at(store, asked) if len(rows) else []
+            told += [at[i] for i in rows]
+        missing = sum(one is None for one in told)
         if missing:
             raise FeatxError(
                 "bad-column",
                 f"{missing:,} pictures have no `{asked}`",
                 "fill in the column, or choose a level that every picture has",
             )
-        return np.array([str(told[i]) for i in rows]), asked
+        return np.array([str(one) for one in told]), asked
     above = [label.rsplit("/", 1)[0] for label in labels]
     nested = sum("/" in label for label in labels) > len(labels) / 2
     if nested and 1 < len(set(above)) < len(set(labels.tolist())):

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from featx.classifiers import USUAL, Recipe, known_name
+from featx.classifiers import USUAL, Recipe, names_of
 from featx.comparison.baselines import colour_features
 from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
 from featx.comparison.curve import doubling, learning_curve
@@ -21,6 +21,7 @@ from featx.comparison.matching import Matched, match
 from featx.comparison.record import Comparison, rounded
 from featx.comparison.scoring import Scoring, checks_of, choose, entry_of, scored_folds, tests_between
 from featx.errors import FeatxError
+from featx.lessons import HELD_OUT
 from featx.metrics import Judged
 from featx.store import Store, open_store
 
@@ -44,7 +45,8 @@ def compare(
     group: str | None = None,
     level: str | None = None,
     coarse: str | None = None,
-    test: Sequence[str] = ("test", "val"),
+    test: Sequence[str] = HELD_OUT,
+    test_stores: Sequence[Store | str | Path] = (),
     curve: bool = False,
     colour: bool = True,
     cache: Path | None = None,
@@ -54,15 +56,14 @@ def compare(
     """Compare classifiers and backbones on the same folds; held-out splits are scored once and come first.
 
     `group` names a column whose pictures stay together, `coarse` a column (or a number of path parts) to score too.
+    With `test_stores`, one for each backbone, all their labelled pictures are the held-out ones.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
     opened = [one if isinstance(one, Store) else open_store(one) for one in given]
-    wanted = [clf] if isinstance(clf, str) else list(clf)
-    names = list(dict.fromkeys(known_name(one.strip()) for part in wanted for one in part.split(",") if one.strip()))
-    if not names:
-        raise FeatxError("bad-flag", "no classifier to compare", f"name some: `--clf {','.join(USUAL)}`")
-    matched = match(opened, level, coarse, test, group)
+    names = names_of(clf)
+    elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
+    matched = match(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
     task = set_task(matched.learned_labels, matched.groups, folds, repeats, seed)
     counted = scored_folds(task, folds)
@@ -71,9 +72,7 @@ def compare(
     features = {name: matched.features(i) for i, name in enumerate(matched.names)}
     contenders = _contenders(matched, names, seed)
     if colour and "colour" not in [str(store.fingerprint.get("backbone")) for store in opened]:
-        found, why = colour_features(
-            [opened[0].paths[i] for i in matched.rows[0]], [opened[0].digests[i] for i in matched.rows[0]], cache
-        )
+        found, why = colour_features(matched.paths, matched.digests, cache)
         if found is None:
             notes.append(f"the colour baseline was left out: {why}")
         else:
@@ -101,7 +100,7 @@ def compare(
             "groups": len(set(matched.groups.tolist())),
             "level": level,
             "coarse": matched.coarse_name,
-            "test": list(test),
+            "test": [str(one.path) for one in elsewhere] or list(test),
             "n_learn": matched.n_learn,
             "n_test": len(matched.ids) - matched.n_learn,
             "left_out_of_folds": sorted(set(task.classes) - scoring.foldable),

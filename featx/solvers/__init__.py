@@ -8,6 +8,8 @@ Estimators, drop-in for a scikit-learn pipeline (plain attributes only; `C`, `cl
 both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from), `decision_function`, `predict`,
 `coef_`, `intercept_`, `classes_`, `n_iter_`, and for `Logistic` `predict_proba`.
 
+`Discriminant(shrinkage)` is `LinearDiscriminantAnalysis("lsqr", shrinkage)` with one matrix product for all categories.
+
 Out-of-fold scores of a whole grid:
 
 - `path_scores(kind, features, labels, folds, strengths) -> scores[strength, row, class]`
@@ -20,8 +22,9 @@ Out-of-fold scores of a whole grid:
 Features are standardised inside every fold, by what the fold learns from.
 """
 
+from featx.solvers.discriminant import Discriminant
 from featx.solvers.estimators import LinearSVM, Logistic
 from featx.solvers.forest import quick_forest
 from featx.solvers.paths import fold_paths, path_scores
 
-__all__ = ["LinearSVM", "Logistic", "fold_paths", "path_scores", "quick_forest"]
+__all__ = ["Discriminant", "LinearSVM", "Logistic", "fold_paths", "path_scores", "quick_forest"]

@@ -1,0 +1,130 @@
+"""A precision that is promised is kept, category by category, on products that had no say in it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import Run, photo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.classifiers import filing, share_by_group, wilson
+from featx.errors import FeatxError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.models import save
+from featx.prediction import Limits
+from featx.thresholds import PRIOR, TARGETS, choose, table_of, thresholds_for
+
+
+def answers(seed: int, n: int = 4000):
+    """Answers of four categories: one easy, one ordinary, one over-confident, one rare; four pictures a product."""
+    random = np.random.default_rng(seed)
+    groups = np.arange(n) // 4
+    says = random.choice(4, n // 4, p=[0.5, 0.29, 0.2, 0.01])[groups]
+    sure = np.repeat(random.uniform(0.2, 1, n // 4), 4) * random.uniform(0.9, 1, n)
+    chance = np.choose(says, [np.minimum(1, sure + 0.3), sure, sure**2, sure])
+    return sure, says, random.uniform(size=n) < chance, groups
+
+
+@pytest.mark.parametrize("target", [0.8, 0.9, 0.95])
+def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(target):
+    broken = {"each": 0.0, "common": 0.0}
+    for seed in range(5):
+        sure, says, right, groups = answers(seed, 8000)
+        learn = groups % 2 == 0
+        found = choose(target, sure[learn], says[learn], right[learn], list("abcd"))
+        limits = np.array([found.of(label) for label in "abcd"])
+        stands = ~learn & (sure >= limits[says])
+        assert share_by_group(right[stands], groups[stands]).high >= target
+        for name, kept in (("each", stands), ("common", ~learn & (sure >= found.everywhere))):
+            for category in range(4):
+                mine = kept & (says == category)
+                broken[name] += max(0.0, target * mine.sum() - right[mine].sum()) / kept.sum()
+    assert broken["each"] < broken["common"] / 3
+
+
+def test_one_threshold_for_all_breaks_the_promise_where_one_for_each_keeps_it():
+    sure, says, right, _ = answers(0, 20_000)
+    common = filing(sure, right, "", 0.9).threshold
+    found = choose(0.9, sure, says, right, list("abcd"))
+    doubtful = says == 2
+    assert right[doubtful & (sure >= common)].mean() < 0.85
+    assert right[doubtful & (sure >= found.of("c"))].mean() >= 0.89
+    assert found.of("a") < common < found.of("c")
+
+
+def test_a_category_without_evidence_borrows_the_common_threshold():
+    sure, says, right, _ = answers(1)
+    found = choose(0.9, sure, says, right, [*"abcd", "never said"])
+    assert found.of("never said") == found.everywhere == found.of("of another classifier")
+    assert choose(0.9, sure, says, np.zeros(len(sure), bool), list("abcd")).of("a") > 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.booleans()), min_size=1, max_size=80))
+def test_what_stands_is_right_at_the_target_once_drawn_towards_all(rows):
+    sure, says, right = (np.array(column) for column in zip(*rows, strict=True))
+    found = choose(0.9, sure, says, right, list("abc"))
+    for number, label in enumerate("abc"):
+        limit = found.of(label)
+        mine = (says == number) & (sure >= limit)
+        if limit <= 1:
+            common = right[sure >= limit].mean()
+            assert (right[mine].sum() + PRIOR * common) / (mine.sum() + PRIOR) >= 0.9 - 1e-9
+
+
+def test_what_the_card_says_was_bought_is_measured_on_other_products():
+    # Each product is right or wrong as a whole and has a confidence of its own: chance, which choosing would flatter.
+    random = np.random.default_rng(0)
+    groups = np.arange(1200) // 4
+    sure = random.uniform(0.5, 1, 300)[groups]
+    right = (random.uniform(size=300) < 0.6)[groups]
+    for row in table_of(sure, np.zeros(1200, int), right, ["a"], groups):
+        assert row["n"] == 0 or row["low"] <= 0.62
+
+
+def test_intervals_of_products_are_never_narrower_than_of_pictures():
+    right = np.repeat([True, False, True, True, False], 20)
+    alone, together = wilson(60, 100), share_by_group(right, np.arange(100) // 20)
+    assert together.low < alone.low and together.high > alone.high and together.value == alone.value
+    assert share_by_group(right, np.arange(100)) == alone
+
+
+def test_the_next_target_above_the_asked_precision_is_used():
+    rows = [{"target": one, "everywhere": one, "categories": {"a": None}} for one in TARGETS]
+    found, _ = thresholds_for({"thresholds": rows}, 0.93)
+    assert found.target == 0.95 and found.of("a") > 1 and found.of("b") == 0.95
+    limits = Limits(thresholds=found)
+    assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
+    for card, said in (
+        ({"clf": "svm"}, "trained before"),
+        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out pictures"}}, "from 12 held-out pictures"),
+        ({"thresholds": rows}, "a precision of 0.999"),
+    ):
+        with pytest.raises(FeatxError, match=said):
+            thresholds_for(card, 0.999)
+
+
+def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_path):
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(110):
+            photo(tmp_path / "photos" / category / f"{category}{item}.jpg", seed=1000 * c + item % 40, size=(16, 12))
+    store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
+    made = fit(store, "centroid", folds=2)
+    made.card["thresholds"] = made.card["thresholds"] or table_of(
+        np.linspace(0, 1, 400), np.zeros(400, int), np.ones(400, bool), made.classes, np.arange(400)
+    )
+    for row in made.card["thresholds"]:
+        row["categories"] = {"boots": None, "hats": 0.0, "mugs": None}
+    save(made, tmp_path / "artifacts" / "models" / "centroid.skops")
+    assert "Thresholds by category" in (tmp_path / "artifacts/models/centroid.md").read_text()
+    ran = featx("predict", "photos", "--min-precision", "0.9", "--any", "--json", FEATX_STORE=str(store.path))
+    assert ran.returncode == 0, ran.stderr
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert all(row["review"] == (row["category"] != "hats") for row in rows)
+    assert "90% right or better" in ran.stderr and "2 categories are never sure enough" in ran.stderr
+    both = featx("predict", "photos", "--min-precision", "0.9", "--sure", "0.5", FEATX_STORE=str(store.path))
+    assert both.returncode == 2 and "both set the limit" in both.stderr
