@@ -216,8 +216,9 @@ def test_memory_does_not_grow_with_the_number_of_photos(featx: Run, shop, tmp_pa
 
 def test_a_known_photo_is_answered_without_torch(featx: Run, shop):
     script = (
-        "import sys; from featx.cli.app import app\n"
-        "try: app(['predict', 'photos/mugs/mugs1.jpg', '-q'])\n"
+        "import sys; from featx.cli.app import main\n"
+        "sys.argv = ['featx', 'predict', 'photos/mugs/mugs1.jpg', '-q']\n"
+        "try: main()\n"
         "except SystemExit: pass\n"
         "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
     )
