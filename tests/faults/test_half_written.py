@@ -80,7 +80,12 @@ def classifier(folder: Path) -> Kept:
 
 
 def comparison_file(folder: Path) -> Kept:
-    base = {"schema": "featx-comparison/1", "best": {"why": "x" * 50_000}, "stores": [], "entries": []}
+    base = {
+        "schema": "featx-comparison/1",
+        "best": {"why": "x" * 50_000, "store": "a", "clf": "svm"},
+        "stores": [],
+        "entries": [],
+    }
 
     def found() -> int | None:
         path = folder / "comparison.json"
