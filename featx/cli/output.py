@@ -199,6 +199,8 @@ def _pace(done: int, total: int, begun: float, unit: str, note: str) -> str:
     seconds = max(time.monotonic() - begun, 1e-6)
     rate = done / seconds
     left = f"{clock((total - done) / rate)} left" if done else "starting"
+    if unit == "percent":
+        return f"{done}%  {left}" + (f"  {note}" if note else "")
     pace = f"{rate:.0f} {unit}/s" if rate >= 1 or not done else f"{60 * rate:.0f} {unit}/min"
     return f"{done:,}/{total:,}  {pace}  {left}" + (f"  {note}" if note else "")
 
