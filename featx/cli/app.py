@@ -11,6 +11,7 @@ from featx.errors import FeatxError
 
 def main() -> None:
     """Run one command; turn what went wrong into a sentence and an exit code."""
+    _read_names_as_utf8()
     as_json = "--json" in sys.argv
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
     for stream in (sys.stdout, sys.stderr):
@@ -49,6 +50,22 @@ def _run(words: list[str]) -> None:
     build(words[0] if words else None)(prog_name="featx", default_map=settings())
 
 
+def _read_names_as_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale has it read the names of files in another way.
+
+    A store that was written in one locale would otherwise not find its photos in another.
+    """
+    words = sys.orig_argv
+    asked_for = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
+    if asked_for or not sys.executable or words[len(words) - len(sys.argv) + 1 :] != sys.argv[1:]:
+        return
+    environment = {**os.environ, "PYTHONUTF8": "1"}
+    if sys.stdout.isatty():
+        # The terminal still shows what it showed before.
+        environment.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.execve(sys.executable, [sys.executable, *words[1:]], environment)
+
+
 def _bug(error: Exception) -> FeatxError:
     from featx.workspace import Workspace
 
@@ -68,7 +85,7 @@ def _show(error: FeatxError, *, as_json: bool, verbose: bool = False) -> None:
     if verbose:
         traceback.print_exc()
     if as_json:
-        import json
+        from featx.cli.output import json_line
 
         shown = {
             "code": error.code,
@@ -77,7 +94,7 @@ def _show(error: FeatxError, *, as_json: bool, verbose: bool = False) -> None:
             "exit": error.exit_code,
             "details": error.details,
         }
-        print(json.dumps({"error": shown}, ensure_ascii=False, default=str), file=sys.stderr)
+        print(json_line({"error": shown}, sys.stderr), file=sys.stderr)
         return
     from featx.cli.output import error_text
 

@@ -71,7 +71,7 @@ class Output:
     def document(self, value: object) -> None:
         """The one JSON document of a command that has one result (printed only under `--json`)."""
         if self.json:
-            print(jsonlib.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+            print(json_line(value, sys.stdout), flush=True)
 
     def records(
         self,
@@ -84,7 +84,7 @@ class Output:
         """A list: a table on a terminal, tab-separated lines in a pipe, a JSON object a line under `--json`."""
         if self.json:
             for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
-                print(jsonlib.dumps(record, ensure_ascii=False, allow_nan=False))
+                print(json_line(record, sys.stdout))
             sys.stdout.flush()
         elif sys.stdout.isatty():
             _table(columns, rows, right)
@@ -102,6 +102,12 @@ class Output:
                 yield advance
         else:
             yield _plain_progress(total, what, unit)
+
+
+def json_line(value: object, stream: TextIO) -> str:
+    """One line of JSON; where the stream is not UTF-8, in characters that every encoding has."""
+    plain = (stream.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
+    return jsonlib.dumps(value, ensure_ascii=plain, allow_nan=False, default=str)
 
 
 def _console(stream: TextIO) -> Console:

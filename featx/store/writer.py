@@ -461,6 +461,10 @@ def _plain(text: str, what: str) -> None:
         same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError as error:
         raise FeatxError("bad-manifest", f"{what} {text!r} holds half a character", "mend it") from error
+    # In Latin-1, say, every name can be read, and would be stored as another one.
+    if what == "path" and same and sys.getfilesystemencoding() != "utf-8":
+        with suppress(UnicodeEncodeError):
+            same = os.fsencode(text) == text.encode("utf-8", "surrogateescape")
     if not same:
         raise FeatxError(
             "bad-config",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 import resource
@@ -289,22 +290,99 @@ def test_temporary_files_may_lie_elsewhere_or_nowhere(featx, folder, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_names_in_any_bytes_work_in_any_locale(tmp_path):
-    names = [os.fsencode("Stövel één.jpg"), b"caf\xe9.jpg", "靴.jpg".encode(), b"tab\tand\nnewline.jpg"]
-    made = photo(tmp_path / "one.jpg")
-    (tmp_path / "odd").mkdir()
-    for i, name in enumerate(names):
-        data = made.read_bytes() + bytes([i])
-        (tmp_path / "odd" / os.fsdecode(name)).write_bytes(data)
-    for i, locale in enumerate(({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-                                {"LC_ALL": "C", "PYTHONIOENCODING": "latin-1"}, {"LC_ALL": "POSIX"})):  # fmt: skip
-        code, _, complained = ended(started(tmp_path, "extract", "odd", "-b", "colour", "--store", f"{i}.h5", **locale))
-        if code == 2 and "PYTHONUTF8=1" in complained:
-            continue  # refused in words: never stored under another name
-        assert code == 0, complained
-        kept = {os.fsencode(Path(path).name) for path in open_store(tmp_path / f"{i}.h5").paths}
-        assert kept == set(names)
-        assert ended(started(tmp_path, "info", "--store", f"{i}.h5", "--check", **locale))[0] == 0
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+NAMES = [os.fsencode("Stövel één.jpg"), b"caf\xe9.jpg", "靴.jpg".encode(), b"tab\tand\nnewline.jpg"]
+
+
+def locale_of(name: str, folder: Path) -> dict[str, str]:
+    """The environment of somebody whose locale is not UTF-8."""
+    if name == "latin-1":
+        made = shutil.which("localedef") and subprocess.run(
+            ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", folder / "de_DE.ISO-8859-1"], check=False
+        )
+        if not made or not (folder / "de_DE.ISO-8859-1").exists():
+            pytest.skip("no Latin-1 locale can be made here")
+        return {"LC_ALL": "de_DE.ISO-8859-1", "LOCPATH": str(folder)}
+    posix, spoken = {"LC_ALL": "POSIX"}, {"LC_ALL": "C", "PYTHONIOENCODING": "latin-1"}
+    return {"ascii": ASCII, "posix": posix, "io in latin-1": spoken, "utf-8": {"LC_ALL": "C.UTF-8"}}[name]
+
+
+def odd_photos(folder: Path) -> bytes:
+    """Photos with names in any bytes, in folders whose names are not ASCII either; one of them."""
+    for i, name in enumerate(NAMES * 3):
+        where = folder / "odd" / ("Schürzen" if i % 2 else "Mützen")
+        made = photo(where / f"{i}.jpg", seed=i)
+        made.rename(where / os.fsdecode(b"%d " % i + name))
+    return os.fsencode("odd/Mützen/") + b"4 " + NAMES[0]
+
+
+FEW = (("info", "--check", "--json"), ("predict", "PHOTO", "--json"), ("similar", "PHOTO", "--json"),
+       ("export", "--to", "csv", "-o", "all.csv", "--force"))  # fmt: skip
+MORE = (("predict", "odd", "-o", "told.csv"), ("duplicates", "--json"), ("suggest", "-n", "3", "--json"),
+        ("export", "--to", "jsonl", "-o", "all.jsonl", "--force"), ("issues", "--json"))  # fmt: skip
+
+
+def works_in(tmp_path: Path, locale: str, commands: tuple[tuple[str, ...], ...]) -> None:
+    """Every command says in one locale what it says in UTF-8."""
+    asked = odd_photos(tmp_path)
+
+    def ran(*words: str | bytes, **environment: str) -> bytes:
+        done = subprocess.run(
+            [sys.executable, "-m", "featx", *words], cwd=tmp_path, capture_output=True, timeout=240, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1", **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, (words, done.stderr.decode("utf-8", "replace"))
+        return done.stdout
+
+    told = {}
+    for name in ("utf-8", locale):
+        environment = {**locale_of(name, tmp_path), "FEATX_STORE": f"{name}.h5"}
+        ran("extract", "odd", "-b", "colour", **environment)
+        ran("fit", "--clf", "centroid", "--folds", "2", **environment)
+        said = [ran(*(asked if word == "PHOTO" else word for word in words), **environment) for words in commands]
+        files = [path.read_bytes() for path in sorted(tmp_path.glob("*.csv*")) + sorted(tmp_path.glob("*.jsonl"))]
+        told[name] = [*map(without_times, said), *files]
+    stored = {
+        os.fsencode(Path(path).name).lstrip(b"0123456789 ") for path in open_store(tmp_path / f"{locale}.h5").paths
+    }
+    assert stored == set(NAMES)
+    assert contents(tmp_path / "utf-8.h5") == contents(tmp_path / f"{locale}.h5")
+    assert told["utf-8"] == told[locale]
+
+
+@pytest.mark.parametrize("locale", ["ascii", "latin-1"])
+def test_names_in_any_bytes_work_in_any_locale(tmp_path, locale):
+    works_in(tmp_path, locale, FEW)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("locale", ["ascii", "posix", "io in latin-1", "latin-1"])
+def test_every_command_works_with_any_names_in_any_locale(tmp_path, locale):
+    works_in(tmp_path, locale, FEW + MORE)
+
+
+def without_times(said: bytes) -> object:
+    """What a command said, without what differs from run to run."""
+    lines = [json.loads(line) for line in said.splitlines() if line.strip()]
+    for line in lines:
+        for key in ("provenance", "machine", "store", "changed", "models", "bytes", "seconds"):
+            line.pop(key, None)
+    return lines
+
+
+def test_a_program_that_reads_names_in_another_way_is_refused_in_words_before_a_wrong_one_is_stored(tmp_path):
+    odd_photos(tmp_path)
+    code = (
+        "import featx, sys\nfrom featx.errors import FeatxError\n"
+        "try: featx.extract('odd', backbone='colour', store='a.h5')\n"
+        "except FeatxError as error: sys.exit(0 if 'PYTHONUTF8=1' in error.hint else str(error))\n"
+        "sys.exit('stored')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **ASCII},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_paths_written_on_windows_find_their_photos(workplace, folder):
