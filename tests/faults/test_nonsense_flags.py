@@ -19,6 +19,7 @@ from featx.cli import app as command_line
 from featx.cli.building import build
 from featx.errors import EXIT_CODES
 
+EXAMPLES = int(os.environ.get("FEATX_TEST_EXAMPLES", "16"))
 CODES = {0, 130, *EXIT_CODES.values()}
 # What starts a browser or a server, or asks the network, is tried in tests of its own.
 LEFT_OUT = {"open", "serve", "browser", "host", "port", "install_completion", "show_completion", "version"}
@@ -141,7 +142,7 @@ def try_out(words: list[str]) -> None:
     assert time.monotonic() - begun < 60, words
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(CHOICE, min_size=1, max_size=2))
 def test_nonsense_in_any_option_is_answered_in_words(place, chosen):
     command = chosen[0][0][0]
@@ -158,7 +159,7 @@ def test_every_nonsense_in_every_option_is_answered_in_words(place, command, opt
         try_out([*command, *BASE.get(command[0], []), option, *([value] if takes_value else [])])
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(sorted({words for words, _, _ in OPTIONS})), st.sampled_from(NONSENSE), st.booleans())
 def test_nonsense_as_an_argument_is_answered_in_words(place, command, value, twice):
     try_out([*command, value, *([value] if twice else [])])
