@@ -78,12 +78,13 @@ def fit(
         raise FeatxError(
             "bad-flag", f"`{clf}` knows no class weights", f"leave them out, or choose one of {', '.join(WEIGHED)}"
         )
-    recipe = Recipe(known_name(clf), None, class_weight, _fitting(reduce, x, folds), seed, threads)
-    grid = (WIDE if tune else STRENGTHS).get(recipe.name, ())
     classes = lesson.classes
     place = {label: i for i, label in enumerate(classes)}
     small = _small(y, lesson.groups, folds)
     cut = grouped_folds(y, lesson.groups, folds, seed)
+    reduce = _fitting(reduce, x, y, lesson.groups, cut, seed)
+    recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads)
+    grid = (WIDE if tune else STRENGTHS).get(recipe.name, ())
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
     search = _Search(
@@ -180,11 +181,17 @@ def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: l
     return scores_of(fitted(build(recipe), x[train], y[train]), x[score], classes)
 
 
-def _fitting(reduce: int | None, x: np.ndarray, folds: int) -> int | None:
+def _fitting(
+    reduce: int | None, x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int
+) -> int | None:
     """A reduction that every fold can make; asking for more directions than there are is no mistake worth an error."""
     if reduce is None:
         return None
-    return max(1, min(reduce, int(x.shape[1]), int(len(x) * (1 - 1 / folds) * 0.75)))
+    sizes = [*map(int, x.shape)]
+    for train, _ in cut:
+        inner = grouped_folds(y[train].tolist(), groups[train], 5, seed)
+        sizes += [len(train), *(len(learn) for learn, _ in inner)]
+    return max(1, min(reduce, *sizes))
 
 
 def _small(labels: np.ndarray, groups: np.ndarray, folds: int) -> dict[str, int]:

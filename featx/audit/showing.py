@@ -6,10 +6,10 @@ import base64
 import csv
 import html
 import io
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from featx.aside import write_aside
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 
@@ -81,12 +81,11 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str 
 
 def write_whole(path: Path, text: str) -> None:
     """Put a text file in place whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    if not path.name:
+        raise FeatxError("bad-flag", f"`{path}` is no name for a file", "name one, such as `found.html`")
     try:
-        temporary.write_bytes(text.encode("utf-8", "surrogateescape"))
-        os.replace(temporary, path)
+        write_aside(path, text.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise FeatxError(
             "no-permission", f"cannot write `{path}`: {error.strerror or error}", "choose another place"
         ) from error

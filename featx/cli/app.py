@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -34,8 +35,9 @@ def main() -> None:
         )
         sys.exit(6)
     except Exception as error:
-        _show(_bug(error), as_json=as_json, verbose=verbose)
-        sys.exit(1)
+        told = _too_long(error) if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else _bug(error)
+        _show(told, as_json=as_json, verbose=verbose)
+        sys.exit(told.exit_code)
 
 
 def _run(words: list[str]) -> None:
@@ -64,6 +66,14 @@ def _read_names_as_utf8() -> None:
         # The terminal still shows what it showed before.
         environment.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
     os.execve(sys.executable, [sys.executable, *words[1:]], environment)
+
+
+def _too_long(error: OSError) -> FeatxError:
+    name = os.path.basename(str(error.filename or ""))
+    shown = name if len(name) <= 40 else f"{name[:40]}…"
+    return FeatxError(
+        "bad-flag", f"`{shown}` is too long for the name of a file ({len(name):,} characters)", "shorten it"
+    )
 
 
 def _bug(error: Exception) -> FeatxError:
