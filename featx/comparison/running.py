@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from featx.audit.fixes import apply_to
 from featx.classifiers import USUAL, Recipe, names_of
 from featx.comparison.baselines import colour_features
 from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
@@ -64,6 +65,9 @@ def compare(
     opened = [one if isinstance(one, Store) else open_store(one) for one in given]
     names = names_of(clf)
     elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
+    # What people decided about doubtful labels counts here as it does when a classifier is trained.
+    for store in (*opened, *elsewhere):
+        apply_to(store)
     matched = match(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
     task = with_held_out(set_task(matched.learned_labels, matched.groups, folds, repeats, seed), matched)
