@@ -218,6 +218,30 @@ def temperature_for(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
 
 
+# One number is chosen: a hundred pictures from where the classifier will be used tell it better than thousands that
+# look like what was learned from.
+CALIBRATING = 100
+
+
+def held_out_temperature(scores: np.ndarray, truth: np.ndarray, otherwise: float) -> float:
+    """The temperature that suits held-out pictures, when there are enough of them; a truth of -1 has no say."""
+    known = truth >= 0
+    return temperature_for(scores[known], truth[known]) if int(known.sum()) >= CALIBRATING else otherwise
+
+
+def calibrated_by_halves(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, otherwise: float) -> np.ndarray:
+    """Probabilities of held-out pictures; the temperature of each half of the products is chosen on the other half."""
+    known = truth >= 0
+    if int(known.sum()) < 2 * CALIBRATING:
+        return probabilities(scores, otherwise)
+    half = np.random.default_rng(0).integers(0, 2, int(groups.max()) + 1)[groups].astype(bool)
+    shares = np.zeros(scores.shape)
+    for mine in (half, ~half):
+        temperature = held_out_temperature(scores[~mine], truth[~mine], otherwise)
+        shares[mine] = probabilities(scores[mine], temperature)
+    return shares
+
+
 def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Scores as probabilities that add up to one in every row."""
     scaled = scores / temperature

@@ -13,6 +13,7 @@ import numpy as np
 
 from featx.audit.fixes import apply_to
 from featx.classifiers import (
+    CALIBRATING,
     STRENGTHS,
     WEIGHED,
     WIDE,
@@ -24,6 +25,7 @@ from featx.classifiers import (
     coverage_table,
     filing,
     fitted,
+    held_out_temperature,
     known_name,
     probabilities,
     scores_of,
@@ -101,6 +103,11 @@ def fit(
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
     final = fitted(build(recipe), x, y)
+    held = lesson.held
+    # A category that cannot be learned is always wrong.
+    held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
+    held_scores = scores_of(final, held.features, classes) if len(held) else scores[:0]
+    temperature = held_out_temperature(held_scores, held_truth, temperature)
     model = Model(recipe.name, final, classes, temperature, dict(opened.fingerprint), familiar_with(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
@@ -108,12 +115,9 @@ def fit(
     tested: Share | None = None
     judged = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
-    held = lesson.held
     if len(held):
-        # With held-out pictures at hand, nothing is promised from cross-validation any more. A category that cannot
-        # be learned is always wrong.
-        held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
-        judged = Judged(model.predict_proba(held.features), held_truth, held.groups, "held-out pictures")
+        # With held-out pictures at hand, nothing is promised from cross-validation any more.
+        judged = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
         tested = share_by_group(judged.shares.argmax(axis=1) == held_truth, held.groups)
         twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
@@ -121,6 +125,8 @@ def fit(
     model.card["held_out"] = list(test)
     model.card["test_store"] = None if elsewhere is None else str(elsewhere.path)
     model.card["learned_in_test"] = held.learned
+    enough = int((held_truth >= 0).sum()) >= CALIBRATING
+    model.card["calibrated_on"] = "held-out pictures" if enough else "cross-validation"
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
     model.card["resumed"] = search.notes.resumed

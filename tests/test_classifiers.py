@@ -10,6 +10,7 @@ from featx.catalogue import read_catalogue
 from featx.classifiers import Recipe, build, coverage_table, fitted, probabilities, scores_of, temperature_for, wilson
 from featx.extraction import extract
 from featx.folds import grouped_folds, groups_of
+from featx.thresholds import choose
 
 CLOTHING = SHARED / "data" / "clothing" / "train"
 pytestmark = [pytest.mark.reality, pytest.mark.long]
@@ -65,3 +66,16 @@ def test_a_threshold_keeps_what_it_promised_on_held_out_photos(judged):
         if kept.sum() >= 30:
             reached = wilson(int((held.argmax(axis=1) == held_truth)[kept].sum()), int(kept.sum()))
             assert reached.low <= row["high"] and reached.high >= row["low"], row
+
+
+def test_thresholds_by_category_keep_their_promise_on_held_out_photos(judged):
+    scores, truth, held_scores, held_truth = judged
+    temperature = temperature_for(scores, truth)
+    shares, held = probabilities(scores, temperature), probabilities(held_scores, temperature)
+    names = [str(number) for number in range(scores.shape[1])]
+    for target in (0.8, 0.9):
+        found = choose(target, shares.max(axis=1), shares.argmax(axis=1), shares.argmax(axis=1) == truth, names)
+        limits = np.array([found.of(name) for name in names])
+        stands = held.max(axis=1) >= limits[held.argmax(axis=1)]
+        reached = wilson(int((held.argmax(axis=1) == held_truth)[stands].sum()), int(stands.sum()))
+        assert reached.n < 20 or reached.high >= target, (target, reached)

@@ -264,3 +264,18 @@ def test_bench_is_another_name_of_compare(featx: Run):
 def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, stores, words, said):
     ran = featx(*words, FEATX_STORE=str(stores[0].path))
     assert ran.returncode == 2 and said in " ".join(ran.stderr.split()) and "hint:" in ran.stderr and not ran.stdout
+
+
+def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(tmp_path, workplace):
+    from featx.audit.fixes import record, where
+
+    store = extract(shop(tmp_path / "shop"), backbone="colour", store=tmp_path / "s.h5")
+    assert "table/mugs" in compare(store, "knn", folds=2, colour=False).document["stores"][0]["categories"]
+    model = fit(store, "knn", folds=2)
+    mugs = [one for one, label in zip(store.ids, store.labels, strict=True) if label == "table/mugs"]
+    lines = ["id,decision,new_label", *(f"{one},change,feet/boots" for one in mugs)]
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    record(tmp_path / "answers.csv", store, where())
+    again = compare(store, "knn", folds=2, colour=False).document
+    assert again["stores"][0]["categories"] == ["feet/boots", "feet/shoes"]
+    assert evaluate(model, tmp_path / "s.h5").scores["accuracy"].value <= 4 / 6

@@ -17,9 +17,11 @@ from featx.classifiers import (
     NAMES,
     Recipe,
     build,
+    calibrated_by_halves,
     coverage_table,
     filing,
     fitted,
+    held_out_temperature,
     known_name,
     names_of,
     probabilities,
@@ -236,6 +238,36 @@ def test_confidence_divided_by_the_temperature_is_honest():
     assert abs(wild.max(axis=1).mean() - right.mean()) > 0.1
 
 
+def test_pictures_from_where_it_will_be_used_set_the_confidence_when_there_are_enough():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 5, 600)
+    scores = random.normal(size=(600, 5))
+    scores[np.arange(600), truth] += 1
+    wanted = temperature_for(scores, truth)
+    assert held_out_temperature(scores, truth, 0.2) == pytest.approx(wanted)
+    assert held_out_temperature(scores[:99], truth[:99], 0.2) == 0.2
+    unknown = np.where(np.arange(600) < 550, -1, truth)
+    assert held_out_temperature(scores, unknown, 0.2) == 0.2
+    groups = np.arange(600) // 3
+    shares = calibrated_by_halves(scores, truth, groups, 0.2)
+    loss, before = (-np.log(one[np.arange(600), truth]).mean() for one in (shares, probabilities(scores, 0.2)))
+    assert loss < before
+    np.testing.assert_array_equal(
+        calibrated_by_halves(scores[:150], truth[:150], groups, 0.2), probabilities(scores[:150], 0.2)
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 99))
+def test_no_held_out_picture_has_a_say_in_its_own_confidence_nor_has_its_product(product):
+    random = np.random.default_rng(1)
+    truth, scores, groups = random.integers(0, 4, 300), random.normal(size=(300, 4)), np.arange(300) // 3
+    other = np.where(groups == product, (truth + 1) % 4, truth)
+    mine = groups == product
+    one, two = (calibrated_by_halves(scores, told, groups, 1.0)[mine] for told in (truth, other))
+    np.testing.assert_array_equal(one, two)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_intervals_are_wilsons(n, data):
@@ -344,3 +376,38 @@ def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, folder, words):
     featx("extract", str(folder), "-b", "colour")
     ran = featx("fit", *words)
     assert ran.returncode == 2 and "hint:" in ran.stderr and not ran.stdout
+
+
+def test_any_level_of_nested_folders_is_fitted_asked_and_compared(featx: Run, tmp_path):
+    for c, category in enumerate(["Fruit/Apple/Red", "Fruit/Apple/Green", "Fruit/Pear/Green", "Packages/Milk/Low-Fat"]):
+        for shot in range(4):
+            photo(tmp_path / "photos" / category / f"{c}-{shot}.jpg", seed=10 * c + shot)
+    assert featx("extract", "photos", "--label-from", "path", "-b", "colour").returncode == 0
+    for level, wanted in (("1", {"Fruit", "Packages"}), ("2", {"Fruit/Apple", "Fruit/Pear", "Packages/Milk"})):
+        ran = featx("fit", "--clf", "centroid", "--folds", "2", "--level", level)
+        assert ran.returncode == 0, ran.stderr
+        path = tmp_path / "artifacts" / "models" / f"centroid-{level}.skops"
+        assert set(load_classifier(path).classes) == wanted
+        rows = [json.loads(line) for line in featx("predict", "photos", "--any", "--json").stdout.splitlines()]
+        assert {row["category"] for row in rows} <= wanted
+        ran = featx("compare", "--clf", "centroid", "--folds", "2", "--level", level, "--fast", "--no-colour", "--json")
+        assert json.loads(ran.stdout)["stores"][0]["categories"] == sorted(wanted)
+    fine = json.loads(featx("compare", "--clf", "knn", "--folds", "2", "--fast", "--no-colour", "--json").stdout)
+    assert fine["entries"][0]["coarse"]["level"] == "the folder above"
+    assert fine["entries"][0]["coarse"]["cv"]["mean"] >= fine["entries"][0]["cv"]["accuracy"]["mean"]
+
+
+def test_two_columns_are_two_levels(featx: Run, tmp_path):
+    lines = ["path,kind,family"]
+    for c, (kind, family) in enumerate([("boots", "feet"), ("shoes", "feet"), ("mugs", "table")]):
+        for shot in range(4):
+            photo(tmp_path / f"{kind}{shot}.jpg", seed=10 * c + shot)
+            lines.append(f"{kind}{shot}.jpg,{kind},{family}")
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    assert featx("extract", "list.csv", "--label-col", "kind", "-b", "colour").returncode == 0
+    assert featx("fit", "--clf", "centroid", "--folds", "2", "--level", "family", "-q").returncode == 0
+    path = tmp_path / "artifacts" / "models" / "centroid-family.skops"
+    assert set(load_classifier(path).classes) == {"feet", "table"}
+    words = ["--clf", "knn", "--folds", "2", "--coarse", "family", "--fast", "--no-colour", "--json"]
+    told = json.loads(featx("compare", *words).stdout)["entries"][0]["coarse"]
+    assert told["level"] == "family" and told["classes"] == 2

@@ -15,7 +15,9 @@ from featx.classifiers import (
     Recipe,
     best_strength,
     build,
+    calibrated_by_halves,
     fitted,
+    held_out_temperature,
     probabilities,
     scores_of,
     temperature_for,
@@ -65,6 +67,8 @@ class Task:
     repeats: list[list[Fold]]
     plain: list[Fold]
     seed: int
+    held_truth: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    held_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
 
     @property
     def truth(self) -> np.ndarray:
@@ -135,7 +139,8 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         # Measured, never kept: what is saved is written by `featx fit`, in a form that runs no code.
         told.bytes = len(pickle.dumps(pipeline, protocol=5))
     if len(held):
-        told.held = probabilities(raw, told.temperature)
+        told.held = calibrated_by_halves(raw, task.held_truth, task.held_groups, told.temperature)
+        told.temperature = held_out_temperature(raw, task.held_truth, told.temperature)
 
 
 def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, grouped: bool) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.audit.fixes import apply_to
 from featx.comparison.details import confusion_matrix, details_of
 from featx.comparison.record import rounded
 from featx.errors import FeatxError, did_you_mean
@@ -85,6 +86,7 @@ def evaluate(
     loaded = model if isinstance(model, Model) else load_classifier(model)
     opened = store if isinstance(store, Store) else open_store(store)
     must_fit(loaded, opened.fingerprint, opened.path)
+    apply_to(opened)
     labels = labels_at(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
     same = trained_on.exists() and opened.path.exists() and trained_on.samefile(opened.path)

@@ -7,11 +7,13 @@ import platform
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from featx.audit.fixes import apply_to
 from featx.classifiers import USUAL, Recipe, names_of
 from featx.comparison.baselines import colour_features
 from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
@@ -63,9 +65,12 @@ def compare(
     opened = [one if isinstance(one, Store) else open_store(one) for one in given]
     names = names_of(clf)
     elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
+    # What people decided about doubtful labels counts here as it does when a classifier is trained.
+    for store in (*opened, *elsewhere):
+        apply_to(store)
     matched = match(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
-    task = set_task(matched.learned_labels, matched.groups, folds, repeats, seed)
+    task = with_held_out(set_task(matched.learned_labels, matched.groups, folds, repeats, seed), matched)
     counted = scored_folds(task, folds)
     if not counted and matched.n_learn == len(matched.ids):
         raise _nothing_to_score(matched, folds)
@@ -121,6 +126,14 @@ def compare(
         "peak_memory": _peak_memory(),
     }
     return Comparison(rounded(document))
+
+
+def with_held_out(task: Task, matched: Matched) -> Task:
+    """The task with what is true of the held-out pictures, and which of them are of one product."""
+    place = {label: i for i, label in enumerate(task.classes)}
+    truth = np.array([place.get(label, -1) for label in matched.labels[matched.n_learn :]], dtype=int)
+    groups = np.unique(matched.products[matched.n_learn :], return_inverse=True)[1]
+    return replace(task, held_truth=truth, held_groups=groups)
 
 
 def _contenders(matched: Matched, names: Sequence[str], seed: int) -> list[Contender]:

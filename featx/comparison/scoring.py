@@ -35,16 +35,15 @@ class Scoring:
             str(label) for (_, score), keep in zip(task.folds, kept, strict=False) for label in task.labels[score][keep]
         }
 
-    @cached_property
+    @property
     def held_truth(self) -> np.ndarray:
         """Class numbers of the held-out pictures; -1 where the category cannot be learned."""
-        place = {label: i for i, label in enumerate(self.task.classes)}
-        return np.array([place.get(label, -1) for label in self.matched.labels[self.matched.n_learn :]], dtype=int)
+        return self.task.held_truth
 
-    @cached_property
+    @property
     def held_groups(self) -> np.ndarray:
         """Held-out pictures of one product share a number."""
-        return np.unique(self.matched.products[self.matched.n_learn :], return_inverse=True)[1]
+        return self.task.held_groups
 
     @cached_property
     def ratio(self) -> float:

@@ -1,0 +1,72 @@
+"""What makes confidence honest: no temperature, one from grouped folds, or one from half of the held-out pictures.
+
+    python benchmarks/calibration.py STORE.h5 [STORE.h5 ...]
+
+Held-out pictures are the `val` and `test` rows; where there are none, every fifth product. They are cut in two halves
+twenty times: one half may choose a temperature, the other is scored. Printed are the temperatures, and for each way the
+expected calibration error and the log loss (mean of the twenty).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from classifiers_and_scaling import parts
+
+from featx.classifiers import (
+    STRENGTHS,
+    Recipe,
+    best_strength,
+    build,
+    fitted,
+    probabilities,
+    scores_of,
+    temperature_for,
+)
+from featx.folds import grouped_folds, groups_of
+from featx.metrics import scores
+from featx.store import open_store
+
+DRAWS = 20
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="+", type=Path)
+    parser.add_argument("--clf", nargs="*", default=["svm", "logreg", "lda", "svm-rbf", "rf", "knn"])
+    options = parser.parse_args()
+    for path in options.stores:
+        store = open_store(path)
+        learn, held = parts(store)
+        x, y = np.asarray(store.features), np.array([str(label) for label in store.labels])
+        groups = groups_of([store.product_of(i) for i in learn], [store.digests[i] for i in learn], x[learn])
+        cut = grouped_folds(list(y[learn]), groups, 5, 0)
+        classes = sorted(set(y[learn].tolist()))
+        truth, held_truth = np.searchsorted(classes, y[learn]), np.searchsorted(classes, y[held])
+        for name in options.clf:
+            recipe = Recipe(name, threads=2)
+            strength = best_strength(recipe, x[learn], y[learn], cut[:1], STRENGTHS.get(name, ()))
+            recipe = Recipe(name, strength, threads=2)
+            folded = np.zeros((len(learn), len(classes)))
+            for rows, score in cut:
+                trained = fitted(build(recipe), x[learn][rows], y[learn][rows])
+                folded[score] = scores_of(trained, x[learn][score], classes)
+            told = scores_of(fitted(build(recipe), x[learn], y[learn]), x[held], classes)
+            from_folds = temperature_for(folded, truth)
+            found: dict[str, list[tuple[float, float]]] = {"none": [], "folds": [], "held-out": []}
+            for draw in range(DRAWS):
+                half = np.random.default_rng(draw).random(len(held)) < 0.5
+                from_half = temperature_for(told[half], held_truth[half])
+                for way, temperature in (("none", 1.0), ("folds", from_folds), ("held-out", from_half)):
+                    judged = scores(held_truth[~half], probabilities(told[~half], temperature))
+                    found[way].append((judged["ece"], judged["log_loss"]))
+            means = {way: np.mean(values, axis=0) for way, values in found.items()}
+            said = "   ".join(f"{way}: gap {gap:.3f} log loss {loss:.3f}" for way, (gap, loss) in means.items())
+            print(f"{path.name}  {name:8} temperature {from_folds:.3f}   {said}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""What featx does not offer, measured beside what it does: ridge, perceptrons, boosting, oversampling.
+
+    python benchmarks/more_classifiers.py STORE.h5 [STORE.h5 ...]
+
+A store with `val` or `test` rows is scored on those; in another every fifth product is held out, and 2 x 5 grouped
+folds are scored too, each candidate in pairs with `svm`. Settings are chosen on a grouped hold-out of what is learned.
+Oversampling repeats pictures of rare categories at random until all are as frequent, in what is learned from alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from classifiers_and_scaling import parts
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.svm import SVC
+
+from featx.comparison.significance import corrected_t
+from featx.folds import grouped_folds, groups_of
+from featx.solvers import Discriminant, LinearSVM, Logistic
+from featx.store import open_store
+
+Makers = list[Callable[[], Any]]
+OVER = ", oversampled"
+
+
+def scaled(make: Callable[[float], Any], values: tuple[float, ...]) -> Makers:
+    """One standardising pipeline for each value."""
+    return [lambda value=value: make_pipeline(StandardScaler(), make(value)) for value in values]
+
+
+def perceptron(alpha: float, **options: Any) -> Any:
+    """One hidden layer."""
+    return MLPClassifier(256, alpha=alpha, random_state=0, **options)
+
+
+C_SVM, C_LOGREG = (1e-4, 1e-3, 1e-2, 1e-1), (1e-3, 1e-2, 1e-1, 1.0)
+CANDIDATES: dict[str, Makers] = {
+    "svm": scaled(lambda c: LinearSVM(C=c), C_SVM),
+    "svm, balanced": scaled(lambda c: LinearSVM(C=c, class_weight="balanced"), C_SVM),
+    "svm" + OVER: scaled(lambda c: LinearSVM(C=c), C_SVM),
+    "logreg": scaled(lambda c: Logistic(C=c), C_LOGREG),
+    "logreg, balanced": scaled(lambda c: Logistic(C=c, class_weight="balanced"), C_LOGREG),
+    "logreg" + OVER: scaled(lambda c: Logistic(C=c), C_LOGREG),
+    "lda": scaled(Discriminant, (0.1, 0.3, 0.6)),
+    "ridge": scaled(lambda a: RidgeClassifier(alpha=a), (1e2, 1e3, 1e4)),
+    "rbf, standardised": scaled(lambda c: SVC(C=c), (1, 10, 100)),
+    "rbf, unit length": [lambda c=c: make_pipeline(Normalizer(), SVC(C=c)) for c in (1, 10, 100)],
+    "perceptron": scaled(lambda a: perceptron(a, max_iter=60), (1.0,)),
+    "perceptron, early": scaled(lambda a: perceptron(a, early_stopping=True), (1e-4, 1.0)),
+    "boosting": [
+        lambda: make_pipeline(PCA(64, random_state=0), HistGradientBoostingClassifier(max_iter=40, random_state=0))
+    ],
+}
+NOT_IN_FOLDS = ("boosting",)
+
+
+def repeated(y: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Rows with those of rare categories repeated at random until all are as frequent as the most frequent."""
+    random = np.random.default_rng(seed)
+    labels, counts = np.unique(y, return_counts=True)
+    rows = [np.flatnonzero(y == label) for label in labels]
+    return np.concatenate([np.append(own, random.choice(own, counts.max() - len(own))) for own in rows])
+
+
+def answers(name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, float]:
+    """What a candidate says after learning from x and y, and how long its last training took."""
+
+    def learned(make: Callable[[], Any], rows: np.ndarray) -> Any:
+        used = rows[repeated(y[rows])] if name.endswith(OVER) else rows
+        return make().fit(x[used], y[used])
+
+    makers = CANDIDATES[name]
+    best = makers[0]
+    if len(makers) > 1:
+        learn, check = grouped_folds(list(y), groups, 5, 0)[0]
+        best = makers[int(np.argmax([learned(make, learn).score(x[check], y[check]) for make in makers]))]
+    begun = time.perf_counter()
+    trained = learned(best, np.arange(len(y)))
+    return trained.predict(asked), time.perf_counter() - begun
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="+", type=Path)
+    parser.add_argument("--clf", nargs="*", default=list(CANDIDATES))
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for path in options.stores:
+        store = open_store(path)
+        x, y = np.asarray(store.features), np.array([str(label) for label in store.labels])
+        products = np.array([store.product_of(i) for i in range(len(store))])
+        digests = np.array(store.digests)
+        learn, held = parts(store)
+        groups = groups_of(products[learn], digests[learn], x[learn])
+        print(f"{path.name}: {len(learn):,} to learn from, {len(held):,} held out", flush=True)
+        for name in options.clf:
+            says, seconds = answers(name, x[learn], y[learn], groups, x[held])
+            right, balanced = (says == y[held]).mean(), balanced_accuracy_score(y[held], says)
+            print(f"  {name:20} {100 * right:5.1f} %  balanced {100 * balanced:5.1f} %  {seconds:5.1f} s", flush=True)
+        if any(split in ("val", "test") for split in store.splits):
+            continue
+        groups = groups_of(products, digests, x)
+        folds = [fold for seed in (0, 1) for fold in grouped_folds(list(y), groups, 5, seed)]
+        ratio = float(np.mean([len(score) / len(rows) for rows, score in folds]))
+        found: dict[str, np.ndarray] = {}
+        for name in [one for one in options.clf if one not in NOT_IN_FOLDS]:
+            scores = []
+            for rows, score in folds:
+                says, _ = answers(name, x[rows], y[rows], groups[rows], x[score])
+                scores.append(((says == y[score]).mean(), balanced_accuracy_score(y[score], says)))
+            found[name] = np.array(scores)
+            mean = 100 * found[name].mean(axis=0)
+            print(f"  {name:20} folds {mean[0]:5.1f} %  balanced {mean[1]:5.1f} %", end="", flush=True)
+            for place, what in enumerate(("", " balanced")):
+                told = corrected_t(found[name][:, place] - found[options.clf[0]][:, place], ratio)
+                print(f"  {100 * told.difference:+.1f}{what}, p = {told.p:.3f}", end="")
+            print(flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""One threshold for all categories, or one for each: what is promised, and what is kept on products not chosen on.
+
+    python benchmarks/thresholds.py STORE.h5 [STORE.h5 ...]
+
+Out-of-fold answers of a linear SVM (C 0.01); thresholds are chosen on four fifths of the products and kept on the
+last, five times, for five draws. "wrong beyond" is the share of answers that would have to be right for every category
+to keep the promise; a category is "broken" when its interval lies wholly below it (with at least ten answers).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from featx.classifiers import Recipe, build, fitted, probabilities, scores_of, temperature_for, wilson
+from featx.folds import grouped_folds
+from featx.lessons import lesson_of
+from featx.store import open_store
+from featx.thresholds import TARGETS, choose
+
+DRAWS, PARTS, ENOUGH = 5, 5, 10
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", nargs="+", type=Path)
+    for path in parser.parse_args().stores:
+        lesson = lesson_of(open_store(path))
+        x, y, classes = lesson.store.features[lesson.learn], lesson.labels[lesson.learn], lesson.classes
+        scores = np.zeros((len(y), len(classes)))
+        for learn, score in grouped_folds(y, lesson.groups, 5, 0):
+            scores[score] = scores_of(fitted(build(Recipe("svm", 1e-2)), x[learn], y[learn]), x[score], classes)
+        truth = np.searchsorted(classes, y)
+        shares = probabilities(scores, temperature_for(scores, truth))
+        sure, says = shares.max(axis=1), shares.argmax(axis=1)
+        right = says == truth
+        print(f"{path.name}: {len(y):,} pictures, {len(classes)} categories")
+        for target in TARGETS:
+            for each in (False, True):
+                found = []
+                for draw in range(DRAWS):
+                    random = np.random.default_rng(draw)
+                    part = random.integers(0, PARTS, int(lesson.groups.max()) + 1)[lesson.groups]
+                    stands = np.zeros(len(y), dtype=bool)
+                    for one in range(PARTS):
+                        mine, others = part == one, part != one
+                        told = choose(target, sure[others], says[others], right[others], classes)
+                        common = 2.0 if told.everywhere is None else told.everywhere
+                        limits = np.array([told.of(label) if each else common for label in classes])
+                        stands[mine] = sure[mine] >= limits[says[mine]]
+                    answered = [np.flatnonzero(stands & (says == number)) for number in range(len(classes))]
+                    counts = [(int(right[rows].sum()), len(rows)) for rows in answered if len(rows) >= ENOUGH]
+                    beyond = sum(max(0.0, target * n - hits) for hits, n in counts) / max(int(stands.sum()), 1)
+                    broken = sum(wilson(hits, n).high < target for hits, n in counts)
+                    found.append((stands.mean(), right[stands].mean(), beyond, broken))
+                a, r, b, k = np.mean(found, axis=0)
+                name = "one for each" if each else "one for all "
+                print(f"  {target:.0%} {name}  answered {a:.1%}  right {r:.1%}  wrong beyond {b:.1%}  broken {k:.1f}")
+
+
+if __name__ == "__main__":
+    main()
