@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_documents import SCRIPT, Numbers, catalogue, comparison
@@ -222,6 +226,19 @@ def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path):
     for n in (0, 1, 2, 4, 7):
         assert lay_out(shop.features[:n]).places.shape == (n, 2)
     assert np.isfinite(lay_out(np.zeros((9, 4))).places).all()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_the_map_is_the_same_whatever_the_number_of_threads(shop, tmp_path, threads):
+    np.save(tmp_path / "rows.npy", shop.features)
+    code = (
+        "import sys, numpy; from featx.report.layout import lay_out; "
+        "sys.stdout.buffer.write(lay_out(numpy.load('rows.npy')).places.tobytes())"
+    )
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **dict.fromkeys(names, threads)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert ran.stdout == lay_out(shop.features).places.tobytes()
 
 
 def test_clustering_puts_mixed_up_categories_side_by_side():

@@ -160,7 +160,7 @@ REPORT: dict[str, Any] = {
         "peak_memory?": NUMBER,
         "stores": [{"name": str}],
     },
-    "pictures?": {"made": int, "left_out": int},
+    "pictures?": {"made": int, "left_out": int, "n_missing?": int},
     "changes?": {"metrics": [CHANGE], "categories": [CHANGE], "notes": [str], "since?": str},
 }
 COMPARED: dict[str, Any] = {

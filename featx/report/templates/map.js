@@ -13,7 +13,7 @@
   const style = () => getComputedStyle(document.documentElement);
   const px = (i) => wide / 2 + (points[4 * i] / 65534 - 0.5) * fit * stretch * view.scale + view.x;
   const py = (i) => high / 2 + (points[4 * i + 1] / 65534 - 0.5) * fit * view.scale + view.y;
-  // A name stands on the photo of its category that is nearest to the middle of them all.
+  // A name stands where its category is thickest: the middle of one in several groups belongs to another.
   const members = new Map();
   for (let i = 0; i < n; i++) {
     const category = points[4 * i + 2];
@@ -23,9 +23,16 @@
   }
   const middle = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
   const names = [...members].map(([category, own]) => {
-    const x = middle(own.map((i) => points[4 * i])), y = middle(own.map((i) => points[4 * i + 1]));
-    let best = own[0], least = Infinity;
+    const cells = new Map();
     for (const i of own) {
+      const cell = (points[4 * i] >> 12) * 16 + (points[4 * i + 1] >> 12);
+      if (!cells.has(cell)) cells.set(cell, []);
+      cells.get(cell).push(i);
+    }
+    const thick = [...cells.values()].reduce((a, b) => (b.length > a.length ? b : a));
+    const x = middle(thick.map((i) => points[4 * i])), y = middle(thick.map((i) => points[4 * i + 1]));
+    let best = thick[0], least = Infinity;
+    for (const i of thick) {
       const far = (points[4 * i] - x) ** 2 + (points[4 * i + 1] - y) ** 2;
       if (far < least) { least = far; best = i; }
     }
@@ -113,8 +120,8 @@
     tip.hidden = true;
     soon();
   };
-  function nearest(x, y) {
-    let best = -1, least = 18 * 18;
+  function nearest(x, y, within = 18) {
+    let best = -1, least = within * within;
     const only = chosen.value === "" ? -1 : Number(chosen.value);
     for (let i = 0; i < n; i++) {
       if (only >= 0 && points[4 * i + 2] !== only) continue;
@@ -180,7 +187,7 @@
   }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
-    if (move) { view.x += move[0]; view.y += move[1]; show(nearest(wide / 2, high / 2)); }
+    if (move) { view.x += move[0]; view.y += move[1]; show(nearest(wide / 2, high / 2, Infinity)); }
     else if (event.key === "+" || event.key === "=") around(wide / 2, high / 2, 1.5);
     else if (event.key === "-") around(wide / 2, high / 2, 1 / 1.5);
     else if (event.key === "0") around(wide / 2, high / 2, 1e-9);
