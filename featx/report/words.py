@@ -202,7 +202,7 @@ WORDS: Mapping[str, str] = {
     "precision_at_10": "right among the first 10",
     "map_metric": "mean average precision",
     "map_help": "Near means alike; far apart, sizes and gaps mean little. Hover or tap for the photo, scroll or pinch "
-    "to zoom, drag to move. Keys: arrows move and show the photo nearest to the middle, plus and minus zoom, 0 shows everything.",
+    "to zoom, drag to move. Keys: arrows move and show the photo in the middle, plus and minus zoom, 0 shows all.",
     "map_thinned": "{n} of {all} photos are drawn, to keep the page small.",
     "map_left_out": "Left out to keep the page small; it is in img/map.png beside this page.",
     "map_alt": "Map of {n} photos by look, coloured by category",
