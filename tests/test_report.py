@@ -22,6 +22,7 @@ from featx.report import changes, gather, read_document, write_files, write_repo
 from featx.report.confusion import clustered_order, confusion_of, counted, matrix_of, worst_blocks
 from featx.report.layout import lay_out
 from featx.report.markdown import markdown
+from featx.report.published import published_for
 from featx.report.telling import WAYS, at
 from featx.report.trust import curve, thresholds, wilson
 
@@ -161,6 +162,24 @@ def test_what_was_not_measured_is_said_with_the_command_that_measures_it(shop, t
     for command in ("featx compare", "featx issues", "featx duplicates", "featx report", "featx extract"):
         assert f"<b>{command}</b>" in page
     assert "cross-validation" in page
+
+
+def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
+    telling = ["Golden-Delicious", "Granny-Smith", "Pink-Lady", "Royal-Gala", "Arla-Standard-Milk", "Zucchini"]
+    names = telling + [f"Product-{i:02d}" for i in range(75)]
+    figures, where = published_for(names, 2_485)
+    assert [(one["accuracy"], one["coarse"]) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
+    assert where == {"data": "Grocery Store Dataset", "n_test": 2_485, "same_photos": True}
+    assert published_for(names, 296)[1]["same_photos"] is False
+    for other in (names[:-1], [*names, "one more"], names[1:] + ["another"], []):
+        assert published_for(other, 2_485) == ([], None)
+    shop = catalogue(tmp_path / "photos", names, 4)
+    written = write_report(comparison(shop), shop, root=tmp_path / "reports")
+    page = written.page.read_text(encoding="utf-8")
+    assert "Published on this data set: Grocery Store Dataset" in page
+    for shown in ("65.0%", "75.4%", "57.3%", "72.8%", "72.5%", "85.2%", "Klasson"):
+        assert shown in page
+    assert "so compare with care" in page
 
 
 def test_spreadsheet_files_beside_the_page_hold_no_formula(written):
