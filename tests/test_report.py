@@ -171,7 +171,7 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
     assert [(one["accuracy"], one["coarse"]) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
     assert where == {"data": "Grocery Store Dataset", "n_test": 2_485, "same_photos": True}
     assert published_for(names, 296)[1]["same_photos"] is False
-    for other in (names[:-1], [*names, "one more"], names[1:] + ["another"], []):
+    for other in (names[:-1], [*names, "one more"], [*names[1:], "another"], []):
         assert published_for(other, 2_485) == ([], None)
     shop = catalogue(tmp_path / "photos", names, 4)
     written = write_report(comparison(shop), shop, root=tmp_path / "reports")

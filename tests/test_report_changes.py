@@ -144,7 +144,8 @@ def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
         ('{"schema": "featx-report/1"}', "it has no `featx`"),
         ('{"schema": "featx-report/7"}', "does not know"),
         (
-            '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], "best": {"store": "a", "clf": "b"}}',
+            '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], '
+            '"best": {"store": "a", "clf": "b"}}',
             "no report",
         ),
     ],

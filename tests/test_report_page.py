@@ -36,10 +36,12 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
+    """The page of a catalogue with everything on it: findings, prices, what changed since a better report."""
     folder = tmp_path_factory.mktemp("small")
     classes = ["boots", "hats", SCRIPT, "mügs", "shoes", "vases", *(f"kind-{i:02d}" for i in range(20))]
     shop = catalogue(folder / "photos", classes, 24)
     pictures = [{"id": shop.ids[i], "label": shop.labels[i], "split": "train" if i else "test"} for i in (0, 25)]
+    old = write_report(comparison(shop, right=0.95), shop, root=folder / "old", formats=("json",)).document
     return write_report(
         comparison(shop),
         shop,
@@ -47,6 +49,8 @@ def address(tmp_path_factory):
         issues={"labels": [{"item_id": shop.ids[3], "says": "boots", "looks_like": "shoes", "sure": 0.9}]},
         duplicates={"groups": [{"kind": "near-copy", "score": 0.991, "pictures": pictures}]},
         skipped=[{"path": "x.jpg", "reason": "truncated"}],
+        price_per_hour=0.4,
+        against=old,
     ).page.as_uri()
 
 
@@ -78,7 +82,7 @@ def opened(browser, address):
 def test_nothing_overflows_at_any_width(opened, width, scheme):
     page = opened(width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("section").count() == 8
+    assert page.locator("section").count() == 9
     assert page.evaluate("typeof window.stolen") == "undefined"
 
 
@@ -264,7 +268,7 @@ def test_odd_names_two_categories_and_no_photos_make_a_good_page(opened, tmp_pat
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(browser, address, scheme):
+def test_axe_finds_no_fault(browser, address, scheme):
     source = axe_source()
     if source is None:
         pytest.skip("axe-core is not here: set FEATX_AXE, or npm install axe-core")
@@ -274,9 +278,7 @@ def test_axe_finds_no_serious_fault(browser, address, scheme):
     page.add_script_tag(path=str(source))
     found = page.evaluate("axe.run()")["violations"]
     page.context.close()
-    assert [
-        (one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")
-    ] == []
+    assert [(one["id"], one["impact"], one["nodes"][0]["html"][:120]) for one in found] == []
 
 
 @pytest.mark.long

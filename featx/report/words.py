@@ -105,6 +105,7 @@ WORDS: Mapping[str, str] = {
     "published_same": "All on the official test split of {n} photos.",
     "published_other": "The published figures are on the official test split of {n} photos, taken in other shops than "
     "the photos learned from; what was scored here are other photos, so compare with care.",
+    "numbers_changes": "The changes in numbers",
     "numbers_learning": "The learning curve in numbers",
     "numbers_reliability": "How sure and how right, in numbers",
     "numbers_coverage": "Filed without a person, in numbers",
