@@ -27,13 +27,15 @@ class Catalogue:
         return len(self.ids)
 
 
-def catalogue(folder: Path, classes: list[str], each: int, *, seed: int = 0, photos: int | None = None) -> Catalogue:
+def catalogue(
+    folder: Path, classes: list[str], each: int, *, seed: int = 0, photos: int | None = None, width: int = 24
+) -> Catalogue:
     """`each` photos a category around a centre of its own; the first `photos` are drawn, the others share a file."""
     random = np.random.default_rng(seed)
-    centres = random.normal(size=(len(classes), 24))
+    centres = random.normal(size=(len(classes), width))
     n = len(classes) * each
     truth = np.repeat(np.arange(len(classes)), each)
-    features = (centres[truth] + 0.9 * random.normal(size=(n, 24))).astype(np.float32)
+    features = (centres[truth] + 0.9 * random.normal(size=(n, width))).astype(np.float32)
     drawn = n if photos is None else photos
     folder.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_documents import SCRIPT, Numbers, catalogue, comparison
@@ -18,6 +22,7 @@ from featx.report import changes, gather, read_document, write_files, write_repo
 from featx.report.confusion import clustered_order, confusion_of, counted, matrix_of, worst_blocks
 from featx.report.layout import lay_out
 from featx.report.markdown import markdown
+from featx.report.published import published_for
 from featx.report.telling import WAYS, at
 from featx.report.trust import curve, thresholds, wilson
 
@@ -159,6 +164,24 @@ def test_what_was_not_measured_is_said_with_the_command_that_measures_it(shop, t
     assert "cross-validation" in page
 
 
+def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
+    telling = ["Golden-Delicious", "Granny-Smith", "Pink-Lady", "Royal-Gala", "Arla-Standard-Milk", "Zucchini"]
+    names = telling + [f"Product-{i:02d}" for i in range(75)]
+    figures, where = published_for(names, 2_485)
+    assert [(one["accuracy"], one["coarse"]) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
+    assert where == {"data": "Grocery Store Dataset", "n_test": 2_485, "same_photos": True}
+    assert published_for(names, 296)[1]["same_photos"] is False
+    for other in (names[:-1], [*names, "one more"], [*names[1:], "another"], []):
+        assert published_for(other, 2_485) == ([], None)
+    shop = catalogue(tmp_path / "photos", names, 4)
+    written = write_report(comparison(shop), shop, root=tmp_path / "reports")
+    page = written.page.read_text(encoding="utf-8")
+    assert "Published on this data set: Grocery Store Dataset" in page
+    for shown in ("65.0%", "75.4%", "57.3%", "72.8%", "72.5%", "85.2%", "Klasson"):
+        assert shown in page
+    assert "so compare with care" in page
+
+
 def test_spreadsheet_files_beside_the_page_hold_no_formula(written):
     table = (written.folder / "suspected.csv").read_bytes()
     assert b"'=cmd()" in table
@@ -222,6 +245,19 @@ def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path):
     for n in (0, 1, 2, 4, 7):
         assert lay_out(shop.features[:n]).places.shape == (n, 2)
     assert np.isfinite(lay_out(np.zeros((9, 4))).places).all()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_the_map_is_the_same_whatever_the_number_of_threads(shop, tmp_path, threads):
+    np.save(tmp_path / "rows.npy", shop.features)
+    code = (
+        "import sys, numpy; from featx.report.layout import lay_out; "
+        "sys.stdout.buffer.write(lay_out(numpy.load('rows.npy')).places.tobytes())"
+    )
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **dict.fromkeys(names, threads)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    assert ran.stdout == lay_out(shop.features).places.tobytes()
 
 
 def test_clustering_puts_mixed_up_categories_side_by_side():

@@ -144,7 +144,8 @@ def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
         ('{"schema": "featx-report/1"}', "it has no `featx`"),
         ('{"schema": "featx-report/7"}', "does not know"),
         (
-            '{"schema": "featx-comparison/1", "stores": [], "entries": [], "best": {"store": "a", "clf": "b"}}',
+            '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], '
+            '"best": {"store": "a", "clf": "b"}}',
             "no report",
         ),
     ],
@@ -165,6 +166,36 @@ def places_in(value: object, path: tuple = ()) -> list[tuple]:
     for key, inner in inside:
         found += [(*path, key), *places_in(inner, (*path, key))]
     return found
+
+
+@pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])
+def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, tmp_path, damage):
+    from featx.report.markdown import markdown
+
+    path, refused = tmp_path / "comparison.json", 0
+    told = json.loads(json.dumps(comparison(shop)))
+    for place in places_in(told):
+        if place[0] == "machine" or "fingerprint" in place:
+            continue
+        broken = json.loads(json.dumps(told))
+        holder = broken
+        for key in place[:-1]:
+            holder = holder[key]
+        if damage == "gone" and isinstance(holder, list):
+            holder.pop()
+        elif damage == "gone":
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
+        path.write_text(json.dumps(broken))
+        try:
+            markdown(gather(read_document(path), tmp_path))
+        except FeatxError as error:
+            assert error.code == "bad-manifest", place
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{place} {damage}: {error!r}")
+    assert refused > 20
 
 
 @pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])

@@ -36,10 +36,12 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
+    """The page of a catalogue with everything on it: findings, prices, what changed since a better report."""
     folder = tmp_path_factory.mktemp("small")
     classes = ["boots", "hats", SCRIPT, "mügs", "shoes", "vases", *(f"kind-{i:02d}" for i in range(20))]
     shop = catalogue(folder / "photos", classes, 24)
     pictures = [{"id": shop.ids[i], "label": shop.labels[i], "split": "train" if i else "test"} for i in (0, 25)]
+    old = write_report(comparison(shop, right=0.95), shop, root=folder / "old", formats=("json",)).document
     return write_report(
         comparison(shop),
         shop,
@@ -47,6 +49,8 @@ def address(tmp_path_factory):
         issues={"labels": [{"item_id": shop.ids[3], "says": "boots", "looks_like": "shoes", "sure": 0.9}]},
         duplicates={"groups": [{"kind": "near-copy", "score": 0.991, "pictures": pictures}]},
         skipped=[{"path": "x.jpg", "reason": "truncated"}],
+        price_per_hour=0.4,
+        against=old,
     ).page.as_uri()
 
 
@@ -55,8 +59,10 @@ def opened(browser, address):
     """Open the page; at the end nothing may have been said on the console nor asked of anybody."""
     pages, faults = [], []
 
-    def show(width: int = 1280, scheme: str = "light", uri: str = address):
-        page = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme).new_page()
+    def show(width: int = 1280, scheme: str = "light", uri: str = address, touch: bool = False):
+        page = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=touch
+        ).new_page()
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("requestfailed", lambda request: faults.append(request.url[:80]))
@@ -76,7 +82,7 @@ def opened(browser, address):
 def test_nothing_overflows_at_any_width(opened, width, scheme):
     page = opened(width, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.locator("section").count() == 8
+    assert page.locator("section").count() == 9
     assert page.evaluate("typeof window.stolen") == "undefined"
 
 
@@ -149,8 +155,120 @@ def test_the_map_answers_to_the_keyboard(opened):
     assert page.locator("#map-canvas").evaluate("c => c.toDataURL()") != before
 
 
+def tip_after(page, canvas, act) -> str:
+    """What the map tells once `act` was done at some of its photos."""
+    box, tip = canvas.bounding_box(), page.locator("#map-tip")
+    for step in range(60):
+        act(box["x"] + box["width"] * (0.2 + 0.01 * step), box["y"] + box["height"] * (0.3 + 0.006 * step))
+        page.wait_for_timeout(20)
+        if tip.is_visible():
+            return tip.inner_text()
+    return ""
+
+
+def test_a_tap_shows_the_photo_and_it_stays(opened):
+    page = opened(390, touch=True)
+    canvas = page.locator("#map-canvas")
+    canvas.scroll_into_view_if_needed()
+    assert "item" in tip_after(page, canvas, page.touchscreen.tap)
+    page.wait_for_timeout(300)
+    assert page.locator("#map-tip").is_visible()
+
+
+def test_two_fingers_zoom_the_map_and_one_scrolls_past_it(opened):
+    page = opened(390, touch=True)
+    canvas = page.locator("#map-canvas")
+    canvas.scroll_into_view_if_needed()
+    assert canvas.evaluate("c => getComputedStyle(c).touchAction") == "pan-y"
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before = canvas.evaluate("c => c.toDataURL()")
+    client = page.context.new_cdp_session(page)
+
+    def touch(kind: str, apart: float) -> None:
+        points = [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}] if apart else []
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", 20)
+    for apart in (30, 45, 60, 80):
+        touch("touchMove", apart)
+    touch("touchEnd", 0)
+    page.wait_for_timeout(150)
+    assert canvas.evaluate("c => c.toDataURL()") != before
+    # Zoomed in, one finger moves the map.
+    assert canvas.evaluate("c => getComputedStyle(c).touchAction") == "none"
+    page.locator("#map-all").click()
+    assert canvas.evaluate("c => getComputedStyle(c).touchAction") == "pan-y"
+
+
+def test_keys_bring_a_photo_to_the_middle_and_show_it(opened):
+    page = opened()
+    page.locator("#map-canvas").focus()
+    tip = page.locator("#map-tip")
+    told = []
+    for key in ("+", "+", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowRight"):
+        page.keyboard.press(key)
+        told.append(tip.inner_text() if tip.is_visible() else "")
+    assert told[:2] == ["", ""]
+    assert all("item" in text for text in told[2:])
+
+
+def test_a_chosen_category_is_all_that_the_map_answers_for(opened):
+    page = opened()
+    page.select_option("#map-category", label="vases")
+    canvas = page.locator("#map-canvas")
+    canvas.scroll_into_view_if_needed()
+    box, tip = canvas.bounding_box(), page.locator("#map-tip")
+    seen = set()
+    for i in range(30):
+        for k in range(12):
+            page.mouse.move(box["x"] + box["width"] * (i + 0.5) / 30, box["y"] + box["height"] * (k + 0.5) / 12)
+            if tip.is_visible():
+                seen.add(tip.locator("b").inner_text())
+    assert seen == {"vases"}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(browser, address, scheme):
+def test_on_paper_everything_is_dark_on_white_and_nothing_is_cut(opened, scheme):
+    page = opened(695, scheme)
+    page.emulate_media(media="print", color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 695
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+    cut = """[...document.querySelectorAll('.scroll')].filter(one =>
+        getComputedStyle(one).overflow !== 'visible' || one.scrollHeight > one.clientHeight + 1).length"""
+    assert page.evaluate(cut) == 0
+    beyond = (
+        "[...document.querySelectorAll('td, th, figure, li')].filter(e => e.getBoundingClientRect().right > 697).length"
+    )
+    assert page.evaluate(beyond) == 0
+    for hidden in ("nav", ".find", ".tools", "details"):
+        assert not page.locator(hidden).first.is_visible()
+    assert len(page.pdf(format="A4")) > 50_000
+
+
+def test_odd_names_two_categories_and_no_photos_make_a_good_page(opened, tmp_path):
+    odd = [SCRIPT, "x" * 200, "two\nlines", "{brace} & $m$", "日本 🥾", "a/b/c"]
+    for name, classes in (("odd", odd), ("two", ["cats", "dogs"])):
+        shop = catalogue(tmp_path / name, classes, 12)
+        uri = write_report(comparison(shop), shop, root=tmp_path / f"{name}-reports").page.as_uri()
+        for width in (390, 820, 1440):
+            page = opened(width, uri=uri)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("typeof window.stolen") == "undefined"
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 695, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 695
+        assert page.locator("#categories tbody tr").count() == len(classes)
+    shutil.rmtree(tmp_path / "two")
+    gone = write_report(comparison(shop), shop, root=tmp_path / "gone")
+    page = opened(uri=gone.page.as_uri())
+    assert page.locator(".frame", has_text="no picture").count() > 4
+    assert "24 photos could not be read again" in page.locator("footer").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_fault(browser, address, scheme):
     source = axe_source()
     if source is None:
         pytest.skip("axe-core is not here: set FEATX_AXE, or npm install axe-core")
@@ -160,9 +278,7 @@ def test_axe_finds_no_serious_fault(browser, address, scheme):
     page.add_script_tag(path=str(source))
     found = page.evaluate("axe.run()")["violations"]
     page.context.close()
-    assert [
-        (one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")
-    ] == []
+    assert [(one["id"], one["impact"], one["nodes"][0]["html"][:120]) for one in found] == []
 
 
 @pytest.mark.long
@@ -176,3 +292,12 @@ def test_500_categories_and_50000_photos_stay_small_and_open_at_once(opened, tmp
     assert time.monotonic() - begun < 3
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     assert page.locator("#categories tbody tr").count() == 500
+    # Each movement over 50,000 photos is answered within a tenth of a second.
+    canvas = page.locator("#map-canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    begun = time.monotonic()
+    for step in range(20):
+        page.mouse.move(box["x"] + 200 + 10 * step, box["y"] + 200)
+    assert page.locator("#map-tip").is_visible()
+    assert time.monotonic() - begun < 2

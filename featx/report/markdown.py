@@ -117,7 +117,7 @@ def _changes(teller: Teller) -> list[str]:
             name = WORDS.get(f"{one['metric']}_name", one["metric"]) if kind == "metrics" else one["metric"]
             numbers = [teller.number("share", f"{path}/old"), teller.number("share", f"{path}/new")]
             verdict = WORDS["fell" if one["fell"] else "rose" if one["rose"] else chance]
-            rows.append([teller.text(name), *numbers, teller.number("points", f"{path}/difference"), verdict])
+            rows.append([teller.text(name), *numbers, teller.number("change", f"{path}/difference"), verdict])
     heads = [WORDS[key] for key in ("metric", "was", "is_now", "change", "verdict")]
     notes = [f"- {teller.text(note)}" for note in told["notes"]]
     title = WORDS["changes"].format(when=str(told.get("since") or "")[:10])

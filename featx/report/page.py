@@ -144,7 +144,7 @@ def _short_name(item_id: str) -> str:
     stem, dot, ending = name.rpartition(".")
     if dot and stem and ending.lower() in ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "avif"):
         name = stem
-    return name if len(name) <= 28 else f"{name[:12]}…{name[-14:]}"
+    return name if len(name) <= 24 else f"{name[:9]}…{name[-6:]}"
 
 
 def _breakable(text: str) -> Markup:
@@ -252,6 +252,8 @@ def _foot(document: Document, slim: Slim, limit: int) -> str:
     pictures = document.get("pictures") or {"made": 0, "left_out": 0}
     more = WORDS["foot_more"].format(n=pictures["left_out"]) if pictures["left_out"] else ""
     told = WORDS["foot"].format(version=document["featx"], n=pictures["made"], more=more)
+    if pictures.get("n_missing"):
+        told += " " + WORDS["foot_missing"].format(n=f"{pictures['n_missing']:,}")
     if slim.steps:
         what = "; ".join(left_out(slim))
         told += " " + WORDS["foot_left_out"].format(limit=f"{limit / 1e6:g}", what=what)

@@ -33,6 +33,11 @@ def points(value: float | None) -> str:
     return DASH if value is None else f"{100 * value:.1f}".replace("-", "−")
 
 
+def change(value: float | None) -> str:
+    """The same with its sign: +4.1."""
+    return DASH if value is None else f"{100 * value:+.1f}".replace("-", "−")
+
+
 def count(value: float | None) -> str:
     """12345 as 12,345."""
     return DASH if value is None else f"{value:,.0f}"
@@ -79,6 +84,7 @@ def money(value: float | None) -> str:
 WAYS = {
     "share": share,
     "points": points,
+    "change": change,
     "count": count,
     "decimal": decimal,
     "seconds": seconds,

@@ -105,6 +105,7 @@ WORDS: Mapping[str, str] = {
     "published_same": "All on the official test split of {n} photos.",
     "published_other": "The published figures are on the official test split of {n} photos, taken in other shops than "
     "the photos learned from; what was scored here are other photos, so compare with care.",
+    "numbers_changes": "The changes in numbers",
     "numbers_learning": "The learning curve in numbers",
     "numbers_reliability": "How sure and how right, in numbers",
     "numbers_coverage": "Filed without a person, in numbers",
@@ -202,7 +203,7 @@ WORDS: Mapping[str, str] = {
     "precision_at_10": "right among the first 10",
     "map_metric": "mean average precision",
     "map_help": "Near means alike; far apart, sizes and gaps mean little. Hover or tap for the photo, scroll or pinch "
-    "to zoom, drag to move. Keys: arrows move, plus and minus zoom, 0 shows everything.",
+    "to zoom, drag to move. Keys: arrows move and show the photo in the middle, plus and minus zoom, 0 shows all.",
     "map_thinned": "{n} of {all} photos are drawn, to keep the page small.",
     "map_left_out": "Left out to keep the page small; it is in img/map.png beside this page.",
     "map_alt": "Map of {n} photos by look, coloured by category",
@@ -226,6 +227,7 @@ WORDS: Mapping[str, str] = {
     "sort": "sort",
     "foot": "Written by featx {version}; {n} small pictures in this page{more}. It asks nothing of the network.",
     "foot_more": ", {n} left out to keep it small",
+    "foot_missing": "{n} photos could not be read again when it was made.",
     "foot_left_out": "To stay within {limit} MB it goes without: {what}. All of it is in report.json and thumbnails/ "
     "beside this page.",
     "slim_many_points": "all but 50,000 photos of the map",

@@ -13,7 +13,7 @@
   const style = () => getComputedStyle(document.documentElement);
   const px = (i) => wide / 2 + (points[4 * i] / 65534 - 0.5) * fit * stretch * view.scale + view.x;
   const py = (i) => high / 2 + (points[4 * i + 1] / 65534 - 0.5) * fit * view.scale + view.y;
-  // A name stands on the photo of its category that is nearest to the middle of them all.
+  // A name stands where its category is thickest: the middle of one in several groups belongs to another.
   const members = new Map();
   for (let i = 0; i < n; i++) {
     const category = points[4 * i + 2];
@@ -23,9 +23,16 @@
   }
   const middle = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
   const names = [...members].map(([category, own]) => {
-    const x = middle(own.map((i) => points[4 * i])), y = middle(own.map((i) => points[4 * i + 1]));
-    let best = own[0], least = Infinity;
+    const cells = new Map();
     for (const i of own) {
+      const cell = (points[4 * i] >> 12) * 16 + (points[4 * i + 1] >> 12);
+      if (!cells.has(cell)) cells.set(cell, []);
+      cells.get(cell).push(i);
+    }
+    const thick = [...cells.values()].reduce((a, b) => (b.length > a.length ? b : a));
+    const x = middle(thick.map((i) => points[4 * i])), y = middle(thick.map((i) => points[4 * i + 1]));
+    let best = thick[0], least = Infinity;
+    for (const i of thick) {
       const far = (points[4 * i] - x) ** 2 + (points[4 * i + 1] - y) ** 2;
       if (far < least) { least = far; best = i; }
     }
@@ -34,12 +41,33 @@
   }).sort((a, b) => b.n - a.n);
   const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => points[4 * a + 2] - points[4 * b + 2]);
 
+  const scene = document.createElement("canvas");
+  let stale = true;
+  const size = () => Math.max(1.1, Math.min(6, (0.13 * fit) / Math.sqrt(n) + 0.6)) * Math.min(2.4, Math.sqrt(view.scale));
+
   function draw() {
     waiting = false;
-    const pen = canvas.getContext("2d"), ratio = devicePixelRatio || 1, only = chosen.value === "" ? -1 : Number(chosen.value);
+    // Pointing at a photo changes a ring; tens of thousands of dots need not be painted anew for it.
+    if (stale) paint();
+    stale = false;
+    const pen = canvas.getContext("2d"), ratio = devicePixelRatio || 1;
+    pen.setTransform(1, 0, 0, 1, 0, 0);
+    pen.clearRect(0, 0, canvas.width, canvas.height);
+    if (scene.width && scene.height) pen.drawImage(scene, 0, 0);
+    if (held < 0) return;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    pen.clearRect(0, 0, wide, high);
-    const radius = Math.max(1.1, Math.min(6, (0.13 * fit) / Math.sqrt(n) + 0.6)) * Math.min(2.4, Math.sqrt(view.scale));
+    pen.strokeStyle = style().getPropertyValue("--ink").trim();
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.arc(px(held), py(held), size() + 3.5, 0, 7);
+    pen.stroke();
+  }
+  function paint() {
+    scene.width = canvas.width;
+    scene.height = canvas.height;
+    const pen = scene.getContext("2d"), ratio = devicePixelRatio || 1, only = chosen.value === "" ? -1 : Number(chosen.value);
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const radius = size();
     const faint = style().getPropertyValue("--rule").trim(), grey = style().getPropertyValue("--grey").trim();
     for (const pass of only < 0 ? [1] : [0, 1]) {
       for (const i of order) {
@@ -48,6 +76,11 @@
         const lit = only < 0 || category === only;
         if (only >= 0 && lit !== (pass === 1)) continue;
         const colour = !lit ? faint : category === NONE ? grey : colours[category % colours.length];
+        if (radius < 1.8) {
+          pen.fillStyle = colour;
+          pen.fillRect(x - radius, y - radius, 2 * radius, 2 * radius);
+          continue;
+        }
         pen.beginPath();
         pen.arc(x, y, radius, 0, 7);
         if (lit && category !== NONE && Math.floor(category / colours.length) % 2 && radius > 2) {
@@ -61,13 +94,6 @@
       }
     }
     write(pen, only);
-    if (held >= 0) {
-      pen.strokeStyle = style().getPropertyValue("--ink").trim();
-      pen.lineWidth = 2;
-      pen.beginPath();
-      pen.arc(px(held), py(held), radius + 3.5, 0, 7);
-      pen.stroke();
-    }
   }
   function write(pen, only) {
     const placed = [];
@@ -89,7 +115,7 @@
       pen.fillText(name.text, x, y);
     }
   }
-  const soon = () => { if (!waiting) { waiting = true; requestAnimationFrame(draw); } };
+  const soon = (anew = true) => { stale = stale || anew; if (!waiting) { waiting = true; requestAnimationFrame(draw); } };
   function measure() {
     const ratio = devicePixelRatio || 1;
     wide = canvas.clientWidth;
@@ -113,8 +139,8 @@
     tip.hidden = true;
     soon();
   };
-  function nearest(x, y) {
-    let best = -1, least = 18 * 18;
+  function nearest(x, y, within = 18) {
+    let best = -1, least = within * within;
     const only = chosen.value === "" ? -1 : Number(chosen.value);
     for (let i = 0; i < n; i++) {
       if (only >= 0 && points[4 * i + 2] !== only) continue;
@@ -125,7 +151,7 @@
   }
   function show(i) {
     held = i;
-    soon();
+    soon(false);
     tip.hidden = i < 0;
     if (i < 0) return;
     tip.replaceChildren();
@@ -180,7 +206,7 @@
   }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] }[event.key];
-    if (move) { view.x += move[0]; view.y += move[1]; show(nearest(wide / 2, high / 2)); }
+    if (move) { view.x += move[0]; view.y += move[1]; show(nearest(wide / 2, high / 2, Infinity)); }
     else if (event.key === "+" || event.key === "=") around(wide / 2, high / 2, 1.5);
     else if (event.key === "-") around(wide / 2, high / 2, 1 / 1.5);
     else if (event.key === "0") around(wide / 2, high / 2, 1e-9);
@@ -191,7 +217,7 @@
     document.getElementById(id).addEventListener("click", () => around(wide / 2, high / 2, factor));
   chosen.addEventListener("change", () => { held = -1; tip.hidden = true; soon(); });
   new ResizeObserver(measure).observe(box);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", soon);
-  addEventListener("beforeprint", () => { held = -1; tip.hidden = true; draw(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => soon());
+  addEventListener("beforeprint", () => { held = -1; tip.hidden = true; stale = true; draw(); });
   measure();
 })();
