@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +68,22 @@ def test_progress_without_a_terminal_prints_no_control_codes(capsys):
         for done in range(11):
             advance(done)
     assert "\x1b" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", None])
+def test_without_colours_a_terminal_gets_no_escape_sequence(variable, tmp_path):
+    pty = pytest.importorskip("pty", reason="there are no terminals to pretend to here")
+    terminal, end = pty.openpty()
+    environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
+    script = "from featx.cli.output import Output; o = Output(); o.records(['a'], [['b']], [{'a': 'b'}]); o.ok('well')"
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=end,
+        stderr=end,
+        env={**environment, **({variable: "1"} if variable else {}), "PYTHONPATH": str(ROOT)},
+    ) as ran:
+        ran.wait(60)
+    os.close(end)
+    said = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "well" in said and ("\x1b" in said) == (variable is None)

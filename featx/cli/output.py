@@ -113,7 +113,9 @@ def json_line(value: object, stream: TextIO) -> str:
 def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
-    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    # Without colours nothing else that steers a terminal is sent either, bold type included.
+    plain = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False, **plain)  # type: ignore[arg-type]
 
 
 def _write(stream: TextIO, text: str, style: str | None = None) -> None:
