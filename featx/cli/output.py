@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,12 +110,12 @@ def json_line(value: object, stream: TextIO) -> str:
     return jsonlib.dumps(value, ensure_ascii=plain, allow_nan=False, default=str)
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO, *, wrapped: bool = False) -> Console:
     from rich.console import Console
 
     # Without colours nothing else that steers a terminal is sent either, bold type included.
-    plain = {"color_system": None} if os.environ.get("NO_COLOR") else {}
-    return Console(file=stream, highlight=False, soft_wrap=True, markup=False, emoji=False, **plain)  # type: ignore[arg-type]
+    system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(file=stream, highlight=False, soft_wrap=not wrapped, markup=False, emoji=False, color_system=system)
 
 
 def _write(stream: TextIO, text: str, style: str | None = None) -> None:
@@ -162,7 +162,6 @@ def _mark(mark: str, plain: str, stream: TextIO) -> str:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -171,7 +170,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequen
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_encodable(_printable(_flat("–" if c is None else str(c))), sys.stdout)) for c in row))
-    Console(file=sys.stdout, highlight=False, markup=False, emoji=False).print(table)
+    _console(sys.stdout, wrapped=True).print(table)
 
 
 @contextmanager
