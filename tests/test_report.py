@@ -151,6 +151,14 @@ def test_each_section_opens_with_a_sentence_that_holds_its_number(document):
     assert text.count("\n## ") == 8
 
 
+def test_nothing_found_is_said_in_words(shop, tmp_path):
+    nothing = {"issues": {"labels": []}, "duplicates": {"groups": []}, "skipped": []}
+    written = write_report(comparison(shop), shop, root=tmp_path, **nothing)
+    said = "No label looks wrong; no copies were found; every file could be read."
+    assert said in (written.folder / "report.md").read_text(encoding="utf-8")
+    assert said in written.page.read_text(encoding="utf-8")
+
+
 def test_what_was_not_measured_is_said_with_the_command_that_measures_it(shop, tmp_path):
     bare = comparison(shop)
     bare["details"], bare["retrieval"], bare["learning_curve"], bare["tests"] = {}, None, None, []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path)
         assert bool(again.left_out) == (share < 1)
         sizes.append(again.bytes)
         lost.append(len(again.left_out))
-    assert sizes == sorted(sizes, reverse=True)
+    # The page names its limit, and one number may have more digits than another.
+    assert all(smaller <= larger + 8 for larger, smaller in pairwise(sizes))
     assert lost[-1] > lost[1]
 
 

@@ -135,8 +135,7 @@ def _data(teller: Teller) -> str:
     if not parts:
         return teller.say(ANSWERS["data_none"])
     # A sentence may begin with a number, but not with a small letter.
-    if not teller.html:
-        parts[0] = parts[0][:1].upper() + parts[0][1:]
+    parts[0] = parts[0][:1].upper() + parts[0][1:]
     joined = teller.say("; ".join("{" + f"p{i}" + "}" for i in range(len(parts))), **dict(_numbered(parts)))
     return teller.say(ANSWERS["data"], parts=joined)
 

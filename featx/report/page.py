@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +97,15 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[Slim], s
     )
     drawn = document.get("map")
 
+    # A page is made several times until it fits; its pictures only once for each size.
+    @cache
+    def shown(name: str | None, side: int) -> str | None:
+        return picture(folder, name, side)
+
     def render(slim: Slim) -> str:
         return filled(
             slim=slim,
-            picture=lambda name, kind: picture(folder, name, kind, slim),
+            picture=lambda name, kind: None if kind in slim.without else shown(name, slim.side),
             map_sheet=None if not drawn else sheet(folder, drawn, slim),
             map_data=_json(map_data(drawn, slim)),
             n_drawn=min(drawn["n"], slim.points or drawn["n"]) if drawn else 0,

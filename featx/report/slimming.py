@@ -86,16 +86,14 @@ def _size(page: str) -> int:
     return len(page.encode("utf-8", "replace"))
 
 
-def picture(folder: Path, name: str | None, kind: str, slim: Slim) -> str | None:
+def picture(folder: Path, name: str | None, side: int) -> str | None:
     """A thumbnail as an address that needs no file, at the size the page has room for."""
-    if kind in slim.without:
-        return None
-    if slim.side >= SIDE:
+    if side >= SIDE:
         return inline(folder, name)
     image = read_kept(folder, name)
     if image is None:
         return None
-    image.thumbnail((slim.side, slim.side))
+    image.thumbnail((side, side))
     return _address(webp(image, SMALL_QUALITY))
 
 

@@ -290,6 +290,7 @@ ANSWERS: Mapping[str, str] = {
     "changed_rose": "{what} rose for more than chance since {when}; nothing fell.",
     "changed_nothing": "Nothing changed for more than chance since {when}.",
     "data_skipped": "{n} files could not be read",
+    "data_skipped_none": "every file could be read",
     "data_skipped_one": "one file could not be read",
     "data_none": "Nothing was checked yet: run <b>featx issues</b> and <b>featx duplicates</b>.",
     "similar": "The most similar product is of the right category {recall} of the time; mean average precision {map}.",
