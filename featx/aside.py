@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
+
+from featx.errors import FeatxError
 
 # No writer is still at work on a file that nothing was written to for so long: it was killed.
 ABANDONED = 3600.0
@@ -31,6 +35,23 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     # Where a folder cannot be synced, a power cut may bring the old file back; it is whole too.
     with suppress(OSError):
         fsync_folder(path.parent)
+
+
+@contextmanager
+def text_written_aside(path: Path) -> Iterator[TextIO]:
+    """A text file for a person to fill, which says in words why it cannot be written; names in any bytes go in."""
+    try:
+        with written_aside(path) as file:
+            text = TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
+            yield text
+            text.detach()
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise FeatxError(
+            "disk-full" if full else "no-permission",
+            f"cannot write `{path}`: {error.strerror or error}",
+            "choose another place",
+        ) from error
 
 
 def write_aside(path: Path, data: bytes) -> None:

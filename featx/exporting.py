@@ -7,16 +7,16 @@ import errno
 import io
 import json
 import math
-import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol, TextIO
 
 import numpy as np
 
+from featx.aside import written_aside
 from featx.errors import FeatxError
 
 FORMATS = ("npz", "npy", "csv", "parquet", "jsonl", "safetensors")
@@ -161,21 +161,8 @@ def _cannot_write(target: Path, error: OSError) -> FeatxError:
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the target's name once it is complete and on the disk, and is gone if that never happens."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # not every system lets a folder be synchronised
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    with written_aside(target) as file:
+        yield file
 
 
 @contextmanager

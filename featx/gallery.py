@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from featx.errors import FeatxError
+from featx.aside import text_written_aside
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -104,19 +104,10 @@ def page(rows: Iterable[Row]) -> str:
 
 def write_page(target: Path, rows: Iterable[Row]) -> None:
     """Write the page aside and give it its name when it is complete."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page(rows), encoding="utf-8")
-        os.replace(temporary, target)
-    except OSError as error:
-        raise FeatxError(
-            "disk-full" if error.errno == 28 else "no-permission",
-            f"cannot write `{target}`: {error.strerror or error}",
-            "choose another place",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with text_written_aside(target) as file:
+        file.write(page(rows))
 
 
 def row_of_pictures(name: str, asked: Sequence[str], answers: Sequence[Answer]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,21 +115,11 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
 def _write(found: Evaluation, output: Path) -> None:
     import csv
 
+    from featx.aside import text_written_aside
     from featx.exporting import safe_cell
 
     classes = [safe_cell(label) for label in found.details["classes"]]
-    temporary = output.with_name(f".{output.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            table = csv.writer(file, lineterminator="\r\n")
-            table.writerow(["is \\ says", *classes])
-            table.writerows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))
-        os.replace(temporary, output)
-    except OSError as error:
-        raise FeatxError(
-            "disk-full" if error.errno == 28 else "no-permission",
-            f"cannot write `{output}`: {error.strerror or error}",
-            "choose another place",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with text_written_aside(output) as file:
+        table = csv.writer(file, lineterminator="\r\n")
+        table.writerow(["is \\ says", *classes])
+        table.writerows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from featx.aside import text_written_aside
 from featx.errors import FeatxError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
@@ -27,31 +27,20 @@ def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[
 
     check_suffix(path)
     kind = path.suffix.lower()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     count = 0
-    try:
-        with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            if kind in (".csv", ".tsv"):
-                table = csv.writer(file, dialect="excel" if kind == ".csv" else "excel-tab")
-                table.writerow(columns)
-                for record in records:
-                    cells = [record.get(column) for column in columns]
-                    table.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
-                    count += 1
-            else:
-                opening, between, closing = ("[\n", ",\n", "\n]\n") if kind == ".json" else ("", "\n", "\n")
-                file.write(opening)
-                for record in records:
-                    file.write((between if count else "") + json.dumps(record, ensure_ascii=True))
-                    count += 1
-                file.write(closing if count or kind == ".json" else "")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FeatxError(
-            "disk-full" if error.errno == 28 else "no-permission",
-            f"cannot write `{path}`: {error.strerror or error}",
-            "choose another place",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with text_written_aside(path) as file:
+        if kind in (".csv", ".tsv"):
+            table = csv.writer(file, dialect="excel" if kind == ".csv" else "excel-tab")
+            table.writerow(columns)
+            for record in records:
+                cells = [record.get(column) for column in columns]
+                table.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+                count += 1
+        else:
+            opening, between, closing = ("[\n", ",\n", "\n]\n") if kind == ".json" else ("", "\n", "\n")
+            file.write(opening)
+            for record in records:
+                file.write((between if count else "") + json.dumps(record, ensure_ascii=True))
+                count += 1
+            file.write(closing if count or kind == ".json" else "")
     return count
