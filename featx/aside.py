@@ -46,12 +46,14 @@ def text_written_aside(path: Path) -> Iterator[TextIO]:
             yield text
             text.detach()
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise FeatxError(
-            "disk-full" if full else "no-permission",
-            f"cannot write `{path}`: {error.strerror or error}",
-            "choose another place",
-        ) from error
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError, hint: str = "choose another place") -> FeatxError:
+    """Why a file cannot be written, in words."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code = "disk-full" if full else "no-permission"
+    return FeatxError(code, f"cannot write `{path}`: {error.strerror or error}", hint)
 
 
 def write_aside(path: Path, data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from featx.backbones import Backbone
+    from featx.index.approximate import Watch
 
-# How many photos are to be done, to a context that gives a function to tell how many are.
-Watch = Callable[[int], Any]
 # How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
 PUSH = 0.5
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from featx.errors import FeatxError
+from featx.aside import cannot_write, write_aside
 
 
 class Notes:
@@ -47,16 +46,9 @@ class Notes:
     def _write(self) -> None:
         if self.path is None:
             return
-        temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        told = json.dumps({"search": self.key, "found": self._known}) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps({"search": self.key, "found": self._known}) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path)
+            write_aside(self.path, told.encode())
         except OSError as error:
-            raise FeatxError(
-                "disk-full" if error.errno == 28 else "no-permission",
-                f"cannot write `{self.path}`: {error.strerror or error}",
-                "free some space, or make the folder writable",
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+            raise cannot_write(self.path, error, "free some space, or make the folder writable") from error

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from featx.aside import write_aside
+from featx.aside import cannot_write, write_aside
 from featx.errors import FeatxError
 
 COLUMNS = (
@@ -119,11 +119,7 @@ class Comparison:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_aside(path, told.getvalue().encode("utf-8", "backslashreplace"))
         except OSError as error:
-            raise FeatxError(
-                "disk-full" if error.errno == 28 else "no-permission",
-                f"cannot write `{path}`: {error.strerror or error}",
-                "choose another place",
-            ) from error
+            raise cannot_write(path, error) from error
         return path
 
     def _write_table(self, file: Any) -> None:

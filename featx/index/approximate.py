@@ -39,7 +39,7 @@ ENOUGH, TOO_FEW = 0.99, 0.9
 # More changes than this, and a new graph is sooner made than an old one mended.
 MENDED = 0.3
 
-Advance = Callable[[int], None]
+# How many photos are to be done, to a context that gives a function to tell how many are.
 Watch = Callable[[int], Any]
 
 
@@ -87,17 +87,13 @@ def open_nearby(index: SimilarityIndex, *, make: bool = False, watch: Watch | No
     held = _read(path)
     if held is not None and held.head["store"] == identity:
         return held.opened()
-    engine = _engine()
     keys, rows = _keys(index)
-    made = _mended(held, index, engine, keys, rows, watch) if held is not None else None
-    if made is None:
-        made = _added(engine(index), index, np.unique(keys), keys, rows, watch)
-    order = np.argsort(keys, kind="stable")
-    nearby = _tuned(made, index, keys[order], rows[order])
-    if held is not None and nearby.recall < TOO_FEW:
-        fresh = _added(engine(index), index, np.unique(keys), keys, rows, watch)
-        nearby = _tuned(fresh, index, keys[order], rows[order])
-    _write(path, identity, _fingerprint(index), nearby)
+    fingerprint = _fingerprint(index)
+    mended = _mended(held, index, fingerprint, keys, rows, watch) if held is not None else None
+    nearby = _tuned(mended, index, keys, rows) if mended is not None else None
+    if nearby is None or nearby.recall < TOO_FEW:
+        nearby = _tuned(_added(_empty(index), index, np.unique(keys), keys, rows, watch), index, keys, rows)
+    _write(path, identity, fingerprint, nearby)
     return nearby
 
 
@@ -185,9 +181,8 @@ def _engine_class() -> Any:
     return Index
 
 
-def _engine() -> Callable[[SimilarityIndex], Any]:
-    made = _engine_class()
-    return lambda index: made(
+def _empty(index: SimilarityIndex) -> Any:
+    return _engine_class()(
         ndim=index.features.shape[1], metric="cos", dtype=KIND, connectivity=LINKS, expansion_add=BUILD_EFFORT
     )
 
@@ -197,12 +192,13 @@ def _broken() -> FeatxError:
 
 
 def _keys(index: SimilarityIndex) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """A number for the photo of each row that has a direction, and the row."""
+    """The numbers of the photos whose rows have a direction, in order, and these rows."""
     rows = np.flatnonzero(index.scale > 0)
     digests = list(index.digests)
     ids = index.ids
-    numbers = [_number(digests[row] or ids[int(row)]) for row in rows]
-    return np.array(numbers, dtype=np.uint64), rows.astype(np.int64)
+    numbers = np.array([_number(digests[row] or ids[int(row)]) for row in rows], dtype=np.uint64)
+    order = np.argsort(numbers, kind="stable")
+    return numbers[order], rows[order].astype(np.int64)
 
 
 def _number(name: str) -> int:
@@ -221,13 +217,13 @@ def _fingerprint(index: SimilarityIndex) -> str:
 def _mended(
     held: _Held,
     index: SimilarityIndex,
-    engine: Callable[[SimilarityIndex], Any],
+    fingerprint: str,
     keys: NDArray[np.uint64],
     rows: NDArray[np.int64],
     watch: Watch | None,
 ) -> Any | None:
     """The graph of the store as it was, with what came and without what went; None if a new one is sooner made."""
-    if held.head["fingerprint"] != _fingerprint(index) or zlib.crc32(held.body) != held.head["body_crc"]:
+    if held.head["fingerprint"] != fingerprint or zlib.crc32(held.body) != held.head["body_crc"]:
         return None
     old, new = np.unique(held.keys), np.unique(keys)
     gone, come = np.setdiff1d(old, new, assume_unique=True), np.setdiff1d(new, old, assume_unique=True)
@@ -248,8 +244,9 @@ def _added(
     watch: Watch | None,
 ) -> Any:
     """The graph with the photos of some keys added; each photo once, however many rows have it."""
-    first = np.unique(keys, return_index=True)
-    places = np.sort(first[1][np.searchsorted(first[0], wanted)])
+    first = np.searchsorted(keys, wanted)
+    # In the order of the store, so that its file is read from one end to the other.
+    places = first[np.argsort(rows[first])]
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with _watched(watch, len(places)) as advance:
         for start in range(0, len(places), BLOCK):

@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from featx.solvers.descent import axes_of, minimise, turned
+from featx.solvers.linear import Linear, Probable
 from featx.solvers.losses import Loss, Softmax, SquaredHinge
 
 
-class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """What the two have in common: weights, an intercept, and the way to them."""
+class _Linear(Linear):
+    """What the two have in common: the way to their weights and intercept."""
 
     # An intercept that costs nothing lets the features be centred without changing the answer.
     _free_intercept = False
-    classes_: np.ndarray
-    coef_: np.ndarray
-    intercept_: np.ndarray
     n_iter_: int
 
     def __init__(self, C: float = 1.0, class_weight: Any = None, max_iter: int = 300, tol: float = 1e-5) -> None:
@@ -54,20 +51,6 @@ class _Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _loss(truth: np.ndarray, classes: int, balance: np.ndarray | None) -> Loss:
         raise NotImplementedError
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """A score for every category; for two categories one number, positive for the second."""
-        check_is_fitted(self)
-        x = validate_data(self, X, dtype=np.float32, reset=False)
-        scores: np.ndarray = x @ self.coef_.T + self.intercept_
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The category with the highest score."""
-        scores = self.decision_function(X)
-        best = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: np.ndarray = self.classes_[best]
-        return labels
-
 
 class LinearSVM(_Linear):
     """One against the rest with squared hinge loss: the objective of `LinearSVC`, its penalised intercept included."""
@@ -77,7 +60,7 @@ class LinearSVM(_Linear):
         return SquaredHinge.of(truth, classes, balance)
 
 
-class Logistic(_Linear):
+class Logistic(Probable, _Linear):
     """Multinomial logistic regression: the objective of `LogisticRegression`."""
 
     _free_intercept = True
@@ -85,11 +68,3 @@ class Logistic(_Linear):
     @staticmethod
     def _loss(truth: np.ndarray, classes: int, balance: np.ndarray | None) -> Loss:
         return Softmax(truth, classes, balance)
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities as the model gives them, not yet calibrated."""
-        scores = self.decision_function(X)
-        scores = np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        result: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
-        return result
