@@ -1,15 +1,17 @@
-"""The built-in backbone beside ImageNet's squeezenet1_0 and a colour histogram, on real photos.
+"""The built-in backbone beside ImageNet's squeezenet1_0 and colours alone, on real photos, in featx's own measures.
 
-    python benchmarks/builtin_quality.py --grocery DIR --clothing DIR --teacher FILE
+    python benchmarks/builtin_quality.py --grocery DIR --clothing DIR --teacher FILE [--stores DIR]
 
-Prints the table of the model card. The network learned from grocery `train` less the last sixth of each class's
-numbering, and from six of the ten clothing classes. What is measured:
+Prints the table of the model card. The features come from `featx.extract`, the scores from `featx.compare` and the
+look-alikes from `featx.retrieval`: what a report of the same stores says. What is measured:
 
-- val: classifier trained on all of `train`, scored on the official `val` photos (the same shops, bursts shared);
-- held-out: classifier trained on the part the network saw, scored on the last sixth of each class;
+- val: classifiers that learned from the official grocery `train`, scored on `val`, once for the 81 fine and once for
+  the 42 coarse classes; the strength of a classifier is chosen within `train`;
 - transfer: five folds over the four clothing classes the network never saw;
-- recall@1 and precision@10 of the label, without training: held-out photos asked among the seen part, and each
-  transfer photo among the others; for raw features and for standardised ones.
+- look-alikes, without training: unseen grocery photos (`val` and the last sixth of each class) among themselves, and
+  the transfer photos among themselves.
+
+`--stores` keeps the features for the next time; without it they are made in a temporary folder.
 """
 
 from __future__ import annotations
@@ -18,153 +20,81 @@ import argparse
 import csv
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torchvision
 from PIL import Image
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+
+import featx
+from featx.retrieval import measure
 
 # A program started by its path sees its own folder only, and the recipe is not installed with the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from training.photos import Source, folder_sources, grocery_sources
 
-STRENGTHS = (0.01, 0.1, 1.0)
-Describe = Callable[[list[Image.Image]], np.ndarray]
+CLASSIFIERS = ("logreg", "svm")
+Describe = Callable[[list[Image.Image]], Any]
 
 
-def squeezenet(path: Path) -> Describe:
-    """The reference: pooled features of ImageNet's squeezenet1_0, 512 numbers."""
-    network = torchvision.models.squeezenet1_0()
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
-    features = network.features.eval()
-    transform = torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1.transforms()
-
-    def describe(images: list[Image.Image]) -> np.ndarray:
-        with torch.inference_mode():
-            result: np.ndarray = features(torch.stack([transform(image) for image in images])).mean((2, 3)).numpy()
-            return result
-
-    return describe
-
-
-def histogram(images: list[Image.Image]) -> np.ndarray:
-    """The floor: a joint histogram of hue, saturation and value, square-rooted."""
-    rows = []
-    for image in images:
-        h, s, v = np.asarray(image.resize((128, 128)).convert("HSV"), dtype=np.int64).reshape(-1, 3).T
-        places = (h * 12 // 256) * 16 + (s * 4 // 256) * 4 + v * 4 // 256
-        rows.append(np.sqrt(np.bincount(places, minlength=192) / places.size))
-    return np.stack(rows).astype(np.float32)
+def write_lists(grocery: Path, clothing: Path, folder: Path) -> dict[str, Path]:
+    """A table of photos for each question, as a user would write it."""
+    coarse: dict[str, str] = {}
+    for part in ("train", "val"):
+        for row in csv.reader((grocery / f"{part}.txt").read_text().splitlines(), skipinitialspace=True):
+            coarse[f"grocery/{row[1]}"] = row[2]
+    questions: dict[str, list[tuple[Source, str]]] = {
+        "grocery": [(one, "val" if one.part == "val" else "train") for one in grocery_sources(grocery)],
+        "transfer": [(one, "") for one in folder_sources(clothing) if one.part == "transfer"],
+    }
+    lists = {}
+    for name, photos in questions.items():
+        lists[name] = folder / f"{name}.csv"
+        with lists[name].open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "label", "coarse", "split", "part"])
+            for one, split in photos:
+                table.writerow([one.path.resolve(), one.label, coarse.get(one.label, one.label), split, one.part])
+    return lists
 
 
-def builtin() -> Describe:
-    """The built-in backbone as users get it."""
-    from featx.backbones.builtin import open_builtin
-
-    backbone = open_builtin(device="cpu")
-
-    def describe(images: list[Image.Image]) -> np.ndarray:
-        return backbone.features([backbone.prepare(image) for image in images])
-
-    return describe
-
-
-def read(path: Path) -> Image.Image:
-    """Decode one photo in RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
-def compute(describe: Describe, sources: list[Source], batch: int = 32) -> np.ndarray:
-    """Features of all photos."""
-    rows = []
-    for start in range(0, len(sources), batch):
-        rows.append(describe([read(source.path) for source in sources[start : start + batch]]))
-    return np.concatenate(rows)
-
-
-def accuracy(x: np.ndarray, train: np.ndarray, test: np.ndarray, fine: np.ndarray, coarse: np.ndarray) -> list[float]:
-    """Best over the strengths of fine and coarse accuracy, each with its own classifier, in per cent."""
-    found = []
-    for labels in (fine, coarse):
-        scores = []
-        for strength in STRENGTHS:
-            model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300))
-            scores.append(100 * model.fit(x[train], labels[train]).score(x[test], labels[test]))
-        found.append(max(scores))
+def stores_of(kind: str, lists: dict[str, Path], folder: Path, weights: Path | None) -> dict[str, featx.Store]:
+    """The features of one kind for each list; those already there are used again."""
+    found = {}
+    for name, listed in lists.items():
+        photos = featx.read_catalogue(listed, allow_outside=True)
+        given = None if weights is None else str(weights)
+        found[name] = featx.extract(photos, store=folder / f"{name}-{kind}.h5", backbone=kind, weights=given)
     return found
 
 
-def retrieval(queries: np.ndarray, asked: np.ndarray, rows: np.ndarray, held: np.ndarray, *, same: bool) -> list[float]:
-    """Recall@1 and precision@10 of the label by cosine similarity."""
-    unit = [part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) for part in (queries, rows)]
-    alike = unit[0] @ unit[1].T
-    if same:
-        np.fill_diagonal(alike, -np.inf)
-    order = np.argsort(-alike, axis=1)[:, :10]
-    hits = held[order] == asked[:, None]
-    return [100 * float(hits[:, 0].mean()), 100 * float(hits.mean())]
+def accuracy(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, float]]:
+    """Held-out accuracy, or that of the folds where nothing is held out, of each classifier on each store, in per cent."""
+    told: dict[str, dict[str, float]] = {}
+    for row in featx.compare(stores, CLASSIFIERS, colour=False, **settings).rows():
+        if not row["baseline"]:
+            value = row["test_accuracy"] if row["test_accuracy"] is not None else row["cv_accuracy"]
+            told.setdefault(str(row["clf"]), {})[str(row["store"])] = 100 * float(value)
+    return told
 
 
-class Photos:
-    """The photos of the protocol and their parts."""
-
-    def __init__(self, grocery: Path, clothing: Path) -> None:
-        """List the photos; the coarse labels come from grocery's own lists."""
-        self.grocery = grocery_sources(grocery)
-        self.transfer = [source for source in folder_sources(clothing) if source.part == "transfer"]
-        self.sources = self.grocery + self.transfer
-        coarse: dict[str, str] = {}
-        for part in ("train", "val"):
-            for row in csv.reader((grocery / f"{part}.txt").read_text().splitlines(), skipinitialspace=True):
-                coarse[f"grocery/{row[1]}"] = row[2]
-        self.fine = np.array([source.label for source in self.sources])
-        self.coarse = np.array([coarse.get(source.label, source.label) for source in self.sources])
-        self.part = np.array([source.part for source in self.sources])
-
-    def rows(self, *parts: str) -> np.ndarray:
-        """Positions of the photos in the named parts."""
-        return np.flatnonzero(np.isin(self.part, parts))
+def look_alikes(store: featx.Store, parts: tuple[str, ...] = ()) -> dict[str, float]:
+    """Recall@1, precision@10 and mean average precision of the label among the named parts, in per cent."""
+    rows = [i for i, part in enumerate(store.columns["part"]) if not parts or part in parts]
+    ids = [store.ids[i] for i in rows]
+    labels = [store.labels[i] for i in rows]
+    found = measure(store.features[np.array(rows)], labels, [None] * len(rows), ids)
+    names = {"recall@1": "recall_at_1", "precision@10": "precision_at_10", "mAP": "map"}
+    return {name: 100 * float(found[key]["value"]) for name, key in names.items()}
 
 
-def measure(x: np.ndarray, photos: Photos) -> dict[str, float]:
-    """All figures of one kind of features."""
-    seen, held, transfer = photos.rows("train"), photos.rows("held-out"), photos.rows("transfer")
-    result: dict[str, float] = {}
-    everything = photos.rows("train", "gap", "held-out")
-    result["val fine"], result["val coarse"] = accuracy(x, everything, photos.rows("val"), photos.fine, photos.coarse)
-    result["held-out fine"], result["held-out coarse"] = accuracy(x, seen, held, photos.fine, photos.coarse)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    labels = photos.fine[transfer]
-    result["transfer"] = max(
-        100
-        * float(
-            cross_val_score(
-                make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=300)),
-                x[transfer],
-                labels,
-                cv=folds,
-            ).mean()
-        )
-        for strength in STRENGTHS
-    )
-    for kind, scaled in (("raw", x), ("standardised", StandardScaler().fit(x[seen]).transform(x))):
-        one, ten = retrieval(scaled[held], photos.fine[held], scaled[seen], photos.fine[seen], same=False)
-        result[f"grocery recall@1 {kind}"], result[f"grocery precision@10 {kind}"] = one, ten
-        one, ten = retrieval(scaled[transfer], labels, scaled[transfer], labels, same=True)
-        result[f"transfer recall@1 {kind}"], result[f"transfer precision@10 {kind}"] = one, ten
-    return result
-
-
-def speed(describe: Describe, images: list[Image.Image], rounds: int) -> float:
+def speed(describe: Describe, images: list[Image.Image], rounds: int = 5) -> float:
     """Images per second, preparation included: the best of several rounds."""
     describe(images)
     times = []
@@ -175,17 +105,20 @@ def speed(describe: Describe, images: list[Image.Image], rounds: int) -> float:
     return len(images) / min(times)
 
 
-def resnet50() -> Describe:
-    """An untrained resnet50, for its speed alone."""
-    network = torchvision.models.resnet50()
-    network.fc = torch.nn.Identity()
-    network.eval()
-    transform = torchvision.models.ResNet50_Weights.IMAGENET1K_V1.transforms()
+def by_featx(kind: str) -> Describe:
+    """A backbone as users get it."""
+    backbone = featx.open_backbone(kind, device="cpu")
+    return lambda images: backbone.features([backbone.prepare(image) for image in images])
 
-    def describe(images: list[Image.Image]) -> np.ndarray:
+
+def by_torchvision(name: str) -> Describe:
+    """A network as torchvision has it, untrained, for its speed alone."""
+    network = torchvision.models.get_model(name).eval()
+    transform = torchvision.models.get_model_weights(name).IMAGENET1K_V1.transforms()
+
+    def describe(images: list[Image.Image]) -> Any:
         with torch.inference_mode():
-            result: np.ndarray = network(torch.stack([transform(image) for image in images])).numpy()
-            return result
+            return network(torch.stack([transform(image) for image in images]))
 
     return describe
 
@@ -196,23 +129,56 @@ def main() -> None:
     parser.add_argument("--grocery", type=Path, required=True)
     parser.add_argument("--clothing", type=Path, required=True)
     parser.add_argument("--teacher", type=Path, required=True, help="squeezenet1_0 state dict")
+    parser.add_argument("--stores", type=Path, help="keep the features here")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    photos = Photos(options.grocery, options.clothing)
-    kinds = {"builtin": builtin(), "squeezenet1_0": squeezenet(options.teacher), "HSV histogram": histogram}
-    figures = {name: measure(compute(describe, photos.sources), photos) for name, describe in kinds.items()}
-    images = [read(source.path) for source in photos.sources[:32]]
-    for name, describe in {**kinds, "resnet50": resnet50()}.items():
-        figures.setdefault(name, {})["images/s"] = speed(describe, images, 5)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.stores or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        figures = measured(options, folder)
     if options.json:
         print(json.dumps(figures, indent=2))
         return
-    print("| |" + "|".join(figures) + "|\n|---|" + "---|" * len(figures))
-    for row in figures["builtin"]:
-        cells = [f"{found[row]:.1f}" if row in found else "" for found in figures.values()]
-        print(f"| {row} | " + " | ".join(cells) + " |")
+    columns = list(dict.fromkeys(name for row in figures.values() for name in row))
+    print("| |" + "|".join(columns) + "|\n|---|" + "---|" * len(columns))
+    for name, row in figures.items():
+        cells = [f"{row[column]:.1f}" if column in row else "" for column in columns]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+def measured(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
+    """Each figure's name with its value for each kind of features."""
+    lists = write_lists(options.grocery, options.clothing, folder)
+    weights = {"builtin": None, "squeezenet1_0": options.teacher, "colour": None}
+    stores = {kind: stores_of(kind, lists, folder, path) for kind, path in weights.items()}
+    figures: dict[str, dict[str, float]] = {}
+    questions: dict[str, tuple[str, dict[str, Any]]] = {
+        "val, 81 fine classes": ("grocery", {"test": ["val"]}),
+        "val, 42 coarse classes": ("grocery", {"test": ["val"], "level": "coarse"}),
+        "transfer, 4 classes": ("transfer", {}),
+    }
+    for question, (name, settings) in questions.items():
+        told = accuracy([kept[name] for kept in stores.values()], **settings)
+        for clf, row in told.items():
+            figures[f"{question}, {clf}"] = row
+    for question, name, parts in (
+        ("unseen grocery photos", "grocery", ("val", "held-out")),
+        ("transfer photos", "transfer", ()),
+    ):
+        for kind, kept in stores.items():
+            for metric, value in look_alikes(kept[name], parts).items():
+                figures.setdefault(f"{question}, {metric}", {})[kind] = value
+    images = [featx.read_photo(source.path).image for source in grocery_sources(options.grocery)[:32]]
+    pace = {
+        "builtin": by_featx("builtin"),
+        "squeezenet1_0": by_torchvision("squeezenet1_0"),
+        "colour": by_featx("colour"),
+        "resnet50": by_torchvision("resnet50"),
+    }
+    figures["photos a second"] = {name: speed(describe, images) for name, describe in pace.items()}
+    return figures
 
 
 if __name__ == "__main__":

@@ -32,11 +32,13 @@ HUES, SATURATIONS, VALUES = 12, 4, 4
 COLOURS = HUES * SATURATIONS * VALUES
 # Each block has unit length before it is weighted, so these are the shares of a cosine similarity.
 BLOCKS = (
-    ("head", 512, 0.5),
-    ("stage", 256, 0.25),
-    ("stage spread", 256, 0.1),
-    ("colour", COLOURS, 0.1),
-    ("colour in the middle", COLOURS, 0.05),
+    ("head", 512, 0.2),
+    ("head in the middle", 512, 0.3),
+    ("stage", 256, 0.1),
+    ("stage in the middle", 256, 0.15),
+    ("stage spread in the middle", 256, 0.1),
+    ("colour", COLOURS, 0.08),
+    ("colour in the middle", COLOURS, 0.07),
 )
 # Converting it takes some 4 s and then saves 2 ms a photo.
 WORTH_CONVERTING = 4000
@@ -124,7 +126,7 @@ class BuiltinBackbone:
             backbone=self.name,
             weights="built-in",
             weights_sha256=digest,
-            layer="head+stage+colour",
+            layer="head+stage+colour+middle",
             pool="avg",
             preprocessing=PREPROCESSING,
             precision="fp32",

@@ -70,10 +70,18 @@ class BuiltinNetwork(nn.Module):
         return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pooled features: averages of the head, averages and spreads of the last stage."""
+        """Return the pooled features: averages of the head and of the last stage, whole and middle; the middle's spread."""
         _, _, stage, head = self.maps(x)
-        spread = stage.var((2, 3), unbiased=False).clamp_min(0).sqrt()
-        return torch.cat([head.mean((2, 3)), stage.mean((2, 3)), spread], dim=1)
+        inner = middle_of(stage)
+        spread = inner.var((2, 3), unbiased=False).clamp_min(0).sqrt()
+        averages = [maps.mean((2, 3)) for maps in (head, middle_of(head), stage, inner)]
+        return torch.cat([*averages, spread], dim=1)
+
+
+def middle_of(maps: torch.Tensor) -> torch.Tensor:
+    """The middle half of maps in both directions, where the product mostly is."""
+    height, width = maps.shape[2] // 4, maps.shape[3] // 4
+    return maps[:, :, height : maps.shape[2] - height, width : maps.shape[3] - width]
 
 
 def folded(network: BuiltinNetwork) -> BuiltinNetwork:
