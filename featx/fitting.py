@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,10 @@ import numpy as np
 from featx.audit.fixes import apply_to
 from featx.classifiers import (
     CALIBRATING,
-    STRENGTHS,
     WEIGHED,
-    WIDE,
     Filing,
     Recipe,
     Share,
-    best_strength,
     build,
     coverage_table,
     filing,
@@ -40,7 +37,7 @@ from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
 from featx.thresholds import table_of
-from featx.tuning import Notes
+from featx.tuning import Notes, best, usual, wide
 
 ENOUGH = 300
 
@@ -63,7 +60,8 @@ def fit(
 ) -> Model:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
-    `tune` looks for the strength over a wide range, again inside each fold, so that the score stays honest.
+    `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
+    the score stays honest.
     With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
     from what it wrote into the file `notes`.
     """
@@ -84,21 +82,22 @@ def fit(
     place = {label: i for i, label in enumerate(classes)}
     small = _small(y, lesson.groups, folds)
     cut = grouped_folds(y, lesson.groups, folds, seed)
-    reduce = _fitting(reduce, x, y, lesson.groups, cut, seed)
+    room = _room(x, y, lesson.groups, cut, seed) if tune or reduce is not None else 0
+    # Asking for more directions than there are is no mistake worth an error.
+    reduce = None if reduce is None else min(reduce, room)
     recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads)
-    grid = (WIDE if tune else STRENGTHS).get(recipe.name, ())
+    candidates = wide(recipe, room) if tune else usual(recipe)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
     search = _Search(
-        recipe, grid, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
+        candidates, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
     )
     for number, (train, score) in enumerate(cut):
         # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
         inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
-        strength = search.best(f"fold {number}", train, inner)
-        scores[score] = _scored(replace(recipe, strength=strength), x, y, (train, score), classes)
+        scores[score] = _scored(search.best(f"fold {number}", train, inner), x, y, (train, score), classes)
         fold_twins.append((len(score), twin_share(x[score], x[train])))
-    recipe = replace(recipe, strength=search.best("all", np.arange(len(y)), cut if tune else cut[:1]))
+    recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
@@ -135,42 +134,41 @@ def fit(
 
 
 class _Search:
-    """The search for the best strength: its grid, its notes, how far it is."""
+    """The search for the best setting: what is tried, its notes, how far it is."""
 
     def __init__(
         self,
-        recipe: Recipe,
-        grid: Sequence[float],
+        candidates: Sequence[Recipe],
         lesson: Lesson,
         folds: int,
         notes: Path | None,
         total: int,
         progress: Callable[[int, int], object],
     ) -> None:
-        self.recipe, self.grid, self.lesson = recipe, grid, lesson
+        self.candidates, self.lesson = candidates, lesson
         self.done, self.total, self.progress = 0, total, progress
         what = {
             "fingerprint": lesson.store.fingerprint,
             "photos": [lesson.store.digests[i] for i in lesson.learn],
             "labels": lesson.labels[lesson.learn].tolist(),
             "groups": lesson.groups.tolist(),
-            "settings": [recipe.name, recipe.settings(), list(grid), folds],
+            "settings": [candidates[0].name, [one.settings() for one in candidates], folds],
         }
         self.notes = Notes(notes, what if notes is not None else {})
 
-    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> float | None:
-        """The best strength for what may be learned in one part of the work."""
+    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> Recipe:
+        """The best setting for what may be learned in one part of the work."""
 
-        def remember(number: int, count: Callable[[], list[int]]) -> list[int]:
-            found = self.notes.count(f"{part}, {number}", len(self.grid), count)
+        def remember(number: int, size: int, count: Callable[[], list[int]]) -> list[int]:
+            found = self.notes.count(f"{part}, {number}", size, count)
             self.advance()
             return found
 
         x, y = self.lesson.store.features[self.lesson.learn[rows]], self.lesson.labels[self.lesson.learn[rows]]
-        strength = best_strength(self.recipe, x, y, inner, self.grid, remember)
-        if len(self.grid) < 2:
+        found = best(self.candidates, x, y, inner, remember)
+        if len(self.candidates) < 2:
             self.advance()
-        return strength
+        return found
 
     def advance(self) -> None:
         """One step more is done."""
@@ -187,17 +185,13 @@ def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: l
     return scores_of(fitted(build(recipe), x[train], y[train]), x[score], classes)
 
 
-def _fitting(
-    reduce: int | None, x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int
-) -> int | None:
-    """A reduction that every fold can make; asking for more directions than there are is no mistake worth an error."""
-    if reduce is None:
-        return None
+def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
+    """How many directions of the features every fold can find."""
     sizes = [*map(int, x.shape)]
     for train, _ in cut:
         inner = grouped_folds(y[train].tolist(), groups[train], 5, seed)
         sizes += [len(train), *(len(learn) for learn, _ in inner)]
-    return max(1, min(reduce, *sizes))
+    return max(1, min(sizes))
 
 
 def _small(labels: np.ndarray, groups: np.ndarray, folds: int) -> dict[str, int]:

@@ -34,6 +34,8 @@ TRUSTED = [
     "featx.solvers.discriminant.Discriminant",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",
+    "featx.solvers.kernel.KernelSVM",
+    "featx.solvers.neighbours.Neighbours",
     "sklearn.decomposition._pca.PCA",
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
     "sklearn.svm._classes.SVC",

@@ -33,9 +33,7 @@ def fit(
         str, typer.Option("--kernel", metavar="linear|rbf", help="Of svm: straight or curved borders.")
     ] = "linear",
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
-    tune: Annotated[
-        bool, typer.Option("--tune", help="Look for the best strength over a wide range, inside every fold.")
-    ] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Search C, gamma, depth, reduction and the like.")] = False,
     class_weight: Annotated[
         str | None, typer.Option("--class-weight", metavar="balanced", help="Let rare categories weigh as much.")
     ] = None,
