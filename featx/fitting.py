@@ -36,10 +36,8 @@ from featx.lessons import HELD_OUT, Lesson, lesson_of
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
-from featx.thresholds import table_of
+from featx.thresholds import LEAST, kept, needed, products, table_of
 from featx.tuning import Notes, best, usual, wide
-
-ENOUGH = 300
 
 
 def fit(
@@ -112,12 +110,14 @@ def fit(
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = wilson(int(right[counted].sum()), int(counted.sum()))
     tested: Share | None = None
-    judged = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
+    folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
+    judged = [folded]
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
     if len(held):
-        # With held-out pictures at hand, nothing is promised from cross-validation any more.
-        judged = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
-        tested = share_by_group(judged.shares.argmax(axis=1) == held_truth, held.groups)
+        # With enough held-out pictures at hand, nothing is promised from cross-validation any more.
+        apart = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
+        judged = [apart, folded]
+        tested = share_by_group(apart.right, held.groups)
         twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
@@ -200,6 +200,10 @@ def _small(labels: np.ndarray, groups: np.ndarray, folds: int) -> dict[str, int]
     return {label: n for label, n in sorted(sizes.items()) if len({*groups[labels == label].tolist()}) < folds}
 
 
+# What is filed without a person is right this often.
+FILED = 0.98
+
+
 @dataclass(frozen=True)
 class Judged:
     """Probabilities for pictures the classifier had not seen, what they truly are, and which pictures those were."""
@@ -209,6 +213,43 @@ class Judged:
     groups: np.ndarray
     where: str
 
+    @property
+    def says(self) -> np.ndarray:
+        """The likeliest class of each picture."""
+        return np.asarray(self.shares.argmax(axis=1))
+
+    @property
+    def sure(self) -> np.ndarray:
+        """How sure the classifier is of it."""
+        return np.asarray(self.shares.max(axis=1))
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether it is true."""
+        return np.asarray(self.says == self.truth)
+
+
+def _first(judged: Sequence[Judged], n: int) -> Judged | None:
+    """Those pictures that speak: held-out ones if they show enough products, else those of the folds."""
+    return next((one for one in judged if products(one.groups) >= n), None)
+
+
+def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, Any]]:
+    """Thresholds by target; where the held-out pictures are too few to choose on, they still say what was kept."""
+    found: dict[float, dict[str, Any]] = {}
+    for one in reversed(judged):
+        for row in table_of(one.sure, one.says, one.right, classes, one.groups):
+            found[row["target"]] = row | {"measured_on": one.where}
+    apart = judged[0]
+    for row in found.values():
+        if row["measured_on"] != apart.where:
+            row["held_out"] = _check(kept(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
+    return [found[target] for target in sorted(found)]
+
+
+def _check(share: Share, n: int) -> dict[str, Any]:
+    return {"n": n, "answered": share.n, "right": round(share.value, 4)}
+
 
 def _card(
     model: Model,
@@ -216,15 +257,17 @@ def _card(
     recipe: Recipe,
     cv: Share,
     test: Share | None,
-    judged: Judged,
+    judged: Sequence[Judged],
     small: dict[str, int],
     twins: float,
     folds: int,
 ) -> dict[str, Any]:
-    store, says, truth = lesson.store, judged.shares.argmax(axis=1), judged.truth
-    enough = len(truth) >= ENOUGH
-    sure = judged.shares.max(axis=1)
-    filed = filing(sure, says == truth, judged.where) if enough else Filing(0.98, 0.0, None, judged.where)
+    store, apart = lesson.store, judged[0]
+    enough = _first(judged, needed(FILED))
+    filed = Filing(FILED, 0.0, None, apart.where)
+    if enough is not None:
+        filed = filing(enough.sure, enough.right, enough.where, FILED)
+    many = _first(judged, LEAST) or apart
     grouped = store.provenance.get("product_source") or "none"
     biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][1]
     return {
@@ -240,21 +283,30 @@ def _card(
         "baseline": round(biggest / len(lesson.learn), 4),
         "automation": {
             "target": filed.target,
-            "coverage": round(filed.coverage, 4) if enough else None,
+            "coverage": None if enough is None else round(filed.coverage, 4),
             "threshold": None if filed.threshold is None else round(filed.threshold, 4),
             "measured_on": filed.measured_on,
-            "n": len(truth),
+            "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
+            "needed": needed(FILED),
+            "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
         },
-        "coverage": coverage_table(sure, says == truth),
-        "thresholds": table_of(sure, says, says == truth, model.classes, judged.groups) if enough else [],
+        "coverage": coverage_table(many.sure, many.right),
+        "coverage_on": many.where,
+        "thresholds": _promises(judged, model.classes),
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},
-        "weakest": _weakest(model.classes, truth, says),
+        "weakest": _weakest(model.classes, apart.truth, apart.says),
         "small": small,
         "checks": [{"code": "FX101", "level": "warning" if twins > 0.2 else "passed", "share": round(twins, 4)}],
         "settings": {**recipe.settings(), "temperature": round(model.temperature, 6)},
         "fingerprint": model.fingerprint,
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _filed(filed: Filing, apart: Judged) -> dict[str, Any]:
+    """What filing without a person would have done to held-out pictures that were too few to choose on."""
+    stands = apart.sure >= (2.0 if filed.threshold is None else filed.threshold)
+    return _check(wilson(int(apart.right[stands].sum()), int(stands.sum())), len(stands))
 
 
 def _told(share: Share) -> dict[str, Any]:

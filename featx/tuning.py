@@ -25,7 +25,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 }
 WIDE: dict[str, tuple[float, ...]] = {
     "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
-    "svm-rbf": tuple(10.0**power for power in np.arange(-1, 3.5, 0.5)),
+    "svm-rbf": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
     "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
     "knn": (NEIGHBOURS, 1, 3, 5, 20, 50),
@@ -63,7 +63,8 @@ def wide(recipe: Recipe, room: int) -> list[Recipe]:
         found = [replace(one, depth=depth, tried=tried) for tried in TRIED for depth in DEPTHS for one in found]
     if recipe.name in REDUCED and recipe.reduce is None:
         reductions = [number for number in REDUCTIONS if number is None or number < room]
-        found = [replace(one, reduce=number) for number in reductions for one in found]
+        # Strengths lie close together; where directions are left out every other one will do.
+        found = [replace(one, reduce=number) for number in reductions for one in found[:: 1 if number is None else 2]]
     return found
 
 
