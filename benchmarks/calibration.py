@@ -16,9 +16,7 @@ import numpy as np
 from classifiers_and_scaling import parts
 
 from featx.classifiers import (
-    STRENGTHS,
     Recipe,
-    best_strength,
     build,
     fitted,
     probabilities,
@@ -28,6 +26,7 @@ from featx.classifiers import (
 from featx.folds import grouped_folds, groups_of
 from featx.metrics import scores
 from featx.store import open_store
+from featx.tuning import best, usual
 
 DRAWS = 20
 
@@ -47,9 +46,7 @@ def main() -> None:
         classes = sorted(set(y[learn].tolist()))
         truth, held_truth = np.searchsorted(classes, y[learn]), np.searchsorted(classes, y[held])
         for name in options.clf:
-            recipe = Recipe(name, threads=2)
-            strength = best_strength(recipe, x[learn], y[learn], cut[:1], STRENGTHS.get(name, ()))
-            recipe = Recipe(name, strength, threads=2)
+            recipe = best(usual(Recipe(name, threads=2)), x[learn], y[learn], cut[:1])
             folded = np.zeros((len(learn), len(classes)))
             for rows, score in cut:
                 trained = fitted(build(recipe), x[learn][rows], y[learn][rows])

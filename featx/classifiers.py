@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
-from featx.folds import Fold
 
 NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
 USUAL = ("svm", "logreg", "lda", "rf", "knn")
 ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
-# The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
-STRENGTHS: dict[str, tuple[float, ...]] = {
-    "svm": (1e-4, 1e-3, 1e-2, 1e-1),
-    "svm-rbf": (10.0, 100.0),
-    "logreg": (1e-3, 1e-2, 1e-1, 1.0),
-    "lda": (0.1, 0.3, 0.6),
-}
-WIDE: dict[str, tuple[float, ...]] = {
-    "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
-    "svm-rbf": (1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
-    "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
-    "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
-    "knn": (1, 3, 5, 10, 20),
-    "rf": (1, 2, 5),
-    "extra-trees": (1, 2, 5),
-}
-
-
+NEIGHBOURS, TREES = 10, 300
 WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
 
 
@@ -46,12 +28,21 @@ class Recipe:
     reduce: int | None = None
     seed: int = 0
     threads: int = -1
+    width: float | None = None
+    depth: int | None = None
+    tried: float | None = None
 
     def settings(self) -> dict[str, Any]:
         """What belongs on the card: everything that makes another classifier."""
         told: dict[str, Any] = {STRENGTH_NAMES.get(self.name, "C"): self.strength, "seed": self.seed}
-        told |= {"class_weight": self.class_weight} if self.class_weight else {}
-        return told | ({"reduce": self.reduce} if self.reduce else {})
+        others = {
+            "class_weight": self.class_weight,
+            "reduce": self.reduce,
+            "kernel width": self.width,
+            "depth": self.depth,
+            "numbers tried": self.tried,
+        }
+        return told | {name: value for name, value in others.items() if value}
 
 
 STRENGTH_NAMES = {"lda": "shrinkage", "knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
@@ -110,28 +101,30 @@ def build(recipe: Recipe) -> Any:
 
 def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-    from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
+    from sklearn.neighbors import NearestCentroid
     from sklearn.preprocessing import Normalizer, StandardScaler
-    from sklearn.svm import SVC
 
-    from featx.solvers import Discriminant, LinearSVM, Logistic
+    from featx.solvers import Discriminant, KernelSVM, LinearSVM, Logistic, Neighbours
 
     strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
     if recipe.name == "svm":
         return [StandardScaler()], LinearSVM(C=strength or 1e-3, class_weight=weight)
     if recipe.name == "svm-rbf":
-        return [Normalizer()], SVC(C=strength or 100.0, class_weight=weight, cache_size=500)
+        kernel = KernelSVM(strength or 10.0, recipe.width or 1.0, class_weight=weight, random_state=seed)
+        return [Normalizer()], kernel
     if recipe.name == "logreg":
         return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
         return [StandardScaler()], Discriminant(strength or 0.1)
     if recipe.name == "knn":
-        return [Normalizer()], KNeighborsClassifier(int(strength or 5), weights="distance", n_jobs=recipe.threads)
+        return [Normalizer()], Neighbours(int(strength or NEIGHBOURS))
     if recipe.name == "centroid":
         return [Normalizer()], NearestCentroid()
     forest = RandomForestClassifier if recipe.name == "rf" else ExtraTreesClassifier
-    leaf = int(strength or 1)
-    return [], forest(300, random_state=seed, n_jobs=recipe.threads, min_samples_leaf=leaf, class_weight=weight)
+    # A forest tries the square root of how many numbers there are, or so many times that, for each split.
+    tried = "sqrt" if recipe.tried is None else recipe.tried
+    made = forest(TREES, max_features=tried, max_depth=recipe.depth, min_samples_leaf=int(strength or 1))
+    return [], made.set_params(random_state=seed, n_jobs=recipe.threads, class_weight=weight)
 
 
 def fitted(pipeline: Any, features: np.ndarray, labels: np.ndarray) -> Any:
@@ -157,51 +150,6 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
     places = {label: i for i, label in enumerate(classes)}
     full[:, [places[label] for label in pipeline.classes_]] = raw
     return full
-
-
-def best_strength(
-    recipe: Recipe,
-    features: np.ndarray,
-    labels: np.ndarray,
-    folds: Sequence[Fold],
-    grid: Sequence[float],
-    remember: Callable[[int, Callable[[], list[int]]], list[int]] = lambda number, count: count(),
-) -> float | None:
-    """The strength that scores best over grouped hold-outs; the smaller one wins a tie.
-
-    `remember` is asked for the counts of a hold-out, and may know them from an earlier search.
-    """
-    if len(grid) < 2 or not folds:
-        return grid[len(grid) // 2] if grid else recipe.strength
-    right = np.zeros(len(grid), dtype=int)
-    for number, (learn, score) in enumerate(folds):
-        if len(set(labels[learn].tolist())) < 2:
-            continue
-
-        def count(learn: np.ndarray = learn, score: np.ndarray = score) -> list[int]:
-            trained = path(recipe, features[learn], labels[learn], grid)
-            return [int((one.predict(features[score]) == labels[score]).sum()) for one in trained]
-
-        right += np.array(remember(number, count))
-    return grid[int(np.argmax(right))]
-
-
-def path(recipe: Recipe, features: np.ndarray, labels: np.ndarray, grid: Sequence[float]) -> Iterator[Any]:
-    """A trained pipeline for each strength; what the strengths have in common is computed once."""
-    from sklearn.base import clone
-    from sklearn.pipeline import Pipeline
-
-    if recipe.name not in ("svm", "logreg"):
-        for strength in grid:
-            yield fitted(build(replace(recipe, strength=strength)), features, labels)
-        return
-    first = build(recipe)
-    scaling = first[:-1]
-    scaled = scaling.fit_transform(features)
-    solution = None
-    for strength in grid:
-        solution = clone(first[-1]).set_params(C=strength).fit(scaled, labels, start=solution)
-        yield Pipeline([*scaling.steps, (first.steps[-1][0], solution)])
 
 
 def temperature_for(scores: np.ndarray, truth: np.ndarray) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,10 @@ import numpy as np
 from featx.audit.fixes import apply_to
 from featx.classifiers import (
     CALIBRATING,
-    STRENGTHS,
     WEIGHED,
-    WIDE,
     Filing,
     Recipe,
     Share,
-    best_strength,
     build,
     coverage_table,
     filing,
@@ -39,10 +36,8 @@ from featx.lessons import HELD_OUT, Lesson, lesson_of
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
-from featx.thresholds import table_of
-from featx.tuning import Notes
-
-ENOUGH = 300
+from featx.thresholds import LEAST, kept, needed, products, table_of
+from featx.tuning import Notes, best, usual, wide
 
 
 def fit(
@@ -63,7 +58,8 @@ def fit(
 ) -> Model:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
-    `tune` looks for the strength over a wide range, again inside each fold, so that the score stays honest.
+    `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
+    the score stays honest.
     With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
     from what it wrote into the file `notes`.
     """
@@ -84,21 +80,22 @@ def fit(
     place = {label: i for i, label in enumerate(classes)}
     small = _small(y, lesson.groups, folds)
     cut = grouped_folds(y, lesson.groups, folds, seed)
-    reduce = _fitting(reduce, x, y, lesson.groups, cut, seed)
+    room = _room(x, y, lesson.groups, cut, seed) if tune or reduce is not None else 0
+    # Asking for more directions than there are is no mistake worth an error.
+    reduce = None if reduce is None else min(reduce, room)
     recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads)
-    grid = (WIDE if tune else STRENGTHS).get(recipe.name, ())
+    candidates = wide(recipe, room) if tune else usual(recipe)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
     search = _Search(
-        recipe, grid, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
+        candidates, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
     )
     for number, (train, score) in enumerate(cut):
         # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
         inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
-        strength = search.best(f"fold {number}", train, inner)
-        scores[score] = _scored(replace(recipe, strength=strength), x, y, (train, score), classes)
+        scores[score] = _scored(search.best(f"fold {number}", train, inner), x, y, (train, score), classes)
         fold_twins.append((len(score), twin_share(x[score], x[train])))
-    recipe = replace(recipe, strength=search.best("all", np.arange(len(y)), cut if tune else cut[:1]))
+    recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
@@ -113,12 +110,14 @@ def fit(
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = wilson(int(right[counted].sum()), int(counted.sum()))
     tested: Share | None = None
-    judged = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
+    folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
+    judged = [folded]
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
     if len(held):
-        # With held-out pictures at hand, nothing is promised from cross-validation any more.
-        judged = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
-        tested = share_by_group(judged.shares.argmax(axis=1) == held_truth, held.groups)
+        # With enough held-out pictures at hand, nothing is promised from cross-validation any more.
+        apart = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
+        judged = [apart, folded]
+        tested = share_by_group(apart.right, held.groups)
         twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
@@ -135,42 +134,41 @@ def fit(
 
 
 class _Search:
-    """The search for the best strength: its grid, its notes, how far it is."""
+    """The search for the best setting: what is tried, its notes, how far it is."""
 
     def __init__(
         self,
-        recipe: Recipe,
-        grid: Sequence[float],
+        candidates: Sequence[Recipe],
         lesson: Lesson,
         folds: int,
         notes: Path | None,
         total: int,
         progress: Callable[[int, int], object],
     ) -> None:
-        self.recipe, self.grid, self.lesson = recipe, grid, lesson
+        self.candidates, self.lesson = candidates, lesson
         self.done, self.total, self.progress = 0, total, progress
         what = {
             "fingerprint": lesson.store.fingerprint,
             "photos": [lesson.store.digests[i] for i in lesson.learn],
             "labels": lesson.labels[lesson.learn].tolist(),
             "groups": lesson.groups.tolist(),
-            "settings": [recipe.name, recipe.settings(), list(grid), folds],
+            "settings": [candidates[0].name, [one.settings() for one in candidates], folds],
         }
         self.notes = Notes(notes, what if notes is not None else {})
 
-    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> float | None:
-        """The best strength for what may be learned in one part of the work."""
+    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> Recipe:
+        """The best setting for what may be learned in one part of the work."""
 
-        def remember(number: int, count: Callable[[], list[int]]) -> list[int]:
-            found = self.notes.count(f"{part}, {number}", len(self.grid), count)
+        def remember(number: int, size: int, count: Callable[[], list[int]]) -> list[int]:
+            found = self.notes.count(f"{part}, {number}", size, count)
             self.advance()
             return found
 
         x, y = self.lesson.store.features[self.lesson.learn[rows]], self.lesson.labels[self.lesson.learn[rows]]
-        strength = best_strength(self.recipe, x, y, inner, self.grid, remember)
-        if len(self.grid) < 2:
+        found = best(self.candidates, x, y, inner, remember)
+        if len(self.candidates) < 2:
             self.advance()
-        return strength
+        return found
 
     def advance(self) -> None:
         """One step more is done."""
@@ -187,23 +185,23 @@ def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: l
     return scores_of(fitted(build(recipe), x[train], y[train]), x[score], classes)
 
 
-def _fitting(
-    reduce: int | None, x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int
-) -> int | None:
-    """A reduction that every fold can make; asking for more directions than there are is no mistake worth an error."""
-    if reduce is None:
-        return None
+def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
+    """How many directions of the features every fold can find."""
     sizes = [*map(int, x.shape)]
     for train, _ in cut:
         inner = grouped_folds(y[train].tolist(), groups[train], 5, seed)
         sizes += [len(train), *(len(learn) for learn, _ in inner)]
-    return max(1, min(reduce, *sizes))
+    return max(1, min(sizes))
 
 
 def _small(labels: np.ndarray, groups: np.ndarray, folds: int) -> dict[str, int]:
     """Categories with fewer products than folds: learned, but left out of the cross-validated score."""
     sizes = Counter(labels.tolist())
     return {label: n for label, n in sorted(sizes.items()) if len({*groups[labels == label].tolist()}) < folds}
+
+
+# What is filed without a person is right this often.
+FILED = 0.98
 
 
 @dataclass(frozen=True)
@@ -215,6 +213,43 @@ class Judged:
     groups: np.ndarray
     where: str
 
+    @property
+    def says(self) -> np.ndarray:
+        """The likeliest class of each picture."""
+        return np.asarray(self.shares.argmax(axis=1))
+
+    @property
+    def sure(self) -> np.ndarray:
+        """How sure the classifier is of it."""
+        return np.asarray(self.shares.max(axis=1))
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether it is true."""
+        return np.asarray(self.says == self.truth)
+
+
+def _first(judged: Sequence[Judged], n: int) -> Judged | None:
+    """Those pictures that speak: held-out ones if they show enough products, else those of the folds."""
+    return next((one for one in judged if products(one.groups) >= n), None)
+
+
+def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, Any]]:
+    """Thresholds by target; where the held-out pictures are too few to choose on, they still say what was kept."""
+    found: dict[float, dict[str, Any]] = {}
+    for one in reversed(judged):
+        for row in table_of(one.sure, one.says, one.right, classes, one.groups):
+            found[row["target"]] = row | {"measured_on": one.where}
+    apart = judged[0]
+    for row in found.values():
+        if row["measured_on"] != apart.where:
+            row["held_out"] = _check(kept(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
+    return [found[target] for target in sorted(found)]
+
+
+def _check(share: Share, n: int) -> dict[str, Any]:
+    return {"n": n, "answered": share.n, "right": round(share.value, 4)}
+
 
 def _card(
     model: Model,
@@ -222,15 +257,17 @@ def _card(
     recipe: Recipe,
     cv: Share,
     test: Share | None,
-    judged: Judged,
+    judged: Sequence[Judged],
     small: dict[str, int],
     twins: float,
     folds: int,
 ) -> dict[str, Any]:
-    store, says, truth = lesson.store, judged.shares.argmax(axis=1), judged.truth
-    enough = len(truth) >= ENOUGH
-    sure = judged.shares.max(axis=1)
-    filed = filing(sure, says == truth, judged.where) if enough else Filing(0.98, 0.0, None, judged.where)
+    store, apart = lesson.store, judged[0]
+    enough = _first(judged, needed(FILED))
+    filed = Filing(FILED, 0.0, None, apart.where)
+    if enough is not None:
+        filed = filing(enough.sure, enough.right, enough.where, FILED)
+    many = _first(judged, LEAST) or apart
     grouped = store.provenance.get("product_source") or "none"
     biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][1]
     return {
@@ -246,21 +283,30 @@ def _card(
         "baseline": round(biggest / len(lesson.learn), 4),
         "automation": {
             "target": filed.target,
-            "coverage": round(filed.coverage, 4) if enough else None,
+            "coverage": None if enough is None else round(filed.coverage, 4),
             "threshold": None if filed.threshold is None else round(filed.threshold, 4),
             "measured_on": filed.measured_on,
-            "n": len(truth),
+            "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
+            "needed": needed(FILED),
+            "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
         },
-        "coverage": coverage_table(sure, says == truth),
-        "thresholds": table_of(sure, says, says == truth, model.classes, judged.groups) if enough else [],
+        "coverage": coverage_table(many.sure, many.right),
+        "coverage_on": many.where,
+        "thresholds": _promises(judged, model.classes),
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},
-        "weakest": _weakest(model.classes, truth, says),
+        "weakest": _weakest(model.classes, apart.truth, apart.says),
         "small": small,
         "checks": [{"code": "FX101", "level": "warning" if twins > 0.2 else "passed", "share": round(twins, 4)}],
         "settings": {**recipe.settings(), "temperature": round(model.temperature, 6)},
         "fingerprint": model.fingerprint,
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def _filed(filed: Filing, apart: Judged) -> dict[str, Any]:
+    """What filing without a person would have done to held-out pictures that were too few to choose on."""
+    stands = apart.sure >= (2.0 if filed.threshold is None else filed.threshold)
+    return _check(wilson(int(apart.right[stands].sum()), int(stands.sum())), len(stands))
 
 
 def _told(share: Share) -> dict[str, Any]:

@@ -34,6 +34,8 @@ TRUSTED = [
     "featx.solvers.discriminant.Discriminant",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",
+    "featx.solvers.kernel.KernelSVM",
+    "featx.solvers.neighbours.Neighbours",
     "sklearn.decomposition._pca.PCA",
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
     "sklearn.svm._classes.SVC",
@@ -283,15 +285,15 @@ def _promises(card: dict[str, Any]) -> list[str]:
     if not table:
         return []
     lines = [
-        f"Thresholds by category (`featx predict --min-precision`), chosen on {card['automation']['measured_on']} and"
-        " tried on products they were not chosen on:",
+        "Thresholds by category (`featx predict --min-precision`), tried on products they were not chosen on:",
         "",
-        "| right, asked | answered | right | 95 % interval |",
-        "|---|---|---|---|",
+        "| right, asked | answered | right | 95 % interval | chosen on |",
+        "|---|---|---|---|---|",
     ]
     for row in table:
         right = f"{row['precision']:.1%} | {row['low']:.1%} – {row['high']:.1%}" if row["n"] else "– | –"
-        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} |")
+        where = row.get("measured_on") or card["automation"]["measured_on"]
+        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} | {where} |")
     targets = [row["target"] for row in table]
     lines += ["", "| category | " + " | ".join(f"{one:.0%}" for one in targets) + " |", "|---" * (len(table) + 1) + "|"]
 

@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Share, filing, share_by_group
+from featx.classifiers import Share, filing, share_by_group, wilson
 from featx.errors import FeatxError
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 # A category is believed as much as all together until it brought this many answers of its own.
 PRIOR = 20
 PARTS = 5
+# However little is promised, fewer products than these show nothing about categories.
+LEAST = 50
+
+
+def needed(target: float) -> int:
+    """How many products a promise needs: with fewer, all may be right and it is broken one time in twenty."""
+    return max(LEAST, round(3 / (1 - target)))
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,11 @@ class Thresholds:
         """The threshold of an answer; above 1 where no confidence is enough."""
         found = self.categories.get(label, self.everywhere)
         return 2.0 if found is None else found
+
+
+def products(groups: np.ndarray) -> int:
+    """How many products the pictures show: those of one stand or fall together, and count once."""
+    return len(np.unique(groups))
 
 
 def choose(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]) -> Thresholds:
@@ -73,9 +85,14 @@ def tried(
 def table_of(
     sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str], groups: np.ndarray
 ) -> list[dict[str, Any]]:
-    """For each target what belongs on the card: the thresholds, and what they bought on products not chosen on."""
+    """For each target what belongs on the card: the thresholds, and what they bought on products not chosen on.
+
+    A target that answers for so few products cannot show is left out.
+    """
     table = []
     for target in TARGETS:
+        if products(groups) < needed(target):
+            continue
         chosen = choose(target, sure, says, right, classes)
         answered, share = tried(target, sure, says, right, classes, groups)
         table.append(
@@ -104,16 +121,28 @@ def thresholds_for(card: Mapping[str, Any], precision: float) -> tuple[Threshold
     if not card["thresholds"]:
         raise FeatxError(
             "bad-flag",
-            f"no precision can be promised from {card['automation']['n']:,} {card['automation']['measured_on']}",
-            "hold out at least 300 pictures, or set the limit yourself with `--sure`",
+            f"no precision can be promised from {card['automation']['n']:,} products",
+            f"label pictures of at least {LEAST}, or set the limit yourself with `--sure`",
         )
     good = [row for row in card["thresholds"] if row["target"] >= precision - 1e-9]
     if not good:
+        most = max(float(row["target"]) for row in card["thresholds"])
+        wanted = next((target for target in TARGETS if target >= precision - 1e-9), None)
+        few = "" if wanted is None else f", which takes {needed(wanted):,} products it has not learned from"
         raise FeatxError(
-            "bad-flag", f"no threshold is known for a precision of {precision:g}", f"ask for {TARGETS[-1]} at most"
+            "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"ask for {most:g} at most"
         )
     row = min(good, key=lambda one: float(one["target"]))
     return Thresholds(row["target"], row["everywhere"], row["categories"]), row
+
+
+def kept(
+    row: Mapping[str, Any], sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]
+) -> Share:
+    """What the thresholds of a row of the card give on other pictures: how much of what is answered is right."""
+    limits = Thresholds(row["target"], row["everywhere"], row["categories"])
+    stands = sure >= np.array([limits.of(label) for label in classes])[says]
+    return wilson(int(right[stands].sum()), int(stands.sum()))
 
 
 def _short(threshold: float | None) -> float | None:

@@ -1,13 +1,207 @@
-"""What a search for the best setting has found so far: kept in a file, so that a killed search goes on where it was."""
+"""The search for the best setting of a classifier: what is tried, and notes so that a killed search goes on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from featx.aside import cannot_write, write_aside
+from featx.classifiers import NEIGHBOURS, Recipe, build, fitted
+from featx.folds import Fold
+
+# The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
+STRENGTHS: dict[str, tuple[float, ...]] = {
+    "svm": (1e-4, 1e-3, 1e-2, 1e-1),
+    "svm-rbf": (1.0, 10.0, 100.0),
+    "logreg": (1e-3, 1e-2, 1e-1, 1.0),
+    "lda": (0.1, 0.3, 0.6),
+}
+WIDE: dict[str, tuple[float, ...]] = {
+    "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
+    "svm-rbf": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+    "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
+    "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
+    "knn": (NEIGHBOURS, 1, 3, 5, 20, 50),
+    "rf": (1, 2, 5),
+    "extra-trees": (1, 2, 5),
+}
+# The first of each is the usual one, and is kept where nothing is better.
+WIDTHS = (1.0, 0.7, 1.4, 2.0, 2.8)
+DEPTHS = (None, 8, 16)
+TRIED = (None, 0.1, 0.2)
+REDUCTIONS = (None, 256, 128, 64)
+REDUCED = ("svm", "svm-rbf", "logreg", "lda", "knn")
+# After each hold-out a third of the settings goes on, and never fewer than these.
+KEPT = 6
+# Which of two forests is better shows with fewer trees, too.
+TREES = 100
+
+Remember = Callable[[int, int, Callable[[], list[int]]], list[int]]
+
+
+def usual(recipe: Recipe) -> list[Recipe]:
+    """The few strengths that are tried without being asked."""
+    return [replace(recipe, strength=strength) for strength in STRENGTHS.get(recipe.name, ())] or [recipe]
+
+
+def wide(recipe: Recipe, room: int) -> list[Recipe]:
+    """All that `--tune` tries: strengths over a wide range with kernel widths, depths and reductions.
+
+    A reduction has to leave something out: there are at most `room` directions.
+    """
+    found = [replace(recipe, strength=strength) for strength in WIDE.get(recipe.name, (recipe.strength,))]
+    if recipe.name == "svm-rbf":
+        found = [replace(one, width=width) for width in WIDTHS for one in found]
+    if recipe.name in ("rf", "extra-trees"):
+        found = [replace(one, depth=depth, tried=tried) for tried in TRIED for depth in DEPTHS for one in found]
+    if recipe.name in REDUCED and recipe.reduce is None:
+        reductions = [number for number in REDUCTIONS if number is None or number < room]
+        # Strengths lie close together; where directions are left out every other one will do.
+        found = [replace(one, reduce=number) for number in reductions for one in found[:: 1 if number is None else 2]]
+    return found
+
+
+def best(
+    candidates: Sequence[Recipe],
+    features: np.ndarray,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    remember: Remember = lambda number, size, count: count(),
+) -> Recipe:
+    """The candidate that is right most often over grouped hold-outs; the earlier one wins a tie.
+
+    After each hold-out only the better third goes on. `remember` is asked for the counts of a hold-out, and may know
+    them from an earlier search.
+    """
+    if len(candidates) < 2 or not folds:
+        return candidates[len(candidates) // 2]
+    right = np.zeros(len(candidates), dtype=int)
+    alive = list(range(len(candidates)))
+    for number, (learn, score) in enumerate(folds):
+        if len(set(labels[learn].tolist())) < 2:
+            continue
+        mine = [candidates[place] for place in alive]
+
+        def count(mine: list[Recipe] = mine, learn: np.ndarray = learn, score: np.ndarray = score) -> list[int]:
+            found = answers(mine, features[learn], labels[learn], features[score])
+            return [int((one == labels[score]).sum()) for one in found]
+
+        right[alive] += np.array(remember(number, len(alive), count))
+        alive = sorted(sorted(alive, key=lambda place: -right[place])[: max(KEPT, -(-len(alive) // 3))])
+    return candidates[max(alive, key=lambda place: right[place])]
+
+
+def answers(
+    candidates: Sequence[Recipe], features: np.ndarray, labels: np.ndarray, others: np.ndarray
+) -> list[np.ndarray]:
+    """What each candidate, trained on some rows, says of others; what candidates have in common is computed once."""
+    found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
+    largest = max((one.reduce or 0 for one in candidates), default=0)
+    order = sorted(range(len(candidates)), key=lambda place: candidates[place].reduce or 0)
+    turned: tuple[np.ndarray, np.ndarray] | None = None
+    for reduce, places in groupby(order, key=lambda place: candidates[place].reduce):
+        first = build(replace(candidates[order[0]], reduce=largest if reduce else None))[:-1]
+        if reduce and turned is None:
+            # Fewer directions are the first of more.
+            turned = first.fit_transform(features), first.transform(others)
+        if reduce:
+            assert turned is not None
+            learn, score = (rows[:, :reduce] for rows in turned)
+        elif len(first):
+            learn, score = first.fit_transform(features), first.transform(others)
+        else:
+            learn, score = features, others
+        chosen = list(places)
+        for place, says in zip(chosen, _alike([candidates[i] for i in chosen], learn, labels, score), strict=True):
+            found[place] = says
+    return found
+
+
+def _alike(
+    candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
+) -> Sequence[np.ndarray]:
+    """Answers of candidates that see the very same numbers."""
+    name = candidates[0].name
+    if name == "knn":
+        from featx.solvers.neighbours import chosen
+
+        voters = build(candidates[0])[-1].fit(learn, labels)
+        scores = voters.scores_of(score, [int(one.strength or NEIGHBOURS) for one in candidates])
+        return [voters.classes_[chosen(one)] for one in scores]
+    grown = {
+        "svm": _strengthened,
+        "logreg": _strengthened,
+        "svm-rbf": _strengthened,
+        "rf": _forests,
+        "extra-trees": _forests,
+    }.get(name, _one_by_one)
+    found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
+    for place, says in grown(candidates, learn, labels, score):
+        found[place] = says
+    return found
+
+
+Told = Iterator[tuple[int, np.ndarray]]
+
+
+def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+    for place, one in enumerate(candidates):
+        yield place, fitted(build(replace(one, reduce=None))[-1], learn, labels).predict(score)
+
+
+def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+    """Each solution is the start of the next stronger one; a width's kernel is computed once."""
+    from featx.solvers.kernel import space_of
+
+    order = sorted(range(len(candidates)), key=lambda place: (candidates[place].width or 0, candidates[place].strength))
+    for width, places in groupby(order, key=lambda place: candidates[place].width):
+        solution, shared = None, dict[str, Any]()
+        for place in places:
+            one = build(replace(candidates[place], reduce=None))[-1]
+            if candidates[place].name == "svm-rbf":
+                shared = shared or {"space": space_of(learn.astype(np.float32), width or 1.0, candidates[place].seed)}
+            solution = one.fit(learn, labels, start=solution, **shared)
+            yield place, solution.predict(score)
+
+
+def _forests(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+    """Trees are grown once and asked at each depth: down to there they are what a limit would have let grow."""
+
+    def grown(place: int) -> tuple[float, float]:
+        return candidates[place].strength or 1, candidates[place].tried or 0
+
+    for _, group in groupby(sorted(range(len(candidates)), key=grown), key=grown):
+        places = list(group)
+        forest = build(replace(candidates[places[0]], depth=None))[-1].set_params(n_estimators=TREES)
+        forest = fitted(forest, learn, labels)
+        shares = shares_at(forest, score, [candidates[place].depth for place in places])
+        for place, mine in zip(places, shares, strict=True):
+            yield place, forest.classes_[mine.argmax(axis=1)]
+
+
+def shares_at(forest: Any, features: np.ndarray, depths: Sequence[int | None]) -> list[np.ndarray]:
+    """Probabilities of a forest cut off at each of several depths; None is not cut off."""
+    x = np.ascontiguousarray(features, dtype=np.float32)
+    rows = np.arange(len(x))
+    sums = [np.zeros((len(x), len(forest.classes_))) for _ in depths]
+    for one in forest.estimators_:
+        tree = one.tree_
+        at = np.zeros(len(x), dtype=np.intp)
+        for depth in range(tree.max_depth + 1):
+            for place, limit in enumerate(depths):
+                if depth == (tree.max_depth if limit is None else min(limit, tree.max_depth)):
+                    sums[place] += tree.value[at, 0]
+            inner = tree.children_left[at] >= 0
+            left = x[rows, np.maximum(tree.feature[at], 0)] <= tree.threshold[at]
+            at = np.where(inner, np.where(left, tree.children_left[at], tree.children_right[at]), at)
+    return [total / len(forest.estimators_) for total in sums]
 
 
 class Notes:

@@ -13,7 +13,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from featx.solvers import Discriminant, LinearSVM, Logistic, fold_paths, path_scores, quick_forest
+from featx.solvers import (
+    Discriminant,
+    KernelSVM,
+    LinearSVM,
+    Logistic,
+    Neighbours,
+    fold_paths,
+    path_scores,
+    quick_forest,
+)
+from featx.solvers.kernel import space_of
 
 PLAIN = {
     "svm": lambda c: LinearSVC(C=c, tol=1e-8, max_iter=20_000, dual=False),
@@ -194,3 +204,81 @@ def test_the_discriminant_is_scikit_learns(seed: int, classes: int, width: int, 
     np.testing.assert_allclose(mine.predict_proba(x).sum(axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="at least two"):
         Discriminant().fit(x, np.zeros(len(x)))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("weight", [None, "balanced"])
+def test_curved_borders_are_those_of_a_linear_svm_in_the_kernels_space(classes, weight):
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    x, y = problem(3, classes=classes)
+    ours = KernelSVM(C=3.0, width=1.4, class_weight=weight, tol=1e-9).fit(x, y)
+    gamma = 1 / (x.shape[1] * x.var() * 1.4**2)
+    assert ours.gamma_ == pytest.approx(gamma, rel=1e-5)
+    values, vectors = np.linalg.eigh(rbf_kernel(x.astype(np.float64), gamma=gamma))
+    real = values > 1e-5 * values[-1]
+    space = vectors[:, real] / np.sqrt(values[real])
+    plain = LinearSVC(C=3.0, class_weight=weight, tol=1e-9, max_iter=50_000, dual=False)
+    plain.fit(rbf_kernel(x, gamma=gamma) @ space, y)
+    other, _ = problem(4, classes=classes)
+    np.testing.assert_allclose(
+        ours.decision_function(other), plain.decision_function(rbf_kernel(other, x, gamma=gamma) @ space), atol=5e-3
+    )
+    np.testing.assert_array_equal(ours.predict(x), plain.predict(rbf_kernel(x, gamma=gamma) @ space))
+
+
+def test_landmarks_are_enough_where_there_are_more_rows():
+    x, y = problem(5, rows=600)
+    whole = KernelSVM(C=3.0).fit(x, y)
+    some = KernelSVM(C=3.0).fit(x, y, space=space_of(x, 1.0, landmarks=200))
+    assert len(some.landmarks_) == 200
+    assert (whole.predict(x) == some.predict(x)).mean() > 0.95
+
+
+def test_a_shared_space_and_a_start_do_not_change_the_answer():
+    x, y = problem(6)
+    space = space_of(x, 1.0)
+    first = KernelSVM(C=1.0, tol=1e-8).fit(x, y, space=space)
+    np.testing.assert_allclose(
+        KernelSVM(C=10.0, tol=1e-8).fit(x, y, start=first, space=space).decision_function(x),
+        KernelSVM(C=10.0, tol=1e-8).fit(x, y).decision_function(x),
+        atol=5e-3,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 30), classes=st.integers(2, 5))
+def test_votes_of_neighbours_are_those_counted_one_by_one(seed, k, classes):
+    random = np.random.default_rng(seed)
+    x, y = random.normal(size=(25, 4)).astype(np.float32), np.arange(25) % classes
+    asked = random.normal(size=(7, 4)).astype(np.float32)
+    told = Neighbours(k).fit(x, y)
+    shares = told.predict_proba(asked)
+    for row, mine in zip(asked.astype(np.float64), shares, strict=True):
+        apart = ((x.astype(np.float64) - row) ** 2).sum(axis=1)
+        nearest = np.argsort(apart, kind="stable")[:k]
+        weight = np.exp(-8 * apart[nearest] / apart[nearest].max())
+        votes = np.array([weight[y[nearest] == label].sum() for label in range(classes)]) + 0.1 * weight.min()
+        np.testing.assert_allclose(mine, votes / votes.sum(), rtol=2e-3)
+    np.testing.assert_array_equal(told.predict(asked), told.classes_[shares.argmax(axis=1)])
+    for several, wanted in zip(told.scores_of(asked, [1, k]), (1, k), strict=True):
+        np.testing.assert_allclose(several, Neighbours(wanted).fit(x, y).decision_function(asked), rtol=1e-4, atol=1e-4)
+
+
+def test_identical_rows_vote_alike_and_nothing_divides_by_zero():
+    x = np.ones((12, 3), dtype=np.float32)
+    told = Neighbours(5).fit(x, np.arange(12) % 3)
+    assert np.isfinite(told.decision_function(x)).all() and (told.predict_proba(x) > 0).all()
+    assert np.isfinite(KernelSVM().fit(x, np.arange(12) % 3).decision_function(x)).all()
+
+
+@pytest.mark.parametrize("made", [KernelSVM(), Neighbours()])
+def test_curved_borders_and_neighbours_fit_into_a_pipeline(made):
+    x, y = problem(7)
+    assert made_pipeline_answers(clone(made), x, y) > 0.5
+    with pytest.raises(ValueError, match="two classes"):
+        clone(made).fit(x, np.zeros(len(x)))
+
+
+def made_pipeline_answers(made, x: np.ndarray, y: np.ndarray) -> float:
+    return float((make_pipeline(StandardScaler(), made).fit(x, y).predict(x) == y).mean())

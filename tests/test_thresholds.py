@@ -16,7 +16,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.models import save
 from featx.prediction import Limits
-from featx.thresholds import PRIOR, TARGETS, choose, table_of, thresholds_for
+from featx.thresholds import PRIOR, TARGETS, choose, kept, needed, table_of, thresholds_for
 
 
 def answers(seed: int, n: int = 4000):
@@ -39,10 +39,10 @@ def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(ta
         limits = np.array([found.of(label) for label in "abcd"])
         stands = ~learn & (sure >= limits[says])
         assert share_by_group(right[stands], groups[stands]).high >= target
-        for name, kept in (("each", stands), ("common", ~learn & (sure >= found.everywhere))):
+        for name, answered in (("each", stands), ("common", ~learn & (sure >= found.everywhere))):
             for category in range(4):
-                mine = kept & (says == category)
-                broken[name] += max(0.0, target * mine.sum() - right[mine].sum()) / kept.sum()
+                mine = answered & (says == category)
+                broken[name] += max(0.0, target * mine.sum() - right[mine].sum()) / answered.sum()
     assert broken["each"] < broken["common"] / 3
 
 
@@ -101,7 +101,7 @@ def test_the_next_target_above_the_asked_precision_is_used():
     assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
     for card, said in (
         ({"clf": "svm"}, "trained before"),
-        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out pictures"}}, "from 12 held-out pictures"),
+        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out pictures"}}, "from 12 products"),
         ({"thresholds": rows}, "a precision of 0.999"),
     ):
         with pytest.raises(FeatxError, match=said):
@@ -128,3 +128,68 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
     assert "90% right or better" in ran.stderr and "2 categories are never sure enough" in ran.stderr
     both = featx("predict", "photos", "--min-precision", "0.9", "--sure", "0.5", FEATX_STORE=str(store.path))
     assert both.returncode == 2 and "both set the limit" in both.stderr
+
+
+def test_a_promise_needs_as_many_pictures_as_could_show_it_broken():
+    assert [needed(target) for target in TARGETS] == [50, 50, 60, 150, 300]
+    for target in TARGETS:
+        assert target ** needed(target) <= 0.08, "all right by luck"
+    sure, says, right, groups = answers(0, 640)
+    assert [row["target"] for row in table_of(sure, says, right, list("abcd"), groups)] == [0.8, 0.9, 0.95, 0.98]
+    assert not table_of(sure[:196], says[:196], right[:196], list("abcd"), groups[:196])
+
+
+@pytest.mark.parametrize("n", [60, 150])
+def test_what_few_pictures_promise_holds_within_its_interval_on_others(n):
+    held = tried = 0
+    for seed in range(40):
+        sure, says, right, groups = answers(seed, 4000)
+        mine = groups < n
+        for row in table_of(sure[mine], says[mine], right[mine], list("abcd"), groups[mine]):
+            found = kept(row, sure[~mine], says[~mine], right[~mine], list("abcd"))
+            if row["n"] and found.n:
+                tried += 1
+                held += found.high >= row["low"] and found.low <= row["high"]
+    assert tried > 100 and held / tried >= 0.9
+
+
+@pytest.fixture(scope="module")
+def partly(tmp_path_factory: pytest.TempPathFactory):
+    """Three categories, 180 photos to learn from and 60 held out; a third of the photos looks like another category."""
+    root = tmp_path_factory.mktemp("partly")
+    lines = ["path,label,split"]
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(80):
+            looks = (c + 1) % 3 if item % 9 == 0 else c
+            photo(root / f"{category}{item}.jpg", seed=10_000 * (looks + 1), size=(16, 12))
+            # The same colour, other bytes.
+            photo(root / f"{category}{item}.jpg", seed=10_000 * (looks + 1) + 10 * item, size=(16, 12))
+            lines.append(f"{category}{item}.jpg,{category},{'test' if item >= 60 else 'train'}")
+    (root / "list.csv").write_text("\n".join(lines) + "\n")
+    return extract(root / "list.csv", backbone="colour", store=root / "store.h5")
+
+
+def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(partly, featx: Run, tmp_path):
+    made = fit(partly, "knn", folds=3)
+    rows = {row["target"]: row for row in made.card["thresholds"]}
+    assert made.card["test"]["n"] == 60 and set(rows) == {0.8, 0.9, 0.95, 0.98}
+    assert {rows[one]["measured_on"] for one in (0.8, 0.9, 0.95)} == {"held-out pictures"}
+    assert rows[0.98]["measured_on"] == "cross-validation" and rows[0.98]["held_out"]["n"] == 60
+    assert made.card["automation"]["measured_on"] == "cross-validation"
+    held = [i for i, split in enumerate(partly.splits) if split == "test"]
+    shares = made.predict_proba(partly.features[held])
+    truth = np.array(partly.labels)[held] == np.array(made.classes)[shares.argmax(axis=1)]
+    told = kept(rows[0.98], shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
+    assert rows[0.98]["held_out"] == {"n": 60, "answered": told.n, "right": round(told.value, 4)}
+    save(made, tmp_path / "artifacts" / "models" / "knn.skops")
+    one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
+    ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
+    assert "60 held-out pictures are too few to choose on" in ran.stderr, ran.stderr
+    ran = featx("predict", one, "--min-precision", "0.99", FEATX_STORE=str(partly.path), cwd=tmp_path)
+    assert ran.returncode == 2 and "takes 300 products" in ran.stderr and "ask for 0.98 at most" in ran.stderr
+
+
+def test_fit_tells_what_few_held_out_pictures_think_of_the_threshold(partly, featx: Run):
+    ran = featx("fit", "--clf", "knn", "--folds", "3", "-q", FEATX_STORE=str(partly.path))
+    assert "measured on cross-validation" in ran.stdout
+    assert "60 held-out pictures are too few to choose on" in ran.stdout

@@ -33,9 +33,7 @@ def fit(
         str, typer.Option("--kernel", metavar="linear|rbf", help="Of svm: straight or curved borders.")
     ] = "linear",
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
-    tune: Annotated[
-        bool, typer.Option("--tune", help="Look for the best strength over a wide range, inside every fold.")
-    ] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Search C, gamma, depth, reduction and the like.")] = False,
     class_weight: Annotated[
         str | None, typer.Option("--class-weight", metavar="balanced", help="Let rare categories weigh as much.")
     ] = None,
@@ -179,12 +177,16 @@ def _print(card: dict[str, Any], out: Output) -> None:
     share("right, in cross-validation", cv)
     out.result(f"{'always the biggest category':<28} {card['baseline']:6.1%}")
     if automation["coverage"] is None:
-        where = "held-out pictures" if card["test"] else "pictures"
-        said = f"   –      not enough {where} to say ({automation['n']:,} of 300)"
+        said = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
     else:
         sure = "" if automation["threshold"] is None else f" (sure ≥ {automation['threshold']:.2f})"
         said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"
+    held = automation["held_out"]
     out.result(f"{'filed without a person':<28} {said}")
+    if held is not None:
+        did = f"; of them {held['answered']:,} would be filed" if automation["threshold"] is not None else ""
+        right = f", {held['right']:.0%} right" if held["answered"] else ""
+        out.result(f"{'':<28}           {counted(held['n'], 'held-out picture')} are too few to choose on{did}{right}")
     if card["test"] is None:
         out.result("no held-out folder: pictures from where the model will be used would give a truer score")
     if card["weakest"]:

@@ -91,7 +91,7 @@ def predict(
     predictor = _predictor(clf, store, device, top, out)
     if coverage is not None:
         sure, bought = limit_for(predictor.model, coverage)
-        where = predictor.model.card["automation"]["measured_on"]
+        where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
         out.say(
             f"answering when sure ≥ {sure:.2f}: {bought['precision']:.1%} right "
             f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
@@ -116,7 +116,7 @@ def _promised(model: Model, precision: float, out: Output) -> Thresholds:
 
     found, bought = thresholds_for(model.card, precision)
     never = sum(one is None for one in found.categories.values())
-    where = model.card["automation"]["measured_on"]
+    where = bought.get("measured_on") or model.card["automation"]["measured_on"]
     out.say(
         f"answering at {found.target:.0%} right or better, with a threshold for each category: "
         + (
@@ -126,6 +126,13 @@ def _promised(model: Model, precision: float, out: Output) -> Thresholds:
             else f"on {where} they were not chosen on, none was answered"
         )
     )
+    held = bought.get("held_out")
+    if held:
+        right = f", {held['right']:.1%} of them right" if held["answered"] else ""
+        out.say(
+            f"  {counted(held['n'], 'held-out picture')} are too few to choose on; "
+            f"{held['answered']:,} would be answered{right}"
+        )
     if never:
         out.say(f"  {counted(never, 'category is', 'categories are')} never sure enough, and always left to a person")
     return found

@@ -5,15 +5,13 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from featx.classifiers import (
-    STRENGTHS,
     Recipe,
-    best_strength,
     build,
     calibrated_by_halves,
     fitted,
@@ -23,6 +21,7 @@ from featx.classifiers import (
     temperature_for,
 )
 from featx.folds import Fold, grouped_folds, plain_folds
+from featx.tuning import best, usual
 
 MOST_FREQUENT = "most-frequent"
 
@@ -128,9 +127,10 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         raw = _frequencies(task.labels, len(held), task.classes)
     else:
         cut = task.repeats[0][:1] if task.repeats else []
-        told.strength = best_strength(recipe, features, task.labels, cut, STRENGTHS.get(recipe.name, ()))
+        recipe = best(usual(recipe), features, task.labels, cut)
+        told.strength = recipe.strength
         begun = time.perf_counter()
-        pipeline = fitted(build(replace(recipe, strength=told.strength)), features, task.labels)
+        pipeline = fitted(build(recipe), features, task.labels)
         told.fit_seconds = time.perf_counter() - begun
         asked = held if len(held) else features[:1000]
         begun = time.perf_counter()
@@ -150,17 +150,16 @@ def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, 
     if contender.recipe is None or len(present) < 2:
         return _frequencies(labels, len(score), task.classes)
     recipe, groups = contender.recipe, task.groups[learn]
-    grid = STRENGTHS.get(recipe.name, ())
+    several = usual(recipe)
     inner: list[Fold] = []
-    if len(grid) > 1:
+    if len(several) > 1:
         cut = (
             grouped_folds(labels.tolist(), groups, 5, task.seed)
             if grouped
             else plain_folds(labels.tolist(), 5, task.seed)
         )
         inner = cut[:1]
-    strength = best_strength(recipe, features[learn], labels, inner, grid)
-    pipeline: Any = fitted(build(replace(recipe, strength=strength)), features[learn], labels)
+    pipeline: Any = fitted(build(best(several, features[learn], labels, inner)), features[learn], labels)
     return scores_of(pipeline, features[score], task.classes)
 
 

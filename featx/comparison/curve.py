@@ -37,8 +37,7 @@ def learning_curve(
                 chosen = rows[some]
                 if len(set(labels[chosen].tolist())) < 2:
                     continue
-                neighbours = replace(recipe, strength=_few(recipe, strength, len(chosen)))
-                pipeline = fitted(build(neighbours), features[chosen], labels[chosen])
+                pipeline = fitted(build(replace(recipe, strength=strength)), features[chosen], labels[chosen])
                 found.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
                 sizes.append(len(chosen))
         if found:
@@ -51,11 +50,6 @@ def learning_curve(
                 }
             )
     return curve
-
-
-def _few(recipe: Recipe, strength: float | None, n: int) -> float | None:
-    """More neighbours than pictures cannot be asked for."""
-    return min(strength or 5, n) if recipe.name == "knn" else strength
 
 
 def _at_most(labels: np.ndarray, k: int, random: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 TARGETS = (0.90, 0.95, 0.98, 0.99)
 # Under this many scored photos a threshold says more about luck than about the classifier.
-ENOUGH = 300
+ENOUGH = 150
 
 
 def wilson(right: int, n: int, z: float = 1.959964) -> tuple[float, float]:

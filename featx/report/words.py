@@ -174,7 +174,7 @@ WORDS: Mapping[str, str] = {
     "files": "files",
     "gets": "right, measured",
     "none_reaches": "not reached",
-    "not_enough": "Only {n} photos were scored; 300 are needed before a threshold says more than luck.",
+    "not_enough": "Only {n} photos were scored; 150 are needed before a threshold says more than luck.",
     "suspected": "Suspected labels",
     "says": "says",
     "looks_like": "looks like",

@@ -10,6 +10,9 @@ both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from)
 
 `Discriminant(shrinkage)` is `LinearDiscriminantAnalysis("lsqr", shrinkage)` with one matrix product for all categories.
 
+`KernelSVM(C, width)` is a curved `LinearSVM`: an RBF kernel made explicit by landmarks. `Neighbours(k)` lets the
+nearest rows vote by how near they are.
+
 Out-of-fold scores of a whole grid:
 
 - `path_scores(kind, features, labels, folds, strengths) -> scores[strength, row, class]`
@@ -25,6 +28,17 @@ Features are standardised inside every fold, by what the fold learns from.
 from featx.solvers.discriminant import Discriminant
 from featx.solvers.estimators import LinearSVM, Logistic
 from featx.solvers.forest import quick_forest
+from featx.solvers.kernel import KernelSVM
+from featx.solvers.neighbours import Neighbours
 from featx.solvers.paths import fold_paths, path_scores
 
-__all__ = ["Discriminant", "LinearSVM", "Logistic", "fold_paths", "path_scores", "quick_forest"]
+__all__ = [
+    "Discriminant",
+    "KernelSVM",
+    "LinearSVM",
+    "Logistic",
+    "Neighbours",
+    "fold_paths",
+    "path_scores",
+    "quick_forest",
+]
