@@ -79,6 +79,6 @@ def _note(source: str, why: str) -> None:
         Workspace.here().make()
         temporary = stamp.with_name(f"{stamp.name}.{os.getpid()}")
         temporary.write_text(json.dumps({"url": source, "why": why, "at": time.time()}) + "\n", encoding="utf-8")
-        temporary.replace(stamp)
+        temporary.replace(stamp)  # not synced: what a power cut spoils is no note at all, and is asked for again
     except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
         return

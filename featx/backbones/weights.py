@@ -22,6 +22,7 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from featx.aside import write_aside, written_aside
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ def _hold(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
         # A read-only home is no reason to stop: the published beginning has been checked.
         with suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(note, json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n")
+            write_aside(note, (json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n").encode())
     elif noted != digest:
         raise FeatxError(
             "weights-broken",
@@ -240,15 +241,6 @@ def _unreadable(path: Path, error: OSError) -> FeatxError:
     if isinstance(error, PermissionError):
         return FeatxError("no-permission", f"cannot read `{path}`: permission denied", "make the file readable for you")
     return FeatxError("weights-broken", f"cannot read `{path}`: {error.strerror or error}", "get the file again")
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -698,7 +690,8 @@ class _Part:
         tag = response.headers.get("ETag", "")
         validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
         if validator and body is not None:
-            _write_atomically(self.note, json.dumps({"url": source, "validator": validator, "length": body}) + "\n")
+            told = json.dumps({"url": source, "validator": validator, "length": body}) + "\n"
+            write_aside(self.note, told.encode())
         return body
 
     def _pour(self, response: HTTPResponse, total: int | None, progress: Progress | None) -> None:
@@ -773,17 +766,11 @@ def _name_by_content(file: Path, digest: str, known: Sequence[Published]) -> str
 
 
 def _copy_checked(file: Path, target: Path, digest: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with file.open("rb") as source, temporary.open("wb") as copy:
-            shutil.copyfileobj(source, copy, _BLOCK)
-            copy.flush()
-            os.fsync(copy.fileno())
-        if file_sha256(temporary) != digest:
+    with file.open("rb") as source, written_aside(target) as copy:
+        shutil.copyfileobj(source, copy, _BLOCK)
+        copy.flush()
+        if file_sha256(Path(copy.name)) != digest:
             raise FeatxError("weights-broken", f"`{file}` changed while it was copied", "add it again")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def weights_here() -> list[Path]:

@@ -19,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import fsync_folder
+from featx.aside import fsync_folder, write_aside
 from featx.errors import FeatxError
 from featx.store import journal as log
 from featx.store.contents import Contents, known_row, load, told_of
@@ -373,10 +373,8 @@ class StoreWriter:
             "skipped": len(self._contents.skipped),
             "fingerprint": dict(self.making.fingerprint),
         }
-        temporary = self.path.with_name(f".{self.path.name}.card.{os.getpid()}.new")
         with suppress(OSError):
-            temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path.with_suffix(".json"))
+            write_aside(self.path.with_suffix(".json"), (json.dumps(card, indent=2) + "\n").encode())
 
 
 def ensure_room(path: Path | str, n_rows: int, width: int) -> None:
