@@ -88,7 +88,7 @@ def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
     memory, files = watch.tenths()
     store, reported, lost = folder / "killed.h5", set(), 0
     while done < kills:
-        said, ended = killed_run(photos, store, request, chance.uniform(0.3, 1.0) * max(1.5, 1.3 * seconds / kills))
+        said, ended = killed_run(photos, store, request, 60 + 9 * seconds, chance.random() * 1.6 * count / kills)
         done += not ended
         reported |= said
         if reported:
