@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -95,11 +96,17 @@ def published_weights() -> list[Published]:
             entry.name,
             entry.url,
             round(float(entry.meta["_file_size"]) * 2**20),
-            entry.meta["_metrics"].get("ImageNet-1K", {}).get("acc@1"),
+            _accuracy(entry.meta["_metrics"]),
         )
         for name in models.list_models(module=models)
         for entry in models.get_model_weights(name)
     ]
+
+
+def _accuracy(metrics: Mapping[str, Mapping[str, float]]) -> float | None:
+    # Weights without a last layer have "nan" there, which is no number in JSON.
+    top1 = metrics.get("ImageNet-1K", {}).get("acc@1")
+    return None if top1 is None or math.isnan(top1) else top1
 
 
 def published(backbone: str, weights: str | None = None) -> Published:

@@ -195,6 +195,7 @@ FOUND = [
     ["fit", "--seed", "9" * 25],
     ["issues", "--seed", str(2**32)],
     ["duplicates", "--html", ""],
+    ["weights", "list", "--all", "--json"],
     ["predict", "photos/boots/boots0.jpg", "--sort-into", "photos/boots/boots1.jpg"],
 ]
 
