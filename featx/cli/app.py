@@ -12,13 +12,13 @@ from featx.errors import FeatxError
 
 def main() -> None:
     """Run one command; turn what went wrong into a sentence and an exit code."""
-    _read_names_as_utf8()
     as_json = "--json" in sys.argv
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold bytes that are no UTF-8; printing one must not end the command.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
+        _read_names_as_utf8()
+        for stream in (sys.stdout, sys.stderr):
+            # File names may hold bytes that are no UTF-8; printing one must not end the command.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         _run(sys.argv[1:])
     except FeatxError as error:
         _show(error, as_json=as_json, verbose=verbose)

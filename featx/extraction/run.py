@@ -754,7 +754,8 @@ class _Interrupts:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+            for number in heard:  # a shell has a job in the background ignore Ctrl-C, and so it stays
                 self._before[number] = signal.signal(number, self._caught)
 
     def __exit__(self, *_: object) -> None:
