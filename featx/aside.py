@@ -27,7 +27,7 @@ def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
         sweep(path)
     temporary = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.{os.urandom(3).hex()}.new")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from featx.aside import cannot_write, write_aside
+from featx.plain import read_json
 
 
 class Notes:
@@ -35,7 +36,7 @@ class Notes:
         if self.path is None:
             return {}
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told = read_json(self.path)
             if told["search"] != self.key:
                 return {}
             return {str(step): [int(one) for one in found] for step, found in told["found"].items()}

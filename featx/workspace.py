@@ -9,6 +9,7 @@ from pathlib import Path
 
 from featx.aside import cannot_write, write_aside
 from featx.errors import FeatxError
+from featx.plain import read_json
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Workspace:
 
     def _noted(self) -> Path | None:
         try:
-            noted = json.loads((self.root / "current.json").read_text(encoding="utf-8"))["store"]
+            noted = read_json(self.root / "current.json")["store"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return self.root / noted if isinstance(noted, str) else None

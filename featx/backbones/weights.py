@@ -25,6 +25,7 @@ from urllib.parse import unquote, urlsplit
 
 from featx.aside import write_aside, written_aside
 from featx.errors import FeatxError, did_you_mean
+from featx.plain import open_plain, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -157,7 +158,7 @@ def hash_prefix(name: str) -> str | None:
 
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -224,7 +225,7 @@ def _hold(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
     # Eight characters stop accidents, not a forger; the whole digest, once seen, stops both.
     note = state_folder() / f"{path.name}.json"
     try:
-        noted = json.loads(note.read_text(encoding="utf-8"))["sha256"]
+        noted = read_json(note)["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         noted = None
     if noted is None:
@@ -714,7 +715,7 @@ class _Part:
 
     def _noted(self, source: str) -> Mapping[str, object]:
         try:
-            noted = json.loads(self.note.read_text(encoding="utf-8"))
+            noted = read_json(self.note)
         except (OSError, ValueError):
             return {}
         return noted if isinstance(noted, dict) and noted.get("url") == source else {}
