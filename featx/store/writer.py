@@ -437,7 +437,7 @@ def _take_lock(path: Path) -> int:
         ) from error
     try:
         must_be_plain(fd, name)
-        if os.pread(fd, 32, 0).strip(b"0123456789 \n"):
+        if os.pread(fd, 32, 0).strip(b"0123456789 \n\0"):  # zeros: a power cut
             raise OSError(errno.EINVAL, "it is not a lock of featx")
     except OSError as error:
         os.close(fd)
