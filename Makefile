@@ -34,9 +34,7 @@ test-lowest:  ## the test suite with the lowest versions that pyproject.toml all
 	.ci/lowest
 
 audit: $(VENV)/.installed-dev  ## known holes in everything featx is installed with; asks the package index
-	$(BIN)/python -m pip install --quiet pip-audit
-	$(BIN)/python -m pip list --format=freeze --exclude-editable > $(VENV)/installed.txt
-	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement $(VENV)/installed.txt
+	$(BIN)/python .ci/audit
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

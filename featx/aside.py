@@ -18,12 +18,16 @@ ABANDONED = 3600.0
 
 
 @contextmanager
-def written_aside(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not."""
-    sweep(path)
+def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
+    """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not.
+
+    `swept=False` is for writers of very many files, who would look through the folder for leftovers with each of them.
+    """
+    if swept:
+        sweep(path)
     temporary = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.{os.urandom(3).hex()}.new")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.aside import written_aside
 from featx.errors import FeatxError
 from featx.prediction import Prediction
 
@@ -44,23 +44,29 @@ def put(move: Move, *, link: bool) -> None:
     """Copy or link one photo, whole or not at all."""
     if move.there:
         return
-    temporary = move.target.with_name(f".{move.target.name}.{os.getpid()}")
     try:
         move.target.parent.mkdir(parents=True, exist_ok=True)
         if link:
-            os.link(move.source, temporary)
-        else:
-            shutil.copy2(move.source, temporary)
-        os.replace(temporary, move.target)
+            _link(move.source, move.target)
+            return
+        with move.source.open("rb") as source, written_aside(move.target, swept=False) as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            shutil.copystat(move.source, copy.name)
     except OSError as error:
         raise FeatxError(
             "disk-full" if error.errno == 28 else "no-permission",
             f"cannot put `{move.source}` at `{move.target}`: {error.strerror or error}",
             "choose another folder" + (", or copy instead of linking: leave out `--link`" if link else ""),
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        if not _same(source, target):
+            raise
 
 
 def _folder(label: str) -> Path:

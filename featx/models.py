@@ -25,6 +25,7 @@ from featx.aside import fsync_folder, sweep, write_aside
 from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
 from featx.novelty import Familiar
+from featx.plain import parse_json, read_plain
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
 TRUSTED = [
@@ -222,9 +223,9 @@ def _waiting(path: Path, sha256: str) -> Path:
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     """The card of a classifier and the bytes it vouches for, however far somebody is with writing another."""
     card_path, said = path.with_suffix(".json"), b""
-    while (now := card_path.read_bytes()) != said:
+    while (now := read_plain(card_path)) != said:
         said = now
-        card = dict(json.loads(said.decode("utf-8")))
+        card = dict(parse_json(said))
         expected = str(card["sha256"])
         if not re.fullmatch("[0-9a-f]{64}", expected):
             raise ValueError("no SHA-256")
@@ -232,7 +233,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         # In this order: what is no longer waiting has its name.
         for place in (_waiting(path, expected), path):
             with suppress(FileNotFoundError):
-                data, found = place.read_bytes(), True
+                data, found = read_plain(place), True
                 if hashlib.sha256(data).hexdigest() == expected:
                     return card, data
         if not found:

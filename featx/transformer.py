@@ -301,6 +301,7 @@ class _Kept:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(hashlib.sha256(numbers).digest() + numbers)
+            # Not synced, a photo at a time as they are: what a power cut spoils is not what its digest says.
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

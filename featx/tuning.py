@@ -15,6 +15,7 @@ import numpy as np
 from featx.aside import cannot_write, write_aside
 from featx.classifiers import NEIGHBOURS, Recipe, build, fitted
 from featx.folds import Fold
+from featx.plain import read_json
 
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -229,7 +230,7 @@ class Notes:
         if self.path is None:
             return {}
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
+            told = read_json(self.path)
             if told["search"] != self.key:
                 return {}
             return {str(step): [int(one) for one in found] for step, found in told["found"].items()}

@@ -7,7 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from featx.aside import cannot_write, write_aside
 from featx.errors import FeatxError
+from featx.plain import read_json
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,15 @@ class Workspace:
             noted = store.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
             noted = str(store.resolve())
-        temporary = self.root / f".current.{os.getpid()}"
-        temporary.write_text(json.dumps({"store": noted}) + "\n", encoding="utf-8")
-        os.replace(temporary, self.root / "current.json")
+        path = self.root / "current.json"
+        try:
+            write_aside(path, (json.dumps({"store": noted}) + "\n").encode())
+        except OSError as error:
+            raise cannot_write(path, error, "make room there; the store itself is complete") from error
 
     def _noted(self) -> Path | None:
         try:
-            noted = json.loads((self.root / "current.json").read_text(encoding="utf-8"))["store"]
+            noted = read_json(self.root / "current.json")["store"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return self.root / noted if isinstance(noted, str) else None

@@ -14,6 +14,7 @@ import numpy as np
 
 from featx.aside import written_aside
 from featx.images import UnreadablePhoto, read_photo
+from featx.plain import open_plain
 from featx.store import Store
 
 # Of the middle of a picture, this much is left away on each side: a cropped copy agrees with one of them.
@@ -113,7 +114,7 @@ class Pictures:
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     # A cache: what cannot be read is computed again.
     with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        with open_plain(path) as file, np.load(file, allow_pickle=False) as held:
             digests, hashes = held["digests"], held["hashes"]
         if hashes.dtype == np.uint8 and hashes.shape == (len(digests), len(CROPS), BYTES):
             return {digest.decode(): told for digest, told in zip(digests, hashes, strict=True)}

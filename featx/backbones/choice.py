@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from featx.backbones import weights
 from featx.errors import FeatxError
+from featx.plain import read_json
 from featx.workspace import Workspace
 
 PREFERRED = weights.published("resnet50")
@@ -65,7 +66,7 @@ def _stamp() -> Path:
 
 def _noted(source: str) -> str | None:
     try:
-        noted = json.loads(_stamp().read_text(encoding="utf-8"))
+        noted = read_json(_stamp())
         age = time.time() - float(noted["at"])
         fresh = noted["url"] == source and 0 <= age < _BELIEVED_SECONDS
         return str(noted["why"]) if fresh else None
@@ -79,6 +80,6 @@ def _note(source: str, why: str) -> None:
         Workspace.here().make()
         temporary = stamp.with_name(f"{stamp.name}.{os.getpid()}")
         temporary.write_text(json.dumps({"url": source, "why": why, "at": time.time()}) + "\n", encoding="utf-8")
-        temporary.replace(stamp)
+        temporary.replace(stamp)  # not synced: what a power cut spoils is no note at all, and is asked for again
     except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -22,7 +23,9 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
+from featx.aside import write_aside, written_aside
 from featx.errors import FeatxError, did_you_mean
+from featx.plain import open_plain, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -94,11 +97,17 @@ def published_weights() -> list[Published]:
             entry.name,
             entry.url,
             round(float(entry.meta["_file_size"]) * 2**20),
-            entry.meta["_metrics"].get("ImageNet-1K", {}).get("acc@1"),
+            _accuracy(entry.meta["_metrics"]),
         )
         for name in models.list_models(module=models)
         for entry in models.get_model_weights(name)
     ]
+
+
+def _accuracy(metrics: Mapping[str, Mapping[str, float]]) -> float | None:
+    # Weights without a last layer have "nan" there, which is no number in JSON.
+    top1 = metrics.get("ImageNet-1K", {}).get("acc@1")
+    return None if top1 is None or math.isnan(top1) else top1
 
 
 def published(backbone: str, weights: str | None = None) -> Published:
@@ -149,7 +158,7 @@ def hash_prefix(name: str) -> str | None:
 
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with Path(path).open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -216,14 +225,14 @@ def _hold(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
     # Eight characters stop accidents, not a forger; the whole digest, once seen, stops both.
     note = state_folder() / f"{path.name}.json"
     try:
-        noted = json.loads(note.read_text(encoding="utf-8"))["sha256"]
+        noted = read_json(note)["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         noted = None
     if noted is None:
         # A read-only home is no reason to stop: the published beginning has been checked.
         with suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
-            _write_atomically(note, json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n")
+            write_aside(note, (json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n").encode())
     elif noted != digest:
         raise FeatxError(
             "weights-broken",
@@ -240,15 +249,6 @@ def _unreadable(path: Path, error: OSError) -> FeatxError:
     if isinstance(error, PermissionError):
         return FeatxError("no-permission", f"cannot read `{path}`: permission denied", "make the file readable for you")
     return FeatxError("weights-broken", f"cannot read `{path}`: {error.strerror or error}", "get the file again")
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 # --- loading --------------------------------------------------------------------------------------------------------
@@ -698,7 +698,8 @@ class _Part:
         tag = response.headers.get("ETag", "")
         validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
         if validator and body is not None:
-            _write_atomically(self.note, json.dumps({"url": source, "validator": validator, "length": body}) + "\n")
+            told = json.dumps({"url": source, "validator": validator, "length": body}) + "\n"
+            write_aside(self.note, told.encode())
         return body
 
     def _pour(self, response: HTTPResponse, total: int | None, progress: Progress | None) -> None:
@@ -714,7 +715,7 @@ class _Part:
 
     def _noted(self, source: str) -> Mapping[str, object]:
         try:
-            noted = json.loads(self.note.read_text(encoding="utf-8"))
+            noted = read_json(self.note)
         except (OSError, ValueError):
             return {}
         return noted if isinstance(noted, dict) and noted.get("url") == source else {}
@@ -773,17 +774,11 @@ def _name_by_content(file: Path, digest: str, known: Sequence[Published]) -> str
 
 
 def _copy_checked(file: Path, target: Path, digest: str) -> None:
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with file.open("rb") as source, temporary.open("wb") as copy:
-            shutil.copyfileobj(source, copy, _BLOCK)
-            copy.flush()
-            os.fsync(copy.fileno())
-        if file_sha256(temporary) != digest:
+    with file.open("rb") as source, written_aside(target) as copy:
+        shutil.copyfileobj(source, copy, _BLOCK)
+        copy.flush()
+        if file_sha256(Path(copy.name)) != digest:
             raise FeatxError("weights-broken", f"`{file}` changed while it was copied", "add it again")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def weights_here() -> list[Path]:

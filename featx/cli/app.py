@@ -12,14 +12,19 @@ from featx.errors import FeatxError
 
 def main() -> None:
     """Run one command; turn what went wrong into a sentence and an exit code."""
-    _read_names_as_utf8()
     as_json = "--json" in sys.argv
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
-    for stream in (sys.stdout, sys.stderr):
-        # File names may hold bytes that are no UTF-8; printing one must not end the command.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        _run(sys.argv[1:])
+        _open_streams()
+        _read_names_as_utf8()
+        for stream in (sys.stdout, sys.stderr):
+            # File names may hold bytes that are no UTF-8; printing one must not end the command.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        try:
+            _run(sys.argv[1:])
+        except SystemExit:
+            sys.stdout.flush()
+            raise
     except FeatxError as error:
         _show(error, as_json=as_json, verbose=verbose)
         sys.exit(error.exit_code)
@@ -35,7 +40,7 @@ def main() -> None:
         )
         sys.exit(6)
     except Exception as error:
-        told = _too_long(error) if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG else _bug(error)
+        told = _told_by_the_system(error) or _bug(error)
         _show(told, as_json=as_json, verbose=verbose)
         sys.exit(told.exit_code)
 
@@ -66,6 +71,34 @@ def _read_names_as_utf8() -> None:
         # The terminal still shows what it showed before.
         environment.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
     os.execve(sys.executable, [sys.executable, *words[1:]], environment)
+
+
+def _open_streams() -> None:
+    """Whoever closed a stream gets nothing on it; else the next file that is opened, a store perhaps, would be it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number is this one
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _told_by_the_system(error: Exception) -> FeatxError | None:
+    """What is no bug but a limit of the system, met where no sentence was ready for it."""
+    if not isinstance(error, OSError):
+        return None
+    if error.errno == errno.ENAMETOOLONG:
+        return _too_long(error)
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return None
+    what = f"`{error.filename}`" if error.filename else "the output"
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be tried once more at the end
+    return FeatxError("disk-full", f"cannot write {what}: {error.strerror}", "free some space and run it again")
 
 
 def _too_long(error: OSError) -> FeatxError:

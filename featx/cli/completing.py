@@ -26,11 +26,12 @@ def classifier_names(incomplete: str) -> list[str]:
 def category_names(incomplete: str) -> list[str]:
     """Categories of the current store whose name begins so, from the small file beside it."""
     from featx.errors import FeatxError
+    from featx.plain import read_json
     from featx.workspace import Workspace
 
     try:
         beside = Workspace.here().current_store().with_suffix(".json")
-        categories = json.loads(beside.read_text(encoding="utf-8"))["categories"]
+        categories = read_json(beside)["categories"]
     except (FeatxError, OSError, ValueError, KeyError, TypeError):
         return []
     return [str(name) for name in categories if str(name).startswith(incomplete)]

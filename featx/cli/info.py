@@ -116,10 +116,10 @@ def _broken_models(models: Path) -> list[str]:
 
 def _told_of(path: Path) -> dict[str, object]:
     """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
-    import json
+    from featx.plain import read_json
 
     try:
-        card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        card = read_json(path.with_suffix(".json"))
         best = card.get("test") or card["cv"]
         return {"path": str(path), "accuracy": best["accuracy"], "written": card["written"], "on": card["backbone"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

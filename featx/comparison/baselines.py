@@ -14,6 +14,7 @@ import numpy as np
 from featx.aside import written_aside
 from featx.backbones import open_backbone
 from featx.images import UnreadablePhoto, read_photo
+from featx.plain import open_plain
 
 MOST = 10_000
 
@@ -53,7 +54,7 @@ def _read(cache: Path | None) -> dict[str, np.ndarray]:
     if cache is None or not cache.exists():
         return {}
     try:
-        with np.load(cache, allow_pickle=False) as held:
+        with open_plain(cache) as file, np.load(file, allow_pickle=False) as held:
             return dict(zip(held["digests"].tolist(), held["features"], strict=True))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         # Only a cache: what cannot be read is computed again.

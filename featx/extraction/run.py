@@ -26,7 +26,7 @@ from featx.errors import FeatxError
 from featx.extraction.request import Listener, Request, Summary
 from featx.extraction.seen import Seen, Skips
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
-from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
+from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, is_card, open_store
 from featx.workspace import Workspace, journal_beside
 
 if TYPE_CHECKING:
@@ -143,10 +143,26 @@ def _exists(store: Path) -> bool:
 
 def _discard(path: Path) -> None:
     """`--replace`: the old store goes, and what belongs to it."""
+    _must_look_like_a_store(path)
     with StoreWriter.locked(path):
         for suffix in ("", ".journal", ".seen"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
+        if is_card(path.with_suffix(".json")):
+            path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _must_look_like_a_store(path: Path) -> None:
+    """A damaged store can be replaced, but not somebody's photo or table that was named by mistake."""
+    if journal_beside(path).exists() or not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(8)
+        if not head.strip(b"\0") or head == b"\x89HDF\r\n\x1a\n" or path.suffix in (".h5", ".hdf5"):
+            return
+    raise FeatxError(
+        "bad-flag", f"`{path}` is no feature store, and is not replaced", "name another file: `--store my.h5`"
+    )
 
 
 def _refuse_other(known: Store, request: Request, name: str, path: Path) -> None:
@@ -754,7 +770,8 @@ class _Interrupts:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+            for number in heard:  # a shell has a job in the background ignore Ctrl-C, and so it stays
                 self._before[number] = signal.signal(number, self._caught)
 
     def __exit__(self, *_: object) -> None:

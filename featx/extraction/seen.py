@@ -14,6 +14,7 @@ from pathlib import Path
 from featx.aside import written_aside
 from featx.catalogue import Skipped
 from featx.errors import FeatxError
+from featx.plain import read_json
 from featx.store import SkippedPhoto, Store, StoreWriter
 
 
@@ -30,12 +31,12 @@ class Seen:
         self._known: dict[str, tuple[int, int, str]] = {}
         self._fresh: dict[str, tuple[int, int, str]] = {}
         try:
-            said = json.loads(self.path.read_bytes())
+            said = read_json(self.path)
             trusted_before = int(said["at"]) - 2_000_000_000
             for path, (size, at, digest) in said["files"].items():
                 if at < trusted_before:
                     self._known[path] = (size, at, digest)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             self._known = {}
 
     def digest(self, path: str, mark: tuple[int, int]) -> str | None:

@@ -51,10 +51,21 @@ def mend_index(store: Any) -> list[str]:
     path = Path(store.path)
     done = []
     if (wrong := cache_damage(path)) is not None:
-        cache_of(path).unlink(missing_ok=True)
-        index_of(store)
-        done.append(f"`{cache_of(path)}`: {wrong}; it was made anew")
+        if not _put_away(cache_of(path)):
+            done.append(f"`{cache_of(path)}`: {wrong}, and cannot be removed; searches do without it")
+        else:
+            index_of(store)
+            done.append(f"`{cache_of(path)}`: {wrong}; it was made anew")
     if (wrong := damage(path)) is not None:
-        approximate_of(path).unlink(missing_ok=True)
-        done.append(f"`{approximate_of(path)}`: {wrong}; it was removed, and is made anew when it is asked for")
+        gone = _put_away(approximate_of(path))
+        what = "it was removed, and is made anew when it is asked for" if gone else "it cannot be removed"
+        done.append(f"`{approximate_of(path)}`: {wrong}; {what}")
     return done
+
+
+def _put_away(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # a folder of that name, or one that may not be written into
+        return False
+    return True

@@ -25,6 +25,7 @@ from featx.errors import FeatxError
 from featx.index.cache import identity_of
 from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.search import CANDIDATES, SimilarityIndex
+from featx.plain import open_plain
 from featx.workspace import journal_beside
 
 MAGIC = b"featx-approx/1\n"
@@ -135,7 +136,7 @@ class _Held:
 
 def _read(path: Path) -> _Held | None:
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         head, begin = read_head(MAGIC, whole) or ({}, 0)
         return _Held(head, whole[begin:]) if head else None

@@ -23,6 +23,7 @@ from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.names import Names
 from featx.index.search import Columns, SimilarityIndex
 from featx.index.words import Words
+from featx.plain import open_plain, read_plain
 from featx.workspace import journal_beside
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def open_cached(store: Path) -> SimilarityIndex | None:
     if journal_beside(store).exists():
         return None
     try:
-        with cache_of(store).open("rb") as file:
+        with open_plain(cache_of(store)) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return _index(store, whole)
     except (OSError, ValueError, KeyError, TypeError, IndexError):
@@ -101,7 +102,7 @@ def cache_damage(store: Path) -> str | None:
     """What is wrong with the cache of a store, in words; a query trusts it, only a check reads all of it."""
     path = cache_of(store)
     try:
-        data = path.read_bytes()
+        data = read_plain(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -117,7 +118,7 @@ def cache_damage(store: Path) -> str | None:
 
 def identity_of(store: Path) -> str | None:
     """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
-    with store.open("rb") as file:
+    with open_plain(store) as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - TAIL))
         tail = file.read(TAIL)

@@ -12,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from featx.aside import written_aside
+from featx.plain import open_plain
 
 # t-SNE's time grows faster than the number of points: above this many, the rest are placed among these.
 LANDMARKS = 5_000
@@ -128,7 +129,7 @@ def _digest(rows: np.ndarray, seed: int) -> str:
 
 def _read(path: Path, n: int) -> Layout | None:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open_plain(path) as held, np.load(held, allow_pickle=False) as file:
             found = Layout(file["places"], str(file["method"]), float(file["seconds"]))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None

@@ -55,7 +55,7 @@ class Pictures:
             return None
         image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
         data = webp(image, QUALITY)
-        name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
+        name = _name_of(data)
         _write(self.folder / FOLDER / name, data)
         return name
 
@@ -78,7 +78,7 @@ class Pictures:
         for i, tile in enumerate(tiles):
             sheet.paste(tile, (i % SHEET_WIDTH * TILE, i // SHEET_WIDTH * TILE))
         data = webp(sheet, TILE_QUALITY)
-        name = f"{hashlib.sha256(data).hexdigest()[:20]}.webp"
+        name = _name_of(data)
         _write(self.folder / FOLDER / name, data)
         return name, held
 
@@ -99,7 +99,7 @@ def webp(image: Image.Image, quality: int) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    # Hundreds of them are not synced one by one; what a power cut spoilt is not what it should be, and is replaced.
+    # Hundreds of them are not synced one by one; what a power cut spoilt is not what its name says, and is replaced.
     with suppress(OSError):
         if path.read_bytes() == data:
             return
@@ -131,6 +131,11 @@ def _kept(folder: Path, name: str | None) -> bytes | None:
     if not name or Path(name).name != name or not name.endswith(".webp"):
         return None
     try:
-        return (folder / FOLDER / name).read_bytes()
+        data = (folder / FOLDER / name).read_bytes()
     except OSError:
         return None
+    return data if _name_of(data) == name else None
+
+
+def _name_of(data: bytes) -> str:
+    return f"{hashlib.sha256(data).hexdigest()[:20]}.webp"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError
+from featx.plain import read_json
 from featx.report.gathering import COMPARISON, SCHEMA
 from featx.report.shapes import COMPARED, METRIC, NUMBER, REPORT, SCORE, Each, Row
 
@@ -16,7 +16,7 @@ def read_document(path: Path) -> dict[str, Any]:
     if path.is_dir():
         path = path / "report.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except FileNotFoundError as error:
         raise FeatxError("no-such-file", f"there is no `{path}`", "make a report: `featx compare`") from error
     except OSError as error:

@@ -13,6 +13,6 @@ from __future__ import annotations
 
 from featx.store.reading import Store, open_store
 from featx.store.records import KnownRow, Row, SkippedPhoto
-from featx.store.writer import StoreWriter, ensure_room
+from featx.store.writer import StoreWriter, ensure_room, is_card
 
-__all__ = ["KnownRow", "Row", "SkippedPhoto", "Store", "StoreWriter", "ensure_room", "open_store"]
+__all__ = ["KnownRow", "Row", "SkippedPhoto", "Store", "StoreWriter", "ensure_room", "is_card", "open_store"]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
+from featx.plain import open_plain
 from featx.store import journal as log
 from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto
 from featx.store.sealed import BLOCK, SealedFile, newer
@@ -183,7 +184,8 @@ def load(path: Path) -> Contents | None:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+        with open_plain(path) as file:
+            return os.dup(file.fileno())
     except FileNotFoundError:
         return -1
     except OSError as error:

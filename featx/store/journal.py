@@ -155,8 +155,8 @@ class Journal:
     @classmethod
     def create(cls, path: Path, head: object) -> Journal:
         """A new journal; it appears under its name only once its head is on the disk."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.new")
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
             end = write_all(fd, encode(HEAD, 0, head))
             os.fsync(fd)

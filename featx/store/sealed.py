@@ -68,7 +68,7 @@ def write(
     merged: str,
 ) -> None:
     """Write a complete store into a new file, block by block."""
-    with h5py.File(target, "w", libver=("v110", "v110"), locking=False) as file:
+    with h5py.File(target, "x", libver=("v110", "v110"), locking=False) as file:
         facts = {
             "schema_version": SCHEMA,
             "n": len(rows),

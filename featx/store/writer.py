@@ -12,6 +12,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -19,8 +20,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import fsync_folder
+from featx.aside import fsync_folder, write_aside
 from featx.errors import FeatxError
+from featx.plain import must_be_plain, read_json
 from featx.store import journal as log
 from featx.store.contents import Contents, known_row, load, told_of
 from featx.store.records import KnownRow, Making, Row, SkippedPhoto
@@ -78,7 +80,7 @@ class StoreWriter:
         held.__enter__()
         contents: Contents | None = None
         try:
-            for leftover in path.parent.glob(f".{path.name}.*.new"):
+            for leftover in path.parent.glob(f".{escape(path.name)}.*.new"):
                 leftover.unlink(missing_ok=True)
             contents = load(path)
             if contents is None:
@@ -285,7 +287,7 @@ class StoreWriter:
 
     def _merge(self) -> None:
         """Let the sealing process write a new file, verify it, and only then put it in place and drop the journal."""
-        target = self.path.with_name(f".{self.path.name}.{os.getpid()}.new")
+        target = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(3).hex()}.new")
         try:
             self._write_aside(target)
             self._verify(target)
@@ -373,10 +375,22 @@ class StoreWriter:
             "skipped": len(self._contents.skipped),
             "fingerprint": dict(self.making.fingerprint),
         }
-        temporary = self.path.with_name(f".{self.path.name}.card.{os.getpid()}.new")
+        beside = self.path.with_suffix(".json")
         with suppress(OSError):
-            temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-            os.replace(temporary, self.path.with_suffix(".json"))
+            if not is_card(beside):
+                return
+            write_aside(beside, (json.dumps(card, indent=2) + "\n").encode())
+
+
+def is_card(path: Path) -> bool:
+    """Whether a file is the card of a store, or none is there: somebody's own `shop.json` beside `shop.h5` stays."""
+    try:
+        told = read_json(path)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and {"schema_version", "store", "fingerprint"} <= told.keys()
 
 
 def ensure_room(path: Path | str, n_rows: int, width: int) -> None:
@@ -414,10 +428,21 @@ def _take_lock(path: Path) -> int:
     name = path.with_name(path.name + ".lock")
     try:
         name.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        # A link would have its target emptied, and a pipe or another program's file is no lock of ours.
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        fd = os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot write `{name}`: {error.strerror}", "make its folder writable"
+        ) from error
+    try:
+        must_be_plain(fd, name)
+        if os.pread(fd, 32, 0).strip(b"0123456789 \n\0"):  # zeros: a power cut
+            raise OSError(errno.EINVAL, "it is not a lock of featx")
+    except OSError as error:
+        os.close(fd)
+        raise FeatxError(
+            "no-permission", f"cannot lock `{name}`: {error.strerror}", "remove it, or choose another `--store`"
         ) from error
     try:
         import fcntl

@@ -441,6 +441,14 @@ def test_the_folder_is_torchs_own(monkeypatch, tmp_path):
     assert weights.weights_folder() == tmp_path / "ana" / ".cache" / "torch" / "hub" / "checkpoints"
 
 
+def test_all_published_weights_are_listed_in_json_also_those_without_an_accuracy(featx):
+    ran = featx("weights", "list", "--all", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert any(one["name"] == "vgg16" and one["top1"] is None for one in told)
+    assert {one["name"] for one in told} >= {"resnet50", "builtin", "colour"}
+
+
 @pytest.mark.parametrize(
     ("name", "prefix"),
     [

@@ -51,8 +51,10 @@ def extract_and_tell(photos: Path, store: Path, request: extraction.Request, tel
     extraction.run_extraction(read_catalogue(photos), request, store=store)
 
 
-def killed_run(photos: Path, store: Path, request: extraction.Request, after: float) -> tuple[set[str], bool]:
-    """One extraction killed after some seconds: what it had reported, and whether it had ended by itself before."""
+def killed_run(
+    photos: Path, store: Path, request: extraction.Request, after: float, rows: float = float("inf")
+) -> tuple[set[str], bool]:
+    """One extraction killed after some seconds or rows: what it had reported, and whether it had ended by itself."""
     reading, telling = os.pipe()
     child = os.fork()
     if child == 0:
@@ -71,6 +73,9 @@ def killed_run(photos: Path, store: Path, request: extraction.Request, after: fl
             if not piece:
                 break
             heard += piece
+            rows -= piece.count(b"\n")
+            if rows <= 0:
+                break
     os.kill(child, signal.SIGKILL)
     while piece := os.read(reading, 1 << 16):
         heard += piece

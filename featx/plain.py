@@ -1,0 +1,47 @@
+"""What featx reads again is read only from plain files: a pipe would keep it waiting, and a device has no end."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+
+def open_plain(path: Path | str) -> io.BufferedReader:
+    """A file to read; OSError where something else lies under its name."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        must_be_plain(fd, path)
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def must_be_plain(fd: int, path: Path | str) -> None:
+    """OSError unless an open file is a plain one."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+
+
+def read_plain(path: Path | str) -> bytes:
+    """All bytes of a plain file."""
+    with open_plain(path) as file:
+        return file.read()
+
+
+def read_json(path: Path | str) -> Any:
+    """What a plain JSON file holds; OSError or ValueError where it cannot be told."""
+    return parse_json(read_plain(path))
+
+
+def parse_json(data: bytes) -> Any:
+    """What bytes of JSON say; ValueError where it cannot be told."""
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("its brackets go too deep") from error

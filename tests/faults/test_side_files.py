@@ -1,0 +1,145 @@
+"""Small files written beside the work: notes, cards, copies of photos and weights, caches checked by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from test_half_written import MARK, Kept, replay
+
+from featx import filing, transformer
+from featx.backbones import weights
+from featx.report import pictures
+from featx.store import StoreWriter
+from featx.workspace import Workspace
+
+
+def content(n: int) -> bytes:
+    return np.random.default_rng(n).bytes(9_000)
+
+
+def version_of(data: bytes) -> int:
+    """Which version these bytes are; half of one is none."""
+    return next(n for n in MARK if content(n) == data)
+
+
+def note_of_the_current_store(folder: Path) -> Kept:
+    def found() -> int | None:
+        noted = Workspace(folder)._noted()
+        return None if noted is None else int(noted.stem)
+
+    return Kept(lambda n: Workspace(folder).note_current(folder / f"{n}.h5"), found)
+
+
+def card_of_a_store(folder: Path) -> Kept:
+    def write(n: int) -> None:
+        making = SimpleNamespace(width=n, views=1, dtype="float32", fingerprint={"backbone": "x" * 9_000})
+        StoreWriter._write_card(
+            SimpleNamespace(path=folder / "a.h5", making=making, _contents=SimpleNamespace(rows={}, skipped={}))  # type: ignore[arg-type]
+        )
+
+    def found() -> int | None:
+        path = folder / "a.json"
+        return int(json.loads(path.read_text(encoding="utf-8"))["width"]) if path.exists() else None
+
+    return Kept(write, found)
+
+
+def weights_added_from_elsewhere(folder: Path) -> Kept:
+    def write(n: int) -> None:
+        source = folder.parent / f"{n}.pth"
+        source.write_bytes(content(n))
+        weights._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
+
+    return Kept(write, lambda: version_of((folder / "w.pth").read_bytes()) if (folder / "w.pth").exists() else None)
+
+
+def note_of_weights_once_checked(folder: Path) -> Kept:
+    """Losing it would let changed weights pass as if they were seen for the first time."""
+
+    def name_of(n: int) -> tuple[Path, str]:
+        digest = hashlib.sha256(content(n)).hexdigest()
+        return Path(f"net-{digest[:8]}.pth"), digest
+
+    def write(n: int) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(weights, "state_folder", lambda: folder)
+            weights._hold(*name_of(n))
+
+    def found() -> int | None:
+        noted = None
+        for n in MARK:
+            path, digest = name_of(n)
+            if (folder / f"{path.name}.json").exists():
+                assert json.loads((folder / f"{path.name}.json").read_text())["sha256"] == digest
+                noted = n
+        return noted
+
+    return Kept(write, found)
+
+
+def photo_put_into_its_category(folder: Path) -> Kept:
+    def write(n: int) -> None:
+        source = folder.parent / f"{n}.jpg"
+        source.write_bytes(content(n))
+        filing.put(filing.Move(source, folder / "a.jpg"), link=False)
+
+    return Kept(write, lambda: version_of((folder / "a.jpg").read_bytes()) if (folder / "a.jpg").exists() else None)
+
+
+def features_of_the_embedder(folder: Path) -> Kept:
+    class Flat(transformer._Kept):
+        def _path(self, digest: str) -> Path:
+            return self.folder / digest
+
+    kept = Flat(folder, 500)
+
+    def found() -> int | None:
+        features = kept.read("a")
+        if features is None:
+            return None
+        assert len(set(features.tolist())) == 1
+        return int(features[0])
+
+    return Kept(lambda n: kept.write("a", np.full(500, n, np.float32)), found)
+
+
+def picture_of_a_report(folder: Path) -> Kept:
+    def found() -> int | None:
+        held = [n for n in MARK if pictures._kept(folder, pictures._name_of(content(n))) == content(n)]
+        assert all(pictures._kept(folder, pictures._name_of(content(n))) in (None, content(n)) for n in MARK)
+        return max(held, default=None)
+
+    return Kept(lambda n: pictures._write(folder / pictures._name_of(content(n)), content(n)), found)
+
+
+SYNCED = [
+    note_of_the_current_store, card_of_a_store, weights_added_from_elsewhere, note_of_weights_once_checked,
+    photo_put_into_its_category,
+]  # fmt: skip
+CHECKED_BY_DIGEST = [features_of_the_embedder, picture_of_a_report]
+
+
+@pytest.fixture(autouse=True)
+def pictures_beside_the_report(monkeypatch):
+    monkeypatch.setattr(pictures, "FOLDER", ".")
+
+
+@pytest.mark.parametrize("make", SYNCED)
+def test_after_a_kill_or_a_power_cut_a_small_file_is_whole(make, tmp_path, monkeypatch):
+    assert replay(make, tmp_path, monkeypatch, losses=300) > 4
+
+
+@pytest.mark.parametrize("make", CHECKED_BY_DIGEST)
+def test_a_copy_that_a_power_cut_spoilt_is_never_used(make, tmp_path, monkeypatch):
+    assert replay(make, tmp_path, monkeypatch, losses=300, may_go=True) >= 4
+
+
+@pytest.mark.parametrize("make", SYNCED)
+def test_these_tests_would_notice_a_small_file_that_is_not_synced(make, tmp_path, monkeypatch):
+    with pytest.raises((AssertionError, ValueError, StopIteration, KeyError)):
+        replay(make, tmp_path, monkeypatch, losses=300, deaf_to=("fsync",))
