@@ -133,10 +133,10 @@ def test_wrong_engines_are_told_in_a_sentence():
 
 @needs_openvino
 def test_an_engine_with_other_answers_is_not_used(monkeypatch):
-    from featx.backbones import engines
+    from featx.backbones import openvino_engine
 
-    wrong = engines.OpenVinoEngine.__call__
-    monkeypatch.setattr(engines.OpenVinoEngine, "__call__", lambda self, batch: 1 + wrong(self, batch))
+    wrong = openvino_engine.OpenVinoEngine.__call__
+    monkeypatch.setattr(openvino_engine.OpenVinoEngine, "__call__", lambda self, batch: 1 + wrong(self, batch))
     backbone = open_backbone("squeezenet1_1", weights="random", device="cpu")
     with pytest.raises(FeatxError) as caught:
         backbone.use_engine("openvino", photos=1, batch_size=2)
@@ -186,9 +186,9 @@ def test_backbones_with_one_engine_say_so(workplace, folder):
 
 @needs_openvino
 def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, folder, monkeypatch):
-    from featx.backbones import engines
+    from featx.backbones import openvino_engine
 
-    real = engines.OpenVinoEngine.__call__
+    real = openvino_engine.OpenVinoEngine.__call__
 
     def small(self, batch):
         if len(batch) > 2:
@@ -202,7 +202,7 @@ def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, 
         use = backbone.use_engine
         backbone.use_engine = lambda *a, **k: (
             use(*a, **k),
-            monkeypatch.setattr(engines.OpenVinoEngine, "__call__", small),
+            monkeypatch.setattr(openvino_engine.OpenVinoEngine, "__call__", small),
         )[0]
         return backbone
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,7 +112,6 @@ class BuiltinBackbone:
 
         self._module = PhotosToRows(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
         self._engine: Engine = TorchEngine(self._module, device, "fp32")
-        self._alone = Lock()
         self._centre = centre
         self.device = device
         self.device_reason = device_reason
@@ -143,6 +141,16 @@ class BuiltinBackbone:
         """What runs the network: torch, compile, openvino or onnxruntime."""
         return self._engine.name
 
+    @property
+    def photos_at_once(self) -> int:
+        """How many photos keep all cores busy, where the engine knows; 0: any number."""
+        return int(getattr(self._engine, "photos_at_once", 0))
+
+    @property
+    def calls_at_once(self) -> int:
+        """From how many threads `features` may be called, so that the cores never wait between two batches."""
+        return int(getattr(self._engine, "calls_at_once", 1))
+
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
         from featx.backbones.engines import engine_or_why, example_photos
@@ -171,9 +179,7 @@ class BuiltinBackbone:
     def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
         """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""
         pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
-        with self._alone:
-            pooled = self._engine(pixels)
-        return blocks_of(pooled, pixels)
+        return blocks_of(self._engine(pixels), pixels)
 
     @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:

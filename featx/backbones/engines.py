@@ -10,12 +10,12 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from threading import Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,12 +30,11 @@ TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999}
 # Converting a network takes seconds; fewer photos than this are done sooner without.
 WORTH_CONVERTING = 500
 _CONVOLUTIONS = 10
-_KEPT_SHAPES = 2
 _COMPARED = 4
 
 
 class Engine(Protocol):
-    """Computes features: a batch of prepared photos in, (n, width) float32 out."""
+    """Computes features: a batch of prepared photos in, (n, width) float32 out; may be called from several threads."""
 
     name: str
     version: str
@@ -86,6 +85,8 @@ class TorchEngine:
         self._device = device
         self._kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self._takes_bytes = module.takes_bytes
+        # torch uses all cores for one batch; a second one beside it would only be in the way.
+        self._alone = Lock()
         self._compute: Callable[[torch.Tensor], torch.Tensor] = module
         if compiled:
             self._compute = torch.compile(module, options={"freezing": True})
@@ -99,48 +100,9 @@ class TorchEngine:
         quiet = torch.no_grad() if self.name == "compile" else torch.inference_mode()
         kind = self._kind
         place = self._device.partition(":")[0]
-        with quiet, torch.autocast(place, dtype=kind or torch.bfloat16, enabled=kind is not None):
+        with self._alone, quiet, torch.autocast(place, dtype=kind or torch.bfloat16, enabled=kind is not None):
             rows: np.ndarray = self._compute(x).float().cpu().numpy()
         return rows
-
-
-class OpenVinoEngine:
-    """OpenVINO on the CPU, compiled for the shape of the batch."""
-
-    name = "openvino"
-
-    def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
-        openvino = import_module("openvino")
-        self.version = f"openvino {version('openvino')}"
-        self._precision = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision]
-        self._core = openvino.Core()
-        kind = openvino.Type.u8 if example.dtype == np.uint8 else openvino.Type.f32
-        with _quiet(), torch.inference_mode():
-            self._model = openvino.convert_model(
-                module, example_input=torch.from_numpy(example[:1]), input=[([-1, *example.shape[1:]], kind)]
-            )
-        self._ready: OrderedDict[int, Any] = OrderedDict()
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Features of one batch."""
-        request = self._ready.get(len(batch)) or self._made_ready(len(batch), batch.shape)
-        return np.array(request.infer([batch], share_inputs=True)[0], dtype=np.float32)
-
-    def _made_ready(self, size: int, shape: tuple[int, ...]) -> Any:
-        if len(self._ready) >= _KEPT_SHAPES:  # each holds a copy of the weights
-            self._ready.popitem(last=False)
-        self._model.reshape(list(shape))
-        compiled = self._core.compile_model(
-            self._model,
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": self._precision,
-                "INFERENCE_NUM_THREADS": _threads(),
-                "NUM_STREAMS": 1,
-            },
-        )
-        self._ready[size] = compiled.create_infer_request()
-        return self._ready[size]
 
 
 class OnnxRuntimeEngine:
@@ -154,7 +116,7 @@ class OnnxRuntimeEngine:
             raise EngineFailed(f"ONNX Runtime computes in fp32 on a CPU, not in {precision}")
         self.version = f"onnxruntime {version('onnxruntime')}"
         exported = io.BytesIO()
-        with _quiet(), torch.inference_mode():
+        with quiet_converter(), torch.inference_mode():
             export: Any = torch.onnx.export
             export(
                 module,
@@ -165,7 +127,7 @@ class OnnxRuntimeEngine:
                 dynamic_axes={"photos": {0: "n"}},
             )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _threads()
+        options.intra_op_num_threads = network_threads()
         options.log_severity_level = 3
         # Threads that wait in a busy loop would take the cores from those that decode photos.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -178,7 +140,7 @@ class OnnxRuntimeEngine:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_converter() -> Iterator[None]:
     """Converters talk much and warn of what the probe settles; attention is written out, which they can read."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -255,7 +217,9 @@ def _made(name: str, module: PhotosToRows, example: np.ndarray, device: str, pre
     if name == "compile":
         return TorchEngine(module, device, precision, compiled=True)
     if name == "openvino":
-        return OpenVinoEngine(module, example, precision)
+        from featx.backbones.openvino_engine import OpenVinoEngine, converted
+
+        return OpenVinoEngine(converted(module, example), example.shape[1:], precision)
     return OnnxRuntimeEngine(module, example, precision)
 
 
@@ -304,7 +268,8 @@ def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> 
     return fused if least >= TOLERANCE["fp32"] else network
 
 
-def _threads() -> int:
+def network_threads() -> int:
+    """Threads for the network: what the environment says, else one for each core this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return int(asked) if asked.isdecimal() and int(asked) > 0 else cores

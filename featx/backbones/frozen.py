@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,6 @@ class FrozenNetwork:
             self.network = self.network.to(memory_format=torch.channels_last)
         self._read = read
         self._normal = (preset.mean, preset.std) if preset is not None else (None, None)
-        self._alone = threading.Lock()
         self._engine = self._torch_engine()
 
     @property
@@ -107,9 +105,17 @@ class FrozenNetwork:
         if not prepared:
             return np.zeros((0, self.width), dtype=np.float32)
         batch = np.stack([np.asarray(one) for one in prepared])
-        with self._alone:
-            rows: np.ndarray = self._engine(batch)
-        return rows
+        return np.asarray(self._engine(batch))
+
+    @property
+    def photos_at_once(self) -> int:
+        """How many photos keep all cores busy, where the engine knows; 0: any number."""
+        return int(getattr(self._engine, "photos_at_once", 0))
+
+    @property
+    def calls_at_once(self) -> int:
+        """From how many threads `features` may be called, so that the cores never wait between two batches."""
+        return int(getattr(self._engine, "calls_at_once", 1))
 
 
 def network_names() -> list[str]:

@@ -23,7 +23,7 @@ import numpy as np
 from featx.backbones import Backbone, Fingerprint, OutOfMemory, choose_backbone, open_backbone
 from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
 from featx.errors import FeatxError
-from featx.extraction.request import Listener, Request, Summary
+from featx.extraction.request import MOST_IN_A_BATCH, Listener, Request, Summary
 from featx.extraction.seen import Seen, Skips
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, is_card, open_store
@@ -36,6 +36,8 @@ Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
 
 BATCH_ON_CPU = 16
 BATCH_ON_GPU = 128
+# Batches under way: when one is done, the next is at hand already.
+AT_ONCE = 2
 
 
 def extract(
@@ -479,7 +481,8 @@ class _Run:
         if self.request.batch_size:
             return self.request.batch_size
         on_cpu = self.backbone is None or self.backbone.device.startswith("cpu")
-        return BATCH_ON_CPU if on_cpu else BATCH_ON_GPU
+        busy = min(int(getattr(self.backbone, "photos_at_once", 0)), MOST_IN_A_BATCH)
+        return max(BATCH_ON_CPU, busy) if on_cpu else BATCH_ON_GPU
 
     def _compute(self, writer: StoreWriter) -> None:
         batch_size = self.summary.batch_size = self._batch_size()
@@ -490,24 +493,33 @@ class _Run:
         bad: dict[str, Skipped] = {}
         waited = worked = 0.0
         begun = time.monotonic()
+        calls = int(getattr(self.backbone, "calls_at_once", 1))
+        computing: deque[Future[list[Row]]] = deque()
         committing: Future[None] | None = None
         with (
             ThreadPoolExecutor(self._workers(), thread_name_prefix="look") as pool,
+            ThreadPoolExecutor(calls, thread_name_prefix="compute") as computer,
             ThreadPoolExecutor(1, thread_name_prefix="commit") as committer,
             self.listener.progress(len(self.items)) as advance,
         ):
 
+            def settle(left: int) -> None:
+                """Commit batches, oldest first, until so many are left to compute."""
+                nonlocal committing, worked
+                while len(computing) > left:
+                    at = time.monotonic()
+                    rows = computing.popleft().result()
+                    worked += time.monotonic() - at
+                    if committing is not None:
+                        committing.result()
+                    committing = committer.submit(writer.append, rows)
+
             def flush() -> None:
-                nonlocal committing, worked, batch
-                if not batch:
-                    return
-                at = time.monotonic()
-                rows = self._rows(batch)
-                worked += time.monotonic() - at
-                if committing is not None:
-                    committing.result()
-                committing = committer.submit(writer.append, rows)
-                batch = []
+                nonlocal batch
+                if batch:
+                    settle(AT_ONCE - 1)
+                    computing.append(computer.submit(self._rows, batch))
+                    batch = []
 
             looks = self._looks(pool, 2 * self._workers() + 2 * batch_size, decode=True)
             done = 0
@@ -541,6 +553,7 @@ class _Run:
                 skipped = len(self.summary.skipped)
                 advance(done, f"{skipped:,} skipped" if skipped else "")
             flush()
+            settle(0)
             if committing is not None:
                 committing.result()
         if self.stop.is_set():
@@ -579,9 +592,11 @@ class _Run:
                         f"{self.backbone.device} has too little memory for even one photo with {self.name}",
                         "try a smaller backbone, or `--device cpu`",
                     ) from error
-                self.summary.batch_size = size // 2
-                self.summary.halved = True
-                self.listener.halved(self.summary.batch_size)
+                with self._claim:
+                    if self.summary.batch_size == size:  # else another batch has found out already
+                        self.summary.batch_size = size // 2
+                        self.summary.halved = True
+                        self.listener.halved(self.summary.batch_size)
                 continue
             at += len(part)
         return np.concatenate(done)
