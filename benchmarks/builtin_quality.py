@@ -75,7 +75,7 @@ def stores_of(kind: str, lists: dict[str, Path], folder: Path, weights: Path | N
 
 
 def accuracy(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, float]]:
-    """Held-out accuracy, or that of the folds where nothing is held out, of each classifier on each store, in per cent."""
+    """Per cent right of each classifier on each store: held out, or in the folds where nothing is held out."""
     told: dict[str, dict[str, float]] = {}
     for row in featx.compare(stores, CLASSIFIERS, colour=False, **settings).rows():
         if not row["baseline"]:

@@ -70,7 +70,7 @@ class BuiltinNetwork(nn.Module):
         return found
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the pooled features: averages of the head and of the last stage, whole and middle; the middle's spread."""
+        """Averages of the head and of the last stage, whole and in the middle, and the spread in the middle."""
         _, _, stage, head = self.maps(x)
         inner = middle_of(stage)
         spread = inner.var((2, 3), unbiased=False).clamp_min(0).sqrt()
