@@ -120,7 +120,10 @@ def run_here(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Traceback" not in told.err
 
 
-@pytest.mark.parametrize("name", ["fit", "predict", "compare", "issues", "suggest"])
+# Comparisons train hundreds of classifiers.
+@pytest.mark.parametrize(
+    "name", ["fit", "predict", "issues", "suggest", pytest.param("compare", marks=pytest.mark.long)]
+)
 def test_the_commands_and_the_python_of_a_page_run_as_written(shop, name, tmp_path, monkeypatch, capsys):
     mine = tmp_path / "shop"
     shutil.copytree(shop, mine)
