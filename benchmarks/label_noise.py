@@ -4,6 +4,7 @@
 
 A share of labels is replaced by another category at random. `found` is what `featx issues` would list; the others rank
 by one signal alone and list as many, so that only the ranking differs. Labels that were wrong before count against all.
+With cleanlab installed (`pip install cleanlab`), `find_label_issues` of it is measured on the same probabilities.
 """
 
 from __future__ import annotations
@@ -36,13 +37,27 @@ def most(score: np.ndarray, count: int) -> np.ndarray:
     return chosen
 
 
+def peers(judged: Judged) -> dict[str, np.ndarray]:
+    """cleanlab's ways with the same out-of-fold probabilities, where it is installed."""
+    try:
+        from cleanlab.filter import find_label_issues
+    except ImportError:
+        return {}
+    found = {}
+    for way in ("prune_by_noise_rate", "both", "confident_learning"):
+        flags = find_label_issues(judged.own, judged.classifier, filter_by=way, n_jobs=1)
+        found[f"cleanlab, {way}"] = np.asarray(flags, dtype=bool)
+    mixed = find_label_issues(judged.own, judged.mixed, filter_by="both", n_jobs=1)
+    return found | {"cleanlab, both, neighbours too": np.asarray(mixed, dtype=bool)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("stores", nargs="+")
     parser.add_argument("--noise", type=float, default=0.05)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    print(f"{'store':<28} {'method':<26} {'listed':>7} {'precision':>10} {'recall':>7}")
+    print(f"{'store':<28} {'method':<32} {'listed':>7} {'precision':>10} {'recall':>7}")
     for path in options.stores:
         store = open_store(path)
         rows = store.labelled()
@@ -68,13 +83,13 @@ def main() -> None:
                 "as many by both": most(judged.mixed[at, judged.own], int(ours.sum())),
                 "cut at the planted number": most(judged.mixed[at, judged.own], int(planted.sum())),
             }
-            for name, flags in ways.items():
+            for name, flags in (ways | peers(judged)).items():
                 hits = int((flags & planted).sum())
                 numbers = (int(flags.sum()), hits / max(int(flags.sum()), 1), hits / int(planted.sum()))
                 results.setdefault(name, []).append(numbers)
         for name, numbers in results.items():
             count, precision, recall = np.mean(numbers, axis=0)
-            print(f"{store.path.stem:<28} {name:<26} {count:>7.0f} {precision:>10.1%} {recall:>7.1%}", flush=True)
+            print(f"{store.path.stem:<28} {name:<32} {count:>7.0f} {precision:>10.1%} {recall:>7.1%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -126,6 +126,7 @@ def fit(
     model.card["learned_in_test"] = held.learned
     enough = int((held_truth >= 0).sum()) >= CALIBRATING
     model.card["calibrated_on"] = "held-out pictures" if enough else "cross-validation"
+    model.card["asked_folds"] = folds
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
     model.card["resumed"] = search.notes.resumed

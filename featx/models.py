@@ -165,6 +165,14 @@ def load_classifier(path: Path | str) -> Model:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
 
 
+def newest_classifier(models: Path) -> Path:
+    """The classifier that was trained last."""
+    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
+    if not trained:
+        raise FeatxError("no-model", f"no classifier in `{models}` yet", "train one: `featx fit`")
+    return trained[-1]
+
+
 def _skops() -> ModuleType:
     """skops without what it looks at but never needs: all of scikit-learn, one corner of which loads torch whole."""
     corner = "sklearn.externals.array_api_compat.torch"

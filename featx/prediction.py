@@ -16,7 +16,7 @@ import numpy as np
 from featx.catalogue import Item
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
-from featx.models import Model, load_classifier, must_fit
+from featx.models import Model, load_classifier, must_fit, newest_classifier
 from featx.thresholds import Thresholds, thresholds_for
 from featx.workspace import Workspace
 
@@ -229,11 +229,3 @@ def predict(
     found = Predictor(used, store, open_it, top=top).stream(catalogue.items, limits)
     skipped = [Prediction(Item(skip.path, skip.path), unreadable=skip.reason) for skip in catalogue.skipped]
     return Predictions([*found, *skipped])
-
-
-def newest_classifier(models: Path) -> Path:
-    """The classifier that was trained last."""
-    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
-    if not trained:
-        raise FeatxError("no-model", f"no classifier in `{models}` yet", "train one: `featx fit`")
-    return trained[-1]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ import numpy as np
 from featx.classifiers import Recipe, build, fitted, probabilities, scores_of
 from featx.errors import FeatxError
 from featx.folds import unit_rows
-from featx.models import Model, must_fit
-from featx.store import Store
+from featx.models import Model, load_classifier, must_fit, newest_classifier
+from featx.store import Store, open_store
+from featx.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,50 @@ class Suggestion:
         }
 
 
-def suggest(store: Store, model: Model, n: int = 50) -> list[Suggestion]:
-    """The photos without a category whose label would teach the classifier most, one for each product."""
+class Suggestions(list[Suggestion]):
+    """Suggestions as a list that a notebook shows as a table."""
+
+    SHOWN = 100
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each photo."""
+        import pandas  # type: ignore[import-untyped,unused-ignore]
+
+        return pandas.DataFrame([one.to_dict() for one in self])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("file", "says", "sure", "or"))
+        rows = [
+            "".join(f"<td>{escape(cell)}</td>" for cell in (one.path, one.says, f"{one.sure:.2f}", one.instead))
+            for one in self[: self.SHOWN]
+        ]
+        more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
+        title = f"{len(self):,} photos to label next{more}"
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>"
+
+
+def suggest(
+    store: Store | str | Path | None = None, model: Model | str | Path | None = None, n: int = 50
+) -> Suggestions:
+    """The photos without a category whose label would teach the classifier most, one for each product.
+
+    From the current store with the classifier trained last, unless others are given.
+    """
+    store = store if isinstance(store, Store) else open_store(store)
+    model = model if isinstance(model, Model) else load_classifier(model or newest_classifier(Workspace.here().models))
     must_fit(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
         raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")
     open_rows = np.array([i for i, label in enumerate(store.labels) if label is None], dtype=int)
     if not len(open_rows):
-        return []
+        return Suggestions()
     features = store.features[open_rows]
     shares = model.predict_proba(features)
     first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
     doubts = doubt_of(shares)
     products = [store.product_of(int(i)) for i in open_rows]
-    found = []
+    found = Suggestions()
     for i in chosen(features, doubts, n, products):
         row = int(open_rows[i])
         found.append(

@@ -188,6 +188,57 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
     stream.close()
 
 
+STREAMED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from featx.backbones import open_backbone
+from featx.catalogue import Item
+from featx.models import Model
+from featx.novelty import familiar_with
+from featx.prediction import Limits, Predictor
+
+class Same:
+    classes_ = np.array(["a", "b"])
+    def decision_function(self, features):
+        return np.ones(len(features))
+
+photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
+backbone = open_backbone(sys.argv[1], device="cpu")
+rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
+model = Model("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), familiar_with(rows, []))
+items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
+peaks = []
+for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, Limits()), start=1):
+    assert one.label, one
+    if done in (first, 4 * first):
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(*peaks)
+"""
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first"),
+    [
+        ("colour", 200),
+        pytest.param("builtin", 320, marks=pytest.mark.long),
+    ],
+)
+def test_four_times_as_many_photos_need_no_more_memory(tmp_path, backbone, first):
+    """Peak memory after so many photos of 1,000 x 750 pixels, and after four times as many."""
+    import subprocess
+    import sys
+
+    for seed in range(20):
+        photo(tmp_path / "photos" / f"{seed}.jpg", seed=seed, size=(1000, 750))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", STREAMED, backbone, str(tmp_path / "photos"), str(first)]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    early, late = map(float, ran.stdout.split())
+    # One photo alone takes 2 MB while it is decoded; kept, these would be more than a gigabyte.
+    assert late - early < 40, (early, late)
+
+
 @pytest.mark.long
 def test_memory_does_not_grow_with_the_number_of_photos(featx: Run, shop, tmp_path):
     """Peak memory of the whole command for 200 and for 4,000 different photos."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,24 @@ def test_with_nothing_left_to_label_the_list_is_empty_and_says_so(featx: Run, fo
     featx("fit", "--folds", "2")
     ran = featx("suggest", "--json")
     assert ran.returncode == 0 and ran.stdout == "" and "every one of the 12 photos" in ran.stderr
+
+
+def test_from_python_the_suggestions_are_those_of_the_command_and_a_table_that_runs_nothing(
+    featx: Run, workplace, monkeypatch
+):
+    import featx as library
+
+    lines = ["path,label"]
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(6):
+            photo(workplace / f"{category}{item}.jpg", seed=10 * c + item)
+            lines.append(f"{category}{item}.jpg,{category if item < 4 else ''}")
+    (workplace / "list.csv").write_text("\n".join(lines) + "\n")
+    assert featx("extract", "list.csv", "-b", "colour").returncode == 0
+    assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
+    told = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]
+    found = library.suggest(n=4)
+    assert [one.to_dict() for one in found] == told and len(found) == 4
+    assert found.to_pandas()["path"].tolist() == [one["path"] for one in told]
+    shown = type(found)([replace(found[0], says="<script>")])._repr_html_()
+    assert "<table>" in shown and "<script>" not in shown and "1 photos" in shown

@@ -175,7 +175,9 @@ def _stores(
     stores = []
     for name in backbones or (None,):
         out.say(f"extracting {photos}" + (f" with {name}" if name else "") + " …")
-        stores.append(extract(photos, backbone=name))
+        # Several cannot share the one file that FEATX_STORE may name.
+        own = workspace.store_path(name) if name is not None and len(backbones or ()) > 1 else None
+        stores.append(extract(photos, backbone=name, store=own))
         out.ok(f"{counted(len(stores[-1]), 'embedding')} in {stores[-1].path}")
     return stores
 

@@ -165,7 +165,7 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
 def _print(card: dict[str, Any], out: Output) -> None:
     def share(name: str, told: dict[str, Any] | None) -> None:
         if told is not None and not told["n"]:
-            out.result(f"{name:<28}    –      every category has a single product")
+            out.result(f"{name:<28}    –      no category has {card['asked_folds']} products, one for each fold")
         elif told is not None:
             low, high = told["ci95"]
             out.result(

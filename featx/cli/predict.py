@@ -225,7 +225,7 @@ def model_path(clf: str | None, models: Path) -> Path:
             hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
         return path
-    from featx.prediction import newest_classifier
+    from featx.models import newest_classifier
 
     return newest_classifier(models)
 
