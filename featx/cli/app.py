@@ -116,7 +116,7 @@ def _bug(error: Exception) -> FeatxError:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"featx {' '.join(sys.argv[1:])}\n{''.join(traceback.format_exception(error))}\n")
+            file.write(f"featx {' '.join(sys.argv[1:])}\n{_trace()}\n")
         where = f"the details are in {log}; please send them with your report"
     except OSError:
         where = "run it again with `--verbose` to see the details"
@@ -124,9 +124,15 @@ def _bug(error: Exception) -> FeatxError:
     return FeatxError("bug", f"featx broke in `{command}` ({type(error).__name__}: {error})", where)
 
 
+def _trace() -> str:
+    from featx.cli.output import without_steering
+
+    return without_steering(traceback.format_exc())
+
+
 def _show(error: FeatxError, *, as_json: bool, verbose: bool = False) -> None:
     if verbose:
-        traceback.print_exc()
+        print(_trace(), end="", file=sys.stderr)
     if as_json:
         from featx.cli.output import json_line
 

@@ -55,10 +55,11 @@ def info(
         from featx.index import mend_index
 
         with out.progress(1, "check") as advance:
-            damage = check_store(opened) + _broken_models(workspace.models)
+            damage = check_store(opened)
             mended = [] if damage else mend_index(opened)
+            models = _broken_models(workspace.models)
             advance(1)
-        facts["damage"] = damage
+        facts["damage"] = damage + models
         for one in mended:
             out.warn(f"{one}; what `featx similar` said from it may have been wrong")
     out.document(facts)
@@ -69,6 +70,12 @@ def info(
                 "store-broken",
                 f"{path} is damaged:\n" + "\n".join(damage[:5]),
                 f"make it again from the photos: `featx extract {facts['source']} --store {path} --replace --yes`",
+            )
+        if models:
+            raise FeatxError(
+                "model-broken",
+                "a classifier is damaged; the store is whole:\n" + "\n".join(models[:5]),
+                "train it again: `featx fit`",
             )
         out.ok("every checksum holds, and a sample of photos gives the same features again")
 

@@ -134,6 +134,11 @@ def _printable(text: str) -> str:
     return "".join(_shown(c) for c in text)
 
 
+def without_steering(text: str) -> str:
+    """Text of any origin, such as a trace, as a terminal may get it."""
+    return _encodable(_printable(text), sys.stderr)
+
+
 def _shown(c: str) -> str:
     code = ord(c)
     if c in "\n\t" or not (code < 32 or 127 <= code < 160 or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069):

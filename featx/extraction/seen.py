@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from featx.aside import written_aside
+from featx.aside import cannot_write, written_aside
 from featx.catalogue import Skipped
 from featx.errors import FeatxError
 from featx.plain import read_json
@@ -111,6 +111,13 @@ class Skips:
     @staticmethod
     def write_list(skipped: Sequence[Skipped], path: Path) -> str:
         """artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
+        try:
+            return Skips._written(skipped, path)
+        except OSError as error:
+            raise cannot_write(path, error, "make room for it there; what was extracted is in the store") from error
+
+    @staticmethod
+    def _written(skipped: Sequence[Skipped], path: Path) -> str:
         if not skipped:
             path.unlink(missing_ok=True)
             return ""

@@ -79,10 +79,26 @@ def sealed_anew(path: Path, data: bytes) -> None:
     """A hostile author mends the card as well."""
     import hashlib
 
+    from featx.models import card_bytes
+
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())
     card["sha256"] = hashlib.sha256(data).hexdigest()
-    path.with_suffix(".json").write_text(json.dumps(card))
+    path.with_suffix(".json").write_bytes(card_bytes(card))
+
+
+def test_info_check_says_that_a_classifier_is_damaged_and_that_the_store_is_whole(featx, folder, tmp_path):
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
+    for name in ("centroid.skops", "centroid.json"):
+        path = tmp_path / "artifacts/models" / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-70] + bytes([whole[-70] ^ 1]) + whole[-69:])
+        ran = featx("info", "--check")
+        assert ran.returncode == 5 and "the store is whole" in ran.stderr, ran.stderr
+        assert "centroid.skops" in ran.stderr and "featx fit" in ran.stderr and "--replace" not in ran.stderr
+        path.write_bytes(whole)
+    assert featx("info", "--check").returncode == 0
 
 
 def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never_loaded(workplace, folder):
@@ -128,6 +144,12 @@ def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never
         refused()
     path.with_suffix(".json").write_bytes(card)
     load_classifier(path)
+    for bit in np.random.default_rng(1).integers(0, 8 * len(card), 60).tolist():
+        flipped = bytearray(card)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.with_suffix(".json").write_bytes(flipped)
+        refused()
+    path.with_suffix(".json").write_bytes(card)
     flips = np.random.default_rng(0)
     for at in flips.integers(0, len(good), 40).tolist():
         path.write_bytes(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])

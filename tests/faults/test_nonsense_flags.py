@@ -196,6 +196,7 @@ FOUND = [
     ["issues", "--seed", str(2**32)],
     ["duplicates", "--html", ""],
     ["weights", "list", "--all", "--json"],
+    ["duplicates", "--store", "\x1b[31mred", "--verbose"],
     ["predict", "photos/boots/boots0.jpg", "--sort-into", "photos/boots/boots1.jpg"],
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -160,6 +161,76 @@ def test_a_store_whose_name_is_a_pattern_sweeps_up_only_its_own(workplace):
     with StoreWriter.open(Path("*.h5"), {"backbone": "x"}, width=3):
         pass
     assert other.exists()
+
+
+# --- what may not be read or written ---------------------------------------------------------------------------------
+
+
+def like_anybody() -> None:
+    """Root may read and write everything; without its capabilities it is a user like others."""
+    call = ctypes.CDLL(None, use_errno=True).prctl
+    for capability in range(64):
+        call(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP: what follows does not get it any more
+
+
+def ran(where: Path, *words: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "featx", *words], cwd=where, capture_output=True, text=True, check=False, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1"}, preexec_fn=like_anybody,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr and "broke" not in done.stderr, done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def rights_come_back(workplace):
+    yield
+    for path in [workplace, *workplace.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o700)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_what_may_not_be_written_is_named_and_what_only_reads_goes_on(workplace, folder, rights_come_back):
+    extract = ("extract", "photos", "-b", "colour")
+    assert ran(workplace, *extract)[0] == 0
+    assert ran(workplace, "fit", "--clf", "centroid", "--folds", "2")[0] == 0
+    for path in [workplace / "artifacts", *(workplace / "artifacts").rglob("*")]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    photo(folder / "boots" / "new.jpg", seed=77)
+    for words, named in ((extract, "artifacts/embeddings"), (("fit", "--clf", "knn", "--folds", "2"), "knn.skops"),
+                         (("compare", "--clf", "knn", "--folds", "2"), "comparison.json")):  # fmt: skip
+        code, complained = ran(workplace, *words)
+        assert code == 6 and named in complained.replace("\n       ", ""), complained
+    for words in (("similar", "boots0"), ("predict", "photos"), ("info", "--check"), ("duplicates",), ("issues",)):
+        assert ran(workplace, *words)[0] == 0, words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
+def test_what_may_not_be_read_is_named(workplace, folder, rights_come_back):
+    extract = ("extract", "photos", "-b", "colour", "--store", "a.h5")
+    (folder / "boots" / "boots0.jpg").chmod(0)
+    code, complained = ran(workplace, *extract)
+    assert code == 0 and "no permission to read it" in complained and len(open_store("a.h5")) == 11
+    (folder / "boots" / "boots0.jpg").chmod(0o600)
+    (folder / "hats").chmod(0)
+    code, complained = ran(workplace, *extract)
+    assert code == 6 and "photos/hats" in complained
+    (folder / "hats").chmod(0o700)
+    Path("a.h5").chmod(0)
+    for words in (extract, ("info", "--check", "--store", "a.h5"), ("similar", "boots1", "--store", "a.h5")):
+        code, complained = ran(workplace, *words)
+        assert code in (2, 6) and "read" in complained, complained
+
+
+@pytest.mark.parametrize("name", ["skipped.csv", "current.json"])
+def test_a_list_that_cannot_be_written_is_said_and_the_store_is_complete(workplace, folder, name):
+    (folder / "boots" / "bad.jpg").write_bytes(b"no photo")
+    (workplace / "artifacts" / name).mkdir(parents=True)
+    with pytest.raises(FeatxError) as caught:
+        extracted(folder, Path("a.h5"))
+    assert caught.value.code == "no-permission" and name in caught.value.message
+    assert len(open_store("a.h5")) == 12 and open_store("a.h5").unsealed == 0
 
 
 # --- streams ---------------------------------------------------------------------------------------------------------

@@ -161,14 +161,6 @@ def test_a_folder_one_may_not_write_into_is_refused_before_any_work(workplace, f
     assert caught.value.code == "no-permission" and "choose another `--store`" in caught.value.hint
 
 
-@pytest.mark.skipif(ROOT_USER, reason="root may write anywhere")
-def test_a_read_only_folder_is_named(workplace, folder):
-    (workplace / "locked").mkdir()
-    (workplace / "locked").chmod(0o500)
-    code, _, complained = ended(started(workplace, "extract", "photos", "-b", "colour", "--store", "locked/a.h5"))
-    assert code == 6 and "locked" in complained
-
-
 # --- photos that move under our feet ---------------------------------------------------------------------------------
 
 
