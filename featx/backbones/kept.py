@@ -1,7 +1,7 @@
 """Converted networks, kept between runs: making one takes seconds or a minute, reading it back a moment.
 
-An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it. What is
-damaged, or was made in any other way than asked for, is made anew.
+An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it and what it
+answered to the example photos. What is damaged, or was made in any other way than asked for, is made anew.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Graph:
 
     text: bytes
     numbers: bytes
+    # Rows of float32: what it said of the example photos when it was tried.
+    answers: bytes = b""
 
 
 def kept_folder() -> Path:
@@ -52,23 +54,25 @@ def read_kept(making: Mapping[str, object]) -> Graph | None:
         if told["making"] != _plain(making):
             return None
         text = end + 1 + int(told["text"])
+        answers = len(data) - int(told["answers"])
         os.utime(path)
-        return Graph(bytes(data[end + 1 : text]), bytes(data[text:]))
+        return Graph(bytes(data[end + 1 : text]), bytes(data[text:answers]), bytes(data[answers:]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def keep(making: Mapping[str, object], graph: Graph) -> None:
     """Keep a network for later runs; where that cannot be done, later runs make it again."""
-    told = json.dumps({"making": _plain(making), "text": len(graph.text)}).encode() + b"\n"
-    digest = hashlib.sha256(told)
-    digest.update(graph.text)
-    digest.update(graph.numbers)
+    sizes = {"text": len(graph.text), "answers": len(graph.answers)}
+    told = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
+    digest = hashlib.sha256()
+    for part in (told, graph.text, graph.numbers, graph.answers):
+        digest.update(part)
     path = path_of(making)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_aside(path) as file:
-            file.writelines((digest.hexdigest().encode(), told, graph.text, graph.numbers))
+            file.writelines((digest.hexdigest().encode(), told, graph.text, graph.numbers, graph.answers))
         _make_room(path)
 
 

@@ -75,6 +75,18 @@ def test_a_damaged_or_foreign_entry_is_made_anew(conversions, no_network_kept, h
     assert features(opened()).tobytes() == whole.tobytes() and len(conversions) == (3 if harm == "folder" else 2)
 
 
+def test_a_kept_network_that_answers_otherwise_than_it_did_is_made_anew(conversions, no_network_kept, monkeypatch):
+    whole = features(opened())
+    real = openvino_engine.OpenVinoEngine.__call__
+    turns = iter([True])
+    monkeypatch.setattr(
+        openvino_engine.OpenVinoEngine,
+        "__call__",
+        lambda self, batch: real(self, batch)[:, ::-1].copy() if next(turns, False) else real(self, batch),
+    )
+    assert features(opened()).tobytes() == whole.tobytes() and len(conversions) == 2
+
+
 def test_a_cache_that_cannot_be_written_only_costs_time(conversions, no_network_kept):
     no_network_kept.write_text("in the way")
     assert features(opened()).tobytes() == features(opened()).tobytes() and len(conversions) == 2
