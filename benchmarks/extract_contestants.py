@@ -326,7 +326,8 @@ def row_of(name: str, took: list[Took], base: list[Took] | None) -> dict[str, An
 def print_rows(title: str, rows: list[dict[str, Any]]) -> None:
     """A table for people."""
     print(
-        f"\n{title}\n{'':34}{'photos/s':>10}{'CPU ms/photo':>14}{'set-up s':>10}{'again s':>9}{'× textbook':>12}{'× in CPU':>10}"
+        f"\n{title}\n{'':34}{'photos/s':>10}{'CPU ms/photo':>14}{'set-up s':>10}{'again s':>9}"
+        f"{'× textbook':>12}{'× in CPU':>10}"
     )
     for row in rows:
         ratios = [row.get("times_textbook", ""), row.get("times_textbook_cpu", "")]
