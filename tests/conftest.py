@@ -50,6 +50,14 @@ def featx(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture(autouse=True)
+def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Converted networks are kept apart from those of whoever runs the tests, and each test begins without one."""
+    folder = tmp_path_factory.mktemp("kept") / "networks"
+    monkeypatch.setattr("featx.backbones.kept.kept_folder", lambda: folder)
+    return folder
+
+
 def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40)) -> Path:
     """A small photo of noise around one colour; the same seed gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)

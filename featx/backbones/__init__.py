@@ -6,6 +6,8 @@ weights    find, fetch and verify weights files
 frozen     torchvision's networks                     (torch's door)
 layers     where in a network the features are read
 timm_networks, builtin, colour    the other kinds of backbone
+engines, openvino_engine          what runs a network
+kept, quantising                  converted networks between runs; int8
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from featx.errors import FeatxError
 __all__ = ["Backbone", "Fingerprint", "OutOfMemory", "choose_backbone", "open_backbone"]
 
 POOLS = ("avg", "max", "gem", "avgmax", "flatten")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
 def choose_backbone() -> tuple[str, str]:
@@ -46,6 +48,10 @@ def open_backbone(
         raise FeatxError("bad-flag", f"no pooling called `{pool}`", f"choose one of {', '.join(POOLS)}")
     if precision not in PRECISIONS:
         raise FeatxError("bad-flag", f"no precision called `{precision}`", f"choose one of {', '.join(PRECISIONS)}")
+    if precision == "int8":
+        if device not in ("auto", "cpu"):
+            raise FeatxError("bad-flag", f"int8 runs on the CPU, not on {device}", "leave `--device` out")
+        device = "cpu"
     if name in ("colour", "builtin"):
         _takes_none(name, weights=weights, layer=layer)
     if name == "colour":
@@ -55,7 +61,7 @@ def open_backbone(
     if name == "builtin":
         from featx.backbones.builtin import open_builtin
 
-        return open_builtin(device=device, precision="auto" if precision == "fp32" else precision)
+        return open_builtin(device=device, precision=precision)
     if name.startswith("timm:"):
         from featx.backbones.timm_networks import open_timm
 

@@ -12,11 +12,12 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from threading import Lock
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -24,11 +25,18 @@ from torch import nn
 
 from featx.errors import FeatxError, did_you_mean
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from featx.backbones.names import Fingerprint
+
 ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
 # The least cosine between an engine's features of a photo and plain torch's at the same precision.
-TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999}
+TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.97}
 # Converting a network takes seconds; fewer photos than this are done sooner without.
-WORTH_CONVERTING = 500
+WORTH_CONVERTING = 300
+# A network that was converted before is read in a moment.
+WORTH_READING = 64
 _CONVOLUTIONS = 10
 _COMPARED = 4
 
@@ -45,6 +53,22 @@ class Engine(Protocol):
 
 class EngineFailed(Exception):
     """An engine cannot run this network, or not with the same answer."""
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """A network for an engine to run: what it computes, on what, how exactly, and how photos are prepared for it."""
+
+    module: PhotosToRows
+    example: np.ndarray
+    fingerprint: Fingerprint
+    prepare: Callable[[Image.Image], Any]
+    device: str = "cpu"
+
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes."""
+        return self.fingerprint.precision
 
 
 class PhotosToRows(nn.Module):
@@ -153,74 +177,128 @@ def quiet_converter() -> Iterator[None]:
 
 
 def choose_engine(
-    asked: str, *, device: str, photos: int, network: nn.Module, worth_from: int = WORTH_CONVERTING
+    asked: str,
+    *,
+    device: str,
+    photos: int,
+    network: nn.Module,
+    worth_from: int = WORTH_CONVERTING,
+    precision: str = "fp32",
 ) -> str:
     """The engine for so many photos; `auto` converts a network only where that pays."""
     if asked not in ENGINES:
         raise FeatxError(
             "bad-flag", f"no engine called `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
         )
+    if precision == "int8":
+        if asked not in ("auto", "openvino"):
+            raise FeatxError("bad-flag", f"the {asked} engine does not compute in int8", "leave `--engine` out")
+        return "openvino"
     if asked == "auto":
-        # Convolutions gain; transformers take long to convert and hardly do.
-        many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
-        pays = device == "cpu" and many and photos >= worth_from and find_spec("openvino") is not None
+        pays = photos >= worth_from and converts(network, device)
         return "openvino" if pays else "torch"
     if asked in ("openvino", "onnxruntime") and device != "cpu":
         raise FeatxError("bad-flag", f"the {asked} engine runs on the CPU, not on {device}", "leave `--engine` out")
     return asked
 
 
-def make_engine(name: str, module: PhotosToRows, example: np.ndarray, *, device: str, precision: str) -> Engine:
+def converts(network: nn.Module, device: str) -> bool:
+    """Whether converting makes this network quicker: convolutions gain; transformers take long and hardly do."""
+    many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
+    return device == "cpu" and many and find_spec("openvino") is not None
+
+
+def worth_from(work: Runnable, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING) -> int:
+    """From how many photos on converting pays: fewer where this network was converted before."""
+    if warm <= photos < cold and converts(work.module, work.device):
+        from featx.backbones.kept import path_of
+        from featx.backbones.openvino_engine import making_of
+
+        return warm if path_of(making_of(work)).exists() else cold
+    return cold
+
+
+def make_engine(name: str, work: Runnable) -> Engine:
     """An engine that was tried on example photos and answered as plain torch does, or `EngineFailed`."""
-    plain = TorchEngine(module, device, precision)
     if name == "torch":
-        return plain
+        return TorchEngine(work.module, work.device, work.precision)
     _installed(name)
     try:
-        engine = _made(name, module, example, device, precision)
-        answer = engine(example)
-    except EngineFailed:
+        return _kept_or_made(work) if name == "openvino" else _tried(_made(name, work), work)
+    except (EngineFailed, FeatxError):
         raise
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise EngineFailed(f"{name} cannot run this network: {said[0][:200]}") from error
-    # A few are enough, and plain torch takes much memory for many.
-    least = least_cosine(plain(example[:_COMPARED]), answer[:_COMPARED])
-    if not least >= TOLERANCE[precision]:
-        raise EngineFailed(f"{name} gives other features than torch (cosine {least:.5f})")
-    return engine
 
 
-def engine_or_why(
-    asked: str,
-    module: PhotosToRows,
-    example: np.ndarray,
-    *,
-    device: str,
-    precision: str,
-    photos: int,
-    worth_from: int = WORTH_CONVERTING,
-) -> tuple[Engine | None, str]:
-    """The engine asked for; or, where `auto` could not have the one it wanted, none and why."""
-    name = choose_engine(asked, device=device, photos=photos, network=module, worth_from=worth_from)
+def engine_or_why(asked: str, name: str, work: Runnable) -> tuple[Engine | None, str]:
+    """The engine of this name; or, where `auto` wanted it and could not have it, none and why."""
     try:
-        return make_engine(name, module, example, device=device, precision=precision), ""
+        return make_engine(name, work), ""
     except EngineFailed as error:
-        if asked != "auto":
+        if asked != "auto" or work.precision == "int8":
             raise FeatxError(
-                "bad-flag", str(error), "leave `--engine` out, or choose `--engine torch`", {"engine": name}
+                "bad-flag",
+                str(error),
+                "choose another `--precision`"
+                if work.precision == "int8"
+                else "leave `--engine` out, or choose `--engine torch`",
+                {"engine": name},
             ) from error
         return None, str(error)
 
 
-def _made(name: str, module: PhotosToRows, example: np.ndarray, device: str, precision: str) -> Engine:
-    if name == "compile":
-        return TorchEngine(module, device, precision, compiled=True)
-    if name == "openvino":
-        from featx.backbones.openvino_engine import OpenVinoEngine, converted
+def _kept_or_made(work: Runnable) -> Engine:
+    """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
+    from featx.backbones.kept import keep, read_kept
+    from featx.backbones.openvino_engine import OpenVinoEngine, converted, making_of
 
-        return OpenVinoEngine(converted(module, example), example.shape[1:], precision)
-    return OnnxRuntimeEngine(module, example, precision)
+    making, photo = making_of(work), work.example.shape[1:]
+    example = example_photos(photo, work.example.dtype, _COMPARED)
+    graph = read_kept(making)
+    if graph is not None:
+        engine = OpenVinoEngine(graph, photo, work.precision)
+        # It was compared with torch when it was made; what it says now must be what it said then, on every core.
+        then = np.frombuffer(graph.answers, dtype=np.float32).reshape(len(example), -1)
+        turns = -(-engine.photos_at_once // len(example))
+        now = engine(np.tile(example, (turns, *(1 for _ in photo))))
+        if least_cosine(np.tile(then, (turns, 1)), now) >= TOLERANCE["fp32"]:
+            return engine
+    graph = converted(work.module, work.example)
+    if work.precision == "int8":
+        from featx.backbones.quantising import quantised
+
+        graph = quantised(graph, work.prepare)
+    engine = OpenVinoEngine(graph, photo, work.precision)
+    _tried(engine, work)
+    keep(making, replace(graph, answers=engine(example).tobytes()))
+    return engine
+
+
+def _tried(engine: Engine, work: Runnable) -> Engine:
+    """The engine, if it answers as plain torch does."""
+    if work.precision == "int8":
+        from featx.backbones.quantising import CALIBRATION, TRIED, drawn_photos
+
+        # Integers are fitted to photos, so random blobs would say little.
+        photos = drawn_photos(TRIED, CALIBRATION.photos)
+        example = np.stack([np.asarray(work.prepare(photo)) for photo in photos])
+        compared = len(example)
+    else:
+        example, compared = work.example, _COMPARED
+    # A few are enough, and plain torch takes much memory for many.
+    plain = TorchEngine(work.module, work.device, "fp32" if work.precision == "int8" else work.precision)
+    least = least_cosine(plain(example[:compared]), engine(example)[:compared])
+    if not least >= TOLERANCE[work.precision]:
+        raise EngineFailed(f"{engine.name} gives other features than torch (cosine {least:.5f})")
+    return engine
+
+
+def _made(name: str, work: Runnable) -> Engine:
+    if name == "compile":
+        return TorchEngine(work.module, work.device, work.precision, compiled=True)
+    return OnnxRuntimeEngine(work.module, work.example, work.precision)
 
 
 def _installed(name: str) -> None:

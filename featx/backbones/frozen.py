@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,9 @@ from featx.backbones.names import Fingerprint
 from featx.backbones.preparing import preset_of
 from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, load_state_dict, published
 from featx.errors import FeatxError, did_you_mean
+
+if TYPE_CHECKING:
+    from featx.backbones.engines import Engine, Runnable
 
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -53,25 +56,30 @@ class FrozenNetwork:
             self.network = self.network.to(memory_format=torch.channels_last)
         self._read = read
         self._normal = (preset.mean, preset.std) if preset is not None else (None, None)
-        self._engine = self._torch_engine()
+        # int8 needs a network of its own, which is read or made when the first photo comes.
+        self._engine: Engine | None = None if fingerprint.precision == "int8" else self._torch_engine()
 
     @property
     def engine(self) -> str:
         """What computes the features: torch, compile, openvino or onnxruntime."""
-        name: str = self._engine.name
-        return name
+        return self._engine.name if self._engine is not None else "openvino"
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import PhotosToRows, engine_or_why, example_photos
+        from featx.backbones.engines import choose_engine, engine_or_why, example_photos, worth_from
 
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
         example = example_photos(one.shape, one.dtype, batch_size)
         precision = self.fingerprint.precision
-        self._fold_batch_norm(example)
-        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
-        engine, why = engine_or_why(asked, module, example, device=self.device, precision=precision, photos=photos)
+        cold = worth_from(self._runnable(example), photos) if asked == "auto" else photos
+        name = choose_engine(
+            asked, device=self.device, photos=photos, network=self.network, worth_from=cold, precision=precision
+        )
+        if name != "openvino":  # which folds it by itself
+            self._fold_batch_norm(example)
+        engine, why = engine_or_why(asked, name, self._runnable(example))
         if engine is None:
+            self._fold_batch_norm(example)
             self._engine = self._torch_engine()
             return why
         self._engine = engine
@@ -79,7 +87,13 @@ class FrozenNetwork:
         self.versions = {**self.versions, kind: number}
         return ""
 
-    def _torch_engine(self) -> Any:
+    def _runnable(self, example: np.ndarray) -> Runnable:
+        from featx.backbones.engines import PhotosToRows, Runnable
+
+        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
+        return Runnable(module, example, self.fingerprint, self.prepare, self.device)
+
+    def _torch_engine(self) -> Engine:
         from featx.backbones.engines import PhotosToRows, TorchEngine
 
         module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
@@ -105,7 +119,10 @@ class FrozenNetwork:
         if not prepared:
             return np.zeros((0, self.width), dtype=np.float32)
         batch = np.stack([np.asarray(one) for one in prepared])
-        return np.asarray(self._engine(batch))
+        if self._engine is None:
+            self.use_engine("openvino", photos=len(batch), batch_size=len(batch))
+        assert self._engine is not None
+        return self._engine(batch)
 
     @property
     def photos_at_once(self) -> int:

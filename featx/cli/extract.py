@@ -78,7 +78,7 @@ def extract(
         bool, typer.Option("--allow-outside", help="Allow a table to name photos outside its own folder.")
     ] = False,
     device: DeviceOption = "auto",
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16 or fp16.")] = "auto",
+    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or int8.")] = "auto",
     engine: Annotated[
         str, typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime.")
     ] = "auto",

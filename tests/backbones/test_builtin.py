@@ -121,11 +121,14 @@ def test_absent_weights_are_an_error_with_a_way_out(tmp_path: Path) -> None:
     assert "--backbone" in caught.value.hint
 
 
-def test_another_precision_is_refused() -> None:
-    """It computes in float32 and says so instead of ignoring a wish."""
-    with pytest.raises(FeatxError) as caught:
-        builtin.open_builtin(device="cpu", precision="bf16")
-    assert caught.value.code == "bad-flag"
+def test_bf16_is_close_to_float32_and_another_fingerprint() -> None:
+    """A lower precision is used where it is asked for, and never mixes with the usual one."""
+    plain, fast = (builtin.open_builtin(device="cpu", precision=one) for one in ("auto", "bf16"))
+    assert (plain.fingerprint.precision, fast.fingerprint.precision) == ("fp32", "bf16")
+    random = np.random.default_rng(0)
+    pictures = [Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(2)]
+    a, b = (one.features([one.prepare(picture) for picture in pictures]) for one in (plain, fast))
+    assert (a * b).sum(1).min() > 0.999 and not np.array_equal(a, b)
 
 
 def test_the_weights_fit_into_the_wheel() -> None:
