@@ -65,6 +65,18 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
 
 
 @quantises
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(precision):
+    # Compiled for several streams at once, every fourth int8 network was wrong throughout.
+    pictures = drawn_photos(16, 500)
+    first = opened("squeezenet1_1", precision)
+    prepared = [first.prepare(picture) for picture in pictures]
+    rows = first.features(prepared)
+    for _ in range(15):
+        assert opened("squeezenet1_1", precision).features(prepared).tobytes() == rows.tobytes()
+
+
+@quantises
 def test_a_network_that_int8_changes_too_much_is_refused(monkeypatch):
     monkeypatch.setitem(TOLERANCE, "int8", 1.1)
     with pytest.raises(FeatxError) as caught:
