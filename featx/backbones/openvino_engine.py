@@ -45,8 +45,8 @@ class OpenVinoEngine:
         openvino = import_module("openvino")
         self.version = f"openvino {version('openvino')}"
         cores = network_threads()
-        # Compiled once for all cores, a network of integers is wrong one time in four (seen with OpenVINO 2026.4): its cores
-        # prepare the weights they share at the same time. A network for each core shares none, and is no slower.
+        # Compiled once for all cores, a network of integers was wrong one time in four (OpenVINO 2026.4); compiled for
+        # one core it never was. A network for each is no slower.
         networks = cores if precision == "int8" else 1
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
