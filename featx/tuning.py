@@ -158,7 +158,7 @@ def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndar
 
 
 def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
-    """Each solution is the start of the next stronger one; a width's kernel is computed once."""
+    """Each solution is the start of the next stronger one; axes, or a width's kernel, are computed once."""
     from featx.solvers.kernel import space_of
 
     order = sorted(range(len(candidates)), key=lambda place: (candidates[place].width or 0, candidates[place].strength))
@@ -168,6 +168,8 @@ def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.nd
             one = build(replace(candidates[place], reduce=None))[-1]
             if candidates[place].name == "svm-rbf":
                 shared = shared or {"space": space_of(learn.astype(np.float32), width or 1.0, candidates[place].seed)}
+            else:
+                shared = shared or {"axes": one.axes_for(learn)}
             solution = one.fit(learn, labels, start=solution, **shared)
             yield place, solution.predict(score)
 

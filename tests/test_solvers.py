@@ -163,6 +163,18 @@ def test_a_start_that_is_the_solution_needs_no_steps() -> None:
         assert again.n_iter_ <= 1 < first.n_iter_
 
 
+@pytest.mark.parametrize("rows", [20, 60, 200])  # fewer than half as many as columns, more than that, more than columns
+@pytest.mark.parametrize("kind", [Logistic, LinearSVM])
+def test_axes_found_once_serve_every_strength_and_change_no_answer(kind: type, rows: int) -> None:
+    random = np.random.default_rng(rows)
+    x, y = random.normal(size=(rows, 100)).astype(np.float32) + 1, np.arange(rows) % 3
+    axes = kind().axes_for(x)
+    assert np.allclose(axes.T @ axes, np.eye(axes.shape[1]), atol=1e-5)
+    assert np.allclose((x - x.mean(axis=0)) @ axes @ axes.T, x - x.mean(axis=0), atol=1e-4) or kind is LinearSVM
+    for strength in (0.01, 1.0):
+        assert (kind(C=strength).fit(x, y, axes=axes).coef_ == kind(C=strength).fit(x, y).coef_).all()
+
+
 def test_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two classes"):
         LinearSVM().fit(np.ones((4, 2)), ["a"] * 4)

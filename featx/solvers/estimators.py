@@ -26,8 +26,13 @@ class _Linear(Linear):
         self.max_iter = max_iter
         self.tol = tol
 
-    def fit(self, X: Any, y: Any, start: Self | None = None) -> Self:
-        """Train; `start` is a solution to begin from, for the same features and categories."""
+    def axes_for(self, X: Any) -> np.ndarray:
+        """What `fit` otherwise finds anew for each strength: the principal axes of the features."""
+        x = np.asarray(X, dtype=np.float32)
+        return axes_of(x - self._middle(x))
+
+    def fit(self, X: Any, y: Any, start: Self | None = None, axes: np.ndarray | None = None) -> Self:
+        """Train; `start` is a solution to begin from and `axes` those of `axes_for`, both for the same features."""
         x, y = validate_data(self, X, y, dtype=np.float32)
         self.classes_, truth = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -35,8 +40,8 @@ class _Linear(Linear):
         balance = None
         if self.class_weight is not None:
             balance = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        middle = x.mean(axis=0, dtype=np.float64).astype(np.float32) if self._free_intercept else np.zeros_like(x[0])
-        axes = axes_of(x - middle)
+        middle = self._middle(x)
+        axes = axes_of(x - middle) if axes is None else axes
         rows = turned(x - middle, axes)
         loss = self._loss(truth, len(self.classes_), balance)
         begin = loss.begin(rows.shape[1])
@@ -46,6 +51,9 @@ class _Linear(Linear):
         self.coef_ = np.ascontiguousarray(found[:, :-1] @ axes.T)
         self.intercept_ = found[:, -1] - self.coef_ @ middle
         return self
+
+    def _middle(self, x: np.ndarray) -> np.ndarray:
+        return x.mean(axis=0, dtype=np.float64).astype(np.float32) if self._free_intercept else np.zeros_like(x[0])
 
     @staticmethod
     def _loss(truth: np.ndarray, classes: int, balance: np.ndarray | None) -> Loss:
