@@ -39,18 +39,12 @@ TRUSTED = [
     "featx.solvers.neighbours.Neighbours",
     "sklearn.decomposition._pca.PCA",
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
-    "sklearn.svm._classes.SVC",
     "sklearn.neighbors._nearest_centroid.NearestCentroid",
     "sklearn.ensemble._forest.ExtraTreesClassifier",
     "sklearn.tree._classes.ExtraTreeClassifier",
     "sklearn.ensemble._forest.RandomForestClassifier",
     "sklearn.tree._classes.DecisionTreeClassifier",
     "sklearn.tree._tree.Tree",
-    "sklearn.neighbors._classification.KNeighborsClassifier",
-    "sklearn.metrics._dist_metrics.EuclideanDistance64",
-    "sklearn.metrics._dist_metrics.EuclideanDistance32",
-    "sklearn.neighbors._kd_tree.KDTree",
-    "sklearn.neighbors._ball_tree.BallTree",
 ]
 # How the name of a classifier ends whose card is about to be put in place.
 WAITING = ".next"

@@ -131,7 +131,7 @@ def _alike(
     """Answers of candidates that see the very same numbers."""
     name = candidates[0].name
     if name == "knn":
-        from featx.solvers.neighbours import chosen
+        from featx.solvers.linear import chosen
 
         voters = build(candidates[0])[-1].fit(learn, labels)
         scores = voters.scores_of(score, [int(one.strength or NEIGHBOURS) for one in candidates])

@@ -16,6 +16,16 @@ from hypothesis import strategies as st
 from featx.suggestion import chosen, doubt_of, simulate
 
 
+def partly_labelled(folder: Path) -> None:
+    """Eighteen photos of three categories and a table of them, in which the last two of each have no label."""
+    lines = ["path,label"]
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for i in range(6):
+            photo(folder / f"{category}{i}.jpg", seed=100 * c + i)
+            lines.append(f"{category}{i}.jpg,{category if i < 4 else ''}")
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+
+
 def test_doubt_is_one_where_two_categories_tie_and_nothing_where_one_is_certain():
     shares = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.7, 0.1]])
     np.testing.assert_allclose(doubt_of(shares), [1.0, 0.0, 0.5])
@@ -48,12 +58,7 @@ def test_a_simulation_begins_with_the_same_photos_both_ways_and_ends_with_all_of
 
 
 def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(featx: Run, tmp_path: Path):
-    lines = ["path,label"]
-    for c, category in enumerate(["boots", "hats", "mugs"]):
-        for i in range(6):
-            photo(tmp_path / f"{category}{i}.jpg", seed=100 * c + i)
-            lines.append(f"{category}{i}.jpg,{category if i < 4 else ''}")
-    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    partly_labelled(tmp_path)
     assert featx("extract", "list.csv", "-b", "colour").returncode == 0
     assert featx("fit", "--folds", "2").returncode == 0
     shown = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]
@@ -78,12 +83,7 @@ def test_from_python_the_suggestions_are_those_of_the_command_and_a_table_that_r
 ):
     import featx as library
 
-    lines = ["path,label"]
-    for c, category in enumerate(["boots", "hats", "mugs"]):
-        for item in range(6):
-            photo(workplace / f"{category}{item}.jpg", seed=10 * c + item)
-            lines.append(f"{category}{item}.jpg,{category if item < 4 else ''}")
-    (workplace / "list.csv").write_text("\n".join(lines) + "\n")
+    partly_labelled(workplace)
     assert featx("extract", "list.csv", "-b", "colour").returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
     told = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]

@@ -17,11 +17,12 @@ from PIL import Image
 
 from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
 from featx.backbones.names import Fingerprint
+from featx.backbones.running import RunsOnAnEngine
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
-    from featx.backbones.engines import Engine, Runnable
+    from featx.backbones.engines import Engine
 
 FOLDER = Path(__file__).parent
 SIDE = 192
@@ -96,7 +97,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-class BuiltinBackbone:
+class BuiltinBackbone(RunsOnAnEngine):
     """The opened backbone: frozen, in eval mode."""
 
     name = "builtin"
@@ -144,45 +145,17 @@ class BuiltinBackbone:
         """The bare network: prepared numbers in, pooled maps out."""
         return self._module.network
 
-    @property
-    def engine(self) -> str:
-        """What runs the network: torch, compile, openvino or onnxruntime."""
-        return self._engine.name if self._engine is not None else "openvino"
-
-    @property
-    def photos_at_once(self) -> int:
-        """How many photos keep all cores busy, where the engine knows; 0: any number."""
-        return int(getattr(self._engine, "photos_at_once", 0))
-
-    @property
-    def calls_at_once(self) -> int:
-        """From how many threads `features` may be called, so that the cores never wait between two batches."""
-        return int(getattr(self._engine, "calls_at_once", 1))
-
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import choose_engine, engine_or_why, example_photos, worth_from
+        from featx.backbones.engines import Runnable, engine_for, engine_or_why, example_photos
 
-        work = self._runnable(example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size))
-        name = choose_engine(
-            asked,
-            device=self.device,
-            photos=photos,
-            network=self.network,
-            worth_from=worth_from(work, photos, WORTH_CONVERTING, WORTH_READING) if asked == "auto" else photos,
-            precision=self.fingerprint.precision,
-        )
+        example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
+        work = Runnable(self._module, example, self.fingerprint, self.prepare, self.device)
+        name = engine_for(asked, work, photos, WORTH_CONVERTING, WORTH_READING)
         engine, why = engine_or_why(asked, name, work)
         if engine is not None:
-            self._engine = engine
-            kind, _, number = engine.version.partition(" ")
-            self.versions = {**self.versions, kind: number}
+            self._run_on(engine)
         return why
-
-    def _runnable(self, example: np.ndarray) -> Runnable:
-        from featx.backbones.engines import Runnable
-
-        return Runnable(self._module, example, self.fingerprint, self.prepare, self.device)
 
     def prepare(self, image: Image.Image) -> np.ndarray:
         """The whole photo as bytes of one size; runs in any thread."""
@@ -192,10 +165,7 @@ class BuiltinBackbone:
     def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
         """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""
         pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
-        if self._engine is None:
-            self.use_engine("openvino", photos=len(pixels), batch_size=len(pixels))
-        assert self._engine is not None
-        return blocks_of(self._engine(pixels), pixels)
+        return blocks_of(self._computed(pixels), pixels)
 
     @says_when_memory_runs_out
     def features(self, prepared: Sequence[Any]) -> np.ndarray:

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -69,6 +70,13 @@ class Runnable:
     def precision(self) -> str:
         """In which numbers it computes."""
         return self.fingerprint.precision
+
+    @cached_property
+    def making(self) -> dict[str, object]:
+        """Everything that decides what OpenVINO makes of it; all its weights are read for that, so once."""
+        from featx.backbones.openvino_engine import making_of
+
+        return making_of(self)
 
 
 class PhotosToRows(nn.Module):
@@ -208,14 +216,21 @@ def converts(network: nn.Module, device: str) -> bool:
     return device == "cpu" and many and find_spec("openvino") is not None
 
 
-def worth_from(work: Runnable, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING) -> int:
-    """From how many photos on converting pays: fewer where this network was converted before."""
-    if warm <= photos < cold and converts(work.module, work.device):
+def engine_for(asked: str, work: Runnable, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING) -> str:
+    """The engine for so many photos of this network; converting pays for fewer where that was done before."""
+    worth_from = cold
+    if asked == "auto" and warm <= photos < cold and converts(work.module, work.device):
         from featx.backbones.kept import path_of
-        from featx.backbones.openvino_engine import making_of
 
-        return warm if path_of(making_of(work)).exists() else cold
-    return cold
+        worth_from = warm if path_of(work.making).exists() else cold
+    return choose_engine(
+        asked,
+        device=work.device,
+        photos=photos,
+        network=work.module,
+        worth_from=worth_from,
+        precision=work.precision,
+    )
 
 
 def make_engine(name: str, work: Runnable) -> Engine:
@@ -252,9 +267,9 @@ def engine_or_why(asked: str, name: str, work: Runnable) -> tuple[Engine | None,
 def _kept_or_made(work: Runnable) -> Engine:
     """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
     from featx.backbones.kept import keep, read_kept
-    from featx.backbones.openvino_engine import OpenVinoEngine, converted, making_of
+    from featx.backbones.openvino_engine import OpenVinoEngine, converted
 
-    making, photo = making_of(work), work.example.shape[1:]
+    making, photo = work.making, work.example.shape[1:]
     example = example_photos(photo, work.example.dtype, _COMPARED)
     graph = read_kept(making)
     if graph is not None:

@@ -13,6 +13,7 @@ from PIL import Image
 from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
 from featx.backbones.names import Fingerprint
 from featx.backbones.preparing import preset_of
+from featx.backbones.running import RunsOnAnEngine
 from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, load_state_dict, published
 from featx.errors import FeatxError, did_you_mean
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
-class FrozenNetwork:
+class FrozenNetwork(RunsOnAnEngine):
     """A network in eval mode that never changes: photos prepared as its weights want them, features out."""
 
     def __init__(
@@ -59,32 +60,23 @@ class FrozenNetwork:
         # int8 needs a network of its own, which is read or made when the first photo comes.
         self._engine: Engine | None = None if fingerprint.precision == "int8" else self._torch_engine()
 
-    @property
-    def engine(self) -> str:
-        """What computes the features: torch, compile, openvino or onnxruntime."""
-        return self._engine.name if self._engine is not None else "openvino"
-
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import choose_engine, engine_or_why, example_photos, worth_from
+        from featx.backbones.engines import engine_for, engine_or_why, example_photos
 
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
         example = example_photos(one.shape, one.dtype, batch_size)
-        precision = self.fingerprint.precision
-        cold = worth_from(self._runnable(example), photos) if asked == "auto" else photos
-        name = choose_engine(
-            asked, device=self.device, photos=photos, network=self.network, worth_from=cold, precision=precision
-        )
+        work = self._runnable(example)
+        name = engine_for(asked, work, photos)
         if name != "openvino":  # which folds it by itself
             self._fold_batch_norm(example)
-        engine, why = engine_or_why(asked, name, self._runnable(example))
+            work = self._runnable(example)
+        engine, why = engine_or_why(asked, name, work)
         if engine is None:
             self._fold_batch_norm(example)
             self._engine = self._torch_engine()
             return why
-        self._engine = engine
-        kind, _, number = engine.version.partition(" ")
-        self.versions = {**self.versions, kind: number}
+        self._run_on(engine)
         return ""
 
     def _runnable(self, example: np.ndarray) -> Runnable:
@@ -119,20 +111,7 @@ class FrozenNetwork:
         if not prepared:
             return np.zeros((0, self.width), dtype=np.float32)
         batch = np.stack([np.asarray(one) for one in prepared])
-        if self._engine is None:
-            self.use_engine("openvino", photos=len(batch), batch_size=len(batch))
-        assert self._engine is not None
-        return self._engine(batch)
-
-    @property
-    def photos_at_once(self) -> int:
-        """How many photos keep all cores busy, where the engine knows; 0: any number."""
-        return int(getattr(self._engine, "photos_at_once", 0))
-
-    @property
-    def calls_at_once(self) -> int:
-        """From how many threads `features` may be called, so that the cores never wait between two batches."""
-        return int(getattr(self._engine, "calls_at_once", 1))
+        return self._computed(batch)
 
 
 def network_names() -> list[str]:

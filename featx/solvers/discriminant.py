@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from featx.solvers.linear import Linear, Probable
 
@@ -18,10 +17,7 @@ class Discriminant(Probable, Linear):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train."""
-        x, y = validate_data(self, X, y, dtype=np.float32)
-        self.classes_, truth = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("a classifier needs at least two classes, and the data holds one")
+        x, truth = self._told(X, y)
         sizes = np.bincount(truth).astype(np.float64)
         sums = np.zeros((len(sizes), x.shape[1]))
         np.add.at(sums, truth, x)

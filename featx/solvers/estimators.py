@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import validate_data
 
 from featx.solvers.descent import axes_of, minimise, turned
 from featx.solvers.linear import Linear, Probable
@@ -33,13 +31,8 @@ class _Linear(Linear):
 
     def fit(self, X: Any, y: Any, start: Self | None = None, axes: np.ndarray | None = None) -> Self:
         """Train; `start` is a solution to begin from and `axes` those of `axes_for`, both for the same features."""
-        x, y = validate_data(self, X, y, dtype=np.float32)
-        self.classes_, truth = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("a classifier needs at least two classes, and the data holds one")
-        balance = None
-        if self.class_weight is not None:
-            balance = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        x, truth = self._told(X, y)
+        balance = self._balance(self.class_weight, truth)
         middle = self._middle(x)
         axes = axes_of(x - middle) if axes is None else axes
         rows = turned(x - middle, axes)

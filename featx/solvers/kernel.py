@@ -7,12 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import eigh
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featx.solvers.descent import minimise
-from featx.solvers.linear import Linear
+from featx.solvers.linear import Categories
 from featx.solvers.losses import SquaredHinge, dots
 
 # With more landmarks than this nothing was gained, and finding their axes takes a time that grows with the cube.
@@ -32,13 +30,12 @@ class Space:
     rows: np.ndarray
 
 
-class KernelSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class KernelSVM(Categories):
     """One against the rest with squared hinge loss and an RBF kernel `width` times as wide as scikit-learn's `scale`.
 
     `SVC` counts the duels a category wins, and whole numbers make a poor confidence; here each category has a margin.
     """
 
-    classes_: np.ndarray
     weights_: np.ndarray
 
     def __init__(
@@ -59,13 +56,8 @@ class KernelSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, start: Self | None = None, space: Space | None = None) -> Self:
         """Train; `space` is what `space_of` made of the same rows, `start` a solution in it to begin from."""
-        x, y = validate_data(self, X, y, dtype=np.float32)
-        self.classes_, truth = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("a classifier needs at least two classes, and the data holds one")
-        balance = None
-        if self.class_weight is not None:
-            balance = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        x, truth = self._told(X, y)
+        balance = self._balance(self.class_weight, truth)
         space = space_of(x, self.width, self.random_state) if space is None else space
         loss = SquaredHinge.of(truth, len(self.classes_), balance)
         begin = loss.begin(space.rows.shape[1]) if start is None else start.weights_
@@ -85,8 +77,6 @@ class KernelSVM(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ]
         scores: np.ndarray = np.concatenate(parts)
         return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    predict = Linear.predict
 
 
 def space_of(x: np.ndarray, width: float, seed: int = 0, landmarks: int = LANDMARKS) -> Space:

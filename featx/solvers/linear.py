@@ -1,4 +1,4 @@
-"""How weights and an intercept become answers, the same for every linear classifier."""
+"""What classifiers of every kind begin and end with, and how weights become answers in linear ones."""
 
 from __future__ import annotations
 
@@ -6,13 +6,49 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
-class Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A trained linear classifier: one row of weights a category, or a single row for two."""
+class Categories(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier that scores every category, or for two categories by how much the second is ahead."""
 
     classes_: np.ndarray
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The category with the highest score."""
+        labels: np.ndarray = self.classes_[chosen(self.decision_function(X))]
+        return labels
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """A score for every category; for two categories one number, positive for the second."""
+        raise NotImplementedError
+
+    def _told(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The features and the number of each row's category, which there have to be two of."""
+        x, y = validate_data(self, X, y, dtype=np.float32)
+        self.classes_, truth = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError("a classifier needs at least two classes, and the data holds one")
+        return x, truth
+
+    def _balance(self, weight: Any, truth: np.ndarray) -> np.ndarray | None:
+        """What each category weighs, where they do not weigh the same."""
+        if weight is None:
+            return None
+        balance: np.ndarray = compute_class_weight(weight, classes=self.classes_, y=self.classes_[truth])
+        return balance
+
+
+def chosen(scores: np.ndarray) -> np.ndarray:
+    """The place of the highest score, where two categories share one number as scikit-learn has it."""
+    best: np.ndarray = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+    return best
+
+
+class Linear(Categories):
+    """A trained linear classifier: one row of weights a category, or a single row for two."""
+
     coef_: np.ndarray
     intercept_: np.ndarray
 
@@ -22,13 +58,6 @@ class Linear(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x = validate_data(self, X, dtype=np.float32, reset=False)
         scores: np.ndarray = x @ self.coef_.T + self.intercept_
         return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The category with the highest score."""
-        scores = self.decision_function(X)
-        best = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        labels: np.ndarray = self.classes_[best]
-        return labels
 
 
 class Probable:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.solvers.linear import Probable
+from featx.solvers.linear import Categories, Probable
 from featx.solvers.losses import dots
 
 # How fast a vote loses weight on the way from the photo itself to its farthest neighbour.
@@ -18,24 +17,19 @@ FLOOR = 0.1
 BLOCK = 1024
 
 
-class Neighbours(Probable, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Neighbours(Probable, Categories):
     """k nearest neighbours; for rows of unit length that is by cosine.
 
     Squared distances count relative to that of the k-th neighbour, so that it does not matter how close together a
     network puts all photos. The scores are logarithms of the votes, which one temperature makes honest.
     """
 
-    classes_: np.ndarray
-
     def __init__(self, n_neighbors: int = 10) -> None:
         self.n_neighbors = n_neighbors
 
     def fit(self, X: Any, y: Any) -> Self:
         """Remember."""
-        self.rows_, y = validate_data(self, X, y, dtype=np.float32)
-        self.classes_, self.truth_ = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("a classifier needs at least two classes, and the data holds one")
+        self.rows_, self.truth_ = self._told(X, y)
         self.sizes_ = dots(self.rows_, self.rows_).astype(np.float32)
         return self
 
@@ -60,20 +54,9 @@ class Neighbours(Probable, ClassifierMixin, BaseEstimator):  # type: ignore[misc
         scores = [np.concatenate(parts) for parts in found]
         return [one[:, 1] - one[:, 0] if len(self.classes_) == 2 else one for one in scores]
 
-    def predict(self, X: Any) -> np.ndarray:
-        """The category with the most votes."""
-        labels: np.ndarray = self.classes_[chosen(self.decision_function(X))]
-        return labels
-
     def _votes(self, near: np.ndarray, far: np.ndarray) -> np.ndarray:
         weight = np.exp(-FADING * far / far[:, -1:])
         votes = np.zeros((len(near), len(self.classes_)))
         np.add.at(votes, (np.arange(len(near))[:, None], self.truth_[near]), weight)
         logarithms: np.ndarray = np.log(votes + FLOOR * weight[:, -1:])
         return logarithms
-
-
-def chosen(scores: np.ndarray) -> np.ndarray:
-    """The place of the highest score, where two categories share one number as scikit-learn has it."""
-    best: np.ndarray = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-    return best
