@@ -19,8 +19,8 @@ from featx.store import open_store
 
 
 def listed(judged: Judged) -> np.ndarray:
-    at, best = np.arange(len(judged.own)), judged.mixed.argmax(axis=1)
-    return judged.fair & (best != judged.own) & (judged.mixed[at, judged.own] < DOUBTED)
+    at, best = np.arange(len(judged.own)), judged.classifier.argmax(axis=1)
+    return judged.fair & (best != judged.own) & (judged.classifier[at, judged.own] < DOUBTED)
 
 
 def confident(judged: Judged) -> np.ndarray:
@@ -47,8 +47,7 @@ def peers(judged: Judged) -> dict[str, np.ndarray]:
     for way in ("prune_by_noise_rate", "both", "confident_learning"):
         flags = find_label_issues(judged.own, judged.classifier, filter_by=way, n_jobs=1)
         found[f"cleanlab, {way}"] = np.asarray(flags, dtype=bool)
-    mixed = find_label_issues(judged.own, judged.mixed, filter_by="both", n_jobs=1)
-    return found | {"cleanlab, both, neighbours too": np.asarray(mixed, dtype=bool)}
+    return found
 
 
 def main() -> None:
@@ -78,10 +77,8 @@ def main() -> None:
             ways = {
                 "found by featx": ours,
                 "confident learning": confident(judged),
-                "as many by self-confidence": most(judged.classifier[at, judged.own], int(ours.sum())),
                 "as many by neighbours": most((judged.agree == judged.own[:, None]).mean(axis=1), int(ours.sum())),
-                "as many by both": most(judged.mixed[at, judged.own], int(ours.sum())),
-                "cut at the planted number": most(judged.mixed[at, judged.own], int(planted.sum())),
+                "cut at the planted number": most(judged.classifier[at, judged.own], int(planted.sum())),
             }
             for name, flags in (ways | peers(judged)).items():
                 hits = int((flags & planted).sum())

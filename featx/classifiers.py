@@ -16,6 +16,10 @@ USUAL = ("svm", "logreg", "lda", "rf", "knn")
 ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
 NEIGHBOURS, TREES = 10, 300
 WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
+# Those that do better in the few directions that tell the categories apart (docs/fit.md has by how much).
+TOLD_APART = ("svm", "logreg", "rf", "extra-trees", "knn")
+# One against the rest is thrown by rows that lie far out; see `Directions`.
+DRAWN_IN = {"svm": 1.0, "svm-rbf": 1.0}
 
 
 @dataclass(frozen=True)
@@ -25,19 +29,26 @@ class Recipe:
     name: str = "svm"
     strength: float | None = None
     class_weight: str | None = None
-    reduce: int | None = None
+    reduce: int | str | None = None
     seed: int = 0
     threads: int = -1
     width: float | None = None
     depth: int | None = None
     tried: float | None = None
+    resample: bool = False
+
+    @property
+    def reduction(self) -> int | str:
+        """So many principal directions, `lda` or `none`; what was not asked for is what usually does best."""
+        return self.reduce or ("lda" if self.name in TOLD_APART else "none")
 
     def settings(self) -> dict[str, Any]:
         """What belongs on the card: everything that makes another classifier."""
         told: dict[str, Any] = {STRENGTH_NAMES.get(self.name, "C"): self.strength, "seed": self.seed}
         others = {
             "class_weight": self.class_weight,
-            "reduce": self.reduce,
+            "resample": self.resample,
+            "reduce": self.reduction if self.reduction != "none" or self.reduce else None,
             "kernel width": self.width,
             "depth": self.depth,
             "numbers tried": self.tried,
@@ -91,40 +102,78 @@ def names_of(asked: str | Sequence[str]) -> list[str]:
 
 def build(recipe: Recipe) -> Any:
     """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
-    from sklearn.decomposition import PCA
     from sklearn.pipeline import make_pipeline
 
-    scaling, classifier = _parts(recipe)
-    reduction = [PCA(recipe.reduce, random_state=recipe.seed)] if recipe.reduce else []
-    return make_pipeline(*scaling, *reduction, classifier)
+    return make_pipeline(*_scaling(recipe), *_reduction(recipe), _classifier(recipe))
 
 
-def _parts(recipe: Recipe) -> tuple[list[Any], Any]:
+def trained(recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> Any:
+    """The pipeline of a recipe, trained on these rows."""
+    if recipe.resample:
+        rows = repeated(labels, recipe.seed)
+        features, labels = features[rows], labels[rows]
+    return fitted(build(recipe), features, labels)
+
+
+def repeated(labels: np.ndarray, seed: int = 0) -> np.ndarray:
+    """All rows, and those of rare categories again and again until every category is as frequent as the largest.
+
+    Whole rounds first, so that no picture counts for more than one more than another of its category.
+    """
+    random = np.random.default_rng(seed)
+    _, truth, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    most, rows = int(counts.max()), []
+    for category, count in enumerate(counts):
+        own = np.flatnonzero(truth == category)
+        rows += [np.tile(own, most // count), random.choice(own, most % count, replace=False)]
+    return np.sort(np.concatenate(rows), kind="stable")
+
+
+def _scaling(recipe: Recipe) -> list[Any]:
+    from sklearn.preprocessing import Normalizer, StandardScaler
+
+    raw = recipe.reduction == "none"
+    if recipe.name in ("svm", "logreg") and recipe.reduction != "lda":
+        return [StandardScaler()]
+    return [] if raw and recipe.name in ("rf", "extra-trees") else [Normalizer()]
+
+
+def _reduction(recipe: Recipe) -> list[Any]:
+    if recipe.reduction == "none":
+        return []
+    if recipe.reduction == "lda":
+        from featx.solvers import Directions
+
+        return [Directions(bound=DRAWN_IN.get(recipe.name, 0.0))]
+    from sklearn.decomposition import PCA
+
+    return [PCA(int(recipe.reduction), random_state=recipe.seed)]
+
+
+def _classifier(recipe: Recipe) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     from sklearn.neighbors import NearestCentroid
-    from sklearn.preprocessing import Normalizer, StandardScaler
 
     from featx.solvers import Discriminant, KernelSVM, LinearSVM, Logistic, Neighbours
 
     strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
     if recipe.name == "svm":
-        return [StandardScaler()], LinearSVM(C=strength or 1e-3, class_weight=weight)
+        return LinearSVM(C=strength or 1.0, class_weight=weight)
     if recipe.name == "svm-rbf":
-        kernel = KernelSVM(strength or 10.0, recipe.width or 1.0, class_weight=weight, random_state=seed)
-        return [Normalizer()], kernel
+        return KernelSVM(strength or 10.0, recipe.width or 1.0, class_weight=weight, random_state=seed)
     if recipe.name == "logreg":
-        return [StandardScaler()], Logistic(C=strength or 1e-2, class_weight=weight)
+        return Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
-        return [StandardScaler()], Discriminant(strength or 0.1)
+        return Discriminant(strength or 0.1)
     if recipe.name == "knn":
-        return [Normalizer()], Neighbours(int(strength or NEIGHBOURS))
+        return Neighbours(int(strength or NEIGHBOURS))
     if recipe.name == "centroid":
-        return [Normalizer()], NearestCentroid()
+        return NearestCentroid()
     forest = RandomForestClassifier if recipe.name == "rf" else ExtraTreesClassifier
     # A forest tries the square root of how many numbers there are, or so many times that, for each split.
     tried = "sqrt" if recipe.tried is None else recipe.tried
     made = forest(TREES, max_features=tried, max_depth=recipe.depth, min_samples_leaf=int(strength or 1))
-    return [], made.set_params(random_state=seed, n_jobs=recipe.threads, class_weight=weight)
+    return made.set_params(random_state=seed, n_jobs=recipe.threads, class_weight=weight)
 
 
 def fitted(pipeline: Any, features: np.ndarray, labels: np.ndarray) -> Any:

@@ -18,16 +18,15 @@ from featx.classifiers import (
     Filing,
     Recipe,
     Share,
-    build,
     coverage_table,
     filing,
-    fitted,
     held_out_temperature,
     known_name,
     probabilities,
     scores_of,
     share_by_group,
     temperature_for,
+    trained,
     wilson,
 )
 from featx.errors import FeatxError
@@ -48,7 +47,8 @@ def fit(
     seed: int = 0,
     tune: bool = False,
     class_weight: str | None = None,
-    reduce: int | None = None,
+    reduce: int | str | None = None,
+    resample: bool = False,
     level: str | None = None,
     test: Sequence[str] = HELD_OUT,
     test_store: Store | str | Path | None = None,
@@ -80,10 +80,10 @@ def fit(
     place = {label: i for i, label in enumerate(classes)}
     small = _small(y, lesson.groups, folds)
     cut = grouped_folds(y, lesson.groups, folds, seed)
-    room = _room(x, y, lesson.groups, cut, seed) if tune or reduce is not None else 0
+    room = _room(x, y, lesson.groups, cut, seed) if tune or isinstance(reduce, int) else 0
     # Asking for more directions than there are is no mistake worth an error.
-    reduce = None if reduce is None else min(reduce, room)
-    recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads)
+    reduce = min(reduce, room) if isinstance(reduce, int) else reduce
+    recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads, resample=resample)
     candidates = wide(recipe, room) if tune else usual(recipe)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
@@ -99,7 +99,7 @@ def fit(
     truth = np.array([place[label] for label in y])
     counted = np.array([label not in small for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
-    final = fitted(build(recipe), x, y)
+    final = trained(recipe, x, y)
     held = lesson.held
     # A category that cannot be learned is always wrong.
     held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
@@ -183,7 +183,7 @@ def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: l
     present = set(y[train].tolist())
     if len(present) == 1:
         return np.tile([float(label in present) for label in classes], (len(score), 1))
-    return scores_of(fitted(build(recipe), x[train], y[train]), x[score], classes)
+    return scores_of(trained(recipe, x[train], y[train]), x[score], classes)
 
 
 def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:

@@ -32,6 +32,7 @@ TRUSTED = [
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._data.Normalizer",
+    "featx.solvers.discriminant.Directions",
     "featx.solvers.discriminant.Discriminant",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Recipe, build, fitted, probabilities, scores_of
+from featx.classifiers import Recipe, probabilities, scores_of, trained
 from featx.errors import FeatxError
 from featx.folds import unit_rows
 from featx.models import Model, load_classifier, must_fit, newest_classifier
@@ -153,7 +153,7 @@ def simulate(
         known, right = begin, []
         for _ in range(rounds + 1):
             classes = sorted(set(labels[known].tolist()))
-            pipeline = fitted(build(Recipe("logreg", 1e-2)), features[known], labels[known])
+            pipeline = trained(Recipe("logreg", 1e-2), features[known], labels[known])
             says = np.array(classes)[scores_of(pipeline, held, classes).argmax(axis=1)]
             right.append(float((says == held_labels).mean()))
             others = np.setdiff1d(np.arange(len(labels)), known)

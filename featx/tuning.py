@@ -13,19 +13,21 @@ from typing import Any
 import numpy as np
 
 from featx.aside import cannot_write, write_aside
-from featx.classifiers import NEIGHBOURS, Recipe, build, fitted
+from featx.classifiers import NEIGHBOURS, Recipe, build, fitted, repeated
 from featx.folds import Fold
 from featx.plain import read_json
 
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
     "svm": (1e-4, 1e-3, 1e-2, 1e-1),
+    "svm, lda": (0.1, 1.0, 10.0, 100.0),
     "svm-rbf": (1.0, 10.0, 100.0),
     "logreg": (1e-3, 1e-2, 1e-1, 1.0),
-    "lda": (0.1, 0.3, 0.6),
+    "lda": (0.05, 0.1, 0.2, 0.4),
 }
 WIDE: dict[str, tuple[float, ...]] = {
     "svm": tuple(10.0**power for power in np.arange(-6, 2.5, 0.5)),
+    "svm, lda": tuple(10.0**power for power in np.arange(-3, 5.5, 0.5)),
     "svm-rbf": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
     "logreg": tuple(10.0**power for power in np.arange(-5, 3.5, 0.5)),
     "lda": (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9),
@@ -37,8 +39,12 @@ WIDE: dict[str, tuple[float, ...]] = {
 WIDTHS = (1.0, 0.7, 1.4, 2.0, 2.8)
 DEPTHS = (None, 8, 16)
 TRIED = (None, 0.1, 0.2)
-REDUCTIONS = (None, 256, 128, 64)
-REDUCED = ("svm", "svm-rbf", "logreg", "lda", "knn")
+REDUCTIONS: dict[str, tuple[int | str, ...]] = {
+    **dict.fromkeys(("svm", "logreg", "knn"), ("lda", "none", 256, 128, 64)),
+    "svm-rbf": ("none", "lda", 256, 128, 64),
+    "lda": ("none", 256, 128, 64),
+    **dict.fromkeys(("rf", "extra-trees"), ("lda", "none")),
+}
 # After each hold-out a third of the settings goes on, and never fewer than these.
 KEPT = 6
 # Which of two forests is better shows with fewer trees, too.
@@ -49,7 +55,13 @@ Remember = Callable[[int, int, Callable[[], list[int]]], list[int]]
 
 def usual(recipe: Recipe) -> list[Recipe]:
     """The few strengths that are tried without being asked."""
-    return [replace(recipe, strength=strength) for strength in STRENGTHS.get(recipe.name, ())] or [recipe]
+    return _strengths(STRENGTHS, recipe) or [recipe]
+
+
+def _strengths(table: Mapping[str, Sequence[float]], recipe: Recipe) -> list[Recipe]:
+    """A recipe with each strength; rows that were drawn in are shorter, and their weights larger."""
+    found = table.get(f"{recipe.name}, {recipe.reduction}", table.get(recipe.name, ()))
+    return [replace(recipe, strength=strength) for strength in found]
 
 
 def wide(recipe: Recipe, room: int) -> list[Recipe]:
@@ -57,16 +69,20 @@ def wide(recipe: Recipe, room: int) -> list[Recipe]:
 
     A reduction has to leave something out: there are at most `room` directions.
     """
-    found = [replace(recipe, strength=strength) for strength in WIDE.get(recipe.name, (recipe.strength,))]
+    if recipe.reduce is None and recipe.name in REDUCTIONS:
+        asked = [one for one in REDUCTIONS[recipe.name] if isinstance(one, str) or one < room]
+        return [one for by in asked for one in wide(replace(recipe, reduce=by), room)[:: _every(by)]]
+    found = _strengths(WIDE, recipe) or [recipe]
     if recipe.name == "svm-rbf":
         found = [replace(one, width=width) for width in WIDTHS for one in found]
     if recipe.name in ("rf", "extra-trees"):
         found = [replace(one, depth=depth, tried=tried) for tried in TRIED for depth in DEPTHS for one in found]
-    if recipe.name in REDUCED and recipe.reduce is None:
-        reductions = [number for number in REDUCTIONS if number is None or number < room]
-        # Strengths lie close together; where directions are left out every other one will do.
-        found = [replace(one, reduce=number) for number in reductions for one in found[:: 1 if number is None else 2]]
     return found
+
+
+def _every(by: int | str) -> int:
+    """Strengths lie close together; where principal directions are left out every other one will do."""
+    return 2 if isinstance(by, int) else 1
 
 
 def best(
@@ -104,25 +120,32 @@ def answers(
 ) -> list[np.ndarray]:
     """What each candidate, trained on some rows, says of others; what candidates have in common is computed once."""
     found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
-    largest = max((one.reduce or 0 for one in candidates), default=0)
-    order = sorted(range(len(candidates)), key=lambda place: candidates[place].reduce or 0)
+    if candidates[0].resample:
+        rows = repeated(labels, candidates[0].seed)
+        features, labels = features[rows], labels[rows]
+    largest = max((one.reduction for one in candidates if isinstance(one.reduction, int)), default=0)
+    order = sorted(range(len(candidates)), key=lambda place: str(candidates[place].reduction))
     turned: tuple[np.ndarray, np.ndarray] | None = None
-    for reduce, places in groupby(order, key=lambda place: candidates[place].reduce):
-        first = build(replace(candidates[order[0]], reduce=largest if reduce else None))[:-1]
-        if reduce and turned is None:
-            # Fewer directions are the first of more.
-            turned = first.fit_transform(features), first.transform(others)
-        if reduce:
-            assert turned is not None
-            learn, score = (rows[:, :reduce] for rows in turned)
-        elif len(first):
-            learn, score = first.fit_transform(features), first.transform(others)
+    for by, group in groupby(order, key=lambda place: candidates[place].reduction):
+        places = list(group)
+        if not isinstance(by, int):
+            learn, score = _prepared(candidates[places[0]], features, labels, others)
         else:
-            learn, score = features, others
-        chosen = list(places)
-        for place, says in zip(chosen, _alike([candidates[i] for i in chosen], learn, labels, score), strict=True):
+            # Fewer principal directions are the first of more.
+            if turned is None:
+                turned = _prepared(replace(candidates[places[0]], reduce=largest), features, labels, others)
+            learn, score = (rows[:, :by] for rows in turned)
+        for place, says in zip(places, _alike([candidates[i] for i in places], learn, labels, score), strict=True):
             found[place] = says
     return found
+
+
+def _prepared(
+    recipe: Recipe, features: np.ndarray, labels: np.ndarray, others: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both parts as the classifier itself sees them."""
+    before = build(recipe)[:-1]
+    return (before.fit_transform(features, labels), before.transform(others)) if len(before) else (features, others)
 
 
 def _alike(
@@ -154,7 +177,7 @@ Told = Iterator[tuple[int, np.ndarray]]
 
 def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
     for place, one in enumerate(candidates):
-        yield place, fitted(build(replace(one, reduce=None))[-1], learn, labels).predict(score)
+        yield place, fitted(build(one)[-1], learn, labels).predict(score)
 
 
 def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
@@ -165,7 +188,7 @@ def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.nd
     for width, places in groupby(order, key=lambda place: candidates[place].width):
         solution, shared = None, dict[str, Any]()
         for place in places:
-            one = build(replace(candidates[place], reduce=None))[-1]
+            one = build(candidates[place])[-1]
             if candidates[place].name == "svm-rbf":
                 shared = shared or {"space": space_of(learn.astype(np.float32), width or 1.0, candidates[place].seed)}
             else:

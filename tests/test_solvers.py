@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from featx.solvers import (
+    Directions,
     Discriminant,
     KernelSVM,
     LinearSVM,
@@ -216,6 +217,47 @@ def test_the_discriminant_is_scikit_learns(seed: int, classes: int, width: int, 
     np.testing.assert_allclose(mine.predict_proba(x).sum(axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="at least two"):
         Discriminant().fit(x, np.zeros(len(x)))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+@pytest.mark.parametrize("shrinkage", [0.1, 0.9])
+def test_directions_are_scikit_learns_and_as_many_as_tell_categories_apart(classes, shrinkage):
+    random = np.random.default_rng(classes)
+    truth = random.integers(0, classes, 200)
+    x = (random.normal(size=(classes, 30))[truth] + random.normal(size=(200, 30))).astype(np.float32)
+    mine = Directions(shrinkage).fit(x, truth)
+    within = x - np.stack([x[truth == k].mean(axis=0) for k in range(classes)])[truth]
+    spread = within.T @ within / len(x)
+    shrunk = (1 - shrinkage) * spread + shrinkage * np.trace(spread) / 30 * np.eye(30)
+    np.testing.assert_allclose(mine.directions_.T @ shrunk @ mine.directions_, np.eye(classes - 1), atol=1e-4)
+    assert list(mine.get_feature_names_out()) == [f"directions{i}" for i in range(classes - 1)]
+    # scikit-learn shrinks numbers that it has scaled, and does not centre; unshrunk and centred both are the same.
+    free = Directions(1e-9).fit(x, truth).transform(x)
+    plain = LinearDiscriminantAnalysis("eigen").fit_transform(x.astype(np.float64), truth)[:, : classes - 1]
+    np.testing.assert_allclose(np.abs(free), np.abs(plain - plain.mean(axis=0)), atol=1e-3)
+
+
+def test_rows_drawn_in_keep_their_direction_and_none_lies_far_out():
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 4, 100)
+    x = (3 * np.eye(4, 10)[truth] + random.normal(size=(100, 10))).astype(np.float32)
+    free, drawn = Directions(), Directions(bound=0.3)
+    far = np.concatenate([x, 1000 * x[:1]])
+    a, b = free.fit(x, truth).transform(far), drawn.fit(x, truth).transform(far)
+    lengths = [np.linalg.norm(one, axis=1) for one in (a, b)]
+    np.testing.assert_allclose(a / lengths[0][:, None], b / lengths[1][:, None], atol=1e-5)
+    assert 0.99 < lengths[1].max() <= 1.001, "none is as long as one, however far out"
+    order = np.argsort(lengths[0])
+    assert (np.diff(lengths[1][order]) > -1e-4).all(), "what lies farther out still does"
+
+
+def test_directions_of_rows_that_do_not_differ_within_a_category_or_at_all_are_numbers():
+    for x in (np.eye(3, 7, dtype=np.float32), np.ones((6, 7), np.float32)):
+        truth = np.arange(len(x)) % 3
+        for bound in (0.0, 0.3):
+            found = Directions(bound=bound).fit(x, truth).transform(x)
+            assert np.isfinite(found).all()
+        assert (Logistic().fit(found, truth).predict(found) == truth).mean() >= (1 if len(x) == 3 else 1 / 3)
 
 
 @pytest.mark.parametrize("classes", [2, 5])

@@ -20,8 +20,8 @@ from featx.store import Store, open_store
 NEIGHBOURS = 10
 BLOCK = 1024
 # Measured with benchmarks/label_noise.py; see docs/issues.md.
-DOUBTED = 0.03
-STRENGTH = 1e-3
+DOUBTED = 0.02
+STRENGTH = 1e-2
 AS_ONE = 0.35
 FAR = 5.0
 
@@ -30,7 +30,7 @@ FAR = 5.0
 class LabelIssue:
     """A label that is probably wrong: what it says, what the picture looks like, and how sure it is that it is wrong.
 
-    `why` is `look` (classifier and look-alikes agree) or `product` (the other pictures of the product say otherwise).
+    `why` is `look` (a classifier that never saw it says so) or `product` (the other pictures of the product do).
     """
 
     item_id: str
@@ -180,7 +180,6 @@ class Judged:
     classes: list[str]
     own: np.ndarray
     classifier: np.ndarray
-    mixed: np.ndarray
     agree: np.ndarray
     neighbours: np.ndarray
     fair: np.ndarray
@@ -196,8 +195,8 @@ def judge(
     seed: int,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Judged:
-    """Probabilities for each row from a classifier and from neighbours that know nothing of its product."""
-    from featx.classifiers import Recipe, build, fitted, probabilities, scores_of, temperature_for
+    """Probabilities for each row from a classifier that knows nothing of its product, and what its neighbours are."""
+    from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained
     from featx.folds import grouped_folds, groups_of
 
     features = np.where(np.isfinite(features), features, 0)
@@ -215,20 +214,17 @@ def judge(
             continue
         # Too few of a kind to learn it from: its pictures would look wrong whatever they show.
         fair[score] = learned[own[score]] >= 3
-        pipeline = fitted(build(Recipe("svm", STRENGTH, seed=seed)), features[learn], labels[learn])
+        pipeline = trained(Recipe("logreg", STRENGTH, seed=seed), features[learn], labels[learn])
         scores[score] = scores_of(pipeline, features[score], classes)
         progress(done + 1)
     temperature = temperature_for(scores[fair], own[fair]) if fair.any() else 1.0
     classifier = probabilities(scores, temperature)
-    votes, agree, neighbours = neighbour_votes(unit, own, groups, len(classes))
-    return Judged(classes, own, classifier, (classifier + votes) / 2, agree, neighbours, fair)
+    agree = nearest_labels(unit, own, groups)
+    return Judged(classes, own, classifier, agree, (agree >= 0).sum(axis=1), fair)
 
 
-def neighbour_votes(
-    unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The labels of the nearest pictures of other products, near ones weighing more, and the nearest ones' labels."""
-    votes = np.zeros((len(unit), classes))
+def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The labels of the nearest pictures of other products; -1 where there are no more."""
     nearest = np.full((len(unit), NEIGHBOURS), -1)
     for start in range(0, len(unit), BLOCK):
         alike = unit[start : start + BLOCK] @ unit.T
@@ -236,19 +232,14 @@ def neighbour_votes(
         take = min(NEIGHBOURS, alike.shape[1])
         found = np.argpartition(-alike, take - 1, axis=1)[:, :take]
         score = np.take_along_axis(alike, found, 1)
-        weight = np.where(score > -2, np.clip(score, 0, 1) ** 8 + 1e-3, 0)
-        at = np.arange(len(found))[:, None]
-        np.add.at(votes[start : start + BLOCK], (at, own[found]), weight)
         nearest[start : start + BLOCK, :take] = np.where(score > -2, own[found], -1)
-    total = votes.sum(axis=1, keepdims=True)
-    votes = np.where(total > 0, votes / np.where(total > 0, total, 1), 1 / classes)
-    return votes, nearest, (nearest >= 0).sum(axis=1)
+    return nearest
 
 
 def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, judged: Judged) -> list[LabelIssue]:
     at = np.arange(len(rows))
-    best = judged.mixed.argmax(axis=1)
-    own = judged.mixed[at, judged.own]
+    best = judged.classifier.argmax(axis=1)
+    own = judged.classifier[at, judged.own]
     suspect = judged.fair & (best != judged.own) & (own < DOUBTED)
     agree = (judged.agree == best[:, None]).sum(axis=1)
     return [

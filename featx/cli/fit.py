@@ -38,8 +38,14 @@ def fit(
         str | None, typer.Option("--class-weight", metavar="balanced", help="Let rare categories weigh as much.")
     ] = None,
     reduce: Annotated[
-        int | None, typer.Option("--reduce", min=1, metavar="N", help="Keep N directions of the features (PCA).")
+        str | None,
+        typer.Option(
+            "--reduce", metavar="lda|N|none", help="Learn in the directions that tell categories apart, or in N of PCA."
+        ),
     ] = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="Repeat pictures of rare categories until all are as frequent.")
+    ] = False,
     level: Annotated[
         str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
     ] = None,
@@ -71,6 +77,7 @@ def fit(
 
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
+    directions = _directions(reduce)
     names = names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
@@ -100,7 +107,8 @@ def fit(
                 seed=seed,
                 tune=tune,
                 class_weight=class_weight,
-                reduce=reduce,
+                reduce=directions,
+                resample=resample,
                 level=level,
                 test=splits,
                 test_store=others[0] if others else None,
@@ -113,6 +121,14 @@ def fit(
     out.next("featx predict <image>   ·   featx similar <image>   ·   featx info")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
+
+
+def _directions(reduce: str | None) -> int | str | None:
+    if reduce is None or reduce in ("lda", "none"):
+        return reduce
+    if not (reduce.isascii() and reduce.isdigit() and 0 < int(reduce) < 10**9):
+        raise FeatxError("bad-flag", f"no reduction called `{reduce}`", "use `--reduce lda`, a number, or `none`")
+    return int(reduce)
 
 
 def _in_percent(advance: Advance) -> Callable[[int, int], None]:

@@ -12,13 +12,12 @@ import numpy as np
 
 from featx.classifiers import (
     Recipe,
-    build,
     calibrated_by_halves,
-    fitted,
     held_out_temperature,
     probabilities,
     scores_of,
     temperature_for,
+    trained,
 )
 from featx.folds import Fold, grouped_folds, plain_folds
 from featx.tuning import best, usual
@@ -130,7 +129,7 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         recipe = best(usual(recipe), features, task.labels, cut)
         told.strength = recipe.strength
         begun = time.perf_counter()
-        pipeline = fitted(build(recipe), features, task.labels)
+        pipeline = trained(recipe, features, task.labels)
         told.fit_seconds = time.perf_counter() - begun
         asked = held if len(held) else features[:1000]
         begun = time.perf_counter()
@@ -159,7 +158,7 @@ def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, 
             else plain_folds(labels.tolist(), 5, task.seed)
         )
         inner = cut[:1]
-    pipeline: Any = fitted(build(best(several, features[learn], labels, inner)), features[learn], labels)
+    pipeline: Any = trained(best(several, features[learn], labels, inner), features[learn], labels)
     return scores_of(pipeline, features[score], task.classes)
 
 

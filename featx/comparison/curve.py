@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Recipe, build, fitted
+from featx.classifiers import Recipe, trained
 from featx.folds import Fold
 
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -37,7 +37,7 @@ def learning_curve(
                 chosen = rows[some]
                 if len(set(labels[chosen].tolist())) < 2:
                     continue
-                pipeline = fitted(build(replace(recipe, strength=strength)), features[chosen], labels[chosen])
+                pipeline = trained(replace(recipe, strength=strength), features[chosen], labels[chosen])
                 found.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
                 sizes.append(len(chosen))
         if found:

@@ -9,6 +9,7 @@ both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from)
 `coef_`, `intercept_`, `classes_`, `n_iter_`, and for `Logistic` `predict_proba`.
 
 `Discriminant(shrinkage)` is `LinearDiscriminantAnalysis("lsqr", shrinkage)` with one matrix product for all categories.
+`Directions(shrinkage, bound)` keeps the directions that tell categories apart, for any classifier to learn in.
 
 `KernelSVM(C, width)` is a curved `LinearSVM`: an RBF kernel made explicit by landmarks. `Neighbours(k)` lets the
 nearest rows vote by how near they are.
@@ -25,7 +26,7 @@ Out-of-fold scores of a whole grid:
 Features are standardised inside every fold, by what the fold learns from.
 """
 
-from featx.solvers.discriminant import Discriminant
+from featx.solvers.discriminant import Directions, Discriminant
 from featx.solvers.estimators import LinearSVM, Logistic
 from featx.solvers.forest import quick_forest
 from featx.solvers.kernel import KernelSVM
@@ -33,6 +34,7 @@ from featx.solvers.neighbours import Neighbours
 from featx.solvers.paths import fold_paths, path_scores
 
 __all__ = [
+    "Directions",
     "Discriminant",
     "KernelSVM",
     "LinearSVM",

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from scipy.linalg import solve_triangular
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.solvers.linear import Linear, Probable
+from featx.solvers.linear import Linear, Probable, numbered
+from featx.solvers.losses import dots
 
 
 class Discriminant(Probable, Linear):
@@ -18,18 +22,68 @@ class Discriminant(Probable, Linear):
     def fit(self, X: Any, y: Any) -> Self:
         """Train."""
         x, truth = self._told(X, y)
-        sizes = np.bincount(truth).astype(np.float64)
-        sums = np.zeros((len(sizes), x.shape[1]))
-        np.add.at(sums, truth, x)
-        means = sums / sizes[:, None]
-        centred = x - means.astype(np.float32)[truth]
-        spread = (centred.T @ centred).astype(np.float64) / len(x)
-        level = max(float(np.trace(spread)) / len(spread), 1e-30)
-        # Numbers that never vary make the spread singular where nothing is shrunk.
-        shrunk = (1 - self.shrinkage) * spread + max(self.shrinkage, 1e-9) * level * np.eye(len(spread))
-        found = np.linalg.solve(shrunk, means.T).T
+        sizes, means, spread = _within(x, truth, self.shrinkage)
+        found = np.linalg.solve(spread, means.T).T
         offset = np.log(sizes / len(x)) - 0.5 * (means * found).sum(axis=1)
         if len(sizes) == 2:
             found, offset = found[1:] - found[:1], offset[1:] - offset[:1]
         self.coef_, self.intercept_ = found.astype(np.float32), offset.astype(np.float32)
         return self
+
+
+class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The directions that tell categories apart, one fewer than there are categories.
+
+    What `LinearDiscriminantAnalysis(solver="eigen").transform` gives; of its square matrices only these directions are
+    kept, so that a classifier's file stays small. With a `bound` rows are drawn in until none is as long as one, the
+    farther out they lie the more; the larger the bound, the less.
+    """
+
+    def __init__(self, shrinkage: float = 0.1, bound: float = 0.0) -> None:
+        self.shrinkage = shrinkage
+        self.bound = bound
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Find them."""
+        x, _, truth = numbered(self, X, y)
+        sizes, means, spread = _within(x, truth, self.shrinkage)
+        self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+        root = np.linalg.cholesky(spread)
+        apart = (means - self.mean_) * np.sqrt(sizes / len(x))[:, None]
+        axes, lengths, _ = np.linalg.svd(solve_triangular(root, apart.T, lower=True), full_matrices=False)
+        axes = axes[:, : len(sizes) - 1][:, lengths[: len(sizes) - 1] >= 1e-6 * lengths[0]]
+        self.directions_ = solve_triangular(root, axes, lower=True, trans="T").astype(np.float32)
+        turned = self._turned(x)
+        self.size_ = float(dots(turned, turned).mean())
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Rows along the directions."""
+        check_is_fitted(self)
+        turned = self._turned(validate_data(self, X, dtype=np.float32, reset=False))
+        if not self.bound:
+            return turned
+        length = np.sqrt(dots(turned, turned) + self.bound * self.size_ + 1e-30)
+        drawn_in: np.ndarray = turned / length[:, None].astype(np.float32)
+        return drawn_in
+
+    def _turned(self, x: np.ndarray) -> np.ndarray:
+        turned: np.ndarray = (x - self.mean_) @ self.directions_
+        return turned
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.directions_.shape[1])
+
+
+def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes and means of the categories, and the shrunk covariance of rows around the mean of their own."""
+    sizes = np.bincount(truth).astype(np.float64)
+    sums = np.zeros((len(sizes), x.shape[1]))
+    np.add.at(sums, truth, x)
+    means = sums / sizes[:, None]
+    centred = x - means.astype(np.float32)[truth]
+    spread = (centred.T @ centred).astype(np.float64) / len(x)
+    # Numbers that never vary make the spread singular where nothing is shrunk, and so does one row in each category.
+    level = max(float(np.trace(spread)), 1e-3 * float(x.var(axis=0, dtype=np.float64).sum()), 1e-30) / len(spread)
+    return sizes, means, (1 - shrinkage) * spread + max(shrinkage, 1e-9) * level * np.eye(len(spread))

@@ -25,11 +25,8 @@ class Categories(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _told(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The features and the number of each row's category, which there have to be two of."""
-        x, y = validate_data(self, X, y, dtype=np.float32)
-        self.classes_, truth = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("a classifier needs at least two classes, and the data holds one")
+        """The features and the number of each row's category."""
+        x, self.classes_, truth = numbered(self, X, y)
         return x, truth
 
     def _balance(self, weight: Any, truth: np.ndarray) -> np.ndarray | None:
@@ -38,6 +35,15 @@ class Categories(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return None
         balance: np.ndarray = compute_class_weight(weight, classes=self.classes_, y=self.classes_[truth])
         return balance
+
+
+def numbered(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The features, the categories, which there have to be two of, and the number of each row's category."""
+    x, y = validate_data(estimator, X, y, dtype=np.float32)
+    names, truth = np.unique(y, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("a classifier needs at least two classes, and the data holds one")
+    return x, names, truth
 
 
 def chosen(scores: np.ndarray) -> np.ndarray:
