@@ -27,7 +27,7 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 from sklearn.svm import SVC
 
 from featx.folds import grouped_folds, groups_of
-from featx.solvers import LinearSVM, Logistic
+from featx.solvers import Directions, LinearSVM, Logistic, Neighbours
 from featx.store import Store, open_store
 
 
@@ -43,7 +43,12 @@ SCALINGS: dict[str, Callable[[], list[Any]]] = {
     "standardise": lambda: [StandardScaler()],
     "square root, standardise": lambda: [FunctionTransformer(signed_root), StandardScaler()],
     "whiten to 256": lambda: [PCA(256, whiten=True, random_state=0)],
+    "standardise, directions": lambda: [StandardScaler(), Directions()],
+    "unit length, directions": lambda: [Normalizer(), Directions()],
+    "the same, drawn in": lambda: [Normalizer(), Directions(bound=1.0)],
 }
+THOROUGH = ("svm", "logreg", "svm, rbf", "knn", "lda")
+FOR_ALL = ("as they are", "standardise", "unit length", "unit length, directions")
 Made = list[tuple[str, Any]]
 
 
@@ -54,12 +59,13 @@ def classifiers(scaling: list[Any]) -> dict[str, Made]:
         return [(f"{value:g}", make_pipeline(*scaling, make(value))) for value in values]
 
     return {
-        "svm": each((1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1), lambda c: LinearSVM(C=c)),
+        "svm": each((1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 100), lambda c: LinearSVM(C=c)),
         "svm, rbf": each((1, 10, 100), lambda c: SVC(C=c)),
         "logreg": each((1e-4, 1e-3, 1e-2, 1e-1, 1, 10), lambda c: Logistic(C=c)),
         "ridge": each((1e2, 1e3, 1e4, 1e5), lambda a: RidgeClassifier(alpha=a)),
-        "lda": each((0.1, 0.5, 0.9), lambda s: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)),
+        "lda": each((0.05, 0.1, 0.2, 0.4, 0.6), lambda s: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)),
         "knn": each((1, 5), lambda k: KNeighborsClassifier(int(k), weights="distance")),
+        "knn, ours": [("", make_pipeline(*scaling, Neighbours()))],
         "centroid": [("", make_pipeline(*scaling, NearestCentroid()))],
         "rf": [("", make_pipeline(*scaling, RandomForestClassifier(300, n_jobs=2, random_state=0)))],
         "extra-trees": [("", make_pipeline(*scaling, ExtraTreesClassifier(300, n_jobs=2, random_state=0)))],
@@ -104,7 +110,7 @@ def main() -> None:
         print(f"{path.name}: {len(learn):,} to learn from, {len(held):,} to score", flush=True)
         for name in options.clf or classifiers([]):
             for said, scaling in SCALINGS.items():
-                if said != "standardise" and name not in ("svm", "logreg", "svm, rbf", "knn"):
+                if name not in THOROUGH and said not in FOR_ALL:
                     continue
                 shown = score(classifiers(scaling())[name], x[learn], y[learn], groups, x[held], y[held])
                 print(f"  {name:12} {said:26} {shown}", flush=True)

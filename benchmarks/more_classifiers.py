@@ -18,27 +18,27 @@ from typing import Any
 
 import numpy as np
 from classifiers_and_scaling import parts
-from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 
+from featx.classifiers import repeated
 from featx.comparison.significance import corrected_t
 from featx.folds import grouped_folds, groups_of
-from featx.solvers import Discriminant, LinearSVM, Logistic
+from featx.solvers import Directions, Discriminant, LinearSVM, Logistic
 from featx.store import open_store
 
 Makers = list[Callable[[], Any]]
 OVER = ", oversampled"
 
 
-def scaled(make: Callable[[float], Any], values: tuple[float, ...]) -> Makers:
-    """One standardising pipeline for each value."""
-    return [lambda value=value: make_pipeline(StandardScaler(), make(value)) for value in values]
+def turned(make: Callable[[float], Any], values: tuple[float, ...], bound: float = 0.0) -> Makers:
+    """One pipeline for each value, in the directions that tell categories apart."""
+    return [lambda value=value: make_pipeline(Normalizer(), Directions(bound=bound), make(value)) for value in values]
 
 
 def perceptron(alpha: float, **options: Any) -> Any:
@@ -46,33 +46,23 @@ def perceptron(alpha: float, **options: Any) -> Any:
     return MLPClassifier(256, alpha=alpha, random_state=0, **options)
 
 
-C_SVM, C_LOGREG = (1e-4, 1e-3, 1e-2, 1e-1), (1e-3, 1e-2, 1e-1, 1.0)
+C_SVM, C_LOGREG, DRAWN_IN = (0.1, 1.0, 10.0, 100.0), (1e-3, 1e-2, 1e-1, 1.0), 1.0
 CANDIDATES: dict[str, Makers] = {
-    "svm": scaled(lambda c: LinearSVM(C=c), C_SVM),
-    "svm, balanced": scaled(lambda c: LinearSVM(C=c, class_weight="balanced"), C_SVM),
-    "svm" + OVER: scaled(lambda c: LinearSVM(C=c), C_SVM),
-    "logreg": scaled(lambda c: Logistic(C=c), C_LOGREG),
-    "logreg, balanced": scaled(lambda c: Logistic(C=c, class_weight="balanced"), C_LOGREG),
-    "logreg" + OVER: scaled(lambda c: Logistic(C=c), C_LOGREG),
-    "lda": scaled(Discriminant, (0.1, 0.3, 0.6)),
-    "ridge": scaled(lambda a: RidgeClassifier(alpha=a), (1e2, 1e3, 1e4)),
-    "rbf, standardised": scaled(lambda c: SVC(C=c), (1, 10, 100)),
+    "svm": turned(lambda c: LinearSVM(C=c), C_SVM, DRAWN_IN),
+    "svm, balanced": turned(lambda c: LinearSVM(C=c, class_weight="balanced"), C_SVM, DRAWN_IN),
+    "svm" + OVER: turned(lambda c: LinearSVM(C=c), C_SVM, DRAWN_IN),
+    "logreg": turned(lambda c: Logistic(C=c), C_LOGREG),
+    "logreg, balanced": turned(lambda c: Logistic(C=c, class_weight="balanced"), C_LOGREG),
+    "logreg" + OVER: turned(lambda c: Logistic(C=c), C_LOGREG),
+    "lda": [lambda s=s: make_pipeline(Normalizer(), Discriminant(s)) for s in (0.05, 0.1, 0.2, 0.4)],
+    "ridge": turned(lambda a: RidgeClassifier(alpha=a), (1e0, 1e1, 1e2, 1e3)),
     "rbf, unit length": [lambda c=c: make_pipeline(Normalizer(), SVC(C=c)) for c in (1, 10, 100)],
-    "perceptron": scaled(lambda a: perceptron(a, max_iter=60), (1.0,)),
-    "perceptron, early": scaled(lambda a: perceptron(a, early_stopping=True), (1e-4, 1.0)),
-    "boosting": [
-        lambda: make_pipeline(PCA(64, random_state=0), HistGradientBoostingClassifier(max_iter=40, random_state=0))
-    ],
+    "rbf, directions": turned(lambda c: SVC(C=c), (1, 10, 100), DRAWN_IN),
+    "perceptron": turned(lambda a: perceptron(a, max_iter=60), (1.0, 10.0)),
+    "perceptron, early": turned(lambda a: perceptron(a, early_stopping=True), (1e-4, 1.0)),
+    "boosting": turned(lambda _: HistGradientBoostingClassifier(max_iter=40, random_state=0), (0.0,)),
 }
 NOT_IN_FOLDS = ("boosting",)
-
-
-def repeated(y: np.ndarray, seed: int = 0) -> np.ndarray:
-    """Rows with those of rare categories repeated at random until all are as frequent as the most frequent."""
-    random = np.random.default_rng(seed)
-    labels, counts = np.unique(y, return_counts=True)
-    rows = [np.flatnonzero(y == label) for label in labels]
-    return np.concatenate([np.append(own, random.choice(own, counts.max() - len(own))) for own in rows])
 
 
 def answers(name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, float]:

@@ -91,6 +91,16 @@ def known_name(name: str) -> str:
     return name
 
 
+def known_reduction(asked: int | str | None) -> int | str | None:
+    """`lda`, `none`, a number of principal directions, or nothing asked for."""
+    if asked is None or asked in ("lda", "none"):
+        return asked
+    told = str(asked)
+    if not (told.isascii() and told.isdigit() and 0 < int(told[:20]) < 10**9 and len(told) < 20):
+        raise FeatxError("bad-flag", f"no reduction called `{told}`", "use `lda`, `none`, or a number of directions")
+    return int(told)
+
+
 def names_of(asked: str | Sequence[str]) -> list[str]:
     """The classifiers that were asked for, one or several with commas, each once; `all` is every one there is."""
     parts = [part.strip() for one in ([asked] if isinstance(asked, str) else asked) for part in one.split(",")]

@@ -22,6 +22,7 @@ from featx.classifiers import (
     filing,
     held_out_temperature,
     known_name,
+    known_reduction,
     probabilities,
     scores_of,
     share_by_group,
@@ -59,10 +60,12 @@ def fit(
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
-    the score stays honest.
+    the score stays honest. `reduce` is `lda` (the directions that tell categories apart, usual for most), `none`, or a
+    number of principal directions. `resample` repeats pictures of rare categories.
     With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
     from what it wrote into the file `notes`.
     """
+    reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     # What people decided about doubtful labels counts from here on; the store itself keeps what the catalogue said.

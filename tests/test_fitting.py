@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from featx.classifiers import (
     NAMES,
+    TOLD_APART,
     Recipe,
     build,
     calibrated_by_halves,
@@ -26,6 +27,7 @@ from featx.classifiers import (
     names_of,
     probabilities,
     temperature_for,
+    trained,
     wilson,
 )
 from featx.errors import FeatxError
@@ -116,6 +118,38 @@ def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store
 def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store):
     card = fit(store, "logreg", folds=2, tune=True, reduce=5, class_weight="balanced").card
     assert card["settings"]["reduce"] == 5 and card["settings"]["class_weight"] == "balanced" and card["tuned"]
+
+
+@pytest.mark.parametrize("name", [*NAMES])
+@pytest.mark.parametrize("reduce", ["lda", "none", 3])
+def test_every_classifier_learns_in_any_reduction_and_says_which(store, name, reduce):
+    told = fit(store, name, folds=2, reduce=reduce).card["settings"]["reduce"]
+    assert told == reduce
+
+
+def test_most_classifiers_learn_in_the_directions_that_tell_categories_apart(store):
+    told = {name: fit(store, name, folds=2) for name in NAMES}
+    assert {name for name, model in told.items() if "directions" in model.pipeline.named_steps} == set(TOLD_APART)
+    for name in TOLD_APART:
+        assert told[name].pipeline.named_steps["directions"].directions_.shape[1] == len(told[name].classes) - 1
+        assert told[name].card["settings"]["reduce"] == "lda"
+
+
+def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(store):
+    random = np.random.default_rng(0)
+    labels = np.array(["rare"] * 40 + ["usual"] * 400)
+    x = (random.normal(size=(440, 6)) + (labels == "rare")[:, None] * 0.7 + 3).astype(np.float32)
+    rare = {
+        what: (trained(Recipe("logreg", 1.0, **settings), x, labels).predict(x) == "rare").mean()
+        for what, settings in {
+            "plain": {},
+            "weights": {"class_weight": "balanced"},
+            "again": {"resample": True},
+        }.items()
+    }
+    assert rare["plain"] < 0.1 < rare["again"] and abs(rare["again"] - rare["weights"]) < 0.05
+    card = fit(store, "knn", folds=2, resample=True).card
+    assert card["settings"]["resample"] is True and "resample" not in fit(store, "knn", folds=2).card["settings"]
 
 
 def test_a_killed_search_goes_on_where_it_was_and_ends_the_same(store, tmp_path):
@@ -368,6 +402,9 @@ def test_a_limit_that_is_not_reached_ends_with_code_7(featx: Run, folder):
         ["--class-weight", "heavy"],
         ["--class-weight", "balanced", "--clf", "knn"],
         ["--kernel", "rfb"],
+        ["--reduce", "pca"],
+        ["--reduce", "0"],
+        ["--reduce", "2.5"],
         ["--test", "tset"],
         ["--level", "x"],
     ],

@@ -70,14 +70,14 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers import names_of
+    from featx.classifiers import known_reduction, names_of
     from featx.cli.heldout import held_out
     from featx.store import open_store
     from featx.workspace import Workspace
 
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
-    directions = _directions(reduce)
+    known_reduction(reduce)
     names = names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
@@ -107,7 +107,7 @@ def fit(
                 seed=seed,
                 tune=tune,
                 class_weight=class_weight,
-                reduce=directions,
+                reduce=reduce,
                 resample=resample,
                 level=level,
                 test=splits,
@@ -121,14 +121,6 @@ def fit(
     out.next("featx predict <image>   ·   featx similar <image>   ·   featx info")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
-
-
-def _directions(reduce: str | None) -> int | str | None:
-    if reduce is None or reduce in ("lda", "none"):
-        return reduce
-    if not (reduce.isascii() and reduce.isdigit() and 0 < int(reduce) < 10**9):
-        raise FeatxError("bad-flag", f"no reduction called `{reduce}`", "use `--reduce lda`, a number, or `none`")
-    return int(reduce)
 
 
 def _in_percent(advance: Advance) -> Callable[[int, int], None]:
