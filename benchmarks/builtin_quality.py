@@ -8,8 +8,7 @@ look-alikes from `featx.retrieval`: what a report of the same stores says. What 
 - val: classifiers that learned from the official grocery `train`, scored on `val`, once for the 81 fine and once for
   the 42 coarse classes; the strength of a classifier is chosen within `train`;
 - transfer: five folds over the four clothing classes the network never saw;
-- look-alikes, without training: unseen grocery photos (`val` and the last sixth of each class) among themselves, and
-  the transfer photos among themselves.
+- look-alikes, without training: the `val` photos among themselves, and the transfer photos among themselves.
 
 `--stores` keeps the features for the next time; without it they are made in a temporary folder.
 """
@@ -164,7 +163,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, f
         for clf, row in told.items():
             figures[f"{question}, {clf}"] = row
     for question, name, parts in (
-        ("unseen grocery photos", "grocery", ("val", "held-out")),
+        ("val photos", "grocery", ("val",)),
         ("transfer photos", "transfer", ()),
     ):
         for kind, kept in stores.items():

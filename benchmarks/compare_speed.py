@@ -5,9 +5,10 @@
     python benchmarks/compare_speed.py --rows 20000 --width 2048 --only fit
 
 Both sides see the same rows and folds. Plain is what one writes first: a `GridSearchCV` for each classifier, scaling in
-the pipeline, a job for each core. featx is `path_scores` for all values of C, and its forest. CPU seconds count every
-process and are the steadier figure on a machine that does other things too. `fit` times one `SVC` on the features as
-they are against featx's linear SVM with its choice of C on a hold-out.
+the pipeline, a job for each core. featx is what `featx fit --tune` does with the same number of values of C; with
+`--reduce none` it minimises the very objective of plain, standardised features and all. CPU seconds count every process
+and are the steadier figure on a machine that does other things too. `fit` times one `SVC` on the features as they are
+against `--clf svm` with its choice of C on a hold-out. `--folds 1` does the first of the five folds alone.
 """
 
 from __future__ import annotations
@@ -19,18 +20,25 @@ import resource
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.folds import Fold
 
+if TYPE_CHECKING:
+    from featx.classifiers import Recipe
+
 STRENGTHS = {
     "svm": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "svm, lda": (0.1, 0.3, 1, 3, 10, 30, 100),
     "logreg": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1),
+    "svm-rbf": (0.3, 1, 3, 10, 30, 100, 300),
 }
-PARTS = ("svm", "logreg", "forest", "fit", "rbf")
+TREES = 300
+PARTS = ("svm", "logreg", "forest", "fit", "svm-rbf")
 
 
 def made_up(rows: int, width: int, classes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,63 +95,61 @@ def plain_grid(make: Any, grid: dict[str, Sequence[float]], x: np.ndarray, y: np
     return float(search.best_score_)
 
 
-def featx_grid(kind: str, x: np.ndarray, y: np.ndarray, folds: list[Fold], strengths: Sequence[float]) -> float:
-    """The best mean accuracy of featx's path."""
-    from featx.solvers import path_scores
+def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
+    """The best mean accuracy over the values of C, found as `featx fit --tune` finds it."""
+    from featx.classifiers import Recipe
+    from featx.tuning import answers
 
-    says = path_scores(kind, x, y, folds, strengths).argmax(axis=2)
-    right = [[(says[c][score] == y[score]).mean() for _, score in folds] for c in range(len(strengths))]
-    return float(np.mean(right, axis=1).max())
-
-
-def forest_accuracy(make: Any, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
-    """The mean accuracy over the folds."""
-    from sklearn.model_selection import cross_val_score
-
-    return float(cross_val_score(make, x, y, cv=folds).mean())
+    first = Recipe(name, reduce=reduce)
+    strengths = STRENGTHS.get(f"{name}, {first.reduction}", STRENGTHS[name])
+    several = [replace(first, strength=float(strength)) for strength in strengths]
+    right = [
+        [(says == y[score]).mean() for says in answers(several, x[learn], y[learn], x[score])] for learn, score in folds
+    ]
+    return float(np.mean(right, axis=0).max())
 
 
-def fit_featx(x: np.ndarray, y: np.ndarray, learn: np.ndarray, score: np.ndarray) -> float:
-    """Choose C on a fifth of the learning rows, train on all of them, score on the rest."""
-    from sklearn.model_selection import train_test_split
+def featx_once(recipe: Recipe, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
+    """The mean accuracy over the folds of one setting, or of the one that a hold-out chooses."""
+    from featx.classifiers import trained
+    from featx.folds import plain_folds
+    from featx.tuning import best, usual
 
-    from featx.solvers import LinearSVM, path_scores
-    from featx.solvers.paths import standardised
+    right = []
+    for learn, score in folds:
+        several = usual(recipe)
+        inner = plain_folds(y[learn].tolist(), 5, 0)[:1] if len(several) > 1 else []
+        chosen = best(several, x[learn], y[learn], inner)
+        right.append((trained(chosen, x[learn], y[learn]).predict(x[score]) == y[score]).mean())
+    return float(np.mean(right))
 
-    inner, held = train_test_split(learn, test_size=0.2, random_state=0, stratify=y[learn])
-    says = path_scores("svm", x, y, [(inner, held)], STRENGTHS["svm"])[:, held].argmax(axis=2)
-    best = STRENGTHS["svm"][int((says == y[held]).mean(axis=1).argmax())]
-    learn_x, score_x = standardised(x[learn], x[score])
-    return float((LinearSVM(C=best).fit(learn_x, y[learn]).predict(score_x) == y[score]).mean())
 
-
-def measured(part: str, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> dict[str, Any]:
+def measured(part: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> dict[str, Any]:
     """Both sides of one part."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC, LinearSVC
 
-    from featx.solvers import quick_forest
+    from featx.classifiers import Recipe
 
-    if part in ("svm", "logreg"):
-        strengths = STRENGTHS[part]
-        ours = timed(lambda: featx_grid(part, x, y, folds, strengths))
-        last: Any = LinearSVC(random_state=0) if part == "svm" else LogisticRegression(max_iter=300)
-        name = type(last).__name__.lower() + "__C"
-        plain = timed(lambda: plain_grid(make_pipeline(StandardScaler(), last), {name: strengths}, x, y, folds))
-    elif part == "rbf":
-        ours = timed(lambda: featx_grid("rbf", x, y, folds, (1, 3, 10, 30, 100)))
-        scaled = make_pipeline(StandardScaler(), SVC())
-        plain = timed(lambda: plain_grid(scaled, {"svc__C": (1, 3, 10, 30, 100)}, x, y, folds))
+    if part in ("svm", "logreg", "svm-rbf"):
+        last: Any = {"svm": LinearSVC(random_state=0), "logreg": LogisticRegression(max_iter=300), "svm-rbf": SVC()}[
+            part
+        ]
+        grid = {type(last).__name__.lower() + "__C": STRENGTHS[part]}
+        ours = timed(lambda: featx_grid(part, reduce, x, y, folds))
+        plain = timed(lambda: plain_grid(make_pipeline(StandardScaler(), last), grid, x, y, folds))
     elif part == "forest":
-        jobs = os.cpu_count()
-        ours = timed(lambda: forest_accuracy(quick_forest(0, n_jobs=jobs), x, y, folds))
-        plain = timed(lambda: forest_accuracy(RandomForestClassifier(500, random_state=0, n_jobs=jobs), x, y, folds))
+        jobs = os.cpu_count() or 1
+        forest = RandomForestClassifier(TREES, random_state=0, n_jobs=jobs)
+        ours = timed(lambda: featx_once(Recipe("rf", reduce=reduce), x, y, folds))
+        plain = timed(lambda: float(cross_val_score(forest, x, y, cv=folds).mean()))
     else:
         learn, score = folds[0]
-        ours = timed(lambda: fit_featx(x, y, learn, score))
+        ours = timed(lambda: featx_once(Recipe("svm", reduce=reduce), x, y, folds[:1]))
         plain = timed(lambda: float(SVC().fit(x[learn], y[learn]).score(x[score], y[score])))
     ratios = {unit: round(plain[unit] / max(ours[unit], 1e-9), 1) for unit in ("wall", "cpu")}
     return {"part": part, "plain": plain, "featx": ours, "ratio": ratios}
@@ -159,6 +165,8 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=81)
     parser.add_argument("--store", type=Path, help="real features instead of made-up ones")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=("svm", "logreg", "forest"))
+    parser.add_argument("--reduce", choices=("lda", "none"), help="of featx; usually lda")
+    parser.add_argument("--folds", type=int, default=5, help="how many of the five folds to do")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     options = parser.parse_args()
@@ -167,12 +175,12 @@ def main() -> None:
         if options.store
         else made_up(options.rows, options.width, options.classes, options.seed)
     )
-    folds = list(StratifiedKFold(5, shuffle=True, random_state=options.seed).split(x, y))
-    print(f"{len(x):,} x {x.shape[1]:,}, {len(np.unique(y))} classes, 5 folds, {os.cpu_count()} cores")
+    folds = list(StratifiedKFold(5, shuffle=True, random_state=options.seed).split(x, y))[: options.folds]
+    print(f"{len(x):,} x {x.shape[1]:,}, {len(np.unique(y))} classes, {len(folds)} of 5 folds, {os.cpu_count()} cores")
     print(f"{'part':8} {'accuracy':>17} {'CPU seconds':>19} {'ratio':>7} {'wall seconds':>19} {'ratio':>7}")
     done = []
     for part in options.only:
-        row = measured(part, x, y, folds)
+        row = measured(part, options.reduce, x, y, folds)
         show(row)
         done.append(row)
     if len(done) > 1:
@@ -188,6 +196,8 @@ def main() -> None:
             "width": x.shape[1],
             "classes": len(np.unique(y)),
             "cores": os.cpu_count(),
+            "folds": len(folds),
+            "reduce": options.reduce,
             "parts": done,
         }
         options.json.write_text(json.dumps(facts, indent=1) + "\n")

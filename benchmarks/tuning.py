@@ -19,15 +19,20 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import Recipe, build, fitted
+from featx.classifiers import Recipe, trained
 from featx.folds import Fold, grouped_folds, groups_of
 from featx.store import open_store
 from featx.tuning import best, usual, wide
 
 Kept = Callable[[Recipe], bool]
 WAYS: dict[str, Kept] = {
-    "strength": lambda one: one.reduce is None and one.width in (None, 1.0) and one.depth is None and one.tried is None,
-    "shape": lambda one: one.reduce is None,
+    "strength": lambda one: (
+        one.reduction == Recipe(one.name).reduction
+        and one.width in (None, 1.0)
+        and one.depth is None
+        and one.tried is None
+    ),
+    "shape": lambda one: one.reduction == Recipe(one.name).reduction,
     "reduction": lambda one: one.width in (None, 1.0) and one.depth is None and one.tried is None,
     "all": lambda one: True,
 }
@@ -63,10 +68,14 @@ def main() -> None:
                     chosen.append(found)
                 spent = time.perf_counter() - begun
                 for (learn, score), found in zip(outer, chosen, strict=True):
-                    right += int((fitted(build(found), x[learn], y[learn]).predict(x[score]) == y[score]).sum())
+                    right += int((trained(found, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
                 total = sum(len(score) for _, score in outer)
                 told = "; ".join(
-                    ", ".join(f"{key} {value:.3g}" for key, value in one.settings().items() if value and key != "seed")
+                    ", ".join(
+                        f"{key} {value}" if isinstance(value, str) else f"{key} {value:.3g}"
+                        for key, value in one.settings().items()
+                        if value and key != "seed"
+                    )
                     for one in dict.fromkeys(chosen)
                 )
                 tried = f"{path.stem:20} {name:11} {way:9} of {len(candidates):3}"

@@ -17,7 +17,7 @@ ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logre
 NEIGHBOURS, TREES = 10, 300
 WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
 # Those that do better in the few directions that tell the categories apart (docs/fit.md has by how much).
-TOLD_APART = ("svm", "logreg", "rf", "extra-trees", "knn")
+TOLD_APART = ("svm", "svm-rbf", "logreg", "rf", "extra-trees", "knn")
 # One against the rest is thrown by rows that lie far out; see `Directions`.
 DRAWN_IN = {"svm": 1.0, "svm-rbf": 1.0}
 

@@ -40,8 +40,7 @@ WIDTHS = (1.0, 0.7, 1.4, 2.0, 2.8)
 DEPTHS = (None, 8, 16)
 TRIED = (None, 0.1, 0.2)
 REDUCTIONS: dict[str, tuple[int | str, ...]] = {
-    **dict.fromkeys(("svm", "logreg", "knn"), ("lda", "none", 256, 128, 64)),
-    "svm-rbf": ("none", "lda", 256, 128, 64),
+    **dict.fromkeys(("svm", "svm-rbf", "logreg", "knn"), ("lda", "none", 256, 128, 64)),
     "lda": ("none", 256, 128, 64),
     **dict.fromkeys(("rf", "extra-trees"), ("lda", "none")),
 }

@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC, LinearSVC
+from sklearn.svm import LinearSVC
 
 from featx.solvers import (
     Directions,
@@ -20,9 +20,6 @@ from featx.solvers import (
     LinearSVM,
     Logistic,
     Neighbours,
-    fold_paths,
-    path_scores,
-    quick_forest,
 )
 from featx.solvers.kernel import space_of
 
@@ -106,55 +103,6 @@ def test_features_that_were_not_centred_make_no_difference_to_the_answer(estimat
     assert objective(kind, x, y, 1.0, ours.coef_, ours.intercept_) <= best * (1 + 1e-3)
 
 
-@pytest.mark.parametrize("kind", ["svm", "logreg"])
-@pytest.mark.parametrize("classes", [2, 5])
-@pytest.mark.parametrize("width", [12, 150])
-def test_path_scores_are_those_of_a_pipeline_trained_on_each_fold(kind: str, classes: int, width: int) -> None:
-    x, y = problem(3, rows=120, width=width, classes=classes)
-    order = np.random.default_rng(0).permutation(len(x))
-    folds = [(np.delete(order, range(i * 40, i * 40 + 40)), order[i * 40 : i * 40 + 40]) for i in range(3)]
-    strengths = (0.1, 1e-3)
-    ours = path_scores(kind, x, y, folds, strengths, tol=1e-6, max_iter=2000)
-    assert ours.shape == (2, len(x), len(np.unique(y)))
-    for place, strength in enumerate(strengths):
-        for learn, score in folds:
-            plain = make_pipeline(StandardScaler(), PLAIN[kind](strength)).fit(x[learn], y[learn])
-            raw = plain.decision_function(x[score])
-            if classes == 2:
-                raw = np.column_stack([-raw, raw]) * (0.5 if kind == "logreg" else 1)
-            known = ours[place, score][:, np.searchsorted(np.unique(y), plain.classes_)]
-            np.testing.assert_allclose(known, raw, atol=0.02 * np.abs(raw).max() + 0.01)
-
-
-def test_rbf_scores_are_those_of_svc() -> None:
-    x, y = problem(4)
-    folds = [(np.arange(0, 60), np.arange(60, 90))]
-    ours = path_scores("rbf", x, y, folds, (1, 10))
-    for place, strength in enumerate((1, 10)):
-        plain = make_pipeline(StandardScaler(), SVC(C=strength)).fit(x[:60], y[:60])
-        assert (ours[place, 60:].argmax(axis=1) == plain.predict(x[60:])).mean() >= 0.95
-    assert np.isnan(ours[:, :60]).all()
-
-
-@pytest.mark.parametrize("kind", ["svm", "logreg", "rbf"])
-def test_a_class_a_fold_has_not_learned_scores_below_all_others(kind: str) -> None:
-    x, y = problem(6)
-    learn = np.flatnonzero(y != 2)
-    (scores,) = fold_paths(kind, x, y, [(learn, np.flatnonzero(y == 2))], (0.1, 1.0))
-    assert (scores.argmin(axis=2) == 2).all()
-    assert np.isfinite(scores).all()
-
-
-def test_what_a_fold_is_scored_on_does_not_reach_its_training() -> None:
-    x, y = problem(7)
-    learn, score = np.arange(60), np.arange(60, 90)
-    other = x.copy()
-    other[75:] = 1000
-    for kind in ("svm", "logreg"):
-        a, b = (path_scores(kind, rows, y, [(learn, score)], (0.1,))[0, 60:75] for rows in (x, other))
-        np.testing.assert_allclose(a, b, atol=1e-4)
-
-
 def test_a_start_that_is_the_solution_needs_no_steps() -> None:
     x, y = problem(8)
     x = StandardScaler().fit_transform(x)
@@ -179,8 +127,6 @@ def test_axes_found_once_serve_every_strength_and_change_no_answer(kind: type, r
 def test_one_class_is_refused() -> None:
     with pytest.raises(ValueError, match="at least two classes"):
         LinearSVM().fit(np.ones((4, 2)), ["a"] * 4)
-    with pytest.raises(ValueError, match="kind is one of"):
-        path_scores("tree", np.ones((4, 2)), ["a", "b"] * 2, [], (1.0,))
 
 
 def test_estimators_survive_a_skops_file() -> None:
@@ -193,11 +139,6 @@ def test_estimators_survive_a_skops_file() -> None:
         again = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
         assert (again.predict(x) == fitted.predict(x)).all()
     assert Logistic().fit(x, names).predict_proba(x).sum(axis=1) == pytest.approx(1)
-
-
-def test_the_quick_forest_learns() -> None:
-    x, y = problem(10)
-    assert quick_forest(0).fit(x, y).score(x, y) > 0.95
 
 
 @settings(max_examples=25, deadline=None)

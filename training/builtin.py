@@ -232,7 +232,8 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, nargs="+", help="folders of photos")
     parser.add_argument("--teacher", type=Path, help="squeezenet1_0 state dict")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=128, help="pixels the network sees of a crop")
+    parser.add_argument("--teacher-size", type=int, default=192, help="pixels the teacher sees of the same crop")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--generated", type=int, default=1000, help="generated pictures beside the photos")
@@ -279,7 +280,7 @@ def main() -> None:
         averaged.state, averaged.steps = held["averaged"], held["step"]
         spent, step = (0.0 if options.restart else held["spent"]), held["step"]
         print(f"going on from step {step}, {spent / 60:.1f} minutes spent", flush=True)
-    source = batches(images, labels, options.size, options.batch, seed=step + 1)
+    source = batches(images, labels, options.teacher_size, options.batch, seed=step + 1)
     scales = measure_scales(teacher, source)
     early_scale, late_scale, last_scale = (scale.view(1, -1, 1, 1) for scale in scales[:3])
     pooled_scale = scales[3]
@@ -300,6 +301,9 @@ def main() -> None:
             x = x.contiguous(memory_format=torch.channels_last)
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
                 early, late, last = teacher(x)
+            # The teacher judges what it sees more sharply; the network is to say the same of less.
+            x = F.interpolate(x, size=(options.size, options.size), mode="bilinear", antialias=True)
+            x = x.contiguous(memory_format=torch.channels_last)
             told.append((x, target, other, keep, early, late, last))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(spent / budget, options.rate)

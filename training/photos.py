@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,6 @@ from PIL import Image, ImageOps
 
 SHORT_SIDE = 240
 HELD_OUT_CLOTHING = ("hat", "shoes", "shorts", "skirt")
-HELD_OUT_SHARE = 6  # the last sixth of each grocery class's numbering stays out
-BURST_GAP = 2  # photos on either side of the cut that are used for neither
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
@@ -23,31 +19,16 @@ class Source:
 
     path: Path
     label: str
-    part: str  # train | held-out | gap | val | transfer
-
-
-def _number(path: Path) -> int:
-    found = re.findall(r"\d+", path.stem)
-    return int(found[-1]) if found else 0
+    part: str  # train | val | transfer
 
 
 def grocery_sources(root: Path) -> list[Source]:
-    """List the grocery photos: training part, grouped hold-out, the gap between them, and ``val``."""
-    classes: dict[str, list[Path]] = defaultdict(list)
+    """List the grocery photos of the official parts ``train`` and ``val``."""
     result: list[Source] = []
     for part in ("train", "val"):
         for line in (root / f"{part}.txt").read_text().splitlines():
             name, fine, _coarse = (field.strip() for field in line.split(","))
-            if part == "val":
-                result.append(Source(root / name, f"grocery/{fine}", "val"))
-            else:
-                classes[fine].append(root / name)
-    for fine, paths in classes.items():
-        paths.sort(key=_number)
-        cut = len(paths) - max(2, len(paths) // HELD_OUT_SHARE)
-        for place, path in enumerate(paths):
-            part = "train" if place < cut - BURST_GAP else "gap" if place < cut else "held-out"
-            result.append(Source(path, f"grocery/{fine}", part))
+            result.append(Source(root / name, f"grocery/{fine}", part))
     return result
 
 

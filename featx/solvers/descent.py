@@ -28,12 +28,6 @@ class Memory:
     def __init__(self) -> None:
         self.moves: list[np.ndarray] = []
         self.turns: list[np.ndarray] = []
-        self.shrink = np.zeros(0, dtype=np.float32)
-
-    def take_over(self, shrink: np.ndarray) -> None:
-        """For another strength only the penalty's part of each turn differs, and that is known."""
-        self.turns = [turn + (shrink - self.shrink) * move for move, turn in zip(self.moves, self.turns, strict=True)]
-        self.shrink = shrink
 
     def add(self, move: np.ndarray, turn: np.ndarray) -> None:
         """One more step; the oldest is forgotten."""
@@ -124,7 +118,6 @@ def minimise(
     start: np.ndarray,
     tol: float,
     max_iter: int,
-    memory: Memory | None = None,
 ) -> tuple[np.ndarray, int]:
     """The weights, a row for each class with the intercept last, and how many steps it took.
 
@@ -143,8 +136,7 @@ def minimise(
     state = loss.at(scores)
     slope = loss.slopes(state) @ rows / np.float32(n) + shrink * weights
     even = Even.of(rows, loss, state, penalty)
-    memory = Memory() if memory is None or loss.separate else memory
-    memory.take_over(shrink)
+    memory = Memory()
     taken = 0
 
     def total(a: np.ndarray, b: np.ndarray) -> np.ndarray:
