@@ -8,6 +8,7 @@ look-alikes from `featx.retrieval`: what a report of the same stores says. What 
 - val: classifiers that learned from the official grocery `train`, scored on `val`, once for the 81 fine and once for
   the 42 coarse classes; the strength of a classifier is chosen within `train`;
 - transfer: five folds over the four clothing classes the network never saw;
+- both once more with plain classifiers on standardised features;
 - look-alikes, without training: the `val` photos among themselves, and the transfer photos among themselves.
 
 `--stores` keeps the features for the next time; without it they are made in a temporary folder.
@@ -80,6 +81,18 @@ def accuracy(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, 
         if not row["baseline"]:
             value = row["test_accuracy"] if row["test_accuracy"] is not None else row["cv_accuracy"]
             told.setdefault(str(row["clf"]), {})[str(row["store"])] = 100 * float(value)
+    return told
+
+
+def standardised(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, float]]:
+    """The same of plain classifiers on standardised features: what is often done with frozen ones."""
+    told: dict[str, dict[str, float]] = {}
+    for clf in CLASSIFIERS:
+        for store in stores:
+            card = featx.fit(store, clf, reduce="none", **settings).card
+            told.setdefault(clf, {})[str(store.fingerprint["backbone"])] = (
+                100 * (card["test"] or card["cv"])["accuracy"]
+            )
     return told
 
 
@@ -162,6 +175,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, f
         told = accuracy([kept[name] for kept in stores.values()], **settings)
         for clf, row in told.items():
             figures[f"{question}, {clf}"] = row
+        for clf, row in standardised([kept[name] for kept in stores.values()], **settings).items():
+            figures[f"{question}, {clf}, standardised features"] = row
     for question, name, parts in (
         ("val photos", "grocery", ("val",)),
         ("transfer photos", "transfer", ()),
