@@ -49,7 +49,7 @@ def test_the_order_of_the_rows_does_not_change_who_is_found(tmp_path):
 
 
 def test_pictures_of_one_product_do_not_vouch_for_each_other(tmp_path):
-    rows = catalogue(wrong=(3, 4, 5, 6))
+    rows = catalogue(per=60, wrong=(3, 4, 5, 6))
     for i in (3, 4, 5, 6):
         rows[i]["product"] = "one"
     found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
