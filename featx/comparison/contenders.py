@@ -67,6 +67,20 @@ class Task:
     seed: int
     held_truth: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     held_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    cuts: dict[tuple[bytes, bool], list[Fold]] = field(default_factory=dict, repr=False)
+
+    def inner(self, learn: np.ndarray, *, grouped: bool) -> list[Fold]:
+        """The hold-out of what a fold learns from, on which a strength is chosen; cut once for every contender."""
+        key = (learn.tobytes(), grouped)
+        if key not in self.cuts:
+            labels = self.labels[learn].tolist()
+            cut = (
+                grouped_folds(labels, self.groups[learn], 5, self.seed)
+                if grouped
+                else plain_folds(labels, 5, self.seed)
+            )
+            self.cuts[key] = cut[:1]
+        return self.cuts[key]
 
     @property
     def truth(self) -> np.ndarray:
@@ -148,16 +162,8 @@ def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, 
     present = sorted(set(labels.tolist()))
     if contender.recipe is None or len(present) < 2:
         return _frequencies(labels, len(score), task.classes)
-    recipe, groups = contender.recipe, task.groups[learn]
-    several = usual(recipe)
-    inner: list[Fold] = []
-    if len(several) > 1:
-        cut = (
-            grouped_folds(labels.tolist(), groups, 5, task.seed)
-            if grouped
-            else plain_folds(labels.tolist(), 5, task.seed)
-        )
-        inner = cut[:1]
+    several = usual(contender.recipe)
+    inner = task.inner(learn, grouped=grouped) if len(several) > 1 else []
     pipeline: Any = trained(best(several, features[learn], labels, inner), features[learn], labels)
     return scores_of(pipeline, features[score], task.classes)
 
