@@ -118,6 +118,8 @@ def answers(
     candidates: Sequence[Recipe], features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> list[np.ndarray]:
     """What each candidate, trained on some rows, says of others; what candidates have in common is computed once."""
+    from featx.solvers.threads import threads_for
+
     found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
     if candidates[0].resample:
         rows = repeated(labels, candidates[0].seed)
@@ -134,7 +136,9 @@ def answers(
             if turned is None:
                 turned = _prepared(replace(candidates[places[0]], reduce=largest), features, labels, others)
             learn, score = (rows[:, :by] for rows in turned)
-        for place, says in zip(places, _alike([candidates[i] for i in places], learn, labels, score), strict=True):
+        with threads_for(learn.size * learn.shape[1]):
+            several = _alike([candidates[i] for i in places], learn, labels, score)
+        for place, says in zip(places, several, strict=True):
             found[place] = says
     return found
 

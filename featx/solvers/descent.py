@@ -9,20 +9,16 @@ need not be those of exactly these rows, and folds share them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
-from functools import cache
 
 import numpy as np
 from scipy.linalg import eigh
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 from featx.solvers.losses import Loss, dots
+from featx.solvers.threads import threads_for
 
 MEMORY = 10
 SEARCHES = 8
 SAMPLE = 4096
-# Multiplications in one product of rows and weights from which on several threads are quicker than one.
-WORTH_THREADS = 2e8
 
 Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -116,12 +112,6 @@ def turned(rows: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return result
 
 
-@cache
-def _libraries() -> ThreadpoolController:
-    """The linear algebra libraries that are loaded; looking for them takes longer than many a training."""
-    return ThreadpoolController()
-
-
 def minimise(
     rows: np.ndarray,
     loss: Loss,
@@ -136,9 +126,7 @@ def minimise(
     `|weights|^2 / (2 strength n)`. A class is finished when what a further step can be expected to gain is below `tol`
     times the second term: its own size is what a distance from the best weights has to be small against.
     """
-    # Threads that wait for one another over small products take twice the time of one, and many times its work.
-    alone = rows.size * len(start) < WORTH_THREADS
-    with _libraries().limit(limits=1) if alone else nullcontext():
+    with threads_for(rows.size * len(start)):
         return _minimise(rows, loss, strength, start, tol, max_iter)
 
 
