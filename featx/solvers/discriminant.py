@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -79,11 +80,14 @@ class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sizes and means of the categories, and the shrunk covariance of rows around the mean of their own."""
     sizes = np.bincount(truth).astype(np.float64)
-    sums = np.zeros((len(sizes), x.shape[1]))
-    np.add.at(sums, truth, x)
-    means = sums / sizes[:, None]
+    members = csr_matrix((1 / sizes[truth], (truth, np.arange(len(x)))), shape=(len(sizes), len(x)))
+    means = np.asarray(members @ x)
     centred = x - means.astype(np.float32)[truth]
     spread = (centred.T @ centred).astype(np.float64) / len(x)
+    among = means - sizes @ means / len(x)
+    between = float(sizes @ dots(among, among)) / len(x)
     # Numbers that never vary make the spread singular where nothing is shrunk, and so does one row in each category.
-    level = max(float(np.trace(spread)), 1e-3 * float(x.var(axis=0, dtype=np.float64).sum()), 1e-30) / len(spread)
-    return sizes, means, (1 - shrinkage) * spread + max(shrinkage, 1e-9) * level * np.eye(len(spread))
+    level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / len(spread)
+    spread *= 1 - shrinkage
+    spread.flat[:: len(spread) + 1] += max(shrinkage, 1e-9) * level
+    return sizes, means, spread
