@@ -116,16 +116,20 @@ def batches(
 def jitter(pixels: torch.Tensor) -> torch.Tensor:
     """Normalised pixels with a little exposure, contrast and white-balance change; hue is left alone."""
     x = pixels.permute(0, 3, 1, 2).float() / 255
-    n = x.shape[0]
-    x = x * (1 + 0.25 * (2 * torch.rand(n, 1, 1, 1) - 1)) * (1 + 0.05 * (2 * torch.rand(n, 3, 1, 1) - 1))
+
+    def around_one(reach: float, channels: int = 1) -> torch.Tensor:
+        return 1 + reach * (2 * torch.rand(len(x), channels, 1, 1, device=x.device) - 1)
+
+    x = x * around_one(0.25) * around_one(0.05, 3)
     middle = x.mean((1, 2, 3), keepdim=True)
-    x = (middle + (x - middle) * (1 + 0.25 * (2 * torch.rand(n, 1, 1, 1) - 1))).clamp(0, 1)
-    return (x - torch.tensor(MEAN).view(1, 3, 1, 1)) / torch.tensor(STD).view(1, 3, 1, 1)
+    x = (middle + (x - middle) * around_one(0.25)).clamp(0, 1)
+    mean, deviation = (torch.tensor(values, device=x.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+    return (x - mean) / deviation
 
 
 def mix(x: torch.Tensor, share_mixed: float, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, float]:
     """Mix each picture of a share of the batches with another: mostly by a pasted rectangle, some by blending."""
-    other = torch.from_numpy(rng.permutation(x.shape[0]))
+    other = torch.from_numpy(rng.permutation(x.shape[0])).to(x.device)
     kind = rng.random()
     if kind < 0.75 * share_mixed:
         share = rng.uniform(0.1, 0.5)
@@ -212,12 +216,14 @@ def centres(network: BuiltinNetwork, images: list[Image.Image], batch: int = 32)
     return {name: np.concatenate(parts).mean(axis=0) for name, parts in kept.items()}
 
 
-def measure_scales(teacher: Teacher, source: Iterator[tuple[torch.Tensor, torch.Tensor]]) -> list[torch.Tensor]:
+def measure_scales(
+    teacher: Teacher, source: Iterator[tuple[torch.Tensor, torch.Tensor]], device: str
+) -> list[torch.Tensor]:
     """Standard deviations of the teacher's maps and pooled features, per channel."""
     kept: list[list[torch.Tensor]] = [[], [], [], []]
     with torch.no_grad():
         for _ in range(6):
-            x = jitter(next(source)[0]).contiguous(memory_format=torch.channels_last)
+            x = jitter(next(source)[0].to(device)).contiguous(memory_format=torch.channels_last)
             maps = teacher(x)
             for place, found in enumerate(maps):
                 kept[place].append(found.float().permute(0, 2, 3, 1).flatten(0, 2))
@@ -252,6 +258,7 @@ def main() -> None:
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     sources = [source for source in list_sources(options.photos) if source.part == "train"]
     names = sorted({source.label for source in sources})
     images = open_all(sources, options.threads)
@@ -263,10 +270,12 @@ def main() -> None:
     with ThreadPoolExecutor(options.threads) as pool:
         images += list(pool.map(lambda seed: draw_picture(seed, SHORT_SIDE), range(options.generated)))
     labels = np.array([names.index(source.label) for source in sources] + [-1] * options.generated)
-    print(f"{len(sources)} photos, {len(names)} labels, {options.generated} generated pictures", flush=True)
+    print(
+        f"{len(sources)} photos, {len(names)} labels, {options.generated} generated pictures, on {device}", flush=True
+    )
 
-    teacher = Teacher(options.teacher).to(memory_format=torch.channels_last)
-    student = Student(len(names)).to(memory_format=torch.channels_last)
+    teacher = Teacher(options.teacher).to(device=device, memory_format=torch.channels_last)
+    student = Student(len(names)).to(device=device, memory_format=torch.channels_last)
     decayed = [p for p in student.parameters() if p.ndim > 1]
     plain = [p for p in student.parameters() if p.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
@@ -274,14 +283,14 @@ def main() -> None:
     averaged = Averaged(student)
     spent, step = 0.0, 0
     if checkpoint.exists():
-        held = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        held = torch.load(checkpoint, map_location=device, weights_only=True)
         student.load_state_dict(held["student"])
         optimiser.load_state_dict(held["optimiser"])
         averaged.state, averaged.steps = held["averaged"], held["step"]
         spent, step = (0.0 if options.restart else held["spent"]), held["step"]
         print(f"going on from step {step}, {spent / 60:.1f} minutes spent", flush=True)
     source = batches(images, labels, options.teacher_size, options.batch, seed=step + 1)
-    scales = measure_scales(teacher, source)
+    scales = measure_scales(teacher, source, device)
     early_scale, late_scale, last_scale = (scale.view(1, -1, 1, 1) for scale in scales[:3])
     pooled_scale = scales[3]
     rng = np.random.default_rng(step + 7)
@@ -297,9 +306,10 @@ def main() -> None:
             x, target, other, keep, early, late, last = told[int(rng.integers(len(told)))]
         else:
             pixels, target = next(source)
-            x, other, keep = mix(jitter(pixels), options.mixing, rng)
+            target = target.to(device)
+            x, other, keep = mix(jitter(pixels.to(device)), options.mixing, rng)
             x = x.contiguous(memory_format=torch.channels_last)
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad(), torch.autocast(device, torch.bfloat16):
                 early, late, last = teacher(x)
             # The teacher judges what it sees more sharply; the network is to say the same of less.
             x = F.interpolate(x, size=(options.size, options.size), mode="bilinear", antialias=True)
@@ -307,7 +317,7 @@ def main() -> None:
             told.append((x, target, other, keep, early, late, last))
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(spent / budget, options.rate)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16):
             with torch.no_grad():
                 scores = teacher.scores(last).float()
                 early, late, last = early.float() / early_scale, late.float() / late_scale, last.float()
