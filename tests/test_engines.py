@@ -237,7 +237,9 @@ def test_large_photos_are_decoded_small_unless_asked_otherwise(workplace):
     data = read_bytes(workplace / "big.jpg")
     whole = backbone.features([backbone.prepare(decode_photo(data))] * 16)
     assert (scaled.provenance["decoding"], exact.provenance["decoding"]) == ("scaled", "exact")
-    assert exact.features[0].tobytes() == whole[0].tobytes()
+    # Another number of threads may round the last bit otherwise; another decoding is thousands of times farther off.
+    np.testing.assert_allclose(exact.features[0], whole[0], atol=1e-6)
+    assert np.abs(scaled.features[0] - whole[0]).max() > 1e-5
     assert least_cosine(np.asarray(scaled.features[:]), whole[:1]) >= 0.999
 
 
