@@ -97,16 +97,19 @@ def plain_grid(make: Any, grid: dict[str, Sequence[float]], x: np.ndarray, y: np
 
 def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """The best mean accuracy over the values of C, found as `featx fit --tune` finds it."""
-    from featx.classifiers import Recipe
+    from featx.classifiers import Recipe, at_once
+    from featx.threads import side_by_side
     from featx.tuning import answers
 
     first = Recipe(name, reduce=reduce)
     strengths = STRENGTHS.get(f"{name}, {first.reduction}", STRENGTHS[name])
     several = [replace(first, strength=float(strength)) for strength in strengths]
-    right = [
-        [(says == y[score]).mean() for says in answers(several, x[learn], y[learn], x[score])] for learn, score in folds
-    ]
-    return float(np.mean(right, axis=0).max())
+
+    def right(fold: Fold) -> list[float]:
+        learn, score = fold
+        return [float((says == y[score]).mean()) for says in answers(several, x[learn], y[learn], x[score])]
+
+    return float(np.mean(list(side_by_side(right, folds, at_once(first, x))), axis=0).max())
 
 
 def featx_once(recipe: Recipe, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:

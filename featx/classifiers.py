@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
+from featx.machine import cores
+from featx.threads import threads_for
 
 NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
 USUAL = ("svm", "logreg", "lda", "rf", "knn")
@@ -18,6 +20,7 @@ NEIGHBOURS, TREES = 10, 300
 WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
 # Those that do better in the few directions that tell the categories apart (docs/fit.md has by how much).
 TOLD_APART = ("svm", "svm-rbf", "logreg", "rf", "extra-trees", "knn")
+SIDE_BY_SIDE = ("svm", "svm-rbf", "logreg", "lda", "knn")
 # One against the rest is thrown by rows that lie far out; see `Directions`.
 DRAWN_IN = {"svm": 1.0, "svm-rbf": 1.0}
 
@@ -122,7 +125,13 @@ def trained(recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> Any:
     if recipe.resample:
         rows = repeated(labels, recipe.seed)
         features, labels = features[rows], labels[rows]
-    return fitted(build(recipe), features, labels)
+    if recipe.name != "centroid":
+        with threads_for(features.size * features.shape[1]):
+            return build(recipe).fit(features, labels)
+    # Features that are the same within every category are no trouble for the nearest centroid.
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.filterwarnings("ignore", "self.within_class_std_dev_")
+        return build(recipe).fit(features, labels)
 
 
 def repeated(labels: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -186,15 +195,18 @@ def _classifier(recipe: Recipe) -> Any:
     return made.set_params(random_state=seed, n_jobs=recipe.threads, class_weight=weight)
 
 
-def fitted(pipeline: Any, features: np.ndarray, labels: np.ndarray) -> Any:
-    """A pipeline trained; its not quite converging is no news to the person at the terminal."""
-    from sklearn.exceptions import ConvergenceWarning
+# Copies of the features that a training makes, and the room that several may take together.
+COPIES, ROOM = 4, 2**31
+# Trainings on fewer bytes of features spend so much time in Python, one at a time, that a third gains nothing.
+SMALL = 2**25
 
-    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        # Features that are the same within every category are no trouble for the nearest centroid.
-        warnings.filterwarnings("ignore", "self.within_class_std_dev_")
-        return pipeline.fit(features, labels)
+
+def at_once(recipe: Recipe, features: np.ndarray) -> int:
+    """How many trainings may go side by side; forests use every core themselves."""
+    if recipe.name not in SIDE_BY_SIDE:
+        return 1
+    room = 2 if features.nbytes < SMALL else max(1, ROOM // (COPIES * features.nbytes))
+    return min(room, recipe.threads if recipe.threads > 0 else cores())
 
 
 def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np.ndarray:

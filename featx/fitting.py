@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from featx.classifiers import (
     Filing,
     Recipe,
     Share,
+    at_once,
     coverage_table,
     filing,
     held_out_temperature,
@@ -36,6 +38,7 @@ from featx.lessons import HELD_OUT, Lesson, lesson_of
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
+from featx.threads import side_by_side
 from featx.thresholds import LEAST, kept, needed, products, table_of
 from featx.tuning import Notes, best, usual, wide
 
@@ -93,10 +96,16 @@ def fit(
     search = _Search(
         candidates, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
     )
-    for number, (train, score) in enumerate(cut):
-        # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
-        inner = grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1]
-        scores[score] = _scored(search.best(f"fold {number}", train, inner), x, y, (train, score), classes)
+    # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
+    inner = [grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1] for train, _ in cut]
+
+    def answered(number: int) -> np.ndarray:
+        train, _ = cut[number]
+        return _scored(search.best(f"fold {number}", train, inner[number]), x, y, cut[number], classes)
+
+    found = side_by_side(answered, range(len(cut)), at_once(recipe, x))
+    for (train, score), told in zip(cut, found, strict=True):
+        scores[score] = told
         fold_twins.append((len(score), twin_share(x[score], x[train])))
     recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
@@ -150,7 +159,7 @@ class _Search:
         progress: Callable[[int, int], object],
     ) -> None:
         self.candidates, self.lesson = candidates, lesson
-        self.done, self.total, self.progress = 0, total, progress
+        self.done, self.total, self.progress, self.lock = 0, total, progress, Lock()
         what = {
             "fingerprint": lesson.store.fingerprint,
             "photos": [lesson.store.digests[i] for i in lesson.learn],
@@ -176,8 +185,9 @@ class _Search:
 
     def advance(self) -> None:
         """One step more is done."""
-        self.done = min(self.done + 1, self.total)
-        self.progress(self.done, self.total)
+        with self.lock:
+            self.done = min(self.done + 1, self.total)
+            self.progress(self.done, self.total)
 
 
 def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:

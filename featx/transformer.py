@@ -26,6 +26,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes, upright_rgb
+from featx.machine import cores
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone
@@ -85,7 +86,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._refuse_another(opened)
         kept = None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint, opened.backbone.width)
         rows = np.empty((len(photos), opened.backbone.width), dtype=np.float32)
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="featx-photo") as pool:
+        with ThreadPoolExecutor(min(8, cores()), thread_name_prefix="featx-photo") as pool:
             for start, ready in _ahead(pool, opened, photos, size, kept):
                 rows[start : start + len(ready)] = opened.features_of(ready, kept)
         return rows

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from featx.aside import cannot_write, write_aside
-from featx.classifiers import NEIGHBOURS, Recipe, build, fitted, repeated
+from featx.classifiers import NEIGHBOURS, Recipe, build, repeated
 from featx.folds import Fold
 from featx.plain import read_json
+from featx.threads import threads_for
 
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -118,8 +120,6 @@ def answers(
     candidates: Sequence[Recipe], features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> list[np.ndarray]:
     """What each candidate, trained on some rows, says of others; what candidates have in common is computed once."""
-    from featx.solvers.threads import threads_for
-
     found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
     if candidates[0].resample:
         rows = repeated(labels, candidates[0].seed)
@@ -148,7 +148,10 @@ def _prepared(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both parts as the classifier itself sees them."""
     before = build(recipe)[:-1]
-    return (before.fit_transform(features, labels), before.transform(others)) if len(before) else (features, others)
+    if not len(before):
+        return features, others
+    with threads_for(features.size * features.shape[1]):
+        return before.fit_transform(features, labels), before.transform(others)
 
 
 def _alike(
@@ -180,7 +183,7 @@ Told = Iterator[tuple[int, np.ndarray]]
 
 def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
     for place, one in enumerate(candidates):
-        yield place, fitted(build(one)[-1], learn, labels).predict(score)
+        yield place, build(one)[-1].fit(learn, labels).predict(score)
 
 
 def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
@@ -208,8 +211,7 @@ def _forests(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray
 
     for _, group in groupby(sorted(range(len(candidates)), key=grown), key=grown):
         places = list(group)
-        forest = build(replace(candidates[places[0]], depth=None))[-1].set_params(n_estimators=TREES)
-        forest = fitted(forest, learn, labels)
+        forest = build(replace(candidates[places[0]], depth=None))[-1].set_params(n_estimators=TREES).fit(learn, labels)
         shares = shares_at(forest, score, [candidates[place].depth for place in places])
         for place, mine in zip(places, shares, strict=True):
             yield place, forest.classes_[mine.argmax(axis=1)]
@@ -239,15 +241,19 @@ class Notes:
     def __init__(self, path: Path | None, search: Mapping[str, object]) -> None:
         self.path = path
         self.key = hashlib.sha256(json.dumps(search, sort_keys=True, default=str).encode()).hexdigest()
+        self._lock = Lock()
         self._known = self._read()
         self.resumed = len(self._known)
 
     def count(self, step: str, size: int, find: Callable[[], list[int]]) -> list[int]:
         """So many counts of a step: those that are known, else those that `find` returns, which are then kept."""
-        if len(self._known.get(step, ())) != size:
-            self._known[step] = find()
-            self._write()
-        return self._known[step]
+        found = self._known.get(step, [])
+        if len(found) != size:
+            found = find()
+            with self._lock:
+                self._known[step] = found
+                self._write()
+        return found
 
     def done(self) -> None:
         """The search is over and needs no notes."""

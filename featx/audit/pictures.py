@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 
 from featx.aside import written_aside
 from featx.images import UnreadablePhoto, read_photo
+from featx.machine import cores
 from featx.plain import open_plain
 from featx.store import Store
 
@@ -91,7 +91,7 @@ class Pictures:
     def _read(self, rows: Iterable[int]) -> None:
         paths, digests = self.store.paths, self.store.digests
         todo = {digests[row]: row for row in rows if digests[row] not in self._known and row not in self.unreadable}
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(4, cores())) as pool:
             found = pool.map(lambda row: hash_of(paths[row], digests[row]), todo.values())
             for (digest, row), told in zip(todo.items(), found, strict=True):
                 if told is None:

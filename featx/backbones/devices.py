@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from featx.backbones.names import OutOfMemory
 from featx.errors import FeatxError
+from featx.machine import cores
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +60,7 @@ def _patient_threads() -> Iterator[None]:
 def choose_device(asked: str) -> tuple[str, str]:
     """A device that is really there, and in a few words which and why."""
     torch, _ = import_torch()
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     kind, _, number = asked.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdecimal())):

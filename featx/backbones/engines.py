@@ -25,6 +25,7 @@ import torch
 from torch import nn
 
 from featx.errors import FeatxError, did_you_mean
+from featx.machine import cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -365,5 +366,4 @@ def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> 
 def network_threads() -> int:
     """Threads for the network: what the environment says, else one for each core this process may use."""
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores()

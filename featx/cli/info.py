@@ -11,6 +11,7 @@ import typer
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, counted, size
 from featx.errors import FeatxError
+from featx.machine import cores
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -134,7 +135,6 @@ def _told_of(path: Path) -> dict[str, object]:
 
 
 def _machine() -> dict[str, object]:
-    import os
     import platform
     import shutil
     from importlib.metadata import PackageNotFoundError, version
@@ -146,7 +146,7 @@ def _machine() -> dict[str, object]:
         except PackageNotFoundError:
             versions[name] = None
     return {
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": cores(),
         "gpu": Path("/dev/nvidia0").exists(),
         "free_bytes": shutil.disk_usage(".").free,
         "python": platform.python_version(),

@@ -15,6 +15,7 @@ from featx.cli.completing import classifier_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, counted
 from featx.errors import FeatxError
+from featx.machine import cores
 
 if TYPE_CHECKING:
     from featx.backbones.names import Backbone
@@ -233,7 +234,7 @@ def model_path(clf: str | None, models: Path) -> Path:
 def _run(predictor: Predictor, catalogue: Catalogue, limits: Limits, out: Output) -> Iterator[Prediction]:
     from featx.prediction import Prediction
 
-    workers = max(1, min(8, os.cpu_count() or 1))
+    workers = min(8, cores())
     with out.progress(len(catalogue.items), "predict") as advance:
         for done, one in enumerate(predictor.stream(catalogue.items, limits, workers=workers), start=1):
             if done % 32 == 0 or done == len(catalogue.items):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ import numpy as np
 from featx.aside import written_aside
 from featx.backbones import open_backbone
 from featx.images import UnreadablePhoto, read_photo
+from featx.machine import cores
 from featx.plain import open_plain
 
 MOST = 10_000
@@ -40,7 +40,7 @@ def colour_features(
 
     # The first photo tells whether the folder is still there, before thousands are tried.
     for part in (wanted[:1], wanted[1:]):
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(min(4, cores())) as pool:
             for found in pool.map(look, part):
                 if isinstance(found, str):
                     return None, f"a photo cannot be read any more ({found})"

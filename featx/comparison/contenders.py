@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from featx.classifiers import (
     Recipe,
+    at_once,
     calibrated_by_halves,
     held_out_temperature,
     probabilities,
@@ -20,6 +21,7 @@ from featx.classifiers import (
     trained,
 )
 from featx.folds import Fold, grouped_folds, plain_folds
+from featx.threads import side_by_side
 from featx.tuning import best, usual
 
 MOST_FREQUENT = "most-frequent"
@@ -115,15 +117,14 @@ def answers_of(
     first: list[np.ndarray] = []
     for number, cut in enumerate(task.repeats):
         raw = []
-        for fold in cut:
-            raw.append(_raw(contender, task, features, fold, grouped=True))
+        for scores in _each(contender, task, features, cut, grouped=True):
+            raw.append(scores)
             progress()
         told.folds += _calibrated(raw, task, cut)
         first = raw if number == 0 else first
     if plain and task.plain:
-        told.plain = _calibrated(
-            [_raw(contender, task, features, fold, grouped=False) for fold in task.plain], task, task.plain
-        )
+        raw = list(_each(contender, task, features, task.plain, grouped=False))
+        told.plain = _calibrated(raw, task, task.plain)
     if first:
         scored = np.concatenate([score for _, score in task.repeats[0]])
         told.temperature = temperature_for(np.concatenate(first), task.truth[scored])
@@ -156,16 +157,25 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         told.temperature = held_out_temperature(raw, task.held_truth, told.temperature)
 
 
-def _raw(contender: Contender, task: Task, features: np.ndarray, fold: Fold, *, grouped: bool) -> np.ndarray:
-    learn, score = fold
-    labels = task.labels[learn]
-    present = sorted(set(labels.tolist()))
-    if contender.recipe is None or len(present) < 2:
-        return _frequencies(labels, len(score), task.classes)
-    several = usual(contender.recipe)
-    inner = task.inner(learn, grouped=grouped) if len(several) > 1 else []
-    pipeline: Any = trained(best(several, features[learn], labels, inner), features[learn], labels)
-    return scores_of(pipeline, features[score], task.classes)
+def _each(
+    contender: Contender, task: Task, features: np.ndarray, cut: Sequence[Fold], *, grouped: bool
+) -> Iterator[np.ndarray]:
+    """What a contender says of the scored part of each fold."""
+    recipe = contender.recipe
+    several = [] if recipe is None else usual(recipe)
+    # Cutting takes Python's lock, and is done before any fold begins.
+    inner = [task.inner(learn, grouped=grouped) if len(several) > 1 else [] for learn, _ in cut]
+
+    def raw(number: int) -> np.ndarray:
+        learn, score = cut[number]
+        labels = task.labels[learn]
+        if not several or len(set(labels.tolist())) < 2:
+            return _frequencies(labels, len(score), task.classes)
+        x = features[learn]
+        pipeline: Any = trained(best(several, x, labels, inner[number]), x, labels)
+        return scores_of(pipeline, features[score], task.classes)
+
+    return side_by_side(raw, range(len(cut)), 1 if recipe is None else at_once(recipe, features))
 
 
 def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarray:

@@ -26,6 +26,7 @@ from featx.errors import FeatxError
 from featx.extraction.request import MOST_IN_A_BATCH, Listener, Request, Summary
 from featx.extraction.seen import Seen, Skips
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
+from featx.machine import cores
 from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, is_card, open_store
 from featx.workspace import Workspace, journal_beside
 
@@ -475,7 +476,7 @@ class _Run:
             self.provenance = {"engine": self.summary.engine}
 
     def _workers(self) -> int:
-        return self.request.workers or max(1, min(16, len(os.sched_getaffinity(0))))
+        return self.request.workers or min(16, cores())
 
     def _batch_size(self) -> int:
         if self.request.batch_size:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import mmap
-import os
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -25,6 +24,7 @@ from featx.errors import FeatxError
 from featx.index.cache import identity_of
 from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.search import CANDIDATES, SimilarityIndex
+from featx.machine import cores
 from featx.plain import open_plain
 from featx.workspace import journal_beside
 
@@ -248,7 +248,7 @@ def _added(
     first = np.searchsorted(keys, wanted)
     # In the order of the store, so that its file is read from one end to the other.
     places = first[np.argsort(rows[first])]
-    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    threads = cores()
     with _watched(watch, len(places)) as advance:
         for start in range(0, len(places), BLOCK):
             part = places[start : start + BLOCK]

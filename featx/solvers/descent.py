@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from featx.solvers.losses import Loss, dots
-from featx.solvers.threads import threads_for
+from featx.threads import threads_for
 
 MEMORY = 10
 SEARCHES = 8

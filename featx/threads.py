@@ -1,0 +1,82 @@
+"""Threads where they pay: inside one large matrix product, or one for each of several trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from threading import Lock
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
+
+# Multiplications in one product from which on several threads are quicker than one.
+WORTH_THREADS = 4e9
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def threads_for(multiplications: float) -> AbstractContextManager[None]:
+    """One thread for small products: threads that wait for one another take twice the time, and many times the work."""
+    return nullcontext() if multiplications >= WORTH_THREADS else one_thread()
+
+
+def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once: int) -> Iterator[Answer]:
+    """What `work` makes of each item, in their order; so many at a time, each with one thread of its own."""
+    at_once = min(at_once, len(items))
+    if at_once < 2:
+        yield from map(work, items)
+        return
+    with one_thread():
+        pool = ThreadPoolExecutor(at_once, thread_name_prefix="train")
+        try:
+            yield from pool.map(work, items)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+class _OneThread:
+    """The limit to one thread: set when the first asks for it, lifted when the last is done."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._holders = 0
+        self._limit: Any = None
+
+    def take(self) -> None:
+        """One more needs it."""
+        with self._lock:
+            self._holders += 1
+            if self._limit is None:
+                self._limit = _libraries().limit(limits=1)
+
+    def give_back(self) -> None:
+        """One needs it no longer."""
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                self._limit.restore_original_limits()
+                self._limit = None
+
+
+_ONE = _OneThread()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Matrix products on one thread, until everyone who asked for that is done."""
+    _ONE.take()
+    try:
+        yield
+    finally:
+        _ONE.give_back()
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """The linear algebra libraries that are loaded; looking for them takes longer than many a training."""
+    import scipy.linalg  # noqa: F401 (it brings its own)
+
+    return ThreadpoolController()
