@@ -17,11 +17,10 @@ from classifiers_and_scaling import parts
 
 from featx.classifiers import (
     Recipe,
-    build,
-    fitted,
     probabilities,
     scores_of,
     temperature_for,
+    trained,
 )
 from featx.folds import grouped_folds, groups_of
 from featx.metrics import scores
@@ -49,9 +48,9 @@ def main() -> None:
             recipe = best(usual(Recipe(name, threads=2)), x[learn], y[learn], cut[:1])
             folded = np.zeros((len(learn), len(classes)))
             for rows, score in cut:
-                trained = fitted(build(recipe), x[learn][rows], y[learn][rows])
-                folded[score] = scores_of(trained, x[learn][score], classes)
-            told = scores_of(fitted(build(recipe), x[learn], y[learn]), x[held], classes)
+                one = trained(recipe, x[learn][rows], y[learn][rows])
+                folded[score] = scores_of(one, x[learn][score], classes)
+            told = scores_of(trained(recipe, x[learn], y[learn]), x[held], classes)
             from_folds = temperature_for(folded, truth)
             found: dict[str, list[tuple[float, float]]] = {"none": [], "folds": [], "held-out": []}
             for draw in range(DRAWS):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.classifiers import Recipe, build, fitted, probabilities, scores_of, temperature_for, wilson
+from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained, wilson
 from featx.folds import grouped_folds
 from featx.lessons import lesson_of
 from featx.store import open_store
@@ -40,7 +40,7 @@ def main() -> None:
         x, y, classes = lesson.store.features[lesson.learn], lesson.labels[lesson.learn], lesson.classes
         scores = np.zeros((len(y), len(classes)))
         for learn, score in grouped_folds(y, lesson.groups, 5, 0):
-            scores[score] = scores_of(fitted(build(Recipe("svm", 1.0)), x[learn], y[learn]), x[score], classes)
+            scores[score] = scores_of(trained(Recipe("svm", 1.0), x[learn], y[learn]), x[score], classes)
         truth = np.searchsorted(classes, y)
         shares = probabilities(scores, temperature_for(scores, truth))
         sure, says = shares.max(axis=1), shares.argmax(axis=1)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
@@ -18,7 +17,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def threads_for(multiplications: float) -> AbstractContextManager[None]:
+def threads_for(multiplications: float) -> AbstractContextManager[object]:
     """One thread for small products: threads that wait for one another take twice the time, and many times the work."""
     return nullcontext() if multiplications >= WORTH_THREADS else one_thread()
 
@@ -37,41 +36,10 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
             pool.shutdown(cancel_futures=True)
 
 
-class _OneThread:
-    """The limit to one thread: set when the first asks for it, lifted when the last is done."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._holders = 0
-        self._limit: Any = None
-
-    def take(self) -> None:
-        """One more needs it."""
-        with self._lock:
-            self._holders += 1
-            if self._limit is None:
-                self._limit = _libraries().limit(limits=1)
-
-    def give_back(self) -> None:
-        """One needs it no longer."""
-        with self._lock:
-            self._holders -= 1
-            if not self._holders:
-                self._limit.restore_original_limits()
-                self._limit = None
-
-
-_ONE = _OneThread()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Matrix products on one thread, until everyone who asked for that is done."""
-    _ONE.take()
-    try:
-        yield
-    finally:
-        _ONE.give_back()
+def one_thread() -> AbstractContextManager[object]:
+    """Matrix products on one thread."""
+    held: AbstractContextManager[object] = _libraries().limit(limits=1)
+    return held
 
 
 @cache

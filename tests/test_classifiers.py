@@ -7,7 +7,7 @@ import pytest
 from conftest import SHARED
 
 from featx.catalogue import read_catalogue
-from featx.classifiers import Recipe, build, coverage_table, fitted, probabilities, scores_of, temperature_for, wilson
+from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained, wilson
 from featx.extraction import extract
 from featx.folds import grouped_folds, groups_of
 from featx.thresholds import choose
@@ -35,9 +35,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory):
     recipe, known = Recipe("svm", 1e-3), list(classes)
     scores = np.zeros((len(learn), len(classes)))
     for train, score in grouped_folds(list(names[learn]), groups[learn], 5, 0):
-        trained = fitted(build(recipe), x[learn[train]], names[learn[train]])
-        scores[score] = scores_of(trained, x[learn[score]], known)
-    final = fitted(build(recipe), x[learn], names[learn])
+        one = trained(recipe, x[learn[train]], names[learn[train]])
+        scores[score] = scores_of(one, x[learn[score]], known)
+    final = trained(recipe, x[learn], names[learn])
     return scores, y[learn], scores_of(final, x[held], known), y[held]
 
 

@@ -17,11 +17,9 @@ from featx.classifiers import (
     NAMES,
     TOLD_APART,
     Recipe,
-    build,
     calibrated_by_halves,
     coverage_table,
     filing,
-    fitted,
     held_out_temperature,
     known_name,
     names_of,
@@ -169,10 +167,12 @@ def test_a_killed_search_goes_on_where_it_was_and_ends_the_same(store, tmp_path)
     for steps in (2, 7):
         with pytest.raises(Killed):
             fit(store, "logreg", folds=3, tune=True, notes=notes, progress=until(steps))
-    assert len(json.loads(notes.read_text())["found"]) == 7
+    # Folds that were under way went on to their ends.
+    known = len(json.loads(notes.read_text())["found"])
+    assert known >= 7
     told = []
     again = fit(store, "logreg", folds=3, tune=True, notes=notes, progress=lambda *one: told.append(one))
-    assert again.card["resumed"] == 7 and not notes.exists() and told[-1] == (12, 12)
+    assert again.card["resumed"] == known and not notes.exists() and told[-1] == (12, 12)
     np.testing.assert_array_equal(again.predict_proba(store.features), whole.predict_proba(store.features))
     assert {k: v for k, v in again.card.items() if k not in ("resumed", "seconds", "written")} == {
         k: v for k, v in whole.card.items() if k not in ("resumed", "seconds", "written")
@@ -337,7 +337,7 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
     assert same.replace and (same.better, same.worse, same.n) == (0, 0, 6)
     other = dict(zip(model.classes, model.classes[1:] + model.classes[:1], strict=True))
     wrong = np.array([other[str(label)] for label in store.labels])
-    confused = replace(model, pipeline=fitted(build(Recipe("svm")), store.features, wrong))
+    confused = replace(model, pipeline=trained(Recipe("svm"), store.features, wrong))
     verdict = better_or_not(tmp_path / "svm.skops", confused, store)
     right = round(model.card["test"]["accuracy"] * 6)
     assert (

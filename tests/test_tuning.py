@@ -139,7 +139,7 @@ def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkey
 
     monkeypatch.setitem(fit.__globals__, "best", watched)
     monkeypatch.setitem(fit.__globals__, "_scored", noted)
-    fit(store, "svm-rbf", folds=4, tune=True)
+    fit(store, "svm-rbf", folds=4, tune=True, threads=1)
     assert len(scored) == 4 and len(searched) == 5
     assert all(not mine & seen for mine, seen in zip(scored, searched, strict=False))
 

@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from featx.solvers.linear import Linear, Probable, numbered
 from featx.solvers.losses import dots
 
+BLOCK = 4096
+
 
 class Discriminant(Probable, Linear):
     """What `LinearDiscriminantAnalysis(solver="lsqr")` finds; its covariances are shrunk by `shrinkage`."""
@@ -46,6 +48,14 @@ class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 
     def fit(self, X: Any, y: Any) -> Self:
         """Find them."""
+        self._found(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """Find them, and the rows along them."""
+        return self._drawn_in(self._found(X, y))
+
+    def _found(self, X: Any, y: Any) -> np.ndarray:
         x, _, truth = numbered(self, X, y)
         sizes, means, spread = _within(x, truth, self.shrinkage)
         self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -56,12 +66,14 @@ class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         self.directions_ = solve_triangular(root, axes, lower=True, trans="T").astype(np.float32)
         turned = self._turned(x)
         self.size_ = float(dots(turned, turned).mean())
-        return self
+        return turned
 
     def transform(self, X: Any) -> np.ndarray:
         """Rows along the directions."""
         check_is_fitted(self)
-        turned = self._turned(validate_data(self, X, dtype=np.float32, reset=False))
+        return self._drawn_in(self._turned(validate_data(self, X, dtype=np.float32, reset=False)))
+
+    def _drawn_in(self, turned: np.ndarray) -> np.ndarray:
         if not self.bound:
             return turned
         length = np.sqrt(dots(turned, turned) + self.bound * self.size_ + 1e-30)
@@ -69,7 +81,8 @@ class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         return drawn_in
 
     def _turned(self, x: np.ndarray) -> np.ndarray:
-        turned: np.ndarray = (x - self.mean_) @ self.directions_
+        turned: np.ndarray = x @ self.directions_
+        turned -= self.mean_ @ self.directions_
         return turned
 
     @property
@@ -80,10 +93,15 @@ class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
 def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Sizes and means of the categories, and the shrunk covariance of rows around the mean of their own."""
     sizes = np.bincount(truth).astype(np.float64)
-    members = csr_matrix((1 / sizes[truth], (truth, np.arange(len(x)))), shape=(len(sizes), len(x)))
-    means = np.asarray(members @ x)
-    centred = x - means.astype(np.float32)[truth]
-    spread = (centred.T @ centred).astype(np.float64) / len(x)
+    members = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
+    short = np.asarray(members @ x)
+    means = short.astype(np.float64)
+    spread = np.zeros((x.shape[1], x.shape[1]))
+    # Some rows at a time, so that the rows around their means need no room of their own.
+    for start in range(0, len(x), BLOCK):
+        centred = x[start : start + BLOCK] - short[truth[start : start + BLOCK]]
+        spread += centred.T @ centred
+    spread /= len(x)
     among = means - sizes @ means / len(x)
     between = float(sizes @ dots(among, among)) / len(x)
     # Numbers that never vary make the spread singular where nothing is shrunk, and so does one row in each category.
