@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from threading import Event, local
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
 # Multiplications in one product from which on several threads are quicker than one.
 WORTH_THREADS = 4e9
+
+_mine = local()
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -28,12 +31,30 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
     if at_once < 2:
         yield from map(work, items)
         return
+    over = Event()
+
+    def done(item: Item) -> Answer:
+        _mine.over = over
+        return work(item)
+
     with one_thread():
         pool = ThreadPoolExecutor(at_once, thread_name_prefix="train")
         try:
-            yield from pool.map(work, items)
+            yield from pool.map(done, items)
         finally:
+            over.set()
             pool.shutdown(cancel_futures=True)
+
+
+class NoLongerWanted(Exception):
+    """What ends a training whose answer nobody waits for."""
+
+
+def still_wanted() -> None:
+    """Called between the steps of long work: ends it when the whole was stopped, by Ctrl-C or by an error beside it."""
+    over = getattr(_mine, "over", None)
+    if over is not None and over.is_set():
+        raise NoLongerWanted
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -17,7 +17,7 @@ from featx.aside import cannot_write, write_aside
 from featx.classifiers import NEIGHBOURS, Recipe, build, repeated
 from featx.folds import Fold
 from featx.plain import read_json
-from featx.threads import threads_for
+from featx.threads import still_wanted, threads_for
 
 # The best C differs by orders of magnitude between backbones, so it is looked for, not assumed.
 STRENGTHS: dict[str, tuple[float, ...]] = {
@@ -183,6 +183,7 @@ Told = Iterator[tuple[int, np.ndarray]]
 
 def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
     for place, one in enumerate(candidates):
+        still_wanted()
         yield place, build(one)[-1].fit(learn, labels).predict(score)
 
 
@@ -194,6 +195,7 @@ def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.nd
     for width, places in groupby(order, key=lambda place: candidates[place].width):
         solution, shared = None, dict[str, Any]()
         for place in places:
+            still_wanted()
             one = build(candidates[place])[-1]
             if candidates[place].name == "svm-rbf":
                 shared = shared or {"space": space_of(learn.astype(np.float32), width or 1.0, candidates[place].seed)}

@@ -14,7 +14,7 @@ from featx.classifiers import NAMES, Recipe, at_once
 from featx.comparison import compare
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.threads import one_thread, side_by_side
+from featx.threads import one_thread, side_by_side, still_wanted
 
 
 def blas_threads() -> int:
@@ -69,6 +69,24 @@ def test_what_fails_is_told_and_what_has_not_begun_never_begins(three_threads):
         list(side_by_side(work, range(100), 2))
     assert len(begun) < 10
     assert blas_threads() == 3
+
+
+def test_long_work_ends_early_when_the_whole_is_stopped():
+    steps = []
+
+    def long_work(number: int) -> None:
+        if number == 0:
+            raise KeyboardInterrupt
+        for step in range(500):
+            still_wanted()
+            steps.append(step)
+            time.sleep(0.01)
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(side_by_side(long_work, range(4), 2))
+    assert time.monotonic() - begun < 3 and len(steps) < 400
+    still_wanted()
 
 
 def test_matrix_products_have_one_thread_while_trainings_go_side_by_side_and_get_theirs_back(three_threads):

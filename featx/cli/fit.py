@@ -58,7 +58,9 @@ def fit(
     min_accuracy: Annotated[
         float | None, typer.Option("--min-accuracy", min=0, max=1, help="End with code 7 below this share.")
     ] = None,
-    threads: Annotated[int, typer.Option("--threads", min=-1, help="Threads for forests and neighbours.")] = -1,
+    threads: Annotated[
+        int, typer.Option("--threads", min=-1, help="Trainings side by side; threads of a forest.")
+    ] = -1,
     seed: SeedOption = 0,
     store: StoreOption = None,
     json: JsonFlag = False,
