@@ -184,9 +184,12 @@ def _at(place: Path) -> Iterator[None]:
 # --- the limits -------------------------------------------------------------------------------------------------------
 
 
-def network_only(name: str, photo: Path, photos: int, *, engine: str, device: str) -> Callable[[], Took]:
+def network_only(
+    name: str, photo: Path, photos: int, *, engine: str, device: str, precision: str = "auto"
+) -> Callable[[], Took]:
     """The network alone, on photos that are decoded and prepared already."""
-    backbone: Any = open_backbone(name, weights=None if name == "builtin" else "random", device=device)
+    weights = None if name == "builtin" else "random"
+    backbone: Any = open_backbone(name, weights=weights, device=device, precision=precision)
     size = 16 if device == "cpu" else 128
     if hasattr(backbone, "use_engine"):
         backbone.use_engine(engine, photos=10**6, batch_size=size)

@@ -112,25 +112,35 @@ def contest_for(name: str, folder: Path, options: argparse.Namespace) -> Contest
     return contest
 
 
-def limits(name: str, paths: list[Path], options: argparse.Namespace, cores: int) -> dict[str, float]:
-    """What decoding alone and the network alone reach, as medians of the rounds."""
+def precisions_here(engine: str) -> list[str]:
+    """The precisions whose network can be run here."""
+    return ["fp32", "bf16", *(["int8"] if engine == "openvino" and find_spec("nncf") else [])]
+
+
+def limits(name: str, paths: list[Path], options: argparse.Namespace, cores: int) -> dict[str, Any]:
+    """What decoding alone and the network alone reach in each precision, as medians of the rounds."""
     engine = "openvino" if find_spec("openvino") else "torch"
-    contest: Contest = {
-        "network only": partial(network_only, name, paths[0], len(paths), engine=engine, device="cpu"),
-        "decoding only": partial(decode_only, name, paths, workers=cores, device="cpu"),
-    }
+    contest: Contest = {"decoding only": partial(decode_only, name, paths, workers=cores, device="cpu")}
+    for precision in precisions_here(engine):
+        contest[precision] = partial(
+            network_only, name, paths[0], len(paths), engine=engine, device="cpu", precision=precision
+        )
     took = interleaved(contest, options.rounds, lambda said: None)
     rates = {key: row_of(key, runs, None) for key, runs in took.items()}
-    network, decoding = (rates[key]["photos_per_second"] for key in ("network only", "decoding only"))
-    cpu = sum(rates[key]["cpu_ms_per_photo"] for key in rates)
+    decoding = rates.pop("decoding only")
     return {
-        "network_only": network,
-        "decoding_only": decoding,
-        "cpu_ms_network": rates["network only"]["cpu_ms_per_photo"],
-        "cpu_ms_decoding": rates["decoding only"]["cpu_ms_per_photo"],
-        # The same cores do both, so neither rate alone can be reached.
-        "both_on_the_same_cores": round(1 / (1 / network + 1 / decoding), 1),
-        "cpu_ms_both": round(cpu, 2),
+        "decoding_only": decoding["photos_per_second"],
+        "cpu_ms_decoding": decoding["cpu_ms_per_photo"],
+        "networks": {
+            precision: {
+                "network_only": network["photos_per_second"],
+                "cpu_ms_network": network["cpu_ms_per_photo"],
+                # The same cores do both, so neither rate alone can be reached.
+                "both": round(1 / (1 / network["photos_per_second"] + 1 / decoding["photos_per_second"]), 1),
+                "cpu_ms_both": round(network["cpu_ms_per_photo"] + decoding["cpu_ms_per_photo"], 2),
+            }
+            for precision, network in rates.items()
+        },
     }
 
 
@@ -146,13 +156,13 @@ def measure(name: str, folder: Path, paths: list[Path], what: str, options: argp
     found = limits(name, paths, options, options.cores)
     flops = flops_a_photo(name)
     roof = options.peaks["fp32"] / flops
-    print(
-        f"limits: network only {found['network_only']:.0f}/s ({found['cpu_ms_network']} CPU ms), decoding only "
-        f"{found['decoding_only']:.0f}/s ({found['cpu_ms_decoding']} CPU ms), both on these cores "
-        f"{found['both_on_the_same_cores']:.0f}/s ({found['cpu_ms_both']} CPU ms); roofline at the measured fp32 peak "
-        f"{roof:.0f}/s",
-        flush=True,
-    )
+    print(f"limits: decoding only {found['decoding_only']:.0f}/s ({found['cpu_ms_decoding']} CPU ms)")
+    for precision, one in found["networks"].items():
+        print(
+            f"  {precision}: network only {one['network_only']:.0f}/s ({one['cpu_ms_network']} CPU ms), both on these "
+            f"cores {one['both']:.0f}/s ({one['cpu_ms_both']} CPU ms)"
+        )
+    print(f"  roofline at the measured fp32 peak: {roof:.0f}/s", flush=True)
     return {
         "backbone": name, "photos": len(paths), "what": what, "textbook": best, "rows": rows, "limits": found,
         "gflops_a_photo": round(flops / 1e9, 2), "roofline_fp32": round(roof, 1),
