@@ -97,6 +97,7 @@ class Model:
 
 def save(model: Model, path: Path) -> None:
     """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
+    _must_be_free(path)
     data: bytes = _skops().dumps(
         {
             "pipeline": model.pipeline,
@@ -129,6 +130,30 @@ def save(model: Model, path: Path) -> None:
             f"cannot write `{path}`: {error.strerror or error}",
             "free some space and run it again" if full else "make the folder writable",
         ) from error
+
+
+# One of these stands in whatever featx wrote there, even if a part of it is damaged.
+MARKS = {
+    ".json": (b'"card_sha256"', b'"fingerprint"', b'"temperature"'),
+    ".md": (b"Fingerprint: `", b"SHA-256 of the classifier", b" features\n\n"),
+}
+
+
+def _must_be_free(path: Path) -> None:
+    """An older classifier and its cards are replaced, but not somebody's own `shop.json` beside `shop.skops`."""
+    if path.suffix in MARKS:
+        raise FeatxError("bad-flag", f"`{path.name}` is the name of a card", "end the classifier's name in .skops")
+    marks = MARKS if path.suffix == ".skops" else {path.suffix: (b"PK",), **MARKS}
+    for suffix, known in marks.items():
+        beside, said = path.with_suffix(suffix), b""
+        with suppress(OSError):
+            said = read_plain(beside)
+        if said and not any(mark in said for mark in known):
+            raise FeatxError(
+                "bad-flag",
+                f"`{beside}` was not written by featx, and is not replaced",
+                "save the classifier under another name",
+            )
 
 
 def load_classifier(path: Path | str) -> Model:

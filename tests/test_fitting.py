@@ -179,6 +179,28 @@ def test_a_killed_search_goes_on_where_it_was_and_ends_the_same(store, tmp_path)
     }
 
 
+@pytest.mark.parametrize("name", ["shop.json", "shop.md", "shop.data"])
+def test_a_file_of_ones_own_beside_a_classifier_is_never_replaced(model, tmp_path, name):
+    (tmp_path / name).write_text("# mine\n")
+    with pytest.raises(FeatxError, match="not written by featx") as refused:
+        save(model, tmp_path / ("shop.data" if name == "shop.data" else "shop.skops"))
+    assert refused.value.code == "bad-flag"
+    assert (tmp_path / name).read_text() == "# mine\n" and [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_path):
+    path = tmp_path / "shop.skops"
+    save(model, path)
+    for name in ("shop.json", "shop.md", "shop.skops"):
+        damaged = bytearray((tmp_path / name).read_bytes())
+        damaged[: len(damaged) // 3] = b"\0" * (len(damaged) // 3)
+        (tmp_path / name).write_bytes(damaged)
+    save(model, path)
+    assert load_classifier(path).classes == model.classes
+    with pytest.raises(FeatxError, match="name of a card"):
+        save(model, tmp_path / "other.json")
+
+
 @pytest.mark.parametrize("change", ["seed", "garbage", "shortened"])
 def test_notes_of_another_search_or_damaged_ones_are_not_believed(store, tmp_path, change):
     notes = tmp_path / "svm.tuning"
