@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from threading import Lock
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from featx.backbones.silent import import_silent
 from featx.errors import FeatxError, did_you_mean
 from featx.machine import cores
 
@@ -144,7 +144,7 @@ class OnnxRuntimeEngine:
     name = "onnxruntime"
 
     def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
-        onnxruntime = import_module("onnxruntime")
+        onnxruntime = import_silent("onnxruntime")
         if precision != "fp32":
             raise EngineFailed(f"ONNX Runtime computes in fp32 on a CPU, not in {precision}")
         self.version = f"onnxruntime {version('onnxruntime')}"

@@ -7,7 +7,6 @@ import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,6 +24,7 @@ from featx.backbones.engines import (
     quiet_converter,
 )
 from featx.backbones.kept import Graph
+from featx.backbones.silent import import_silent
 
 # Photos that one core computes together. A photo's numbers depend on this shape, never on the size of the batch.
 PIECE = 4
@@ -42,7 +42,7 @@ class OpenVinoEngine:
     calls_at_once = 2
 
     def __init__(self, graph: Graph, photo: tuple[int, ...], precision: str) -> None:
-        openvino = import_module("openvino")
+        openvino = import_silent("openvino")
         self.version = f"openvino {version('openvino')}"
         cores = network_threads()
         # Compiled once for all cores, a network of integers was wrong one time in four (OpenVINO 2026.4); compiled for
@@ -100,7 +100,7 @@ def making_of(work: Runnable) -> dict[str, object]:
         "tensors": _digest_of_tensors(work.module),
         "photo": [*work.example.shape[1:], str(work.example.dtype)],
         "versions": {name: _version(name) for name in packages},
-        "cpu": import_module("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "cpu": import_silent("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
     }
     if work.precision == "int8":
         from featx.backbones.quantising import CALIBRATION
@@ -127,7 +127,7 @@ def _version(package: str) -> str | None:
 
 def converted(module: PhotosToRows, example: np.ndarray) -> Graph:
     """A network of torch's in OpenVINO's form."""
-    openvino = import_module("openvino")
+    openvino = import_silent("openvino")
     kind = openvino.Type.u8 if example.dtype == np.uint8 else openvino.Type.f32
     with quiet_converter(), torch.inference_mode():
         network = openvino.convert_model(
@@ -138,7 +138,7 @@ def converted(module: PhotosToRows, example: np.ndarray) -> Graph:
 
 def written(network: Any) -> Graph:
     """A network of OpenVINO's as bytes."""
-    openvino = import_module("openvino")
+    openvino = import_silent("openvino")
     with tempfile.TemporaryDirectory(prefix="featx-") as place:
         text = Path(place) / "network.xml"
         openvino.save_model(network, str(text), compress_to_fp16=False)
@@ -147,6 +147,6 @@ def written(network: Any) -> Graph:
 
 def opened(graph: Graph) -> Any:
     """A network of OpenVINO's from its bytes."""
-    openvino = import_module("openvino")
+    openvino = import_silent("openvino")
     numbers = openvino.Tensor(np.frombuffer(graph.numbers, dtype=np.uint8))
     return openvino.Core().read_model(model=graph.text, weights=numbers)

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from featx.backbones.engines import quiet_converter
 from featx.backbones.kept import Graph
+from featx.backbones.silent import import_silent
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def quantised(graph: Graph, prepare: Callable[[Image.Image], Any]) -> Graph:
 
     needs_nncf()
     with quiet_converter():
-        nncf = import_module("nncf")
+        nncf = import_silent("nncf")
         logging.getLogger("nncf").setLevel(logging.ERROR)
         photos = [np.asarray(prepare(photo))[None] for photo in calibrating()]
         network = nncf.quantize(

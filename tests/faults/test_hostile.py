@@ -261,6 +261,29 @@ def test_the_main_flows_open_no_socket(featx, tmp_path):
         assert ran.returncode == 0, (words, ran.stderr)
 
 
+@pytest.mark.parametrize("engine", ["openvino", "int8", "onnxruntime"])
+def test_libraries_that_report_their_use_are_kept_from_it(featx, tmp_path, engine):
+    for name in {"openvino": ["openvino"], "int8": ["openvino", "nncf"], "onnxruntime": ["onnxruntime", "onnx"]}[
+        engine
+    ]:
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    site, home = tmp_path / "site", tmp_path / "home"
+    site.mkdir()
+    home.mkdir()
+    (site / "sitecustomize.py").write_text(
+        NO_SOCKETS
+        + "from multiprocessing.process import BaseProcess\n"
+        + "BaseProcess.start = lambda self: sys.stderr.write('A PROCESS WAS STARTED\\n')\n"
+    )
+    shutil.copytree(ROOT / "data/train/boots", tmp_path / "photos/boots")
+    asked = ["--precision", "int8"] if engine == "int8" else ["--engine", engine]
+    ran = featx("extract", "photos", *asked, PYTHONPATH=f"{site}:{ROOT}", HOME=str(home))
+    assert ran.returncode == 0, ran.stderr
+    assert "WAS" not in ran.stderr
+    # Where the libraries would keep the number by which they tell people apart.
+    assert not (home / "intel").exists()
+
+
 # --- what is handed out ----------------------------------------------------------------------------------------------
 
 
