@@ -254,7 +254,8 @@ def test_the_main_flows_open_no_socket(featx, tmp_path):
     for words in (
         ("extract", "photos", "-b", "colour"), ("fit", "--clf", "centroid"),
         ("similar", str(some.relative_to(tmp_path))), ("info", "--check"), ("backbones",),
-        ("export", "--to", "npy", "-o", "x.npy"),
+        ("export", "--to", "npy", "-o", "x.npy"), ("predict", "photos"), ("compare", "--clf", "knn", "--folds", "2"),
+        ("report",), ("duplicates",), ("issues",), ("extract", "photos", "-b", "builtin"), ("demo", "--no-run"),
     ):  # fmt: skip
         ran = featx(*words, **offline)
         assert "A SOCKET WAS OPENED" not in ran.stderr, words
