@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from featx.backbones import Backbone, open_backbone
 from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
 from featx.backbones.layers import last_classifying_layer
 from featx.catalogue import read_catalogue
+from featx.errors import FeatxError
 from featx.extraction import Listener, Request, run_extraction
 from featx.images import decode_photo, read_bytes
 
@@ -268,20 +269,32 @@ class Apart:
 
     def __call__(self) -> Took:
         self._pipe.send(True)
-        answer: Took = self._pipe.recv()
+        answer = self._pipe.recv()
+        if isinstance(answer, str):
+            raise Refused(answer)
+        assert isinstance(answer, Took)
         return answer
 
     def close(self) -> None:
         """End the process."""
-        self._pipe.send(False)
+        with suppress(OSError):
+            self._pipe.send(False)
         self._process.join()
+
+
+class Refused(Exception):
+    """A contestant that cannot take part, and why."""
 
 
 def _serve(pipe: Any, make: Callable[[], Callable[[], Took]]) -> None:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    run = make()
+    run: Callable[[], Took] | None = None
     while pipe.recv():
-        pipe.send(run())
+        try:
+            run = run or make()
+            pipe.send(run())
+        except FeatxError as error:
+            pipe.send(error.message)
 
 
 # --- rounds -----------------------------------------------------------------------------------------------------------
@@ -299,7 +312,14 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> di
     try:
         for number in range(rounds):
             for name, run in apart.items():
-                one = run()
+                if name not in took:
+                    continue
+                try:
+                    one = run()
+                except Refused as why:
+                    print(f"left out: {name}: {why}", flush=True)
+                    del took[name]
+                    continue
                 took[name].append(one)
                 say(f"  round {number + 1} {name:32} {one.photos / one.wall:8.1f} photos/s")
     finally:

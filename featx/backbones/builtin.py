@@ -41,8 +41,8 @@ BLOCKS = (
     ("colour in the middle", COLOURS, 0.07),
 )
 # Converting it takes some 4 s and then saves 3 ms of CPU time a photo; reading what was converted takes half a second.
-WORTH_CONVERTING = 4000
-WORTH_READING = 1000
+WORTH_CONVERTING = 1500
+WORTH_READING = 250
 WIDTH = sum(width for _, width, _ in BLOCKS)
 PREPROCESSING = f"whole photo to {SIDE}x{SIDE}, bicubic; ImageNet mean and std"
 
