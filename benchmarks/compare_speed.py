@@ -75,7 +75,8 @@ def folds_of(y: np.ndarray, groups: np.ndarray, seed: int) -> list[Fold]:
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
     kind = StratifiedGroupKFold if len(np.unique(groups)) < len(groups) else StratifiedKFold
-    return list(kind(5, shuffle=True, random_state=seed).split(y, y, groups))
+    together = groups if kind is StratifiedGroupKFold else None
+    return list(kind(5, shuffle=True, random_state=seed).split(y, y, together))
 
 
 def cpu_seconds() -> float:
