@@ -66,9 +66,9 @@ def write_aside(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def sweep(path: Path) -> None:
-    """Remove what killed writers of `path` left beside it."""
-    long_ago = time.time() - ABANDONED
+def sweep(path: Path, *, alone: bool = False) -> None:
+    """Remove what killed writers of `path` left beside it; at once where no other can be at work on it now."""
+    long_ago = float("inf") if alone else time.time() - ABANDONED
     with suppress(OSError):
         for entry in os.scandir(path.parent):
             if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):

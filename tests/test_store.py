@@ -137,6 +137,15 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path
     assert datasets(tmp_path / "whole.h5") == datasets(tmp_path / "parts.h5")
 
 
+def test_what_a_killed_writer_left_of_the_card_is_gone_after_the_next_run(tmp_path):
+    for name in (".a.json.123.abcdef.new", ".a.h5.123.abcdef.new"):
+        (tmp_path / name).write_bytes(b"half of it")
+    with writer(tmp_path / "a.h5") as w:
+        w.append([row(0)])
+        w.seal()
+    assert not list(tmp_path.glob("*.new"))
+
+
 def test_sealing_an_unchanged_store_leaves_the_file_alone(tmp_path):
     with writer(tmp_path / "a.h5") as w:
         w.append([row(0)])

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import fsync_folder, write_aside
+from featx.aside import fsync_folder, sweep, write_aside
 from featx.errors import FeatxError
 from featx.plain import must_be_plain, read_json
 from featx.store import journal as log
@@ -379,6 +379,8 @@ class StoreWriter:
         with suppress(OSError):
             if not is_card(beside):
                 return
+            # Whoever holds the lock of the store is the only one to write its card.
+            sweep(beside, alone=True)
             write_aside(beside, (json.dumps(card, indent=2) + "\n").encode())
 
 
