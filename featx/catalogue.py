@@ -23,6 +23,7 @@ INSIDE = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 IMAGE_COLUMNS = ("image", "path", "file_name", "filename", "file", "image_path", "photo", "picture")
 LABEL_COLUMNS = ("category", "label", "class", "product_type")
 ID_COLUMNS = ("item_id", "sku", "id", "product_id")
+SUGGESTED = ("says", "sure", "instead", "product", "id")
 PRODUCT_COLUMNS = ("product_id", "product", "sku", "group", "group_id", "item_id", "id")
 SPLIT_COLUMNS = ("split",)
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -389,7 +390,9 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     groups, labels, splits = texts(group), texts(label), texts(split)
     if groups is not None and columns.group is None and len(set(groups)) == len(groups):
         group = groups = None
-    facts = rows.facts(places, (image, label, split, group, id_col))
+    # What `featx suggest` wrote beside a photo helps the person who labels it, and is no fact about the photo.
+    hints = SUGGESTED if set(SUGGESTED) <= set(header) else ()
+    facts = rows.facts(places, (image, label, split, group, id_col, *hints))
     items = []
     for at, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):
         guess = layout._item(item_id, path, _relative(path, root), root)

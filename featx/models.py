@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -171,6 +172,7 @@ def load_classifier(path: Path | str) -> Model:
         what = "its card is not what was written" if isinstance(error, ValueError) else "its card cannot be read"
         raise _broken(path, f"{what} ({type(error).__name__})") from error
     try:
+        _must_be_flat(path, data)
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
@@ -185,6 +187,13 @@ def load_classifier(path: Path | str) -> Model:
         raise
     except Exception as error:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
+
+
+def _must_be_flat(path: Path, data: bytes) -> None:
+    """What featx saves is never squeezed, so a classifier unfolds to no more than its file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        if sum(part.file_size for part in parts.infolist()) > len(data):
+            raise _broken(path, "it says that it unfolds to more than it holds")
 
 
 def newest_classifier(models: Path) -> Path:

@@ -20,6 +20,7 @@ from typing import TextIO
 
 from featx.errors import FeatxError
 from featx.formats import IMAGE_SUFFIXES
+from featx.plain import no_nan
 
 Value = str | int | float | bool | None
 
@@ -136,6 +137,7 @@ def _separated(path: Path, file: TextIO) -> Table:
         number, line = next(lines, (0, []))
         if not line:
             raise FeatxError("bad-manifest", f"{path} is empty", "list a photo a line under a header")
+        _not_too_wide(path, len(line))
         header, waiting = _header(path, number, line)
         kept = _Kept(header)
         while waiting := waiting + list(islice(lines, ROWS)):
@@ -147,10 +149,36 @@ def _separated(path: Path, file: TextIO) -> Table:
                     "mend the line; a cell that holds a comma stands in quotes",
                 )
             kept.take([line for _, line in waiting])
+            number, line = waiting[-1]
             waiting = []
+        if any("\n" in cell for cell in line) and not _ends_in_a_quote(path):
+            raise FeatxError(
+                "bad-manifest",
+                f"a quote that opens in the last row of {path}, which ends in line {number:,}, is never closed",
+                'close it, or write a quote that is meant as such twice: `""`',
+            )
     except csv.Error as error:
         raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "mend the line") from error
     return _Columns(header, kept.cells, kept.rows)
+
+
+def _ends_in_a_quote(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read().rstrip(b"\0\r\n\t ;,").endswith(b'"')
+
+
+# A catalogue has dozens; sealing a store takes time for each.
+MOST_COLUMNS = 2_000
+
+
+def _not_too_wide(path: Path, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise FeatxError(
+            "bad-manifest",
+            f"{path} has {columns:,} columns, and a catalogue at most {MOST_COLUMNS:,}",
+            "leave out those that nobody will ask for",
+        )
 
 
 def _header(path: Path, number: int, line: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -219,7 +247,7 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.rstrip("\r\n"))
+            row = json.loads(line.rstrip("\r\n"), parse_constant=no_nan)
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "bad-manifest", f"line {number} of {path} is not JSON: {error}", "mend the line"
@@ -227,6 +255,7 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         if not isinstance(row, dict):
             raise FeatxError("bad-manifest", f"line {number} of {path} is not a JSON object", "one object a line")
         rows.append({header.setdefault(name, name): _plain(value, words) for name, value in row.items()})
+        _not_too_wide(path, len(header))
         if len(words) > len(rows) + ROWS:
             words.clear()
     if not rows:

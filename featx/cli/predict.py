@@ -104,8 +104,7 @@ def predict(
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
-        columns = list(_record(None, top))
-        count = write_records(output, columns, (_record(one, top) for one in found))
+        count = write_records(output, list(_cells(None, top)), (_cells(one, top) for one in found))
         out.ok(f"wrote {counted(count, 'row')} to {output}")
     else:
         _show(found, out, top)
@@ -261,6 +260,16 @@ def _record(one: Prediction | None, top: int) -> dict[str, Any]:
     }
     if top > 1:
         record["top"] = [{"category": label, "sure": round(share, 4)} for label, share in one.top]
+    return record
+
+
+def _cells(one: Prediction | None, top: int) -> dict[str, Any]:
+    """The same for a table: a column for each category named, not a list in one cell."""
+    record = _record(one, top)
+    others = record.pop("top", None) or []
+    for place in range(1, top):
+        mine = others[place] if place < len(others) else {}
+        record |= {f"category_{place + 1}": mine.get("category"), f"sure_{place + 1}": mine.get("sure")}
     return record
 
 

@@ -36,6 +36,7 @@ def suggest(
     Example: featx suggest -n 50 -o to-label.csv
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.catalogue import SUGGESTED
     from featx.cli.files import check_suffix, write_records
     from featx.cli.predict import model_path
     from featx.models import load_classifier
@@ -54,7 +55,7 @@ def suggest(
     records = [one.to_dict() for one in found]
     if output is not None:
         # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
-        columns = ["path", "label", "says", "sure", "instead", "product", "id"]
+        columns = ["path", "label", *SUGGESTED]
         count = write_records(output, columns, records)
         out.ok(f"wrote {counted(count, 'row')} to {output}")
     else:

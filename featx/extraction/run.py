@@ -255,7 +255,22 @@ class _Run:
                 item_id = item.path
             if taken.setdefault(item_id, item.path) != item.path:
                 item_id = item.path
-            yield item if item_id == item.item_id else replace(item, item_id=item_id)
+            yield self._with_what_is_known(item if item_id == item.item_id else replace(item, item_id=item_id))
+
+    def _with_what_is_known(self, item: Item) -> Item:
+        """An empty cell takes no label away; a second table, such as one of new labels, adds to what the first said."""
+        row = self.rows.get(item.item_id)
+        if row is None or row.path != item.path:
+            return item
+        told: dict[str, Any] = {"label": row.label} if item.label is None and row.label is not None else {}
+        if self.provenance.get("source") not in (None, self.catalogue.root):
+            told["extra"] = {**row.extra, **item.extra}
+            told |= {
+                name: known
+                for name, known in (("product", row.product), ("split", row.split))
+                if known is not None and getattr(item, name) is None
+            }
+        return replace(item, **told) if told else item
 
     def _row_of(self, item: Item) -> KnownRow | None:
         return self.rows.get(item.item_id)

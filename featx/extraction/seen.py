@@ -17,6 +17,9 @@ from featx.errors import FeatxError
 from featx.plain import read_json
 from featx.store import SkippedPhoto, Store, StoreWriter
 
+# About 200 bytes a photo; of a larger note than this nothing is believed.
+MOST_SEEN = 2**31
+
 
 class Seen:
     """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
@@ -31,6 +34,8 @@ class Seen:
         self._known: dict[str, tuple[int, int, str]] = {}
         self._fresh: dict[str, tuple[int, int, str]] = {}
         try:
+            if self.path.stat().st_size > MOST_SEEN:
+                raise ValueError("no note of this size was ever written")
             said = read_json(self.path)
             trusted_before = int(said["at"]) - 2_000_000_000
             for path, (size, at, digest) in said["files"].items():

@@ -6,6 +6,8 @@ import json
 import zlib
 from typing import Any
 
+from featx.plain import parse_json
+
 ALIGN = 64
 
 
@@ -25,6 +27,6 @@ def read_head(magic: bytes, whole: memoryview) -> tuple[dict[str, Any], int] | N
     said = bytes(whole[start + 24 : start + 24 + length])
     if zlib.crc32(said) != told:
         return None
-    head: dict[str, Any] = json.loads(said)
+    head: dict[str, Any] = parse_json(said)
     begin = -(-(start + 24 + length) // ALIGN) * ALIGN
     return (head, begin) if begin + head["bytes"] == len(whole) else None

@@ -182,6 +182,12 @@ class SimilarityIndex:
             paths=store.paths,
             columns=more,
         )
+        if not np.isfinite(index.features[np.flatnonzero(index.scale == 0)]).all():
+            raise FeatxError(
+                "store-broken",
+                f"`{store.path}` holds features that are no number",
+                "`featx info --check` says which; extract again with `--replace --yes`",
+            )
         index.path = store.path
         return index
 

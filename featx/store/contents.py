@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -135,6 +136,9 @@ def known_row(told: Sequence[Any]) -> KnownRow:
     if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
         raise TypeError("a row is not told as rows are")
     shared = [sys.intern(word) if word is not None else None for word in words]
+    if any(isinstance(value, float) and isnan(value) for value in extra.values()):
+        # What is no number is no value: it would not even equal itself when it is read again.
+        extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
     return KnownRow(
         item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
     )

@@ -6,6 +6,7 @@ then JSON, then raw features. What a crash leaves of an unfinished frame fails i
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -18,6 +19,7 @@ from typing import Any
 
 from featx.aside import fsync_folder
 from featx.errors import FeatxError
+from featx.plain import no_nan
 
 MAGIC = b"FXJ1"
 SCHEMA = 1
@@ -116,7 +118,7 @@ def replay(fd: int, path: Path) -> Replay:
                 found.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
             return found
         try:
-            told = json.loads(said)
+            told = json.loads(said, parse_constant=no_nan)
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "store-broken",
@@ -133,6 +135,7 @@ def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
     """Whether a later frame is whole: then what lies before it is damage, not an unfinished end."""
     at = start
     while at < size:
+        at = _data_from(fd, at, size)
         piece = os.pread(fd, STEP + HEADER.size, at)
         hit = piece.find(MAGIC)
         while hit >= 0:
@@ -142,6 +145,19 @@ def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
             hit = piece.find(MAGIC, hit + 1)
         at += STEP
     return False
+
+
+def _data_from(fd: int, at: int, size: int) -> int:
+    """Where the next bytes lie that are not a hole in the file: a hole holds no frame, however long it is."""
+    if not hasattr(os, "SEEK_DATA"):
+        return at
+    here = os.lseek(fd, 0, os.SEEK_CUR)
+    try:
+        return os.lseek(fd, at, os.SEEK_DATA)
+    except OSError as error:
+        return size if error.errno == errno.ENXIO else at
+    finally:
+        os.lseek(fd, here, os.SEEK_SET)
 
 
 class Journal:

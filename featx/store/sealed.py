@@ -26,6 +26,7 @@ from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto, Value
 
 SCHEMA = 1
 BLOCK = 1024
+MOST_TOGETHER, MOST_DATASETS, UNFILLED = 1 << 30, 10_000, 1 << 20
 MAX_CHUNK = 64 << 20
 EVERYTHING = slice(None)
 CHUNK = 1 << 20
@@ -168,6 +169,7 @@ class SealedFile:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.size = os.stat(file.id.get_vfd_handle()).st_size
+        self.declared = 0
         schema = self._attribute(file, "schema_version")
         if not isinstance(schema, int):
             raise broken(path, "no format number")
@@ -242,9 +244,17 @@ class SealedFile:
                 piece *= extent
             if piece > MAX_CHUNK:
                 raise broken(self.path, f"`{where}` has pieces of {piece:,} bytes")
-        # Deflate makes at best one byte of 1,032; a small chunk that was never filled is no bomb either.
-        if declared > (self.size if layout == h5py.h5d.CONTIGUOUS else 1040 * self.size):
+        # Deflate makes at best one byte of 1,032; a small chunk that was never filled is no bomb either. The length of
+        # the whole file is no yardstick for what is squeezed: holes in it take no room.
+        most = (
+            self.size if layout == h5py.h5d.CONTIGUOUS else 1040 * min(dataset.get_storage_size(), self.size) + UNFILLED
+        )
+        if declared > most:
             raise broken(self.path, f"`{where}` says that it is larger than the file can hold")
+        # Texts are padded to the longest and squeezed well; all together they still cannot be anything.
+        self.declared += declared
+        if self.declared > 100 * self.size + MOST_TOGETHER:
+            raise broken(self.path, "its datasets together say that they are larger than the file can hold")
 
     def _attribute(self, file: h5py.File, name: str) -> Any:
         attribute = h5py.h5a.open(file.id, name.encode())
@@ -288,7 +298,7 @@ class SealedFile:
         for start in range(0, self.n, step):
             try:
                 rows = self._rows(slice(start, start + step), cache)
-            except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+            except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, OverflowError) as error:
                 raise broken(self.path, _first_line(error)) from error
             yield rows
 
@@ -364,6 +374,8 @@ class SealedFile:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if wanted or zlib.crc32(data) != int(self._sums[number]):
             raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not what was written")
+        if not np.isfinite(np.frombuffer(data, dtype=self.making.dtype)).all():
+            raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} hold what is no number")
         return data
 
     def check(self) -> list[str]:
@@ -388,13 +400,16 @@ def _walk(path: Path, file: h5py.File) -> Iterator[tuple[h5py.Group, bytes]]:
     """Every dataset of a store. Anything but hard links to datasets in the four known groups is refused."""
     for group_name in ("", "columns", "columns_state", "skipped"):
         group = file[group_name] if group_name else file
-        if len(group) > 100_000:
+        if len(group) > MOST_DATASETS:
             raise broken(path, "it holds too many datasets")
         for name in list(group.id):
             where = name.decode("utf-8", "replace")
             if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 raise broken(path, f"`{where}` is a link to somewhere else")
-            kind = h5py.h5o.get_info(group.id, name).type
+            told = h5py.h5o.get_info(group.id, name)
+            if told.rc > 1:
+                raise broken(path, f"`{where}` is there under several names")
+            kind = told.type
             if kind == h5py.h5o.TYPE_GROUP and not group_name and where in ("columns", "columns_state", "skipped"):
                 continue
             if kind != h5py.h5o.TYPE_DATASET:

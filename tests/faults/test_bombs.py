@@ -1,0 +1,174 @@
+"""Files that are small and ask for much, and numbers that are none: a sentence, soon, in little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from conftest import photo
+from test_store import row, writer
+
+from featx.catalogue import read_catalogue
+from featx.errors import FeatxError
+from featx.extraction import extract
+from featx.fitting import fit
+from featx.index import SimilarityIndex
+from featx.index.cache import cache_of, open_cached, write_cache
+from featx.models import card_bytes, load_classifier, save
+from featx.store import open_store
+from featx.store.sealed import BLOCK
+
+SQUEEZED = {"maxshape": (None,), "compression": "gzip", "compression_opts": 1, "fletcher32": True}
+
+
+@pytest.fixture
+def sealed(tmp_path) -> Path:
+    with writer(tmp_path / "a.h5") as w:
+        w.append([row(i) for i in range(12)])
+        w.seal()
+    return tmp_path / "a.h5"
+
+
+def never_filled(file: h5py.File) -> None:
+    for name in ("path", "reason", "detail"):
+        del file["skipped"][name]
+        file["skipped"].create_dataset(name, shape=(80_000_000,), dtype="S1", chunks=(1 << 20,), **SQUEEZED)
+
+
+def many_names(file: h5py.File) -> None:
+    for number in range(40):
+        file["columns"][f"again{number}"] = file["id"]
+
+
+def too_many(file: h5py.File) -> None:
+    for number in range(10_001):
+        file["columns"].create_dataset(f"c{number}", data=np.zeros(12, np.int8))
+
+
+@pytest.mark.parametrize("change", [never_filled, many_names, too_many], ids=lambda change: change.__name__)
+def test_a_small_store_that_unfolds_to_much_is_refused(sealed, change):
+    with h5py.File(sealed, "r+") as file:
+        change(file)
+    with pytest.raises(FeatxError) as refused:
+        open_store(sealed)
+    assert refused.value.code == "store-broken"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf], ids=["nan", "inf"])
+def test_features_that_are_no_numbers_are_found_though_every_checksum_holds(sealed, value):
+    import zlib
+
+    with h5py.File(sealed, "r+") as file:
+        features = file["features"][()]
+        features[3, 1] = value
+        file["features"][()] = features
+        file["features_crc32"][0] = zlib.crc32(features[:BLOCK].tobytes())
+    store = open_store(sealed)
+    for use in (lambda: store.features, lambda: SimilarityIndex.of_store(store), lambda: fit(store)):
+        with pytest.raises(FeatxError, match="no number"):
+            use()
+    assert store.check()
+
+
+def test_a_nan_in_a_table_is_an_empty_cell_and_the_store_seals_again_and_again(tmp_path):
+    for name in ("a", "b"):
+        photo(tmp_path / f"{name}.jpg", seed=ord(name))
+    lines = [
+        {"image": f"{name}.jpg", "label": "x", "weight": value} for name, value in (("a", 1.5), ("b", float("nan")))
+    ]
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for _ in range(2):
+        store = extract(read_catalogue(tmp_path / "list.jsonl"), backbone="colour", store=tmp_path / "s.h5")
+        assert list(store.columns["weight"]) == [1.5, None]
+    with writer(tmp_path / "t.h5") as w:
+        w.append([row(0, extra={"weight": float("nan")})])
+        w.seal()
+    assert list(open_store(tmp_path / "t.h5").columns["weight"]) == [None]
+
+
+@pytest.mark.parametrize("rows", ['a.jpg,"x\nb.jpg,y\n', 'a.jpg,x\nb.jpg,"y\nand more\n'])
+def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, rows):
+    for name in ("a", "b"):
+        photo(tmp_path / f"{name}.jpg", seed=ord(name))
+    (tmp_path / "list.csv").write_text("image,label\n" + rows)
+    with pytest.raises(FeatxError, match="never closed"):
+        read_catalogue(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text('image,label\na.jpg,x\nb.jpg,"two\nlines"\n')
+    assert [item.label for item in read_catalogue(tmp_path / "list.csv").items] == ["x", "two\nlines"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_table_with_thousands_of_columns_is_refused_at_once(tmp_path, kind):
+    photo(tmp_path / "a.jpg", seed=1)
+    names = ["image", *(f"c{number}" for number in range(10_000))]
+    told = {name: "a.jpg" if name == "image" else "1" for name in names}
+    text = json.dumps(told) + "\n" if kind == "jsonl" else ",".join(names) + "\n" + ",".join(told.values()) + "\n"
+    (tmp_path / f"list.{kind}").write_text(text)
+    with pytest.raises(FeatxError, match="10,001 columns"):
+        read_catalogue(tmp_path / f"list.{kind}")
+
+
+def test_a_classifier_that_unfolds_to_more_than_its_file_is_refused_before_it_does(tmp_path):
+    for category in ("boots", "hats"):
+        for item in range(6):
+            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=item + 50 * (category == "hats"))
+    model = fit(extract(tmp_path / "photos", backbone="colour", store=tmp_path / "s.h5"), "centroid", folds=2)
+    path = tmp_path / "m.skops"
+    save(model, path)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        new.writestr("more.npy", bytes(50_000_000))
+    path.write_bytes(bomb.getvalue())
+    card = {**model.card, "sha256": hashlib.sha256(bomb.getvalue()).hexdigest()}
+    path.with_suffix(".json").write_bytes(card_bytes(card))
+    with pytest.raises(FeatxError, match="unfolds") as refused:
+        load_classifier(path)
+    assert refused.value.code == "model-broken"
+
+
+def test_a_hole_of_a_terabyte_at_the_end_of_a_journal_takes_no_time(sealed):
+    kept = shutil.copy(sealed, sealed.with_name("b.h5"))
+    with writer(sealed) as w:
+        w.append([row(50)])
+        size = sealed.with_name("a.h5.journal").stat().st_size
+    journal = Path(f"{kept}.journal")
+    journal.write_bytes(bytes(size))
+    try:
+        os.truncate(journal, 1 << 40)
+    except OSError:
+        pytest.skip("this file system has no files with holes")
+    begun = time.monotonic()
+    assert len(open_store(kept)) == 12
+    assert time.monotonic() - begun < 20
+
+
+def test_a_note_of_what_was_seen_that_is_all_hole_is_not_believed_and_costs_nothing(tmp_path):
+    photo(tmp_path / "photos/x/a.jpg", seed=1)
+    extract(tmp_path / "photos", backbone="colour", store=tmp_path / "s.h5")
+    os.truncate(tmp_path / "s.h5.seen", 1 << 38)
+    assert len(extract(tmp_path / "photos", backbone="colour", store=tmp_path / "s.h5")) == 1
+    assert (tmp_path / "s.h5.seen").stat().st_size < 10_000
+
+
+def test_a_search_index_with_brackets_without_end_is_only_made_anew(sealed):
+    import zlib
+
+    store = open_store(sealed)
+    assert write_cache(store, SimilarityIndex.of_store(store))
+    path = cache_of(sealed)
+    whole = path.read_bytes()
+    start = whole.index(b"{") - 24
+    head = b"[" * 200_000
+    path.write_bytes(whole[:start] + f"{len(head):>12}{zlib.crc32(head):>12}".encode() + head)
+    assert open_cached(sealed) is None
