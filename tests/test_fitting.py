@@ -33,7 +33,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
 from featx.lessons import lesson_of
-from featx.models import card_bytes, load_classifier, save
+from featx.models import card_bytes, load_classifier, newest_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
 
@@ -403,8 +403,12 @@ def test_fit_in_a_shop_without_categories_says_what_to_do(featx: Run, tmp_path):
 
 def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(featx: Run, folder, tmp_path):
     assert featx("extract", str(folder), "-b", "colour").returncode == 0
-    ran = featx("fit", "--clf", "all", "--folds", "2", "-q")
+    ran = featx("fit", "--clf", "all", "--folds", "2")
     assert ran.returncode == 0, ran.stderr
+    best = (
+        next(line for line in ran.stderr.splitlines() if "most often right" in line).split(":")[1].split(",")[0].strip()
+    )
+    assert newest_classifier(tmp_path / "artifacts/models").stem == best
     assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == set(NAMES)
     told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
     assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]

@@ -13,6 +13,7 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featx.store import open_store
 from featx.suggestion import chosen, doubt_of, simulate
 
 
@@ -69,6 +70,30 @@ def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(
     with (tmp_path / "to-label.csv").open(newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == [""] * 4
     assert featx("extract", "to-label.csv", "-b", "colour", "--store", "other.h5").returncode == 0
+
+
+def test_labels_that_were_filled_in_add_to_what_the_first_table_said_and_outlive_it(featx: Run, tmp_path: Path):
+    partly_labelled(tmp_path)
+    lines = (tmp_path / "list.csv").read_text().splitlines()
+    told = [f"{line},sku{number // 2},{number}.5" for number, line in enumerate(lines[1:])]
+    (tmp_path / "list.csv").write_text("\n".join([lines[0] + ",product,price", *told]) + "\n")
+    extracting = ("extract", "list.csv", "-b", "colour")
+    assert featx(*extracting).returncode == 0 and featx("fit", "--folds", "2").returncode == 0
+    before = open_store(tmp_path / "artifacts/embeddings/colour.h5")
+    assert featx("suggest", "-n", "3", "-o", "todo.csv").returncode == 0
+    with (tmp_path / "todo.csv").open(encoding="utf-8-sig", newline="") as file:
+        todo = list(csv.DictReader(file))
+    with (tmp_path / "todo.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(todo[0]))
+        table.writeheader()
+        table.writerows({**one, "label": "mugs"} for one in todo)
+    for words in (("extract", "todo.csv", "-b", "colour"), extracting):
+        assert featx(*words).returncode == 0
+        after = open_store(tmp_path / "artifacts/embeddings/colour.h5")
+        assert list(after.products) == list(before.products) and set(after.columns) == set(before.columns)
+        assert list(after.columns["price"]) == list(before.columns["price"])
+        known = dict(zip(after.paths, after.labels, strict=True))
+        assert all(known[one["path"]] == "mugs" for one in todo)
 
 
 def test_with_nothing_left_to_label_the_list_is_empty_and_says_so(featx: Run, folder):
