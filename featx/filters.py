@@ -70,7 +70,12 @@ class Condition:
             _comparable(self.text, name, columns[name], literal, at)
         if not used:
             return np.full(n, self._test(()) is True)
-        return np.fromiter((self._test(row) is True for row in zip(*used, strict=True)), bool, n)
+        try:
+            return np.fromiter((self._test(row) is True for row in zip(*used, strict=True)), bool, n)
+        except TypeError as error:
+            # A store that somebody else wrote may hold lists.
+            what = f"a column holds values that cannot be compared so ({error})"
+            raise _wrong(self.text, 0, what, "leave that column out") from error
 
 
 def read_condition(text: str, known: Collection[str], aliases: Mapping[str, str] | None = None) -> Condition:

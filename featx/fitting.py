@@ -283,7 +283,7 @@ def _card(
         filed = filing(enough.sure, enough.right, enough.where, FILED)
     many = _first(judged, LEAST) or apart
     grouped = store.provenance.get("product_source") or "none"
-    biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][1]
+    biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][0]
     return {
         "version": 1,
         "clf": model.name,
@@ -294,7 +294,8 @@ def _card(
         "labels": model.classes,
         "test": None if test is None else _told(test),
         "cv": {**_told(cv), "folds": folds, "grouped_by": grouped, "groups": len(set(lesson.groups.tolist()))},
-        "baseline": round(biggest / len(lesson.learn), 4),
+        # On the very pictures that were scored: of some categories none may be among them.
+        "baseline": round(float((apart.truth == model.classes.index(biggest)).mean()), 4) if len(apart.truth) else 0.0,
         "automation": {
             "target": filed.target,
             "coverage": None if enough is None else round(filed.coverage, 4),

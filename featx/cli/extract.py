@@ -166,7 +166,10 @@ def extract(
         raise typer.Exit(130)
 
 
-def source_of(images: list[str]) -> str | list[str]:
+INSTEAD = "give one folder that holds the others, or run one `featx extract` for each: they go into the same store"
+
+
+def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
     """What was named on the command line: one folder or table, photos, or paths on stdin."""
     if images == ["-"]:
         import sys
@@ -182,7 +185,7 @@ def source_of(images: list[str]) -> str | list[str]:
         raise FeatxError(
             "bad-flag",
             f"several sources were given, and `{folders[0]}` is a folder",
-            "give one folder that holds the others, or run one `featx extract` for each: they go into the same store",
+            instead,
         )
     return images
 

@@ -170,7 +170,9 @@ def _asked(images: list[str]) -> Catalogue:
     from featx.catalogue import read_catalogue
     from featx.cli.extract import source_of
 
-    catalogue = read_catalogue(source_of(images), allow_outside=True)
+    catalogue = read_catalogue(
+        source_of(images, "give one folder that holds the others, or ask for one after the other"), allow_outside=True
+    )
     if len(catalogue.items) + len(catalogue.skipped) == 1 and catalogue.skipped:
         one = catalogue.skipped[0]
         code = "no-such-file" if one.reason == "missing" else "photo-unreadable"
