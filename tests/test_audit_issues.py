@@ -177,6 +177,14 @@ def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, said)
     assert not (workplace / "artifacts/fixes.csv").exists()
 
 
+def test_a_table_saved_in_another_encoding_is_told_apart_from_an_unknown_category(workplace):
+    store = store_of(workplace / "s.h5", catalogue())
+    path = table(workplace / "f.csv", [("item3", "change", "Röcke", "")])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(FeatxError, match="not UTF-8"):
+        record(path, store)
+
+
 def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
     rows = catalogue()
     for row in rows:

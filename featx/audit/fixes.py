@@ -212,7 +212,7 @@ def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     except csv.Error as error:
         raise FeatxError("bad-manifest", f"{path} is no table: {error}", "save it as CSV again") from error
     for number, row in rows:
-        if any("\udc80" <= letter <= "\udcff" for letter in row["decision"] or "" if "decision" in row else ""):
+        if any("\udc80" <= letter <= "\udcff" for letter in f"{row.get('decision')}{row.get('new_label')}"):
             raise FeatxError(
                 "bad-manifest", f"line {number} of {path} is not UTF-8", "save it as CSV UTF-8, as spreadsheets call it"
             )
