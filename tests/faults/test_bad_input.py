@@ -106,10 +106,12 @@ def test_mutated_photos_give_a_picture_or_a_reason():
 
 @pytest.mark.long
 def test_twenty_thousand_mutated_photos_give_a_picture_or_a_reason():
+    # Other tests may have run in this process before, and its peak is the largest of all.
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     told = fuzz_photos(20_000, seed=4)
-    told["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    told["grown_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
     print(json.dumps(told))
-    assert told["peak_mb"] < 2000
+    assert told["grown_mb"] < 2000
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
