@@ -377,6 +377,12 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     root = str(table.parent)
     places, paths, skipped = _located(rows.texts(image), table, root, allow_outside)
     if not places:
+        if skipped and all(skip.reason == "missing" for skip in skipped):
+            raise FeatxError(
+                "no-images",
+                f"none of the {len(skipped):,} photos that {table} names is there, not even {skipped[0].path}",
+                f"paths count from the table's folder, {Path(root).absolute()}; name another column: `--image-col`",
+            )
         raise _no_images(f"{table}", Counter(skip.reason for skip in skipped))
 
     def texts(column: str | None) -> Sequence[str | None] | None:

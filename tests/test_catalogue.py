@@ -233,3 +233,10 @@ def test_the_grocery_layouts_are_understood():
     listed = read_catalogue(SHARED / "data/grocery/train.txt")
     assert (len(folder.items), len(folder.labels), folder.product_source) == (2640, 81, "none")
     assert (len(listed.items), len(listed.labels)) == (2640, 81)
+
+
+def test_a_table_whose_photos_are_all_elsewhere_says_where_they_were_looked_for(tmp_path):
+    (tmp_path / "list.csv").write_text("image,label\nphotos/a.jpg,x\nphotos/b.jpg,y\n")
+    with pytest.raises(FeatxError, match=r"none of the 2 photos .* is there, not even .*photos/a\.jpg") as refused:
+        read_catalogue(tmp_path / "list.csv")
+    assert refused.value.code == "no-images" and str(tmp_path) in refused.value.hint

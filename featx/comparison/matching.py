@@ -129,7 +129,9 @@ def match(
         )
     unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
     if unlabelled:
-        notes.append(f"{unlabelled:,} pictures without a category, or set apart, were left out")
+        one = unlabelled == 1
+        what = f"{unlabelled:,} picture{'' if one else 's'}"
+        notes.append(f"{what} without a category, or set apart, {'was' if one else 'were'} left out")
     groups = np.arange(len(ids_learn))
     for lesson, known in zip(lessons, learn, strict=True):
         place = {int(row): i for i, row in enumerate(lesson.learn)}
