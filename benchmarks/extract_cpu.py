@@ -41,6 +41,8 @@ from extract_contestants import (
 )
 from PIL import Image
 
+from featx.machine import cores
+
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "train"
 BACKBONES = ("resnet50", "mobilenet_v3_large", "squeezenet1_0", "builtin")
 
@@ -117,10 +119,10 @@ def precisions_here(engine: str) -> list[str]:
     return ["fp32", "bf16", *(["int8"] if engine == "openvino" and find_spec("nncf") else [])]
 
 
-def limits(name: str, paths: list[Path], options: argparse.Namespace, cores: int) -> dict[str, Any]:
+def limits(name: str, paths: list[Path], options: argparse.Namespace) -> dict[str, Any]:
     """What decoding alone and the network alone reach in each precision, as medians of the rounds."""
     engine = "openvino" if find_spec("openvino") else "torch"
-    contest: Contest = {"decoding only": partial(decode_only, name, paths, workers=cores, device="cpu")}
+    contest: Contest = {"decoding only": partial(decode_only, name, paths, workers=options.cores, device="cpu")}
     for precision in precisions_here(engine):
         contest[precision] = partial(
             network_only, name, paths[0], len(paths), engine=engine, device="cpu", precision=precision
@@ -153,7 +155,7 @@ def measure(name: str, folder: Path, paths: list[Path], what: str, options: argp
     base: list[Took] = loops[best]
     rows = [row_of(way, runs, base) for way, runs in took.items()]
     print_rows(f"{name}, {len(paths)} photos, {what} (× the best textbook loop: {best})", rows)
-    found = limits(name, paths, options, options.cores)
+    found = limits(name, paths, options)
     flops = flops_a_photo(name)
     roof = options.peaks["fp32"] / flops
     print(f"limits: decoding only {found['decoding_only']:.0f}/s ({found['cpu_ms_decoding']} CPU ms)")
@@ -184,7 +186,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--verbose", "-v", action="store_true")
     options = parser.parse_args()
-    options.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options.cores = cores()
     threads = options.threads or options.cores
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)

@@ -34,6 +34,8 @@ from extract_contestants import (
 )
 from extract_cpu import SAMPLE, some_of
 
+from featx.machine import cores
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,8 +57,7 @@ def main() -> None:
         print("dry run on the CPU: these figures say nothing about a GPU")
     else:
         print(torch.cuda.get_device_name())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    os.environ["OMP_NUM_THREADS"] = str(2 if options.dry_run else cores)
+    os.environ["OMP_NUM_THREADS"] = str(2 if options.dry_run else cores())
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
@@ -64,7 +65,7 @@ def main() -> None:
         for path in paths:
             path.read_bytes()  # into the page cache
         for name in options.backbones:
-            workers = 2 if options.dry_run else cores
+            workers = 2 if options.dry_run else cores()
             contest: Contest = {
                 f"textbook, {workers} workers": partial(
                     textbook_way, Path(place) / "photos", name, workers=workers, device=device
@@ -78,7 +79,7 @@ def main() -> None:
             contest["limit: network only"] = partial(
                 network_only, name, paths[0], len(paths), engine=options.engines[-1], device=device
             )
-            contest["limit: decoding only"] = partial(decode_only, name, paths, workers=cores, device=device)
+            contest["limit: decoding only"] = partial(decode_only, name, paths, workers=cores(), device=device)
             took = interleaved(contest, options.rounds, lambda said: None)
             rows = [row_of(way, runs, next(iter(took.values()))) for way, runs in took.items()]
             print_rows(f"{name}, {len(paths)} photos on {device}", rows)

@@ -34,11 +34,6 @@ def read_plain(path: Path | str) -> bytes:
         return file.read()
 
 
-def no_nan(said: str) -> float | None:
-    """JSON knows no NaN; what some programs write for an empty cell is one."""
-    return None if said == "NaN" else float(said)
-
-
 def read_json(path: Path | str) -> Any:
     """What a plain JSON file holds; OSError or ValueError where it cannot be told."""
     return parse_json(read_plain(path))

@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from math import isfinite
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TextIO
 
 from featx.errors import FeatxError
 from featx.formats import IMAGE_SUFFIXES
-from featx.plain import no_nan
 
 Value = str | int | float | bool | None
 
@@ -247,7 +246,7 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         if not line.strip():
             continue
         try:
-            row = json.loads(line.rstrip("\r\n"), parse_constant=no_nan)
+            row = json.loads(line.rstrip("\r\n"))
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "bad-manifest", f"line {number} of {path} is not JSON: {error}", "mend the line"
@@ -266,7 +265,12 @@ def _json_lines(path: Path, file: TextIO) -> Table:
 def _plain(value: object, words: dict[str, str]) -> Value:
     if isinstance(value, str):
         return words.setdefault(value, value)
-    return value if isinstance(value, int | float | bool | None) else json.dumps(value)
+    return _number(value) if isinstance(value, int | float | bool | None) else json.dumps(value)
+
+
+def _number(value: Value) -> Value:
+    """NaN is what some programs write for an empty cell."""
+    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _parquet(path: Path) -> Table:
@@ -280,8 +284,9 @@ def _parquet(path: Path) -> Table:
         read = parquet.read_table(path)
     except Exception as error:
         raise FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again") from error
+    _not_too_wide(path, len(read.column_names))
     rows = [
-        {k: v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in row.items()}
+        {k: _number(v) if isinstance(v, str | int | float | bool | None) else str(v) for k, v in row.items()}
         for row in read.to_pylist()
     ]
     return _Rows(list(read.column_names), rows)

@@ -19,7 +19,6 @@ from typing import Any
 
 from featx.aside import fsync_folder
 from featx.errors import FeatxError
-from featx.plain import no_nan
 
 MAGIC = b"FXJ1"
 SCHEMA = 1
@@ -118,7 +117,7 @@ def replay(fd: int, path: Path) -> Replay:
                 found.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
             return found
         try:
-            told = json.loads(said, parse_constant=no_nan)
+            told = json.loads(said)
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "store-broken",

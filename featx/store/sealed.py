@@ -11,6 +11,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -169,7 +170,6 @@ class SealedFile:
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.size = os.stat(file.id.get_vfd_handle()).st_size
-        self.declared = 0
         schema = self._attribute(file, "schema_version")
         if not isinstance(schema, int):
             raise broken(path, "no format number")
@@ -177,8 +177,9 @@ class SealedFile:
             raise newer(path, schema)
         if schema < 1:
             raise broken(path, f"there is no format {schema}")
-        for group, name in _walk(path, file):
-            self._vet(group, name)
+        # Texts are padded to the longest and squeezed well; all together they still cannot be anything.
+        if sum(self._vet(group, name) for group, name in _walk(path, file)) > 100 * self.size + MOST_TOGETHER:
+            raise broken(path, "its datasets together say that they are larger than the file can hold")
         facts = {name: self._attribute(file, name) for name in
                  ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
         self.n, self.store_id, self.merged = int(facts["n"]), str(facts["store_id"]), str(facts["merged_journal"])
@@ -221,7 +222,8 @@ class SealedFile:
                 file.close()
             raise broken(path, _first_line(error)) from error
 
-    def _vet(self, group: h5py.Group, name: bytes) -> None:
+    def _vet(self, group: h5py.Group, name: bytes) -> int:
+        """How many bytes a dataset says it has, once nothing about it is suspicious."""
         dataset = h5py.h5d.open(group.id, name)
         kind, plan = dataset.get_type(), dataset.get_create_plist()
         where = name.decode("utf-8", "replace")
@@ -235,13 +237,9 @@ class SealedFile:
             raise broken(self.path, f"`{where}` keeps its data outside this file")
         if {plan.get_filter(i)[0] for i in range(plan.get_nfilters())} - FILTERS:
             raise broken(self.path, f"`{where}` uses a filter that a store never has")
-        declared = kind.get_size()
-        for extent in dataset.shape:
-            declared *= extent
+        declared = int(kind.get_size() * prod(dataset.shape))
         if layout == h5py.h5d.CHUNKED:
-            piece = kind.get_size()
-            for extent in plan.get_chunk():
-                piece *= extent
+            piece = kind.get_size() * prod(plan.get_chunk())
             if piece > MAX_CHUNK:
                 raise broken(self.path, f"`{where}` has pieces of {piece:,} bytes")
         # Deflate makes at best one byte of 1,032; a small chunk that was never filled is no bomb either. The length of
@@ -251,10 +249,7 @@ class SealedFile:
         )
         if declared > most:
             raise broken(self.path, f"`{where}` says that it is larger than the file can hold")
-        # Texts are padded to the longest and squeezed well; all together they still cannot be anything.
-        self.declared += declared
-        if self.declared > 100 * self.size + MOST_TOGETHER:
-            raise broken(self.path, "its datasets together say that they are larger than the file can hold")
+        return declared
 
     def _attribute(self, file: h5py.File, name: str) -> Any:
         attribute = h5py.h5a.open(file.id, name.encode())

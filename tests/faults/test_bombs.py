@@ -89,6 +89,13 @@ def test_a_nan_in_a_table_is_an_empty_cell_and_the_store_seals_again_and_again(t
     for _ in range(2):
         store = extract(read_catalogue(tmp_path / "list.jsonl"), backbone="colour", store=tmp_path / "s.h5")
         assert list(store.columns["weight"]) == [1.5, None]
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pandas.DataFrame(lines).to_parquet(tmp_path / "list.parquet")
+    assert [item.extra["weight"] for item in read_catalogue(tmp_path / "list.parquet").items] == [1.5, None]
+
+
+def test_a_nan_that_a_program_stores_is_no_value_and_keeps_no_store_from_sealing(tmp_path):
     with writer(tmp_path / "t.h5") as w:
         w.append([row(0, extra={"weight": float("nan")})])
         w.seal()
