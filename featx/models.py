@@ -6,7 +6,6 @@ import errno
 import hashlib
 import importlib
 import io
-import json
 import os
 import re
 import sys
@@ -16,6 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from glob import escape as escaped
 from html import escape
+from math import isfinite
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from featx.aside import fsync_folder, sweep, write_aside
+from featx.cards import card_bytes, page, read_card
 from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
 from featx.novelty import Familiar
-from featx.plain import parse_json, read_plain
+from featx.plain import read_plain
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
 TRUSTED = [
@@ -50,7 +51,6 @@ TRUSTED = [
 ]
 # How the name of a classifier ends whose card is about to be put in place.
 WAITING = ".next"
-NO_DIGEST = "0" * 64
 
 
 @dataclass
@@ -123,7 +123,7 @@ def save(model: Model, path: Path) -> None:
             for leftover in path.parent.glob(f".{escaped(path.name)}.*{WAITING}"):
                 leftover.unlink(missing_ok=True)
             sweep(path)
-        write_aside(path.with_suffix(".md"), _page(model.card).encode("utf-8", "backslashreplace"))
+        write_aside(path.with_suffix(".md"), page(model.card).encode("utf-8", "backslashreplace"))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise FeatxError(
@@ -165,28 +165,37 @@ def load_classifier(path: Path | str) -> Model:
     path = Path(path)
     try:
         card, data = _read(path)
-        fingerprint = dict(card["fingerprint"])
     except FileNotFoundError as error:
         raise FeatxError("no-model", f"no classifier at `{path}`", "train one: `featx fit`") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = "its card is not what was written" if isinstance(error, ValueError) else "its card cannot be read"
-        raise _broken(path, f"{what} ({type(error).__name__})") from error
+    except OSError as error:
+        raise _broken(path, f"it cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise _broken(path, str(error)) from error
     try:
         _must_be_flat(path, data)
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
-        held = skops.load(io.BytesIO(data), trusted=TRUSTED)
-        familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
-        return Model(
-            str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, familiar, card
-        )
+        return _made(card, skops.load(io.BytesIO(data), trusted=TRUSTED))
     except UntrustedTypesFoundException as error:
         raise _broken(path, "it holds types no classifier of featx has") from error
     except FeatxError:
         raise
     except Exception as error:
-        raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
+        raise _broken(path, f"it cannot be parsed ({type(error).__name__}: {error})") from error
+
+
+def _made(card: dict[str, Any], held: dict[str, Any]) -> Model:
+    """A classifier of what a file holds; ValueError where that and its card tell of two."""
+    classes, temperature = held["classes"], held["temperature"]
+    familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
+    if classes != card["labels"] or not set(map(str, held["pipeline"].classes_)) <= set(classes):
+        raise ValueError("its categories are not those on its card")
+    if not (isinstance(temperature, float) and temperature > 0 and isfinite(temperature)):
+        raise ValueError("its confidence cannot be told")
+    if familiar.rows.dtype != np.float16 or familiar.rows.shape[1:] != (card["fingerprint"]["width"],):
+        raise ValueError("what it remembers of the photos is not as wide as their features")
+    return Model(card["clf"], held["pipeline"], classes, temperature, dict(card["fingerprint"]), familiar, card)
 
 
 def _must_be_flat(path: Path, data: bytes) -> None:
@@ -244,20 +253,6 @@ def _broken(path: Path, why: str) -> FeatxError:
     )
 
 
-def card_bytes(card: Mapping[str, object]) -> bytes:
-    """A card as it is kept: it begins with the digest of all the rest of it."""
-    told = {"card_sha256": NO_DIGEST, **{key: value for key, value in card.items() if key != "card_sha256"}}
-    data = (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
-    return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
-
-
-def _must_be_whole(card: Mapping[str, object], said: bytes) -> None:
-    digest = str(card["card_sha256"])
-    before = said.replace(digest.encode(), NO_DIGEST.encode(), 1)
-    if len(digest) != len(NO_DIGEST) or hashlib.sha256(before).hexdigest() != digest:
-        raise ValueError("it is not what was written")
-
-
 def _name(waiting: Path, path: Path) -> None:
     """Give a waiting file its name too; a disk on which a rename is not all or nothing still holds it as it waited."""
     second = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -278,8 +273,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     card_path, said = path.with_suffix(".json"), b""
     while (now := read_plain(card_path)) != said:
         said = now
-        card = dict(parse_json(said))
-        _must_be_whole(card, said)
+        card = read_card(said)
         expected = str(card["sha256"])
         if not re.fullmatch("[0-9a-f]{64}", expected):
             raise ValueError("no SHA-256")
@@ -307,56 +301,3 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-def _page(card: dict[str, Any]) -> str:
-    def row(name: str, share: dict[str, Any] | None) -> str:
-        if share is None:
-            return f"| {name} | – | – | 0 |"
-        low, high = share["ci95"]
-        return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
-
-    lines = [
-        f"# {card['clf']} on {card['backbone']} features",
-        "",
-        f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
-        "",
-        "| right | share | 95 % interval | pictures |",
-        "|---|---|---|---|",
-        row("held-out pictures", card["test"]),
-        row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
-        "",
-        *_promises(card),
-        f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
-        f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
-        f"SHA-256 of the classifier: `{card['sha256']}`.",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _promises(card: dict[str, Any]) -> list[str]:
-    """What the thresholds of each category bought, and where they lie."""
-    table = card.get("thresholds") or []
-    if not table:
-        return []
-    lines = [
-        "Thresholds by category (`featx predict --min-precision`), tried on products they were not chosen on:",
-        "",
-        "| right, asked | answered | right | 95 % interval | chosen on |",
-        "|---|---|---|---|---|",
-    ]
-    for row in table:
-        right = f"{row['precision']:.1%} | {row['low']:.1%} – {row['high']:.1%}" if row["n"] else "– | –"
-        where = row.get("measured_on") or card["automation"]["measured_on"]
-        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} | {where} |")
-    targets = [row["target"] for row in table]
-    lines += ["", "| category | " + " | ".join(f"{one:.0%}" for one in targets) + " |", "|---" * (len(table) + 1) + "|"]
-
-    def cell(threshold: float | None) -> str:
-        return "never" if threshold is None else f"{threshold:.3f}"
-
-    rows = [("all others", [row["everywhere"] for row in table])]
-    rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
-    for label, found in rows:
-        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cell(one) for one in found) + " |")
-    return [*lines, ""]

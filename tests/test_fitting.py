@@ -13,6 +13,7 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featx.cards import card_bytes
 from featx.classifiers import (
     NAMES,
     TOLD_APART,
@@ -33,7 +34,7 @@ from featx.extraction import extract
 from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
 from featx.lessons import lesson_of
-from featx.models import card_bytes, load_classifier, newest_classifier, save
+from featx.models import load_classifier, newest_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def evaluate(
     apply_to(opened)
     labels = labels_at(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
-    same = trained_on.exists() and opened.path.exists() and trained_on.samefile(opened.path)
+    same = exists(trained_on) and exists(opened.path) and trained_on.samefile(opened.path)
     there = sorted({split for split in opened.splits if split})
     for split in splits or ():
         if split not in there:
@@ -138,7 +139,7 @@ def _open(path: Path) -> Store | None:
     """The store a classifier was trained on, when it is still there."""
     try:
         return open_store(path) if path.is_file() else None
-    except FeatxError:
+    except (FeatxError, OSError):
         return None
 
 

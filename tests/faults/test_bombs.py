@@ -17,13 +17,14 @@ import pytest
 from conftest import photo
 from test_store import row, writer
 
+from featx.cards import card_bytes
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.index import SimilarityIndex
 from featx.index.cache import cache_of, open_cached, write_cache
-from featx.models import card_bytes, load_classifier, save
+from featx.models import load_classifier, save
 from featx.store import open_store
 from featx.store.sealed import BLOCK
 

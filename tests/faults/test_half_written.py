@@ -52,17 +52,22 @@ class Kept:
 def classifier(folder: Path) -> Kept:
     features = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     classes = ["boots", "hats"]
-    codes = np.arange(40) % 2
+    labels = np.array(classes)[np.arange(40) % 2]
+    share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5, "grouped_by": "none", "groups": 40}
+    card = {
+        "clf": "centroid", "classes": 2, "labels": classes, "backbone": "toy", "written": "now", "test": None,
+        "cv": share, "baseline": 0.5, "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy", "width": 6},
+        "automation": {
+            "target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 40, "held_out": None,
+        },
+        "coverage": [], "coverage_on": "", "thresholds": [], "level": None, "held_out": [],
+    }  # fmt: skip
+    familiar = Familiar(features.astype(np.float16), 0.1)
 
     def write(n: int) -> None:
-        pipeline = NearestCentroid().fit(features + n, codes)
-        share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5}
-        card = {
-            "clf": "centroid", "n": n, "classes": 2, "backbone": "toy", "written": "now", "test": None, "cv": share,
-            "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy"},
-        }  # fmt: skip
-        save(Model("centroid", pipeline, classes, 1.0, {"backbone": "toy"}, Familiar(features, 0.1), card),
-             folder / "svm.skops")  # fmt: skip
+        pipeline = NearestCentroid().fit(features + n, labels)
+        model = Model("centroid", pipeline, classes, 1.0, card["fingerprint"], familiar, {**card, "n": n})
+        save(model, folder / "svm.skops")
 
     def found() -> int | None:
         try:
@@ -72,7 +77,7 @@ def classifier(folder: Path) -> Kept:
             return None
         n = int(model.card["n"])
         # The card and the file beside it are of one writing.
-        wanted = NearestCentroid().fit(features + n, codes)
+        wanted = NearestCentroid().fit(features + n, labels)
         assert np.array_equal(model.pipeline.centroids_, wanted.centroids_)
         return n
 

@@ -79,7 +79,7 @@ def sealed_anew(path: Path, data: bytes) -> None:
     """A hostile author mends the card as well."""
     import hashlib
 
-    from featx.models import card_bytes
+    from featx.cards import card_bytes
 
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())

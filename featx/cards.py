@@ -1,0 +1,184 @@
+"""The card of a classifier: how good it is and where it came from, sealed with a digest and of one known shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from featx.plain import parse_json
+
+NO_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """A value of this shape, or none."""
+
+    shape: Any
+
+
+@dataclass(frozen=True)
+class Each:
+    """Under whatever names, values of this shape."""
+
+    shape: Any
+
+
+# Types are themselves, lists hold any number of one shape, tuples exactly these; of a mapping only these keys matter.
+SHARE = {"accuracy": float, "ci95": (float, float), "n": int}
+CHECKED = {"n": int, "answered": int, "right": float}
+PROMISE = {
+    "target": float,
+    "everywhere": Maybe(float),
+    "answered": float,
+    "precision": float,
+    "low": float,
+    "high": float,
+    "n": int,
+    "categories": Each(Maybe(float)),
+    "measured_on": str,
+}
+CARD = {
+    "sha256": str,
+    "clf": str,
+    "backbone": str,
+    "store": str,
+    "written": str,
+    "n": int,
+    "labels": [str],
+    "test": Maybe(SHARE),
+    "cv": {**SHARE, "folds": int, "grouped_by": str, "groups": int},
+    "baseline": float,
+    "automation": {
+        "target": float,
+        "coverage": Maybe(float),
+        "threshold": Maybe(float),
+        "measured_on": str,
+        "n": int,
+        "held_out": Maybe(CHECKED),
+    },
+    "coverage": [{"coverage": float, "threshold": float, "precision": float, "low": float, "high": float}],
+    "coverage_on": str,
+    "thresholds": [PROMISE],
+    "fingerprint": {"backbone": str, "width": int},
+    "level": Maybe(str),
+    "held_out": [str],
+}
+MOST = 2**53
+
+
+def read_card(said: bytes) -> dict[str, Any]:
+    """What the bytes of a card say; ValueError where they are not what was written, or no card featx writes."""
+    card = parse_json(said)
+    digest = card.get("card_sha256") if isinstance(card, dict) else None
+    if not isinstance(digest, str) or len(digest) != len(NO_DIGEST):
+        raise ValueError("its card has no digest")
+    before = said.replace(digest.encode("utf-8", "replace"), NO_DIGEST.encode(), 1)
+    if hashlib.sha256(before).hexdigest() != digest:
+        raise ValueError("its card is not what was written")
+    wrong = misfit(card, CARD)
+    if wrong:
+        raise ValueError(f"`{wrong}` on its card is not what featx writes there")
+    return dict(card)
+
+
+def misfit(value: Any, shape: Any) -> str:
+    """The first place where a value does not have a shape; empty where it has."""
+    if isinstance(shape, Maybe):
+        return "" if value is None else misfit(value, shape.shape)
+    if isinstance(shape, list | tuple | Each | dict):
+        parts = _parts(value, shape)
+        if parts is None:
+            return "."
+        found = ((name, misfit(one, expected)) for name, one, expected in parts)
+        return next((name if wrong == "." else f"{name}.{wrong}" for name, wrong in found if wrong), "")
+    return "" if _plainly(value, shape) else "."
+
+
+def _parts(value: Any, shape: Any) -> list[tuple[str, Any, Any]] | None:
+    """The parts of a value, each with its name and the shape it should have; None where they are others."""
+    if isinstance(shape, Each):
+        return [(str(key), one, shape.shape) for key, one in value.items()] if isinstance(value, dict) else None
+    if isinstance(shape, dict):
+        return (
+            [(key, value.get(key, ...), expected) for key, expected in shape.items()]
+            if isinstance(value, dict)
+            else None
+        )
+    if not isinstance(value, list) or (isinstance(shape, tuple) and len(value) != len(shape)):
+        return None
+    expected = shape if isinstance(shape, tuple) else shape * len(value)
+    return [(str(number), one, expected[number]) for number, one in enumerate(value)]
+
+
+def _plainly(value: Any, kind: type) -> bool:
+    if kind is str:
+        return isinstance(value, str)
+    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
+    return whole or (kind is float and isinstance(value, float) and math.isfinite(value))
+
+
+def card_bytes(card: Mapping[str, object]) -> bytes:
+    """A card as it is kept: it begins with the digest of all the rest of it."""
+    told = {"card_sha256": NO_DIGEST, **{key: value for key, value in card.items() if key != "card_sha256"}}
+    data = (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+    return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def page(card: dict[str, Any]) -> str:
+    """The card for people, in Markdown."""
+
+    def row(name: str, share: dict[str, Any] | None) -> str:
+        if share is None:
+            return f"| {name} | – | – | 0 |"
+        low, high = share["ci95"]
+        return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
+
+    lines = [
+        f"# {card['clf']} on {card['backbone']} features",
+        "",
+        f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
+        "",
+        "| right | share | 95 % interval | pictures |",
+        "|---|---|---|---|",
+        row("held-out pictures", card["test"]),
+        row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
+        "",
+        *_promises(card),
+        f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
+        f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
+        f"SHA-256 of the classifier: `{card['sha256']}`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _promises(card: dict[str, Any]) -> list[str]:
+    """What the thresholds of each category bought, and where they lie."""
+    table = card.get("thresholds") or []
+    if not table:
+        return []
+    lines = [
+        "Thresholds by category (`featx predict --min-precision`), tried on products they were not chosen on:",
+        "",
+        "| right, asked | answered | right | 95 % interval | chosen on |",
+        "|---|---|---|---|---|",
+    ]
+    for row in table:
+        right = f"{row['precision']:.1%} | {row['low']:.1%} – {row['high']:.1%}" if row["n"] else "– | –"
+        where = row.get("measured_on") or card["automation"]["measured_on"]
+        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} | {where} |")
+    targets = [row["target"] for row in table]
+    lines += ["", "| category | " + " | ".join(f"{one:.0%}" for one in targets) + " |", "|---" * (len(table) + 1) + "|"]
+
+    def cell(threshold: float | None) -> str:
+        return "never" if threshold is None else f"{threshold:.3f}"
+
+    rows = [("all others", [row["everywhere"] for row in table])]
+    rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
+    for label, found in rows:
+        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cell(one) for one in found) + " |")
+    return [*lines, ""]
