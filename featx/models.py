@@ -6,6 +6,7 @@ import errno
 import hashlib
 import importlib
 import io
+import json
 import os
 import re
 import sys
@@ -99,14 +100,16 @@ class Model:
 def save(model: Model, path: Path) -> None:
     """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
     _must_be_free(path)
-    data: bytes = _skops().dumps(
-        {
-            "pipeline": model.pipeline,
-            "classes": model.classes,
-            "temperature": model.temperature,
-            "familiar": model.familiar.rows,
-            "familiar_from": model.familiar.threshold,
-        }
+    data = _without_chance(
+        _skops().dumps(
+            {
+                "pipeline": model.pipeline,
+                "classes": model.classes,
+                "temperature": model.temperature,
+                "familiar": model.familiar.rows,
+                "familiar_from": model.familiar.threshold,
+            }
+        )
     )
     model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     card = card_bytes(model.card)
@@ -131,6 +134,27 @@ def save(model: Model, path: Path) -> None:
             f"cannot write `{path}`: {error.strerror or error}",
             "free some space and run it again" if full else "make the folder writable",
         ) from error
+
+
+def _without_chance(data: bytes) -> bytes:
+    """The same file without the time and the addresses in memory it was made at: equal classifiers have equal bytes."""
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def numbered(node: dict[str, Any]) -> dict[str, Any]:
+        if isinstance(node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+        if isinstance(node.get("file"), str):
+            node["file"] = names.setdefault(node["file"], f"{len(names)}{Path(node['file']).suffix}")
+        return node
+
+    kept = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as before, zipfile.ZipFile(kept, "w") as after:
+        schema = json.loads(before.read("schema.json"), object_hook=numbered)
+        for old, new in names.items():
+            after.writestr(zipfile.ZipInfo(new), before.read(old))
+        after.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
+    return kept.getvalue()
 
 
 # One of these stands in whatever featx wrote there, even if a part of it is damaged.

@@ -1,9 +1,11 @@
-"""The same photos give the same features bit for bit, whatever the order, the workers and the neighbours."""
+"""The same photos give the same features bit for bit, and the same seed the same classifiers, scores and report."""
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import photo
@@ -43,3 +45,42 @@ def test_a_network_gives_the_same_bits_in_any_order_and_company(photos):
     random.Random(1).shuffle(photos)
     part = features_by_path(photos[:5], Path("part.h5"), "squeezenet1_1", batch_size=4, workers=3, engine="torch")
     assert part == {path: whole[path] for path in photos[:5]}
+
+
+# What a clock or a meter says may differ, and what follows from it.
+MEASURED = {
+    "written", "seconds", "peak_memory", "fit_seconds", "predict_seconds", "images_per_second", "hours_per_million",
+    "unbeaten", "card_sha256",
+}  # fmt: skip
+
+
+def without_times(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {name: without_times(one) for name, one in said.items() if name not in MEASURED}
+    return [without_times(one) for one in said] if isinstance(said, list) else said
+
+
+def test_the_same_seed_gives_the_same_files_in_every_process(featx, tmp_path):
+    for i in range(36):
+        photo(tmp_path / "photos" / f"c{i % 3}" / f"p{i}.jpg", seed=i % 3 * 50 + i)
+    found = []
+    for number in ("1", "2"):
+        shop = tmp_path / number
+        shop.mkdir()
+        settings = {"PYTHONHASHSEED": number, "OMP_NUM_THREADS": number}
+        for words in (
+            ["extract", "../photos", "-b", "colour"],
+            ["fit", "--clf", "svm,rf", "--folds", "3"],
+            ["compare", "--clf", "svm,knn", "--folds", "3"],
+            ["report", "-o", "report"],
+        ):
+            ran = featx(*words, cwd=shop, **settings)
+            assert ran.returncode == 0, ran.stderr
+        documents = [*(shop / "artifacts/models").glob("*.json"), shop / "artifacts/reports/comparison.json",
+                     shop / "report/report.json"]  # fmt: skip
+        told = {path.name: without_times(json.loads(path.read_text())) for path in documents}
+        whole = [*(shop / "artifacts/models").glob("*.skops"), *(shop / "report").glob("**/*.png"),
+                 *(shop / "report").glob("**/*.csv")]  # fmt: skip
+        found.append(told | {path.name: path.read_bytes() for path in whole})
+    assert found[0].keys() == found[1].keys() and len(found[0]) > 8
+    assert [name for name in found[0] if found[0][name] != found[1][name]] == []
