@@ -2,20 +2,31 @@
 
 Rows of 2,048 float32 in batches of 16 (as on a CPU) and 128 (as on a GPU), with the sync and without, and the final
 sealing. An extraction's share is the time per row beside the time a network needs for one photo.
+
+With `--photos FOLDER` whole extractions, in turn with the same ones that keep every row in memory and write a plain
+HDF5 file in the end, as a script would.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import sys
+import statistics
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+import h5py
 import numpy as np
+from PIL import Image
 
-from featx.store import Row, StoreWriter
+from featx.catalogue import read_catalogue
+from featx.extraction import Request, run_extraction
+from featx.store import KnownRow, Row, StoreWriter
 
 WIDTH = 2048
 PHOTO_MS = {"a network at 40 images/s": 25.0, "a network at 400 images/s": 2.5}
@@ -42,9 +53,69 @@ def appended(rows: int, batch: int, folder: Path) -> dict[str, float]:
     return {"append_ms": 1000 * (committed - begun) / rows, "seal_ms": 1000 * (sealed - committed) / rows}
 
 
-def main() -> None:
-    """Measure and print JSON, a line for each batch size."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 8192
+class Careless(StoreWriter):
+    """Rows are kept in memory and written once, without a sync: what a script does."""
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Remember rows."""
+        self.mine: list[Row] = [*getattr(self, "mine", []), *rows]
+
+    def known(self) -> Mapping[str, KnownRow]:
+        """What is remembered."""
+        return {row.item_id: KnownRow(row.item_id, row.path, row.digest) for row in self.mine}
+
+    def note_skipped(self, *_: Any, **__: Any) -> None:
+        """Forgotten."""
+
+    def seal(self, **_: Any) -> None:
+        """Write everything at once."""
+        with h5py.File(self.path, "w") as file:
+            file["features"] = np.stack([row.features for row in self.mine])
+            file["path"] = [row.path for row in self.mine]
+
+
+def many_of(folder: Path, copies: int, place: Path) -> int:
+    """Photos of a folder again and again, no two with the same bytes."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    for number in range(copies):
+        for i, path in enumerate(found):
+            comment = f"{number}".encode()
+            photo = path.read_bytes()
+            # A comment behind the first two bytes makes another file of the same picture.
+            marked = photo[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + photo[2:]
+            (place / f"{number}-{i}.jpg").write_bytes(marked)
+    with Image.open(place / f"{copies - 1}-0.jpg") as image:
+        image.load()
+    return copies * len(found)
+
+
+def whole(options: argparse.Namespace) -> None:
+    """Extractions with and without a store that loses nothing, in turn."""
+    took: dict[str, list[float]] = {"careless": [], "featx": []}
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        place = Path(name) / "photos"
+        place.mkdir()
+        n = many_of(options.photos, options.copies, place)
+        catalogue = read_catalogue(place)
+        asked = {"backbone": options.backbone, "weights": options.weights, "precision": options.precision}
+        for number in range(-1, options.rounds):
+            for way, seconds in took.items():
+                begun = time.perf_counter()
+                with mock.patch("featx.extraction.run.StoreWriter", Careless if way == "careless" else StoreWriter):
+                    run_extraction(catalogue, Request(**asked), store=Path(name) / f"{way}{number}.h5")
+                if number >= 0:  # the first of each warms everything
+                    seconds.append(time.perf_counter() - begun)
+    middle = {way: statistics.median(seconds) for way, seconds in took.items()}
+    pairs = [safe / plain - 1 for plain, safe in zip(took["careless"], took["featx"], strict=True)]
+    print(json.dumps({
+        "photos": n, "backbone": options.backbone, "precision": options.precision,
+        "images_per_second": {way: round(n / seconds, 1) for way, seconds in middle.items()},
+        "cost": f"{middle['featx'] / middle['careless'] - 1:.1%}", "each_round": [f"{one:.1%}" for one in pairs],
+    }))  # fmt: skip
+
+
+def alone(rows: int) -> None:
+    """The writer alone, a line for each batch size."""
     sync = os.fdatasync
     with tempfile.TemporaryDirectory(dir=".") as name:
         for batch in (16, 128):
@@ -60,6 +131,23 @@ def main() -> None:
                 for what, ms in PHOTO_MS.items()
             }
             print(json.dumps(told))
+
+
+def main() -> None:
+    """Measure and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=int, nargs="?", default=8192)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--backbone", default="squeezenet1_0")
+    parser.add_argument("--weights", default="random")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--copies", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    if options.photos is None:
+        alone(options.rows)
+    else:
+        whole(options)
 
 
 if __name__ == "__main__":
