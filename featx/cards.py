@@ -4,42 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from featx.plain import parse_json
+from featx.shapes import NUMBER, Each, Maybe, Row, fault
 
 NO_DIGEST = "0" * 64
 
-
-@dataclass(frozen=True)
-class Maybe:
-    """A value of this shape, or none."""
-
-    shape: Any
-
-
-@dataclass(frozen=True)
-class Each:
-    """Under whatever names, values of this shape."""
-
-    shape: Any
-
-
-# Types are themselves, lists hold any number of one shape, tuples exactly these; of a mapping only these keys matter.
-SHARE = {"accuracy": float, "ci95": (float, float), "n": int}
-CHECKED = {"n": int, "answered": int, "right": float}
+SHARE = {"accuracy": NUMBER, "ci95": Row(NUMBER, 2), "n": int}
+CHECKED = {"n": int, "answered": int, "right": NUMBER}
 PROMISE = {
-    "target": float,
-    "everywhere": Maybe(float),
-    "answered": float,
-    "precision": float,
-    "low": float,
-    "high": float,
+    "target": NUMBER,
+    "everywhere?": NUMBER,
+    "answered": NUMBER,
+    "precision": NUMBER,
+    "low": NUMBER,
+    "high": NUMBER,
     "n": int,
-    "categories": Each(Maybe(float)),
+    "categories": Each(Maybe(NUMBER)),
     "measured_on": str,
 }
 CARD = {
@@ -50,25 +33,24 @@ CARD = {
     "written": str,
     "n": int,
     "labels": [str],
-    "test": Maybe(SHARE),
+    "test?": SHARE,
     "cv": {**SHARE, "folds": int, "grouped_by": str, "groups": int},
-    "baseline": float,
+    "baseline": NUMBER,
     "automation": {
-        "target": float,
-        "coverage": Maybe(float),
-        "threshold": Maybe(float),
+        "target": NUMBER,
+        "coverage?": NUMBER,
+        "threshold?": NUMBER,
         "measured_on": str,
         "n": int,
-        "held_out": Maybe(CHECKED),
+        "held_out?": CHECKED,
     },
-    "coverage": [{"coverage": float, "threshold": float, "precision": float, "low": float, "high": float}],
+    "coverage": [{"coverage": NUMBER, "threshold": NUMBER, "precision": NUMBER, "low": NUMBER, "high": NUMBER}],
     "coverage_on": str,
     "thresholds": [PROMISE],
     "fingerprint": {"backbone": str, "width": int},
-    "level": Maybe(str),
+    "level?": str,
     "held_out": [str],
 }
-MOST = 2**53
 
 
 def read_card(said: bytes) -> dict[str, Any]:
@@ -80,46 +62,9 @@ def read_card(said: bytes) -> dict[str, Any]:
     before = said.replace(digest.encode("utf-8", "replace"), NO_DIGEST.encode(), 1)
     if hashlib.sha256(before).hexdigest() != digest:
         raise ValueError("its card is not what was written")
-    wrong = misfit(card, CARD)
-    if wrong:
-        raise ValueError(f"`{wrong}` on its card is not what featx writes there")
+    if wrong := fault(card, CARD):
+        raise ValueError(f"its card is damaged: {wrong}")
     return dict(card)
-
-
-def misfit(value: Any, shape: Any) -> str:
-    """The first place where a value does not have a shape; empty where it has."""
-    if isinstance(shape, Maybe):
-        return "" if value is None else misfit(value, shape.shape)
-    if isinstance(shape, list | tuple | Each | dict):
-        parts = _parts(value, shape)
-        if parts is None:
-            return "."
-        found = ((name, misfit(one, expected)) for name, one, expected in parts)
-        return next((name if wrong == "." else f"{name}.{wrong}" for name, wrong in found if wrong), "")
-    return "" if _plainly(value, shape) else "."
-
-
-def _parts(value: Any, shape: Any) -> list[tuple[str, Any, Any]] | None:
-    """The parts of a value, each with its name and the shape it should have; None where they are others."""
-    if isinstance(shape, Each):
-        return [(str(key), one, shape.shape) for key, one in value.items()] if isinstance(value, dict) else None
-    if isinstance(shape, dict):
-        return (
-            [(key, value.get(key, ...), expected) for key, expected in shape.items()]
-            if isinstance(value, dict)
-            else None
-        )
-    if not isinstance(value, list) or (isinstance(shape, tuple) and len(value) != len(shape)):
-        return None
-    expected = shape if isinstance(shape, tuple) else shape * len(value)
-    return [(str(number), one, expected[number]) for number, one in enumerate(value)]
-
-
-def _plainly(value: Any, kind: type) -> bool:
-    if kind is str:
-        return isinstance(value, str)
-    whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) < MOST
-    return whole or (kind is float and isinstance(value, float) and math.isfinite(value))
 
 
 def card_bytes(card: Mapping[str, object]) -> bytes:

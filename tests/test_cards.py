@@ -12,7 +12,7 @@ from conftest import Run, photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from featx.cards import CARD, card_bytes, misfit, read_card
+from featx.cards import CARD, card_bytes, read_card
 from featx.comparison.evaluating import evaluate
 from featx.errors import FeatxError
 from featx.extraction import extract
@@ -20,11 +20,13 @@ from featx.fitting import fit
 from featx.lessons import HELD_OUT
 from featx.models import Model, load_classifier, save
 from featx.prediction import limit_for
+from featx.shapes import fault
 from featx.store import Store
 from featx.thresholds import thresholds_for
 from featx.updating import better_or_not
 
-VALUES = [None, True, 0, -1, 10**400, 1e308, "", "x" * 5000, "\0", [], [0], [[]], {}, {"a": 0}, [None], {"": None}]
+VALUES: list[Any] = [None, True, 0, -1, 10**400, 1e308, float("nan"), "", "x" * 5000, "\0"]
+VALUES += [[], [0], [[]], {}, {"a": 0}, [None], {"": None}]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def places(value: Any, so_far: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_the_card_of_every_classifier_has_the_shape_that_is_asked_for(model):
-    assert misfit(json.loads(card_bytes({**model.card, "sha256": ""})), CARD) == ""
+    assert fault(json.loads(card_bytes({**model.card, "sha256": ""})), CARD) is None
     assert model.card["thresholds"] and model.card["test"] and model.card["held_out"] == list(HELD_OUT)
 
 
@@ -106,8 +108,8 @@ def test_whatever_stands_in_a_card_it_is_refused_in_words_or_works(saved, store,
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"thresholds": [{"target": "high"}]}, "`thresholds.0.target` on its card"),
-        ({"cv": None}, "`cv` on its card"),
+        ({"thresholds": [{"target": "high"}]}, "its card is damaged: `thresholds.0.target` is not"),
+        ({"cv": None}, "its card is damaged: `cv` is no object"),
         ({"labels": ["boots", "mugs"]}, "its categories are not those on its card"),
         ({"fingerprint": {"backbone": "colour", "width": 3}}, "not as wide as their features"),
     ],
@@ -141,5 +143,5 @@ def test_the_commands_refuse_a_card_of_another_shape_with_code_5(featx: Run, tmp
     written(card, {**json.loads(card.read_text()), "thresholds": 7, "cv": {"accuracy": "good"}})
     for words in (["predict", "photos", "--min-precision", "0.8"], ["evaluate"], ["info", "--check"]):
         ran = featx(*words)
-        assert ran.returncode == 5 and "on its card" in ran.stderr, ran.stderr
+        assert ran.returncode == 5 and "its card is damaged" in " ".join(ran.stderr.split()), ran.stderr
     assert "no readable card" in featx("info").stdout

@@ -8,7 +8,8 @@ from typing import Any
 from featx.errors import FeatxError
 from featx.plain import read_json
 from featx.report.gathering import COMPARISON, SCHEMA
-from featx.report.shapes import COMPARED, METRIC, NUMBER, REPORT, SCORE, Each, Row
+from featx.report.shapes import COMPARED, REPORT
+from featx.shapes import fault
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -33,47 +34,10 @@ def read_document(path: Path) -> dict[str, Any]:
             f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'no featx report'}",
             "read it with a newer featx" if known else "name a report.json, or make one: `featx compare`",
         )
-    fault = _fault(document, REPORT) if schema == SCHEMA else _fault(document, COMPARED) or _at_odds(document)
-    if fault:
-        raise FeatxError("bad-manifest", f"`{path}` is damaged: {fault}", "make it again: `featx compare`")
+    wrong = fault(document, REPORT) if schema == SCHEMA else fault(document, COMPARED) or _at_odds(document)
+    if wrong:
+        raise FeatxError("bad-manifest", f"`{path}` is damaged: {wrong}", "make it again: `featx compare`")
     return document  # type: ignore[no-any-return]
-
-
-def _fault(value: Any, wanted: Any, where: str = "") -> str | None:
-    """What a document lacks of the shape that everything here relies on; None where nothing.
-
-    What may be missing is there afterwards, as null: an older report has fewer keys than a newer one.
-    """
-    if wanted is METRIC:
-        wanted = SCORE if isinstance(value, dict) else NUMBER
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict):
-            return f"`{where}` is no object" if where else "it is no object"
-        for key, inner in wanted.items():
-            name, optional = key.rstrip("?"), key.endswith("?")
-            if value.get(name) is None and (optional or (name in value and inner is None)):
-                value.setdefault(name, None)
-                continue
-            path = f"{where}.{name}" if where else name
-            if name not in value:
-                return f"it has no `{path}`"
-            if (fault := _fault(value[name], inner, path)) is not None:
-                return fault
-        return None
-    if isinstance(wanted, Each):
-        if not isinstance(value, dict):
-            return f"`{where}` is no object"
-        return next((f for key, one in value.items() if (f := _fault(one, wanted.shape, f"{where}.{key}"))), None)
-    if isinstance(wanted, Row):
-        fits = isinstance(value, list) and len(value) == wanted.length
-        return None if fits and all(isinstance(one, wanted.kind) for one in value) else f"`{where}` is broken"
-    if isinstance(wanted, list):
-        if not isinstance(value, list):
-            return f"`{where}` is no list"
-        return next((f for i, one in enumerate(value) if (f := _fault(one, wanted[0], f"{where}.{i}"))), None)
-    # A yes or no counts as a number to Python, and as none here.
-    fits = wanted is None or (isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool)))
-    return None if fits else f"`{where}` is not what it should be"
 
 
 def _at_odds(comparison: dict[str, Any]) -> str | None:

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from featx.report.gathering import METRICS
+from featx.shapes import NUMBER, Each, Either, Row
 
-
-@dataclass(frozen=True)
-class Row:
-    """A list of just so many values of one kind."""
-
-    kind: type
-    length: int
-
-
-@dataclass(frozen=True)
-class Each:
-    """An object whose keys are names of anything, and whose values are all of one shape."""
-
-    shape: Any
-
-
-NUMBER = (int, float)
 NAME = Row(str, 2)
 SCORE: dict[str, Any] = {"value": NUMBER, "low?": NUMBER, "high?": NUMBER}
 # A plain number, or one with an interval.
-METRIC = (SCORE, NUMBER)
+METRIC = Either(SCORE, NUMBER)
 CHANGE: dict[str, Any] = {"metric": str, "old": NUMBER, "new": NUMBER, "fell": bool, "rose": bool, "p?": NUMBER}
 PHOTO: dict[str, Any] = {"id": str, "label?": str, "thumbnail?": str}
 NEIGHBOUR: dict[str, Any] = {**PHOTO, "similarity": NUMBER, "right": bool}
-# A question mark says that a key may be missing or null; None that anything will do.
 REPORT: dict[str, Any] = {
     "featx": str,
     "written?": str,
