@@ -12,8 +12,9 @@ from PIL import Image
 
 import featx
 from featx.backbones import OutOfMemory, open_backbone
-from featx.backbones.engines import TOLERANCE, WORTH_CONVERTING, choose_engine, least_cosine
+from featx.backbones.engines import WORTH_CONVERTING, choose_engine
 from featx.backbones.preparing import preset_of
+from featx.backbones.runnable import TOLERANCE, least_cosine
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import Listener, Request, run, run_extraction

@@ -1,13 +1,16 @@
 """Frozen networks that turn photos into features, each with its own weights and preprocessing.
 
 names      what a backbone is; light
+table      which there are
 choice     which one to use when nobody named one
 weights    find, fetch and verify weights files
 frozen     torchvision's networks                     (torch's door)
 layers     where in a network the features are read
 timm_networks, builtin, colour    the other kinds of backbone
-engines, openvino_engine          what runs a network
-kept, quantising                  converted networks between runs; int8
+runnable                          a network as engines take it
+torch_engine, openvino_engine, onnx_engine    what runs it
+engines                           which of them does
+kept, quantising, calibration     converted networks between runs; int8
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
-    from featx.backbones.engines import Engine
+    from featx.backbones.runnable import Engine
 
 FOLDER = Path(__file__).parent
 SIDE = 192
@@ -116,7 +116,8 @@ class BuiltinBackbone(RunsOnAnEngine):
     ) -> None:
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         torch, torchvision = import_torch()
-        from featx.backbones.engines import PhotosToRows, TorchEngine
+        from featx.backbones.runnable import PhotosToRows
+        from featx.backbones.torch_engine import TorchEngine
 
         self._module = PhotosToRows(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
         # int8 needs a network of its own, which is read or made when the first photo comes.
@@ -147,7 +148,8 @@ class BuiltinBackbone(RunsOnAnEngine):
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import Runnable, engine_for, engine_or_why, example_photos
+        from featx.backbones.engines import engine_for, engine_or_why
+        from featx.backbones.runnable import Runnable, example_photos
 
         example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
         work = Runnable(self._module, example, self.fingerprint, self.prepare, self.device)

@@ -7,182 +7,25 @@ imported only when its engine is chosen.
 
 from __future__ import annotations
 
-import io
-import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from torch import nn
 
-from featx.backbones.silent import import_silent
+from featx.backbones.calibration import CALIBRATION, TRIED, drawn_photos
+from featx.backbones.runnable import TOLERANCE, Engine, EngineFailed, Runnable, example_photos, least_cosine
+from featx.backbones.torch_engine import TorchEngine
 from featx.errors import FeatxError, did_you_mean
-from featx.machine import cores
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from featx.backbones.names import Fingerprint
 
 ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
-# The least cosine between an engine's features of a photo and plain torch's at the same precision.
-TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.97}
 # Converting a network takes seconds; fewer photos than this are done sooner without.
 WORTH_CONVERTING = 300
 # A network that was converted before is read in a moment.
 WORTH_READING = 64
 _CONVOLUTIONS = 10
 _COMPARED = 4
-
-
-class Engine(Protocol):
-    """Computes features: a batch of prepared photos in, (n, width) float32 out; may be called from several threads."""
-
-    name: str
-    version: str
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Features of one batch."""
-
-
-class EngineFailed(Exception):
-    """An engine cannot run this network, or not with the same answer."""
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """A network for an engine to run: what it computes, on what, how exactly, and how photos are prepared for it."""
-
-    module: PhotosToRows
-    example: np.ndarray
-    fingerprint: Fingerprint
-    prepare: Callable[[Image.Image], Any]
-    device: str = "cpu"
-
-    @property
-    def precision(self) -> str:
-        """In which numbers it computes."""
-        return self.fingerprint.precision
-
-    @cached_property
-    def making(self) -> dict[str, object]:
-        """Everything that decides what OpenVINO makes of it; all its weights are read for that, so once."""
-        from featx.backbones.openvino_engine import making_of
-
-        return making_of(self)
-
-
-class PhotosToRows(nn.Module):
-    """A network with what goes around it: photos as bytes are normalised first, its answer becomes rows."""
-
-    mean: torch.Tensor
-    std: torch.Tensor
-
-    def __init__(
-        self,
-        network: nn.Module,
-        read: Callable[[Any], Any],
-        mean: tuple[float, ...] | None = None,
-        std: tuple[float, ...] | None = None,
-    ) -> None:
-        super().__init__()
-        self.network, self._read = network, read
-        self.takes_bytes = mean is not None
-        if mean is not None and std is not None:
-            self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-            self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows of features from bytes (n, height, width, 3), or from numbers (n, 3, height, width)."""
-        if self.takes_bytes:
-            # A view of bytes in this order is in channels_last, which is what convolutions on a CPU want.
-            x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        rows: torch.Tensor = self._read(self.network(x))
-        return rows.float()
-
-
-class TorchEngine:
-    """torch, operation by operation, or compiled into one program."""
-
-    def __init__(self, module: PhotosToRows, device: str, precision: str, *, compiled: bool = False) -> None:
-        self.name = "compile" if compiled else "torch"
-        self.version = f"torch {torch.__version__}"
-        self._device = device
-        self._kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-        self._takes_bytes = module.takes_bytes
-        # torch uses all cores for one batch; a second one beside it would only be in the way.
-        self._alone = Lock()
-        self._compute: Callable[[torch.Tensor], torch.Tensor] = module
-        if compiled:
-            self._compute = torch.compile(module, options={"freezing": True})
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Features of one batch."""
-        x = torch.from_numpy(batch).to(self._device)
-        if self._device != "mps" and not self._takes_bytes:
-            x = x.contiguous(memory_format=torch.channels_last)
-        # Freezing, which compilation relies on, does nothing in inference mode.
-        quiet = torch.no_grad() if self.name == "compile" else torch.inference_mode()
-        kind = self._kind
-        place = self._device.partition(":")[0]
-        with self._alone, quiet, torch.autocast(place, dtype=kind or torch.bfloat16, enabled=kind is not None):
-            rows: np.ndarray = self._compute(x).float().cpu().numpy()
-        return rows
-
-
-class OnnxRuntimeEngine:
-    """ONNX Runtime on the CPU."""
-
-    name = "onnxruntime"
-
-    def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
-        onnxruntime = import_silent("onnxruntime")
-        if precision != "fp32":
-            raise EngineFailed(f"ONNX Runtime computes in fp32 on a CPU, not in {precision}")
-        self.version = f"onnxruntime {version('onnxruntime')}"
-        exported = io.BytesIO()
-        with quiet_converter(), torch.inference_mode():
-            export: Any = torch.onnx.export
-            export(
-                module,
-                (torch.from_numpy(example[:2]),),
-                exported,
-                dynamo=False,
-                input_names=["photos"],
-                dynamic_axes={"photos": {0: "n"}},
-            )
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = network_threads()
-        options.log_severity_level = 3
-        # Threads that wait in a busy loop would take the cores from those that decode photos.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(exported.getvalue(), options, providers=["CPUExecutionProvider"])
-
-    def __call__(self, batch: np.ndarray) -> np.ndarray:
-        """Features of one batch."""
-        rows: np.ndarray = self._session.run(None, {"photos": batch})[0]
-        return rows
-
-
-@contextmanager
-def quiet_converter() -> Iterator[None]:
-    """Converters talk much and warn of what the probe settles; attention is written out, which they can read."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def choose_engine(
@@ -296,8 +139,6 @@ def _kept_or_made(work: Runnable) -> Engine:
 def _tried(engine: Engine, work: Runnable) -> Engine:
     """The engine, if it answers as plain torch does."""
     if work.precision == "int8":
-        from featx.backbones.quantising import CALIBRATION, TRIED, drawn_photos
-
         # Integers are fitted to photos, so random blobs would say little.
         photos = drawn_photos(TRIED, CALIBRATION.photos)
         example = np.stack([np.asarray(work.prepare(photo)) for photo in photos])
@@ -315,6 +156,8 @@ def _tried(engine: Engine, work: Runnable) -> Engine:
 def _made(name: str, work: Runnable) -> Engine:
     if name == "compile":
         return TorchEngine(work.module, work.device, work.precision, compiled=True)
+    from featx.backbones.onnx_engine import OnnxRuntimeEngine
+
     return OnnxRuntimeEngine(work.module, work.example, work.precision)
 
 
@@ -327,43 +170,3 @@ def _installed(name: str) -> None:
             raise FeatxError(
                 "extra-missing", f"the {name} engine needs {package}", f'pip install "featx[{name}]"'
             ) from error
-
-
-def example_photos(shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> np.ndarray:
-    """Soft random blobs in the form of prepared photos, to try an engine on."""
-    random = np.random.default_rng(0)
-    coarse = random.random((size, *(-(-side // 16) if side > 3 else side for side in shape)))
-    for axis, side in enumerate(shape, start=1):
-        if side > 3:
-            coarse = np.repeat(coarse, 16, axis=axis).take(range(side), axis=axis)
-    if kind == np.uint8:
-        return np.ascontiguousarray((coarse * 255).astype(np.uint8))
-    return np.ascontiguousarray((4 * coarse - 2).astype(np.float32))
-
-
-def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """The cosine of the pair of rows that differs most; not a number where features are not."""
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return float(((a * b).sum(1) / np.maximum(lengths, 1e-30)).min())
-
-
-def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
-    """The network with each batch normalisation folded into the convolution before it, where that can be done."""
-    if not any(isinstance(one, nn.BatchNorm2d) for one in network.modules()):
-        return network
-    from torch.fx.experimental.optimization import fuse
-
-    try:
-        with torch.inference_mode(False), torch.no_grad():
-            fused = fuse(network)
-    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is
-        return network
-    with torch.inference_mode():
-        least = least_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
-    return fused if least >= TOLERANCE["fp32"] else network
-
-
-def network_threads() -> int:
-    """Threads for the network: what the environment says, else one for each core this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores()

@@ -18,7 +18,7 @@ from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, loa
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
-    from featx.backbones.engines import Engine, Runnable
+    from featx.backbones.runnable import Engine, Runnable
 
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -62,7 +62,8 @@ class FrozenNetwork(RunsOnAnEngine):
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import engine_for, engine_or_why, example_photos
+        from featx.backbones.engines import engine_for, engine_or_why
+        from featx.backbones.runnable import example_photos
 
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
         example = example_photos(one.shape, one.dtype, batch_size)
@@ -80,19 +81,20 @@ class FrozenNetwork(RunsOnAnEngine):
         return ""
 
     def _runnable(self, example: np.ndarray) -> Runnable:
-        from featx.backbones.engines import PhotosToRows, Runnable
+        from featx.backbones.runnable import PhotosToRows, Runnable
 
         module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
         return Runnable(module, example, self.fingerprint, self.prepare, self.device)
 
     def _torch_engine(self) -> Engine:
-        from featx.backbones.engines import PhotosToRows, TorchEngine
+        from featx.backbones.runnable import PhotosToRows
+        from featx.backbones.torch_engine import TorchEngine
 
         module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
         return TorchEngine(module, self.device, self.fingerprint.precision)
 
     def _fold_batch_norm(self, example: np.ndarray) -> None:
-        from featx.backbones.engines import without_batch_norm
+        from featx.backbones.runnable import without_batch_norm
 
         torch, _ = import_torch()
         if self.device == "cpu" and self.fingerprint.precision == "fp32":

@@ -62,24 +62,3 @@ class Backbone(Protocol):
 
 class OutOfMemory(Exception):
     """The device has too little memory for a batch of this size; a smaller one may do."""
-
-
-def backbone_table() -> list[dict[str, Any]]:
-    """Every backbone by name: what it is, how large, how good; read from a table, so no network is loaded."""
-    from pathlib import Path
-
-    from featx.backbones.builtin import SIDE as SIDE_BUILTIN
-    from featx.backbones.builtin import WIDTH as WIDTH_BUILTIN
-    from featx.backbones.colour import WIDTH
-
-    own: dict[str, Any] = {"weights": [], "default": None, "url": None, "top1": None, "licence": "MIT"}
-    ours = [{"name": "colour", "width": WIDTH, "parameters": 0, "gflops": None, "input": 64, **own}]
-    try:
-        told = json.loads(Path(__file__).with_name("builtin.json").read_text(encoding="utf-8"))
-        # The file holds half-precision numbers and next to nothing else.
-        sizes = {"width": WIDTH_BUILTIN, "parameters": told["bytes"] // 2, "gflops": None, "input": SIDE_BUILTIN}
-        ours.append({"name": "builtin", **sizes, **own})
-    except (OSError, ValueError, KeyError):
-        pass  # an installation without the built-in weights lists what it has
-    theirs: list[dict[str, Any]] = json.loads(Path(__file__).with_name("table.json").read_text(encoding="utf-8"))
-    return [*ours, *theirs]

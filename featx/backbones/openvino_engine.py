@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,21 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.backbones.engines import (
+from featx.backbones.kept import Graph
+from featx.backbones.runnable import (
     TOLERANCE,
     PhotosToRows,
-    Runnable,
     least_cosine,
     network_threads,
     quiet_converter,
 )
-from featx.backbones.kept import Graph
 from featx.backbones.silent import import_silent
 
 # Photos that one core computes together. A photo's numbers depend on this shape, never on the size of the batch.
 PIECE = 4
-# Counts the ways featx has converted networks; another one makes every kept network anew.
-CONVERSION = 1
 # Where a network was quantised, what is no integer stays in float32.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
@@ -87,42 +81,6 @@ class OpenVinoEngine:
         finally:
             self._free.put(request)
         return rows[: len(piece)]
-
-
-def making_of(work: Runnable) -> dict[str, object]:
-    """Everything that decides what the converted network is, and whether it was tried here."""
-    fingerprint = asdict(work.fingerprint)
-    del fingerprint["views"]
-    packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if work.precision == "int8" else [])]
-    making: dict[str, object] = {
-        "conversion": CONVERSION,
-        "fingerprint": fingerprint,
-        "tensors": _digest_of_tensors(work.module),
-        "photo": [*work.example.shape[1:], str(work.example.dtype)],
-        "versions": {name: _version(name) for name in packages},
-        "cpu": import_silent("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
-    }
-    if work.precision == "int8":
-        from featx.backbones.quantising import CALIBRATION
-
-        making["calibration"] = asdict(CALIBRATION)
-    return making
-
-
-def _digest_of_tensors(module: PhotosToRows) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted({**dict(module.named_parameters()), **dict(module.named_buffers())}.items()):
-        plain = tensor.detach().contiguous()
-        digest.update(json.dumps([name, str(plain.dtype), list(plain.shape)]).encode())
-        digest.update(plain.view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def converted(module: PhotosToRows, example: np.ndarray) -> Graph:

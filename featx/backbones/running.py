@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from featx.backbones.engines import Engine
+    from featx.backbones.runnable import Engine
 
 
 class RunsOnAnEngine:

@@ -27,7 +27,7 @@ def backbones(
     if layers:
         _print_layers(name, out)
         return
-    from featx.backbones.names import backbone_table
+    from featx.backbones.table import backbone_table
 
     rows = [row for row in backbone_table() if name is None or name.lower() in row["name"].lower()]
     rows = [{**row, "here": _is_here(row)} for row in rows]

@@ -13,7 +13,8 @@ from PIL import Image
 
 from featx.backbones import open_backbone
 from featx.backbones.layers import last_classifying_layer
-from featx.backbones.names import Fingerprint, backbone_table
+from featx.backbones.names import Fingerprint
+from featx.backbones.table import backbone_table
 from featx.errors import FeatxError
 from featx.images import read_photo
 

@@ -11,8 +11,8 @@ from conftest import SHARED, photo
 from PIL import Image
 
 from featx.backbones import open_backbone, quantising
-from featx.backbones.engines import TOLERANCE, least_cosine
-from featx.backbones.quantising import CALIBRATION, calibrating, drawn_photos
+from featx.backbones.calibration import CALIBRATION, calibrating, drawn_photos
+from featx.backbones.runnable import TOLERANCE, least_cosine
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import Request, check_store, run_extraction
