@@ -15,11 +15,11 @@ from sklearn.neighbors import NearestNeighbors
 from featx.errors import FeatxError
 from featx.index import Query, SimilarityIndex, index_of
 from featx.index.cache import cache_of
+from featx.index.calibrating import calibrate
 from featx.index.lookup import find
 from featx.index.names import Names
 from featx.index.numbers import widened
 from featx.index.related import related
-from featx.index.words import calibrate
 from featx.store import Row, StoreWriter, open_store
 
 random = np.random.default_rng(7)

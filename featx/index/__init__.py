@@ -1,12 +1,16 @@
 """Features in, the most alike products out: exact search by cosine, NumPy only.
 
 search      the index: similarities, pooling by product, filters, the best k
+answers     queries, and what is found for them
+rows        what the index knows of each row
 numbers     lengths, directions, half precision read quickly
 names       ids, paths and products of 100,000 rows, found by name without making 100,000 strings
 cache       the file beside a store that lets a known item be answered without reading the store
-words       what a similarity means in this catalogue, measured on its own products and categories
+words       what similarities are called
+calibrating which word a similarity deserves in this catalogue, measured on its own products and categories
 lookup      what a name means: an item, a product, a file
-approximate a graph beside the store that proposes candidates in very large catalogues
+nearby      what a graph of neighbours is asked
+approximate such a graph beside the store that proposes candidates in very large catalogues
 headed      how the files beside a store are laid out
 related     the most alike products of every product, block by block
 """
@@ -16,9 +20,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from featx.index.answers import Matches, Neighbour, Query
 from featx.index.cache import cache_damage, cache_of, open_cached, write_cache
-from featx.index.search import NEAR_COPY, Matches, Neighbour, Query, SimilarityIndex
-from featx.index.words import calibrate
+from featx.index.calibrating import calibrate
+from featx.index.rows import NEAR_COPY
+from featx.index.search import SimilarityIndex
 from featx.workspace import Workspace
 
 __all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]

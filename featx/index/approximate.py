@@ -23,7 +23,8 @@ from featx.aside import written_aside
 from featx.errors import FeatxError
 from featx.index.cache import identity_of
 from featx.index.headed import ALIGN, beginning, read_head
-from featx.index.search import CANDIDATES, SimilarityIndex
+from featx.index.nearby import CANDIDATES, Nearby
+from featx.index.rows import Rows
 from featx.machine import cores
 from featx.plain import open_plain
 from featx.workspace import journal_beside
@@ -44,35 +45,12 @@ MENDED = 0.3
 Watch = Callable[[int], Any]
 
 
-@dataclass(frozen=True)
-class Nearby:
-    """An opened graph: candidates for a query, and how many of the true nearest are among them."""
-
-    graph: Any
-    keys: NDArray[np.uint64]
-    rows: NDArray[np.int64]
-    recall: float
-    effort: int
-
-    def __len__(self) -> int:
-        return len(self.graph)
-
-    def candidates(self, query: NDArray[Any], count: int) -> NDArray[np.int64]:
-        """The rows whose photos are probably the most alike one direction."""
-        self.graph.expansion_search = max(self.effort, count)
-        found = np.asarray(self.graph.search(np.asarray(query, dtype=np.float32), count).keys, dtype=np.uint64)
-        starts = np.searchsorted(self.keys, found, side="left")
-        ends = np.searchsorted(self.keys, found, side="right")
-        places = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        return self.rows[np.concatenate(places)] if places else self.rows[:0]
-
-
 def approximate_of(store: Path) -> Path:
     """Where the graph of a store lies."""
     return store.with_name(store.name + ".approx")
 
 
-def open_nearby(index: SimilarityIndex, *, make: bool = False, watch: Watch | None = None) -> Nearby | None:
+def open_nearby(index: Rows, *, make: bool = False, watch: Watch | None = None) -> Nearby | None:
     """The graph of an index's store, brought up to date; made where there is none and `make` says so.
 
     `watch` gets how many photos are to be added and returns a context that gives a function to tell how many are.
@@ -182,7 +160,7 @@ def _engine_class() -> Any:
     return Index
 
 
-def _empty(index: SimilarityIndex) -> Any:
+def _empty(index: Rows) -> Any:
     return _engine_class()(
         ndim=index.features.shape[1], metric="cos", dtype=KIND, connectivity=LINKS, expansion_add=BUILD_EFFORT
     )
@@ -192,7 +170,7 @@ def _broken() -> FeatxError:
     return FeatxError("index-broken", "the approximate index beside the store is damaged", "delete the `.approx` file")
 
 
-def _keys(index: SimilarityIndex) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _keys(index: Rows) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The numbers of the photos whose rows have a direction, in order, and these rows."""
     rows = np.flatnonzero(index.scale > 0)
     digests = list(index.digests)
@@ -206,7 +184,7 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
 
 
-def _fingerprint(index: SimilarityIndex) -> str:
+def _fingerprint(index: Rows) -> str:
     """What made the features: a graph of other features is of no use."""
     from featx.store import open_store
 
@@ -217,7 +195,7 @@ def _fingerprint(index: SimilarityIndex) -> str:
 
 def _mended(
     held: _Held,
-    index: SimilarityIndex,
+    index: Rows,
     fingerprint: str,
     keys: NDArray[np.uint64],
     rows: NDArray[np.int64],
@@ -238,7 +216,7 @@ def _mended(
 
 def _added(
     graph: Any,
-    index: SimilarityIndex,
+    index: Rows,
     wanted: NDArray[np.uint64],
     keys: NDArray[np.uint64],
     rows: NDArray[np.int64],
@@ -263,7 +241,7 @@ def _watched(watch: Watch | None, total: int) -> Any:
     return nullcontext(silent) if watch is None or not total else watch(total)
 
 
-def _tuned(graph: Any, index: SimilarityIndex, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Nearby:
+def _tuned(graph: Any, index: Rows, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Nearby:
     """The graph with the least effort that finds nearly all of the true nearest, and the share it finds."""
     picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
     asked = index.unit_rows(rows[picked])
@@ -282,7 +260,7 @@ def _tuned(graph: Any, index: SimilarityIndex, keys: NDArray[np.uint64], rows: N
     return Nearby(graph, keys, rows, recall, nearby.effort)
 
 
-def _nearest(index: SimilarityIndex, asked: NDArray[np.float32]) -> NDArray[np.float32]:
+def _nearest(index: Rows, asked: NDArray[np.float32]) -> NDArray[np.float32]:
     """The similarities of the true nearest rows of some directions, the least first."""
     best = np.full((len(asked), 0), -2, dtype=np.float32)
     for start in range(0, len(index), BLOCK):

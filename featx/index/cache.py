@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from featx.aside import written_aside
 from featx.index.headed import ALIGN, beginning, read_head
 from featx.index.names import Names
-from featx.index.search import Columns, SimilarityIndex
+from featx.index.rows import Columns
+from featx.index.search import SimilarityIndex
 from featx.index.words import Words
 from featx.plain import open_plain, read_plain
 from featx.workspace import journal_beside

@@ -2,229 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
 from featx.filters import Condition, read_condition
-from featx.index.names import Names
-from featx.index.numbers import BLOCK, HALVES, scales, unit_queries, widened
-
-if TYPE_CHECKING:
-    from featx.index.approximate import Nearby
-    from featx.index.words import Words
+from featx.index.answers import Matches, Neighbour, Query
+from featx.index.lookup import find
+from featx.index.nearby import CANDIDATES
+from featx.index.numbers import BLOCK, HALVES, unit_queries, widened
+from featx.index.rows import Rows
 
 Pool = Literal["best", "mean"]
-Columns = Mapping[str, Sequence[Any]]
-
-NEAR_COPY = 0.98
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
 CLOSE = 2e-5
 # Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
 LIKENESS = 0.7
-# How many photos a graph of neighbours is asked for, at least.
-CANDIDATES = 64
 # Below this a look at every row takes a fraction of a second, so the graph is used only where it is asked for.
 LARGE = 500_000
 
 
-@dataclass(frozen=True)
-class Neighbour:
-    """One answer to a query: which item of which product, how alike from -1 to 1, and what that means here."""
-
-    item_id: str
-    product: str
-    similarity: float
-    label: str | None
-    path: str
-    near_copy: bool = False
-    word: str = ""
-    precision: float | None = None
-
-
-@dataclass(frozen=True)
-class Query:
-    """One thing to look for: the features of its photos, and what must not answer."""
-
-    name: str
-    features: NDArray[Any]
-    products: frozenset[str] = frozenset()
-    digests: frozenset[str] = frozenset()
-    paths: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Matches:
-    """The answers to one query, best first, and how many near-copies of it were left out."""
-
-    query: Query
-    neighbours: tuple[Neighbour, ...]
-    hidden: int = 0
-
-    def __iter__(self) -> Iterator[Neighbour]:
-        return iter(self.neighbours)
-
-    def __len__(self) -> int:
-        return len(self.neighbours)
-
-    def __getitem__(self, i: int) -> Neighbour:
-        """The answer of a rank, counted from 0."""
-        return self.neighbours[i]
-
-    def __repr__(self) -> str:
-        best = f", best {self[0].product} {self[0].similarity:.2f}" if self.neighbours else ""
-        return f"Matches({len(self)} for {self.query.name}{best})"
-
-    def to_dict(self) -> list[dict[str, object]]:
-        """The answers as plain records, as `--json` prints them."""
-        return [
-            {
-                "rank": rank,
-                "score": round(one.similarity, 4),
-                "id": one.item_id,
-                "product": one.product,
-                "label": one.label,
-                "path": one.path,
-                "word": one.word or None,
-                "precision": None if one.precision is None else round(one.precision, 4),
-            }
-            for rank, one in enumerate(self.neighbours, start=1)
-        ]
-
-    def to_pandas(self) -> Any:
-        """The answers as a data frame."""
-        try:
-            import pandas  # type: ignore[import-untyped,unused-ignore]
-        except ImportError as error:
-            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
-        return pandas.DataFrame(self.to_dict())
-
-    def _repr_html_(self) -> str:
-        from featx.gallery import row_of_pictures
-
-        return row_of_pictures(self.query.name, self.query.paths, self.neighbours)
-
-
 @dataclass
-class SimilarityIndex:
-    """The features of a catalogue with what each row is; answers with products."""
+class SimilarityIndex(Rows):
+    """The rows of a catalogue that answer with products."""
 
-    features: NDArray[Any]
-    scale: NDArray[np.float32]
-    ids: Names
-    paths: Names
-    digests: Names
-    codes: NDArray[np.int32]
-    products: Names
-    label_codes: NDArray[np.int32]
-    label_names: list[str]
-    columns: Callable[[], Columns]
-    words: Words | None = None
-    path: Path | None = None
-    embed: Callable[[Path], np.ndarray] | None = None
-    nearby: Nearby | None = None
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        features: NDArray[Any],
-        ids: Sequence[str],
-        *,
-        products: Sequence[str | None] | None = None,
-        labels: Sequence[str | None] | None = None,
-        digests: Sequence[str] | None = None,
-        paths: Sequence[str] | None = None,
-        columns: Columns | None = None,
-    ) -> SimilarityIndex:
-        """The index of plain arrays; an item without a product is a product of its own."""
-        own = [ids[i] if one is None else one for i, one in enumerate(products or [None] * len(ids))]
-        codes, product_names = _coded(own)
-        told = labels or [None] * len(ids)
-        label_codes, label_names = _coded([one for one in told if one is not None])
-        all_labels = np.full(len(ids), -1, dtype=np.int32)
-        all_labels[[i for i, one in enumerate(told) if one is not None]] = label_codes
-        split: dict[str, Sequence[Any]] = {
-            "id": list(ids),
-            "path": list(paths or ids),
-            "label": list(told),
-            "product": list(products or own),
-        }
-        return cls(
-            features,
-            scales(features),
-            Names.of(ids),
-            Names.of(paths or ids),
-            Names.of(digests or [""] * len(ids)),
-            codes,
-            Names.of(product_names),
-            all_labels,
-            label_names,
-            lambda: {**split, **(columns or {})},
-        )
-
-    @classmethod
-    def of_store(cls, store: Any) -> SimilarityIndex:
-        """The index of an opened store, its features mapped into memory, not read."""
-        more = {**store.columns, "split": store.splits, "digest": store.digests}
-        index = cls.of(
-            store.features_map(),
-            store.ids,
-            products=store.products,
-            labels=store.labels,
-            digests=store.digests,
-            paths=store.paths,
-            columns=more,
-        )
-        if not np.isfinite(index.features[np.flatnonzero(index.scale == 0)]).all():
-            raise FeatxError(
-                "store-broken",
-                f"`{store.path}` holds features that are no number",
-                "`featx info --check` says which; extract again with `--replace --yes`",
-            )
-        index.path = store.path
-        return index
-
-    def __len__(self) -> int:
-        return len(self.scale)
-
-    @property
-    def near(self) -> float:
-        """From which similarity on an answer is a near-copy."""
-        return self.words.near if self.words else NEAR_COPY
-
-    def label_of(self, i: int) -> str | None:
-        """The category of a row."""
-        code = int(self.label_codes[i])
-        return None if code < 0 else self.label_names[code]
-
-    @cached_property
-    def order(self) -> NDArray[np.intp]:
-        """The rows, product after product."""
-        return np.argsort(self.codes, kind="stable")
-
-    @cached_property
-    def starts(self) -> NDArray[np.intp]:
-        """Where each product begins in `order`, and the end of the last."""
-        counts = np.bincount(self.codes, minlength=len(self.products))
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
 
     @cached_property
     def _no_direction(self) -> NDArray[np.intp]:
         return np.flatnonzero(self.scale == 0)
-
-    def unit_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float32]:
-        """Some rows at length 1; a row that is zero or holds what is no number is all zeros."""
-        with np.errstate(invalid="ignore"):
-            unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
-        unit[self.scale[rows] == 0] = 0
-        return np.ascontiguousarray(unit, dtype=np.float32)
 
     def similarities(self, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
         """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
@@ -291,8 +103,6 @@ class SimilarityIndex:
         if isinstance(query, Query):
             return query
         if isinstance(query, str | Path):
-            from featx.index.lookup import find
-
             return find(self, query)
         return Query("features", np.atleast_2d(np.asarray(query)))
 
@@ -447,9 +257,3 @@ class _Again:
             told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
             found.append((int(own[best]), float(told)))
         return found
-
-
-def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
-    numbers: dict[str, int] = {}
-    codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in texts), np.int32, len(texts))
-    return codes, list(numbers)

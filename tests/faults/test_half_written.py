@@ -28,7 +28,7 @@ from featx.errors import FeatxError
 from featx.extraction.seen import Seen
 from featx.index import SimilarityIndex, approximate, index_of, mend_index
 from featx.index.cache import cache_of, open_cached, write_cache
-from featx.index.words import calibrate
+from featx.index.calibrating import calibrate
 from featx.models import Model, load_classifier, save
 from featx.novelty import Familiar
 from featx.report import files as report_files
