@@ -80,7 +80,7 @@ class Embedder:
 
     def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
         """The features of a photo, made exactly as those of the store."""
-        from featx.extraction.run import backbone_of
+        from featx.extraction.reopening import backbone_of
         from featx.images import UnreadablePhoto, read_photo
         from featx.store import open_store
 

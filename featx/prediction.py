@@ -207,7 +207,7 @@ def predict(
     For thousands of photos, `Predictor.stream` gives one answer after another and keeps none.
     """
     from featx.catalogue import read_catalogue
-    from featx.extraction.run import backbone_like, backbone_of
+    from featx.extraction.reopening import backbone_like, backbone_of
 
     used = model if isinstance(model, Model) else load_classifier(model or newest_classifier(Workspace.here().models))
     if store is not None:

@@ -201,7 +201,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
         opened = None
 
     def open_it() -> Backbone:
-        from featx.extraction.run import backbone_like, backbone_of
+        from featx.extraction.reopening import backbone_like, backbone_of
 
         if opened is not None:
             return backbone_of(opened, device)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.extraction.run import backbone_of
+from featx.extraction.reopening import backbone_of
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store
 

@@ -5,35 +5,32 @@ from __future__ import annotations
 import os
 import platform
 import shlex
-import signal
 import sys
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 
-from featx.backbones import Backbone, Fingerprint, OutOfMemory, choose_backbone, open_backbone
+from featx.backbones import Backbone, Fingerprint, OutOfMemory, open_backbone
 from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
 from featx.errors import FeatxError
+from featx.extraction.interrupts import Interrupts
+from featx.extraction.known import Known, differs
+from featx.extraction.looks import Look, Looks, view_of
+from featx.extraction.reopening import asked_layer, same_weights
 from featx.extraction.request import MOST_IN_A_BATCH, Listener, Request, Summary
 from featx.extraction.seen import Seen, Skips
+from featx.extraction.settling import discard, exists, other_backbone, refuse_other, settle
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.machine import cores
-from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, is_card, open_store
-from featx.workspace import Workspace, journal_beside
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
+from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
+from featx.workspace import Workspace
 
 BATCH_ON_CPU = 16
 BATCH_ON_GPU = 128
@@ -102,108 +99,21 @@ def run_extraction(
     workspace = workspace or Workspace.here()
     listener = listener or Listener()
     begun = time.monotonic()
-    name, reason, path = _settle(request, store, workspace)
+    name, reason, path = settle(request, store, workspace)
     listener.chosen(catalogue, name, reason)
     workspace.make()
     known: Store | None = None
-    if _exists(path):
+    if exists(path):
         if request.replace and not request.dry_run:
-            _discard(path)
+            discard(path)
         elif not request.replace:
             known = open_store(path)
-            _refuse_other(known, request, name, path)
+            refuse_other(known, request, name, path)
     Skips.check_writable(path)
     run = _Run(catalogue, request, name, path, known, workspace, listener)
     summary = run.dry() if request.dry_run else run.go()
     summary.seconds = time.monotonic() - begun
     return summary
-
-
-def _settle(request: Request, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
-    """Which backbone, why, and into which file; the first extraction decides, later ones keep to it."""
-    if store is None and os.environ.get("FEATX_STORE"):
-        store = Path(os.environ["FEATX_STORE"])
-    if request.backbone is not None:
-        return request.backbone, "", store or workspace.store_path(_file_name(request))
-    if store is None:
-        with suppress(FeatxError):
-            store = workspace.current_store()
-    if store is not None and _exists(store) and not request.replace:
-        return str(open_store(store).fingerprint["backbone"]), "as before", store
-    name, reason = choose_backbone()
-    return name, reason, store or workspace.store_path(name)
-
-
-def _file_name(request: Request) -> str:
-    """One store for each backbone; another layer of the same network gets a name of its own."""
-    parts = [request.backbone or "", request.layer or "", request.pool if request.layer and request.pool else ""]
-    return "-".join(part for part in parts if part)
-
-
-def _exists(store: Path) -> bool:
-    return journal_beside(store).exists() or store.exists()
-
-
-def _discard(path: Path) -> None:
-    """`--replace`: the old store goes, and what belongs to it."""
-    _must_look_like_a_store(path)
-    with StoreWriter.locked(path):
-        for suffix in ("", ".journal", ".seen"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        if is_card(path.with_suffix(".json")):
-            path.with_suffix(".json").unlink(missing_ok=True)
-
-
-def _must_look_like_a_store(path: Path) -> None:
-    """A damaged store can be replaced, but not somebody's photo or table that was named by mistake."""
-    if journal_beside(path).exists() or not path.exists():
-        return
-    if path.is_file():
-        with path.open("rb") as file:
-            head = file.read(8)
-        if not head.strip(b"\0") or head == b"\x89HDF\r\n\x1a\n" or path.suffix in (".h5", ".hdf5"):
-            return
-    raise FeatxError(
-        "bad-flag", f"`{path}` is no feature store, and is not replaced", "name another file: `--store my.h5`"
-    )
-
-
-def _refuse_other(known: Store, request: Request, name: str, path: Path) -> None:
-    """A store holds features of one making. What can be seen without loading the network is refused at once."""
-    has = known.fingerprint
-    asked: list[tuple[str, object, object]] = [("backbone", has.get("backbone"), name)]
-    if request.layer is not None:
-        asked.append(("layer", has.get("layer"), request.layer))
-    if request.layer is not None and request.pool is not None:
-        asked.append(("pool", has.get("pool"), request.pool))
-    if request.views != int(str(has.get("views", 1))):
-        asked.append(("views", has.get("views", 1), request.views))
-    for what, stored, wanted in asked:
-        if stored != wanted:
-            raise other_backbone(path, what, stored, wanted)
-
-
-def other_backbone(path: Path, what: str, stored: object, wanted: object) -> FeatxError:
-    """The error for a store made in another way than this run asks for."""
-    fresh = path.with_name(f"{path.stem}-2.h5")
-    return FeatxError(
-        "other-backbone",
-        f"{path} holds features of {what} {stored}, but this run asks for {what} {wanted}",
-        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor make this one again: `--replace --yes`",
-        {"store": str(path), "what": what, "stored": str(stored), "wanted": str(wanted)},
-    )
-
-
-@dataclass
-class _Look:
-    """What one photo turned out to be."""
-
-    item: Item
-    kind: Kind
-    digest: str = ""
-    prepared: Sequence[Any] | None = None
-    skip: Skipped | None = None
-    stat: tuple[int, int] | None = None
 
 
 class _Run:
@@ -222,141 +132,43 @@ class _Run:
         self.catalogue, self.request, self.path = catalogue, request, path
         self.workspace, self.listener = workspace, listener
         self.name = name
-        self.rows = _known_rows(known)
-        self.fingerprint: Mapping[str, object] | None = known.fingerprint if known is not None else None
-        self.provenance: dict[str, object] = dict(known.provenance) if known is not None else {}
-        self.by_path = {row.path: row for row in self.rows.values()}
-        self.digests = {row.digest for row in self.rows.values()}
+        self.known = Known(known)
+        self.provenance = dict(self.known.provenance)
         self.seen = Seen(path)
         self.skips = Skips(path, known)
-        self.items = list(self._named(catalogue.items))
+        self.items = list(self.known.named(catalogue))
         self.summary = Summary(
             store=path, backbone=name, listed=len(catalogue.items) + len(catalogue.skipped), dry_run=request.dry_run
         )
         self.summary.skipped = list(catalogue.skipped)
         self.stop = threading.Event()
         self.backbone: Backbone | None = None
+        self.looks = Looks(self.known, self.seen, self.skips, self.stop, force=request.force)
         self._draft_size: tuple[int, int] | None = None
-        self._claimed: set[str] = set()
-        self._claim = threading.Lock()
-
-    # --- which row is which item ---------------------------------------------------------------------------------
-
-    def _named(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Items under the ids they have in the store: a path keeps its id, and two photos never share one."""
-        here = {item.path for item in items}
-        taken: dict[str, str] = {}
-        for item in items:
-            row = self.by_path.get(item.path)
-            item_id = row.item_id if row is not None and self.catalogue.ids_guessed else item.item_id
-            other = self.rows.get(item_id)
-            clash = other is not None and other.path != item.path
-            if clash and self.catalogue.ids_guessed and (other.path in here or Path(other.path).exists()):  # type: ignore[union-attr]
-                item_id = item.path
-            if taken.setdefault(item_id, item.path) != item.path:
-                item_id = item.path
-            yield self._with_what_is_known(item if item_id == item.item_id else replace(item, item_id=item_id))
-
-    def _with_what_is_known(self, item: Item) -> Item:
-        """An empty cell takes no label away; a second table, such as one of new labels, adds to what the first said."""
-        row = self.rows.get(item.item_id)
-        if row is None or row.path != item.path:
-            return item
-        told: dict[str, Any] = {"label": row.label} if item.label is None and row.label is not None else {}
-        if self.provenance.get("source") not in (None, self.catalogue.root):
-            told["extra"] = {**row.extra, **item.extra}
-            told |= {
-                name: known
-                for name, known in (("product", row.product), ("split", row.split))
-                if known is not None and getattr(item, name) is None
-            }
-        return replace(item, **told) if told else item
-
-    def _row_of(self, item: Item) -> KnownRow | None:
-        return self.rows.get(item.item_id)
-
-    # --- looking at one photo (in worker threads) -----------------------------------------------------------------
-
-    def _look(self, item: Item, *, decode: bool) -> _Look:
-        if self.stop.is_set():
-            return _Look(item, "skipped")
-        row = self._row_of(item)
-        try:
-            stat = os.stat(item.path)
-            mark = (stat.st_size, stat.st_mtime_ns)
-        except OSError:
-            mark = None
-        if mark is not None and not self.request.force:
-            if row is not None and self.seen.digest(item.path, mark) == row.digest:
-                return _Look(item, "unchanged", row.digest, stat=mark)
-            skip = self.skips.still_bad(item.path, mark)
-            if skip is not None:
-                return _Look(item, "skipped", skip=skip, stat=mark)
-        try:
-            data = read_bytes(item.path)
-            digest = digest_of(data)
-            if row is not None and row.digest == digest and not self.request.force:
-                return _Look(item, "unchanged", digest, stat=mark)
-            kind: Kind = "new" if row is None else "changed"
-            with self._claim:
-                first = digest not in self._claimed
-                stored = digest in self.digests and not self.request.force
-                if first and not stored:
-                    self._claimed.add(digest)
-            if stored or not first:
-                return _Look(item, "copied", digest, stat=mark)
-            if not decode:
-                return _Look(item, kind, digest, stat=mark)
-            image = decode_photo(data, item.path, draft_size=self._draft_size)
-            return _Look(item, kind, digest, prepared=self._prepare(image, digest), stat=mark)
-        except UnreadablePhoto as error:
-            return _Look(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
-
-    def _prepare(self, image: Image.Image, digest: str) -> Sequence[Any]:
-        assert self.backbone is not None
-        views = [image] + [_view(image, digest, view, self.request.seed) for view in range(1, self.request.views)]
-        return [self.backbone.prepare(one) for one in views]
-
-    def _looks(self, pool: ThreadPoolExecutor, ahead: int, *, decode: bool) -> Iterator[_Look]:
-        """Looks in catalogue order, at most `ahead` of them in memory."""
-        waiting: deque[Future[_Look]] = deque()
-        items = iter(self.items)
-        try:
-            while True:
-                while len(waiting) < ahead and not self.stop.is_set():
-                    item = next(items, None)
-                    if item is None:
-                        break
-                    waiting.append(pool.submit(self._look, item, decode=decode))
-                if not waiting or self.stop.is_set():
-                    return
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        self._halving = threading.Lock()
 
     # --- a dry run: look, tell, write nothing ---------------------------------------------------------------------
 
     def dry(self) -> Summary:
         gained: list[tuple[Item, str]] = []
         with self.listener.progress(len(self.items)) as advance, ThreadPoolExecutor(self._workers()) as pool:
-            for done, look in enumerate(self._looks(pool, 4 * self._workers(), decode=False), start=1):
+            for done, look in enumerate(self.looks.over(self.items, pool, 4 * self._workers()), start=1):
                 self._count(look)
                 if look.kind in ("new", "copied"):
                     gained.append((look.item, look.digest))
                 advance(done)
-        self._tell_renames(gained)
-        self.summary.total = len(self.rows)
+        self._tell_left(gained)
+        self.summary.total = len(self.known.rows)
         return self.summary
 
-    def _count(self, look: _Look) -> None:
+    def _count(self, look: Look) -> None:
         summary = self.summary
         if look.kind == "unchanged":
             summary.unchanged += 1
-            row = self._row_of(look.item)
+            row = self.known.row_of(look.item)
             if row is not None and row.path != look.item.path:
                 summary.renamed += 1
-            elif row is not None and _differs(row, look.item):
+            elif row is not None and differs(row, look.item):
                 summary.refreshed += 1
         elif look.kind == "skipped":
             if look.skip is not None:
@@ -368,21 +180,10 @@ class _Run:
         else:
             summary.changed += 1
 
-    def _tell_renames(self, gained: Sequence[tuple[Item, str]]) -> dict[str, str]:
-        """Rows whose photo is gone, told apart: renamed (the same bytes came back elsewhere) or gone."""
-        listed = {item.path for item in self.items} | {skip.path for skip in self.summary.skipped}
-        ids = {item.item_id for item in self.items}
-        gone: dict[str, list[KnownRow]] = {}
-        for row in self.rows.values():
-            if row.path not in listed and row.item_id not in ids and not os.path.lexists(row.path):
-                gone.setdefault(row.digest, []).append(row)
-        renamed: dict[str, str] = {}
-        for item, digest in gained:
-            if gone.get(digest):
-                renamed[gone[digest].pop(0).item_id] = item.item_id
+    def _tell_left(self, gained: Sequence[tuple[Item, str]]) -> dict[str, str]:
+        renamed, self.summary.gone = self.known.left(self.items, self.summary.skipped, gained)
         self.summary.renamed += len(renamed)
         self.summary.copied -= len(renamed)
-        self.summary.gone = sorted(row.item_id for rows in gone.values() for row in rows)
         return renamed
 
     # --- the real run ---------------------------------------------------------------------------------------------
@@ -391,7 +192,7 @@ class _Run:
         todo = self._anything_to_compute()
         if todo:
             self._open_backbone()
-        fingerprint = self.backbone.fingerprint.to_dict() if self.backbone is not None else self.fingerprint
+        fingerprint = self.backbone.fingerprint.to_dict() if self.backbone is not None else self.known.fingerprint
         if fingerprint is None:  # an empty catalogue never reaches this point; every photo of it was skipped
             raise self._all_skipped()
         width = int(str(fingerprint["width"]))
@@ -401,7 +202,7 @@ class _Run:
             StoreWriter.open(
                 self.path, fingerprint, width=width, dtype=self.request.dtype, provenance=self.provenance
             ) as writer,
-            _Interrupts(self.stop, self.listener),
+            Interrupts(self.stop, self.listener),
         ):
             if writer.recovered:
                 self.summary.resumed = writer.recovered
@@ -422,10 +223,10 @@ class _Run:
 
     def _anything_to_compute(self) -> bool:
         """Whether the network is needed at all; when nothing changed it is not even loaded."""
-        if self.request.force or self.fingerprint is None or self.request.weights is not None:
+        if self.request.force or self.known.fingerprint is None or self.request.weights is not None:
             return True
         for item in self.items:
-            row = self._row_of(item)
+            row = self.known.row_of(item)
             try:
                 stat = os.stat(item.path)
             except OSError:
@@ -435,14 +236,14 @@ class _Run:
                 continue
             if self.skips.still_bad(item.path, mark) is None:
                 try:
-                    if digest_of(read_bytes(item.path)) not in self.digests:
+                    if digest_of(read_bytes(item.path)) not in self.known.digests:
                         return True
                 except UnreadablePhoto:
                     continue
         return False
 
     def _open_backbone(self) -> None:
-        stored = self.fingerprint or {}
+        stored = self.known.fingerprint or {}
         request = self.request
         weights = (
             request.weights if request.weights is not None or not stored else same_weights(stored, self.provenance)
@@ -481,7 +282,7 @@ class _Run:
             if asked != "auto":
                 raise FeatxError("bad-flag", f"the `{backbone.name}` backbone has one engine", "leave `--engine` out")
         else:
-            new = sum(1 for item in self.items if self.request.force or self._row_of(item) is None)
+            new = sum(1 for item in self.items if self.request.force or self.known.row_of(item) is None)
             wanted = begun if asked == "auto" and begun else asked
             why = choose(wanted, photos=new * self.request.views, batch_size=self._batch_size())
             if why:
@@ -502,8 +303,8 @@ class _Run:
 
     def _compute(self, writer: StoreWriter) -> None:
         batch_size = self.summary.batch_size = self._batch_size()
-        batch: list[_Look] = []
-        copies: list[_Look] = []
+        batch: list[Look] = []
+        copies: list[Look] = []
         gained: list[tuple[Item, str]] = []
         updates: list[Item] = []
         bad: dict[str, Skipped] = {}
@@ -537,7 +338,7 @@ class _Run:
                     computing.append(computer.submit(self._rows, batch))
                     batch = []
 
-            looks = self._looks(pool, 2 * self._workers() + 2 * batch_size, decode=True)
+            looks = self.looks.over(self.items, pool, 2 * self._workers() + 2 * batch_size, self._prepared)
             done = 0
             while True:
                 at = time.monotonic()
@@ -558,8 +359,8 @@ class _Run:
                 elif look.kind == "copied":
                     copies.append(look)
                 elif look.kind == "unchanged":
-                    row = self._row_of(look.item)
-                    if row is not None and _differs(row, look.item):
+                    row = self.known.row_of(look.item)
+                    if row is not None and differs(row, look.item):
                         updates.append(look.item)
                 elif look.skip is not None:
                     bad[look.digest or look.item.path] = look.skip
@@ -576,13 +377,20 @@ class _Run:
             return
         gained += self._commit_copies(writer, copies)
         if updates:
-            writer.update([_metadata_row(item, self.rows[item.item_id]) for item in updates])
-        self._forget(writer, self._tell_renames(gained))
+            writer.update([_metadata_row(item, self.known.rows[item.item_id]) for item in updates])
+        self._forget(writer, self._tell_left(gained))
         seconds = time.monotonic() - begun
         self.summary.images_per_second = self.summary.computed / seconds if self.summary.computed else 0.0
         self.summary.waiting_share = waited / max(waited + worked, 1e-9)
 
-    def _rows(self, batch: Sequence[_Look]) -> list[Row]:
+    def _prepared(self, data: bytes, path: str, digest: str) -> Sequence[Any]:
+        """A photo's views as the network wants them; called from worker threads."""
+        assert self.backbone is not None
+        image = decode_photo(data, path, draft_size=self._draft_size)
+        views = [image] + [view_of(image, digest, view, self.request.seed) for view in range(1, self.request.views)]
+        return [self.backbone.prepare(one) for one in views]
+
+    def _rows(self, batch: Sequence[Look]) -> list[Row]:
         views = self.request.views
         prepared = [view for look in batch for view in (look.prepared or ())]
         features = self._features(prepared)
@@ -608,7 +416,7 @@ class _Run:
                         f"{self.backbone.device} has too little memory for even one photo with {self.name}",
                         "try a smaller backbone, or `--device cpu`",
                     ) from error
-                with self._claim:
+                with self._halving:
                     if self.summary.batch_size == size:  # else another batch has found out already
                         self.summary.batch_size = size // 2
                         self.summary.halved = True
@@ -617,7 +425,7 @@ class _Run:
             at += len(part)
         return np.concatenate(done)
 
-    def _commit_copies(self, writer: StoreWriter, copies: Sequence[_Look]) -> list[tuple[Item, str]]:
+    def _commit_copies(self, writer: StoreWriter, copies: Sequence[Look]) -> list[tuple[Item, str]]:
         """Photos whose bytes were computed before: they get rows of their own with the same features."""
         stored = writer.digests()
         gained = []
@@ -626,7 +434,7 @@ class _Run:
             for look in copies[start : start + 256]:
                 if look.digest in stored:
                     rows.append(_row(look.item, look.digest, writer.copy_features(look.digest)))
-                    if self._row_of(look.item) is None:
+                    if self.known.row_of(look.item) is None:
                         gained.append((look.item, look.digest))
                 else:  # its twin could not be decoded, so neither can this one
                     self.summary.copied -= 1
@@ -649,7 +457,8 @@ class _Run:
             self.summary.gone = []
         # A photo that was replaced by an unreadable one must not keep answering with the old features.
         unreadable = {skip.path for skip in self.summary.skipped}
-        going += [row.item_id for row in self.rows.values() if row.path in unreadable and row.item_id not in going]
+        replaced = [row.item_id for row in self.known.rows.values() if row.path in unreadable]
+        going += [one for one in replaced if one not in going]
         if going:
             writer.remove(going)
 
@@ -699,49 +508,6 @@ class _Run:
 # --- small pieces ---------------------------------------------------------------------------------------------------
 
 
-def _known_rows(store: Store | None) -> dict[str, KnownRow]:
-    return {} if store is None else dict(store.known())
-
-
-def backbone_of(store: Store, device: str = "auto") -> Backbone:
-    """The backbone that made a store, opened again; other weights than then are refused."""
-    fingerprint = store.fingerprint
-    backbone = backbone_like(fingerprint, store.provenance, device=device)
-    has, wants = fingerprint.get("weights_sha256"), backbone.fingerprint.weights_sha256
-    if has != wants:
-        raise other_backbone(store.path, "weights with SHA-256", has, wants)
-    return backbone
-
-
-def backbone_like(
-    fingerprint: Mapping[str, object], provenance: Mapping[str, object] = MappingProxyType({}), device: str = "auto"
-) -> Backbone:
-    """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
-    return open_backbone(
-        str(fingerprint["backbone"]),
-        weights=same_weights(fingerprint, provenance),
-        layer=asked_layer(fingerprint),
-        pool=str(fingerprint.get("pool") or "avg"),
-        device=device,
-        precision=str(fingerprint.get("precision") or "auto"),
-    )
-
-
-def same_weights(stored: Mapping[str, object], provenance: Mapping[str, object]) -> str | None:
-    """The weights a store was made with, as `open_backbone` wants them named."""
-    weights = str(stored.get("weights") or "")
-    if weights.startswith("file "):
-        return str(provenance.get("weights_file") or weights.removeprefix("file "))
-    return None if weights in ("", "none", "built-in") else weights
-
-
-def asked_layer(stored: Mapping[str, object]) -> str | None:
-    """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
-    layer = stored.get("layer")
-    fixed = stored.get("backbone") in ("builtin", "colour") or layer in (None, "", "penultimate")
-    return None if fixed else str(layer)
-
-
 def _with_fingerprint(backbone: Backbone, fingerprint: Fingerprint) -> Backbone:
     backbone.fingerprint = fingerprint
     return backbone
@@ -757,16 +523,6 @@ def _metadata_row(item: Item, row: KnownRow) -> KnownRow:
     )
 
 
-def _differs(row: KnownRow, item: Item) -> bool:
-    return (row.path, row.label, row.product, row.split, dict(row.extra)) != (
-        item.path,
-        item.label,
-        item.product,
-        item.split,
-        dict(item.extra),
-    )
-
-
 def _strict(skip: Skipped) -> FeatxError:
     detail = f" ({skip.detail})" if skip.detail else ""
     return FeatxError(
@@ -774,43 +530,3 @@ def _strict(skip: Skipped) -> FeatxError:
         f"{skip.path} is {skip.reason.replace('-', ' ')}{detail}, and --strict was asked for",
         "mend or remove the file, or run without `--strict` to skip such files by name",
     )
-
-
-def _view(image: Image.Image, digest: str, view: int, seed: int) -> Image.Image:
-    """A flipped or cropped look at a photo; the same for the same photo, view and seed, whatever the order."""
-    random = np.random.default_rng([seed, view, int(digest[:16], 16)])
-    if view % 2:
-        from PIL import ImageOps
-
-        image = ImageOps.mirror(image)
-    if view > 1:
-        width, height = image.size
-        share = float(random.uniform(0.7, 0.95))
-        w, h = max(1, round(width * share)), max(1, round(height * share))
-        left, top = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
-        image = image.crop((left, top, left + w, top + h))
-    return image
-
-
-class _Interrupts:
-    """Ctrl-C and SIGTERM once: finish the batch, keep what is done. Twice: quit now (rows written are safe)."""
-
-    def __init__(self, stop: threading.Event, listener: Listener) -> None:
-        self.stop, self.listener = stop, listener
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
-            for number in heard:  # a shell has a job in the background ignore Ctrl-C, and so it stays
-                self._before[number] = signal.signal(number, self._caught)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _caught(self, number: int, _frame: object) -> None:
-        if self.stop.is_set():
-            os._exit(130)
-        self.stop.set()
-        self.listener.stopping()

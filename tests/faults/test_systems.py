@@ -22,7 +22,7 @@ import featx
 from featx import extraction
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import run, seen
+from featx.extraction import looks, run, seen
 from featx.images import read_bytes
 from featx.store import open_store
 
@@ -174,7 +174,7 @@ def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no
             Path(path).unlink(missing_ok=True)
         return read_bytes(path, *words, **named)
 
-    monkeypatch.setattr(run, "read_bytes", reading)
+    monkeypatch.setattr(looks, "read_bytes", reading)
     summary = extracted(photos, "a.h5")
     assert [(Path(one.path).name, one.reason) for one in summary.skipped] == [("p0003x.jpg", "missing")]
     assert contents("a.h5") == {path: data for path, data in clean.items() if not path.endswith("0003x.jpg")}

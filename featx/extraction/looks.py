@@ -1,0 +1,115 @@
+"""Looking at photos: is it new, changed, a copy, as before, or none that can be read?"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from featx.catalogue import Item, Skipped
+from featx.extraction.known import Known
+from featx.extraction.seen import Seen, Skips
+from featx.images import UnreadablePhoto, digest_of, read_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
+# Bytes of a photo, its path and its digest, to what the network wants of each view.
+Prepare = Callable[[bytes, str, str], Sequence[Any]]
+
+
+@dataclass
+class Look:
+    """What one photo turned out to be."""
+
+    item: Item
+    kind: Kind
+    digest: str = ""
+    prepared: Sequence[Any] | None = None
+    skip: Skipped | None = None
+    stat: tuple[int, int] | None = None
+
+
+class Looks:
+    """Photos looked at in worker threads; every digest is claimed by the first photo that has it."""
+
+    def __init__(self, known: Known, seen: Seen, skips: Skips, stop: threading.Event, *, force: bool) -> None:
+        self.known, self.seen, self.skips, self.stop, self.force = known, seen, skips, stop, force
+        self._claimed: set[str] = set()
+        self._claim = threading.Lock()
+
+    def _look(self, item: Item, prepare: Prepare | None) -> Look:
+        if self.stop.is_set():
+            return Look(item, "skipped")
+        row = self.known.row_of(item)
+        try:
+            stat = os.stat(item.path)
+            mark = (stat.st_size, stat.st_mtime_ns)
+        except OSError:
+            mark = None
+        if mark is not None and not self.force:
+            if row is not None and self.seen.digest(item.path, mark) == row.digest:
+                return Look(item, "unchanged", row.digest, stat=mark)
+            skip = self.skips.still_bad(item.path, mark)
+            if skip is not None:
+                return Look(item, "skipped", skip=skip, stat=mark)
+        try:
+            data = read_bytes(item.path)
+            digest = digest_of(data)
+            if row is not None and row.digest == digest and not self.force:
+                return Look(item, "unchanged", digest, stat=mark)
+            kind: Kind = "new" if row is None else "changed"
+            with self._claim:
+                first = digest not in self._claimed
+                stored = digest in self.known.digests and not self.force
+                if first and not stored:
+                    self._claimed.add(digest)
+            if stored or not first:
+                return Look(item, "copied", digest, stat=mark)
+            prepared = None if prepare is None else prepare(data, item.path, digest)
+            return Look(item, kind, digest, prepared, stat=mark)
+        except UnreadablePhoto as error:
+            return Look(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
+
+    def over(
+        self, items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int, prepare: Prepare | None = None
+    ) -> Iterator[Look]:
+        """Looks in catalogue order, at most `ahead` of them in memory."""
+        waiting: deque[Future[Look]] = deque()
+        coming = iter(items)
+        try:
+            while True:
+                while len(waiting) < ahead and not self.stop.is_set():
+                    item = next(coming, None)
+                    if item is None:
+                        break
+                    waiting.append(pool.submit(self._look, item, prepare))
+                if not waiting or self.stop.is_set():
+                    return
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def view_of(image: Image.Image, digest: str, view: int, seed: int) -> Image.Image:
+    """A flipped or cropped look at a photo; the same for the same photo, view and seed, whatever the order."""
+    random = np.random.default_rng([seed, view, int(digest[:16], 16)])
+    if view % 2:
+        from PIL import ImageOps
+
+        image = ImageOps.mirror(image)
+    if view > 1:
+        width, height = image.size
+        share = float(random.uniform(0.7, 0.95))
+        w, h = max(1, round(width * share)), max(1, round(height * share))
+        left, top = int(random.integers(0, width - w + 1)), int(random.integers(0, height - h + 1))
+        image = image.crop((left, top, left + w, top + h))
+    return image
