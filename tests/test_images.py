@@ -17,9 +17,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from featx import images
 from featx.formats import IMAGE_SUFFIXES
-from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes, read_photo
+from featx.images import (
+    UnreadablePhoto,
+    colours,
+    decode_photo,
+    digest_of,
+    kinds,
+    opening,
+    read_bytes,
+    read_photo,
+    upright_rgb,
+)
 
 # pytest undoes the reader's own filter for what Pillow says about odd metadata.
 pytestmark = [
@@ -168,8 +177,8 @@ def test_a_file_one_may_not_read_is_unreadable(tmp_path):
 
 def test_a_huge_file_is_refused_without_being_read(tmp_path, monkeypatch):
     with (tmp_path / "huge.jpg").open("wb") as file:
-        file.truncate(images.MAX_BYTES + 1)
-    monkeypatch.setattr(images, "_read_up_to", lambda *_: pytest.fail("the file was read"))
+        file.truncate(opening.MAX_BYTES + 1)
+    monkeypatch.setattr(opening, "_read_up_to", lambda *_: pytest.fail("the file was read"))
     assert refusal(tmp_path / "huge.jpg").reason == "too-large"
 
 
@@ -178,7 +187,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
     path = tmp_path / "busy.jpg"
     path.write_bytes(b"a" * 1000)
     os.utime(path, ns=(1, 1))
-    read = images._read_up_to
+    read = opening._read_up_to
 
     def read_and_change(handle: int, most: int) -> bytes:
         if change == "shrink":
@@ -188,7 +197,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
             path.write_bytes(b"b" * (2000 if change == "grow" else 1000))
         return data
 
-    monkeypatch.setattr(images, "_read_up_to", read_and_change)
+    monkeypatch.setattr(opening, "_read_up_to", read_and_change)
     refused = refusal(path)
     assert refused.reason == "unreadable" and "changed" in refused.detail
 
@@ -329,7 +338,7 @@ def test_transparent_parts_become_white_and_solid_ones_stay(data):
 def test_every_in_memory_mode_with_opacity_lands_on_white():
     for mode in ("La", "RGBa", "PA"):
         image = Image.new(mode, (2, 1))
-        colour, alpha = images._colour_and_alpha(image)
+        colour, alpha = colours._colour_and_alpha(image)
         assert colour.mode in ("L", "RGB") and alpha is not None and alpha.getpixel((0, 0)) in (0, 255)
 
 
@@ -351,8 +360,8 @@ def test_a_jpeg_can_be_drafted_smaller_but_never_below_the_asked_size():
 def test_a_picture_in_memory_is_made_upright_and_white_like_one_from_a_file():
     stored = odd_images.with_orientation(8, "PNG", odd_images.scene())
     opened = Image.open(io.BytesIO(stored))
-    assert furthest(np.asarray(images.upright_rgb(opened)).astype(int), SCENE) == 0
-    assert images.upright_rgb(Image.new("RGBA", (1, 1))).getpixel((0, 0)) == (255, 255, 255)
+    assert furthest(np.asarray(upright_rgb(opened)).astype(int), SCENE) == 0
+    assert upright_rgb(Image.new("RGBA", (1, 1))).getpixel((0, 0)) == (255, 255, 255)
     assert opened.size == (32, 48)
 
 
@@ -396,10 +405,10 @@ def test_any_surprise_in_the_decoder_still_names_the_file(monkeypatch):
 
 def test_heic_without_its_decoder_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    images._register_heic.cache_clear()
+    kinds._register_heic.cache_clear()
     with pytest.raises(UnreadablePhoto, match=re.escape("featx[heic]")):
         decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
-    images._register_heic.cache_clear()
+    kinds._register_heic.cache_clear()
 
 
 def test_a_refusal_survives_the_way_between_processes():
@@ -410,7 +419,7 @@ def test_a_refusal_survives_the_way_between_processes():
 def test_threads_decoding_at_once_get_the_pictures_one_thread_gets():
     names = sorted(READABLE)
     alone = {name: decode_photo(READABLE[name]).tobytes() for name in names}
-    images._transform.cache_clear()
+    colours._transform.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         many = list(pool.map(lambda name: (name, decode_photo(READABLE[name]).tobytes()), names * 6))
     assert all(alone[name] == got for name, got in many)
