@@ -10,7 +10,6 @@ import json
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
 from featx.novelty import Familiar
 from featx.plain import parse_json, read_plain
+from featx.vetting import Unfit, vet, vet_parts
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
 TRUSTED = [
@@ -172,28 +172,24 @@ def load_classifier(path: Path | str) -> Model:
         what = "its card is not what was written" if isinstance(error, ValueError) else "its card cannot be read"
         raise _broken(path, f"{what} ({type(error).__name__})") from error
     try:
-        _must_be_flat(path, data)
+        vet_parts(data, TRUSTED)
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
         held = skops.load(io.BytesIO(data), trusted=TRUSTED)
+        vet(held, fingerprint.get("width"))
         familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
         return Model(
             str(card["clf"]), held["pipeline"], held["classes"], held["temperature"], fingerprint, familiar, card
         )
     except UntrustedTypesFoundException as error:
         raise _broken(path, "it holds types no classifier of featx has") from error
+    except Unfit as error:
+        raise _broken(path, str(error)) from error
     except FeatxError:
         raise
     except Exception as error:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__})") from error
-
-
-def _must_be_flat(path: Path, data: bytes) -> None:
-    """What featx saves is never squeezed, so a classifier unfolds to no more than its file."""
-    with zipfile.ZipFile(io.BytesIO(data)) as parts:
-        if sum(part.file_size for part in parts.infolist()) > len(data):
-            raise _broken(path, "it says that it unfolds to more than it holds")
 
 
 def newest_classifier(models: Path) -> Path:
