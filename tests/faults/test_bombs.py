@@ -17,6 +17,7 @@ import pytest
 from conftest import photo
 from test_store import row, writer
 
+from featx.backbones.weights import load_state_dict
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import extract
@@ -179,3 +180,62 @@ def test_a_search_index_with_brackets_without_end_is_only_made_anew(sealed):
     head = b"[" * 200_000
     path.write_bytes(whole[:start] + f"{len(head):>12}{zlib.crc32(head):>12}".encode() + head)
     assert open_cached(sealed) is None
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def named(tensors: dict[str, dict[str, object]], body: bytes = b"", length: int | None = None) -> bytes:
+    head = json.dumps(tensors).encode()
+    return (len(head) if length is None else length).to_bytes(8, "little") + head + body
+
+
+def part(*shape: int, at: tuple[int, int] = (0, 16), kind: str = "F32") -> dict[str, object]:
+    return {"dtype": kind, "shape": shape, "data_offsets": at}
+
+
+ABSURD = {
+    "a header longer than any disk": named({}, length=2**60),
+    "a header of a negative length": named({}, length=2**63 + 5),
+    "half a header": named({}, length=10),
+    "two tensors in one place": named({"a": part(4), "b": part(4, at=(8, 24))}, bytes(24)),
+    "a tensor before the file": named({"a": part(4, at=(-16, 0))}, bytes(16)),
+    "a tensor after the file": named({"a": part(4, at=(16, 32))}, bytes(16)),
+    "a shape that overflows": named({"a": part(2**62, 4, at=(0, 0))}),
+    "a shape below nothing": named({"a": part(-4)}, bytes(16)),
+    "numbers of no known kind": named({"a": part(4, kind="WORDS")}, bytes(16)),
+    "brackets without end": (200_005).to_bytes(8, "little") + b'{"a":' + b"[" * 200_000,
+    "a quarter of a million tensors": named({f"t{i}": part(0, at=(0, 0)) for i in range(250_000)}),
+}
+
+
+@pytest.mark.parametrize("how", ABSURD)
+def test_weights_that_say_the_absurd_of_themselves_are_refused_at_once(tmp_path, how):
+    (tmp_path / "w.safetensors").write_bytes(ABSURD[how])
+    begun = time.monotonic()
+    with pytest.raises(FeatxError) as refused:
+        load_state_dict(tmp_path / "w.safetensors")
+    assert refused.value.code == "weights-broken" and time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize("how", ["squeezed", "told again and again", "many"])
+def test_a_torch_file_unfolds_to_no_more_than_itself(tmp_path, how):
+    import torch
+
+    path, again = tmp_path / "w.pth", tmp_path / "again.pth"
+    tensor = torch.zeros(1).expand(1 << 20, 1 << 20) if how == "told again and again" else torch.zeros(1 << 20)
+    torch.save({f"a{i}": tensor for i in range(150_000 if how == "many" else 1)}, path)
+    if how == "squeezed":
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
+        again.replace(path)
+    with pytest.raises(FeatxError, match=r"unfolds|larger than|more tensors"):
+        load_state_dict(path)
+
+
+def test_what_torch_says_of_a_broken_file_is_told_without_its_advice_to_trust_it(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"\x80\x02\x8e" + bytes(20) + b".")
+    with pytest.raises(FeatxError) as refused:
+        load_state_dict(tmp_path / "w.pth")
+    assert "weights_only" not in refused.value.message
