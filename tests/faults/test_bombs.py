@@ -27,6 +27,7 @@ from featx.index.cache import cache_of, open_cached, write_cache
 from featx.models import card_bytes, load_classifier, save
 from featx.store import open_store
 from featx.store.sealed import BLOCK
+from featx.tables import read_table
 
 SQUEEZED = {"maxshape": (None,), "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 
@@ -55,7 +56,26 @@ def too_many(file: h5py.File) -> None:
         file["columns"].create_dataset(f"c{number}", data=np.zeros(12, np.int8))
 
 
-@pytest.mark.parametrize("change", [never_filled, many_names, too_many], ids=lambda change: change.__name__)
+def lists_in_json(file: h5py.File) -> None:
+    text = json.dumps([[]] * 100).encode()
+    kind = h5py.string_dtype("utf-8", len(text))
+    file["columns"].create_dataset("c", data=np.array([text] * 12, dtype=kind)).attrs["kind"] = np.bytes_(b"json")
+    file["columns_state"].create_dataset("c", data=np.ones(12, np.uint8))
+
+
+def padded(file: h5py.File) -> None:
+    kind = h5py.string_dtype("utf-8", 1 << 20)
+    for number in range(30):
+        name = f"c{number}"
+        texts = file["columns"].create_dataset(name, (12,), chunks=(1,), dtype=kind, **SQUEEZED)
+        texts.attrs["kind"] = np.bytes_(b"string")
+        texts[:] = np.array([b"x"] * 12, dtype=kind)
+        file["columns_state"].create_dataset(name, data=np.ones(12, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "change", [never_filled, many_names, too_many, lists_in_json, padded], ids=lambda change: change.__name__
+)
 def test_a_small_store_that_unfolds_to_much_is_refused(sealed, change):
     with h5py.File(sealed, "r+") as file:
         change(file)
@@ -112,6 +132,15 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, rows):
         read_catalogue(tmp_path / "list.csv")
     (tmp_path / "list.csv").write_text('image,label\na.jpg,x\nb.jpg,"two\nlines"\n')
     assert [item.label for item in read_catalogue(tmp_path / "list.csv").items] == ["x", "two\nlines"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "ndjson"])
+def test_a_table_that_is_a_pipe_or_a_device_keeps_nobody_waiting(tmp_path, kind):
+    os.mkfifo(tmp_path / f"pipe.{kind}")
+    (tmp_path / f"zero.{kind}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(FeatxError, match="cannot read"):
+            read_table(tmp_path / f"{name}.{kind}")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
