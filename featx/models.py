@@ -24,6 +24,7 @@ import numpy as np
 from featx.aside import fsync_folder, sweep, write_aside
 from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
+from featx.marking import code, plain
 from featx.novelty import Familiar
 from featx.plain import parse_json, read_plain
 from featx.vetting import Unfit, vet, vet_parts
@@ -313,7 +314,7 @@ def _page(card: dict[str, Any]) -> str:
         return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
 
     lines = [
-        f"# {card['clf']} on {card['backbone']} features",
+        f"# {plain(card['clf'])} on {plain(card['backbone'])} features",
         "",
         f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
         "",
@@ -323,8 +324,8 @@ def _page(card: dict[str, Any]) -> str:
         row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
         "",
         *_promises(card),
-        f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
-        f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
+        f"Store: {code(card['store'])}. Settings: {code(json.dumps(card['settings']))}.",
+        f"Fingerprint: {code(json.dumps(card['fingerprint'], ensure_ascii=False))}.",
         f"SHA-256 of the classifier: `{card['sha256']}`.",
     ]
     return "\n".join(lines) + "\n"
@@ -354,5 +355,5 @@ def _promises(card: dict[str, Any]) -> list[str]:
     rows = [("all others", [row["everywhere"] for row in table])]
     rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
     for label, found in rows:
-        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cell(one) for one in found) + " |")
+        lines.append(f"| {plain(label)} | " + " | ".join(cell(one) for one in found) + " |")
     return [*lines, ""]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -346,3 +347,34 @@ def test_predict_says_in_a_sentence_that_a_classifier_cannot_be_asked(featx, tmp
     for words in (("predict", "photos"), ("info", "--check")):
         ran = featx(*words)
         assert ran.returncode == 5 and "svm.skops" in ran.stderr and "Traceback" not in ran.stderr, ran.stderr
+
+
+# --- the card --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "![x](http://a.b/c.png)",
+        "<script>alert(1)</script>",
+        "a\n\n# Trusted",
+        "`a` | b",
+        "[here](javascript:x)",
+        "@all",
+    ],
+)
+def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
+    share = {"accuracy": 1.0, "ci95": [0.5, 1.0], "n": 3}
+    row = {
+        "target": 0.9, "answered": 1.0, "precision": 1.0, "low": 0.5, "high": 1.0, "n": 3, "measured_on": "folds",
+        "everywhere": 0.5, "categories": {name: 0.5},
+    }  # fmt: skip
+    told = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
+    pipeline = trained(Recipe("svm"), np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
+    familiar = Familiar(np.ones((1, WIDTH)), 0.1)
+    fingerprint = {"backbone": name, "width": WIDTH}
+    save(Model("x", pipeline, ["a", "b"], 1.0, fingerprint, familiar, {**CARD, **told}), tmp_path / "m.skops")
+    lines = (tmp_path / "m.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])
+    outside = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", "\n".join(lines)))
+    assert not re.search(r"[<>\[\]`@]", outside), outside
