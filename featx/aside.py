@@ -25,7 +25,7 @@ def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
     """
     if swept:
         sweep(path)
-    temporary = path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}.{os.urandom(3).hex()}.new")
+    temporary = path.with_name(f"{_start(path.name.lstrip('.'))}.{os.getpid()}.{os.urandom(3).hex()}.new")
     try:
         with temporary.open("xb") as file:
             yield file
@@ -66,12 +66,18 @@ def write_aside(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def _start(name: str) -> str:
+    """How a file is called while it is written; a name that fills what a file system takes leaves no room for more."""
+    data = os.fsencode(name)
+    return "." + (name if len(data) <= 200 else data[:200].decode("utf-8", "ignore"))
+
+
 def sweep(path: Path, *, alone: bool = False) -> None:
     """Remove what killed writers of `path` left beside it; at once where no other can be at work on it now."""
     long_ago = float("inf") if alone else time.time() - ABANDONED
     with suppress(OSError):
         for entry in os.scandir(path.parent):
-            if entry.name.startswith(f".{path.name}.") and entry.name.endswith(".new"):
+            if entry.name.startswith(f"{_start(path.name)}.") and entry.name.endswith(".new"):
                 with suppress(OSError):
                     if entry.stat().st_mtime < long_ago:
                         os.unlink(entry.path)  # noqa: PTH108

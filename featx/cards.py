@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from featx.marking import code, plain
 from featx.plain import parse_json
 from featx.shapes import NUMBER, Each, Maybe, Row, fault
 
@@ -84,7 +85,7 @@ def page(card: dict[str, Any]) -> str:
         return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
 
     lines = [
-        f"# {card['clf']} on {card['backbone']} features",
+        f"# {plain(card['clf'])} on {plain(card['backbone'])} features",
         "",
         f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
         "",
@@ -94,8 +95,8 @@ def page(card: dict[str, Any]) -> str:
         row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
         "",
         *_promises(card),
-        f"Store: `{card['store']}`. Settings: `{json.dumps(card['settings'])}`.",
-        f"Fingerprint: `{json.dumps(card['fingerprint'], ensure_ascii=False)}`.",
+        f"Store: {code(card['store'])}. Settings: {code(json.dumps(card['settings']))}.",
+        f"Fingerprint: {code(json.dumps(card['fingerprint'], ensure_ascii=False))}.",
         f"SHA-256 of the classifier: `{card['sha256']}`.",
     ]
     return "\n".join(lines) + "\n"
@@ -125,5 +126,5 @@ def _promises(card: dict[str, Any]) -> list[str]:
     rows = [("all others", [row["everywhere"] for row in table])]
     rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
     for label, found in rows:
-        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cell(one) for one in found) + " |")
+        lines.append(f"| {plain(label)} | " + " | ".join(cell(one) for one in found) + " |")
     return [*lines, ""]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ from featx.errors import FeatxError
 from featx.prediction import Prediction
 
 REVIEW = "needs-review"
+# The longest name of a file and the longest path that file systems take, in bytes; with room for a photo in a folder.
+NAME, PATH = 255, 4096 - 256
+# Control characters, and halves of a character that have no bytes.
+NOT_IN_NAMES = r"[\x00-\x1f\x7f\\\ud800-\udc7f\udd00-\udfff]"
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,31 @@ class Move:
     source: Path
     target: Path
     there: bool = False
+
+
+def must_be_apart(categories: Iterable[str], root: Path) -> None:
+    """Before anything is written: every category has a folder, and no two have the same one."""
+    taken = {os.path.normcase(REVIEW): "the photos that need a look"}
+    for label in categories:
+        folder = _folder(label)
+        shown = f"`{label if len(label) <= 40 else label[:40] + '…'}`"
+        longest = max(len(os.fsencode(part)) for part in folder.parts)
+        if longest > NAME or len(os.fsencode(root.absolute() / folder)) > PATH:
+            raise FeatxError(
+                "bad-flag",
+                f"the category {shown} is too long for a folder: a name in it has {longest:,} bytes, {NAME} at most",
+                "shorten it and train again, or write the answers into a table: `-o predictions.csv`",
+                {"category": label},
+            )
+        key = os.path.normcase(folder)
+        if key in taken:
+            raise FeatxError(
+                "bad-flag",
+                f"the category {shown} would lie in one folder, `{folder}`, with {taken[key]}",
+                "rename it and train again, or write the answers into a table: `-o predictions.csv`",
+                {"category": label},
+            )
+        taken[key] = f"the category {shown}"
 
 
 def planned(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
@@ -35,7 +66,7 @@ def planned(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
         target, number = folder / source.name, 1
         while target in taken or (target.exists() and not _same(source, target)):
             number += 1
-            target = folder / f"{source.stem}-{number}{source.suffix}"
+            target = folder / _numbered(source, number)
         taken.add(target)
         yield Move(source, target, target.exists())
 
@@ -54,8 +85,9 @@ def put(move: Move, *, link: bool) -> None:
             copy.flush()
             shutil.copystat(move.source, copy.name)
     except OSError as error:
+        full, long = error.errno in (errno.ENOSPC, errno.EDQUOT), error.errno == errno.ENAMETOOLONG
         raise FeatxError(
-            "disk-full" if error.errno == 28 else "no-permission",
+            "disk-full" if full else "bad-flag" if long else "no-permission",
             f"cannot put `{move.source}` at `{move.target}`: {error.strerror or error}",
             "choose another folder" + (", or copy instead of linking: leave out `--link`" if link else ""),
         ) from error
@@ -71,8 +103,15 @@ def _link(source: Path, target: Path) -> None:
 
 def _folder(label: str) -> Path:
     """A category as a folder below the root: its parts, none of which can climb out."""
-    parts = [part.strip().strip(".").replace("\\", "-").replace("\0", "") for part in label.split("/")]
-    return Path(*[part or "unnamed" for part in parts])
+    parts = [re.sub(r"^[\s.]+|[\s.]+$", "", part) for part in label.split("/")]
+    return Path(*[re.sub(NOT_IN_NAMES, "-", part) or "unnamed" for part in parts])
+
+
+def _numbered(source: Path, number: int) -> str:
+    """Another name for a photo; where the two do not fit into one, its own is cut."""
+    end = f"-{number}{source.suffix}"
+    room = max(1, NAME - len(os.fsencode(end)))
+    return os.fsencode(source.stem)[:room].decode("utf-8", "ignore") + end
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from glob import escape as escaped
 from html import escape
-from math import isfinite
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +28,7 @@ from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
 from featx.novelty import Familiar
 from featx.plain import read_plain
+from featx.vetting import Unfit, vet, vet_parts
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
 TRUSTED = [
@@ -143,7 +143,7 @@ def _without_chance(data: bytes) -> bytes:
 
     def numbered(node: dict[str, Any]) -> dict[str, Any]:
         if isinstance(node.get("__id__"), int):
-            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers))
+            node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
         if isinstance(node.get("file"), str):
             node["file"] = names.setdefault(node["file"], f"{len(names)}{Path(node['file']).suffix}")
         return node
@@ -196,13 +196,17 @@ def load_classifier(path: Path | str) -> Model:
     except ValueError as error:
         raise _broken(path, str(error)) from error
     try:
-        _must_be_flat(path, data)
+        vet_parts(data, TRUSTED)
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
-        return _made(card, skops.load(io.BytesIO(data), trusted=TRUSTED))
+        held = skops.load(io.BytesIO(data), trusted=TRUSTED)
+        vet(held, card["fingerprint"]["width"])
+        return _made(card, held)
     except UntrustedTypesFoundException as error:
         raise _broken(path, "it holds types no classifier of featx has") from error
+    except Unfit as error:
+        raise _broken(path, str(error)) from error
     except FeatxError:
         raise
     except Exception as error:
@@ -210,23 +214,11 @@ def load_classifier(path: Path | str) -> Model:
 
 
 def _made(card: dict[str, Any], held: dict[str, Any]) -> Model:
-    """A classifier of what a file holds; ValueError where that and its card tell of two."""
-    classes, temperature = held["classes"], held["temperature"]
-    familiar = Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
+    """A classifier of what a file holds, once it was vetted; Unfit where that and its card tell of two."""
+    classes, familiar = held["classes"], Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
     if classes != card["labels"] or not set(map(str, held["pipeline"].classes_)) <= set(classes):
-        raise ValueError("its categories are not those on its card")
-    if not (isinstance(temperature, float) and temperature > 0 and isfinite(temperature)):
-        raise ValueError("its confidence cannot be told")
-    if familiar.rows.dtype != np.float16 or familiar.rows.shape[1:] != (card["fingerprint"]["width"],):
-        raise ValueError("what it remembers of the photos is not as wide as their features")
-    return Model(card["clf"], held["pipeline"], classes, temperature, dict(card["fingerprint"]), familiar, card)
-
-
-def _must_be_flat(path: Path, data: bytes) -> None:
-    """What featx saves is never squeezed, so a classifier unfolds to no more than its file."""
-    with zipfile.ZipFile(io.BytesIO(data)) as parts:
-        if sum(part.file_size for part in parts.infolist()) > len(data):
-            raise _broken(path, "it says that it unfolds to more than it holds")
+        raise Unfit("its categories are not those on its card")
+    return Model(card["clf"], held["pipeline"], classes, held["temperature"], dict(card["fingerprint"]), familiar, card)
 
 
 def newest_classifier(models: Path) -> Path:

@@ -6,6 +6,7 @@ typed wins over `FEATX_*` variables, which win over the file.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, did_you_mean
+from featx.plain import open_plain
 
 NAME = "featx.toml"
 FOR_ALL = "featx"
+# Reading one takes a time that grows with the square of how deep a name in it goes.
+LARGEST, DEEPEST, READ = 256 << 10, 4000, 4 << 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ def read_settings(folder: Path, known: Callable[[], Flags]) -> dict[str, Any]:
             raise _wrong(path, text, key, f"no command has a flag `--{key}`", everything)
         for command in takers:
             flag = flags[command][key]
+            _must_be_a_value(path, text, key, value, flag)
             found.setdefault(command, {})[flag.parameter] = flag.holds(value)
     for command, keys in tables.items():
         if command != FOR_ALL:
@@ -74,7 +79,28 @@ def _command(
                 raise _wrong(path, text, key, f"`{key}` is a command, not a flag", [], f"write [{command}.{key}]")
             _command(found.setdefault(key, {}), flags[key], value, path, text, f"{command} {key}")
         else:
+            _must_be_a_value(path, text, key, value, flags[key])
             found[flags[key].parameter] = flags[key].holds(value)
+
+
+def _must_be_a_value(path: Path, text: str, key: str, value: Any, flag: Flag) -> None:
+    """What could be typed behind a flag: a text, a number or yes and no; a list of those where it takes several."""
+    for one in value if flag.several and isinstance(value, list) else [value]:
+        plain = isinstance(one, str | bool) or (isinstance(one, int | float) and math.isfinite(one))
+        if not plain or (isinstance(one, str) and "\0" in one):
+            raise _wrong(
+                path,
+                text,
+                key,
+                f"`{key}` is {_kind(one)}, which no flag takes",
+                [],
+                "write one text, one number, true or false" + (", or a list of texts" if flag.several else ""),
+            )
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", dict: "a table", str: "a text with a zero byte", float: "no finite number"}
+    return kinds.get(type(value), "a date or time")
 
 
 def _plain(flags: Mapping[str, Any]) -> list[str]:
@@ -85,23 +111,29 @@ def _tables(folder: Path) -> tuple[Path, str, dict[str, Any]]:
     for name, inside in ((NAME, ()), ("pyproject.toml", ("tool", "featx"))):
         path = folder / name
         try:
-            text = path.read_text(encoding="utf-8")
+            with open_plain(path) as file:
+                data = file.read(READ)
+            text = data.decode("utf-8")
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             if inside:
                 continue
-            raise FeatxError("bad-config", f"cannot read {path}: {error}", "mend or remove it") from error
+            why = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 ({error.reason})"
+            raise FeatxError("bad-config", f"cannot read {path}: {why}", "mend or remove it") from error
         if inside and "tool.featx" not in text:
             continue
+        if len(data) > LARGEST or any(line.count(".") > DEEPEST for line in text.splitlines()):
+            raise FeatxError("bad-config", f"{path} is too large for settings", "keep only what featx is to know")
         import tomllib
 
         try:
             tables: Any = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise FeatxError("bad-config", f"{path} is no valid TOML: {error}", "mend that line") from error
+        except (ValueError, RecursionError) as error:
+            why = "its brackets go too deep" if isinstance(error, RecursionError) else str(error)
+            raise FeatxError("bad-config", f"{path} is no valid TOML: {why}", "mend that line") from error
         for part in inside:
-            tables = tables.get(part, {})
+            tables = tables.get(part, {}) if isinstance(tables, dict) else {}
         if isinstance(tables, dict) and tables:
             return path, text, tables
     return folder / NAME, "", {}

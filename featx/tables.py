@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from math import isfinite, isnan
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import TextIO
 
 from featx.errors import FeatxError
 from featx.formats import IMAGE_SUFFIXES
+from featx.plain import open_plain
 
 Value = str | int | float | bool | None
 
@@ -55,7 +57,7 @@ def read_table(path: Path) -> Table:
         return _parquet(path)
     try:
         # Rows end with a line feed: other line ends of Unicode may stand in a cell.
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="\n") as file:
             return _json_lines(path, file) if suffix in (".jsonl", ".ndjson") else _separated(path, file)
     except UnicodeDecodeError as error:
         raise FeatxError(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Several test processes share the cores; a thread pool each would only make them wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -93,3 +94,15 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FEATX_STORE", raising=False)
     monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
     return tmp_path
+
+
+def card_of(classes: list[str], width: int, **more: object) -> dict[str, Any]:
+    """The card of a classifier that was made by hand."""
+    share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5, "grouped_by": "none", "groups": 40}
+    return {
+        "clf": "x", "n": 40, "classes": len(classes), "labels": classes, "backbone": "toy", "written": "now",
+        "test": None, "cv": share, "baseline": 0.5, "store": "a.h5", "settings": {}, "level": None, "held_out": [],
+        "automation": {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 40,
+                       "held_out": None},
+        "coverage": [], "coverage_on": "", "thresholds": [], "fingerprint": {"backbone": "toy", "width": width},
+    } | more  # fmt: skip

@@ -14,9 +14,10 @@ from conftest import Run, photo
 
 from featx.catalogue import Item
 from featx.errors import FeatxError
-from featx.filing import planned
+from featx.filing import must_be_apart, planned, put
 from featx.folds import grouped_folds
 from featx.images import read_photo
+from featx.models import load_classifier, save
 from featx.novelty import familiar_with
 from featx.prediction import Prediction, limit_for
 
@@ -106,6 +107,47 @@ def test_no_category_name_can_climb_out_of_the_folder(tmp_path):
     for label in ("../../etc", "/etc", "a/../../b", "..", "C:\\x", ""):
         move = next(planned([Prediction(Item("a", str(source)), ((label, 1.0),))], tmp_path / "sorted"))
         assert (tmp_path / "sorted").resolve() in move.target.resolve().parents
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["mugs", "x" * 300], "too long for a folder"), (["mugs", "é" * 128], "too long for a folder"),
+        (["mugs", "/".join("x" * 2500)], "too long for a folder"), (["Mugs", "Mugs."], "in one folder"),
+        (["a/b", "a / b "], "in one folder"), (["needs-review"], "in one folder"), (["", "."], "in one folder"),
+        (["a\x1b", "a\x07"], "in one folder"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_categories_that_have_no_folder_of_their_own_are_told_before_anything_is_written(labels, why, tmp_path):
+    with pytest.raises(FeatxError, match=why):
+        must_be_apart(labels, tmp_path)
+    must_be_apart(["mugs", "a/b", "a", "x" * 255, "é" * 127, "needs-review/x", "unnamed", "\ud800"], tmp_path)
+
+
+@pytest.mark.parametrize("length", [200, 231, 251])
+def test_a_photo_whose_name_fills_what_a_file_system_takes_is_copied_as_well(length, tmp_path):
+    name = "é" * (length // 2) + "a" * (length % 2) + ".jpg"
+    paths = [photo(tmp_path / folder / name, seed) for seed, folder in enumerate(("x", "y", "z"))]
+    found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in paths]
+    for move in planned(found, tmp_path / "sorted"):
+        put(move, link=False)
+    assert sorted(path.read_bytes() for path in (tmp_path / "sorted/mugs").iterdir()) == sorted(
+        path.read_bytes() for path in paths
+    )
+
+
+def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo(featx: Run, shop, tmp_path):
+    card = next((shop / "artifacts/models").glob("*.skops"))
+    model = load_classifier(card)
+    names = ["n" * 300, *model.classes[1:]]
+    step = model.pipeline.steps[-1][1]
+    step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
+    model.classes = names
+    save(model, tmp_path / "long.skops")
+    ran = featx("predict", "new", "--clf", str(tmp_path / "long.skops"), "--sort-into", str(tmp_path / "s"), cwd=shop)
+    assert ran.returncode == 2 and "nnn" in ran.stderr and "300 bytes" in ran.stderr, ran.stderr
+    assert not (tmp_path / "s").exists()
 
 
 def test_equal_names_never_overwrite_one_another(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,54 @@ def test_a_value_of_the_wrong_kind_is_an_error_not_a_trace(featx: Run, folder: P
     assert ended.returncode == 2
     assert "Traceback" not in ended.stderr
     assert "--batch-size" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "nan", "inf", "1e400", "[1, 2]", "{a = 1}", "1979-05-27", "1979-05-27T07:32:00Z", "07:32:00", '"a\\u0000b"',
+        "9" * 5000,
+    ],
+    ids=lambda value: value[:12],
+)  # fmt: skip
+@pytest.mark.parametrize("table", ["featx", "extract"])
+def test_a_value_that_nobody_could_type_is_told_with_its_line(tmp_path: Path, value: str, table: str) -> None:
+    """A list, a table, a date or no number at all is a sentence, not a surprise in the command."""
+    with pytest.raises(FeatxError, match=r"featx\.toml") as caught:
+        settings(tmp_path, f"[{table}]\nbatch-size = {value}\n")
+    assert caught.value.code == "bad-config" and len(caught.value.message) < 300
+    with pytest.raises(FeatxError):
+        settings(tmp_path, f"[similar]\nwhere = ['a', {value}]\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 100_000, "x = " + "{a = " * 50_000, ".".join("a" * 100_000) + " = 1", "\0", "a = 1\n" * 100_000,
+        "[extract]\n" + "\n".join(f"k{i} = 1" for i in range(300_000)),
+    ],
+    ids=lambda text: text[:9],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["featx.toml", "pyproject.toml"])
+def test_garbage_is_a_sentence_and_takes_no_time(tmp_path: Path, text: str, name: str) -> None:
+    """Deep, long or broken settings are refused before they cost anything."""
+    begun = time.monotonic()
+    with pytest.raises(FeatxError) as caught:
+        settings(tmp_path, f"# [tool.featx]\n{text}", name)
+    assert caught.value.code == "bad-config" and time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("name", ["featx.toml", "pyproject.toml"])
+def test_a_settings_file_that_is_no_plain_file_keeps_nobody_waiting(tmp_path: Path, name: str) -> None:
+    """A pipe under that name is told; whose pyproject.toml it is not is passed over."""
+    os.mkfifo(tmp_path / name)
+    if name == "pyproject.toml":
+        assert read_settings(tmp_path, lambda: FLAGS) == {}
+        return
+    with pytest.raises(FeatxError, match="cannot read"):
+        read_settings(tmp_path, lambda: FLAGS)
+
+
+def test_a_pyproject_whose_tool_is_no_table_asks_for_nothing(tmp_path: Path) -> None:
+    """Broken for others, and nothing of ours."""
+    assert settings(tmp_path, "tool = 3 # tool.featx\n", "pyproject.toml") == {}

@@ -41,6 +41,8 @@ SUFFIXES = (".pth", ".pt", ".safetensors")
 _PREFIX = re.compile(r"-([0-9a-f]{8,64})\.(?:pth|pt|safetensors)$")
 _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 _BLOCK = 1 << 20
+# The names and shapes of some 80,000 tensors; the largest networks have a few thousand.
+_NAMES = 8 << 20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)$")
 # A body that stops moving is given longer than a server that never says a word: the bytes so far are worth waiting for.
 _STALL = 3.0
@@ -270,13 +272,15 @@ def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str
         raise _unreadable(path, error) from error
     _hold(path, hashlib.sha256(data).hexdigest(), sha256_prefix)
     loaded = _parse_safetensors(path, data) if path.suffix.lower() == ".safetensors" else _parse_torch(path, data)
-    return _tensors_of(path, loaded)
+    return _tensors_of(path, loaded, len(data))
 
 
 def _parse_safetensors(path: Path, data: bytes) -> object:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    if _NAMES < int.from_bytes(data[:8], "little") < len(data):
+        raise _not_weights(path, "it names more tensors than a network has")
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, OverflowError) as error:
@@ -289,6 +293,7 @@ def _parse_torch(path: Path, data: bytes) -> object:
 
     import torch
 
+    _must_be_flat(path, data)
     try:
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except MemoryError:
@@ -306,7 +311,27 @@ def _parse_torch(path: Path, data: bytes) -> object:
                 "`torch.save(model.state_dict(), ...)`",
                 {"path": str(path), "found": forbidden[1] if forbidden else "TorchScript"},
             ) from error
-        raise _not_weights(path, told.splitlines()[0][:160] if told else type(error).__name__) from error
+        inner = re.search(r"WeightsUnpickler error:\s*(\S.*)", told)
+        said = inner[1] if inner else told.splitlines()[0] if told else type(error).__name__
+        raise _not_weights(path, said[:160]) from error
+
+
+def _must_be_flat(path: Path, data: bytes) -> None:
+    """torch never squeezes what it saves: a file unfolds to no more than itself."""
+    import io
+    import zipfile
+
+    if not data.startswith(b"PK"):
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            parts = file.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise _not_weights(path, str(error)) from error
+    if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > len(data):
+        raise _not_weights(path, "it says that it unfolds to more than it holds")
+    if any(part.file_size > _NAMES for part in parts if part.filename.endswith(".pkl")):
+        raise _not_weights(path, "it names more tensors than a network has")
 
 
 def _not_weights(path: Path, why: str) -> FeatxError:
@@ -318,7 +343,7 @@ def _not_weights(path: Path, why: str) -> FeatxError:
     )
 
 
-def _tensors_of(path: Path, loaded: object) -> dict[str, torch.Tensor]:
+def _tensors_of(path: Path, loaded: object, size: int) -> dict[str, torch.Tensor]:
     import torch
 
     # Training scripts keep the optimizer and the epoch beside the weights.
@@ -334,6 +359,10 @@ def _tensors_of(path: Path, loaded: object) -> dict[str, torch.Tensor]:
     if odd:
         raise _not_weights(path, f"`{odd[0]}` is no tensor")
     tensors = cast("Mapping[str, torch.Tensor]", loaded)
+    for name, value in tensors.items():
+        # The same few numbers told again and again would be any number of them as soon as somebody copies them.
+        if value.layout != torch.strided or value.numel() * value.element_size() > size:
+            raise _not_weights(path, f"`{name}` says that it is larger than the file")
     wrapped = all(name.startswith("module.") for name in tensors)  # so DataParallel names them
     return {name.removeprefix("module.") if wrapped else name: value.detach() for name, value in tensors.items()}
 

@@ -90,6 +90,10 @@ def predict(
         check_suffix(output)
     catalogue = _asked(images)
     predictor = _predictor(clf, store, device, top, out)
+    if sort_into is not None:
+        from featx.filing import must_be_apart
+
+        must_be_apart(predictor.model.classes, sort_into)
     if coverage is not None:
         sure, bought = limit_for(predictor.model, coverage)
         where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]

@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from featx.marking import plain
+
 DASH = "–"
 
 
@@ -135,11 +137,3 @@ class Speaker(Teller):
     def say(self, sentence: str, **parts: object) -> str:
         """A sentence with its numbers and names filled in, nothing set off."""
         return sentence.replace("<b>", "").replace("</b>", "").format(**parts)
-
-
-def plain(value: object) -> str:
-    """Text for Markdown: what would be markup there is shown as it stands."""
-    text = " ".join(str(value).split())
-    for mark in "\\`*_[]<>|#&@":
-        text = text.replace(mark, "&#64;" if mark == "@" else "\\" + mark)
-    return text

@@ -27,7 +27,7 @@ from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto, Value
 
 SCHEMA = 1
 BLOCK = 1024
-MOST_TOGETHER, MOST_DATASETS, UNFILLED = 1 << 30, 10_000, 1 << 20
+MOST_TOGETHER, MOST_DATASETS, UNFILLED = 256 << 20, 10_000, 1 << 20
 MAX_CHUNK = 64 << 20
 EVERYTHING = slice(None)
 CHUNK = 1 << 20
@@ -178,7 +178,7 @@ class SealedFile:
         if schema < 1:
             raise broken(path, f"there is no format {schema}")
         # Texts are padded to the longest and squeezed well; all together they still cannot be anything.
-        if sum(self._vet(group, name) for group, name in _walk(path, file)) > 100 * self.size + MOST_TOGETHER:
+        if sum(self._vet(group, name) for group, name in _walk(path, file)) > 50 * self.size + MOST_TOGETHER:
             raise broken(path, "its datasets together say that they are larger than the file can hold")
         facts = {name: self._attribute(file, name) for name in
                  ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
@@ -335,11 +335,18 @@ class SealedFile:
         kind = bytes(columns[key].attrs["kind"]).decode()
         if kind in ("string", "json"):
             for has, text in zip(state, self._texts(columns, key, self.n, part), strict=True):
-                yield None if has != VALUE else text if kind == "string" else json.loads(text)
+                yield None if has != VALUE else text if kind == "string" else self._json(key, text)
         else:
             convert = {"bool": bool, "int": int, "float": float}[kind]
             for has, number in zip(state, self._read(columns, key, self.n, part).tolist(), strict=True):
                 yield convert(number) if has == VALUE else None
+
+    def _json(self, key: str, text: str) -> Value:
+        # Of a list in a list a few letters make a hundred bytes; no cell ever holds one.
+        if text[:1] in ("[", "{"):
+            raise broken(self.path, f"column `{key}` holds what is no value")
+        value: Value = json.loads(text)
+        return value
 
     def skipped(self) -> list[SkippedPhoto]:
         """Photos that could not be used."""

@@ -17,6 +17,7 @@ import pytest
 from conftest import photo
 from test_store import row, writer
 
+from featx.backbones.weights import load_state_dict
 from featx.cards import card_bytes
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
@@ -27,6 +28,7 @@ from featx.index.cache import cache_of, open_cached, write_cache
 from featx.models import load_classifier, save
 from featx.store import open_store
 from featx.store.sealed import BLOCK
+from featx.tables import read_table
 
 SQUEEZED = {"maxshape": (None,), "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 
@@ -55,7 +57,26 @@ def too_many(file: h5py.File) -> None:
         file["columns"].create_dataset(f"c{number}", data=np.zeros(12, np.int8))
 
 
-@pytest.mark.parametrize("change", [never_filled, many_names, too_many], ids=lambda change: change.__name__)
+def lists_in_json(file: h5py.File) -> None:
+    text = json.dumps([[]] * 100).encode()
+    kind = h5py.string_dtype("utf-8", len(text))
+    file["columns"].create_dataset("c", data=np.array([text] * 12, dtype=kind)).attrs["kind"] = np.bytes_(b"json")
+    file["columns_state"].create_dataset("c", data=np.ones(12, np.uint8))
+
+
+def padded(file: h5py.File) -> None:
+    kind = h5py.string_dtype("utf-8", 1 << 20)
+    for number in range(30):
+        name = f"c{number}"
+        texts = file["columns"].create_dataset(name, (12,), chunks=(1,), dtype=kind, **SQUEEZED)
+        texts.attrs["kind"] = np.bytes_(b"string")
+        texts[:] = np.array([b"x"] * 12, dtype=kind)
+        file["columns_state"].create_dataset(name, data=np.ones(12, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "change", [never_filled, many_names, too_many, lists_in_json, padded], ids=lambda change: change.__name__
+)
 def test_a_small_store_that_unfolds_to_much_is_refused(sealed, change):
     with h5py.File(sealed, "r+") as file:
         change(file)
@@ -112,6 +133,15 @@ def test_a_quote_that_is_never_closed_swallows_no_rows(tmp_path, rows):
         read_catalogue(tmp_path / "list.csv")
     (tmp_path / "list.csv").write_text('image,label\na.jpg,x\nb.jpg,"two\nlines"\n')
     assert [item.label for item in read_catalogue(tmp_path / "list.csv").items] == ["x", "two\nlines"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "txt", "jsonl", "ndjson"])
+def test_a_table_that_is_a_pipe_or_a_device_keeps_nobody_waiting(tmp_path, kind):
+    os.mkfifo(tmp_path / f"pipe.{kind}")
+    (tmp_path / f"zero.{kind}").symlink_to("/dev/zero")
+    for name in ("pipe", "zero"):
+        with pytest.raises(FeatxError, match="cannot read"):
+            read_table(tmp_path / f"{name}.{kind}")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -180,3 +210,63 @@ def test_a_search_index_with_brackets_without_end_is_only_made_anew(sealed):
     head = b"[" * 200_000
     path.write_bytes(whole[:start] + f"{len(head):>12}{zlib.crc32(head):>12}".encode() + head)
     assert open_cached(sealed) is None
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
+
+
+def named(tensors: dict[str, dict[str, object]], body: bytes = b"", length: int | None = None) -> bytes:
+    head = json.dumps(tensors).encode()
+    return (len(head) if length is None else length).to_bytes(8, "little") + head + body
+
+
+def part(*shape: int, at: tuple[int, int] = (0, 16), kind: str = "F32") -> dict[str, object]:
+    return {"dtype": kind, "shape": shape, "data_offsets": at}
+
+
+ABSURD = {
+    "a header longer than any disk": named({}, length=2**60),
+    "a header of a negative length": named({}, length=2**63 + 5),
+    "half a header": named({}, length=10),
+    "two tensors in one place": named({"a": part(4), "b": part(4, at=(8, 24))}, bytes(24)),
+    "a tensor before the file": named({"a": part(4, at=(-16, 0))}, bytes(16)),
+    "a tensor after the file": named({"a": part(4, at=(16, 32))}, bytes(16)),
+    "a shape that overflows": named({"a": part(2**62, 4, at=(0, 0))}),
+    "a shape below nothing": named({"a": part(-4)}, bytes(16)),
+    "numbers of no known kind": named({"a": part(4, kind="WORDS")}, bytes(16)),
+    "brackets without end": (200_005).to_bytes(8, "little") + b'{"a":' + b"[" * 200_000,
+    "a quarter of a million tensors": named({f"t{i}": part(0, at=(0, 0)) for i in range(250_000)}),
+}
+
+
+@pytest.mark.parametrize("how", ABSURD)
+def test_weights_that_say_the_absurd_of_themselves_are_refused_at_once(tmp_path, how):
+    (tmp_path / "w.safetensors").write_bytes(ABSURD[how])
+    begun = time.monotonic()
+    with pytest.raises(FeatxError) as refused:
+        load_state_dict(tmp_path / "w.safetensors")
+    assert refused.value.code == "weights-broken" and time.monotonic() - begun < 15
+
+
+@pytest.mark.parametrize("how", ["squeezed", "told again and again", "many"])
+def test_a_torch_file_unfolds_to_no_more_than_itself(tmp_path, how, monkeypatch):
+    import torch
+
+    monkeypatch.setattr("featx.backbones.weights._NAMES", 1 << 10)
+    path, again = tmp_path / "w.pth", tmp_path / "again.pth"
+    tensor = torch.zeros(1).expand(1 << 20, 1 << 20) if how == "told again and again" else torch.zeros(1 << 20)
+    torch.save({f"a{i}": tensor for i in range(1_000 if how == "many" else 1)}, path)
+    if how == "squeezed":
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(again, "w", zipfile.ZIP_DEFLATED) as new:
+            for name in old.namelist():
+                new.writestr(name, old.read(name))
+        again.replace(path)
+    with pytest.raises(FeatxError, match=r"unfolds|larger than|more tensors"):
+        load_state_dict(path)
+
+
+def test_what_torch_says_of_a_broken_file_is_told_without_its_advice_to_trust_it(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"\x80\x02\x8e" + bytes(20) + b".")
+    with pytest.raises(FeatxError) as refused:
+        load_state_dict(tmp_path / "w.pth")
+    assert "weights_only" not in refused.value.message

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import report_documents
+from conftest import card_of
 from recording import Recorder, killed, power_lost
 from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
 from test_index import catalogue, make_store
 
 from featx.aside import ABANDONED
@@ -53,19 +55,11 @@ def classifier(folder: Path) -> Kept:
     features = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     classes = ["boots", "hats"]
     labels = np.array(classes)[np.arange(40) % 2]
-    share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5, "grouped_by": "none", "groups": 40}
-    card = {
-        "clf": "centroid", "classes": 2, "labels": classes, "backbone": "toy", "written": "now", "test": None,
-        "cv": share, "baseline": 0.5, "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy", "width": 6},
-        "automation": {
-            "target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 40, "held_out": None,
-        },
-        "coverage": [], "coverage_on": "", "thresholds": [], "level": None, "held_out": [],
-    }  # fmt: skip
+    card = card_of(classes, 6)
     familiar = Familiar(features.astype(np.float16), 0.1)
 
     def write(n: int) -> None:
-        pipeline = NearestCentroid().fit(features + n, labels)
+        pipeline = make_pipeline(NearestCentroid()).fit(features + n, labels)
         model = Model("centroid", pipeline, classes, 1.0, card["fingerprint"], familiar, {**card, "n": n})
         save(model, folder / "svm.skops")
 
@@ -78,7 +72,7 @@ def classifier(folder: Path) -> Kept:
         n = int(model.card["n"])
         # The card and the file beside it are of one writing.
         wanted = NearestCentroid().fit(features + n, labels)
-        assert np.array_equal(model.pipeline.centroids_, wanted.centroids_)
+        assert np.array_equal(model.pipeline[-1].centroids_, wanted.centroids_)
         return n
 
     return Kept(write, found)
