@@ -18,7 +18,6 @@ from featx.classifiers import (
     WEIGHED,
     Filing,
     Recipe,
-    Share,
     at_once,
     coverage_table,
     filing,
@@ -27,14 +26,13 @@ from featx.classifiers import (
     known_reduction,
     probabilities,
     scores_of,
-    share_by_group,
     temperature_for,
     trained,
-    wilson,
 )
 from featx.errors import FeatxError
 from featx.folds import Fold, grouped_folds, twin_share
 from featx.lessons import HELD_OUT, Lesson, lesson_of
+from featx.metrics import Share, share_by_group, wilson
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
@@ -120,7 +118,7 @@ def fit(
     model = Model(recipe.name, final, classes, temperature, dict(opened.fingerprint), familiar_with(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
-    cv = wilson(int(right[counted].sum()), int(counted.sum()))
+    cv = share_by_group(right[counted], lesson.groups[counted])
     tested: Share | None = None
     folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
     judged = [folded]
@@ -305,7 +303,7 @@ def _card(
             "needed": needed(FILED),
             "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
         },
-        "coverage": coverage_table(many.sure, many.right),
+        "coverage": coverage_table(many.sure, many.right, many.groups),
         "coverage_on": many.where,
         "thresholds": _promises(judged, model.classes),
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Share, filing, share_by_group, wilson
+from featx.classifiers import filing
 from featx.errors import FeatxError
+from featx.metrics import Share, share_by_group, wilson
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 # A category is believed as much as all together until it brought this many answers of its own.

@@ -75,10 +75,18 @@ def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
     assert {"per_class", "confusions", "reliability", "coverage"} <= set(details)
 
 
-def test_scores_are_those_that_fit_finds(stores, found):
+def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found):
     model = fit(stores[0], "svm", folds=2)
     entry = next(one for one in found.entries if (one["store"], one["clf"]) == ("colour", "svm"))
-    assert entry["test"]["accuracy"]["value"] == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
+    scored = evaluate(model, stores[0]).scores["accuracy"]
+    told = model.card["test"]
+    for one in (entry["test"]["accuracy"], alone["test"]["accuracy"], vars(scored)):
+        assert one["value"] == pytest.approx(told["accuracy"], abs=1e-4)
+        assert [one["low"], one["high"]] == pytest.approx(told["ci95"], abs=1e-4)
+    folds, told = alone["cv"]["accuracy"], model.card["cv"]
+    assert folds["mean"] == pytest.approx(told["accuracy"], abs=1e-4)
+    assert [folds["low"], folds["high"]] == pytest.approx(told["ci95"], abs=1e-4)
 
 
 def test_the_same_seed_gives_the_same_comparison(stores, found):

@@ -26,13 +26,13 @@ from featx.classifiers import (
     probabilities,
     temperature_for,
     trained,
-    wilson,
 )
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
 from featx.lessons import lesson_of
+from featx.metrics import wilson
 from featx.models import card_bytes, load_classifier, newest_classifier, save
 from featx.store import Store
 from featx.updating import better_or_not, sign_test
@@ -324,6 +324,17 @@ def test_no_held_out_picture_has_a_say_in_its_own_confidence_nor_has_its_product
     np.testing.assert_array_equal(one, two)
 
 
+def test_in_cross_validation_too_the_pictures_of_a_product_stand_or_fall_together(tmp_path):
+    for product in range(4):
+        for kind in ("a", "b"):
+            for shot in range(3):
+                photo(tmp_path / f"p/{kind}/{kind}{product}_{shot}.jpg", seed=10 * product + (kind == "b"))
+    made = fit(extract(tmp_path / "p", backbone="colour", store=tmp_path / "s.h5"), "knn", folds=2)
+    low, high = made.card["cv"]["ci95"]
+    alone = wilson(made.card["cv"]["accuracy"] * 24, 24)
+    assert high - low > alone.high - alone.low + 0.05
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200), st.data())
 def test_intervals_are_wilsons(n, data):
@@ -344,7 +355,7 @@ def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
         kept = sure >= filed.threshold
         assert right[kept].mean() >= 0.9
         assert kept.mean() == pytest.approx(filed.coverage)
-    for row in coverage_table(sure, right):
+    for row in coverage_table(sure, right, np.arange(len(sure))):
         assert (sure >= row["threshold"] - 1e-4).mean() >= row["coverage"] - 0.5 / len(sure) - 1e-9
 
 

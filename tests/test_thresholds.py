@@ -10,10 +10,11 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import filing, share_by_group, wilson
+from featx.classifiers import filing
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.metrics import share_by_group, wilson
 from featx.models import save
 from featx.prediction import Limits
 from featx.thresholds import PRIOR, TARGETS, choose, kept, needed, table_of, thresholds_for
@@ -84,6 +85,13 @@ def test_what_the_card_says_was_bought_is_measured_on_other_products():
     right = (random.uniform(size=300) < 0.6)[groups]
     for row in table_of(sure, np.zeros(1200, int), right, ["a"], groups):
         assert row["n"] == 0 or row["low"] <= 0.62
+
+
+def test_the_order_of_pictures_and_products_makes_no_difference_to_the_interval():
+    random = np.random.default_rng(3)
+    groups, right = random.integers(0, 40, 200), random.uniform(size=200) < 0.7
+    rows, names = random.permutation(200), random.permutation(40)
+    assert share_by_group(right, groups) == share_by_group(right[rows], names[groups[rows]])
 
 
 def test_intervals_of_products_are_never_narrower_than_of_pictures():

@@ -12,8 +12,8 @@ import numpy as np
 from featx.comparison.contenders import Answers, Task
 from featx.comparison.matching import Matched
 from featx.comparison.significance import corrected_t, holm, sign_flips, spread_of, verdict
-from featx.folds import twin_share
-from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores
+from featx.folds import Fold, twin_share
+from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
 
 TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05
@@ -48,7 +48,7 @@ class Scoring:
     @cached_property
     def ratio(self) -> float:
         """Pictures scored over pictures learned from, in one fold."""
-        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds]))
+        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds or self.task.plain]))
 
     @cached_property
     def coarse_of(self) -> np.ndarray | None:
@@ -99,21 +99,46 @@ def _over_folds(told: Answers, scoring: Scoring) -> dict[str, Any]:
     ]
     if not found:
         return {}
-    return {
+    measured = {
         name: spread_of([one[name] for one in found], scoring.ratio, name not in LOWER_IS_BETTER) for name in METRICS
     }
+    right = _right(told.folds, scoring.task.folds, truth)
+    return measured | {"accuracy": _share(right, scoring.task.folds, scoring.kept, scoring)}
+
+
+def _right(shares: Sequence[np.ndarray], folds: Sequence[Fold], truth: np.ndarray) -> list[np.ndarray]:
+    """For each fold which of its scored pictures are answered rightly."""
+    return [one.argmax(axis=1) == truth[score] for one, (_, score) in zip(shares, folds, strict=True)]
+
+
+def _share(
+    right: Sequence[np.ndarray], folds: Sequence[Fold], kept: Sequence[np.ndarray], scoring: Scoring
+) -> dict[str, object]:
+    """The share of all scored pictures that is right, with the interval that `featx fit` gives the same pictures.
+
+    A picture that was scored several times, in folds that were cut anew, counts once: as often as it was right.
+    """
+    groups = scoring.task.groups
+    times, hits = np.zeros(len(groups)), np.zeros(len(groups))
+    for (_, score), those, keep in zip(folds, right, kept, strict=True):
+        times[score[keep]] += 1
+        hits[score[keep]] += those[keep]
+    scored = times > 0
+    found = share_by_group(hits[scored] / times[scored], groups[scored])
+    each = [float(those[keep].mean()) for those, keep in zip(right, kept, strict=True) if keep.any()]
+    return spread_of(each, scoring.ratio) | {"mean": found.value, "low": found.low, "high": found.high}
 
 
 def _plain(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
     """The score of folds that split products, on the same categories: what the grouped one is protected from."""
     if not told.plain:
         return None
-    right = []
-    for (_, score), shares in zip(scoring.task.plain, told.plain, strict=True):
-        counts = np.array([not scoring.foldable or label in scoring.foldable for label in scoring.task.labels[score]])
-        if counts.any():
-            right.append(float((shares.argmax(axis=1) == scoring.task.truth[score])[counts].mean()))
-    return {"accuracy": spread_of(right, scoring.ratio if scoring.task.folds else 0.25)}
+    task = scoring.task
+    kept = [
+        np.array([not scoring.foldable or label in scoring.foldable for label in task.labels[score]], dtype=bool)
+        for _, score in task.plain
+    ]
+    return {"accuracy": _share(_right(told.plain, task.plain, task.truth), task.plain, kept, scoring)}
 
 
 def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
@@ -123,16 +148,16 @@ def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
         return None
     test = cv = None
     if told.held is not None:
-        right = coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :]
-        as_shares = np.column_stack([right, ~right]).astype(float)
-        test = vars(bootstrap(np.zeros(len(right), dtype=int), as_shares, scoring.held_groups)["accuracy"])
-    found = [
-        float((coarse_of[shares[keep].argmax(axis=1)] == coarse[score][keep]).mean())
-        for (_, score), shares, keep in zip(scoring.task.folds, told.folds, scoring.kept, strict=False)
-        if keep.any()
-    ]
-    if found:
-        cv = spread_of(found, scoring.ratio)
+        found = share_by_group(
+            coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :], scoring.held_groups
+        )
+        test = {"value": found.value, "low": found.low, "high": found.high}
+    if scoring.kept:
+        right = [
+            coarse_of[shares.argmax(axis=1)] == coarse[score]
+            for (_, score), shares in zip(scoring.task.folds, told.folds, strict=True)
+        ]
+        cv = _share(right, scoring.task.folds, scoring.kept, scoring)
     return {
         "level": scoring.matched.coarse_name,
         "classes": len(set(coarse_of.tolist())),
