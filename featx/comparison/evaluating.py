@@ -129,7 +129,10 @@ def evaluate(
         len(set(products.tolist())),
         len(chosen) - len(rows),
         unknown,
-        bootstrap(judged.truth, judged.shares, products),
+        {
+            name: Interval(**rounded(vars(score)))
+            for name, score in bootstrap(judged.truth, judged.shares, products).items()
+        },
         details_of(judged, [opened.ids[i] for i in rows], truths, loaded.classes, where),
     )
 

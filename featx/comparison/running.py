@@ -85,7 +85,8 @@ def compare(
             contenders.append(Contender(COLOUR, "logreg", True, Recipe("logreg", seed=seed)))
     answers = _all_answers(contenders, task, features, matched.n_learn, progress)
     scoring = Scoring(matched, task, counted, seed)
-    entries = [entry_of(told, scoring) for told in answers]
+    # Rounded first: the sentence, the table and the card of `featx fit` then say the same.
+    entries = [rounded(entry_of(told, scoring)) for told in answers]
     serious = [i for i, one in enumerate(contenders) if not one.baseline]
     between, held_between = tests_between(answers, entries, serious, scoring)
     best = choose(entries, serious, held_between or between, scoring)
