@@ -120,8 +120,7 @@ def fit(
                 notes=path.with_suffix(".tuning"),
                 progress=_in_percent(advance),
             )
-        _keep(model, path, opened, others[0] if others else None, out, update=update)
-        reached.append((model.card["test"] or model.card["cv"])["accuracy"])
+        reached.append(_keep(model, path, opened, others[0] if others else None, out, update=update))
         paths.append(path)
     if len(names) > 1:
         # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
@@ -141,7 +140,8 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> None:
+def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> float:
+    """Save it, or leave the old one; how often the one that is there now is right."""
     from featx.models import save
 
     verdict = None
@@ -175,9 +175,10 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         out.say(f"  {verdict.sentence}")
     if verdict is not None and not verdict.replace:
         out.warn(f"the old classifier stays: {path}")
-        return
+        return float(verdict.before or 0.0)
     weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    return float((card["test"] or card["cv"])["accuracy"])
 
 
 def _print(card: dict[str, Any], out: Output) -> None:
