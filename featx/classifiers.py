@@ -273,6 +273,22 @@ def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: 
     return Filing(target, (last + 1) / len(order), float(confidence[order][last]), measured_on)
 
 
+def rounded_up(threshold: float, decimals: int) -> float:
+    """A limit that answers must reach, in so many decimals: never lower, and 1 only where it is."""
+    while True:
+        scale = 10.0**decimals
+        found = round(float(np.ceil(round(threshold * scale, 6)) / scale), decimals)
+        if found < 1 or threshold >= 1 or decimals >= 12:
+            return found
+        decimals += 1
+
+
+def shown_limit(threshold: float) -> str:
+    """A limit for people to read and to type: two decimals, more where they would say 1."""
+    found = rounded_up(threshold, 2)
+    return f"{found:.2f}" if round(found, 2) == found else f"{found:.12g}"
+
+
 def coverage_table(confidence: np.ndarray, right: np.ndarray, groups: np.ndarray) -> list[dict[str, float]]:
     """What answering only the surest share of pictures buys: from which confidence on, and how many are right."""
     order = np.argsort(-confidence, kind="stable")
@@ -284,7 +300,7 @@ def coverage_table(confidence: np.ndarray, right: np.ndarray, groups: np.ndarray
             table.append(
                 {
                     "coverage": percent / 100,
-                    "threshold": round(float(confidence[order[count - 1]]), 4),
+                    "threshold": float(np.floor(confidence[order[count - 1]] * 1e6) / 1e6),
                     "precision": round(share.value, 4),
                     "low": round(share.low, 4),
                     "high": round(share.high, 4),

@@ -25,6 +25,7 @@ from featx.classifiers import (
     known_name,
     known_reduction,
     probabilities,
+    rounded_up,
     scores_of,
     temperature_for,
     trained,
@@ -248,15 +249,15 @@ def _first(judged: Sequence[Judged], n: int) -> Judged | None:
 
 def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, Any]]:
     """Thresholds by target; where the held-out pictures are too few to choose on, they still say what was kept."""
-    found: dict[float, dict[str, Any]] = {}
-    for one in reversed(judged):
-        for row in table_of(one.sure, one.says, one.right, classes, one.groups):
-            found[row["target"]] = row | {"measured_on": one.where}
+    found: list[dict[str, Any]] = []
+    for one in judged:
+        table = table_of(one.sure, one.says, one.right, classes, one.groups, found)
+        found += [row | {"measured_on": one.where} for row in table]
     apart = judged[0]
-    for row in found.values():
+    for row in found:
         if row["measured_on"] != apart.where:
             row["held_out"] = _check(kept(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
-    return [found[target] for target in sorted(found)]
+    return sorted(found, key=lambda row: float(row["target"]))
 
 
 def _check(share: Share, n: int) -> dict[str, Any]:
@@ -297,7 +298,7 @@ def _card(
         "automation": {
             "target": filed.target,
             "coverage": None if enough is None else round(filed.coverage, 4),
-            "threshold": None if filed.threshold is None else round(filed.threshold, 4),
+            "threshold": None if filed.threshold is None else rounded_up(filed.threshold, 6),
             "measured_on": filed.measured_on,
             "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
             "needed": needed(FILED),

@@ -191,6 +191,8 @@ def _print(card: dict[str, Any], out: Output) -> None:
                 f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {counted(told['n'], 'picture')}"
             )
 
+    from featx.classifiers import shown_limit
+
     cv, automation = card["cv"], card["automation"]
     share("right, on held-out pictures", card["test"])
     share("right, in cross-validation", cv)
@@ -198,7 +200,7 @@ def _print(card: dict[str, Any], out: Output) -> None:
     if automation["coverage"] is None:
         said = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
     else:
-        sure = "" if automation["threshold"] is None else f" (sure ≥ {automation['threshold']:.2f})"
+        sure = "" if automation["threshold"] is None else f" (sure ≥ {shown_limit(automation['threshold'])})"
         said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"
     held = automation["held_out"]
     out.result(f"{'filed without a person':<28} {said}")
