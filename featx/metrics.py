@@ -235,7 +235,6 @@ def _weighted(judged: Judged, weights: np.ndarray) -> dict[str, np.ndarray]:
         recall = np.where(members > 0, hit / members, 0.0)
         precision = np.where(said > 0, hit / said, 0.0)
         f1 = np.where(members + said > 0, 2 * hit / (members + said), 0.0)
-        there = np.maximum(((members + said) > 0).sum(axis=1), 1)
         known = np.maximum(members.sum(axis=1), 1e-300)
         present = np.maximum((members > 0).sum(axis=1), 1)
     accuracy = weights @ right / total
@@ -247,10 +246,11 @@ def _weighted(judged: Judged, weights: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "accuracy": accuracy,
         "balanced_accuracy": recall.sum(axis=1) / present,
-        "macro_f1": f1.sum(axis=1) / there,
+        # A category that was only said has no picture to be right about: it adds nothing, and is not counted.
+        "macro_f1": f1.sum(axis=1) / present,
         "weighted_f1": (f1 * members).sum(axis=1) / known,
-        "macro_precision": precision.sum(axis=1) / there,
-        "macro_recall": recall.sum(axis=1) / there,
+        "macro_precision": precision.sum(axis=1) / present,
+        "macro_recall": recall.sum(axis=1) / present,
         "weighted_precision": (precision * members).sum(axis=1) / known,
         "weighted_recall": (recall * members).sum(axis=1) / known,
         "top3": weights @ judged.within(3).astype(np.float64) / total,

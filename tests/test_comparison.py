@@ -306,11 +306,24 @@ def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     assert told.scores["accuracy"].value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
     assert told.matrix.sum() == 6
     assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
+    assert told.unscored == []
     with pytest.raises(FeatxError, match="were learned from"):
         evaluate(model, stores[0], ["train"])
     with pytest.raises(FeatxError, match="was trained on backbone"):
         evaluate(model, stores[1])
     assert "<table>" in told._repr_html_() and len(told.to_pandas()) == 3
+
+
+def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run, stores, table, tmp_path):
+    lines = table.read_text().splitlines()
+    few = [lines[0], *(line for line in lines[1:] if "mugs" not in line or line.split(",")[3] == "train")]
+    (table.parent / "few.csv").write_text("\n".join(few) + "\n")
+    store = extract(table.parent / "few.csv", backbone="colour", store=tmp_path / "few.h5")
+    save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.skops")
+    ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
+    told = json.loads(ran.stdout)
+    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no picture here" in ran.stderr
+    assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
 
 
 def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path):

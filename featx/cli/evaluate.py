@@ -71,6 +71,10 @@ def evaluate(
         out.warn(
             f"{counted(sum(found.unknown.values()), 'picture')} of categories it never learned, always wrong: {names}"
         )
+    if found.unscored:
+        names = ", ".join(found.unscored[:5]) + (", …" if len(found.unscored) > 5 else "")
+        few = counted(len(found.unscored), "category has", "categories have")
+        out.say(f"  {few} no picture here, and no part in what counts every category alike: {names}")
     if output is not None:
         _write(found, output)
         out.ok(f"wrote the confusion matrix to {output}")
