@@ -515,3 +515,15 @@ def test_two_columns_are_two_levels(featx: Run, tmp_path):
     words = ["--clf", "knn", "--folds", "2", "--coarse", "family", "--fast", "--no-colour", "--json"]
     told = json.loads(featx("compare", *words).stdout)["entries"][0]["coarse"]
     assert told["level"] == "family" and told["classes"] == 2
+
+
+def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(featx: Run, store, model, tmp_path):
+    models = tmp_path / "artifacts" / "models"
+    folded = model.card | {"test": None, "store": "other.h5", "cv": told_cv(0.9, 0.8, 1.0)}
+    save(replace(model, card=folded), models / "lda.skops")
+    save(model, models / "svm.skops")
+    ran = featx("info", "--store", str(store.path))
+    lda, svm, told = (line for line in ran.stdout.splitlines() if ".skops" in line or "same pictures" in line)
+    assert "% right in cross-validation on 18 pictures of other.h5" in lda and "predict" not in lda
+    assert "100.0% right on 6 held-out pictures   ← `featx predict` takes this one" in svm
+    assert "not all scored on the same pictures" in told
