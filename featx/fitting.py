@@ -108,7 +108,8 @@ def fit(
         fold_twins.append((len(score), twin_share(x[score], x[train])))
     recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
-    counted = np.array([label not in small for label in y])
+    # Where all but one category are too small, nothing is told apart in what could be scored.
+    counted = np.array([label not in small and len(small) < len(classes) - 1 for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
     final = trained(recipe, x, y)
     held = lesson.held
@@ -132,6 +133,7 @@ def fit(
         twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
+    model.card["held_out_categories"] = len(set(held.truth.tolist())) if len(held) else 0
     model.card["held_out"] = list(test)
     model.card["test_store"] = None if elsewhere is None else str(elsewhere.path)
     model.card["learned_in_test"] = held.learned

@@ -272,7 +272,7 @@ def test_one_product_per_category_is_said_and_not_scored(tmp_path):
 
 def test_fewer_products_than_folds_says_how_many_folds_there_can_be(tmp_path):
     store = extract(shop(tmp_path, held=False, products=2), backbone="colour", store=tmp_path / "s.h5")
-    with pytest.raises(FeatxError, match="no category has 5 products") as caught:
+    with pytest.raises(FeatxError, match="fewer than two categories have 5 products") as caught:
         compare(store, "knn", folds=5)
     assert "--folds 2" in caught.value.hint
     assert compare(store, "knn", folds=2).best["clf"] == "knn"

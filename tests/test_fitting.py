@@ -527,3 +527,17 @@ def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(feat
     assert "% right in cross-validation on 18 pictures of other.h5" in lda and "predict" not in lda
     assert "100.0% right on 6 held-out pictures   ← `featx predict` takes this one" in svm
     assert "not all scored on the same pictures" in told
+
+
+def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_path):
+    for kind, products, split in (("a", 6, "train"), ("b", 1, "train"), ("a", 8, "test")):
+        for product in range(products):
+            photo(tmp_path / f"p/{split}/{kind}/{kind}{split}{product}.jpg", seed=10 * product + ord(kind))
+    assert featx("extract", "p", "-b", "colour").returncode == 0
+    ran = featx("fit", "--clf", "knn")
+    assert "all held-out pictures are of one category" in ran.stderr
+    assert "fewer than two categories have 5 products" in ran.stdout and "100.0%    (" not in ran.stdout.split("\n")[1]
+    assert "all these pictures are of one category" in featx("evaluate").stderr
+    assert featx("extract", "p/train", "-b", "colour", "--store", "train.h5").returncode == 0
+    ran = featx("compare", "--clf", "knn", "--store", "train.h5", "--fast")
+    assert ran.returncode == 3 and "each category is one product, or all but one" in ran.stderr

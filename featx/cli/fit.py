@@ -164,6 +164,8 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         few = counted(len(card["small"]), "category has", "categories have")
         out.warn(f"{few} too few products to be cross-validated, and are left out of that score: {names}")
         out.say("  the model still learns them")
+    if card["held_out_categories"] == 1:
+        out.warn("all held-out pictures are of one category: nothing is told apart in them, whatever the score")
     if card["learned_in_test"]:
         out.warn(f"{counted(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored")
     twins = card["checks"][0]
@@ -184,7 +186,9 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
 def _print(card: dict[str, Any], out: Output) -> None:
     def share(name: str, told: dict[str, Any] | None) -> None:
         if told is not None and not told["n"]:
-            out.result(f"{name:<28}    –      no category has {card['asked_folds']} products, one for each fold")
+            out.result(
+                f"{name:<28}    –      fewer than two categories have {card['asked_folds']} products, one for each fold"
+            )
         elif told is not None:
             low, high = told["ci95"]
             out.result(

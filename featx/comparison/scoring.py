@@ -34,7 +34,9 @@ def scored_folds(task: Task, folds: int) -> list[np.ndarray]:
     """Which of each fold's scored pictures count: those of categories with a product for every fold."""
     sizes = {label: len({*task.groups[task.labels == label].tolist()}) for label in task.classes}
     kept = [np.array([sizes[label] >= folds for label in task.labels[score]], dtype=bool) for _, score in task.folds]
-    return kept if any(one.any() for one in kept) else []
+    scored = {str(label) for (_, score), one in zip(task.folds, kept, strict=True) for label in task.labels[score][one]}
+    # In pictures of one category nothing is told apart.
+    return kept if len(scored) > 1 else []
 
 
 class Scoring:
