@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained, wilson
+from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained
 from featx.folds import grouped_folds, groups_of
+from featx.metrics import wilson
 from featx.novelty import familiar_with
 from featx.store import open_store
 from featx.tuning import best, usual
@@ -37,7 +38,7 @@ def learned(
         folded[score] = scores_of(trained(recipe, x[rows], y[rows]), x[score], classes)
     truth = np.searchsorted(classes, y)
     temperature = temperature_for(folded, truth)
-    table = coverage_table(probabilities(folded, temperature).max(axis=1), folded.argmax(axis=1) == truth)
+    table = coverage_table(probabilities(folded, temperature).max(axis=1), folded.argmax(axis=1) == truth, groups)
     told = probabilities(scores_of(trained(recipe, x, y), asked, classes), temperature)
     return table, classes, told, familiar_with(x, cut, 0).strange(asked)
 

@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained, wilson
+from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained
 from featx.folds import grouped_folds
 from featx.lessons import lesson_of
+from featx.metrics import wilson
 from featx.store import open_store
 from featx.thresholds import TARGETS, choose, kept, needed, table_of
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.machine import cores
+from featx.metrics import share_by_group
 from featx.threads import threads_for
 
 NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
@@ -60,16 +61,6 @@ class Recipe:
 
 
 STRENGTH_NAMES = {"lda": "shrinkage", "knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of pictures with its 95 % interval (Wilson's)."""
-
-    value: float
-    low: float
-    high: float
-    n: int
 
 
 @dataclass(frozen=True)
@@ -269,38 +260,6 @@ def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
     return shares
 
 
-def wilson(right: int, n: int) -> Share:
-    """A share with Wilson's 95 % interval."""
-    if not n:
-        return Share(0.0, 0.0, 1.0, 0)
-    z, p = 1.959963984540054, right / n
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return Share(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
-
-
-def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = 1000) -> Share:
-    """A share with its 95 % interval where the pictures of a group stand or fall together: whole groups are drawn.
-
-    Never narrower than Wilson's, which is what it is when every picture is a group of its own. Where all are right, or
-    none, drawing tells nothing: then each group counts once.
-    """
-    plain = wilson(int(np.sum(right)), len(right))
-    if not len(right):
-        return plain
-    _, member = np.unique(groups, return_inverse=True)
-    n = int(member.max()) + 1
-    if n == len(right):
-        return plain
-    if plain.value in (0.0, 1.0):
-        once = wilson(round(n * plain.value), n)
-        return Share(plain.value, once.low, once.high, plain.n)
-    sizes, hits = np.bincount(member), np.bincount(member, np.asarray(right, dtype=np.float64))
-    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=draws)
-    low, high = np.percentile((times @ hits) / (times @ sizes), [2.5, 97.5])
-    return Share(plain.value, min(plain.low, float(low)), max(plain.high, float(high)), plain.n)
-
-
 def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: float = 0.98) -> Filing:
     """The largest share, surest first, that is still right at the target precision."""
     order = np.argsort(-confidence, kind="stable")
@@ -314,18 +273,34 @@ def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: 
     return Filing(target, (last + 1) / len(order), float(confidence[order][last]), measured_on)
 
 
-def coverage_table(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+def rounded_up(threshold: float, decimals: int) -> float:
+    """A limit that answers must reach, in so many decimals: never lower, and 1 only where it is."""
+    while True:
+        scale = 10.0**decimals
+        found = round(float(np.ceil(round(threshold * scale, 6)) / scale), decimals)
+        if found < 1 or threshold >= 1 or decimals >= 12:
+            return found
+        decimals += 1
+
+
+def shown_limit(threshold: float) -> str:
+    """A limit for people to read and to type: two decimals, more where they would say 1."""
+    found = rounded_up(threshold, 2)
+    return f"{found:.2f}" if round(found, 2) == found else f"{found:.12g}"
+
+
+def coverage_table(confidence: np.ndarray, right: np.ndarray, groups: np.ndarray) -> list[dict[str, float]]:
     """What answering only the surest share of pictures buys: from which confidence on, and how many are right."""
     order = np.argsort(-confidence, kind="stable")
     table = []
     for percent in (100, 95, 90, 85, 80, 75, 70, 60, 50, 40, 30, 20, 10):
         count = round(len(order) * percent / 100)
         if count:
-            share = wilson(int(right[order[:count]].sum()), count)
+            share = share_by_group(right[order[:count]], groups[order[:count]])
             table.append(
                 {
                     "coverage": percent / 100,
-                    "threshold": round(float(confidence[order[count - 1]]), 4),
+                    "threshold": float(np.floor(confidence[order[count - 1]] * 1e6) / 1e6),
                     "precision": round(share.value, 4),
                     "low": round(share.low, 4),
                     "high": round(share.high, 4),

@@ -18,7 +18,6 @@ from featx.classifiers import (
     WEIGHED,
     Filing,
     Recipe,
-    Share,
     at_once,
     coverage_table,
     filing,
@@ -26,15 +25,15 @@ from featx.classifiers import (
     known_name,
     known_reduction,
     probabilities,
+    rounded_up,
     scores_of,
-    share_by_group,
     temperature_for,
     trained,
-    wilson,
 )
 from featx.errors import FeatxError
 from featx.folds import Fold, grouped_folds, twin_share
 from featx.lessons import HELD_OUT, Lesson, lesson_of
+from featx.metrics import Share, share_by_group, wilson
 from featx.models import Model
 from featx.novelty import FALSE_ALARMS, familiar_with
 from featx.store import Store, open_store
@@ -109,7 +108,8 @@ def fit(
         fold_twins.append((len(score), twin_share(x[score], x[train])))
     recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
-    counted = np.array([label not in small for label in y])
+    # Where all but one category are too small, nothing is told apart in what could be scored.
+    counted = np.array([label not in small and len(small) < len(classes) - 1 for label in y])
     temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
     final = trained(recipe, x, y)
     held = lesson.held
@@ -120,7 +120,7 @@ def fit(
     model = Model(recipe.name, final, classes, temperature, dict(opened.fingerprint), familiar_with(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
-    cv = wilson(int(right[counted].sum()), int(counted.sum()))
+    cv = share_by_group(right[counted], lesson.groups[counted])
     tested: Share | None = None
     folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
     judged = [folded]
@@ -133,6 +133,7 @@ def fit(
         twins = twin_share(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
+    model.card["held_out_categories"] = len(set(held.truth.tolist())) if len(held) else 0
     model.card["held_out"] = list(test)
     model.card["test_store"] = None if elsewhere is None else str(elsewhere.path)
     model.card["learned_in_test"] = held.learned
@@ -250,15 +251,15 @@ def _first(judged: Sequence[Judged], n: int) -> Judged | None:
 
 def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, Any]]:
     """Thresholds by target; where the held-out pictures are too few to choose on, they still say what was kept."""
-    found: dict[float, dict[str, Any]] = {}
-    for one in reversed(judged):
-        for row in table_of(one.sure, one.says, one.right, classes, one.groups):
-            found[row["target"]] = row | {"measured_on": one.where}
+    found: list[dict[str, Any]] = []
+    for one in judged:
+        table = table_of(one.sure, one.says, one.right, classes, one.groups, found)
+        found += [row | {"measured_on": one.where} for row in table]
     apart = judged[0]
-    for row in found.values():
+    for row in found:
         if row["measured_on"] != apart.where:
             row["held_out"] = _check(kept(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
-    return [found[target] for target in sorted(found)]
+    return sorted(found, key=lambda row: float(row["target"]))
 
 
 def _check(share: Share, n: int) -> dict[str, Any]:
@@ -299,13 +300,13 @@ def _card(
         "automation": {
             "target": filed.target,
             "coverage": None if enough is None else round(filed.coverage, 4),
-            "threshold": None if filed.threshold is None else round(filed.threshold, 4),
+            "threshold": None if filed.threshold is None else rounded_up(filed.threshold, 6),
             "measured_on": filed.measured_on,
             "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
             "needed": needed(FILED),
             "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
         },
-        "coverage": coverage_table(many.sure, many.right),
+        "coverage": coverage_table(many.sure, many.right, many.groups),
         "coverage_on": many.where,
         "thresholds": _promises(judged, model.classes),
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},

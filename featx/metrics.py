@@ -39,6 +39,16 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share of so many pictures with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
 class Judged:
     """Answers for pictures whose category is known: probabilities by picture and class, and the class it truly is.
 
@@ -85,8 +95,12 @@ def bootstrap(
     values = scores(truth, shares)
     _, member = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
     n_groups = int(member.max()) + 1 if n else 0
+    # The shares of pictures have the interval that they have everywhere.
+    told = {"accuracy": judged.right, "top3": judged.within(3), "top5": judged.within(5)} if n else {}
+    shared = {name: share_by_group(right, member) for name, right in told.items()}
+    known = {name: Interval(one.value, one.low, one.high) for name, one in shared.items()}
     if n_groups < 2:
-        return {name: Interval(value, value, value) for name, value in values.items()}
+        return {name: known.get(name, Interval(value, value, value)) for name, value in values.items()}
     random = np.random.default_rng(seed)
     step = max(1, min(draws, AT_ONCE // max(n, 1)))
     found: dict[str, list[np.ndarray]] = {name: [] for name in values}
@@ -102,17 +116,41 @@ def bootstrap(
         low, high = np.nanpercentile(np.concatenate(found[name]), [2.5, 97.5])
         # The value itself never lies outside, however few the draws.
         intervals[name] = Interval(value, min(float(low), value), max(float(high), value))
-    return intervals
+    return intervals | known
 
 
-def wilson(right: int, n: int) -> Interval:
+def wilson(right: float, n: int) -> Share:
     """A share with Wilson's 95 % interval; of nothing, nothing is known."""
     if not n:
-        return Interval(0.0, 0.0, 1.0)
-    p = right / n
+        return Share(0.0, 0.0, 1.0, 0)
+    p = float(right / n)
     middle = (p + Z95 * Z95 / (2 * n)) / (1 + Z95 * Z95 / n)
     half = Z95 / (1 + Z95 * Z95 / n) * np.sqrt(p * (1 - p) / n + Z95 * Z95 / (4 * n * n))
-    return Interval(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    return Share(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
+
+
+def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = DRAWS) -> Share:
+    """A share with its 95 % interval where the pictures of a group stand or fall together: whole groups are drawn.
+
+    Never narrower than Wilson's, which is what it is when every picture is a group of its own. Where all are right, or
+    none, drawing tells nothing: then each group counts once. The order of pictures and groups makes no difference.
+    """
+    plain = wilson(float(np.sum(right)), len(right))
+    if not len(right):
+        return plain
+    _, member = np.unique(groups, return_inverse=True)
+    n = int(member.max()) + 1
+    if n == len(right):
+        return plain
+    if plain.value in (0.0, 1.0) or n == 1:
+        once = wilson(n * plain.value, n)
+        return Share(plain.value, once.low, once.high, plain.n)
+    # Groups of the same size with as many right are drawn as one kind: cheap however many there are.
+    pairs = np.column_stack([np.bincount(member), np.bincount(member, np.asarray(right, dtype=np.float64))])
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    times = np.random.default_rng(0).multinomial(n, counts / n, size=draws)
+    low, high = np.percentile((times @ kinds[:, 1]) / (times @ kinds[:, 0]), [2.5, 97.5])
+    return Share(plain.value, min(plain.low, float(low)), max(plain.high, float(high)), plain.n)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
@@ -197,7 +235,6 @@ def _weighted(judged: Judged, weights: np.ndarray) -> dict[str, np.ndarray]:
         recall = np.where(members > 0, hit / members, 0.0)
         precision = np.where(said > 0, hit / said, 0.0)
         f1 = np.where(members + said > 0, 2 * hit / (members + said), 0.0)
-        there = np.maximum(((members + said) > 0).sum(axis=1), 1)
         known = np.maximum(members.sum(axis=1), 1e-300)
         present = np.maximum((members > 0).sum(axis=1), 1)
     accuracy = weights @ right / total
@@ -209,10 +246,11 @@ def _weighted(judged: Judged, weights: np.ndarray) -> dict[str, np.ndarray]:
     return {
         "accuracy": accuracy,
         "balanced_accuracy": recall.sum(axis=1) / present,
-        "macro_f1": f1.sum(axis=1) / there,
+        # A category that was only said has no picture to be right about: it adds nothing, and is not counted.
+        "macro_f1": f1.sum(axis=1) / present,
         "weighted_f1": (f1 * members).sum(axis=1) / known,
-        "macro_precision": precision.sum(axis=1) / there,
-        "macro_recall": recall.sum(axis=1) / there,
+        "macro_precision": precision.sum(axis=1) / present,
+        "macro_recall": recall.sum(axis=1) / present,
         "weighted_precision": (precision * members).sum(axis=1) / known,
         "weighted_recall": (recall * members).sum(axis=1) / known,
         "top3": weights @ judged.within(3).astype(np.float64) / total,

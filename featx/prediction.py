@@ -48,6 +48,11 @@ class Prediction:
         return self.top[0][1] if self.top else 0.0
 
 
+def shown_sure(share: float) -> str:
+    """A probability in two decimals, never surer than it is."""
+    return f"{int(100 * share + 1e-9) / 100:.2f}"
+
+
 class Predictions(list[Prediction]):
     """Predictions as a list that a notebook shows as a table."""
 
@@ -65,7 +70,7 @@ class Predictions(list[Prediction]):
         rows = []
         for one in self[: self.SHOWN]:
             said = one.unreadable or (f"needs a look: {one.doubt}" if one.doubt else "")
-            cells = (one.item.path, one.label or "–", f"{one.sure:.2f}" if one.top else "–", said)
+            cells = (one.item.path, one.label or "–", shown_sure(one.sure) if one.top else "–", said)
             rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
         more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
         doubts = sum(bool(one.doubt) for one in self)

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Share, filing, share_by_group, wilson
+from featx.classifiers import filing, rounded_up
 from featx.errors import FeatxError
+from featx.metrics import Share, share_by_group, wilson
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 # A category is believed as much as all together until it brought this many answers of its own.
@@ -43,12 +44,42 @@ def products(groups: np.ndarray) -> int:
     return len(np.unique(groups))
 
 
-def choose(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]) -> Thresholds:
+def choose(
+    target: float,
+    sure: np.ndarray,
+    says: np.ndarray,
+    right: np.ndarray,
+    classes: Sequence[str],
+    least: Thresholds | None = None,
+) -> Thresholds:
     """The lowest threshold of each category at which its answers are still right at the target precision.
 
     How often a category's answers are right is drawn towards how often all answers of that confidence are: a rare
-    category borrows the common threshold, and earns its own as it brings evidence.
+    category borrows the common threshold, and earns its own as it brings evidence. Who asks for more never gets a lower
+    threshold than who asks for less, nor than one of `least`.
     """
+    found = least
+    for step in sorted({target, *(one for one in TARGETS if one < target)}):
+        found = _raised(_chosen(step, sure, says, right, classes), found)
+    assert found is not None
+    return found
+
+
+def _raised(found: Thresholds, least: Thresholds | None) -> Thresholds:
+    """Thresholds that are nowhere below others."""
+    if least is None:
+        return found
+
+    def higher(one: float | None, other: float | None) -> float | None:
+        return None if one is None or other is None else max(one, other)
+
+    categories = {
+        label: higher(one, least.categories.get(label, least.everywhere)) for label, one in found.categories.items()
+    }
+    return Thresholds(found.target, higher(found.everywhere, least.everywhere), categories)
+
+
+def _chosen(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]) -> Thresholds:
     everywhere = filing(sure, right, "", target).threshold
     order = np.argsort(-sure, kind="stable")
     falling = -sure[order]
@@ -69,32 +100,48 @@ def choose(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray,
 
 
 def tried(
-    target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str], groups: np.ndarray
+    target: float,
+    sure: np.ndarray,
+    says: np.ndarray,
+    right: np.ndarray,
+    classes: Sequence[str],
+    groups: np.ndarray,
+    least: Thresholds | None = None,
 ) -> tuple[float, Share]:
     """What thresholds chosen on some products buy on others: the share answered, and how much of that is right."""
     part = np.random.default_rng(0).integers(0, PARTS, int(groups.max()) + 1)[groups]
     stands = np.zeros(len(sure), dtype=bool)
     for one in range(PARTS):
         mine, others = part == one, part != one
-        chosen = choose(target, sure[others], says[others], right[others], classes)
+        chosen = choose(target, sure[others], says[others], right[others], classes, least)
         limits = np.array([chosen.of(label) for label in classes])
         stands[mine] = sure[mine] >= limits[says[mine]]
     return float(stands.mean()), share_by_group(right[stands], groups[stands])
 
 
 def table_of(
-    sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str], groups: np.ndarray
+    sure: np.ndarray,
+    says: np.ndarray,
+    right: np.ndarray,
+    classes: Sequence[str],
+    groups: np.ndarray,
+    below: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """For each target what belongs on the card: the thresholds, and what they bought on products not chosen on.
 
-    A target that answers for so few products cannot show is left out.
+    A target that answers for so few products cannot show is left out, and so is one that a row of `below` has. No
+    threshold lies under those of the rows of `below` for less, which were chosen on other pictures.
     """
-    table = []
+    table: list[dict[str, Any]] = []
     for target in TARGETS:
-        if products(groups) < needed(target):
+        if products(groups) < needed(target) or any(row["target"] == target for row in below):
             continue
-        chosen = choose(target, sure, says, right, classes)
-        answered, share = tried(target, sure, says, right, classes, groups)
+        lower = max(
+            (row for row in below if row["target"] < target), key=lambda row: float(row["target"]), default=None
+        )
+        least = None if lower is None else _of_row(lower)
+        chosen = choose(target, sure, says, right, classes, least)
+        answered, share = tried(target, sure, says, right, classes, groups, least)
         table.append(
             {
                 "target": target,
@@ -133,18 +180,22 @@ def thresholds_for(card: Mapping[str, Any], precision: float) -> tuple[Threshold
             "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"ask for {most:g} at most"
         )
     row = min(good, key=lambda one: float(one["target"]))
-    return Thresholds(row["target"], row["everywhere"], row["categories"]), row
+    return _of_row(row), row
+
+
+def _of_row(row: Mapping[str, Any]) -> Thresholds:
+    return Thresholds(row["target"], row["everywhere"], row["categories"])
 
 
 def kept(
     row: Mapping[str, Any], sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]
 ) -> Share:
     """What the thresholds of a row of the card give on other pictures: how much of what is answered is right."""
-    limits = Thresholds(row["target"], row["everywhere"], row["categories"])
+    limits = _of_row(row)
     stands = sure >= np.array([limits.of(label) for label in classes])[says]
     return wilson(int(right[stands].sum()), int(stands.sum()))
 
 
 def _short(threshold: float | None) -> float | None:
-    """Six decimals, rounded up: rounding must not let in what was not measured."""
-    return None if threshold is None else round(float(np.ceil(threshold * 1e6) / 1e6), 6)
+    """Rounded up: rounding must not let in what was not measured."""
+    return None if threshold is None else rounded_up(threshold, 6)

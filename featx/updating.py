@@ -6,17 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from featx.comparison.significance import LIMIT, sign_flips
 from featx.errors import FeatxError
 from featx.lessons import HELD_OUT, held_of
 from featx.models import Model, load_classifier, must_fit
 from featx.store import Store
 
-SURE = 0.05
-
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether to replace the saved classifier, and why, in one sentence."""
+    """Whether to replace the saved classifier, and why, in a sentence; `before` is how often the saved one is right."""
 
     replace: bool
     sentence: str
@@ -24,6 +25,7 @@ class Verdict:
     better: int = 0
     worse: int = 0
     p: float | None = None
+    before: float | None = None
 
     def told(self) -> dict[str, Any]:
         """The verdict for programs."""
@@ -31,9 +33,10 @@ class Verdict:
 
 
 def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None = None) -> Verdict:
-    """Compare on the held-out pictures that both classifiers have not learned from; a clear loss keeps the old one.
+    """Compare on the same held-out pictures with the labels of today; a clear loss keeps the old one.
 
-    The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one.
+    The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
+    fall together, as in `featx compare`.
     """
     try:
         old = load_classifier(path)
@@ -43,22 +46,28 @@ def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None 
     card = new.card
     held = held_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
     if not len(held):
-        before, now = (model.card["cv"]["accuracy"] for model in (old, new))
-        said = f"no held-out pictures to compare on: {before:.1%} in cross-validation before, {now:.1%} now"
-        return Verdict(now >= before, said)
+        return _of_their_days(old, new)
     features, truth = held.features, held.truth
-    was, now_right = (model.predict(features) == truth for model in (old, new))
-    better, worse = int((now_right & ~was).sum()), int((was & ~now_right).sum())
-    p = sign_test(better, worse)
+    was, now = (model.predict(features) == truth for model in (old, new))
+    better, worse = int((now & ~was).sum()), int((was & ~now).sum())
+    told = sign_flips(now, was, held.groups)
     said = (
-        f"on the same {len(held):,} held-out pictures the new classifier is right {now_right.mean():.1%} of the time, "
-        f"the old one {was.mean():.1%}: {better} mended, {worse} broken (p = {p:.2g})"
+        f"on the same {len(held):,} held-out pictures the new classifier is right {now.mean():.1%} of the time, "
+        f"the old one {was.mean():.1%}: {better} mended, {worse} broken (p = {told.p:.2g})"
     )
-    return Verdict(not (worse > better and p < SURE), said, len(held), better, worse, p)
+    if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
+        said += "; too few products for a test, so the scores decide"
+    lost = told.difference < 0 and (few or told.p < LIMIT)
+    return Verdict(not lost, said, len(held), better, worse, told.p, float(was.mean()))
 
 
-def sign_test(better: int, worse: int) -> float:
-    """The exact two-sided test of McNemar: could so lopsided a count be chance?"""
-    from scipy.stats import binomtest
-
-    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+def _of_their_days(old: Model, new: Model) -> Verdict:
+    """Without held-out pictures no test is fair: the old classifier has learned from what there is."""
+    before, now = (model.card["cv"] for model in (old, new))
+    told = [f"{one['accuracy']:.1%} ({one['ci95'][0]:.1%} – {one['ci95'][1]:.1%})" for one in (before, now)]
+    lost = now["ci95"][1] < before["ci95"][0]
+    said = (
+        "no held-out pictures to compare the two on; in cross-validation, each on the photos and labels of its day, "
+        f"{told[0]} before and {told[1]} now" + (", clearly less" if lost else "")
+    )
+    return Verdict(not lost, said, before=before["accuracy"])

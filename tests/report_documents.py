@@ -168,6 +168,7 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
                 "high": 0.07,
                 "p": 0.004,
                 "p_holm": 0.012,
+                "level": 0.05,
                 "verdict": "a",
             }
         ],

@@ -7,9 +7,10 @@ import pytest
 from conftest import SHARED
 
 from featx.catalogue import read_catalogue
-from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained, wilson
+from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained
 from featx.extraction import extract
 from featx.folds import grouped_folds, groups_of
+from featx.metrics import wilson
 from featx.thresholds import choose
 
 CLOTHING = SHARED / "data" / "clothing" / "train"
@@ -61,7 +62,7 @@ def test_a_threshold_keeps_what_it_promised_on_held_out_photos(judged):
     scores, truth, held_scores, held_truth = judged
     temperature = temperature_for(scores, truth)
     shares, held = probabilities(scores, temperature), probabilities(held_scores, temperature)
-    for row in coverage_table(shares.max(axis=1), shares.argmax(axis=1) == truth):
+    for row in coverage_table(shares.max(axis=1), shares.argmax(axis=1) == truth, np.arange(len(truth))):
         kept = held.max(axis=1) >= row["threshold"]
         if kept.sum() >= 30:
             reached = wilson(int((held.argmax(axis=1) == held_truth)[kept].sum()), int(kept.sum()))

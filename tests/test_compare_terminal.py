@@ -96,7 +96,7 @@ def test_a_pipe_gets_one_plain_record_a_line(shop):
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert {line.count("\t") for line in ran.stdout.splitlines()} == {21}
+    assert {line.count("\t") for line in ran.stdout.splitlines()} == {23}
     assert not set(ran.stdout) & set(STEPS + EIGHTHS[1:] + "\x1b")
 
 

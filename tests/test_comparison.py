@@ -6,6 +6,7 @@ import csv
 import json
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,18 @@ from hypothesis import strategies as st
 from featx.comparison import Comparison, compare
 from featx.comparison.curve import doubling
 from featx.comparison.evaluating import evaluate
-from featx.comparison.significance import corrected_t, holm, sign_flips, spread_of, verdict
+from featx.comparison.scoring import choose
+from featx.comparison.significance import (
+    LIMIT,
+    MARGIN,
+    corrected_t,
+    holm,
+    levels,
+    sign_flips,
+    spread_of,
+    verdict,
+    widened,
+)
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
@@ -75,10 +87,18 @@ def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
     assert {"per_class", "confusions", "reliability", "coverage"} <= set(details)
 
 
-def test_scores_are_those_that_fit_finds(stores, found):
+def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found):
     model = fit(stores[0], "svm", folds=2)
     entry = next(one for one in found.entries if (one["store"], one["clf"]) == ("colour", "svm"))
-    assert entry["test"]["accuracy"]["value"] == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
+    scored = evaluate(model, stores[0]).scores["accuracy"]
+    told = model.card["test"]
+    for one in (entry["test"]["accuracy"], alone["test"]["accuracy"], vars(scored)):
+        assert one["value"] == pytest.approx(told["accuracy"], abs=1e-4)
+        assert [one["low"], one["high"]] == pytest.approx(told["ci95"], abs=1e-4)
+    folds, told = alone["cv"]["accuracy"], model.card["cv"]
+    assert folds["mean"] == pytest.approx(told["accuracy"], abs=1e-4)
+    assert [folds["low"], folds["high"]] == pytest.approx(told["ci95"], abs=1e-4)
 
 
 def test_the_same_seed_gives_the_same_comparison(stores, found):
@@ -178,7 +198,69 @@ def test_pictures_of_one_product_count_as_one_in_the_test():
     others[:10] = False
     together = sign_flips(right, others, np.arange(40) // 10)
     assert together.p > 0.3 > sign_flips(right, others, np.arange(40)).p
-    assert verdict(together.difference, together.p) == "tie" and verdict(0.1, 0.01) == "a"
+    assert verdict(together) == "tie" and verdict(sign_flips(right, others, np.arange(40))) == "a"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(4, 60), st.integers(1, 4), st.sampled_from([0.05, 0.01, 0.002]))
+def test_the_interval_on_held_out_pictures_leaves_zero_out_just_when_the_test_says_so(seed, products, shots, level):
+    random = np.random.default_rng(seed)
+    groups = np.arange(products * shots) // shots
+    right, others = (random.uniform(size=len(groups)) < chance for chance in (0.8, random.uniform(0.2, 0.9)))
+    told = widened(sign_flips(right, others, groups, level=level), products, level)
+    assert told.low <= told.difference <= told.high
+    assert (told.p <= level) == (told.low > 0 or told.high < 0)
+    turned = sign_flips(others, right, groups, level=level)
+    assert turned.difference == -told.difference
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.floats(-0.1, 0.12), min_size=5, max_size=5), min_size=1, max_size=8))
+def test_over_folds_interval_p_and_verdict_agree_however_many_pairs_are_tested(rows):
+    first = [corrected_t(row, 0.25, sizes=[20] * 5) for row in rows]
+    chances = [one.p for one in first]
+    for row, p, level in zip(rows, holm(chances), levels(chances), strict=True):
+        told = widened(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
+        assert level <= LIMIT and told.low <= told.difference <= told.high
+        assert (p <= LIMIT) == (told.low > 0 or told.high < 0) == (verdict(told) != "tie")
+
+
+def test_a_few_products_show_nobody_to_be_as_good():
+    for products, shown in ((20, False), (1000, True)):
+        right = np.ones(products, bool)
+        told = widened(sign_flips(right, right, np.arange(products)), products)
+        assert (told.high <= MARGIN) is shown and told.p == 1
+    same = corrected_t([0.1, 0.1], 1.0, sizes=[10, 10])
+    assert same.p > 0.05 and same.low < 0 < same.high
+
+
+def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_baseline():
+    def entry(clf, value, baseline=False):
+        told = {"accuracy": {"value": value, "low": value - 0.1, "high": value + 0.1}, "n": 85}
+        return {"store": "s", "clf": clf, "baseline": baseline, "test": told, "cv": {}}
+
+    def pair(other, low, high):
+        apart = {"difference": 0.0, "low": low, "high": high, "verdict": "a" if low > 0 else "tie"}
+        return {"a": ["s", "svm"], "b": ["s", other], **apart}
+
+    class Told:
+        names, grouped_by = ("s",), "product"
+
+    entries = [entry("svm", 0.9), entry("knn", 0.743), entry("lda", 0.9), entry("rf", 0.6), entry("logreg", 0.88)]
+    entries.append(entry("centroid", 0.7, True))
+    tests = [pair("knn", -0.05, 0.36), pair("lda", -0.01, 0.01), pair("rf", -0.1, 0.4), pair("logreg", 0.005, 0.018)]
+    best = choose(entries, range(5), tests, SimpleNamespace(matched=Told))
+    assert (best["alike"], best["ties"], best["below"]) == (
+        [["s", "lda"], ["s", "logreg"]],
+        [["s", "knn"]],
+        [["s", "rf"]],
+    )
+    assert "lda and logreg are as good (at most 2 points behind); knn is not told apart" in best["why"]
+    entries[-1] = entry("centroid", 0.95, True)
+    assert (
+        "`centroid` is right as often or more (95.0%)"
+        in choose(entries, range(5), tests, SimpleNamespace(matched=Told))["why"]
+    )
 
 
 def test_one_product_per_category_is_said_and_not_scored(tmp_path):
@@ -190,7 +272,7 @@ def test_one_product_per_category_is_said_and_not_scored(tmp_path):
 
 def test_fewer_products_than_folds_says_how_many_folds_there_can_be(tmp_path):
     store = extract(shop(tmp_path, held=False, products=2), backbone="colour", store=tmp_path / "s.h5")
-    with pytest.raises(FeatxError, match="no category has 5 products") as caught:
+    with pytest.raises(FeatxError, match="fewer than two categories have 5 products") as caught:
         compare(store, "knn", folds=5)
     assert "--folds 2" in caught.value.hint
     assert compare(store, "knn", folds=2).best["clf"] == "knn"
@@ -224,11 +306,24 @@ def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     assert told.scores["accuracy"].value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
     assert told.matrix.sum() == 6
     assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
+    assert told.unscored == []
     with pytest.raises(FeatxError, match="were learned from"):
         evaluate(model, stores[0], ["train"])
     with pytest.raises(FeatxError, match="was trained on backbone"):
         evaluate(model, stores[1])
     assert "<table>" in told._repr_html_() and len(told.to_pandas()) == 3
+
+
+def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run, stores, table, tmp_path):
+    lines = table.read_text().splitlines()
+    few = [lines[0], *(line for line in lines[1:] if "mugs" not in line or line.split(",")[3] == "train")]
+    (table.parent / "few.csv").write_text("\n".join(few) + "\n")
+    store = extract(table.parent / "few.csv", backbone="colour", store=tmp_path / "few.h5")
+    save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.skops")
+    ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
+    told = json.loads(ran.stdout)
+    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no picture here" in ran.stderr
+    assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
 
 
 def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path):

@@ -42,7 +42,7 @@ def test_every_score_is_scikit_learns(n, classes, seed, weighted):
     )
     for average in ("macro", "weighted"):
         precision, recall, f1, _ = reference.precision_recall_fscore_support(
-            truth, says, average=average, zero_division=0, **given_weights
+            truth, says, labels=sorted({*truth}), average=average, zero_division=0, **given_weights
         )
         expected |= {f"{average}_precision": precision, f"{average}_recall": recall, f"{average}_f1": f1}
     for k in (3, 5):
@@ -54,6 +54,13 @@ def test_every_score_is_scikit_learns(n, classes, seed, weighted):
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-9), name
     assert set(found) == set(METRICS)
+
+
+def test_a_category_without_a_picture_is_left_out_of_what_counts_every_category_alike():
+    truth, says = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
+    found = scores(truth, np.eye(5)[says])
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert found["macro_precision"] == 1 and found["macro_recall"] == found["balanced_accuracy"] == 0.75
 
 
 def test_the_calibration_error_is_the_one_counted_by_hand():

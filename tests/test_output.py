@@ -70,6 +70,18 @@ def test_progress_without_a_terminal_prints_no_control_codes(capsys):
     assert "\x1b" not in capsys.readouterr().err
 
 
+def test_images_a_second_are_counted_from_the_first_and_not_from_the_start(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("featx.cli.output.time.monotonic", lambda: now[0])
+    with Output().progress(320, "predict") as advance:
+        for done, at in ((0, 0), (32, 60), (64, 62), (160, 68)):
+            now[0] = at
+            advance(done)
+    first, *others = capsys.readouterr().err.splitlines()
+    assert first == "predict 32/320"
+    assert others and all("16 images/s" in line for line in others) and "0:10 left" in others[-1]
+
+
 @pytest.mark.parametrize("variable", ["NO_COLOR", None])
 def test_without_colours_a_terminal_gets_no_escape_sequence(variable, tmp_path):
     pty = pytest.importorskip("pty", reason="there are no terminals to pretend to here")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import filing, share_by_group, wilson
+from featx.classifiers import filing, shown_limit
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
+from featx.metrics import share_by_group, wilson
 from featx.models import save
-from featx.prediction import Limits
-from featx.thresholds import PRIOR, TARGETS, choose, kept, needed, table_of, thresholds_for
+from featx.prediction import Limits, shown_sure
+from featx.thresholds import PRIOR, TARGETS, choose, kept, needed, table_of, thresholds_for, tried
 
 
 def answers(seed: int, n: int = 4000):
@@ -76,6 +78,48 @@ def test_what_stands_is_right_at_the_target_once_drawn_towards_all(rows):
             assert (right[mine].sum() + PRIOR * common) / (mine.sum() + PRIOR) >= 0.9 - 1e-9
 
 
+def never(threshold):
+    return 2.0 if threshold is None else threshold
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([0.2, 0.5, 0.7, 0.9, 0.99]), st.integers(0, 2), st.booleans()), min_size=1),
+    st.integers(0, 2**32 - 1),
+)
+def test_who_asks_for_more_never_gets_a_lower_threshold_nor_more_answers(rows, seed):
+    sure, says, right = (np.array(column) for column in zip(*rows, strict=True))
+    sure = sure + np.random.default_rng(seed).uniform(0, 0.01, len(sure)).round(3)
+    found = [choose(target, sure, says, right, list("abc")) for target in TARGETS]
+    for lower, higher in pairwise(found):
+        assert never(lower.everywhere) <= never(higher.everywhere)
+        assert all(lower.of(label) <= higher.of(label) for label in "abc")
+    groups = np.arange(len(sure))
+    answered = [tried(target, sure, says, right, list("abc"), groups)[0] for target in TARGETS]
+    assert answered == sorted(answered, reverse=True)
+
+
+def test_thresholds_from_the_folds_do_not_lie_below_those_from_held_out_pictures():
+    sure, says, right, groups = answers(2)
+    first = table_of(sure[:400], says[:400], np.zeros(400, bool), list("abcd"), groups[:400])
+    rows = [*first, *table_of(sure, says, right, list("abcd"), groups, first)]
+    assert [row["target"] for row in rows] == list(TARGETS)
+    for lower, higher in pairwise(rows):
+        for label in "abcd":
+            assert never(lower["categories"][label]) <= never(higher["categories"][label])
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(0, 1))
+def test_a_limit_is_shown_so_that_typing_it_lets_in_nothing_more_and_1_means_1(threshold):
+    shown = float(shown_limit(threshold))
+    assert shown >= threshold - 1e-7 and (shown < 1 or threshold > 1 - 1e-11)
+    assert shown_limit(0.9983) == "0.999" and shown_limit(0.29) == "0.29" and shown_limit(1.0) == "1.00"
+    assert (
+        float(shown_sure(threshold)) <= threshold + 1e-9 and shown_sure(0.998) == "0.99" and shown_sure(0.29) == "0.29"
+    )
+
+
 def test_what_the_card_says_was_bought_is_measured_on_other_products():
     # Each product is right or wrong as a whole and has a confidence of its own: chance, which choosing would flatter.
     random = np.random.default_rng(0)
@@ -84,6 +128,13 @@ def test_what_the_card_says_was_bought_is_measured_on_other_products():
     right = (random.uniform(size=300) < 0.6)[groups]
     for row in table_of(sure, np.zeros(1200, int), right, ["a"], groups):
         assert row["n"] == 0 or row["low"] <= 0.62
+
+
+def test_the_order_of_pictures_and_products_makes_no_difference_to_the_interval():
+    random = np.random.default_rng(3)
+    groups, right = random.integers(0, 40, 200), random.uniform(size=200) < 0.7
+    rows, names = random.permutation(200), random.permutation(40)
+    assert share_by_group(right, groups) == share_by_group(right[rows], names[groups[rows]])
 
 
 def test_intervals_of_products_are_never_narrower_than_of_pictures():
@@ -125,7 +176,7 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
     assert ran.returncode == 0, ran.stderr
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert all(row["review"] == (row["category"] != "hats") for row in rows)
-    assert "90% right or better" in ran.stderr and "2 categories are never sure enough" in ran.stderr
+    assert "chosen for 90% right; tried on" in ran.stderr and "2 categories are never sure enough" in ran.stderr
     both = featx("predict", "photos", "--min-precision", "0.9", "--sure", "0.5", FEATX_STORE=str(store.path))
     assert both.returncode == 2 and "both set the limit" in both.stderr
 

@@ -71,6 +71,12 @@ def evaluate(
         out.warn(
             f"{counted(sum(found.unknown.values()), 'picture')} of categories it never learned, always wrong: {names}"
         )
+    if sum(bool(one["n"]) for one in found.details["per_class"]) == 1:
+        out.warn("all these pictures are of one category: nothing is told apart in them, whatever the score")
+    if found.unscored:
+        names = ", ".join(found.unscored[:5]) + (", …" if len(found.unscored) > 5 else "")
+        few = counted(len(found.unscored), "category has", "categories have")
+        out.say(f"  {few} no picture here, and no part in what counts every category alike: {names}")
     if output is not None:
         _write(found, output)
         out.ok(f"wrote the confusion matrix to {output}")

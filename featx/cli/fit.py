@@ -120,8 +120,7 @@ def fit(
                 notes=path.with_suffix(".tuning"),
                 progress=_in_percent(advance),
             )
-        _keep(model, path, opened, others[0] if others else None, out, update=update)
-        reached.append((model.card["test"] or model.card["cv"])["accuracy"])
+        reached.append(_keep(model, path, opened, others[0] if others else None, out, update=update))
         paths.append(path)
     if len(names) > 1:
         # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
@@ -141,7 +140,8 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> None:
+def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> float:
+    """Save it, or leave the old one; how often the one that is there now is right."""
     from featx.models import save
 
     verdict = None
@@ -164,6 +164,8 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         few = counted(len(card["small"]), "category has", "categories have")
         out.warn(f"{few} too few products to be cross-validated, and are left out of that score: {names}")
         out.say("  the model still learns them")
+    if card["held_out_categories"] == 1:
+        out.warn("all held-out pictures are of one category: nothing is told apart in them, whatever the score")
     if card["learned_in_test"]:
         out.warn(f"{counted(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored")
     twins = card["checks"][0]
@@ -175,20 +177,25 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         out.say(f"  {verdict.sentence}")
     if verdict is not None and not verdict.replace:
         out.warn(f"the old classifier stays: {path}")
-        return
+        return float(verdict.before or 0.0)
     weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    return float((card["test"] or card["cv"])["accuracy"])
 
 
 def _print(card: dict[str, Any], out: Output) -> None:
     def share(name: str, told: dict[str, Any] | None) -> None:
         if told is not None and not told["n"]:
-            out.result(f"{name:<28}    –      no category has {card['asked_folds']} products, one for each fold")
+            out.result(
+                f"{name:<28}    –      fewer than two categories have {card['asked_folds']} products, one for each fold"
+            )
         elif told is not None:
             low, high = told["ci95"]
             out.result(
                 f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {counted(told['n'], 'picture')}"
             )
+
+    from featx.classifiers import shown_limit
 
     cv, automation = card["cv"], card["automation"]
     share("right, on held-out pictures", card["test"])
@@ -197,7 +204,7 @@ def _print(card: dict[str, Any], out: Output) -> None:
     if automation["coverage"] is None:
         said = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
     else:
-        sure = "" if automation["threshold"] is None else f" (sure ≥ {automation['threshold']:.2f})"
+        sure = "" if automation["threshold"] is None else f" (sure ≥ {shown_limit(automation['threshold'])})"
         said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"
     held = automation["held_out"]
     out.result(f"{'filed without a person':<28} {said}")

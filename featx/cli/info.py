@@ -104,7 +104,7 @@ def _facts(store: Store, models: Path) -> dict[str, object]:
         "source": provenance.get("source"),
         "fingerprint": dict(fingerprint),
         "provenance": dict(provenance),
-        "models": [_told_of(path) for path in sorted(models.glob("*.skops"))],
+        "models": _models(models),
         "machine": _machine(),
     }
 
@@ -122,6 +122,15 @@ def _broken_models(models: Path) -> list[str]:
     return damage
 
 
+def _models(models: Path) -> list[dict[str, object]]:
+    """Every classifier, and whether `featx predict` takes it when none is named."""
+    from featx.models import newest_classifier
+
+    found = sorted(models.glob("*.skops"))
+    newest = newest_classifier(models) if found else None
+    return [_told_of(path) | {"used": path == newest} for path in found]
+
+
 def _told_of(path: Path) -> dict[str, object]:
     """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
     from featx.plain import read_json
@@ -129,9 +138,30 @@ def _told_of(path: Path) -> dict[str, object]:
     try:
         card = read_json(path.with_suffix(".json"))
         best = card.get("test") or card["cv"]
-        return {"path": str(path), "accuracy": best["accuracy"], "written": card["written"], "on": card["backbone"]}
+        return {
+            "path": str(path),
+            "accuracy": best["accuracy"],
+            "measured_on": "held-out pictures" if card.get("test") else "cross-validation",
+            "n": int(best["n"]),
+            "store": str(card.get("test_store") or card["store"]),
+            "written": card["written"],
+            "on": card["backbone"],
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {"path": str(path), "accuracy": None, "written": None, "on": None}
+        return {"path": str(path), **dict.fromkeys(("accuracy", "measured_on", "n", "store", "written", "on"))}
+
+
+def _score(model: dict[str, object], store: str) -> str:
+    """How often a classifier is right, and on what: scores of other pictures are another thing."""
+    if not isinstance(model["accuracy"], float):
+        return "no readable card"
+    pictures = counted(_number(model, "n"), "picture")
+    held = model["measured_on"] == "held-out pictures"
+    where = f"on {pictures.replace(' ', ' held-out ')}" if held else f"in cross-validation on {pictures}"
+    other = "" if Path(str(model["store"])).absolute() == Path(store).absolute() else f" of {model['store']}"
+    if not _number(model, "n"):
+        return "not scored: too few products in each category"
+    return f"{model['accuracy']:.1%} right {where}{other}"
 
 
 def _machine() -> dict[str, object]:
@@ -179,8 +209,10 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
     ]
     models: list[dict[str, object]] = facts["models"]  # type: ignore[assignment]
     for i, model in enumerate(models):
-        right = f"   {model['accuracy']:.1%} right" if isinstance(model["accuracy"], float) else "   no readable card"
-        lines.append(("models" if i == 0 else "", f"{model['path']}{right}"))
+        used = "   ← `featx predict` takes this one" if model["used"] else ""
+        lines.append(("models" if i == 0 else "", f"{model['path']}   {_score(model, str(facts['store']))}{used}"))
+    if len({(model["measured_on"], model["n"], model["store"]) for model in models if model["n"]}) > 1:
+        lines.append(("", "not all scored on the same pictures: `featx compare` holds classifiers against each other"))
     if provenance:
         rate = provenance.get("images_per_second")
         lines.append(

@@ -185,36 +185,51 @@ def _bar(total: int, unit: str) -> Iterator[Advance]:
     columns = (BarColumn(bar_width=32), TextColumn("{task.fields[line]}", markup=False))
     with Progress(*columns, console=_console(sys.stderr), transient=True) as bar:
         task = bar.add_task("", total=total, line="starting")
-        begun = time.monotonic()
+        pace = _Pace(total, unit)
 
         def advance(done: int, note: str = "") -> None:
-            bar.update(task, completed=done, line=_pace(done, total, begun, unit, note))
+            bar.update(task, completed=done, line=pace.line(done, note))
 
         yield advance
 
 
 def _plain_progress(total: int, what: str, unit: str) -> Advance:
-    begun = time.monotonic()
+    begun, pace = time.monotonic(), _Pace(total, unit)
     said = {"tenth": 0, "at": begun}
 
     def advance(done: int, note: str = "") -> None:
         now, tenth = time.monotonic(), done * 10 // max(total, 1)
+        line = pace.line(done, note)
         # A run that ends within seconds needs no running commentary.
         if now - begun > 5 and (tenth > said["tenth"] or now - said["at"] >= 30):
             said.update(tenth=tenth, at=now)
-            _write(sys.stderr, f"{what} {_pace(done, total, begun, unit, note)}")
+            _write(sys.stderr, f"{what} {line}")
 
     return advance
 
 
-def _pace(done: int, total: int, begun: float, unit: str, note: str) -> str:
-    seconds = max(time.monotonic() - begun, 1e-6)
-    rate = done / seconds
-    left = f"{clock((total - done) / rate)} left" if done else "starting"
-    if unit == "percent":
-        return f"{done}%  {left}" + (f"  {note}" if note else "")
-    pace = f"{rate:.0f} {unit}/s" if rate >= 1 or not done else f"{60 * rate:.0f} {unit}/min"
-    return f"{done:,}/{total:,}  {pace}  {left}" + (f"  {note}" if note else "")
+class _Pace:
+    """How far the work is and how fast it goes, counted from the first that is done: loading a network is no photo."""
+
+    def __init__(self, total: int, unit: str) -> None:
+        self.total, self.unit = total, unit
+        self.begun, self.before = time.monotonic(), 0
+
+    def line(self, done: int, note: str = "") -> str:
+        """What is told of it when so many are done."""
+        far = f"{done}%" if self.unit == "percent" else f"{done:,}/{self.total:,}"
+        if done and not self.before and self.unit != "percent":
+            self.begun, self.before = time.monotonic(), done
+        more, seconds = done - self.before, max(time.monotonic() - self.begun, 1e-6)
+        told = [far]
+        if more > 0:
+            rate = more / seconds
+            if self.unit != "percent":
+                told.append(f"{rate:.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:.0f} {self.unit}/min")
+            told.append(f"{clock((self.total - done) / rate)} left")
+        elif not done:
+            told.append("starting")
+        return "  ".join([*told, *([note] if note else [])])
 
 
 def clock(seconds: float) -> str:

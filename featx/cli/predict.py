@@ -95,10 +95,12 @@ def predict(
 
         must_be_apart(predictor.model.classes, sort_into)
     if coverage is not None:
+        from featx.classifiers import shown_limit
+
         sure, bought = limit_for(predictor.model, coverage)
         where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
         out.say(
-            f"answering when sure ≥ {sure:.2f}: {bought['precision']:.1%} right "
+            f"answering when sure ≥ {shown_limit(sure)}: {bought['precision']:.1%} right "
             f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
         )
     thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
@@ -122,14 +124,16 @@ def _promised(model: Model, precision: float, out: Output) -> Thresholds:
     never = sum(one is None for one in found.categories.values())
     where = bought.get("measured_on") or model.card["automation"]["measured_on"]
     out.say(
-        f"answering at {found.target:.0%} right or better, with a threshold for each category: "
+        f"a threshold for each category, chosen for {found.target:.0%} right; tried on other products ({where}): "
         + (
             f"{bought['precision']:.1%} right ({bought['low']:.1%} – {bought['high']:.1%}) "
-            f"of the {bought['answered']:.0%} answered, on {where} they were not chosen on"
+            f"of the {bought['answered']:.0%} answered"
             if bought["n"]
-            else f"on {where} they were not chosen on, none was answered"
+            else "none was answered"
         )
     )
+    if bought["n"] and bought["precision"] < precision - 1e-9:
+        out.warn(f"less than the {precision:.0%} asked for was right when tried; a higher --min-precision is stricter")
     held = bought.get("held_out")
     if held:
         right = f", {held['right']:.1%} of them right" if held["answered"] else ""
@@ -280,12 +284,14 @@ def _cells(one: Prediction | None, top: int) -> dict[str, Any]:
 
 
 def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
+    from featx.prediction import shown_sure
+
     def row(one: Prediction) -> list[str | int | float | None]:
-        others = ", ".join(f"{label} {share:.2f}" for label, share in one.top[1:])
+        others = ", ".join(f"{label} {shown_sure(share)}" for label, share in one.top[1:])
         doubt = {"unsure": "needs a look", "": ""}.get(one.doubt, f"needs a look: {one.doubt}")
         if one.unreadable:
             return [one.item.path, None, None, f"skipped: {one.unreadable}"]
-        return [one.item.path, one.label, f"{one.sure:.2f}", " · ".join(filter(None, [doubt, others]))]
+        return [one.item.path, one.label, shown_sure(one.sure), " · ".join(filter(None, [doubt, others]))]
 
     columns = ["file", "category", "sure", ""]
     if out.json or not sys.stdout.isatty():

@@ -32,6 +32,7 @@ class Evaluation:
     n_products: int
     left_out: int
     unknown: dict[str, int]
+    unscored: list[str]
     scores: dict[str, Interval]
     details: dict[str, Any]
 
@@ -53,6 +54,7 @@ class Evaluation:
                 "n_products": self.n_products,
                 "left_out": self.left_out,
                 "unknown_categories": self.unknown,
+                "categories_without_a_picture": self.unscored,
                 "scores": {name: vars(score) for name, score in self.scores.items()},
                 "details": self.details,
             }
@@ -130,7 +132,11 @@ def evaluate(
         len(set(products.tolist())),
         len(chosen) - len(rows),
         unknown,
-        bootstrap(judged.truth, judged.shares, products),
+        sorted(set(place) - set(truths)),
+        {
+            name: Interval(**rounded(vars(score)))
+            for name, score in bootstrap(judged.truth, judged.shares, products).items()
+        },
         details_of(judged, [opened.ids[i] for i in rows], truths, loaded.classes, where),
     )
 

@@ -35,6 +35,8 @@ COLUMNS = (
     "fit_seconds",
     "predict_seconds",
     "bytes",
+    "not_told_apart",
+    "below_baseline",
 )
 
 
@@ -46,7 +48,7 @@ class Comparison:
 
     @property
     def best(self) -> dict[str, Any]:
-        """The store and classifier to use, those that are as good, and the reason in a sentence."""
+        """The store and classifier to use, how the others stand to it, and the reason in a sentence."""
         best: dict[str, Any] = self.document["best"]
         return best
 
@@ -58,7 +60,7 @@ class Comparison:
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat record for each entry, best first: what the table shows."""
-        ties = [tuple(one) for one in self.best["ties"]]
+        alike, ties, below = ({tuple(one) for one in self.best.get(key) or ()} for key in ("alike", "ties", "below"))
         rows = []
         for entry in self.entries:
             test, cv = entry["test"] or {}, entry["cv"]
@@ -72,7 +74,7 @@ class Comparison:
                 entry["clf"],
                 entry["baseline"],
                 (entry["store"], entry["clf"]) == (self.best["store"], self.best["clf"]),
-                (entry["store"], entry["clf"]) in ties,
+                (entry["store"], entry["clf"]) in alike,
                 held.get("value"),
                 held.get("low"),
                 held.get("high"),
@@ -85,6 +87,8 @@ class Comparison:
                 entry["fit_seconds"],
                 entry["predict_seconds"],
                 entry["bytes"],
+                (entry["store"], entry["clf"]) in ties,
+                (entry["store"], entry["clf"]) in below,
             )
             rows.append(dict(zip(COLUMNS, values, strict=True)))
 
@@ -157,7 +161,14 @@ class Comparison:
 
 def standing(row: dict[str, Any]) -> str:
     """What an entry is among the others, in a word or two."""
-    return "best" if row["best"] else "as good" if row["as_good"] else "baseline" if row["baseline"] else ""
+    names = {
+        "best": "best",
+        "as_good": "as good",
+        "not_told_apart": "not told apart",
+        "below_baseline": "below a baseline",
+        "baseline": "baseline",
+    }
+    return next((name for key, name in names.items() if row[key]), "")
 
 
 def _percent(value: float | None) -> str:

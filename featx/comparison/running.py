@@ -85,7 +85,8 @@ def compare(
             contenders.append(Contender(COLOUR, "logreg", True, Recipe("logreg", seed=seed)))
     answers = _all_answers(contenders, task, features, matched.n_learn, progress)
     scoring = Scoring(matched, task, counted, seed)
-    entries = [entry_of(told, scoring) for told in answers]
+    # Rounded first: the sentence, the table and the card of `featx fit` then say the same.
+    entries = [rounded(entry_of(told, scoring)) for told in answers]
     serious = [i for i, one in enumerate(contenders) if not one.baseline]
     between, held_between = tests_between(answers, entries, serious, scoring)
     best = choose(entries, serious, held_between or between, scoring)
@@ -188,17 +189,22 @@ def _details(winner: Answers, scoring: Scoring) -> dict[str, Any]:
 
 
 def _nothing_to_score(matched: Matched, folds: int) -> FeatxError:
-    most = max(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
+    sizes = sorted(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
+    # Two categories at least must be scored for something to be told apart.
+    most = sizes[-2]
     if most < 2:
         return FeatxError(
             "class-too-small",
-            "each category is one product: nothing is left to score once its pictures stay together",
+            "each category is one product, or all but one: nothing is left to score once its pictures stay together"
+            if sizes[-1] > 1
+            else "each category is one product: nothing is left to score once its pictures stay together",
             "add pictures of other products to every category, or hold some out in a `test` folder",
             {"products_per_category": most},
         )
     return FeatxError(
         "class-too-small",
-        f"no category has {folds} products, one for each of the {folds} folds; the largest has {most}",
+        f"fewer than two categories have {folds} products, one for each of the {folds} folds; "
+        f"the largest two have {most} or more",
         f"ask for fewer folds: `featx compare --folds {most}`",
         {"products_per_category": most},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -11,9 +11,20 @@ import numpy as np
 
 from featx.comparison.contenders import Answers, Task
 from featx.comparison.matching import Matched
-from featx.comparison.significance import corrected_t, holm, sign_flips, spread_of, verdict
-from featx.folds import twin_share
-from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores
+from featx.comparison.significance import (
+    LIMIT,
+    MARGIN,
+    Paired,
+    corrected_t,
+    holm,
+    levels,
+    sign_flips,
+    spread_of,
+    verdict,
+    widened,
+)
+from featx.folds import Fold, twin_share
+from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
 
 TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05
@@ -23,7 +34,9 @@ def scored_folds(task: Task, folds: int) -> list[np.ndarray]:
     """Which of each fold's scored pictures count: those of categories with a product for every fold."""
     sizes = {label: len({*task.groups[task.labels == label].tolist()}) for label in task.classes}
     kept = [np.array([sizes[label] >= folds for label in task.labels[score]], dtype=bool) for _, score in task.folds]
-    return kept if any(one.any() for one in kept) else []
+    scored = {str(label) for (_, score), one in zip(task.folds, kept, strict=True) for label in task.labels[score][one]}
+    # In pictures of one category nothing is told apart.
+    return kept if len(scored) > 1 else []
 
 
 class Scoring:
@@ -48,7 +61,7 @@ class Scoring:
     @cached_property
     def ratio(self) -> float:
         """Pictures scored over pictures learned from, in one fold."""
-        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds]))
+        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds or self.task.plain]))
 
     @cached_property
     def coarse_of(self) -> np.ndarray | None:
@@ -99,21 +112,46 @@ def _over_folds(told: Answers, scoring: Scoring) -> dict[str, Any]:
     ]
     if not found:
         return {}
-    return {
+    measured = {
         name: spread_of([one[name] for one in found], scoring.ratio, name not in LOWER_IS_BETTER) for name in METRICS
     }
+    right = _right(told.folds, scoring.task.folds, truth)
+    return measured | {"accuracy": _share(right, scoring.task.folds, scoring.kept, scoring)}
+
+
+def _right(shares: Sequence[np.ndarray], folds: Sequence[Fold], truth: np.ndarray) -> list[np.ndarray]:
+    """For each fold which of its scored pictures are answered rightly."""
+    return [one.argmax(axis=1) == truth[score] for one, (_, score) in zip(shares, folds, strict=True)]
+
+
+def _share(
+    right: Sequence[np.ndarray], folds: Sequence[Fold], kept: Sequence[np.ndarray], scoring: Scoring
+) -> dict[str, object]:
+    """The share of all scored pictures that is right, with the interval that `featx fit` gives the same pictures.
+
+    A picture that was scored several times, in folds that were cut anew, counts once: as often as it was right.
+    """
+    groups = scoring.task.groups
+    times, hits = np.zeros(len(groups)), np.zeros(len(groups))
+    for (_, score), those, keep in zip(folds, right, kept, strict=True):
+        times[score[keep]] += 1
+        hits[score[keep]] += those[keep]
+    scored = times > 0
+    found = share_by_group(hits[scored] / times[scored], groups[scored])
+    each = [float(those[keep].mean()) for those, keep in zip(right, kept, strict=True) if keep.any()]
+    return spread_of(each, scoring.ratio) | {"mean": found.value, "low": found.low, "high": found.high}
 
 
 def _plain(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
     """The score of folds that split products, on the same categories: what the grouped one is protected from."""
     if not told.plain:
         return None
-    right = []
-    for (_, score), shares in zip(scoring.task.plain, told.plain, strict=True):
-        counts = np.array([not scoring.foldable or label in scoring.foldable for label in scoring.task.labels[score]])
-        if counts.any():
-            right.append(float((shares.argmax(axis=1) == scoring.task.truth[score])[counts].mean()))
-    return {"accuracy": spread_of(right, scoring.ratio if scoring.task.folds else 0.25)}
+    task = scoring.task
+    kept = [
+        np.array([not scoring.foldable or label in scoring.foldable for label in task.labels[score]], dtype=bool)
+        for _, score in task.plain
+    ]
+    return {"accuracy": _share(_right(told.plain, task.plain, task.truth), task.plain, kept, scoring)}
 
 
 def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
@@ -123,16 +161,16 @@ def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
         return None
     test = cv = None
     if told.held is not None:
-        right = coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :]
-        as_shares = np.column_stack([right, ~right]).astype(float)
-        test = vars(bootstrap(np.zeros(len(right), dtype=int), as_shares, scoring.held_groups)["accuracy"])
-    found = [
-        float((coarse_of[shares[keep].argmax(axis=1)] == coarse[score][keep]).mean())
-        for (_, score), shares, keep in zip(scoring.task.folds, told.folds, scoring.kept, strict=False)
-        if keep.any()
-    ]
-    if found:
-        cv = spread_of(found, scoring.ratio)
+        found = share_by_group(
+            coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :], scoring.held_groups
+        )
+        test = {"value": found.value, "low": found.low, "high": found.high}
+    if scoring.kept:
+        right = [
+            coarse_of[shares.argmax(axis=1)] == coarse[score]
+            for (_, score), shares in zip(scoring.task.folds, told.folds, strict=True)
+        ]
+        cv = _share(right, scoring.task.folds, scoring.kept, scoring)
     return {
         "level": scoring.matched.coarse_name,
         "classes": len(set(coarse_of.tolist())),
@@ -144,33 +182,73 @@ def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
 def tests_between(
     answers: Sequence[Answers], entries: Sequence[dict[str, Any]], serious: Sequence[int], scoring: Scoring
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every pair over the folds, and again on the held-out pictures; p-values corrected for their number."""
-    over_folds, held_out = [], []
+    """Every pair over the folds, and again on the held-out pictures; p and interval corrected for their number."""
     pairs = list(combinations(serious, 2))
-    for a, b in pairs:
-        names = {
-            "a": [entries[a]["store"], entries[a]["clf"]],
-            "b": [entries[b]["store"], entries[b]["clf"]],
-            "metric": "accuracy",
-        }
-        if entries[a]["cv"]:
-            apart = np.subtract(entries[a]["cv"]["accuracy"]["folds"], entries[b]["cv"]["accuracy"]["folds"])
-            over_folds.append(names | vars(corrected_t(apart, scoring.ratio)))
-        mine, theirs = answers[a].held, answers[b].held
-        if mine is not None and theirs is not None:
-            right = [one.argmax(axis=1) == scoring.held_truth for one in (mine, theirs)]
-            held_out.append(names | vars(sign_flips(right[0], right[1], scoring.held_groups, scoring.seed)))
-    for tests in (over_folds, held_out):
-        for one, p in zip(tests, holm([one["p"] for one in tests]), strict=True):
-            one["p_holm"] = p
-            one["verdict"] = verdict(one["difference"], p)
-    return over_folds, held_out
+    return _tested(pairs, entries, _over_fold(entries, scoring)), _tested(pairs, entries, _held_out(answers, scoring))
+
+
+Test = Callable[[int, int, float], Paired]
+
+
+def _over_fold(entries: Sequence[dict[str, Any]], scoring: Scoring) -> Test | None:
+    """The test of two entries over the folds, where folds are scored."""
+    if not scoring.kept:
+        return None
+    task = scoring.task
+    sizes = [int(keep.sum()) for keep in scoring.kept if keep.any()]
+    scored = np.concatenate([score[keep] for (_, score), keep in zip(task.folds, scoring.kept, strict=True)])
+    products = len(np.unique(task.groups[scored]))
+    folds = [np.array(entry["cv"]["accuracy"]["folds"]) for entry in entries]
+
+    def test(a: int, b: int, level: float) -> Paired:
+        return widened(corrected_t(folds[a] - folds[b], scoring.ratio, sizes=sizes, level=level), products, level)
+
+    return test
+
+
+def _held_out(answers: Sequence[Answers], scoring: Scoring) -> Test | None:
+    """The test of two entries on the held-out pictures, where there are any."""
+    if not len(scoring.held_truth):
+        return None
+    groups, products = scoring.held_groups, len(np.unique(scoring.held_groups))
+
+    def right(i: int) -> np.ndarray:
+        held = answers[i].held
+        assert held is not None
+        return np.asarray(held.argmax(axis=1) == scoring.held_truth)
+
+    def test(a: int, b: int, level: float) -> Paired:
+        return widened(sign_flips(right(a), right(b), groups, scoring.seed, level=level), products, level)
+
+    return test
+
+
+def _tested(
+    pairs: Sequence[tuple[int, int]],
+    entries: Sequence[dict[str, Any]],
+    test: Test | None,
+) -> list[dict[str, Any]]:
+    """Each pair by one test; its interval is of the level at which the test was decided."""
+    if test is None:
+        return []
+    chances = [test(a, b, LIMIT).p for a, b in pairs]
+    told = []
+    for (a, b), p, level in zip(pairs, holm(chances), levels(chances), strict=True):
+        found = test(a, b, level)
+        names = {key: [entries[i]["store"], entries[i]["clf"]] for key, i in (("a", a), ("b", b))}
+        more = {"p_holm": p, "level": level, "verdict": verdict(found)}
+        told.append({**names, "metric": "accuracy", **vars(found), **more})
+    return told
 
 
 def choose(
     entries: Sequence[dict[str, Any]], serious: Sequence[int], tests: Sequence[dict[str, Any]], scoring: Scoring
 ) -> dict[str, Any]:
-    """The one to use: first by held-out pictures where there are any, else over the folds; who is as good; why."""
+    """The one to use: first by held-out pictures where there are any, else over the folds; how the others stand; why.
+
+    `alike` are as good: the interval of the difference says so. `ties` are not told apart; `below` are less often right
+    than a baseline.
+    """
 
     def accuracy(entry: dict[str, Any]) -> float:
         told = (entry["test"] or entry["cv"])["accuracy"]
@@ -178,20 +256,42 @@ def choose(
 
     best = max((entries[i] for i in serious), key=accuracy)
     mine = [best["store"], best["clf"]]
-    ties = []
+    floor = max((entry for entry in entries if entry["baseline"]), key=accuracy, default=None)
+    below = [
+        [entries[i]["store"], entries[i]["clf"]]
+        for i in serious
+        if floor is not None and accuracy(entries[i]) < accuracy(floor)
+    ]
+    ties, alike = [], []
     for one in tests:
-        if one["verdict"] == "tie" and mine in (one["a"], one["b"]):
-            ties.append(one["b"] if one["a"] == mine else one["a"])
+        if mine not in (one["a"], one["b"]):
+            continue
+        other, behind = (one["b"], one["high"]) if one["a"] == mine else (one["a"], -one["low"])
+        if other not in below and behind <= MARGIN:
+            alike.append(other)
+        elif other not in below and one["verdict"] == "tie":
+            ties.append(other)
     place = {(entry["store"], entry["clf"]): entry for entry in entries}
-    ties.sort(key=lambda one: -accuracy(place[one[0], one[1]]))
-    return {"store": mine[0], "clf": mine[1], "ties": ties, "why": _sentence(best, ties, scoring)}
+    for found in (ties, alike, below):
+        found.sort(key=lambda one: -accuracy(place[one[0], one[1]]))
+    why = _sentence(best, alike, ties, scoring)
+    if floor is not None and accuracy(best) <= accuracy(floor):
+        name = "colours alone" if floor["store"] == "colour" else f"`{floor['clf']}`"
+        why += f"; but the baseline {name} is right as often or more ({accuracy(floor):.1%})"
+    return {"store": mine[0], "clf": mine[1], "ties": ties, "alike": alike, "below": below, "why": why}
 
 
-def _sentence(best: dict[str, Any], ties: Sequence[Sequence[str]], scoring: Scoring) -> str:
+def _sentence(
+    best: dict[str, Any], alike: Sequence[Sequence[str]], ties: Sequence[Sequence[str]], scoring: Scoring
+) -> str:
     several = len(scoring.matched.names) > 1
 
     def called(store: str, clf: str) -> str:
         return f"{clf} on {store}" if several else clf
+
+    def listed(entries: Sequence[Sequence[str]]) -> str:
+        names = [called(*one) for one in entries]
+        return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
     told = (best["test"] or best["cv"])["accuracy"]
     value = told.get("value", told.get("mean"))
@@ -201,11 +301,13 @@ def _sentence(best: dict[str, Any], ties: Sequence[Sequence[str]], scoring: Scor
         f"use {called(best['store'], best['clf'])}: {value:.1%} right on {where}"
         f" ({told['low']:.1%} – {told['high']:.1%})"
     )
-    if not ties:
-        return said
-    names = [called(*one) for one in ties]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"{said}; {listed} {'is' if len(names) == 1 else 'are'} as good, as far as these pictures can tell"
+    if alike:
+        said += (
+            f"; {listed(alike)} {'is' if len(alike) == 1 else 'are'} as good (at most {100 * MARGIN:.0f} points behind)"
+        )
+    if ties:
+        said += f"; {listed(ties)} {'is' if len(ties) == 1 else 'are'} not told apart from it by these pictures"
+    return said
 
 
 def checks_of(

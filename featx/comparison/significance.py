@@ -9,11 +9,16 @@ import numpy as np
 
 LIMIT = 0.05
 FLIPS = 10_000
+# As good is who is at most so far behind, whatever chance did.
+MARGIN = 0.02
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A difference with its 95 % interval, and how likely one as large is by chance alone."""
+    """A difference with its interval, and how likely one as large is by chance alone.
+
+    The interval holds what the test does not rule out at its level: it excludes zero just when p is at most the level.
+    """
 
     difference: float
     low: float
@@ -21,21 +26,29 @@ class Paired:
     p: float
 
 
-def corrected_t(differences: Sequence[float] | np.ndarray, ratio: float) -> Paired:
+def corrected_t(
+    differences: Sequence[float] | np.ndarray,
+    ratio: float,
+    *,
+    sizes: Sequence[int] | None = None,
+    level: float = LIMIT,
+) -> Paired:
     """Nadeau and Bengio's corrected resampled t-test over folds that overlap in what they learn from.
 
-    `ratio` is the number of pictures scored over the number learned from, in one fold.
+    `ratio` is the number of pictures scored over the number learned from, in one fold. With the `sizes` of the folds
+    every picture counts alike, and the folds are never taken to differ less than by one picture in one of them.
     """
     from scipy.special import stdtr, stdtrit
 
     values = np.asarray(differences, dtype=np.float64)
-    mean, count = float(values.mean()), len(values)
+    mean, count = float(np.average(values, weights=sizes)), len(values)
     if count < 2:
         return Paired(mean, -1.0, 1.0, 1.0)
-    error = float(np.sqrt((1 / count + ratio) * values.var(ddof=1)))
+    least = 0.0 if sizes is None else 1 / max(sizes) ** 2 / count
+    error = float(np.sqrt((1 / count + ratio) * max(values.var(ddof=1), least)))
     if error < 1e-12:
         return Paired(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
-    half = float(stdtrit(count - 1, 0.975)) * error
+    half = float(stdtrit(count - 1, 1 - level / 2)) * error
     p = 2 * float(stdtr(count - 1, -abs(mean) / error))
     return Paired(mean, mean - half, mean + half, p)
 
@@ -48,28 +61,40 @@ def spread_of(values: Sequence[float] | np.ndarray, ratio: float, share: bool = 
     return {"mean": told.difference, "sd": sd, "low": low, "high": high, "folds": [float(one) for one in values]}
 
 
-def sign_flips(right: np.ndarray, others: np.ndarray, groups: np.ndarray, seed: int = 0) -> Paired:
+def sign_flips(
+    right: np.ndarray, others: np.ndarray, groups: np.ndarray, seed: int = 0, *, level: float = LIMIT
+) -> Paired:
     """Two classifiers on the same held-out pictures: the signs of whole products' differences are flipped at random.
 
-    The interval is a bootstrap over the same products.
+    The interval holds every difference that the same flips do not rule out. Where each picture is a product of its
+    own, this is McNemar's exact test.
     """
     _, member = np.unique(groups, return_inverse=True)
-    apart = np.bincount(member, right.astype(float) - others.astype(float))
-    sizes, n = np.bincount(member).astype(float), len(right)
-    seen = float(apart.sum() / n)
-    random = np.random.default_rng(seed)
-    moved = apart[apart != 0]
-    at_least, drawn = 0, []
-    step = max(1, 4_000_000 // max(len(sizes), 1))
-    for start in range(0, FLIPS, step):
-        count = min(step, FLIPS - start)
-        flipped = random.integers(0, 2, (count, len(moved)), dtype=np.int8) * 2.0 - 1
-        at_least += int((np.abs(flipped @ moved) >= abs(apart.sum()) - 1e-9).sum())
-    for _ in range(1000):
-        rows = random.integers(0, len(sizes), len(sizes))
-        drawn.append(apart[rows].sum() / sizes[rows].sum())
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Paired(seen, min(float(low), seen), max(float(high), seen), (at_least + 1) / (FLIPS + 1))
+    pairs = np.column_stack([np.bincount(member, right.astype(float) - others.astype(float)), np.bincount(member)])
+    kinds, counts = np.unique(pairs, axis=0, return_counts=True)
+    total, n = (float(one) for one in pairs.sum(axis=0))
+    # A flip parts the products in two. The true difference is ruled out by those flips in which both parts lie on the
+    # same side of it.
+    part = np.random.default_rng(seed).binomial(counts, 0.5, (FLIPS, len(kinds))) @ kinds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = np.stack([part[:, 0] / part[:, 1], (total - part[:, 0]) / (n - part[:, 1])])
+    lows, highs = np.sort(np.nan_to_num(both.min(axis=0), nan=-1.0)), np.sort(np.nan_to_num(both.max(axis=0), nan=1.0))
+    as_far = (np.abs(2 * part[:, 0] - total) >= abs(total) - 1e-9).sum()
+    rank = int(level * (FLIPS + 1))
+    low, high = (float(lows[rank - 1]), float(highs[-rank])) if rank else (-1.0, 1.0)
+    return Paired(total / n, low, high, float(as_far + 1) / (FLIPS + 1))
+
+
+def widened(told: Paired, products: int, level: float = LIMIT) -> Paired:
+    """Two that hardly ever differ, no nearer to each other than so few products can show."""
+    from scipy.special import ndtri
+
+    if told.low > 0 or told.high < 0:
+        return told
+    z = float(ndtri(1 - level / 2))
+    unseen = z * z / (products + z * z)
+    low, high = min(told.low, told.difference - unseen), max(told.high, told.difference + unseen)
+    return Paired(told.difference, max(-1.0, low), min(1.0, high), told.p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -82,8 +107,17 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(one) for one in corrected]
 
 
-def verdict(difference: float, p_holm: float) -> str:
+def levels(p_values: Sequence[float]) -> list[float]:
+    """For each of several tests made at once the level at which Holm's step-down decides on it."""
+    found = np.zeros(len(p_values))
+    level, stopped = LIMIT, False
+    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+        level = level if stopped else LIMIT / (len(p_values) - rank)
+        stopped = stopped or p_values[place] > level
+        found[place] = level
+    return [float(one) for one in found]
+
+
+def verdict(told: Paired) -> str:
     """Who wins: `a`, `b`, or nobody."""
-    if p_holm > LIMIT:
-        return "tie"
-    return "a" if difference > 0 else "b"
+    return "a" if told.low > 0 else "b" if told.high < 0 else "tie"

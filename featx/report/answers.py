@@ -47,8 +47,11 @@ def _where(teller: Teller) -> str:
 def _which(teller: Teller) -> str:
     place = best_row(teller.document)
     row = f"/which/rows/{place}"
-    n = len(at(teller.document, "/which/ties") or ())
     best = at(teller.document, row)
+    others = []
+    for key in ("alike", "ties"):
+        if n := len(at(teller.document, f"/which/{key}") or ()):
+            others.append(teller.say(ANSWERS[f"which_{key}" if n > 1 else f"which_{key}_one"], n=n))
     return teller.say(
         ANSWERS["which"],
         clf=teller.text(best["clf"]),
@@ -57,7 +60,7 @@ def _which(teller: Teller) -> str:
         low=teller.number("share", f"{row}/accuracy/low"),
         high=teller.number("share", f"{row}/accuracy/high"),
         where=_where(teller),
-        ties=teller.say(ANSWERS["which_ties" if n > 1 else "which_ties_one"], n=n) if n else "",
+        ties="".join(others),
     )
 
 

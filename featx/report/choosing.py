@@ -25,7 +25,7 @@ def which_of(comparison: Mapping[str, Any], price: float | None) -> Document:
     """Every entry with accuracy, pace and size, best first; what is recommended; which differences are real."""
     stores = {one["name"]: one for one in comparison.get("stores", ())}
     best = comparison["best"]
-    ties = {(one[0], one[1]) for one in best.get("ties") or ()}
+    ties, alike, below = ({(one[0], one[1]) for one in best.get(key) or ()} for key in ("ties", "alike", "below"))
     rows = []
     for entry in comparison["entries"]:
         measured_on, scores = headline(entry)
@@ -39,6 +39,8 @@ def which_of(comparison: Mapping[str, Any], price: float | None) -> Document:
                 "baseline": bool(entry.get("baseline")),
                 "best": entry["store"] == best["store"] and entry["clf"] == best["clf"],
                 "tied": (entry["store"], entry["clf"]) in ties,
+                "alike": (entry["store"], entry["clf"]) in alike,
+                "below": (entry["store"], entry["clf"]) in below,
                 "measured_on": measured_on,
                 "accuracy": score_of(scores.get("accuracy")),
                 "macro_f1": score_of(scores.get("macro_f1")),
@@ -56,7 +58,7 @@ def which_of(comparison: Mapping[str, Any], price: float | None) -> Document:
     tests, tests_on = real_differences(comparison, best)
     return {
         "best": {"store": best["store"], "clf": best["clf"], "why": best.get("why")},
-        "ties": [[one[0], one[1]] for one in best.get("ties") or ()],
+        **{key: [[one[0], one[1]] for one in best.get(key) or ()] for key in ("ties", "alike")},
         "rows": rows,
         "tests": [_winner_first(test) for test in tests],
         "tests_on": tests_on,

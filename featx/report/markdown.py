@@ -42,7 +42,7 @@ def _which(teller: Teller) -> list[str]:
     rows = []
     for i, row in enumerate(teller.document["which"]["rows"][:WORST]):
         path = f"/which/rows/{i}"
-        verdict = "is_best" if row["best"] else "is_tied" if row["tied"] else "is_baseline" if row["baseline"] else ""
+        verdict = next((f"is_{key}" for key in ("best", "alike", "below", "tied", "baseline") if row.get(key)), "")
         rows.append(
             [
                 teller.text(row["clf"]),

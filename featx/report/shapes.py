@@ -21,6 +21,7 @@ REPORT: dict[str, Any] = {
     "which": {
         "best": {"store": str, "clf": str},
         "ties": [NAME],
+        "alike?": [NAME],
         "price_per_hour?": NUMBER,
         "tests_on?": str,
         "rows": [
@@ -31,6 +32,8 @@ REPORT: dict[str, Any] = {
                 "baseline": bool,
                 "best": bool,
                 "tied": bool,
+                "alike?": bool,
+                "below?": bool,
                 "unbeaten": bool,
                 "accuracy?": SCORE,
                 "macro_f1?": SCORE,
@@ -44,7 +47,7 @@ REPORT: dict[str, Any] = {
                 "b": NAME,
                 "difference": NUMBER,
                 "verdict": str,
-                **dict.fromkeys(("low?", "high?", "p?", "p_holm?"), NUMBER),
+                **dict.fromkeys(("low?", "high?", "p?", "p_holm?", "level?"), NUMBER),
             }
         ],
     },
@@ -196,7 +199,7 @@ COMPARED: dict[str, Any] = {
     ],
     "tests?": [TEST],
     "held_out_tests?": [TEST],
-    "best": {"store": str, "clf": str, "ties?": [NAME]},
+    "best": {"store": str, "clf": str, **{key: [NAME] for key in ("ties?", "alike?", "below?")}},
     "details?": Each(DETAILS),
     "learning_curve?": REPORT["honest"]["learning_curve?"],
     "doubling?": REPORT["honest"]["doubling?"],
