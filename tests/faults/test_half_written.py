@@ -17,6 +17,7 @@ import pytest
 import report_documents
 from recording import Recorder, killed, power_lost
 from sklearn.neighbors import NearestCentroid
+from sklearn.pipeline import make_pipeline
 from test_index import catalogue, make_store
 
 from featx.aside import ABANDONED
@@ -55,13 +56,13 @@ def classifier(folder: Path) -> Kept:
     codes = np.arange(40) % 2
 
     def write(n: int) -> None:
-        pipeline = NearestCentroid().fit(features + n, codes)
+        pipeline = make_pipeline(NearestCentroid()).fit(features + n, codes)
         share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5}
         card = {
             "clf": "centroid", "n": n, "classes": 2, "backbone": "toy", "written": "now", "test": None, "cv": share,
-            "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy"},
+            "store": "a.h5", "settings": {}, "fingerprint": {"backbone": "toy", "width": 6},
         }  # fmt: skip
-        save(Model("centroid", pipeline, classes, 1.0, {"backbone": "toy"}, Familiar(features, 0.1), card),
+        save(Model("centroid", pipeline, classes, 1.0, card["fingerprint"], Familiar(features, 0.1), card),
              folder / "svm.skops")  # fmt: skip
 
     def found() -> int | None:
@@ -73,7 +74,7 @@ def classifier(folder: Path) -> Kept:
         n = int(model.card["n"])
         # The card and the file beside it are of one writing.
         wanted = NearestCentroid().fit(features + n, codes)
-        assert np.array_equal(model.pipeline.centroids_, wanted.centroids_)
+        assert np.array_equal(model.pipeline[-1].centroids_, wanted.centroids_)
         return n
 
     return Kept(write, found)
