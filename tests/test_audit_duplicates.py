@@ -218,7 +218,7 @@ def test_the_planted_copies_of_the_sample_catalogue_are_found_and_nothing_else(f
 
     limit = featx("duplicates", "--fail-over", "3", "-o", "=d.csv", "--html", "d.html")
     assert limit.returncode == 7
-    with (tmp_path / "=d.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "=d.csv").open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.DictReader(file))) == 8
     assert (tmp_path / "d.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 8
     assert featx("duplicates", "--fail-over", "4", "-q").returncode == 0

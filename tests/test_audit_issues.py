@@ -192,11 +192,11 @@ def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
     store_of(workplace / "s.h5", rows)
     ran = featx("issues", "-s", "s.h5", "-o", "fixes.csv")
     assert ran.returncode == 0, ran.stderr
-    text = (workplace / "fixes.csv").read_text(encoding="utf-8")
+    text = (workplace / "fixes.csv").read_text(encoding="utf-8-sig")
     assert "'=item3" in text
     assert "\n=" not in text
     assert ",@" not in text
-    with (workplace / "fixes.csv").open(encoding="utf-8", newline="") as file:
+    with (workplace / "fixes.csv").open(encoding="utf-8-sig", newline="") as file:
         held = list(csv.DictReader(file))
     for row in held:
         assert row["decision"] == ""

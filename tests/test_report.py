@@ -193,7 +193,7 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
 def test_spreadsheet_files_beside_the_page_hold_no_formula(written):
     table = (written.folder / "suspected.csv").read_bytes()
     assert b"'=cmd()" in table
-    assert table.startswith(b"id,says,looks_like,sure\r\n")
+    assert table.startswith(b"\xef\xbb\xbfid,says,looks_like,sure\r\n")
 
 
 def test_photos_that_are_gone_are_counted_not_replaced(shop, written, tmp_path):

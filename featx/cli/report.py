@@ -139,7 +139,7 @@ def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
     import csv
 
     try:
-        with workspace.skipped_list.open(encoding="utf-8", newline="") as file:
+        with workspace.skipped_list.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
     except OSError:
         return None
