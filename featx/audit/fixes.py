@@ -52,6 +52,12 @@ class Applied:
     kept: int = 0
     stale: int = 0
 
+    @property
+    def told(self) -> str:
+        """What became of the decisions, in words; empty where none was taken."""
+        counts = ((self.changed, "relabelled"), (self.excluded, "excluded"), (self.kept, "kept"), (self.stale, "lapsed"))
+        return ", ".join(f"{n:,} {word}" for n, word in counts if n)
+
 
 def where() -> Path:
     """Where decisions are kept."""
@@ -139,6 +145,10 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
             continue
         raw = row["id"]
         item_id = raw if raw in at else _bare(raw)
+        digest = row.get("digest", "").strip()
+        if item_id not in at and store.digests.count(digest) == 1:
+            # Spreadsheets make 123 of 00123, and a date of 3-4; the picture's bytes still tell which one is meant.
+            item_id = store.ids[store.digests.index(digest)]
         if item_id not in at:
             raise FeatxError(
                 "not-in-store",
@@ -146,7 +156,6 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
                 did_you_mean(item_id, store.ids, "write the table again: `featx issues -o fixes.csv`"),
             )
         place = at[item_id]
-        digest = row.get("digest", "").strip()
         if digest and digest != store.digests[place]:
             raise FeatxError(
                 "not-in-store",

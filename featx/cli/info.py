@@ -83,7 +83,12 @@ def info(
 
 def _facts(store: Store, models: Path) -> dict[str, object]:
     fingerprint, provenance = store.fingerprint, store.provenance
-    labels = {label for label in store.labels if label is not None}
+    from featx.audit.fixes import fixed_labels, where
+
+    fixed = fixed_labels(store)
+    labels = {label for label in fixed.labels if label is not None}
+    counts = {"changed": fixed.changed, "excluded": fixed.excluded, "kept": fixed.kept, "stale": fixed.stale}
+    fixes = {"path": str(where()), "told": fixed.told, **counts} if fixed.told else None
     splits: dict[str, int] = {}
     for split in store.splits:
         if split:
@@ -104,6 +109,7 @@ def _facts(store: Store, models: Path) -> dict[str, object]:
         "source": provenance.get("source"),
         "fingerprint": dict(fingerprint),
         "provenance": dict(provenance),
+        "fixes": fixes,
         "models": [_told_of(path) for path in sorted(models.glob("*.skops"))],
         "machine": _machine(),
     }
@@ -181,6 +187,9 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
     for i, model in enumerate(models):
         right = f"   {model['accuracy']:.1%} right" if isinstance(model["accuracy"], float) else "   no readable card"
         lines.append(("models" if i == 0 else "", f"{model['path']}{right}"))
+    fixes: dict[str, object] | None = facts["fixes"]  # type: ignore[assignment]
+    if fixes:
+        lines.append(("fixes", f"{fixes['path']}   {fixes['told']}"))
     if provenance:
         rate = provenance.get("images_per_second")
         lines.append(
