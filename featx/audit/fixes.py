@@ -55,8 +55,8 @@ class Applied:
     @property
     def told(self) -> str:
         """What became of the decisions, in words; empty where none was taken."""
-        counts = ((self.changed, "relabelled"), (self.excluded, "excluded"), (self.kept, "kept"), (self.stale, "lapsed"))
-        return ", ".join(f"{n:,} {word}" for n, word in counts if n)
+        counts = {"relabelled": self.changed, "excluded": self.excluded, "kept": self.kept, "lapsed": self.stale}
+        return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
 
 
 def where() -> Path:

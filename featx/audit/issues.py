@@ -161,7 +161,8 @@ def find_issues(
     found |= {one.item_id: one for one in doubts}
     shown = [one for one in found.values() if (one.item_id, one.digest) not in kept]
     shown.sort(key=lambda one: (-one.sure, -one.agree, one.item_id))
-    copies = find_duplicates(opened, across="split", fixes=fixes) if len({split for split in opened.splits if split}) > 1 else None
+    several = len({split for split in opened.splits if split}) > 1
+    copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
     return Issues(
         tuple(shown),
         copies.groups if copies else (),

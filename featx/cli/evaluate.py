@@ -57,8 +57,8 @@ def evaluate(
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .csv")
     workspace = Workspace.here()
-    path = model_path(model, workspace.models)
     opened = open_store(workspace.current_store(store))
+    path = model_path(model, workspace.models, opened.path)
     splits = [part.strip() for one in split or [] for part in one.split(",") if part.strip()]
     found = score(path, opened, splits or None)
     out.document({"model": str(path), **found.to_dict()})

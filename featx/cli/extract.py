@@ -251,6 +251,8 @@ def _tell(summary: Summary, out: Output, source: str) -> None:
     else:
         _tell_done(summary, out)
     _tell_skipped(summary, out)
+    if summary.current_before:
+        out.say(f"  commands without `--store` use {summary.store} from now on, and no longer {summary.current_before}")
     if summary.gone and not summary.stopped:
         out.warn(f"{counted(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
         out.next(f"featx extract {source} --prune   to forget them")

@@ -120,7 +120,16 @@ def fit(
                 notes=path.with_suffix(".tuning"),
                 progress=_in_percent(advance),
             )
-        _keep(model, path, opened, others[0] if others else None, out, update=update)
+        _keep(
+            model,
+            path,
+            opened,
+            others[0] if others else None,
+            out,
+            update=update,
+            several=len(names) > 1,
+            last=name == names[-1],
+        )
         reached.append((model.card["test"] or model.card["cv"])["accuracy"])
         paths.append(path)
     if len(names) > 1:
@@ -141,7 +150,17 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> None:
+def _keep(
+    model: Model,
+    path: Path,
+    store: Store,
+    elsewhere: Store | None,
+    out: Output,
+    *,
+    update: bool,
+    several: bool,
+    last: bool,
+) -> None:
     from featx.models import save
 
     verdict = None
@@ -149,12 +168,20 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         from featx.updating import better_or_not
 
         verdict = better_or_not(path, model, store, elsewhere)
+    kept = None
     if verdict is None or verdict.replace:
+        from featx.trained import keep_namesake
+
+        kept = keep_namesake(path, store.path, model.card["level"])
         save(model, path)
     card = model.card
     told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
     out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
+    if several:
+        out.result(f"{path.stem}:")
     _print(card, out)
+    if several and not last:
+        out.result("")
     if card["resumed"]:
         out.say(
             f"  went on with a search that was interrupted: {counted(card['resumed'], 'step was', 'steps were')} known"
@@ -178,6 +205,8 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         return
     weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    if kept is not None:
+        out.say(f"  the one of that name, trained on another store, is kept: {kept}")
 
 
 def _print(card: dict[str, Any], out: Output) -> None:

@@ -47,8 +47,8 @@ def suggest(
     if output is not None:
         check_suffix(output)
     workspace = Workspace.here()
-    path = model_path(clf, workspace.models)
     opened = open_store(workspace.current_store(store))
+    path = model_path(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")
     found = find(opened, model, n)
