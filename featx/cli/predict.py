@@ -301,7 +301,7 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
         for one in found:
             out.records(columns, [row(one)], [_record(one, top)])
         return
-    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"])
+    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"], paths=["file"])
     more = sum(1 for _ in found)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")

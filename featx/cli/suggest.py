@@ -64,6 +64,7 @@ def suggest(
             [[i, one.path, one.says, f"{one.sure:.2f}", one.instead] for i, one in enumerate(found, start=1)],
             records,
             right=["#", "sure"],
+            paths=["file"],
         )
     without = sum(label is None for label in opened.labels)
     if without:
