@@ -138,9 +138,10 @@ def find_issues(
     rows = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
     labels = np.array([str(told[i]) for i in rows], dtype=object).astype(str)
     if len(set(labels.tolist())) < 2:
+        held = "one category" if len(labels) else "no categories"
         raise FeatxError(
             "class-too-small",
-            f"{opened.path} holds {len(set(labels.tolist()))} categories, and labels can be doubted only with two",
+            f"{opened.path} holds {held}, and labels can be doubted only with two",
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
     unit = directions(opened.features_map())
