@@ -25,6 +25,7 @@ Value = str | int | float | bool | None
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 ROWS = 10_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 PADDED = re.compile(r"-?0[0-9]")
@@ -48,6 +49,11 @@ class Table(ABC):
     @abstractmethod
     def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
         """What stands in the other columns of some rows, numbers where it is one; may be asked for once."""
+
+
+def bare(cell: str) -> str:
+    """A cell without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def read_table(path: Path) -> Table:

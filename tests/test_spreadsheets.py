@@ -123,3 +123,26 @@ def test_prices_with_a_decimal_comma_can_be_filtered(featx: Run, tmp_path):
     assert featx("extract", "t.csv", "-b", "colour").returncode == 0
     ran = featx("similar", "0", "--where", "price<3", "--json")
     assert {json.loads(line)["id"] for line in ran.stdout.splitlines()} == {"1", "2"}, ran.stderr
+
+
+def test_names_that_look_like_formulas_come_back_from_a_table_of_suggestions_as_the_same_items(featx: Run, shop: Path):
+    photo(shop / "Fotos für März" / "=neu.jpg", seed=77)
+    photo(shop / "Fotos für März" / "-neu2.jpg", seed=78)
+    assert featx("extract", "Fotos für März", "-b", "colour").returncode == 0
+    assert featx("fit", "--folds", "2").returncode == 0
+    before = json.loads(featx("info", "--json").stdout)["n"]
+    assert featx("suggest", "-o", "todo.csv").returncode == 0
+    todo = rows_of(shop / "todo.csv")
+    assert {row["id"] for row in todo} == {"'=neu", "'-neu2", "neü"}
+    saved_by_a_spreadsheet(shop / "todo.csv", [{**row, "label": "Hüte"} for row in todo])
+    assert featx("extract", "todo.csv", "-b", "colour").returncode == 0
+    assert json.loads(featx("info", "--json").stdout)["n"] == before
+    assert "every one of" in featx("suggest").stderr
+
+
+def test_a_table_of_suggestions_for_another_folder_says_where_its_paths_count_from(featx: Run, shop: Path):
+    assert featx("extract", "Fotos für März", "-b", "colour").returncode == 0
+    assert featx("fit", "--folds", "2").returncode == 0
+    (shop / "out").mkdir()
+    assert "its paths count from" in featx("suggest", "-o", "out/todo.csv").stderr
+    assert "its paths count from" not in featx("suggest", "-o", "todo.csv").stderr

@@ -58,6 +58,9 @@ def suggest(
         columns = ["path", "label", *SUGGESTED]
         count = write_records(output, columns, records)
         out.ok(f"wrote {counted(count, 'row')} to {output}")
+        here = Path.cwd()
+        if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
+            out.warn(f"its paths count from {here}: put the table there before `featx extract` reads it")
     else:
         out.records(
             ["#", "file", "says", "sure", "or"],
