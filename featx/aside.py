@@ -13,6 +13,9 @@ from typing import BinaryIO, TextIO
 
 from featx.errors import FeatxError
 
+# Spreadsheets take a table that does not begin with this mark for one in an older encoding, and its umlauts break.
+SPREADSHEET = "utf-8-sig"
+
 # No writer is still at work on a file that nothing was written to for so long: it was killed.
 ABANDONED = 3600.0
 
@@ -44,9 +47,10 @@ def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
 @contextmanager
 def text_written_aside(path: Path) -> Iterator[TextIO]:
     """A text file for a person to fill, which says in words why it cannot be written; names in any bytes go in."""
+    encoding = SPREADSHEET if path.suffix.lower() == ".csv" else "utf-8"
     try:
         with written_aside(path) as file:
-            text = TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
+            text = TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="", write_through=True)
             yield text
             text.detach()
     except OSError as error:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 from featx.errors import FeatxError, did_you_mean
 from featx.formats import IMAGE_SUFFIXES
-from featx.tables import SUFFIXES, Value, read_table
+from featx.tables import SUFFIXES, Value, bare, read_table
 
 NOTHING: Mapping[str, Value] = MappingProxyType({})
 
@@ -375,7 +375,15 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     split = columns.pick(columns.split, SPLIT_COLUMNS, header, table, "split-col")
     id_named = columns.pick(columns.item_id, (), header, table, "id-col")
     root = str(table.parent)
-    places, paths, skipped = _located(rows.texts(image), table, root, allow_outside)
+    # What `featx suggest` wrote beside a photo helps the person who labels it, and is no fact about the photo.
+    hints = SUGGESTED if set(SUGGESTED) <= set(header) else ()
+
+    def cells_of(column: str) -> Sequence[str | None]:
+        cells = rows.texts(column)
+        # Such a table is featx's own, and its cells were kept from being formulas.
+        return [cell and bare(cell) for cell in cells] if hints else cells
+
+    places, paths, skipped = _located(cells_of(image), table, root, allow_outside)
     if not places:
         if skipped and all(skip.reason == "missing" for skip in skipped):
             raise FeatxError(
@@ -388,7 +396,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     def texts(column: str | None) -> Sequence[str | None] | None:
         if column is None:
             return None
-        cells = rows.texts(column)
+        cells = cells_of(column)
         return cells if len(places) == len(cells) else [cells[place] for place in places]
 
     id_col, ids = _table_ids(table, id_named, header, texts, paths, root)
@@ -396,8 +404,6 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     groups, labels, splits = texts(group), texts(label), texts(split)
     if groups is not None and columns.group is None and len(set(groups)) == len(groups):
         group = groups = None
-    # What `featx suggest` wrote beside a photo helps the person who labels it, and is no fact about the photo.
-    hints = SUGGESTED if set(SUGGESTED) <= set(header) else ()
     facts = rows.facts(places, (image, label, split, group, id_col, *hints))
     items = []
     for at, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol, TextIO
 
 import numpy as np
 
-from featx.aside import written_aside
+from featx.aside import SPREADSHEET, written_aside
 from featx.errors import FeatxError
 
 FORMATS = ("npz", "npy", "csv", "parquet", "jsonl", "safetensors")
@@ -167,7 +167,7 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _as_text(file: IO[bytes]) -> Iterator[TextIO]:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
+    text = io.TextIOWrapper(file, encoding=SPREADSHEET, newline="", write_through=False)
     try:
         yield text
     finally:

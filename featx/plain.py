@@ -34,6 +34,14 @@ def read_plain(path: Path | str) -> bytes:
         return file.read()
 
 
+def same_place(said: str, path: Path) -> bool:
+    """Whether a name that was written down is that of a path; no name that no file can have is."""
+    try:
+        return Path(said).resolve() == path.resolve()
+    except (OSError, ValueError):
+        return False
+
+
 def read_json(path: Path | str) -> Any:
     """What a plain JSON file holds; OSError or ValueError where it cannot be told."""
     return parse_json(read_plain(path))

@@ -13,8 +13,9 @@ import numpy as np
 from featx.classifiers import Recipe, probabilities, scores_of, trained
 from featx.errors import FeatxError
 from featx.folds import unit_rows
-from featx.models import Model, load_classifier, must_fit, newest_classifier
+from featx.models import Model, load_classifier, must_fit
 from featx.store import Store, open_store
+from featx.trained import newest_for
 from featx.workspace import Workspace
 
 
@@ -71,10 +72,11 @@ def suggest(
 ) -> Suggestions:
     """The photos without a category whose label would teach the classifier most, one for each product.
 
-    From the current store with the classifier trained last, unless others are given.
+    From the current store with the classifier trained last on it, unless others are given.
     """
     store = store if isinstance(store, Store) else open_store(store)
-    model = model if isinstance(model, Model) else load_classifier(model or newest_classifier(Workspace.here().models))
+    if not isinstance(model, Model):
+        model = load_classifier(model or newest_for(Workspace.here().models, store.path))
     must_fit(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
         raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")

@@ -27,9 +27,12 @@ Value = str | int | float | bool | None
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 ROWS = 10_000
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 PADDED = re.compile(r"-?0[0-9]")
+COMMA_NUMBER = re.compile(r"-?([0-9]+|[1-9][0-9]{0,2}(\.[0-9]{3})+)(,[0-9]+)?")
+THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}([.,][0-9]{3})+")
 
 
 class Table(ABC):
@@ -48,6 +51,11 @@ class Table(ABC):
     @abstractmethod
     def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
         """What stands in the other columns of some rows, numbers where it is one; may be asked for once."""
+
+
+def bare(cell: str) -> str:
+    """A cell without the apostrophe that keeps a spreadsheet from taking it for a formula."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULA) else cell
 
 
 def read_table(path: Path) -> Table:
@@ -91,6 +99,7 @@ class _Columns(Table):
     header: list[str]
     cells: dict[str, list[str]]
     rows: int
+    commas: bool = False
 
     def __len__(self) -> int:
         return self.rows
@@ -100,7 +109,8 @@ class _Columns(Table):
 
     def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
         names = [name for name in self.header if name not in without]
-        typed = [_typed(self.cells.pop(name)) for name in names]
+        read = _typed_with_commas if self.commas else _typed
+        typed = [read(self.cells.pop(name)) for name in names]
         if not names:
             return iter({} for _ in places)
         picked = zip(*([column[place] for place in places] for column in typed), strict=True)
@@ -119,6 +129,20 @@ def _typed(cells: Sequence[str]) -> Sequence[Value]:
     if kind is None:
         return [cell or None for cell in plain]
     return [kind(cell) if cell else None for cell in plain]
+
+
+def _typed_with_commas(cells: Sequence[str]) -> Sequence[Value]:
+    """The same where semicolons part the cells: 1,5 is a number too; what may as well be thousands stays text."""
+    plain = [cell.strip() for cell in cells]
+    marked = [cell for cell in plain if "," in cell or "." in cell]
+    if marked and all(THOUSANDS.fullmatch(cell) for cell in marked):
+        return [cell or None for cell in plain]
+    comma = any("," in cell for cell in marked)
+    if comma and all(not cell or (COMMA_NUMBER.fullmatch(cell) and not PADDED.match(cell)) for cell in plain):
+        numbers = [float(cell.replace(".", "").replace(",", ".")) if cell else None for cell in plain]
+        if all(number is None or isfinite(number) for number in numbers):
+            return numbers
+    return _typed(cells)
 
 
 def _separated(path: Path, file: TextIO) -> Table:
@@ -160,7 +184,7 @@ def _separated(path: Path, file: TextIO) -> Table:
             )
     except csv.Error as error:
         raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "mend the line") from error
-    return _Columns(header, kept.cells, kept.rows)
+    return _Columns(header, kept.cells, kept.rows, commas=mark == ";")
 
 
 def _ends_in_a_quote(path: Path) -> bool:

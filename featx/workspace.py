@@ -71,8 +71,8 @@ class Workspace:
                     "no-store", f"no store at `{asked}`", f"make it: `featx extract IMAGES --store {asked}`"
                 )
             return asked
-        noted = self._noted()
-        if noted is not None and (noted.exists() or journal_beside(noted).exists()):
+        noted = self.noted()
+        if noted is not None:
             return noted
         stores = sorted(self.embeddings.glob("*.h5"), key=lambda path: path.stat().st_mtime)
         if not stores:
@@ -94,6 +94,11 @@ class Workspace:
             write_aside(path, (json.dumps({"store": noted}) + "\n").encode())
         except OSError as error:
             raise cannot_write(path, error, "make room there; the store itself is complete") from error
+
+    def noted(self) -> Path | None:
+        """The store last extracted into, if it is still there."""
+        noted = self._noted()
+        return noted if noted is not None and (noted.exists() or journal_beside(noted).exists()) else None
 
     def _noted(self) -> Path | None:
         try:

@@ -218,9 +218,30 @@ def test_the_planted_copies_of_the_sample_catalogue_are_found_and_nothing_else(f
 
     limit = featx("duplicates", "--fail-over", "3", "-o", "=d.csv", "--html", "d.html")
     assert limit.returncode == 7
-    with (tmp_path / "=d.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "=d.csv").open(encoding="utf-8-sig", newline="") as file:
         assert len(list(csv.DictReader(file))) == 8
     assert (tmp_path / "d.html").read_text(encoding="utf-8").count("data:image/jpeg;base64") == 8
     assert featx("duplicates", "--fail-over", "4", "-q").returncode == 0
     assert featx("duplicates", "--min-score", "2").returncode == 2
     assert featx("duplicates", "-o", "d.xls").returncode == 2
+
+
+def test_every_file_of_a_group_is_named(featx, tmp_path):
+    for name in ("b/copy one.jpg", "a/first.jpg", "c/last.jpg"):
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(photo(tmp_path / "kept.jpg", seed=1).read_bytes())
+    photo(tmp_path / "p" / "d" / "other.jpg", seed=2)
+    assert featx("extract", "p", "-b", "colour").returncode == 0
+    ran = featx("duplicates")
+    (line,) = ran.stdout.splitlines()
+    assert line.split("\t")[5:] == ["p/a/first.jpg", "p/b/copy one.jpg", "p/c/last.jpg"]
+    assert "1 group, 3 pictures: 3 are the same file, 0 nearly the same" in ran.stderr
+    assert "no two different files are so alike" in ran.stderr
+
+
+def test_a_catalogue_without_copies_is_told_so(featx, tmp_path):
+    photo(tmp_path / "p" / "a.jpg", seed=1)
+    ran = featx("extract", "p", "-b", "colour")
+    assert "next: featx duplicates" in ran.stderr and "featx fit" not in ran.stderr
+    ran = featx("duplicates")
+    assert ran.stdout == "" and "no picture is there twice" in ran.stderr

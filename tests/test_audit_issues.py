@@ -13,6 +13,7 @@ from conftest import ROOT, SHARED
 from test_audit_duplicates import store_of
 
 import featx
+from featx.audit import find_duplicates
 from featx.audit.fixes import apply_to, decided, fixed_labels, record
 from featx.errors import FeatxError
 
@@ -192,11 +193,11 @@ def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
     store_of(workplace / "s.h5", rows)
     ran = featx("issues", "-s", "s.h5", "-o", "fixes.csv")
     assert ran.returncode == 0, ran.stderr
-    text = (workplace / "fixes.csv").read_text(encoding="utf-8")
+    text = (workplace / "fixes.csv").read_text(encoding="utf-8-sig")
     assert "'=item3" in text
     assert "\n=" not in text
     assert ",@" not in text
-    with (workplace / "fixes.csv").open(encoding="utf-8", newline="") as file:
+    with (workplace / "fixes.csv").open(encoding="utf-8-sig", newline="") as file:
         held = list(csv.DictReader(file))
     for row in held:
         assert row["decision"] == ""
@@ -245,3 +246,42 @@ def test_one_wrong_label_in_twenty_is_found_on_real_photos(tmp_path):
     found = {store.position(one.item_id) for one in featx.find_issues(store)}
     assert len(found & planted) >= 0.7 * len(planted)
     assert len(found & planted) >= 0.7 * len(found)
+
+
+def test_what_people_decided_is_what_is_exported_listed_and_told(featx, workplace):
+    rows = catalogue()
+    rows[41].update(digest="a" * 64)
+    rows[77].update(digest="a" * 64, features=rows[41]["features"])
+    store = store_of(workplace / "s.h5", rows)
+    assert store.labels[77] != store.labels[41]
+    decisions = [("item77", "change", store.labels[41], ""), ("item40", "exclude", "", ""), ("item3", "keep", "", "")]
+    assert record(table(workplace / "filled.csv", decisions), store).total() == 3
+    told = "1 relabelled, 1 excluded, 1 kept"
+
+    ran = featx("export", "-s", "s.h5", "-o", "all.csv")
+    with (workplace / "all.csv").open(encoding="utf-8-sig", newline="") as file:
+        labels = {row["id"]: row["label"] for row in csv.DictReader(file)}
+    assert (labels["item77"], labels["item40"], labels["item3"]) == (store.labels[41], "", store.labels[3])
+    assert told in ran.stderr and "artifacts/fixes.csv" in ran.stderr
+
+    ran = featx("duplicates", "-s", "s.h5", "--across", "label", "--json")
+    assert ran.stdout == "" and told in ran.stderr, ran.stderr
+    assert len(find_duplicates(store, across="label")) == 0
+
+    ran = featx("info", "-s", "s.h5")
+    assert told in next(line for line in ran.stdout.splitlines() if line.startswith("fixes")), ran.stdout
+    assert json.loads(featx("info", "-s", "s.h5", "--json").stdout)["fixes"]["changed"] == 1
+
+    (workplace / "artifacts/fixes.csv").unlink()
+    for words in (("export", "-s", "s.h5", "-o", "again.csv"), ("info", "-s", "s.h5"), ("duplicates", "-s", "s.h5")):
+        ran = featx(*words)
+        assert ran.returncode == 0 and "fixes" not in ran.stdout + ran.stderr
+
+
+def test_an_id_that_a_spreadsheet_mangled_is_told_by_the_bytes_of_the_picture(workplace):
+    rows = catalogue()
+    rows[3]["id"] = "00123"
+    store = store_of(workplace / "s.h5", rows)
+    filled = table(workplace / "f.csv", [("123", "change", "boots", store.digests[3])])
+    assert record(filled, store) == {"change": 1}
+    assert decided()[0].item_id == "00123"

@@ -111,7 +111,7 @@ def test_whatever_stands_in_a_card_it_is_refused_in_words_or_works(saved, store,
         ({"thresholds": [{"target": "high"}]}, "its card is damaged: `thresholds.0.target` is not"),
         ({"cv": None}, "its card is damaged: `cv` is no object"),
         ({"labels": ["boots", "mugs"]}, "its categories are not those on its card"),
-        ({"fingerprint": {"backbone": "colour", "width": 3}}, "not as wide as their features"),
+        ({"fingerprint": {"backbone": "colour", "width": 3}}, "does not answer for the 3 numbers"),
     ],
     ids=["thresholds", "cv", "labels", "width"],
 )
@@ -140,8 +140,13 @@ def test_the_commands_refuse_a_card_of_another_shape_with_code_5(featx: Run, tmp
     assert featx("extract", "photos", "-b", "colour").returncode == 0
     assert featx("fit", "--clf", "lda", "--folds", "2").returncode == 0
     card = tmp_path / "artifacts/models/lda.json"
-    written(card, {**json.loads(card.read_text()), "thresholds": 7, "cv": {"accuracy": "good"}})
+    good = json.loads(card.read_text())
+    written(card, {**good, "thresholds": 7, "cv": {"accuracy": "good"}})
     for words in (["predict", "photos", "--min-precision", "0.8"], ["evaluate"], ["info", "--check"]):
         ran = featx(*words)
         assert ran.returncode == 5 and "its card is damaged" in " ".join(ran.stderr.split()), ran.stderr
     assert "no readable card" in featx("info").stdout
+    for store in ("a\0b", "x" * 5000):
+        written(card, {**good, "store": store})
+        assert featx("info").returncode == 0
+        assert featx("predict", "photos", "-s", "artifacts/embeddings/colour.h5").returncode == 0

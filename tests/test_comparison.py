@@ -115,7 +115,7 @@ def test_a_comparison_becomes_a_table(found, tmp_path):
     renamed = json.loads(json.dumps(found.document).replace('"knn"', '"<script>"'))
     shown = Comparison(renamed)._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
-    rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open()))
+    rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
     assert len(rows) == len(found.entries)
     with pytest.raises(FeatxError, match="cannot write"):
         found.save(tmp_path / "table.docx")
@@ -339,7 +339,7 @@ def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores
     ran = featx("evaluate", "-o", "matrix.csv", FEATX_STORE=str(stores[0].path))
     assert ran.returncode == 0, ran.stderr
     assert [line.split("\t")[0] for line in ran.stdout.splitlines()] == ["feet/boots", "feet/shoes", "table/mugs"]
-    assert len(list(csv.reader((tmp_path / "matrix.csv").open()))) == 4
+    assert len(list(csv.reader((tmp_path / "matrix.csv").open(encoding="utf-8-sig")))) == 4
 
 
 def test_bench_is_another_name_of_compare(featx: Run):

@@ -54,7 +54,7 @@ def toy(folder: Path, n: int = 5, width: int = 3, **columns: list) -> ToyStore:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -154,7 +154,7 @@ def test_no_cell_of_a_csv_is_a_formula(tmp_path, to):
     store.ids = store.paths = store.labels = store.products = store.splits = PAYLOADS
     store.columns = dict.fromkeys(PAYLOADS, PAYLOADS)
     file = export_store(store, to, tmp_path / "out.csv" if to == "csv" else tmp_path / "out")[-1]
-    with file.open(encoding="utf-8", newline="") as lines:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
         rows = list(csv.reader(lines))
     text = 6 + n
     for row in rows:

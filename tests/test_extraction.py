@@ -139,7 +139,7 @@ def test_an_unreadable_photo_is_named_and_shifts_no_row(workplace, folder):
         "boots1.jpg": "truncated",
         "page.jpg": "not-an-image",
     }
-    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text().splitlines()))
+    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert {Path(row["path"]).name for row in listed} == {"boots1.jpg", "page.jpg"}
     del clean["boots1"]
     assert rows(featx.open_store()) == clean

@@ -544,3 +544,42 @@ def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_
     assert featx("extract", "p/train", "-b", "colour", "--store", "train.h5").returncode == 0
     ran = featx("compare", "--clf", "knn", "--store", "train.h5", "--fast")
     assert ran.returncode == 3 and "each category is one product, or all but one" in ran.stderr
+
+
+def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its_own(featx: Run, folder, tmp_path):
+    for i, category in enumerate(["bowls", "vases"]):
+        for shot in range(4):
+            photo(tmp_path / "shop b" / category / f"{category}{shot}.jpg", seed=100 + 10 * i + shot)
+    models = tmp_path / "artifacts/models"
+    for photos, store in (("photos", "a.h5"), ("shop b", "b.h5")):
+        assert featx("extract", photos, "-b", "colour", "--store", store).returncode == 0
+    assert featx("fit", "--clf", "centroid", "--folds", "2", "-s", "a.h5").returncode == 0
+    ran = featx("fit", "--clf", "centroid", "--folds", "2", "-s", "b.h5")
+    assert "trained on another store, is kept: artifacts/models/centroid-a.skops" in ran.stderr, ran.stderr
+    assert set(load_classifier(models / "centroid.skops").classes) == {"bowls", "vases"}
+    assert set(load_classifier(models / "centroid-a.skops").classes) == {"boots", "hats", "mugs"}
+
+    def said(*words: str) -> set[str]:
+        ran = featx("predict", "photos/boots/boots1.jpg", "--any", "--json", *words)
+        return {json.loads(line)["category"] for line in ran.stdout.splitlines()}
+
+    assert said() <= {"bowls", "vases"} and said("-s", "b.h5") <= {"bowls", "vases"}
+    assert said("-s", "a.h5") == {"boots"} and said("--clf", "centroid-a") == {"boots"}
+    ran = featx("predict", "photos/boots/boots1.jpg", "-s", "a.h5", "--clf", "centroid")
+    assert "trained on b.h5" in ran.stderr
+    for store, clf in (("a.h5", "centroid-a"), ("b.h5", "centroid")):
+        assert f"models/{clf}.skops" in featx("suggest", "-s", store, "-v").stderr
+
+    assert featx("fit", "--clf", "centroid", "--folds", "2", "-s", "b.h5").returncode == 0
+    assert sorted(path.stem for path in models.glob("*.skops")) == ["centroid", "centroid-a"]
+    ran = featx("fit", "--clf", "centroid", "--folds", "2", "-s", "a.h5")
+    assert "centroid-b.skops" in ran.stderr
+    assert set(load_classifier(models / "centroid-b.skops").classes) == {"bowls", "vases"}
+    assert said("-s", "a.h5") == {"boots"} and said("-s", "b.h5") <= {"bowls", "vases"}
+
+
+def test_every_block_names_its_classifier_where_several_are_trained(featx: Run, folder):
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    lines = featx("fit", "--clf", "centroid,knn", "--folds", "2", "-q").stdout.splitlines()
+    assert [line for line in lines if line.endswith(":")] == ["centroid:", "knn:"]
+    assert "knn:" not in featx("fit", "--clf", "knn", "--folds", "2", "-q").stdout

@@ -104,7 +104,7 @@ def test_the_command_answers_in_every_shape(featx, store):
 def test_the_related_products_of_the_whole_catalogue_are_a_table(featx, store, workplace):
     ran = featx("similar", "--all", "-k", "2", "--copies", "-o", "related.csv")
     assert ran.returncode == 0, ran.stderr
-    with (workplace / "related.csv").open(newline="") as file:
+    with (workplace / "related.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 24
     assert all(row["product"] != row["related"] for row in rows)

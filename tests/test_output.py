@@ -99,3 +99,41 @@ def test_without_colours_a_terminal_gets_no_escape_sequence(variable, tmp_path):
     said = os.read(terminal, 10_000).decode()
     os.close(terminal)
     assert "well" in said and ("\x1b" in said) == (variable is None)
+
+
+def on_a_terminal(script: str, columns: int = 80) -> list[str]:
+    """The lines a script prints to a terminal of that width."""
+    pty = pytest.importorskip("pty", reason="there are no terminals to pretend to here")
+    terminal, end = pty.openpty()
+    environment = {**os.environ, "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", script], stdout=end, stderr=end, env=environment) as ran:
+        ran.wait(60)
+    os.close(end)
+    said = os.read(terminal, 100_000).decode()
+    os.close(terminal)
+    return said.splitlines()
+
+
+def test_a_path_too_long_for_the_terminal_keeps_its_name_on_one_line():
+    rows = [["1", "a category of many words", f"/some/where/far/away/in/folders/Röcke/Größe {i}.jpg"] for i in range(3)]
+    rows.append(["2", "b", "日本/写真.jpg"])
+    script = f"from featx.cli.output import Output; Output().records(['#', 'says', 'file'], {rows!r}, paths=['file'])"
+    lines = on_a_terminal(script, 60)[1:]
+    assert all(len(line) <= 60 for line in lines)
+    assert [line.split("…")[1].strip() for line in lines[:3]] == [f"/in/folders/Röcke/Größe {i}.jpg" for i in range(3)]
+    assert lines[3].split()[-1] == "日本/写真.jpg"
+    assert all(row[2] in line for row, line in zip(rows, on_a_terminal(script, 120)[1:], strict=True))
+
+
+def test_a_list_in_a_pipe_says_on_the_side_what_it_comes_to_and_what_its_columns_are(capsys):
+    out = Output()
+    out.headline("2 of 3")
+    for _ in range(2):
+        out.records(["a", ""], [["x", "y"]])
+    told = capsys.readouterr()
+    assert told.out == "x\ty\nx\ty\n"
+    assert told.err == "2 of 3\n  columns: a, remark\n"
+    quiet = Output(quiet=True)
+    quiet.headline("2 of 3")
+    quiet.records(["a"], [["x"]])
+    assert capsys.readouterr().err == ""

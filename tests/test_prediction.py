@@ -83,7 +83,7 @@ def test_the_table_is_safe_in_a_spreadsheet_and_whole(featx: Run, shop):
         ).returncode
         == 0
     )
-    with (shop / "odd" / "p.csv").open(newline="") as file:
+    with (shop / "odd" / "p.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert rows[0]["file"] == "'=cmd().jpg"
     assert featx("predict", "new", "-o", "p.exe", cwd=shop).returncode == 2

@@ -193,7 +193,7 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
 def test_spreadsheet_files_beside_the_page_hold_no_formula(written):
     table = (written.folder / "suspected.csv").read_bytes()
     assert b"'=cmd()" in table
-    assert table.startswith(b"id,says,looks_like,sure\r\n")
+    assert table.startswith(b"\xef\xbb\xbfid,says,looks_like,sure\r\n")
 
 
 def test_photos_that_are_gone_are_counted_not_replaced(shop, written, tmp_path):
@@ -325,3 +325,16 @@ def test_the_command_names_what_is_missing(featx):
     assert "featx compare" in ran.stderr
     ran = featx("report", "--format", "pdf", "--from", "none.json")
     assert ran.returncode == 2
+
+
+def test_only_an_extraction_that_used_every_photo_says_that_none_was_skipped(featx, folder, workplace):
+    from featx.cli.report import skipped_of
+    from featx.workspace import Workspace
+
+    assert skipped_of(Workspace.here()) is None
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    assert skipped_of(Workspace.here()) == []
+    (workplace / "photos" / "hats" / "bröken.jpg").write_bytes(b"no photo")
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    (one,) = skipped_of(Workspace.here())
+    assert one["path"] == "photos/hats/bröken.jpg"

@@ -274,7 +274,7 @@ def test_what_was_found_in_the_data_is_in_the_tables_beside_the_page(run, docume
     for name, key in (("suspected", "issues"), ("duplicates", "duplicates")):
         if document["data"][key] is None:
             continue
-        lines = (folder / f"{name}.csv").read_text(encoding="utf-8").splitlines()[1:]
+        lines = (folder / f"{name}.csv").read_text(encoding="utf-8-sig").splitlines()[1:]
         expected = document["data"][key]["n"]
         if key == "duplicates":
             assert len({line.split(",")[0] for line in lines}) == expected

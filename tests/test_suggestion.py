@@ -67,7 +67,7 @@ def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(
     assert {Path(one["path"]).stem[-1] for one in shown} <= {"4", "5"}
     ran = featx("suggest", "-n", "4", "-o", "to-label.csv")
     assert ran.returncode == 0 and "4 of 6 photos" in ran.stderr.replace("4 of 6 photo ", "4 of 6 photos ")
-    with (tmp_path / "to-label.csv").open(newline="") as file:
+    with (tmp_path / "to-label.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == [""] * 4
     assert featx("extract", "to-label.csv", "-b", "colour", "--store", "other.h5").returncode == 0
 

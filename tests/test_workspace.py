@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from conftest import Run
 
 from featx.errors import FeatxError
 from featx.workspace import Workspace
@@ -64,3 +66,20 @@ def test_store_names_stay_inside_the_folder(workplace, name):
 def test_git_ignores_what_featx_makes(workplace):
     Workspace.here().make()
     assert Path("artifacts/.gitignore").read_text().startswith("*\n")
+
+
+def test_extract_says_when_later_commands_will_use_another_store_and_other_commands_change_nothing(featx: Run, folder):
+    first = featx("extract", "photos", "-b", "colour")
+    assert "from now on" not in first.stderr, first.stderr
+    again = featx("extract", "photos", "-b", "colour")
+    assert "from now on" not in again.stderr, again.stderr
+    other = featx("extract", "photos", "-b", "colour", "--store", "other.h5")
+    assert (
+        "commands without `--store` use other.h5 from now on, and no longer artifacts/embeddings/colour.h5"
+        in other.stderr
+    )
+    back = json.loads(featx("extract", "photos", "-b", "colour", "--json").stdout)
+    assert Path(back["current_before"]).name == "other.h5"
+    for words in ("fit --folds 2", "similar boots1", "duplicates", "export -o x.csv", "info"):
+        assert featx(*words.split(), "--store", "other.h5").returncode == 0
+    assert "artifacts/embeddings/colour.h5" in featx("info").stdout

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.audit.fixes import fixed_labels
 from featx.audit.pairs import Forest, directions, near_pairs
 from featx.audit.pictures import Pictures
 from featx.audit.showing import figure, html_table, page
@@ -182,12 +183,14 @@ def find_duplicates(
     *,
     min_score: float | None = None,
     across: str | None = None,
+    fixes: Path | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Duplicates:
     """Groups of pictures that are the same file, or nearly the same picture.
 
     Near copies have a cosine of at least `min_score` (chosen from the data where it is left open) and, where both
     photos can be read, agree in their perceptual hashes. `across` keeps groups that hold two labels or two splits.
+    Labels are those people decided on (`fixes`, by default artifacts/fixes.csv).
     """
     if across not in (None, "label", "split"):
         raise FeatxError("bad-flag", f"cannot look across `{across}`", "use `--across label` or `--across split`")
@@ -221,7 +224,8 @@ def find_duplicates(
         )
         forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
     pictures.keep()
-    groups = [_group(opened, members, score) for members, score in forest.groups()]
+    labels = fixed_labels(opened, fixes).labels
+    groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
     if across is not None:
         groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]
     groups.sort(key=lambda one: (-one.score, one.pictures[0].path, one.pictures[0].item_id))
@@ -229,9 +233,9 @@ def find_duplicates(
     return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened))
 
 
-def _group(store: Store, members: list[int], score: float) -> DuplicateGroup:
+def _group(store: Store, labels: list[str | None], members: list[int], score: float) -> DuplicateGroup:
     pictures = [
-        Picture(store.ids[i], store.product_of(i), store.labels[i], store.splits[i], store.paths[i], store.digests[i])
+        Picture(store.ids[i], store.product_of(i), labels[i], store.splits[i], store.paths[i], store.digests[i])
         for i in members
     ]
     pictures.sort(key=lambda one: (one.path, one.item_id))

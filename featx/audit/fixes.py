@@ -18,11 +18,11 @@ from pathlib import Path
 from featx.audit.showing import write_table
 from featx.errors import FeatxError, did_you_mean
 from featx.store import Store
+from featx.tables import bare
 from featx.workspace import Workspace
 
 KEEP, CHANGE, EXCLUDE = DECISIONS = ("keep", "change", "exclude")
 COLUMNS = ("id", "digest", "decision", "says", "new_label", "decided")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,12 @@ class Applied:
     kept: int = 0
     stale: int = 0
 
+    @property
+    def told(self) -> str:
+        """What became of the decisions, in words; empty where none was taken."""
+        counts = {"relabelled": self.changed, "excluded": self.excluded, "kept": self.kept, "lapsed": self.stale}
+        return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
+
 
 def where() -> Path:
     """Where decisions are kept."""
@@ -65,11 +71,11 @@ def decided(path: Path | None = None) -> list[Fix]:
         return []
     return [
         Fix(
-            _bare(row.get("id", "")),
+            bare(row.get("id", "")),
             row.get("digest", "").strip(),
             _decision(row, path, number),
-            _bare(row.get("says", "")),
-            _bare(row.get("new_label", "")),
+            bare(row.get("says", "")),
+            bare(row.get("new_label", "")),
             row.get("decided", ""),
         )
         for number, row in _read(path, ("id", "digest", "decision"))
@@ -138,7 +144,11 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
             counts["open"] += 1
             continue
         raw = row["id"]
-        item_id = raw if raw in at else _bare(raw)
+        item_id = raw if raw in at else bare(raw)
+        digest = row.get("digest", "").strip()
+        if item_id not in at and store.digests.count(digest) == 1:
+            # Spreadsheets make 123 of 00123, and a date of 3-4; the picture's bytes still tell which one is meant.
+            item_id = store.ids[store.digests.index(digest)]
         if item_id not in at:
             raise FeatxError(
                 "not-in-store",
@@ -146,7 +156,6 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
                 did_you_mean(item_id, store.ids, "write the table again: `featx issues -o fixes.csv`"),
             )
         place = at[item_id]
-        digest = row.get("digest", "").strip()
         if digest and digest != store.digests[place]:
             raise FeatxError(
                 "not-in-store",
@@ -182,7 +191,7 @@ def _decision(row: dict[str, str], table: Path, number: int) -> str:
 
 
 def _known_label(raw: str, known: list[str], table: Path, number: int) -> str:
-    label = raw if raw in known else _bare(raw)
+    label = raw if raw in known else bare(raw)
     if label not in known:
         raise FeatxError(
             "bad-manifest",
@@ -190,11 +199,6 @@ def _known_label(raw: str, known: list[str], table: Path, number: int) -> str:
             did_you_mean(label, known, "write a category that exists into column `new_label`"),
         )
     return label
-
-
-def _bare(cell: str) -> str:
-    """A cell without the apostrophe that kept a spreadsheet from taking it for a formula."""
-    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:

@@ -138,9 +138,10 @@ def find_issues(
     rows = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
     labels = np.array([str(told[i]) for i in rows], dtype=object).astype(str)
     if len(set(labels.tolist())) < 2:
+        held = "one category" if len(labels) else "no categories"
         raise FeatxError(
             "class-too-small",
-            f"{opened.path} holds {len(set(labels.tolist()))} categories, and labels can be doubted only with two",
+            f"{opened.path} holds {held}, and labels can be doubted only with two",
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
     unit = directions(opened.features_map())
@@ -161,7 +162,8 @@ def find_issues(
     found |= {one.item_id: one for one in doubts}
     shown = [one for one in found.values() if (one.item_id, one.digest) not in kept]
     shown.sort(key=lambda one: (-one.sure, -one.agree, one.item_id))
-    copies = find_duplicates(opened, across="split") if len({split for split in opened.splits if split}) > 1 else None
+    several = len({split for split in opened.splits if split}) > 1
+    copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
     return Issues(
         tuple(shown),
         copies.groups if copies else (),

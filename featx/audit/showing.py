@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from featx.aside import write_aside
+from featx.aside import SPREADSHEET, write_aside
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 
@@ -76,15 +76,15 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str 
     table = csv.writer(held, lineterminator="\r\n")
     table.writerow(columns)
     table.writerows([["" if cell is None else safe_cell(cell) for cell in row] for row in rows])
-    write_whole(path, held.getvalue())
+    write_whole(path, held.getvalue(), SPREADSHEET)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
     """Put a text file in place whole or not at all."""
     if not path.name:
         raise FeatxError("bad-flag", f"`{path}` is no name for a file", "name one, such as `found.html`")
     try:
-        write_aside(path, text.encode("utf-8", "surrogateescape"))
+        write_aside(path, text.encode(encoding, "surrogateescape"))
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot write `{path}`: {error.strerror or error}", "choose another place"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,20 +120,31 @@ def compare(
     page = None if fast else _write_page(found, stores, workspace, out)
     if out.for_people:
         _print_answers(found, page, out)
-    out.next(f"featx fit --clf {found.best['clf']}   ·   featx report --open   ·   featx evaluate")
+    flag = _its_store(found, stores, workspace)
+    out.next(f"featx fit --clf {found.best['clf']}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
+
+
+def _its_store(found: Comparison, stores: list[Store], workspace: Workspace) -> str:
+    """The flag that names the best store, where plain commands would use another."""
+    best = _best_store(found, stores).path
+    return "" if best.resolve() == workspace.current_store().resolve() else f" --store {shlex.quote(str(best))}"
+
+
+def _best_store(found: Comparison, stores: list[Store]) -> Store:
+    told = zip(stores, found.document["stores"], strict=True)
+    return next(store for store, one in told if one["name"] == found.best["store"])
 
 
 def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
     from featx.cli.report import say_page, skipped_of
     from featx.report import write_report
 
-    best = next(
-        store
-        for store, told in zip(stores, found.document["stores"], strict=True)
-        if told["name"] == found.best["store"]
-    )
     page = write_report(
-        found.to_dict(), best, root=workspace.root / "reports", skipped=skipped_of(workspace), audit=True
+        found.to_dict(),
+        _best_store(found, stores),
+        root=workspace.root / "reports",
+        skipped=skipped_of(workspace),
+        audit=True,
     )
     say_page(page, out)
     return page.document
@@ -209,6 +221,7 @@ def _add_retrieval(found: Comparison, stores: list[Store], out: Output) -> None:
 
 def _print(found: Comparison, out: Output) -> None:
     document, rows = found.document, found.rows()
+    out.headline(document["best"]["why"])
     if not out.for_people:
         out.records(list(rows[0]), [_plain_cells(row) for row in rows])
     else:
@@ -237,7 +250,6 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
     from featx.comparison.record import standing
 
     settings, several = document["settings"], len(document["stores"]) > 1
-    out.result(document["best"]["why"])
     groups = f"{settings['groups']:,} groups of one product or near-certain copies, never split"
     repeated = f" × {settings['repeats']}" if settings["repeats"] > 1 else ""
     categories = len(document["stores"][0]["categories"])

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted
+from featx.cli.output import Cell, Output, counted
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.audit import Duplicates
 
 MOST = 20
+# Files of one group that a table names.
+EACH = 5
 ENOUGH = 30
 
 
@@ -43,6 +45,7 @@ def duplicates(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.audit import find_duplicates
     from featx.audit.duplicates import COLUMNS
+    from featx.audit.fixes import apply_to, where
     from featx.audit.showing import write_table, write_whole
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -51,6 +54,9 @@ def duplicates(
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
     opened = open_store(Workspace.here().current_store(store))
     out.detail(f"store: {opened.path}")
+    decided = apply_to(opened).told
+    if decided:
+        out.say(f"  labels as decided in {where()}: {decided}")
     with out.progress(len(opened), "duplicates") as advance:
         found = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
     if output is not None:
@@ -70,19 +76,24 @@ def duplicates(
 
 def _show(found: Duplicates, out: Output) -> None:
     same = sum(len(one.pictures) for one in found if one.kind == "same file")
-    if out.for_people:
-        groups, pictures = counted(len(found), "group"), counted(found.pictures, "picture")
-        kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same" if len(found) else ""
-        out.result(f"{groups}, {pictures}{kinds}")
+    groups, pictures = counted(len(found), "group"), counted(found.pictures, "picture")
+    kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same"
+    out.headline(f"{groups}, {pictures}{kinds}" if len(found) else "no picture is there twice")
     shown = found.groups[:MOST] if out.for_people else found.groups
-    rows = [
-        (at, one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels), one.pictures[0].path)
-        for at, one in enumerate(shown, start=1)
-    ]
+    rows: list[list[Cell]] = []
+    for at, one in enumerate(shown, start=1):
+        about: list[Cell] = [at, one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)]
+        files = [picture.path for picture in one.pictures]
+        if not out.for_people:
+            rows.append([*about, *files])
+            continue
+        more = [f"… {len(files) - EACH:,} more"] if len(files) > EACH else []
+        rows.append([*about, files[0]])
+        rows += [["", "", "", "", "", file] for file in [*files[1:EACH], *more]]
     if rows:
-        columns = ("group", "kind", "score", "pictures", "categories", "first picture")
+        columns = ("group", "kind", "score", "pictures", "categories", "file" if out.for_people else "files")
         records = [{"group": at, **one.to_dict()} for at, one in enumerate(shown, start=1)]
-        out.records(columns, rows, records, right=["group", "score", "pictures"])
+        out.records(columns, rows, records, right=["group", "score", "pictures"], paths=columns[-1:])
     if len(found) > len(shown):
         out.say(f"  … {len(found) - len(shown):,} more (-o dupes.csv writes all)")
 
@@ -96,7 +107,10 @@ def _remarks(found: Duplicates, out: Output) -> None:
         # With so few pairs the estimate says all of them are copies whenever none happens to just miss the limit.
         few = "; too few to estimate how many are copies"
         share = few if trust.agreed < ENOUGH else f", and by estimate {trust.precision:.0%} of those are copies"
-    out.say(f"  cosine ≥ {found.min_score:g}: {pairs} alike, of which {agree} in a look at the pictures{share}")
+    if trust.alike:
+        out.say(f"  cosine ≥ {found.min_score:g}: {pairs} alike, of which {agree} in a look at the pictures{share}")
+    else:
+        out.say(f"  cosine ≥ {found.min_score:g}: no two different files are so alike")
     if found.unreadable:
         gone = counted(found.unreadable, "picture")
         out.warn(f"{gone} could not be read again: a cosine of 0.99 or more was taken for a copy")

@@ -57,8 +57,8 @@ def evaluate(
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .csv")
     workspace = Workspace.here()
-    path = model_path(model, workspace.models)
     opened = open_store(workspace.current_store(store))
+    path = model_path(model, workspace.models, opened.path)
     splits = [part.strip() for one in split or [] for part in one.split(",") if part.strip()]
     found = score(path, opened, splits or None)
     out.document({"model": str(path), **found.to_dict()})
@@ -84,22 +84,22 @@ def evaluate(
 
 def _print(found: Evaluation, path: Path, out: Output) -> None:
     classes = found.details["per_class"]
+    where = " and ".join(found.splits) or "all pictures"
+    out.headline(f"{path} on {counted(found.n, 'picture')} of {found.store} ({where})")
+    out.headline("")
+    for name, shown in NAMES.items():
+        one = found.scores[name]
+        if name in ("log_loss", "ece"):
+            out.headline(f"{shown:<28} {one.value:6.3f}    ({one.low:.3f} – {one.high:.3f})")
+        else:
+            out.headline(f"{shown:<28} {one.value:6.1%}    ({one.low:.1%} – {one.high:.1%})")
+    out.headline("")
     if not out.for_people:
         rows: list[list[Cell]] = [
             [round(cell, 4) if isinstance(cell, float) else cell for cell in one.values()] for one in classes
         ]
         out.records(["label", "n", "precision", "recall", "f1"], rows)
         return
-    where = " and ".join(found.splits) or "all pictures"
-    out.result(f"{path} on {counted(found.n, 'picture')} of {found.store} ({where})")
-    out.result("")
-    for name, shown in NAMES.items():
-        one = found.scores[name]
-        if name in ("log_loss", "ece"):
-            out.result(f"{shown:<28} {one.value:6.3f}    ({one.low:.3f} – {one.high:.3f})")
-        else:
-            out.result(f"{shown:<28} {one.value:6.1%}    ({one.low:.1%} – {one.high:.1%})")
-    out.result("")
     worst = sorted((one for one in classes if one["n"]), key=lambda one: (one["recall"], -one["n"]))
     shown_rows = worst if out.verbose else worst[:SHOWN]
     table: list[list[Cell]] = [
@@ -115,7 +115,7 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
         pairs: list[list[Cell]] = [
             [one["truth"], one["says"], one["n"], one["examples"][0]] for one in found.details["confusions"][:SHOWN]
         ]
-        out.records(["is", "taken for", "times", "for example"], pairs, right=["times"])
+        out.records(["is", "taken for", "times", "for example"], pairs, right=["times"], paths=["for example"])
 
 
 def _write(found: Evaluation, output: Path) -> None:

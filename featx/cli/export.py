@@ -33,9 +33,13 @@ def export(
 
     out = Output(as_json, quiet, verbose)
     to = format_of(to, output)
+    from featx.audit.fixes import apply_to, where
     from featx.store import open_store
 
     opened = open_store(store)
+    decided = apply_to(opened).told
+    if decided:
+        out.say(f"  labels as decided in {where()}: {decided}")
     with out.progress(len(opened), "export", "rows") as advance:
         files = export_store(opened, to, output, force=force, progress=advance)
     for file in files:

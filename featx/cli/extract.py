@@ -161,7 +161,8 @@ def extract(
 
     with download_bar(out, "weights") as download, watched_downloads(download):
         summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
-    _tell(summary, out, " ".join(images))
+    unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
+    _tell(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
     if summary.stopped:
         raise typer.Exit(130)
 
@@ -241,7 +242,7 @@ def _narrator(out: Output) -> Listener:
     return Narrator()
 
 
-def _tell(summary: Summary, out: Output, source: str) -> None:
+def _tell(summary: Summary, out: Output, source: str, then: str) -> None:
     out.document(summary.to_dict())
     if summary.dry_run:
         _tell_plan(summary, out)
@@ -251,13 +252,15 @@ def _tell(summary: Summary, out: Output, source: str) -> None:
     else:
         _tell_done(summary, out)
     _tell_skipped(summary, out)
+    if summary.current_before:
+        out.say(f"  commands without `--store` use {summary.store} from now on, and no longer {summary.current_before}")
     if summary.gone and not summary.stopped:
         out.warn(f"{counted(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
         out.next(f"featx extract {source} --prune   to forget them")
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
             out.result(str(summary.store))
-        out.next("featx fit   or   featx similar <image>")
+        out.next(f"{then}   or   featx similar <image>")
 
 
 def _changes(summary: Summary) -> str:

@@ -120,7 +120,9 @@ def fit(
                 notes=path.with_suffix(".tuning"),
                 progress=_in_percent(advance),
             )
-        reached.append(_keep(model, path, opened, others[0] if others else None, out, update=update))
+        elsewhere = others[0] if others else None
+        last = name == names[-1]
+        reached.append(_keep(model, path, opened, elsewhere, out, update=update, several=len(names) > 1, last=last))
         paths.append(path)
     if len(names) > 1:
         # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
@@ -140,7 +142,17 @@ def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
 
 
-def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: Output, *, update: bool) -> float:
+def _keep(
+    model: Model,
+    path: Path,
+    store: Store,
+    elsewhere: Store | None,
+    out: Output,
+    *,
+    update: bool,
+    several: bool,
+    last: bool,
+) -> float:
     """Save it, or leave the old one; how often the one that is there now is right."""
     from featx.models import save
 
@@ -149,12 +161,20 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         from featx.updating import better_or_not
 
         verdict = better_or_not(path, model, store, elsewhere)
+    kept = None
     if verdict is None or verdict.replace:
+        from featx.trained import keep_namesake
+
+        kept = keep_namesake(path, store.path, model.card["level"])
         save(model, path)
     card = model.card
     told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
     out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
+    if several:
+        out.result(f"{path.stem}:")
     _print(card, out)
+    if several and not last:
+        out.result("")
     if card["resumed"]:
         out.say(
             f"  went on with a search that was interrupted: {counted(card['resumed'], 'step was', 'steps were')} known"
@@ -180,6 +200,8 @@ def _keep(model: Model, path: Path, store: Store, elsewhere: Store | None, out: 
         return float(verdict.before or 0.0)
     weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    if kept is not None:
+        out.say(f"  the one of that name, trained on another store, is kept: {kept}")
     return float((card["test"] or card["cv"])["accuracy"])
 
 

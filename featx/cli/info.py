@@ -83,7 +83,12 @@ def info(
 
 def _facts(store: Store, models: Path) -> dict[str, object]:
     fingerprint, provenance = store.fingerprint, store.provenance
-    labels = {label for label in store.labels if label is not None}
+    from featx.audit.fixes import fixed_labels, where
+
+    fixed = fixed_labels(store)
+    labels = {label for label in fixed.labels if label is not None}
+    counts = {"changed": fixed.changed, "excluded": fixed.excluded, "kept": fixed.kept, "stale": fixed.stale}
+    fixes = {"path": str(where()), "told": fixed.told, **counts} if fixed.told else None
     splits: dict[str, int] = {}
     for split in store.splits:
         if split:
@@ -104,6 +109,7 @@ def _facts(store: Store, models: Path) -> dict[str, object]:
         "source": provenance.get("source"),
         "fingerprint": dict(fingerprint),
         "provenance": dict(provenance),
+        "fixes": fixes,
         "models": _models(models),
         "machine": _machine(),
     }
@@ -133,27 +139,28 @@ def _models(models: Path) -> list[dict[str, object]]:
 
 def _told_of(path: Path) -> dict[str, object]:
     """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
-    from featx.plain import read_json
+    from featx.cards import read_card
+    from featx.plain import read_plain
 
     try:
-        card = read_json(path.with_suffix(".json"))
-        best = card.get("test") or card["cv"]
+        card = read_card(read_plain(path.with_suffix(".json")))
+        best = card["test"] or card["cv"]
         return {
             "path": str(path),
             "accuracy": best["accuracy"],
-            "measured_on": "held-out pictures" if card.get("test") else "cross-validation",
-            "n": int(best["n"]),
+            "measured_on": "held-out pictures" if card["test"] else "cross-validation",
+            "n": best["n"],
             "store": str(card.get("test_store") or card["store"]),
             "written": card["written"],
             "on": card["backbone"],
         }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError):
         return {"path": str(path), **dict.fromkeys(("accuracy", "measured_on", "n", "store", "written", "on"))}
 
 
 def _score(model: dict[str, object], store: str) -> str:
     """How often a classifier is right, and on what: scores of other pictures are another thing."""
-    if not isinstance(model["accuracy"], float):
+    if model["accuracy"] is None:
         return "no readable card"
     pictures = counted(_number(model, "n"), "picture")
     held = model["measured_on"] == "held-out pictures"
@@ -213,6 +220,9 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
         lines.append(("models" if i == 0 else "", f"{model['path']}   {_score(model, str(facts['store']))}{used}"))
     if len({(model["measured_on"], model["n"], model["store"]) for model in models if model["n"]}) > 1:
         lines.append(("", "not all scored on the same pictures: `featx compare` holds classifiers against each other"))
+    fixes: dict[str, object] | None = facts["fixes"]  # type: ignore[assignment]
+    if fixes:
+        lines.append(("fixes", f"{fixes['path']}   {fixes['told']}"))
     if provenance:
         rate = provenance.get("images_per_second")
         lines.append(

@@ -114,15 +114,25 @@ def _write(found: Issues, output: Path, out: Output) -> None:
 
 def _show(found: Issues, out: Output) -> None:
     shown = found.labels[:MOST] if out.for_people else found.labels
-    if out.for_people:
-        share = f"{len(found) / found.n:.1%}"
-        first = f"; the surest {len(shown):,} of {len(found):,}:" if len(shown) < len(found) else ""
-        out.result(f"{len(found):,} of {found.n:,} labels look wrong ({share}){first}")
+    share = f"{len(found) / found.n:.1%}"
+    first = f"; the surest {len(shown):,} of {len(found):,}:" if len(shown) < len(found) else ""
+    out.headline(f"{len(found):,} of {found.n:,} labels look wrong ({share}){first}")
+    # A picture that is its own product is named by its file already.
+    product = not out.for_people or any(one.product != one.item_id for one in shown)
     rows = [
-        (at, one.product, one.says, one.looks_like, f"{one.sure:.2f}", f"{one.agree} of {one.neighbours}", one.path)
+        (
+            at,
+            *((one.product,) if product else ()),
+            one.says,
+            one.looks_like,
+            f"{one.sure:.2f}",
+            f"{one.agree} of {one.neighbours}",
+            one.path,
+        )
         for at, one in enumerate(shown, start=1)
     ]
-    columns = ("#", "product", "says", "looks like", "sure", "look-alikes that agree", "file")
+    named = ("product",) if product else ()
+    columns = ("#", *named, "says", "looks like", "sure", "look-alikes\nthat agree", "file")
     everything = found.to_dict()
     kinds = (
         ("label", "labels"),
@@ -133,7 +143,7 @@ def _show(found: Issues, out: Output) -> None:
     )
     records = [{"issue": kind, **one} for kind, name in kinds for one in everything[name]]
     if rows or out.json:
-        out.records(columns, rows, records, right=["#", "sure"])
+        out.records(columns, rows, records, right=["#", "sure"], paths=[*named, "file"])
 
 
 def _remarks(found: Issues, out: Output) -> None:

@@ -31,7 +31,7 @@ class Output:
     json: bool = False
     quiet: bool = False
     verbose: bool = False
-    _warned: list[str] = field(default_factory=list)
+    _columns_told: bool = field(default=False, repr=False)
 
     @property
     def for_people(self) -> bool:
@@ -68,6 +68,13 @@ class Output:
         if not self.json:
             _write(sys.stdout, text)
 
+    def headline(self, text: str) -> None:
+        """What a list comes to: above its table on a terminal, else on stderr, so that stdout holds the list alone."""
+        if self.for_people:
+            self.result(text)
+        else:
+            self.say(text)
+
     def document(self, value: object) -> None:
         """The one JSON document of a command that has one result (printed only under `--json`)."""
         if self.json:
@@ -80,15 +87,24 @@ class Output:
         records: Sequence[Mapping[str, object]] | None = None,
         *,
         right: Sequence[str] = (),
+        paths: Sequence[str] = (),
     ) -> None:
-        """A list: a table on a terminal, tab-separated lines in a pipe, a JSON object a line under `--json`."""
+        """A list: a table on a terminal, tab-separated lines in a pipe, a JSON object a line under `--json`.
+
+        Where a table is too wide, `paths` are the columns that keep the ends of their cells. What the columns of a
+        pipe are is told once, on stderr.
+        """
         if self.json:
             for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
                 print(json_line(record, sys.stdout))
             sys.stdout.flush()
         elif sys.stdout.isatty():
-            _table(columns, rows, right)
+            if rows:
+                _table(columns, rows, right, paths)
         else:
+            if rows and not self._columns_told:
+                self._columns_told = True
+                self.say(f"  columns: {', '.join(_flat(name) or 'remark' for name in columns)}")
             for row in rows:
                 _write(sys.stdout, "\t".join(_flat("" if cell is None else str(cell)) for cell in row))
 
@@ -166,16 +182,56 @@ def _mark(mark: str, plain: str, stream: TextIO) -> str:
     return mark if _encodable(mark, stream) == mark else plain
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str]) -> None:
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str], paths: Sequence[str] = ()
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    console = _console(sys.stdout, wrapped=True)
+    cells = [[_encodable(_printable(_flat("–" if c is None else str(c))), sys.stdout) for c in row] for row in rows]
+    _fit(columns, cells, [columns.index(name) for name in paths], console.width)
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_encodable(_printable(_flat("–" if c is None else str(c))), sys.stdout)) for c in row))
-    _console(sys.stdout, wrapped=True).print(table)
+        table.add_column(
+            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in paths
+        )
+    for row in cells:
+        table.add_row(*map(Text, row))
+    console.print(table)
+
+
+GAP = 2
+SHORTEST = 20
+
+
+def _fit(columns: Sequence[str], cells: list[list[str]], at: Sequence[int], width: int) -> None:
+    """Shorten the widest of the columns `at` until the table fits, but never below what tells files apart."""
+    from rich.cells import cell_len
+
+    head = [max(name.split("\n"), key=len) for name in columns]
+    widths = [max(cell_len(row[i]) for row in [head, *cells]) for i in range(len(columns))]
+    while at and sum(widths) + GAP * (len(widths) - 1) > width:
+        widest = max(at, key=widths.__getitem__)
+        if widths[widest] <= SHORTEST:
+            break
+        widths[widest] -= 1
+    mark = _encodable("…", sys.stdout)
+    for row in cells:
+        for i in at:
+            if cell_len(row[i]) > widths[i]:
+                row[i] = mark + _end_of(row[i], widths[i] - cell_len(mark))
+
+
+def _end_of(path: str, width: int) -> str:
+    """As much of a path's end as fits, whole folders where the name leaves room for one."""
+    from rich.cells import cell_len
+
+    end = path[-width:]
+    while cell_len(end) > width:
+        end = end[1:]
+    folders = end.find("/")
+    return end[folders:] if 0 <= folders < len(end) - 1 else end
 
 
 @contextmanager

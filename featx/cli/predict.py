@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from featx.prediction import Limits, Prediction, Predictor
     from featx.store import Store
     from featx.thresholds import Thresholds
+    from featx.workspace import Workspace
 
 MANY = 1000
 
@@ -195,9 +196,8 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    path = model_path(clf, workspace.models)
+    path = model_path(clf, workspace.models, store)
     model = load_classifier(path)
-    out.say(f"{model!r} from {path}")
     opened: Store | None = None
     try:
         opened = open_store(workspace.current_store(store))
@@ -207,6 +207,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
             raise
         out.detail(f"no store to take features from: {error.message}")
         opened = None
+    out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
 
     def open_it() -> Backbone:
         from featx.extraction.reopening import backbone_like, backbone_of
@@ -220,8 +221,20 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     return Predictor(model, opened, open_it, top=top)
 
 
-def model_path(clf: str | None, models: Path) -> Path:
-    """The classifier that was asked for: a file, a name, or the one trained last."""
+def _elsewhere(model: Model, workspace: Workspace, store: Path | None) -> str:
+    """On which store it was trained, where that is not the one in use."""
+    from featx.plain import same_place
+
+    said = str(model.card.get("store") or "")
+    try:
+        here = same_place(said, workspace.current_store(store))
+    except FeatxError:
+        here = True
+    return "" if here or not said else f", trained on {said}"
+
+
+def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path:
+    """The classifier that was asked for: a file, a name, or the one trained last, on `store` where one is given."""
     from featx.errors import did_you_mean
 
     if clf is not None and (clf.endswith(".skops") or os.sep in clf):
@@ -236,8 +249,9 @@ def model_path(clf: str | None, models: Path) -> Path:
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
         return path
     from featx.models import newest_classifier
+    from featx.trained import newest_for
 
-    return newest_classifier(models)
+    return newest_classifier(models) if store is None else newest_for(models, store)
 
 
 def _run(predictor: Predictor, catalogue: Catalogue, limits: Limits, out: Output) -> Iterator[Prediction]:
@@ -299,7 +313,7 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
         for one in found:
             out.records(columns, [row(one)], [_record(one, top)])
         return
-    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"])
+    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"], paths=["file"])
     more = sum(1 for _ in found)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")

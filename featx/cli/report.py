@@ -135,12 +135,15 @@ def _store_of(comparison: dict[str, Any], workspace: Workspace, given: Path | No
 
 
 def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
-    """The photos the last extraction could not use, if there were any."""
+    """The photos the last extraction could not use; None where there is no telling."""
     import csv
 
     try:
-        with workspace.skipped_list.open(encoding="utf-8", newline="") as file:
+        with workspace.skipped_list.open(encoding="utf-8-sig", newline="") as file:
             return list(csv.DictReader(file))
+    except FileNotFoundError:
+        # An extraction that could use every photo leaves no list.
+        return None if workspace.noted() is None else []
     except OSError:
         return None
 

@@ -14,7 +14,7 @@ from featx.cli.output import Cell, Output, counted
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.index import Matches, Query, SimilarityIndex
+    from featx.index import Matches, Neighbour, Query, SimilarityIndex
 
 
 class Settings(TypedDict):
@@ -222,13 +222,15 @@ def _print_paths(paths: list[str]) -> None:
 def _print(
     out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, object]], several: bool
 ) -> None:
-    worded = any(one.word for found in answers for one in found) and out.for_people
+    # An id that is a path says what the file says.
+    product = not out.for_people or not all("/" in one.product and one.product in one.path for one in _each(answers))
+    worded = any(one.word for one in _each(answers)) and out.for_people
     rows: list[list[str | int | float | None]] = [
         [
             *([found.query.name] if several else []),
             rank,
             f"{one.similarity:.2f}",
-            one.product,
+            *((one.product,) if product else ()),
             one.label,
             one.path,
             *([one.word] if worded else []),
@@ -236,8 +238,8 @@ def _print(
         for found in answers
         for rank, one in enumerate(found, start=1)
     ]
-    columns = [*(["query"] if several else []), "#", "score", "product", "category", "file"]
-    out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"])
+    columns = [*(["query"] if several else []), "#", "score", *(["product"] if product else []), "category", "file"]
+    out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"], paths=["file"])
     for found in answers:
         if not len(found):
             out.say(f"  nothing in {index.path} answers `{found.query.name}` under these conditions")
@@ -248,6 +250,10 @@ def _print(
         if word.word in shown and word.precision is not None:
             out.say(f"  {word.word}: {word.meaning} in {100 * word.precision:.0f}% of such answers in this catalogue")
             shown.discard(word.word)
+
+
+def _each(answers: list[Matches]) -> Iterator[Neighbour]:
+    return (one for found in answers for one in found)
 
 
 def _say_hidden(out: Output, answers: list[Matches]) -> None:

@@ -47,8 +47,8 @@ def suggest(
     if output is not None:
         check_suffix(output)
     workspace = Workspace.here()
-    path = model_path(clf, workspace.models)
     opened = open_store(workspace.current_store(store))
+    path = model_path(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")
     found = find(opened, model, n)
@@ -58,12 +58,16 @@ def suggest(
         columns = ["path", "label", *SUGGESTED]
         count = write_records(output, columns, records)
         out.ok(f"wrote {counted(count, 'row')} to {output}")
+        here = Path.cwd()
+        if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
+            out.warn(f"its paths count from {here}: put the table there before `featx extract` reads it")
     else:
         out.records(
             ["#", "file", "says", "sure", "or"],
             [[i, one.path, one.says, f"{one.sure:.2f}", one.instead] for i, one in enumerate(found, start=1)],
             records,
             right=["#", "sure"],
+            paths=["file"],
         )
     without = sum(label is None for label in opened.labels)
     if without:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from os.path import exists
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from featx.errors import FeatxError, did_you_mean
 from featx.lessons import labels_at
 from featx.metrics import Interval, Judged, bootstrap
 from featx.models import Model, load_classifier, must_fit
+from featx.plain import same_place
 from featx.store import Store, open_store
 
 
@@ -92,7 +92,7 @@ def evaluate(
     apply_to(opened)
     labels = labels_at(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
-    same = exists(trained_on) and exists(opened.path) and trained_on.samefile(opened.path)
+    same = same_place(str(trained_on), opened.path) and opened.path.exists()
     there = sorted({split for split in opened.splits if split})
     for split in splits or ():
         if split not in there:

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from featx.aside import cannot_write, write_aside
+from featx.aside import SPREADSHEET, cannot_write, write_aside
 from featx.errors import FeatxError
 
 COLUMNS = (
@@ -113,15 +113,16 @@ class Comparison:
         path = Path(path)
         if path.suffix.lower() not in (".json", ".csv"):
             raise FeatxError("bad-flag", f"cannot write `{path.suffix or path}` files", "end the name in .json or .csv")
-        told = io.StringIO(newline="")
+        told, encoding = io.StringIO(newline=""), "utf-8"
         if path.suffix.lower() == ".json":
             json.dump(self.document, told, ensure_ascii=False, allow_nan=False)
             told.write("\n")
         else:
             self._write_table(told)
+            encoding = SPREADSHEET
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(path, told.getvalue().encode("utf-8", "backslashreplace"))
+            write_aside(path, told.getvalue().encode(encoding, "backslashreplace"))
         except OSError as error:
             raise cannot_write(path, error) from error
         return path

@@ -75,6 +75,7 @@ class Summary:
     stopped: bool = False
     dry_run: bool = False
     skipped_list: str = ""
+    current_before: str = ""
 
     @property
     def computed(self) -> int:
@@ -120,6 +121,7 @@ class Summary:
             "device": self.device,
             "engine": self.engine or None,
             "batch_size": self.batch_size,
+            "current_before": self.current_before or None,
             "stopped": self.stopped,
             "dry_run": self.dry_run,
         }

@@ -216,6 +216,9 @@ class _Run:
                 self._seal(writer)
         self.summary.skipped_list = self.skips.write_list(self.summary.skipped, self.workspace.skipped_list)
         if not self.summary.stopped:
+            before = self.workspace.noted()
+            if before is not None and before.resolve() != self.path.resolve() and not os.environ.get("FEATX_STORE"):
+                self.summary.current_before = str(before)
             self.workspace.note_current(self.path)
         if self.request.strict and self.summary.skipped:
             raise _strict(self.summary.skipped[0])

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from featx.aside import cannot_write, written_aside
+from featx.aside import SPREADSHEET, cannot_write, written_aside
 from featx.catalogue import Skipped
 from featx.errors import FeatxError
 from featx.plain import read_json
@@ -131,7 +131,7 @@ class Skips:
         table.writerow(["path", "reason", "detail"])
         for one in sorted(skipped, key=lambda skip: skip.path):
             table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
-        _replace(path, [text.getvalue().encode("utf-8", "surrogateescape")])
+        _replace(path, [text.getvalue().encode(SPREADSHEET, "surrogateescape")])
         return str(path)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.aside import write_aside
+from featx.aside import SPREADSHEET, write_aside
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 
@@ -149,7 +149,7 @@ def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
         writer = csv.writer(held, lineterminator="\r\n")
         writer.writerow(heads)
         writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-        files.append(_keep(folder / f"{name}.csv", held.getvalue().encode("utf-8", "surrogatepass")))
+        files.append(_keep(folder / f"{name}.csv", held.getvalue().encode(SPREADSHEET, "surrogatepass")))
     return files
 
 

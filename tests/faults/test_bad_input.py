@@ -58,7 +58,7 @@ def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them
     kept = {path: mixed.features[i].tobytes() for i, path in enumerate(mixed.paths)}
     for i, path in enumerate(alone.paths):
         assert kept[path] == alone.features[i].tobytes()
-    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8").splitlines()))
+    listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert {one["path"] for one in listed} == {skip.path for skip in summary.skipped}
     assert grown < 600 and took < 60, f"{grown:.0f} MB, {took:.0f} s"
 

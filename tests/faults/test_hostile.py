@@ -211,7 +211,7 @@ def test_hostile_names_and_labels_stay_text_in_every_output(featx, tmp_path):
         assert "\x1b" not in ran.stdout + ran.stderr
     assert "\x1b" not in told.stdout + told.stderr
     for table in (tmp_path / "artifacts").rglob("*.csv"):
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:
             for cells in csv.reader(file):
                 assert not [cell for cell in cells if cell[:1] in ("=", "+", "-", "@", "\t", "\r")], table
 
