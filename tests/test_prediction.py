@@ -143,7 +143,7 @@ def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo
     names = ["n" * 300, *model.classes[1:]]
     step = model.pipeline.steps[-1][1]
     step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
-    model.classes = names
+    model.classes = model.card["labels"] = names
     save(model, tmp_path / "long.skops")
     ran = featx("predict", "new", "--clf", str(tmp_path / "long.skops"), "--sort-into", str(tmp_path / "s"), cwd=shop)
     assert ran.returncode == 2 and "nnn" in ran.stderr and "300 bytes" in ran.stderr, ran.stderr
