@@ -15,6 +15,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.backbones import weights
+from featx.backbones.weights import fetching
 from featx.errors import FeatxError
 
 BODY = bytes(range(256)) * 4000  # a megabyte
@@ -322,10 +325,10 @@ def test_a_redirect_on_the_web_is_followed(server):
 
 
 def test_a_redirect_never_leaves_encryption():
-    request = weights.urllib.request.Request("https://host/a.pth")
-    with pytest.raises(weights.urllib.error.HTTPError):
-        weights._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://host/a.pth")
-    assert weights._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://cdn/a.pth")
+    request = urllib.request.Request("https://host/a.pth")
+    with pytest.raises(urllib.error.HTTPError):
+        fetching._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://host/a.pth")
+    assert fetching._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://cdn/a.pth")
 
 
 @pytest.mark.parametrize("url", [f"file:///tmp/{NAME}", f"ftp://host/{NAME}", f"/tmp/{NAME}", "https://host/"])
@@ -376,7 +379,7 @@ def test_a_folder_that_cannot_be_written_is_named(server, folder):
 
 
 def test_a_full_disk_is_told_before_the_download(server, folder, monkeypatch):
-    monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: _Free())
+    monkeypatch.setattr(fetching.shutil, "disk_usage", lambda _: _Free())
     with pytest.raises(FeatxError) as caught:
         weights.fetch_weights(server.url)
     assert caught.value.code == "disk-full"
@@ -406,7 +409,7 @@ def test_many_at_once_download_a_file_once(server, folder):
 
 
 def test_a_file_that_another_process_finished_meanwhile_is_not_fetched_again(server, folder, monkeypatch):
-    monkeypatch.setattr(weights, "_wait_for_turn", lambda _: put(folder, NAME, BODY))
+    monkeypatch.setattr(fetching, "_wait_for_turn", lambda _: put(folder, NAME, BODY))
     assert weights.fetch_weights(server.url) == folder / NAME
     assert server.asked == []
     assert left_over(folder) == []

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from featx.backbones import weights
+from featx.backbones.weights import offered
 from featx.cli.weights import app
 from featx.errors import FeatxError
 
@@ -31,6 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def known(monkeypatch):
+    monkeypatch.setattr(offered, "RECOMMENDED", (ENTRY,))
     monkeypatch.setattr(weights, "RECOMMENDED", (ENTRY,))
 
 

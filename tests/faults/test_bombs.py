@@ -252,7 +252,7 @@ def test_weights_that_say_the_absurd_of_themselves_are_refused_at_once(tmp_path,
 def test_a_torch_file_unfolds_to_no_more_than_itself(tmp_path, how, monkeypatch):
     import torch
 
-    monkeypatch.setattr("featx.backbones.weights._NAMES", 1 << 10)
+    monkeypatch.setattr("featx.backbones.weights.loading._NAMES", 1 << 10)
     path, again = tmp_path / "w.pth", tmp_path / "again.pth"
     tensor = torch.zeros(1).expand(1 << 20, 1 << 20) if how == "told again and again" else torch.zeros(1 << 20)
     torch.save({f"a{i}": tensor for i in range(1_000 if how == "many" else 1)}, path)

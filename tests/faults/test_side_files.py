@@ -12,7 +12,7 @@ import pytest
 from test_half_written import MARK, Kept, replay
 
 from featx import filing, transformer
-from featx.backbones import weights
+from featx.backbones.weights import bringing, places
 from featx.report import pictures
 from featx.store import StoreWriter
 from featx.workspace import Workspace
@@ -53,7 +53,7 @@ def weights_added_from_elsewhere(folder: Path) -> Kept:
     def write(n: int) -> None:
         source = folder.parent / f"{n}.pth"
         source.write_bytes(content(n))
-        weights._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
+        bringing._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
 
     return Kept(write, lambda: version_of((folder / "w.pth").read_bytes()) if (folder / "w.pth").exists() else None)
 
@@ -67,8 +67,8 @@ def note_of_weights_once_checked(folder: Path) -> Kept:
 
     def write(n: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(weights, "state_folder", lambda: folder)
-            weights._hold(*name_of(n))
+            patch.setattr(places, "state_folder", lambda: folder)
+            places.hold(*name_of(n))
 
     def found() -> int | None:
         noted = None

@@ -1,0 +1,58 @@
+"""Weights files: find them in torch's cache, fetch them, and never read one that is not what it should be.
+
+offered    which files there are to download
+places     where they lie here, and whether they are whole
+loading    their tensors
+fetching   the download
+bringing   files that were downloaded elsewhere
+"""
+
+from featx.backbones.weights.bringing import add_weights
+from featx.backbones.weights.fetching import answers, fetch_weights, offline, source_url, watched_downloads
+from featx.backbones.weights.loading import load_state_dict
+from featx.backbones.weights.offered import (
+    PUBLISHER,
+    RECOMMENDED,
+    Published,
+    file_name,
+    hash_prefix,
+    published,
+    published_weights,
+)
+from featx.backbones.weights.places import (
+    SUFFIXES,
+    builtin_weights,
+    file_sha256,
+    find_weights,
+    state_folder,
+    verify_weights,
+    weights_folder,
+    weights_here,
+    weights_missing,
+)
+
+__all__ = [
+    "PUBLISHER",
+    "RECOMMENDED",
+    "SUFFIXES",
+    "Published",
+    "add_weights",
+    "answers",
+    "builtin_weights",
+    "fetch_weights",
+    "file_name",
+    "file_sha256",
+    "find_weights",
+    "hash_prefix",
+    "load_state_dict",
+    "offline",
+    "published",
+    "published_weights",
+    "source_url",
+    "state_folder",
+    "verify_weights",
+    "watched_downloads",
+    "weights_folder",
+    "weights_here",
+    "weights_missing",
+]

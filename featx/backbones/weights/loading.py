@@ -1,0 +1,130 @@
+"""Weights files read as plain numbers: no code in them ever runs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from featx.backbones.weights.places import SUFFIXES, hold, unreadable
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    import torch
+
+# The names and shapes of some 80,000 tensors; the largest networks have a few thousand.
+_NAMES = 8 << 20
+
+
+def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a weights file; its digest is checked before a byte is parsed, and no code in it ever runs."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise FeatxError(
+            "bad-flag", f"`{path}` is no weights file featx reads", f"it reads {', '.join(SUFFIXES)} with a state dict"
+        )
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise FeatxError("weights-broken", f"`{path}` is not a regular file", "name a .pth or .safetensors file")
+        # The bytes that are checked are the bytes that are parsed: nobody can swap the file in between.
+        data = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error) from error
+    hold(path, hashlib.sha256(data).hexdigest(), sha256_prefix)
+    loaded = _parse_safetensors(path, data) if path.suffix.lower() == ".safetensors" else _parse_torch(path, data)
+    return _tensors_of(path, loaded, len(data))
+
+
+def _parse_safetensors(path: Path, data: bytes) -> object:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    if _NAMES < int.from_bytes(data[:8], "little") < len(data):
+        raise _not_weights(path, "it names more tensors than a network has")
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, OverflowError) as error:
+        raise _not_weights(path, str(error)) from error
+
+
+def _parse_torch(path: Path, data: bytes) -> object:
+    import io
+    import pickle
+
+    import torch
+
+    _must_be_flat(path, data)
+    try:
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged archives let a dozen kinds of error escape
+        told = str(error)
+        forbidden = re.search(r"GLOBAL ([\w.]+)", told) or re.search(r"Unsupported (?:global|class) ([\w.]+)", told)
+        torchscript = "TorchScript" in told
+        if isinstance(error, pickle.UnpicklingError) and (forbidden or torchscript):
+            what = "a TorchScript program" if torchscript else f"`{forbidden[1]}`" if forbidden else "code"
+            raise FeatxError(
+                "weights-broken",
+                f"`{path}` holds more than weights: loading it in full could run code ({what}); nothing of it was run",
+                "use it only if you know where it comes from: save its state dict alone, as .safetensors or with "
+                "`torch.save(model.state_dict(), ...)`",
+                {"path": str(path), "found": forbidden[1] if forbidden else "TorchScript"},
+            ) from error
+        inner = re.search(r"WeightsUnpickler error:\s*(\S.*)", told)
+        said = inner[1] if inner else told.splitlines()[0] if told else type(error).__name__
+        raise _not_weights(path, said[:160]) from error
+
+
+def _must_be_flat(path: Path, data: bytes) -> None:
+    """torch never squeezes what it saves: a file unfolds to no more than itself."""
+    import io
+    import zipfile
+
+    if not data.startswith(b"PK"):
+        return
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            parts = file.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        raise _not_weights(path, str(error)) from error
+    if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > len(data):
+        raise _not_weights(path, "it says that it unfolds to more than it holds")
+    if any(part.file_size > _NAMES for part in parts if part.filename.endswith(".pkl")):
+        raise _not_weights(path, "it names more tensors than a network has")
+
+
+def _not_weights(path: Path, why: str) -> FeatxError:
+    return FeatxError(
+        "weights-broken",
+        f"`{path}` cannot be read as weights: {why.rstrip('.')}",
+        "the file is damaged or of another kind; get it again",
+        {"path": str(path)},
+    )
+
+
+def _tensors_of(path: Path, loaded: object, size: int) -> dict[str, torch.Tensor]:
+    import torch
+
+    # Training scripts keep the optimizer and the epoch beside the weights.
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+            break
+    if not isinstance(loaded, Mapping) or not loaded:
+        raise _not_weights(path, f"it holds a {type(loaded).__name__}, not named tensors")
+    odd = [
+        str(name) for name, value in loaded.items() if not (isinstance(name, str) and isinstance(value, torch.Tensor))
+    ]
+    if odd:
+        raise _not_weights(path, f"`{odd[0]}` is no tensor")
+    tensors = cast("Mapping[str, torch.Tensor]", loaded)
+    for name, value in tensors.items():
+        # The same few numbers told again and again would be any number of them as soon as somebody copies them.
+        if value.layout != torch.strided or value.numel() * value.element_size() > size:
+            raise _not_weights(path, f"`{name}` says that it is larger than the file")
+    wrapped = all(name.startswith("module.") for name in tensors)  # so DataParallel names them
+    return {name.removeprefix("module.") if wrapped else name: value.detach() for name, value in tensors.items()}
