@@ -99,7 +99,8 @@ def whole(options: argparse.Namespace) -> None:
         catalogue = read_catalogue(place)
         asked = {"backbone": options.backbone, "weights": options.weights, "precision": options.precision}
         for number in range(-1, options.rounds):
-            for way, seconds in took.items():
+            # Now one first, now the other: a machine that grows slower disturbs both alike.
+            for way, seconds in sorted(took.items(), reverse=number % 2 == 1):
                 begun = time.perf_counter()
                 with mock.patch("featx.extraction.run.StoreWriter", Careless if way == "careless" else StoreWriter):
                     run_extraction(catalogue, Request(**asked), store=Path(name) / f"{way}{number}.h5")
@@ -110,7 +111,7 @@ def whole(options: argparse.Namespace) -> None:
     print(json.dumps({
         "photos": n, "backbone": options.backbone, "precision": options.precision,
         "images_per_second": {way: round(n / seconds, 1) for way, seconds in middle.items()},
-        "cost": f"{middle['featx'] / middle['careless'] - 1:.1%}", "each_round": [f"{one:.1%}" for one in pairs],
+        "cost": f"{statistics.median(pairs):.1%}", "each_round": [f"{one:.1%}" for one in pairs],
     }))  # fmt: skip
 
 

@@ -372,6 +372,8 @@ class _Run:
                         break
                 skipped = len(self.summary.skipped)
                 advance(done, f"{skipped:,} skipped" if skipped else "")
+            if self.summary.computed or self.summary.copied:
+                writer.make_ready()  # while the network is busy with the last photos
             flush()
             settle(0)
             if committing is not None:

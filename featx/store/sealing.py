@@ -1,11 +1,13 @@
-"""The sealing process: `python -m featx.store.sealing STORE NEW` writes store and journal together into a new file.
+"""The sealing process: `python -m featx.store.sealing STORE` writes store and journal together into a new file.
 
+The name of that file is read from standard input, to its end; where nothing comes, nobody asks any more.
 A process of its own because libhdf5 ends the one it runs in when a disk fills up; the file people use is not touched.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from pathlib import Path
 
@@ -41,4 +43,5 @@ def main(store: str, target: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    asked = sys.stdin.buffer.read()
+    sys.exit(main(sys.argv[1], os.fsdecode(asked)) if asked else 0)

@@ -6,7 +6,6 @@ import errno
 import json
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import uuid
@@ -27,6 +26,7 @@ from featx.store import journal as log
 from featx.store.contents import Contents, known_row, load, told_of
 from featx.store.records import KnownRow, Making, Row, SkippedPhoto
 from featx.store.sealed import SealedFile
+from featx.store.sealer import Sealer
 from featx.workspace import journal_beside
 
 MARGIN = 1.1
@@ -46,6 +46,7 @@ class StoreWriter:
         self._journal: log.Journal | None = None
         self._lock = threading.RLock()
         self._held: Any = None
+        self._sealer: Sealer | None = None
 
     @classmethod
     @contextmanager
@@ -121,6 +122,9 @@ class StoreWriter:
     def close(self) -> None:
         """Let go of the store; rows that are not sealed yet wait in the journal."""
         with self._lock:
+            if self._sealer is not None:
+                self._sealer.drop()
+                self._sealer = None
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
@@ -229,6 +233,11 @@ class StoreWriter:
             self._commit(log.SEAL, {"order": wanted if wanted != now else None, "provenance": told})
             self._merge()
 
+    def make_ready(self) -> None:
+        """Begin the sealing process, so that it is at hand when the last row is committed."""
+        with self._lock:
+            self._sealer = self._sealer or Sealer(self.path)
+
     @property
     def _contents(self) -> Contents:
         """What is there; after a seal it is read again only when somebody asks, for most writers are done then."""
@@ -306,29 +315,19 @@ class StoreWriter:
         self._loaded = None
 
     def _write_aside(self, target: Path) -> None:
-        home = str(Path(__file__).resolve().parents[2])
-        ran = subprocess.run(
-            [sys.executable, "-P", "-m", "featx.store.sealing", str(self.path), str(target)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            # A Ctrl-C in the terminal is for this process to answer, not for the one that is writing.
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
-            check=False,
-        )
-        if ran.returncode == 0:
+        sealer, self._sealer = self._sealer or Sealer(self.path), None
+        status, said = sealer.write(target)
+        if status == 0:
             return
-        said = (ran.stderr.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
         needs = len(self._contents.rows) * self.making.row_bytes
-        if ran.returncode == 5:
+        if status == 5:
             raise FeatxError("store-broken", said, "extract again with `--replace --yes`", {"store": str(self.path)})
-        if ran.returncode == 6 or shutil.disk_usage(self.path.parent).free < needs:
+        if status == 6 or shutil.disk_usage(self.path.parent).free < needs:
             raise _disk_full(self.path, f"the disk is full: {self.path} needs about {_mb(needs)} more",
                              len(self._contents.rows))  # fmt: skip
         raise FeatxError(
             "worker-died",
-            f"the process that writes {self.path} ended with status {ran.returncode}: {said}",
+            f"the process that writes {self.path} ended with status {status}: {said}",
             f"{len(self._contents.rows):,} images are saved; run the same command again",
             {"saved": len(self._contents.rows)},
         )

@@ -8,12 +8,14 @@ import random
 import select
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import photo
+from conftest import ROOT, photo
 
 import featx.store.sealed  # noqa: F401  (loaded once here, so that a forked extraction begins at once)
 from featx import extraction
@@ -137,6 +139,40 @@ def test_an_extractor_killed_at_random_moments_loses_no_reported_row(workplace):
 def test_an_extractor_killed_a_thousand_times_loses_no_reported_row(workplace):
     told = kill_often(workplace, kills=int(os.environ.get("FEATX_TEST_KILLS", "1000")), seed=1)
     print(json.dumps(told))
+
+
+def test_a_sealing_process_that_was_begun_ahead_ends_with_the_one_that_began_it(workplace):
+    script = """if True:
+        import os, sys, time
+        from featx.store import StoreWriter
+        writer = StoreWriter.open("a.h5", {"backbone": "x"}, width=4)
+        writer.make_ready()
+        print(writer._sealer._process.pid, flush=True)
+        if sys.argv[1] == "close":
+            writer.close()
+            print("closed", flush=True)
+        time.sleep(60)
+    """
+    for how in ("kill", "close"):
+        child = subprocess.Popen(
+            [sys.executable, "-c", script, how], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert child.stdout is not None
+        sealing = Path("/proc") / child.stdout.readline().strip()
+        if how == "close":
+            assert child.stdout.readline() == "closed\n" and not sealing.exists()
+        else:
+            assert sealing.exists()
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        begun = time.monotonic()
+        # What is left of a process that ended waits for whoever takes over the orphans of this machine.
+        while sealing.exists() and "Z" not in (sealing / "stat").read_text().rpartition(")")[2].split()[0]:
+            assert time.monotonic() - begun < 20
+            time.sleep(0.05)
+        assert not Path("a.h5").exists() and not list(Path().glob(".a.h5*new"))
 
 
 def test_a_killed_sealing_process_is_an_error_that_says_what_is_safe(workplace, monkeypatch):
