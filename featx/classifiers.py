@@ -253,8 +253,8 @@ def calibrated_by_halves(scores: np.ndarray, truth: np.ndarray, groups: np.ndarr
 
 
 def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Scores as probabilities that add up to one in every row."""
-    scaled = scores / temperature
+    """Scores as probabilities that add up to one in every row; all alike where scores are no numbers."""
+    scaled = np.where(np.isfinite(scores).all(axis=1, keepdims=True), scores, 0) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     shares: np.ndarray = scaled / scaled.sum(axis=1, keepdims=True)
     return shares

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+# What turns the direction of writing could make a name look like another.
+_ONE_WAY = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
 
 def plain(value: object) -> str:
     """Text for Markdown: what would be markup there is shown as it stands."""
-    text = " ".join(str(value).split())
+    text = " ".join(_ONE_WAY.sub("", str(value)).split())
     for mark in "\\`*_[]<>|#&@":
         text = text.replace(mark, "&#64;" if mark == "@" else "\\" + mark)
     return text
@@ -13,4 +18,4 @@ def plain(value: object) -> str:
 
 def code(value: object) -> str:
     """Text between the marks of code, which cannot end it."""
-    return "`" + " ".join(str(value).replace("`", "'").split()) + "`"
+    return "`" + " ".join(_ONE_WAY.sub("", str(value)).replace("`", "'").split()) + "`"

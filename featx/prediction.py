@@ -88,7 +88,8 @@ class Limits:
 
     def unsure(self, label: str, sure: float) -> bool:
         """Whether so much confidence is too little for an answer of that category."""
-        return sure < (self.sure if self.thresholds is None else self.thresholds.of(label))
+        # What is no number is no confidence.
+        return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
 
 
 def limit_for(model: Model, coverage: float) -> tuple[float, dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 from conftest import Run, photo
 
 from featx.comparison import compare
+from featx.comparison.evaluating import evaluate
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
@@ -127,3 +128,13 @@ def test_a_wrong_store_is_an_error_with_a_hint(featx: Run, home, value, said):
     for command in ("fit", "compare"):
         ran = featx(command, "--test", value, FEATX_STORE=str(home[0].path))
         assert ran.returncode in (2, 4) and said in " ".join(ran.stderr.split()) and "hint:" in ran.stderr
+
+
+def test_a_store_of_other_categories_is_refused_in_words_not_scored_as_all_wrong(home, tmp_path):
+    for number in range(3):
+        photo(tmp_path / "hats" / f"{number}.jpg", seed=900 + number)
+    (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"hats/{n}.jpg,hats\n" for n in range(3)))
+    hats = extract(tmp_path / "list.csv", backbone="colour", store=tmp_path / "hats.h5")
+    with pytest.raises(FeatxError, match="of a category that centroid learned") as refused:
+        evaluate(fit(home[0], "centroid", folds=2), hats)
+    assert refused.value.code == "class-too-small" and "feet/boots" in refused.value.hint

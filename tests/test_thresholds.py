@@ -11,7 +11,7 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import filing, shown_limit
+from featx.classifiers import filing, probabilities, shown_limit
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
@@ -244,3 +244,9 @@ def test_fit_tells_what_few_held_out_pictures_think_of_the_threshold(partly, fea
     ran = featx("fit", "--clf", "knn", "--folds", "3", "-q", FEATX_STORE=str(partly.path))
     assert "measured on cross-validation" in ran.stdout
     assert "60 held-out pictures are too few to choose on" in ran.stdout
+
+
+def test_scores_that_are_no_numbers_are_no_confidence():
+    shares = probabilities(np.array([[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [0.0, 5.0, 0.0]]), 1.0)
+    np.testing.assert_allclose(shares[:2], 1 / 3)
+    assert shares[2].argmax() == 1 and Limits(0.5).unsure("boots", float("nan"))

@@ -120,6 +120,12 @@ def evaluate(
         )
     place = {label: i for i, label in enumerate(loaded.classes)}
     truths = [str(labels[i]) for i in rows]
+    if not set(truths) & set(place):
+        raise FeatxError(
+            "class-too-small",
+            f"no picture of {opened.path} is of a category that {loaded.name} learned",
+            f"it learned {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
+        )
     judged = Judged(np.array([place.get(one, -1) for one in truths]), loaded.predict_proba(opened.features[rows]))
     products = np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1]
     unknown = {label: truths.count(label) for label in sorted(set(truths) - set(place))}

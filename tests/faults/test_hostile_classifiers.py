@@ -22,6 +22,7 @@ from conftest import card_of, photo
 from featx.cards import card_bytes
 from featx.classifiers import NAMES, Recipe, trained
 from featx.errors import FeatxError
+from featx.marking import code, plain
 from featx.models import Model, load_classifier, save
 from featx.novelty import Familiar
 
@@ -375,3 +376,7 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
     assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])
     outside = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", "\n".join(lines)))
     assert not re.search(r"[<>\[\]`@]", outside), outside
+
+
+def test_the_direction_of_writing_cannot_be_turned_in_markdown():
+    assert plain("shoes\u202egpj.exe\u2066") == "shoesgpj.exe" and code("a\u202eb") == "`ab`"

@@ -361,9 +361,8 @@ def works_in(tmp_path: Path, locale: str, commands: tuple[tuple[str, ...], ...])
     assert told["utf-8"] == told[locale]
 
 
-@pytest.mark.parametrize("locale", ["ascii", "latin-1"])
-def test_names_in_any_bytes_work_in_any_locale(tmp_path, locale):
-    works_in(tmp_path, locale, FEW)
+def test_names_in_any_bytes_work_in_a_plain_locale(tmp_path):
+    works_in(tmp_path, "ascii", FEW)
 
 
 @pytest.mark.long
