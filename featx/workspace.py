@@ -83,6 +83,13 @@ class Workspace:
             )
         return stores[-1]
 
+    def is_current(self, store: Path) -> bool:
+        """Whether commands without `--store` use this one."""
+        try:
+            return self.current_store().resolve() == store.resolve()
+        except FeatxError:
+            return False
+
     def note_current(self, store: Path) -> None:
         """Remember the store that was just extracted into, relative to the artifacts folder when it lies inside."""
         try:

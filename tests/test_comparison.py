@@ -342,6 +342,11 @@ def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores
     assert len(list(csv.reader((tmp_path / "matrix.csv").open(encoding="utf-8-sig")))) == 4
 
 
+def test_a_store_from_elsewhere_is_compared_where_there_is_none_yet(featx: Run, stores):
+    ran = featx("compare", "-s", str(stores[0].path), "--clf", "centroid", "--folds", "2", "--fast")
+    assert ran.returncode == 0 and "error" not in ran.stderr, ran.stderr
+
+
 def test_bench_is_another_name_of_compare(featx: Run):
     assert "whether the difference is real" in " ".join(featx("bench", "--help").stdout.replace("│", " ").split())
 

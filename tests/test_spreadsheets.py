@@ -51,8 +51,6 @@ def test_umlauts_reach_a_spreadsheet_whole_in_every_table_and_no_mark_reaches_a_
         ("duplicates", "-o", "out/twice.csv"),
         ("issues", "-o", "out/fixes.csv"),
         ("suggest", "-o", "out/todo.csv"),
-        ("evaluate", "-o", "out/confused.csv"),
-        ("similar", "--all", "-o", "out/related.csv"),
         ("compare", "--clf", "centroid", "--folds", "2", "-o", "out/compared.csv"),
     ):
         (shop / "out").mkdir(exist_ok=True)

@@ -127,7 +127,7 @@ def compare(
 def _its_store(found: Comparison, stores: list[Store], workspace: Workspace) -> str:
     """The flag that names the best store, where plain commands would use another."""
     best = _best_store(found, stores).path
-    return "" if best.resolve() == workspace.current_store().resolve() else f" --store {shlex.quote(str(best))}"
+    return "" if workspace.is_current(best) else f" --store {shlex.quote(str(best))}"
 
 
 def _best_store(found: Comparison, stores: list[Store]) -> Store:

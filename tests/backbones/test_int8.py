@@ -65,7 +65,9 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
 
 
 @quantises
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize(
+    "precision", [*(pytest.param(one, marks=pytest.mark.long) for one in ("fp32", "bf16")), "int8"]
+)
 def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(precision):
     # Compiled for several streams at once, every fourth int8 network was wrong throughout.
     pictures = drawn_photos(16, 500)

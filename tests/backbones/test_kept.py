@@ -53,7 +53,9 @@ def test_each_precision_layer_and_set_of_weights_keeps_a_network_of_its_own(conv
     assert len(conversions) == 4 and len(list(no_network_kept.iterdir())) == 4
 
 
-@pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "foreign", "folder"])
+@pytest.mark.parametrize(
+    "harm", ["flipped", "folder", *(pytest.param(one, marks=pytest.mark.long) for one in ("cut", "empty", "foreign"))]
+)
 def test_a_damaged_or_foreign_entry_is_made_anew(conversions, no_network_kept, harm):
     whole = features(opened())
     (path,) = no_network_kept.iterdir()
