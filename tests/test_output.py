@@ -12,7 +12,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.cli.output import Output, clock, counted, duration, error_text, size
+from featx.cli.output import Output, _wrapped, clock, counted, duration, error_text, size
 
 
 def test_a_list_in_a_pipe_is_one_record_a_line_with_nothing_cut(capsys):
@@ -137,3 +137,9 @@ def test_a_list_in_a_pipe_says_on_the_side_what_it_comes_to_and_what_its_columns
     quiet.headline("2 of 3")
     quiet.records(["a"], [["x"]])
     assert capsys.readouterr().err == ""
+
+
+def test_a_command_in_a_hint_is_never_broken_into_lines_and_the_rest_is():
+    command = "`featx extract 'a b.csv' --store " + "x" * 60 + " --replace --yes`"
+    told = _wrapped("hint: ", f"make it again from the photos, which are the original: {command}, then look again", 80)
+    assert command in told and told.splitlines()[0].startswith("hint: make it") and len(told.splitlines()) == 3

@@ -70,7 +70,7 @@ def info(
             raise FeatxError(
                 "store-broken",
                 f"{path} is damaged:\n" + "\n".join(damage[:5]),
-                f"make it again from the photos: `featx extract {facts['source']} --store {path} --replace --yes`",
+                f"make it again from the photos: `{_again(opened)}`",
             )
         if models:
             raise FeatxError(
@@ -79,6 +79,23 @@ def info(
                 "train it again: `featx fit`",
             )
         out.ok("every checksum holds, and a sample of photos gives the same features again")
+
+
+def _again(store: Store) -> str:
+    """The command that makes a store again from its photos, in the way it was made."""
+    import shlex
+
+    from featx.extraction.reopening import asked_layer, same_weights
+
+    made, how = store.fingerprint, store.provenance
+    weights, layer = same_weights(made, how), asked_layer(made)
+    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", str(made["backbone"])]
+    words += ["--weights", weights] if weights else []
+    words += ["--layer", layer, "--pool", str(made.get("pool"))] if layer else []
+    words += ["--views", str(made["views"])] if made.get("views", 1) != 1 else []
+    words += ["--precision", str(made["precision"])] if made.get("precision") not in (None, "fp32") else []
+    words += ["--allow-outside"] if "--allow-outside" in str(how.get("command")) else []
+    return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
 
 
 def _facts(store: Store, models: Path) -> dict[str, object]:

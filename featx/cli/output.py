@@ -331,11 +331,17 @@ def error_text(message: str, hint: str) -> str:
     return _encodable(_printable("\n\n".join(blocks)), sys.stderr)
 
 
+# Stands for a space at which no line may end.
+_FIRM = "\ue000"
+
+
 def _wrapped(lead: str, text: str, width: int) -> str:
+    """Text in lines of a width; what stands between backticks stays on one, so that it can be copied."""
+    import re
     import textwrap
 
     lines: list[str] = []
-    for line in text.split("\n"):
+    for line in re.sub("`[^`\n]*`", lambda found: found[0].replace(" ", _FIRM), text).split("\n"):
         indent = lead if not lines else " " * len(lead)
         lines += textwrap.wrap(
             line,
@@ -345,4 +351,4 @@ def _wrapped(lead: str, text: str, width: int) -> str:
             break_long_words=False,
             break_on_hyphens=False,
         ) or [""]
-    return "\n".join(lines)
+    return "\n".join(lines).replace(_FIRM, " ")

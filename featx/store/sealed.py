@@ -47,11 +47,14 @@ def newer(path: Path, schema: object) -> FeatxError:
     )
 
 
+_BROKEN = "`{}` is damaged or not a feature store: "
+
+
 def broken(path: Path, what: str) -> FeatxError:
     """The error for a file that is damaged, or no store of ours."""
     return FeatxError(
         "store-broken",
-        f"`{path}` is damaged or not a feature store: {what}",
+        _BROKEN.format(path) + what,
         "the photos are the original: `featx extract` with `--replace --yes` makes it again",
         {"store": str(path)},
     )
@@ -387,7 +390,7 @@ class SealedFile:
             try:
                 self.block(number)
             except FeatxError as error:
-                damage.append(error.message)
+                damage.append(error.message.removeprefix(_BROKEN.format(self.path)))
         return damage
 
     def close(self) -> None:

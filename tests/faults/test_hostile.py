@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,23 @@ def test_info_check_says_that_a_classifier_is_damaged_and_that_the_store_is_whol
         assert "centroid.skops" in ran.stderr and "featx fit" in ran.stderr and "--replace" not in ran.stderr
         path.write_bytes(whole)
     assert featx("info", "--check").returncode == 0
+
+
+def test_a_damaged_store_is_made_again_in_the_way_it_was_made_by_the_command_that_is_told(featx, folder, tmp_path):
+    assert featx("extract", "photos", "-b", "colour", "--views", "2", "--store", "my photos.h5").returncode == 0
+    path = tmp_path / "my photos.h5"
+    made = open_store(path)
+    features = made.features.tobytes()
+    whole = path.read_bytes()
+    at = whole.index(features[:64])
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    ran = featx("info", "--check", "--store", str(path.name))
+    assert ran.returncode == 5 and "the features of rows" in ran.stderr and "not a feature store" not in ran.stderr
+    told = re.search("`(featx extract .*)`", ran.stderr)
+    assert told is not None, ran.stderr
+    assert featx(*shlex.split(told[1])[1:]).returncode == 0
+    assert open_store(path).features.tobytes() == features and open_store(path).fingerprint == made.fingerprint
+    assert featx("info", "--check", "--store", str(path.name)).returncode == 0
 
 
 def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never_loaded(workplace, folder):
