@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,12 +84,14 @@ class Workspace:
             )
         return stores[-1]
 
-    def is_current(self, store: Path) -> bool:
-        """Whether commands without `--store` use this one."""
+    def flag_for(self, store: Path) -> str:
+        """What makes a command use this store; nothing where it does so by itself."""
         try:
-            return self.current_store().resolve() == store.resolve()
+            if self.current_store().resolve() == store.resolve():
+                return ""
         except FeatxError:
-            return False
+            pass  # without the flag there is none
+        return f" --store {shlex.quote(str(store))}"
 
     def note_current(self, store: Path) -> None:
         """Remember the store that was just extracted into, relative to the artifacts folder when it lies inside."""

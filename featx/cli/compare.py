@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -120,14 +119,8 @@ def compare(
     page = None if fast else _write_page(found, stores, workspace, out)
     if out.for_people:
         _print_answers(found, page, out)
-    flag = _its_store(found, stores, workspace)
+    flag = workspace.flag_for(_best_store(found, stores).path)
     out.next(f"featx fit --clf {found.best['clf']}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
-
-
-def _its_store(found: Comparison, stores: list[Store], workspace: Workspace) -> str:
-    """The flag that names the best store, where plain commands would use another."""
-    best = _best_store(found, stores).path
-    return "" if workspace.is_current(best) else f" --store {shlex.quote(str(best))}"
 
 
 def _best_store(found: Comparison, stores: list[Store]) -> Store:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -130,7 +129,7 @@ def fit(
         first = reached.index(max(reached))
         os.utime(paths[first])
         out.say(f"most often right: {names[first]}, {reached[first]:.1%}; `featx predict` takes it from now on")
-    flag = "" if workspace.is_current(opened.path) else f" --store {shlex.quote(str(opened.path))}"
+    flag = workspace.flag_for(opened.path)
     out.next(f"featx predict <image>   ·   featx similar <image>{flag}   ·   featx info{flag}")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
