@@ -16,16 +16,16 @@ import numpy as np
 from classifiers_and_scaling import parts
 
 from featx.classifiers import (
-    Recipe,
+    ClassifierSettings,
+    fit_temperature,
     probabilities,
     scores_of,
-    temperature_for,
-    trained,
+    train_classifier,
 )
 from featx.folds import grouped_folds, groups_of
 from featx.metrics import scores
 from featx.store import open_store
-from featx.tuning import best, usual
+from featx.tuning import best, default_grid
 
 DRAWS = 20
 
@@ -45,17 +45,17 @@ def main() -> None:
         classes = sorted(set(y[learn].tolist()))
         truth, held_truth = np.searchsorted(classes, y[learn]), np.searchsorted(classes, y[held])
         for name in options.clf:
-            recipe = best(usual(Recipe(name, threads=2)), x[learn], y[learn], cut[:1])
+            recipe = best(default_grid(ClassifierSettings(name, threads=2)), x[learn], y[learn], cut[:1])
             folded = np.zeros((len(learn), len(classes)))
             for rows, score in cut:
-                one = trained(recipe, x[learn][rows], y[learn][rows])
+                one = train_classifier(recipe, x[learn][rows], y[learn][rows])
                 folded[score] = scores_of(one, x[learn][score], classes)
-            told = scores_of(trained(recipe, x[learn], y[learn]), x[held], classes)
-            from_folds = temperature_for(folded, truth)
+            told = scores_of(train_classifier(recipe, x[learn], y[learn]), x[held], classes)
+            from_folds = fit_temperature(folded, truth)
             found: dict[str, list[tuple[float, float]]] = {"none": [], "folds": [], "held-out": []}
             for draw in range(DRAWS):
                 half = np.random.default_rng(draw).random(len(held)) < 0.5
-                from_half = temperature_for(told[half], held_truth[half])
+                from_half = fit_temperature(told[half], held_truth[half])
                 for way, temperature in (("none", 1.0), ("folds", from_folds), ("held-out", from_half)):
                     judged = scores(held_truth[~half], probabilities(told[~half], temperature))
                     found[way].append((judged["ece"], judged["log_loss"]))

@@ -27,7 +27,7 @@ from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScale
 from sklearn.svm import SVC
 
 from featx.folds import grouped_folds, groups_of
-from featx.solvers import Directions, LinearSVM, Logistic, Neighbours
+from featx.solvers import LDAProjection, LinearSVM, Logistic, SoftKNN
 from featx.store import Store, open_store
 
 
@@ -43,9 +43,9 @@ SCALINGS: dict[str, Callable[[], list[Any]]] = {
     "standardise": lambda: [StandardScaler()],
     "square root, standardise": lambda: [FunctionTransformer(signed_root), StandardScaler()],
     "whiten to 256": lambda: [PCA(256, whiten=True, random_state=0)],
-    "standardise, directions": lambda: [StandardScaler(), Directions()],
-    "unit length, directions": lambda: [Normalizer(), Directions()],
-    "the same, drawn in": lambda: [Normalizer(), Directions(bound=1.0)],
+    "standardise, directions": lambda: [StandardScaler(), LDAProjection()],
+    "unit length, directions": lambda: [Normalizer(), LDAProjection()],
+    "the same, drawn in": lambda: [Normalizer(), LDAProjection(bound=1.0)],
 }
 THOROUGH = ("svm", "logreg", "svm, rbf", "knn", "lda")
 FOR_ALL = ("as they are", "standardise", "unit length", "unit length, directions")
@@ -65,7 +65,7 @@ def classifiers(scaling: list[Any]) -> dict[str, Made]:
         "ridge": each((1e2, 1e3, 1e4, 1e5), lambda a: RidgeClassifier(alpha=a)),
         "lda": each((0.05, 0.1, 0.2, 0.4, 0.6), lambda s: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=s)),
         "knn": each((1, 5), lambda k: KNeighborsClassifier(int(k), weights="distance")),
-        "knn, ours": [("", make_pipeline(*scaling, Neighbours()))],
+        "knn, ours": [("", make_pipeline(*scaling, SoftKNN()))],
         "centroid": [("", make_pipeline(*scaling, NearestCentroid()))],
         "rf": [("", make_pipeline(*scaling, RandomForestClassifier(300, n_jobs=2, random_state=0)))],
         "extra-trees": [("", make_pipeline(*scaling, ExtraTreesClassifier(300, n_jobs=2, random_state=0)))],

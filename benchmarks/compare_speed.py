@@ -30,7 +30,7 @@ import numpy as np
 from featx.folds import Fold
 
 if TYPE_CHECKING:
-    from featx.classifiers import Recipe
+    from featx.classifiers import ClassifierSettings
 
 STRENGTHS = {
     "svm": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
@@ -109,11 +109,11 @@ def plain_grid(make: Any, grid: dict[str, Sequence[float]], x: np.ndarray, y: np
 
 def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """The best mean accuracy over the values of C, found as `featx fit --tune` finds it."""
-    from featx.classifiers import Recipe, at_once
+    from featx.classifiers import ClassifierSettings, parallel_fits
     from featx.threads import side_by_side
     from featx.tuning import answers
 
-    first = Recipe(name, reduce=reduce)
+    first = ClassifierSettings(name, reduce=reduce)
     strengths = STRENGTHS.get(f"{name}, {first.reduction}", STRENGTHS[name])
     several = [replace(first, strength=float(strength)) for strength in strengths]
 
@@ -121,21 +121,21 @@ def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, fold
         learn, score = fold
         return [float((says == y[score]).mean()) for says in answers(several, x[learn], y[learn], x[score])]
 
-    return float(np.mean(list(side_by_side(right, folds, at_once(first, x))), axis=0).max())
+    return float(np.mean(list(side_by_side(right, folds, parallel_fits(first, x))), axis=0).max())
 
 
-def featx_once(recipe: Recipe, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
+def featx_once(recipe: ClassifierSettings, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """The mean accuracy over the folds of one setting, or of the one that a hold-out chooses."""
-    from featx.classifiers import trained
+    from featx.classifiers import train_classifier
     from featx.folds import plain_folds
-    from featx.tuning import best, usual
+    from featx.tuning import best, default_grid
 
     right = []
     for learn, score in folds:
-        several = usual(recipe)
+        several = default_grid(recipe)
         inner = plain_folds(y[learn].tolist(), 5, 0)[:1] if len(several) > 1 else []
         chosen = best(several, x[learn], y[learn], inner)
-        right.append((trained(chosen, x[learn], y[learn]).predict(x[score]) == y[score]).mean())
+        right.append((train_classifier(chosen, x[learn], y[learn]).predict(x[score]) == y[score]).mean())
     return float(np.mean(right))
 
 
@@ -150,7 +150,7 @@ def measured(part: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds:
 
     # Both sides find their libraries loaded.
     import featx.solvers  # noqa: F401
-    from featx.classifiers import Recipe
+    from featx.classifiers import ClassifierSettings
 
     if part in ("svm", "logreg", "svm-rbf"):
         last: Any = {"svm": LinearSVC(random_state=0), "logreg": LogisticRegression(max_iter=300), "svm-rbf": SVC()}[
@@ -162,11 +162,11 @@ def measured(part: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds:
     elif part == "forest":
         jobs = os.cpu_count() or 1
         forest = RandomForestClassifier(TREES, random_state=0, n_jobs=jobs)
-        ours = timed(lambda: featx_once(Recipe("rf", reduce=reduce), x, y, folds))
+        ours = timed(lambda: featx_once(ClassifierSettings("rf", reduce=reduce), x, y, folds))
         plain = timed(lambda: float(cross_val_score(forest, x, y, cv=folds).mean()))
     else:
         learn, score = folds[0]
-        ours = timed(lambda: featx_once(Recipe("svm", reduce=reduce), x, y, folds[:1]))
+        ours = timed(lambda: featx_once(ClassifierSettings("svm", reduce=reduce), x, y, folds[:1]))
         plain = timed(lambda: float(SVC().fit(x[learn], y[learn]).score(x[score], y[score])))
     ratios = {unit: round(plain[unit] / max(ours[unit], 1e-9), 1) for unit in ("wall", "cpu")}
     return {"part": part, "plain": plain, "featx": ours, "ratio": ratios}

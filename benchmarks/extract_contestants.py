@@ -24,7 +24,7 @@ from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
 from featx.backbones.layers import last_classifying_layer
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import Listener, Request, run_extraction
+from featx.extraction import ExtractionEvents, ExtractionOptions, run_extraction
 from featx.images import decode_photo, read_bytes
 
 BATCH = 32
@@ -139,7 +139,7 @@ def peers_missing() -> list[str]:
 # --- featx ------------------------------------------------------------------------------------------------------------
 
 
-class _Opened(Listener):
+class _Opened(ExtractionEvents):
     def __init__(self) -> None:
         self.at, self.cpu = 0.0, 0.0
         self.why = ""
@@ -159,7 +159,7 @@ def featx_run(folder: Path, name: str, **options: Any) -> Took:
         begun = time.perf_counter()
         summary = run_extraction(
             read_catalogue(str(folder)),
-            Request(backbone=name, weights=weights, **options),
+            ExtractionOptions(backbone=name, weights=weights, **options),
             store=Path(place) / "features.h5",
             listener=heard,
         )

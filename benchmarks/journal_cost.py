@@ -25,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from featx.catalogue import read_catalogue
-from featx.extraction import Request, run_extraction
-from featx.store import KnownRow, Row, StoreWriter
+from featx.extraction import ExtractionOptions, run_extraction
+from featx.store import Row, StoredItem, StoreWriter
 
 WIDTH = 2048
 PHOTO_MS = {"a network at 40 images/s": 25.0, "a network at 400 images/s": 2.5}
@@ -60,9 +60,9 @@ class Careless(StoreWriter):
         """Remember rows."""
         self.mine: list[Row] = [*getattr(self, "mine", []), *rows]
 
-    def known(self) -> Mapping[str, KnownRow]:
+    def known(self) -> Mapping[str, StoredItem]:
         """What is remembered."""
-        return {row.item_id: KnownRow(row.item_id, row.path, row.digest) for row in self.mine}
+        return {row.item_id: StoredItem(row.item_id, row.path, row.digest) for row in self.mine}
 
     def note_skipped(self, *_: Any, **__: Any) -> None:
         """Forgotten."""
@@ -103,7 +103,7 @@ def whole(options: argparse.Namespace) -> None:
             for way, seconds in sorted(took.items(), reverse=number % 2 == 1):
                 begun = time.perf_counter()
                 with mock.patch("featx.extraction.run.StoreWriter", Careless if way == "careless" else StoreWriter):
-                    run_extraction(catalogue, Request(**asked), store=Path(name) / f"{way}{number}.h5")
+                    run_extraction(catalogue, ExtractionOptions(**asked), store=Path(name) / f"{way}{number}.h5")
                 if number >= 0:  # the first of each warms everything
                     seconds.append(time.perf_counter() - begun)
     middle = {way: statistics.median(seconds) for way, seconds in took.items()}

@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 
-from featx.classifiers import repeated
+from featx.classifiers import oversample
 from featx.comparison.significance import corrected_t
 from featx.folds import grouped_folds, groups_of
-from featx.solvers import Directions, Discriminant, LinearSVM, Logistic
+from featx.solvers import LDAProjection, LinearSVM, Logistic, ShrinkageLDA
 from featx.store import open_store
 
 Makers = list[Callable[[], Any]]
@@ -38,7 +38,9 @@ OVER = ", oversampled"
 
 def turned(make: Callable[[float], Any], values: tuple[float, ...], bound: float = 0.0) -> Makers:
     """One pipeline for each value, in the directions that tell categories apart."""
-    return [lambda value=value: make_pipeline(Normalizer(), Directions(bound=bound), make(value)) for value in values]
+    return [
+        lambda value=value: make_pipeline(Normalizer(), LDAProjection(bound=bound), make(value)) for value in values
+    ]
 
 
 def perceptron(alpha: float, **options: Any) -> Any:
@@ -54,7 +56,7 @@ CANDIDATES: dict[str, Makers] = {
     "logreg": turned(lambda c: Logistic(C=c), C_LOGREG),
     "logreg, balanced": turned(lambda c: Logistic(C=c, class_weight="balanced"), C_LOGREG),
     "logreg" + OVER: turned(lambda c: Logistic(C=c), C_LOGREG),
-    "lda": [lambda s=s: make_pipeline(Normalizer(), Discriminant(s)) for s in (0.05, 0.1, 0.2, 0.4)],
+    "lda": [lambda s=s: make_pipeline(Normalizer(), ShrinkageLDA(s)) for s in (0.05, 0.1, 0.2, 0.4)],
     "ridge": turned(lambda a: RidgeClassifier(alpha=a), (1e0, 1e1, 1e2, 1e3)),
     "rbf, unit length": [lambda c=c: make_pipeline(Normalizer(), SVC(C=c)) for c in (1, 10, 100)],
     "rbf, directions": turned(lambda c: SVC(C=c), (1, 10, 100), DRAWN_IN),
@@ -69,7 +71,7 @@ def answers(name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: 
     """What a candidate says after learning from x and y, and how long its last training took."""
 
     def learned(make: Callable[[], Any], rows: np.ndarray) -> Any:
-        used = rows[repeated(y[rows])] if name.endswith(OVER) else rows
+        used = rows[oversample(y[rows])] if name.endswith(OVER) else rows
         return make().fit(x[used], y[used])
 
     makers = CANDIDATES[name]

@@ -15,12 +15,19 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained
+from featx.classifiers import (
+    ClassifierSettings,
+    coverage_table,
+    fit_temperature,
+    probabilities,
+    scores_of,
+    train_classifier,
+)
 from featx.folds import grouped_folds, groups_of
 from featx.metrics import wilson
-from featx.novelty import familiar_with
+from featx.novelty import fit_novelty
 from featx.store import open_store
-from featx.tuning import best, usual
+from featx.tuning import best, default_grid
 
 SHARES = (1.0, 0.9, 0.7, 0.5)
 SURE = (0.3, 0.5, 0.7, 0.9)
@@ -32,15 +39,15 @@ def learned(
     """Coverage by the folds, the categories, shares for the photos asked, and which are unlike all learned."""
     classes = sorted(set(y.tolist()))
     cut = grouped_folds(y.tolist(), groups, 5, 0)
-    recipe = best(usual(Recipe("svm")), x, y, cut[:1])
+    recipe = best(default_grid(ClassifierSettings("svm")), x, y, cut[:1])
     folded = np.zeros((len(y), len(classes)))
     for rows, score in cut:
-        folded[score] = scores_of(trained(recipe, x[rows], y[rows]), x[score], classes)
+        folded[score] = scores_of(train_classifier(recipe, x[rows], y[rows]), x[score], classes)
     truth = np.searchsorted(classes, y)
-    temperature = temperature_for(folded, truth)
+    temperature = fit_temperature(folded, truth)
     table = coverage_table(probabilities(folded, temperature).max(axis=1), folded.argmax(axis=1) == truth, groups)
-    told = probabilities(scores_of(trained(recipe, x, y), asked, classes), temperature)
-    return table, classes, told, familiar_with(x, cut, 0).strange(asked)
+    told = probabilities(scores_of(train_classifier(recipe, x, y), asked, classes), temperature)
+    return table, classes, told, fit_novelty(x, cut, 0).strange(asked)
 
 
 def main() -> None:

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained
+from featx.classifiers import ClassifierSettings, fit_temperature, probabilities, scores_of, train_classifier
 from featx.folds import grouped_folds
-from featx.lessons import lesson_of
+from featx.lessons import training_set_of
 from featx.metrics import wilson
 from featx.store import open_store
-from featx.thresholds import TARGETS, choose, kept, needed, table_of
+from featx.thresholds import TARGETS, choose, min_products_for, table_of, yield_on
 
 DRAWS, PARTS, ENOUGH = 5, 5, 10
 
@@ -37,13 +37,15 @@ def main() -> None:
     parser.add_argument("--pictures", nargs="*", type=int, help="choose on so many only")
     options = parser.parse_args()
     for path in options.stores:
-        lesson = lesson_of(open_store(path))
+        lesson = training_set_of(open_store(path))
         x, y, classes = lesson.store.features[lesson.learn], lesson.labels[lesson.learn], lesson.classes
         scores = np.zeros((len(y), len(classes)))
         for learn, score in grouped_folds(y, lesson.groups, 5, 0):
-            scores[score] = scores_of(trained(Recipe("svm", 1.0), x[learn], y[learn]), x[score], classes)
+            scores[score] = scores_of(
+                train_classifier(ClassifierSettings("svm", 1.0), x[learn], y[learn]), x[score], classes
+            )
         truth = np.searchsorted(classes, y)
-        shares = probabilities(scores, temperature_for(scores, truth))
+        shares = probabilities(scores, fit_temperature(scores, truth))
         sure, says = shares.max(axis=1), shares.argmax(axis=1)
         right = says == truth
         print(f"{path.name}: {len(y):,} pictures, {len(classes)} categories")
@@ -74,7 +76,7 @@ def main() -> None:
 
 def few(n: int, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: list[str]) -> None:
     """What thresholds chosen on n pictures keep on all others."""
-    for target in (one for one in TARGETS if n >= needed(one)):
+    for target in (one for one in TARGETS if n >= min_products_for(one)):
         answered, precise, met = [], [], []
         for draw in range(60):
             order = np.random.default_rng(draw).permutation(len(sure))
@@ -84,7 +86,7 @@ def few(n: int, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: 
                 for one in table_of(sure[mine], says[mine], right[mine], classes, np.arange(n))
                 if one["target"] == target
             )
-            found = kept(row, sure[others], says[others], right[others], classes)
+            found = yield_on(row, sure[others], says[others], right[others], classes)
             answered.append(found.n / len(others))
             if found.n and row["n"]:
                 precise.append(found.value)

@@ -19,20 +19,20 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import Recipe, trained
+from featx.classifiers import ClassifierSettings, train_classifier
 from featx.folds import Fold, grouped_folds, groups_of
 from featx.store import open_store
-from featx.tuning import best, usual, wide
+from featx.tuning import best, default_grid, wide_grid
 
-Kept = Callable[[Recipe], bool]
+Kept = Callable[[ClassifierSettings], bool]
 WAYS: dict[str, Kept] = {
     "strength": lambda one: (
-        one.reduction == Recipe(one.name).reduction
+        one.reduction == ClassifierSettings(one.name).reduction
         and one.width in (None, 1.0)
         and one.depth is None
         and one.tried is None
     ),
-    "shape": lambda one: one.reduction == Recipe(one.name).reduction,
+    "shape": lambda one: one.reduction == ClassifierSettings(one.name).reduction,
     "reduction": lambda one: one.width in (None, 1.0) and one.depth is None and one.tried is None,
     "all": lambda one: True,
 }
@@ -52,12 +52,13 @@ def main() -> None:
         apart = any(split in ("val", "test") for split in store.splits)
         outer: list[Fold] = [parts(store)] if apart else grouped_folds(y.tolist(), groups, 5, 0)
         for name in options.clf:
-            recipe, seen = Recipe(name, threads=2), set[int]()
+            recipe, seen = ClassifierSettings(name, threads=2), set[int]()
             room = min(len(learn) for learn, _ in outer) // 2
             several = {
-                way: [one for one in wide(recipe, min(room, x.shape[1])) if kept(one)] for way, kept in WAYS.items()
+                way: [one for one in wide_grid(recipe, min(room, x.shape[1])) if kept(one)]
+                for way, kept in WAYS.items()
             }
-            for way, candidates in {"usual": usual(recipe), **several}.items():
+            for way, candidates in {"usual": default_grid(recipe), **several}.items():
                 if len(candidates) in seen:
                     continue
                 seen.add(len(candidates))
@@ -68,7 +69,7 @@ def main() -> None:
                     chosen.append(found)
                 spent = time.perf_counter() - begun
                 for (learn, score), found in zip(outer, chosen, strict=True):
-                    right += int((trained(found, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
+                    right += int((train_classifier(found, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
                 total = sum(len(score) for _, score in outer)
                 told = "; ".join(
                     ", ".join(

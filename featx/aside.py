@@ -21,13 +21,13 @@ ABANDONED = 3600.0
 
 
 @contextmanager
-def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
     """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not.
 
     `swept=False` is for writers of very many files, who would look through the folder for leftovers with each of them.
     """
     if swept:
-        sweep(path)
+        remove_stale_temporaries(path)
     temporary = path.with_name(f"{_start(path.name.lstrip('.'))}.{os.getpid()}.{os.urandom(3).hex()}.new")
     try:
         with temporary.open("xb") as file:
@@ -45,11 +45,11 @@ def written_aside(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def text_written_aside(path: Path) -> Iterator[TextIO]:
+def atomic_text_writer(path: Path) -> Iterator[TextIO]:
     """A text file for a person to fill, which says in words why it cannot be written; names in any bytes go in."""
     encoding = SPREADSHEET if path.suffix.lower() == ".csv" else "utf-8"
     try:
-        with written_aside(path) as file:
+        with atomic_writer(path) as file:
             text = TextIOWrapper(file, encoding=encoding, errors="surrogateescape", newline="", write_through=True)
             yield text
             text.detach()
@@ -64,9 +64,9 @@ def cannot_write(path: Path, error: OSError, hint: str = "choose another place")
     return FeatxError(code, f"cannot write `{path}`: {error.strerror or error}", hint)
 
 
-def write_aside(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes) -> None:
     """The same for bytes that are there already."""
-    with written_aside(path) as file:
+    with atomic_writer(path) as file:
         file.write(data)
 
 
@@ -76,7 +76,7 @@ def _start(name: str) -> str:
     return "." + (name if len(data) <= 200 else data[:200].decode("utf-8", "ignore"))
 
 
-def sweep(path: Path, *, alone: bool = False) -> None:
+def remove_stale_temporaries(path: Path, *, alone: bool = False) -> None:
     """Remove what killed writers of `path` left beside it; at once where no other can be at work on it now."""
     long_ago = float("inf") if alone else time.time() - ABANDONED
     with suppress(OSError):

@@ -7,9 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from featx.marking import code, plain
+from featx.marking import escape_markdown, inline_code
 from featx.plain import parse_json
-from featx.shapes import NUMBER, Each, Maybe, Row, fault
+from featx.shapes import NUMBER, Each, Maybe, Row, first_error
 
 NO_DIGEST = "0" * 64
 
@@ -63,7 +63,7 @@ def read_card(said: bytes) -> dict[str, Any]:
     before = said.replace(digest.encode("utf-8", "replace"), NO_DIGEST.encode(), 1)
     if hashlib.sha256(before).hexdigest() != digest:
         raise ValueError("its card is not what was written")
-    if wrong := fault(card, CARD):
+    if wrong := first_error(card, CARD):
         raise ValueError(f"its card is damaged: {wrong}")
     return dict(card)
 
@@ -85,7 +85,7 @@ def page(card: dict[str, Any]) -> str:
         return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
 
     lines = [
-        f"# {plain(card['clf'])} on {plain(card['backbone'])} features",
+        f"# {escape_markdown(card['clf'])} on {escape_markdown(card['backbone'])} features",
         "",
         f"{card['classes']:,} categories, {card['n']:,} pictures, written {card['written']}.",
         "",
@@ -95,8 +95,8 @@ def page(card: dict[str, Any]) -> str:
         row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
         "",
         *_promises(card),
-        f"Store: {code(card['store'])}. Settings: {code(json.dumps(card['settings']))}.",
-        f"Fingerprint: {code(json.dumps(card['fingerprint'], ensure_ascii=False))}.",
+        f"Store: {inline_code(card['store'])}. Settings: {inline_code(json.dumps(card['settings']))}.",
+        f"Fingerprint: {inline_code(json.dumps(card['fingerprint'], ensure_ascii=False))}.",
         f"SHA-256 of the classifier: `{card['sha256']}`.",
     ]
     return "\n".join(lines) + "\n"
@@ -126,5 +126,5 @@ def _promises(card: dict[str, Any]) -> list[str]:
     rows = [("all others", [row["everywhere"] for row in table])]
     rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
     for label, found in rows:
-        lines.append(f"| {plain(label)} | " + " | ".join(cell(one) for one in found) + " |")
+        lines.append(f"| {escape_markdown(label)} | " + " | ".join(cell(one) for one in found) + " |")
     return [*lines, ""]

@@ -27,7 +27,7 @@ DRAWN_IN = {"svm": 1.0, "svm-rbf": 1.0}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class ClassifierSettings:
     """Which classifier, and how it is to be trained."""
 
     name: str = "svm"
@@ -64,7 +64,7 @@ STRENGTH_NAMES = {"lda": "shrinkage", "knn": "neighbours", "rf": "smallest leaf"
 
 
 @dataclass(frozen=True)
-class Filing:
+class Automation:
     """How much can be filed without a person at a promised precision, and from which confidence on."""
 
     target: float
@@ -104,17 +104,17 @@ def names_of(asked: str | Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def build(recipe: Recipe) -> Any:
+def build(recipe: ClassifierSettings) -> Any:
     """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
     from sklearn.pipeline import make_pipeline
 
     return make_pipeline(*_scaling(recipe), *_reduction(recipe), _classifier(recipe))
 
 
-def trained(recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> Any:
+def train_classifier(recipe: ClassifierSettings, features: np.ndarray, labels: np.ndarray) -> Any:
     """The pipeline of a recipe, trained on these rows."""
     if recipe.resample:
-        rows = repeated(labels, recipe.seed)
+        rows = oversample(labels, recipe.seed)
         features, labels = features[rows], labels[rows]
     if recipe.name != "centroid":
         with threads_for(features.size * features.shape[1]):
@@ -125,7 +125,7 @@ def trained(recipe: Recipe, features: np.ndarray, labels: np.ndarray) -> Any:
         return build(recipe).fit(features, labels)
 
 
-def repeated(labels: np.ndarray, seed: int = 0) -> np.ndarray:
+def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """All rows, and those of rare categories again and again until every category is as frequent as the largest.
 
     Whole rounds first, so that no picture counts for more than one more than another of its category.
@@ -139,7 +139,7 @@ def repeated(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.sort(np.concatenate(rows), kind="stable")
 
 
-def _scaling(recipe: Recipe) -> list[Any]:
+def _scaling(recipe: ClassifierSettings) -> list[Any]:
     from sklearn.preprocessing import Normalizer, StandardScaler
 
     raw = recipe.reduction == "none"
@@ -148,23 +148,23 @@ def _scaling(recipe: Recipe) -> list[Any]:
     return [] if raw and recipe.name in ("rf", "extra-trees") else [Normalizer()]
 
 
-def _reduction(recipe: Recipe) -> list[Any]:
+def _reduction(recipe: ClassifierSettings) -> list[Any]:
     if recipe.reduction == "none":
         return []
     if recipe.reduction == "lda":
-        from featx.solvers import Directions
+        from featx.solvers import LDAProjection
 
-        return [Directions(bound=DRAWN_IN.get(recipe.name, 0.0))]
+        return [LDAProjection(bound=DRAWN_IN.get(recipe.name, 0.0))]
     from sklearn.decomposition import PCA
 
     return [PCA(int(recipe.reduction), random_state=recipe.seed)]
 
 
-def _classifier(recipe: Recipe) -> Any:
+def _classifier(recipe: ClassifierSettings) -> Any:
     from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
     from sklearn.neighbors import NearestCentroid
 
-    from featx.solvers import Discriminant, KernelSVM, LinearSVM, Logistic, Neighbours
+    from featx.solvers import KernelSVM, LinearSVM, Logistic, ShrinkageLDA, SoftKNN
 
     strength, weight, seed = recipe.strength, recipe.class_weight, recipe.seed
     if recipe.name == "svm":
@@ -174,9 +174,9 @@ def _classifier(recipe: Recipe) -> Any:
     if recipe.name == "logreg":
         return Logistic(C=strength or 1e-2, class_weight=weight)
     if recipe.name == "lda":
-        return Discriminant(strength or 0.1)
+        return ShrinkageLDA(strength or 0.1)
     if recipe.name == "knn":
-        return Neighbours(int(strength or NEIGHBOURS))
+        return SoftKNN(int(strength or NEIGHBOURS))
     if recipe.name == "centroid":
         return NearestCentroid()
     forest = RandomForestClassifier if recipe.name == "rf" else ExtraTreesClassifier
@@ -192,7 +192,7 @@ COPIES, ROOM = 4, 2**31
 SMALL = 2**25
 
 
-def at_once(recipe: Recipe, features: np.ndarray) -> int:
+def parallel_fits(recipe: ClassifierSettings, features: np.ndarray) -> int:
     """How many trainings may go side by side; forests use every core themselves."""
     if recipe.name not in SIDE_BY_SIDE:
         return 1
@@ -214,7 +214,7 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
     return full
 
 
-def temperature_for(scores: np.ndarray, truth: np.ndarray) -> float:
+def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
     """The one number that makes confidence honest: it divides the scores, minimising log loss on held-out rows.
 
     `CalibratedClassifierCV(method="temperature")` finds the same number, but would train every fold again.
@@ -236,10 +236,10 @@ CALIBRATING = 100
 def held_out_temperature(scores: np.ndarray, truth: np.ndarray, otherwise: float) -> float:
     """The temperature that suits held-out pictures, when there are enough of them; a truth of -1 has no say."""
     known = truth >= 0
-    return temperature_for(scores[known], truth[known]) if int(known.sum()) >= CALIBRATING else otherwise
+    return fit_temperature(scores[known], truth[known]) if int(known.sum()) >= CALIBRATING else otherwise
 
 
-def calibrated_by_halves(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, otherwise: float) -> np.ndarray:
+def cross_calibrate(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, otherwise: float) -> np.ndarray:
     """Probabilities of held-out pictures; the temperature of each half of the products is chosen on the other half."""
     known = truth >= 0
     if int(known.sum()) < 2 * CALIBRATING:
@@ -260,7 +260,7 @@ def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
     return shares
 
 
-def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: float = 0.98) -> Filing:
+def automation_at(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: float = 0.98) -> Automation:
     """The largest share, surest first, that is still right at the target precision."""
     order = np.argsort(-confidence, kind="stable")
     precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -268,12 +268,12 @@ def filing(confidence: np.ndarray, right: np.ndarray, measured_on: str, target: 
     cuts = np.append(np.diff(confidence[order]) != 0, True) if len(order) else np.zeros(0, bool)
     good = np.flatnonzero((precision >= target) & cuts)
     if not len(good):
-        return Filing(target, 0.0, None, measured_on)
+        return Automation(target, 0.0, None, measured_on)
     last = int(good[-1])
-    return Filing(target, (last + 1) / len(order), float(confidence[order][last]), measured_on)
+    return Automation(target, (last + 1) / len(order), float(confidence[order][last]), measured_on)
 
 
-def rounded_up(threshold: float, decimals: int) -> float:
+def ceil_threshold(threshold: float, decimals: int) -> float:
     """A limit that answers must reach, in so many decimals: never lower, and 1 only where it is."""
     while True:
         scale = 10.0**decimals
@@ -283,9 +283,9 @@ def rounded_up(threshold: float, decimals: int) -> float:
         decimals += 1
 
 
-def shown_limit(threshold: float) -> str:
+def format_threshold(threshold: float) -> str:
     """A limit for people to read and to type: two decimals, more where they would say 1."""
-    found = rounded_up(threshold, 2)
+    found = ceil_threshold(threshold, 2)
     return f"{found:.2f}" if round(found, 2) == found else f"{found:.12g}"
 
 

@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol, TextIO
 
 import numpy as np
 
-from featx.aside import SPREADSHEET, written_aside
+from featx.aside import SPREADSHEET, atomic_writer
 from featx.errors import FeatxError
 
 FORMATS = ("npz", "npy", "csv", "parquet", "jsonl", "safetensors")
@@ -161,7 +161,7 @@ def _cannot_write(target: Path, error: OSError) -> FeatxError:
 def _replacing(target: Path) -> Iterator[IO[bytes]]:
     """A file that takes the target's name once it is complete and on the disk, and is gone if that never happens."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(target) as file:
+    with atomic_writer(target) as file:
         yield file
 
 

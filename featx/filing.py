@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.aside import written_aside
+from featx.aside import atomic_writer
 from featx.errors import FeatxError
 from featx.prediction import Prediction
 
@@ -30,7 +30,7 @@ class Move:
     there: bool = False
 
 
-def must_be_apart(categories: Iterable[str], root: Path) -> None:
+def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
     """Before anything is written: every category has a folder, and no two have the same one."""
     taken = {os.path.normcase(REVIEW): "the photos that need a look"}
     for label in categories:
@@ -55,7 +55,7 @@ def must_be_apart(categories: Iterable[str], root: Path) -> None:
         taken[key] = f"the category {shown}"
 
 
-def planned(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
+def plan_moves(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
     """The place of each photo under its category, or under `needs-review`; equal names get a number."""
     taken: set[Path] = set()
     for one in predictions:
@@ -71,7 +71,7 @@ def planned(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
         yield Move(source, target, target.exists())
 
 
-def put(move: Move, *, link: bool) -> None:
+def apply_move(move: Move, *, link: bool) -> None:
     """Copy or link one photo, whole or not at all."""
     if move.there:
         return
@@ -80,7 +80,7 @@ def put(move: Move, *, link: bool) -> None:
         if link:
             _link(move.source, move.target)
             return
-        with move.source.open("rb") as source, written_aside(move.target, swept=False) as copy:
+        with move.source.open("rb") as source, atomic_writer(move.target, swept=False) as copy:
             shutil.copyfileobj(source, copy)
             copy.flush()
             shutil.copystat(move.source, copy.name)

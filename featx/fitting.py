@@ -16,30 +16,30 @@ from featx.audit.fixes import apply_to
 from featx.classifiers import (
     CALIBRATING,
     WEIGHED,
-    Filing,
-    Recipe,
-    at_once,
+    Automation,
+    ClassifierSettings,
+    automation_at,
+    ceil_threshold,
     coverage_table,
-    filing,
+    fit_temperature,
     held_out_temperature,
     known_name,
     known_reduction,
+    parallel_fits,
     probabilities,
-    rounded_up,
     scores_of,
-    temperature_for,
-    trained,
+    train_classifier,
 )
 from featx.errors import FeatxError
-from featx.folds import Fold, grouped_folds, twin_share
-from featx.lessons import HELD_OUT, Lesson, lesson_of
-from featx.metrics import Share, share_by_group, wilson
-from featx.models import Model
-from featx.novelty import FALSE_ALARMS, familiar_with
+from featx.folds import Fold, grouped_folds, near_duplicate_rate
+from featx.lessons import HELD_OUT, TrainingSet, training_set_of
+from featx.metrics import Proportion, share_by_group, wilson
+from featx.models import Classifier
+from featx.novelty import FALSE_ALARMS, fit_novelty
 from featx.store import Store, open_store
 from featx.threads import side_by_side
-from featx.thresholds import LEAST, kept, needed, products, table_of
-from featx.tuning import Notes, best, usual, wide
+from featx.thresholds import LEAST, min_products_for, products, table_of, yield_on
+from featx.tuning import Notes, best, default_grid, wide_grid
 
 
 def fit(
@@ -58,7 +58,7 @@ def fit(
     threads: int = -1,
     notes: Path | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
-) -> Model:
+) -> Classifier:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
 
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
@@ -75,7 +75,7 @@ def fit(
         if one is not None:
             apply_to(one)
     begun = time.monotonic()
-    lesson = lesson_of(opened, level, test, elsewhere)
+    lesson = training_set_of(opened, level, test, elsewhere)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]
     if class_weight is not None and known_name(clf) not in WEIGHED:
         raise FeatxError(
@@ -88,8 +88,8 @@ def fit(
     room = _room(x, y, lesson.groups, cut, seed) if tune or isinstance(reduce, int) else 0
     # Asking for more directions than there are is no mistake worth an error.
     reduce = min(reduce, room) if isinstance(reduce, int) else reduce
-    recipe = Recipe(known_name(clf), None, class_weight, reduce, seed, threads, resample=resample)
-    candidates = wide(recipe, room) if tune else usual(recipe)
+    recipe = ClassifierSettings(known_name(clf), None, class_weight, reduce, seed, threads, resample=resample)
+    candidates = wide_grid(recipe, room) if tune else default_grid(recipe)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
     search = _Search(
@@ -102,26 +102,26 @@ def fit(
         train, _ = cut[number]
         return _scored(search.best(f"fold {number}", train, inner[number]), x, y, cut[number], classes)
 
-    found = side_by_side(answered, range(len(cut)), at_once(recipe, x))
+    found = side_by_side(answered, range(len(cut)), parallel_fits(recipe, x))
     for (train, score), told in zip(cut, found, strict=True):
         scores[score] = told
-        fold_twins.append((len(score), twin_share(x[score], x[train])))
+        fold_twins.append((len(score), near_duplicate_rate(x[score], x[train])))
     recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
     # Where all but one category are too small, nothing is told apart in what could be scored.
     counted = np.array([label not in small and len(small) < len(classes) - 1 for label in y])
-    temperature = temperature_for(scores[counted], truth[counted]) if counted.any() else 1.0
-    final = trained(recipe, x, y)
+    temperature = fit_temperature(scores[counted], truth[counted]) if counted.any() else 1.0
+    final = train_classifier(recipe, x, y)
     held = lesson.held
     # A category that cannot be learned is always wrong.
     held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
     held_scores = scores_of(final, held.features, classes) if len(held) else scores[:0]
     temperature = held_out_temperature(held_scores, held_truth, temperature)
-    model = Model(recipe.name, final, classes, temperature, dict(opened.fingerprint), familiar_with(x, cut, seed))
+    model = Classifier(recipe.name, final, classes, temperature, dict(opened.fingerprint), fit_novelty(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = share_by_group(right[counted], lesson.groups[counted])
-    tested: Share | None = None
+    tested: Proportion | None = None
     folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
     judged = [folded]
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
@@ -130,7 +130,7 @@ def fit(
         apart = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
         judged = [apart, folded]
         tested = share_by_group(apart.right, held.groups)
-        twins = twin_share(held.features, x)
+        twins = near_duplicate_rate(held.features, x)
     model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
     model.card["level"] = level
     model.card["held_out_categories"] = len(set(held.truth.tolist())) if len(held) else 0
@@ -152,8 +152,8 @@ class _Search:
 
     def __init__(
         self,
-        candidates: Sequence[Recipe],
-        lesson: Lesson,
+        candidates: Sequence[ClassifierSettings],
+        lesson: TrainingSet,
         folds: int,
         notes: Path | None,
         total: int,
@@ -170,7 +170,7 @@ class _Search:
         }
         self.notes = Notes(notes, what if notes is not None else {})
 
-    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> Recipe:
+    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> ClassifierSettings:
         """The best setting for what may be learned in one part of the work."""
 
         def remember(number: int, size: int, count: Callable[[], list[int]]) -> list[int]:
@@ -191,13 +191,13 @@ class _Search:
             self.progress(self.done, self.total)
 
 
-def _scored(recipe: Recipe, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:
+def _scored(recipe: ClassifierSettings, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]) -> np.ndarray:
     """What a classifier that learned one part of a fold says of the other."""
     train, score = fold
     present = set(y[train].tolist())
     if len(present) == 1:
         return np.tile([float(label in present) for label in classes], (len(score), 1))
-    return scores_of(trained(recipe, x[train], y[train]), x[score], classes)
+    return scores_of(train_classifier(recipe, x[train], y[train]), x[score], classes)
 
 
 def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
@@ -258,30 +258,30 @@ def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, An
     apart = judged[0]
     for row in found:
         if row["measured_on"] != apart.where:
-            row["held_out"] = _check(kept(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
+            row["held_out"] = _check(yield_on(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
     return sorted(found, key=lambda row: float(row["target"]))
 
 
-def _check(share: Share, n: int) -> dict[str, Any]:
+def _check(share: Proportion, n: int) -> dict[str, Any]:
     return {"n": n, "answered": share.n, "right": round(share.value, 4)}
 
 
 def _card(
-    model: Model,
-    lesson: Lesson,
-    recipe: Recipe,
-    cv: Share,
-    test: Share | None,
+    model: Classifier,
+    lesson: TrainingSet,
+    recipe: ClassifierSettings,
+    cv: Proportion,
+    test: Proportion | None,
     judged: Sequence[Judged],
     small: dict[str, int],
     twins: float,
     folds: int,
 ) -> dict[str, Any]:
     store, apart = lesson.store, judged[0]
-    enough = _first(judged, needed(FILED))
-    filed = Filing(FILED, 0.0, None, apart.where)
+    enough = _first(judged, min_products_for(FILED))
+    filed = Automation(FILED, 0.0, None, apart.where)
     if enough is not None:
-        filed = filing(enough.sure, enough.right, enough.where, FILED)
+        filed = automation_at(enough.sure, enough.right, enough.where, FILED)
     many = _first(judged, LEAST) or apart
     grouped = store.provenance.get("product_source") or "none"
     biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][0]
@@ -300,10 +300,10 @@ def _card(
         "automation": {
             "target": filed.target,
             "coverage": None if enough is None else round(filed.coverage, 4),
-            "threshold": None if filed.threshold is None else rounded_up(filed.threshold, 6),
+            "threshold": None if filed.threshold is None else ceil_threshold(filed.threshold, 6),
             "measured_on": filed.measured_on,
             "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
-            "needed": needed(FILED),
+            "needed": min_products_for(FILED),
             "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
         },
         "coverage": coverage_table(many.sure, many.right, many.groups),
@@ -319,13 +319,13 @@ def _card(
     }
 
 
-def _filed(filed: Filing, apart: Judged) -> dict[str, Any]:
+def _filed(filed: Automation, apart: Judged) -> dict[str, Any]:
     """What filing without a person would have done to held-out pictures that were too few to choose on."""
     stands = apart.sure >= (2.0 if filed.threshold is None else filed.threshold)
     return _check(wilson(int(apart.right[stands].sum()), int(stands.sum())), len(stands))
 
 
-def _told(share: Share) -> dict[str, Any]:
+def _told(share: Proportion) -> dict[str, Any]:
     return {"accuracy": round(share.value, 4), "ci95": [round(share.low, 4), round(share.high, 4)], "n": share.n}
 
 

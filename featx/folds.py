@@ -27,7 +27,7 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
     _, one_of, by_digest = np.unique(
         np.asarray(digests, dtype=object).astype(str), return_index=True, return_inverse=True
     )
-    groups = joined(by_product, by_digest)
+    groups = union_groups(by_product, by_digest)
     # The same bytes have the same features: one row of each speaks for all.
     unit = unit_rows(np.asarray(features)[one_of])
     left: list[np.ndarray] = []
@@ -47,7 +47,7 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
     return _linked(groups, np.concatenate(left), np.concatenate(right))
 
 
-def joined(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
+def union_groups(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Groups in which whatever belongs together in either grouping belongs together."""
     groups, others = np.asarray(groups), np.asarray(others)
     order = np.argsort(others, kind="stable")
@@ -108,7 +108,7 @@ def plain_folds(labels: Sequence[str], folds: int, seed: int) -> list[Fold]:
         return [(learn, score) for learn, score in cut if len(learn) and len(score)]
 
 
-def twin_share(features: np.ndarray, learned_from: np.ndarray) -> float:
+def near_duplicate_rate(features: np.ndarray, learned_from: np.ndarray) -> float:
     """The share of rows that look nearly like (cosine 0.95 or more) a row that was learned from."""
     if not len(features) or not len(learned_from):
         return 0.0

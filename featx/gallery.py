@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from featx.aside import text_written_aside
+from featx.aside import atomic_text_writer
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -106,7 +106,7 @@ def write_page(target: Path, rows: Iterable[Row]) -> None:
     """Write the page aside and give it its name when it is complete."""
     with suppress(OSError):
         target.parent.mkdir(parents=True, exist_ok=True)
-    with text_written_aside(target) as file:
+    with atomic_text_writer(target) as file:
         file.write(page(rows))
 
 

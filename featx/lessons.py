@@ -10,14 +10,14 @@ import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.folds import groups_of
-from featx.models import differing
+from featx.models import feature_difference
 from featx.store import Store
 
 HELD_OUT = ("test", "val")
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldOut:
     """Pictures that are scored and never learned from: rows of a store, with the labels of all its rows."""
 
     store: Store
@@ -45,13 +45,13 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainingSet:
     """What may be learned from a store and what it is scored on: row numbers, labels, groups that stay together."""
 
     store: Store
     labels: np.ndarray
     learn: np.ndarray
-    held: Held
+    held: HeldOut
     groups: np.ndarray
 
     @property
@@ -60,34 +60,34 @@ class Lesson:
         return sorted(set(self.labels[self.learn].tolist()))
 
 
-def lesson_of(
+def training_set_of(
     store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
-) -> Lesson:
+) -> TrainingSet:
     """Take the labelled rows of a store apart; rows of a split named in `test` are scored and never learned from.
 
     With a store `elsewhere` its pictures are scored instead, but for those whose very bytes are learned from.
     """
-    told = labels_at(store, level)
+    told = labels_at_level(store, level)
     learn = np.array(_learnable(store, told, test), dtype=int)
-    held = held_of(store, level, test, elsewhere)
+    held = held_out_of(store, level, test, elsewhere)
     labels = _texts(told)
     apart = sum(label is not None for label in told) - len(learn)
     _enough(Counter(labels[learn].tolist()), len(store), apart)
     products = [store.product_of(i) for i in learn]
     groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
-    return Lesson(store, labels, learn, held, groups)
+    return TrainingSet(store, labels, learn, held, groups)
 
 
-def held_of(
+def held_out_of(
     store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
-) -> Held:
+) -> HeldOut:
     """The pictures to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
-    told = labels_at(store, level)
+    told = labels_at_level(store, level)
     if elsewhere is None:
         rows = [i for i, label in enumerate(told) if label is not None and store.splits[i] in test]
-        return Held(store, _texts(told), np.array(rows, dtype=int))
+        return HeldOut(store, _texts(told), np.array(rows, dtype=int))
     _must_match(elsewhere, store)
-    others = labels_at(elsewhere, level)
+    others = labels_at_level(elsewhere, level)
     labelled = [i for i, label in enumerate(others) if label is not None]
     learned = {store.digests[i] for i in _learnable(store, told, test)}
     rows = [i for i in labelled if elsewhere.digests[i] not in learned]
@@ -98,7 +98,7 @@ def held_of(
             + (f": all {len(labelled):,} are learned from" if labelled else ""),
             "name a store made from other photos, or a split",
         )
-    return Held(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
+    return HeldOut(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
 
 
 def _learnable(store: Store, told: Sequence[str | None], test: Sequence[str]) -> list[int]:
@@ -107,7 +107,7 @@ def _learnable(store: Store, told: Sequence[str | None], test: Sequence[str]) ->
 
 
 def _must_match(store: Store, learned_from: Store) -> None:
-    what = differing(learned_from.fingerprint, store.fingerprint)
+    what = feature_difference(learned_from.fingerprint, store.fingerprint)
     if what:
         raise FeatxError(
             "other-backbone",
@@ -118,7 +118,7 @@ def _must_match(store: Store, learned_from: Store) -> None:
         )
 
 
-def labels_at(store: Store, level: str | None) -> Sequence[str | None]:
+def labels_at_level(store: Store, level: str | None) -> Sequence[str | None]:
     """The categories, or another level of them: a column, or the first parts of labels such as `Fruit/Apple`."""
     if level is None:
         return store.labels

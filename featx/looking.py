@@ -80,7 +80,7 @@ class Embedder:
 
     def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
         """The features of a photo, made exactly as those of the store."""
-        from featx.extraction.reopening import backbone_of
+        from featx.extraction.reopening import reopen_backbone
         from featx.images import UnreadablePhoto, read_photo
         from featx.store import open_store
 
@@ -91,7 +91,7 @@ class Embedder:
         if crop is not None:
             image = crop.cut(image, str(path))
         if self._backbone is None:
-            self._backbone = backbone_of(open_store(self.store))
+            self._backbone = reopen_backbone(open_store(self.store))
         features: NDArray[np.float32] = self._backbone.features([self._backbone.prepare(image)])[0]
         return features
 
@@ -136,7 +136,7 @@ def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Q
     return replace(found, features=np.concatenate([_embedded(index, one, crop) for one in photos]))
 
 
-def pooled(queries: Sequence[Query]) -> Query:
+def pool_queries(queries: Sequence[Query]) -> Query:
     """Several photos of one product as one query; none of their products and copies may answer."""
     return Query(
         " + ".join(one.name for one in queries),
@@ -147,14 +147,14 @@ def pooled(queries: Sequence[Query]) -> Query:
     )
 
 
-def moved(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -> Query:
+def steer(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -> Query:
     """A query moved towards some things and away from others; none of these may answer."""
     pulls = [*([query] if query is not None else []), *like]
     if not pulls:
         raise FeatxError("bad-flag", "`--unlike` alone leaves nothing to look for", "name a photo, or `--like` one")
     towards = np.mean([_direction(one) for one in pulls], axis=0)
     away = np.mean([_direction(one) for one in unlike], axis=0) if unlike else 0.0
-    whole = pooled([*pulls, *unlike])
+    whole = pool_queries([*pulls, *unlike])
     name = " + ".join(one.name for one in pulls) + "".join(f" - {one.name}" for one in unlike)
     paths = tuple(path for one in pulls for path in one.paths)
     return replace(whole, name=name, features=np.atleast_2d(towards - PUSH * away), paths=paths)

@@ -8,7 +8,7 @@ import re
 _ONE_WAY = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
-def plain(value: object) -> str:
+def escape_markdown(value: object) -> str:
     """Text for Markdown: what would be markup there is shown as it stands."""
     text = " ".join(_ONE_WAY.sub("", str(value)).split())
     for mark in "\\`*_[]<>|#&@":
@@ -16,6 +16,6 @@ def plain(value: object) -> str:
     return text
 
 
-def code(value: object) -> str:
+def inline_code(value: object) -> str:
     """Text between the marks of code, which cannot end it."""
     return "`" + " ".join(_ONE_WAY.sub("", str(value)).replace("`", "'").split()) + "`"

@@ -39,7 +39,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Share:
+class Proportion:
     """A share of so many pictures with its 95 % interval."""
 
     value: float
@@ -49,7 +49,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredAnswers:
     """Answers for pictures whose category is known: probabilities by picture and class, and the class it truly is.
 
     A truth of -1 is a category the classifier never learned: always wrong, and left out of the log loss.
@@ -81,7 +81,7 @@ class Judged:
 
 def scores(truth: np.ndarray, shares: np.ndarray, weights: np.ndarray | None = None) -> dict[str, float]:
     """Every metric of METRICS; with `weights`, a picture counts as often as its weight says."""
-    judged = Judged(np.asarray(truth), np.asarray(shares, dtype=np.float64))
+    judged = ScoredAnswers(np.asarray(truth), np.asarray(shares, dtype=np.float64))
     weighted = np.ones((1, len(judged.truth))) if weights is None else np.asarray(weights, dtype=np.float64)[None]
     return {name: float(values[0]) for name, values in _weighted(judged, weighted).items()}
 
@@ -90,7 +90,7 @@ def bootstrap(
     truth: np.ndarray, shares: np.ndarray, groups: np.ndarray | None = None, draws: int = DRAWS, seed: int = 0
 ) -> dict[str, Interval]:
     """Every metric with its interval: pictures drawn again with replacement, the pictures of a group together."""
-    judged = Judged(np.asarray(truth), np.asarray(shares, dtype=np.float64))
+    judged = ScoredAnswers(np.asarray(truth), np.asarray(shares, dtype=np.float64))
     n = len(judged.truth)
     values = scores(truth, shares)
     _, member = np.unique(np.arange(n) if groups is None else groups, return_inverse=True)
@@ -119,17 +119,17 @@ def bootstrap(
     return intervals | known
 
 
-def wilson(right: float, n: int) -> Share:
+def wilson(right: float, n: int) -> Proportion:
     """A share with Wilson's 95 % interval; of nothing, nothing is known."""
     if not n:
-        return Share(0.0, 0.0, 1.0, 0)
+        return Proportion(0.0, 0.0, 1.0, 0)
     p = float(right / n)
     middle = (p + Z95 * Z95 / (2 * n)) / (1 + Z95 * Z95 / n)
     half = Z95 / (1 + Z95 * Z95 / n) * np.sqrt(p * (1 - p) / n + Z95 * Z95 / (4 * n * n))
-    return Share(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
+    return Proportion(p, max(0.0, float(middle - half)), min(1.0, float(middle + half)), n)
 
 
-def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = DRAWS) -> Share:
+def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = DRAWS) -> Proportion:
     """A share with its 95 % interval where the pictures of a group stand or fall together: whole groups are drawn.
 
     Never narrower than Wilson's, which is what it is when every picture is a group of its own. Where all are right, or
@@ -144,13 +144,13 @@ def share_by_group(right: np.ndarray, groups: np.ndarray, draws: int = DRAWS) ->
         return plain
     if plain.value in (0.0, 1.0) or n == 1:
         once = wilson(n * plain.value, n)
-        return Share(plain.value, once.low, once.high, plain.n)
+        return Proportion(plain.value, once.low, once.high, plain.n)
     # Groups of the same size with as many right are drawn as one kind: cheap however many there are.
     pairs = np.column_stack([np.bincount(member), np.bincount(member, np.asarray(right, dtype=np.float64))])
     kinds, counts = np.unique(pairs, axis=0, return_counts=True)
     times = np.random.default_rng(0).multinomial(n, counts / n, size=draws)
     low, high = np.percentile((times @ kinds[:, 1]) / (times @ kinds[:, 0]), [2.5, 97.5])
-    return Share(plain.value, min(plain.low, float(low)), max(plain.high, float(high)), plain.n)
+    return Proportion(plain.value, min(plain.low, float(low)), max(plain.high, float(high)), plain.n)
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
@@ -224,7 +224,7 @@ def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
     return np.asarray(np.clip((np.asarray(confidence) * bins).astype(int), 0, bins - 1))
 
 
-def _weighted(judged: Judged, weights: np.ndarray) -> dict[str, np.ndarray]:
+def _weighted(judged: ScoredAnswers, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Every metric for each row of weights (draws by pictures)."""
     truth, says, right = judged.truth, judged.says, judged.right.astype(np.float64)
     total = weights.sum(axis=1)

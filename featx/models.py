@@ -22,25 +22,25 @@ from typing import Any
 
 import numpy as np
 
-from featx.aside import fsync_folder, sweep, write_aside
+from featx.aside import fsync_folder, remove_stale_temporaries, write_atomic
 from featx.cards import card_bytes, page, read_card
 from featx.classifiers import probabilities, scores_of
 from featx.errors import FeatxError
-from featx.novelty import Familiar
-from featx.plain import read_plain
-from featx.vetting import Unfit, vet, vet_parts
+from featx.novelty import NoveltyDetector
+from featx.plain import read_regular
+from featx.vetting import UntrustedClassifier, verify_archive, verify_classifier
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
 TRUSTED = [
     "sklearn.pipeline.Pipeline",
     "sklearn.preprocessing._data.StandardScaler",
     "sklearn.preprocessing._data.Normalizer",
-    "featx.solvers.discriminant.Directions",
-    "featx.solvers.discriminant.Discriminant",
+    "featx.solvers.discriminant.LDAProjection",
+    "featx.solvers.discriminant.ShrinkageLDA",
     "featx.solvers.estimators.LinearSVM",
     "featx.solvers.estimators.Logistic",
     "featx.solvers.kernel.KernelSVM",
-    "featx.solvers.neighbours.Neighbours",
+    "featx.solvers.neighbours.SoftKNN",
     "sklearn.decomposition._pca.PCA",
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
     "sklearn.neighbors._nearest_centroid.NearestCentroid",
@@ -55,7 +55,7 @@ WAITING = ".next"
 
 
 @dataclass
-class Model:
+class Classifier:
     """A trained classifier with its honest scores; scikit-learn's pipeline is under `pipeline`."""
 
     name: str
@@ -63,7 +63,7 @@ class Model:
     classes: list[str]
     temperature: float
     fingerprint: dict[str, object]
-    familiar: Familiar
+    familiar: NoveltyDetector
     card: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -97,7 +97,7 @@ class Model:
         return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
 
 
-def save(model: Model, path: Path) -> None:
+def save(model: Classifier, path: Path) -> None:
     """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
     _must_be_free(path)
     data = _without_chance(
@@ -119,14 +119,14 @@ def save(model: Model, path: Path) -> None:
         with _alone(path.parent):
             # Two files cannot change in one step. The card does: until it names the new classifier the old one answers,
             # and from then on whoever finds the old file beside it takes the one that waits for its name.
-            write_aside(waiting, data)
-            write_aside(path.with_suffix(".json"), card)
+            write_atomic(waiting, data)
+            write_atomic(path.with_suffix(".json"), card)
             _name(waiting, path)
             fsync_folder(path.parent)
             for leftover in path.parent.glob(f".{escaped(path.name)}.*{WAITING}"):
                 leftover.unlink(missing_ok=True)
-            sweep(path)
-        write_aside(path.with_suffix(".md"), page(model.card).encode("utf-8", "backslashreplace"))
+            remove_stale_temporaries(path)
+        write_atomic(path.with_suffix(".md"), page(model.card).encode("utf-8", "backslashreplace"))
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise FeatxError(
@@ -172,7 +172,7 @@ def _must_be_free(path: Path) -> None:
     for suffix, known in marks.items():
         beside, said = path.with_suffix(suffix), b""
         with suppress(OSError):
-            said = read_plain(beside)
+            said = read_regular(beside)
         if said and not any(mark in said for mark in known):
             raise FeatxError(
                 "bad-flag",
@@ -181,7 +181,7 @@ def _must_be_free(path: Path) -> None:
             )
 
 
-def load_classifier(path: Path | str) -> Model:
+def load_classifier(path: Path | str) -> Classifier:
     """Read a classifier: its digest is checked before a byte is parsed, then its types against a fixed list."""
     skops = _skops()
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -196,16 +196,16 @@ def load_classifier(path: Path | str) -> Model:
     except ValueError as error:
         raise _broken(path, str(error)) from error
     try:
-        vet_parts(data, TRUSTED)
+        verify_archive(data, TRUSTED)
         strange = sorted(set(skops.get_untrusted_types(data=data)) - set(TRUSTED))
         if strange:
             raise _broken(path, f"it holds types no classifier of featx has: {', '.join(strange[:3])}")
         held = skops.load(io.BytesIO(data), trusted=TRUSTED)
-        vet(held, card["fingerprint"]["width"])
+        verify_classifier(held, card["fingerprint"]["width"])
         return _made(card, held)
     except UntrustedTypesFoundException as error:
         raise _broken(path, "it holds types no classifier of featx has") from error
-    except Unfit as error:
+    except UntrustedClassifier as error:
         raise _broken(path, str(error)) from error
     except FeatxError:
         raise
@@ -213,12 +213,14 @@ def load_classifier(path: Path | str) -> Model:
         raise _broken(path, f"it cannot be parsed ({type(error).__name__}: {error})") from error
 
 
-def _made(card: dict[str, Any], held: dict[str, Any]) -> Model:
+def _made(card: dict[str, Any], held: dict[str, Any]) -> Classifier:
     """A classifier of what a file holds, once it was vetted; Unfit where that and its card tell of two."""
-    classes, familiar = held["classes"], Familiar(np.asarray(held["familiar"]), float(held["familiar_from"]))
+    classes, familiar = held["classes"], NoveltyDetector(np.asarray(held["familiar"]), float(held["familiar_from"]))
     if classes != card["labels"] or not set(map(str, held["pipeline"].classes_)) <= set(classes):
-        raise Unfit("its categories are not those on its card")
-    return Model(card["clf"], held["pipeline"], classes, held["temperature"], dict(card["fingerprint"]), familiar, card)
+        raise UntrustedClassifier("its categories are not those on its card")
+    return Classifier(
+        card["clf"], held["pipeline"], classes, held["temperature"], dict(card["fingerprint"]), familiar, card
+    )
 
 
 def newest_classifier(models: Path) -> Path:
@@ -243,7 +245,7 @@ def _skops() -> ModuleType:
             del sys.modules[corner]
 
 
-def differing(one: Mapping[str, object], other: Mapping[str, object]) -> str:
+def feature_difference(one: Mapping[str, object], other: Mapping[str, object]) -> str:
     """What makes the features of two fingerprints different things; empty when they can be compared."""
     for what in ("backbone", "weights_sha256", "layer", "pool", "preprocessing", "width"):
         if one.get(what) != other.get(what):
@@ -251,9 +253,9 @@ def differing(one: Mapping[str, object], other: Mapping[str, object]) -> str:
     return ""
 
 
-def must_fit(model: Model, fingerprint: Mapping[str, object], where: Path) -> None:
+def require_same_features(model: Classifier, fingerprint: Mapping[str, object], where: Path) -> None:
     """A classifier answers only for features made the way it was trained on."""
-    what = differing(model.fingerprint, fingerprint)
+    what = feature_difference(model.fingerprint, fingerprint)
     if what:
         raise FeatxError(
             "other-backbone",
@@ -287,7 +289,7 @@ def _waiting(path: Path, sha256: str) -> Path:
 def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     """The card of a classifier and the bytes it vouches for, however far somebody is with writing another."""
     card_path, said = path.with_suffix(".json"), b""
-    while (now := read_plain(card_path)) != said:
+    while (now := read_regular(card_path)) != said:
         said = now
         card = read_card(said)
         expected = str(card["sha256"])
@@ -297,7 +299,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         # In this order: what is no longer waiting has its name.
         for place in (_waiting(path, expected), path):
             with suppress(FileNotFoundError):
-                data, found = read_plain(place), True
+                data, found = read_regular(place), True
                 if hashlib.sha256(data).hexdigest() == expected:
                     return card, data
         if not found:

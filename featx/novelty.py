@@ -13,7 +13,7 @@ FALSE_ALARMS = 0.02
 
 
 @dataclass(frozen=True)
-class Familiar:
+class NoveltyDetector:
     """What was learned from, and how far from it the known photos themselves lie."""
 
     rows: np.ndarray
@@ -34,17 +34,17 @@ class Familiar:
         return flags
 
 
-def familiar_with(features: np.ndarray, folds: list[Fold], seed: int = 0) -> Familiar:
+def fit_novelty(features: np.ndarray, folds: list[Fold], seed: int = 0) -> NoveltyDetector:
     """Keep what was learned from, and a threshold that one in fifty known photos would fail: measured across folds."""
     unit = unit_rows(features)
     nearest = np.ones(len(unit), dtype=np.float32)
     for learn, score in folds:
-        nearest[score] = Familiar(unit[learn], -1.0).similarity(unit[score])
+        nearest[score] = NoveltyDetector(unit[learn], -1.0).similarity(unit[score])
     threshold = float(np.quantile(nearest, FALSE_ALARMS)) if folds else -1.0
     chosen = np.arange(len(unit))
     if len(unit) > MOST:
         chosen = np.sort(np.random.default_rng(seed).choice(len(unit), MOST, replace=False))
         # With fewer rows to be near to, the same photos lie a little farther away.
-        thinned = Familiar(unit[chosen], -1.0).similarity(unit[np.setdiff1d(np.arange(len(unit)), chosen)])
+        thinned = NoveltyDetector(unit[chosen], -1.0).similarity(unit[np.setdiff1d(np.arange(len(unit)), chosen)])
         threshold = min(threshold, float(np.quantile(thinned, FALSE_ALARMS)))
-    return Familiar(unit[chosen].astype(np.float16), threshold)
+    return NoveltyDetector(unit[chosen].astype(np.float16), threshold)

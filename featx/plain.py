@@ -11,26 +11,26 @@ from pathlib import Path
 from typing import Any
 
 
-def open_plain(path: Path | str) -> io.BufferedReader:
+def open_regular(path: Path | str) -> io.BufferedReader:
     """A file to read; OSError where something else lies under its name."""
     fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        must_be_plain(fd, path)
+        require_regular(fd, path)
         return os.fdopen(fd, "rb")
     except BaseException:
         os.close(fd)
         raise
 
 
-def must_be_plain(fd: int, path: Path | str) -> None:
+def require_regular(fd: int, path: Path | str) -> None:
     """OSError unless an open file is a plain one."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise OSError(errno.EINVAL, "it is not a plain file", str(path))
 
 
-def read_plain(path: Path | str) -> bytes:
+def read_regular(path: Path | str) -> bytes:
     """All bytes of a plain file."""
-    with open_plain(path) as file:
+    with open_regular(path) as file:
         return file.read()
 
 
@@ -44,7 +44,7 @@ def same_place(said: str, path: Path) -> bool:
 
 def read_json(path: Path | str) -> Any:
     """What a plain JSON file holds; OSError or ValueError where it cannot be told."""
-    return parse_json(read_plain(path))
+    return parse_json(read_regular(path))
 
 
 def parse_json(data: bytes) -> Any:

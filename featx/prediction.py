@@ -16,7 +16,7 @@ import numpy as np
 from featx.catalogue import Item
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
-from featx.models import Model, load_classifier, must_fit, newest_classifier
+from featx.models import Classifier, load_classifier, newest_classifier, require_same_features
 from featx.thresholds import Thresholds, thresholds_for
 from featx.workspace import Workspace
 
@@ -79,7 +79,7 @@ class Predictions(list[Prediction]):
 
 
 @dataclass(frozen=True)
-class Limits:
+class DecisionRule:
     """When an answer is left to a person: below a confidence, or unlike anything that was learned from."""
 
     sure: float = 0.0
@@ -92,7 +92,7 @@ class Limits:
         return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
 
 
-def limit_for(model: Model, coverage: float) -> tuple[float, dict[str, Any]]:
+def limit_for(model: Classifier, coverage: float) -> tuple[float, dict[str, Any]]:
     """The confidence above which that share of pictures was answered when measured, and what it bought."""
     table = model.card.get("coverage") or []
     good = [row for row in table if row["coverage"] <= coverage + 1e-9]
@@ -108,7 +108,7 @@ class Predictor:
     """Answers for photos, in batches, with a classifier and the backbone its features come from."""
 
     def __init__(
-        self, model: Model, store: Store | None, open_backbone: Callable[[], Backbone], *, top: int = 1
+        self, model: Classifier, store: Store | None, open_backbone: Callable[[], Backbone], *, top: int = 1
     ) -> None:
         self.model, self.store, self.top = model, store, max(1, top)
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
@@ -116,7 +116,7 @@ class Predictor:
         self._backbone: Backbone | None = None
         self.from_store = 0
 
-    def stream(self, items: Iterable[Item], limits: Limits, *, workers: int = 4) -> Iterator[Prediction]:
+    def stream(self, items: Iterable[Item], limits: DecisionRule, *, workers: int = 4) -> Iterator[Prediction]:
         """Predictions in the order of the items; only a few batches are in memory at a time."""
         waiting: deque[Future[_Look]] = deque()
         source, batch = iter(items), []
@@ -155,7 +155,7 @@ class Predictor:
                 self._backbone = self._open()
             return self._backbone
 
-    def _answer(self, batch: list[_Look], limits: Limits) -> Iterator[Prediction]:
+    def _answer(self, batch: list[_Look], limits: DecisionRule) -> Iterator[Prediction]:
         fresh = [i for i, look in enumerate(batch) if look.prepared is not None]
         known = [i for i, look in enumerate(batch) if look.row is not None]
         features = np.zeros((len(batch), int(str(self.model.fingerprint["width"]))), dtype=np.float32)
@@ -198,7 +198,7 @@ class _Look:
 
 def predict(
     images: str | Path | Iterable[str],
-    model: Model | str | Path | None = None,
+    model: Classifier | str | Path | None = None,
     *,
     store: Store | None = None,
     top: int = 1,
@@ -213,20 +213,22 @@ def predict(
     For thousands of photos, `Predictor.stream` gives one answer after another and keeps none.
     """
     from featx.catalogue import read_catalogue
-    from featx.extraction.reopening import backbone_like, backbone_of
+    from featx.extraction.reopening import open_from_fingerprint, reopen_backbone
 
-    used = model if isinstance(model, Model) else load_classifier(model or newest_classifier(Workspace.here().models))
+    used = (
+        model if isinstance(model, Classifier) else load_classifier(model or newest_classifier(Workspace.here().models))
+    )
     if store is not None:
-        must_fit(used, store.fingerprint, store.path)
+        require_same_features(used, store.fingerprint, store.path)
 
     def open_it() -> Backbone:
         if store is not None:
-            return backbone_of(store, device)
-        backbone = backbone_like(used.fingerprint, device=device)
-        must_fit(used, backbone.fingerprint.to_dict(), Path(backbone.name))
+            return reopen_backbone(store, device)
+        backbone = open_from_fingerprint(used.fingerprint, device=device)
+        require_same_features(used, backbone.fingerprint.to_dict(), Path(backbone.name))
         return backbone
 
-    limits = Limits(
+    limits = DecisionRule(
         limit_for(used, coverage)[0] if coverage is not None else sure,
         unlike,
         thresholds_for(used.card, min_precision)[0] if min_precision is not None else None,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError, did_you_mean
-from featx.plain import open_plain
+from featx.plain import open_regular
 
 NAME = "featx.toml"
 FOR_ALL = "featx"
@@ -111,7 +111,7 @@ def _tables(folder: Path) -> tuple[Path, str, dict[str, Any]]:
     for name, inside in ((NAME, ()), ("pyproject.toml", ("tool", "featx"))):
         path = folder / name
         try:
-            with open_plain(path) as file:
+            with open_regular(path) as file:
                 data = file.read(READ)
             text = data.decode("utf-8")
         except FileNotFoundError:

@@ -45,13 +45,13 @@ class Either:
     plain: Any
 
 
-def fault(value: Any, wanted: Any, where: str = "") -> str | None:
+def first_error(value: Any, wanted: Any, where: str = "") -> str | None:
     """What a document lacks of the shape that everything relies on; None where nothing.
 
     What may be missing is there afterwards, as null: an older document has fewer keys than a newer one.
     """
     if isinstance(wanted, Maybe):
-        return None if value is None else fault(value, wanted.shape, where)
+        return None if value is None else first_error(value, wanted.shape, where)
     if isinstance(wanted, Either):
         wanted = wanted.told if isinstance(value, dict) else wanted.plain
     if isinstance(wanted, dict):
@@ -59,14 +59,14 @@ def fault(value: Any, wanted: Any, where: str = "") -> str | None:
     if isinstance(wanted, Each):
         if not isinstance(value, dict):
             return f"`{where}` is no object"
-        return next((f for key, one in value.items() if (f := fault(one, wanted.shape, f"{where}.{key}"))), None)
+        return next((f for key, one in value.items() if (f := first_error(one, wanted.shape, f"{where}.{key}"))), None)
     if isinstance(wanted, Row):
         fits = isinstance(value, list) and len(value) == wanted.length
         return None if fits and all(_is(one, wanted.kind) for one in value) else f"`{where}` is broken"
     if isinstance(wanted, list):
         if not isinstance(value, list):
             return f"`{where}` is no list"
-        return next((f for i, one in enumerate(value) if (f := fault(one, wanted[0], f"{where}.{i}"))), None)
+        return next((f for i, one in enumerate(value) if (f := first_error(one, wanted[0], f"{where}.{i}"))), None)
     return None if wanted is None or _is(value, wanted) else f"`{where}` is not what it should be"
 
 
@@ -81,7 +81,7 @@ def _of_object(value: Any, wanted: dict[str, Any], where: str) -> str | None:
         path = f"{where}.{name}" if where else name
         if name not in value:
             return f"it has no `{path}`"
-        if (found := fault(value[name], inner, path)) is not None:
+        if (found := first_error(value[name], inner, path)) is not None:
             return found
     return None
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Recipe, probabilities, scores_of, trained
+from featx.classifiers import ClassifierSettings, probabilities, scores_of, train_classifier
 from featx.errors import FeatxError
 from featx.folds import unit_rows
-from featx.models import Model, load_classifier, must_fit
+from featx.models import Classifier, load_classifier, require_same_features
 from featx.store import Store, open_store
-from featx.trained import newest_for
+from featx.trained import latest_for_store
 from featx.workspace import Workspace
 
 
@@ -68,16 +68,16 @@ class Suggestions(list[Suggestion]):
 
 
 def suggest(
-    store: Store | str | Path | None = None, model: Model | str | Path | None = None, n: int = 50
+    store: Store | str | Path | None = None, model: Classifier | str | Path | None = None, n: int = 50
 ) -> Suggestions:
     """The photos without a category whose label would teach the classifier most, one for each product.
 
     From the current store with the classifier trained last on it, unless others are given.
     """
     store = store if isinstance(store, Store) else open_store(store)
-    if not isinstance(model, Model):
-        model = load_classifier(model or newest_for(Workspace.here().models, store.path))
-    must_fit(model, store.fingerprint, store.path)
+    if not isinstance(model, Classifier):
+        model = load_classifier(model or latest_for_store(Workspace.here().models, store.path))
+    require_same_features(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
         raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")
     open_rows = np.array([i for i, label in enumerate(store.labels) if label is None], dtype=int)
@@ -86,10 +86,10 @@ def suggest(
     features = store.features[open_rows]
     shares = model.predict_proba(features)
     first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
-    doubts = doubt_of(shares)
+    doubts = margin_uncertainty(shares)
     products = [store.product_of(int(i)) for i in open_rows]
     found = Suggestions()
-    for i in chosen(features, doubts, n, products):
+    for i in select_diverse(features, doubts, n, products):
         row = int(open_rows[i])
         found.append(
             Suggestion(
@@ -105,14 +105,16 @@ def suggest(
     return found
 
 
-def doubt_of(shares: np.ndarray) -> np.ndarray:
+def margin_uncertainty(shares: np.ndarray) -> np.ndarray:
     """How little the likeliest category leads the next one: 1 where they tie, 0 where there is no question."""
     two = np.sort(np.partition(shares, -2, axis=1)[:, -2:], axis=1)
     doubts: np.ndarray = 1 - (two[:, 1] - two[:, 0])
     return doubts
 
 
-def chosen(features: np.ndarray, doubts: np.ndarray, n: int, products: Sequence[str] | None = None) -> list[int]:
+def select_diverse(
+    features: np.ndarray, doubts: np.ndarray, n: int, products: Sequence[str] | None = None
+) -> list[int]:
     """Rows with much doubt that do not look like one another, best first; at most one of each product."""
     unit = unit_rows(features)
     left = np.ones(len(unit), dtype=bool)
@@ -155,7 +157,7 @@ def simulate(
         known, right = begin, []
         for _ in range(rounds + 1):
             classes = sorted(set(labels[known].tolist()))
-            pipeline = trained(Recipe("logreg", 1e-2), features[known], labels[known])
+            pipeline = train_classifier(ClassifierSettings("logreg", 1e-2), features[known], labels[known])
             says = np.array(classes)[scores_of(pipeline, held, classes).argmax(axis=1)]
             right.append(float((says == held_labels).mean()))
             others = np.setdiff1d(np.arange(len(labels)), known)
@@ -165,7 +167,7 @@ def simulate(
                 more = random.permutation(others)[:step]
             else:
                 shares = probabilities(scores_of(pipeline, features[others], classes), 1.0)
-                more = others[chosen(features[others], doubt_of(shares), step)]
+                more = others[select_diverse(features[others], margin_uncertainty(shares), step)]
             known = np.concatenate([known, more])
         reached[way] = tuple(right)
     return Simulation(tuple(start + step * i for i in range(rounds + 1)), reached["suggested"], reached["random"])

@@ -21,7 +21,7 @@ from typing import TextIO
 
 from featx.errors import FeatxError
 from featx.formats import IMAGE_SUFFIXES
-from featx.plain import open_plain
+from featx.plain import open_regular
 
 Value = str | int | float | bool | None
 
@@ -65,7 +65,7 @@ def read_table(path: Path) -> Table:
         return _parquet(path)
     try:
         # Rows end with a line feed: other line ends of Unicode may stand in a cell.
-        with TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="\n") as file:
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="\n") as file:
             return _json_lines(path, file) if suffix in (".jsonl", ".ndjson") else _separated(path, file)
     except UnicodeDecodeError as error:
         raise FeatxError(

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import filing, rounded_up
+from featx.classifiers import automation_at, ceil_threshold
 from featx.errors import FeatxError
-from featx.metrics import Share, share_by_group, wilson
+from featx.metrics import Proportion, share_by_group, wilson
 
 TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 # A category is believed as much as all together until it brought this many answers of its own.
@@ -20,7 +20,7 @@ PARTS = 5
 LEAST = 50
 
 
-def needed(target: float) -> int:
+def min_products_for(target: float) -> int:
     """How many products a promise needs: with fewer, all may be right and it is broken one time in twenty."""
     return max(LEAST, round(3 / (1 - target)))
 
@@ -80,7 +80,7 @@ def _raised(found: Thresholds, least: Thresholds | None) -> Thresholds:
 
 
 def _chosen(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]) -> Thresholds:
-    everywhere = filing(sure, right, "", target).threshold
+    everywhere = automation_at(sure, right, "", target).threshold
     order = np.argsort(-sure, kind="stable")
     falling = -sure[order]
     precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
@@ -99,7 +99,7 @@ def _chosen(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray
     return Thresholds(target, everywhere, found)
 
 
-def tried(
+def cross_validated_yield(
     target: float,
     sure: np.ndarray,
     says: np.ndarray,
@@ -107,7 +107,7 @@ def tried(
     classes: Sequence[str],
     groups: np.ndarray,
     least: Thresholds | None = None,
-) -> tuple[float, Share]:
+) -> tuple[float, Proportion]:
     """What thresholds chosen on some products buy on others: the share answered, and how much of that is right."""
     part = np.random.default_rng(0).integers(0, PARTS, int(groups.max()) + 1)[groups]
     stands = np.zeros(len(sure), dtype=bool)
@@ -134,14 +134,14 @@ def table_of(
     """
     table: list[dict[str, Any]] = []
     for target in TARGETS:
-        if products(groups) < needed(target) or any(row["target"] == target for row in below):
+        if products(groups) < min_products_for(target) or any(row["target"] == target for row in below):
             continue
         lower = max(
             (row for row in below if row["target"] < target), key=lambda row: float(row["target"]), default=None
         )
         least = None if lower is None else _of_row(lower)
         chosen = choose(target, sure, says, right, classes, least)
-        answered, share = tried(target, sure, says, right, classes, groups, least)
+        answered, share = cross_validated_yield(target, sure, says, right, classes, groups, least)
         table.append(
             {
                 "target": target,
@@ -175,7 +175,7 @@ def thresholds_for(card: Mapping[str, Any], precision: float) -> tuple[Threshold
     if not good:
         most = max(float(row["target"]) for row in card["thresholds"])
         wanted = next((target for target in TARGETS if target >= precision - 1e-9), None)
-        few = "" if wanted is None else f", which takes {needed(wanted):,} products it has not learned from"
+        few = "" if wanted is None else f", which takes {min_products_for(wanted):,} products it has not learned from"
         raise FeatxError(
             "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"ask for {most:g} at most"
         )
@@ -187,9 +187,9 @@ def _of_row(row: Mapping[str, Any]) -> Thresholds:
     return Thresholds(row["target"], row["everywhere"], row["categories"])
 
 
-def kept(
+def yield_on(
     row: Mapping[str, Any], sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]
-) -> Share:
+) -> Proportion:
     """What the thresholds of a row of the card give on other pictures: how much of what is answered is right."""
     limits = _of_row(row)
     stands = sure >= np.array([limits.of(label) for label in classes])[says]
@@ -198,4 +198,4 @@ def kept(
 
 def _short(threshold: float | None) -> float | None:
     """Rounded up: rounding must not let in what was not measured."""
-    return None if threshold is None else rounded_up(threshold, 6)
+    return None if threshold is None else ceil_threshold(threshold, 6)

@@ -8,16 +8,16 @@ from typing import Any
 from featx.cards import read_card
 from featx.errors import FeatxError
 from featx.models import load_classifier, newest_classifier, save
-from featx.plain import read_plain, same_place
+from featx.plain import read_regular, same_place
 
 
-def newest_for(models: Path, store: Path) -> Path:
+def latest_for_store(models: Path, store: Path) -> Path:
     """The classifier trained last on a store, else the one trained last on any."""
     found = [path for path in models.glob("*.skops") if same_place(_card(path).get("store", ""), store)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
 
 
-def keep_namesake(path: Path, store: Path, level: str | None) -> Path | None:
+def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
     """Keep a classifier trained on another store under a name of its own, before its file is replaced; where it is."""
     card = _card(path)
     trained_on = card.get("store")
@@ -42,6 +42,6 @@ def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 def _card(path: Path) -> dict[str, Any]:
     try:
-        return read_card(read_plain(path.with_suffix(".json")))
+        return read_card(read_regular(path.with_suffix(".json")))
     except (OSError, ValueError):
         return {}

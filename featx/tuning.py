@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from featx.aside import cannot_write, write_aside
-from featx.classifiers import NEIGHBOURS, Recipe, build, repeated
+from featx.aside import cannot_write, write_atomic
+from featx.classifiers import NEIGHBOURS, ClassifierSettings, build, oversample
 from featx.folds import Fold
 from featx.plain import read_json
 from featx.threads import still_wanted, threads_for
@@ -54,25 +54,25 @@ TREES = 100
 Remember = Callable[[int, int, Callable[[], list[int]]], list[int]]
 
 
-def usual(recipe: Recipe) -> list[Recipe]:
+def default_grid(recipe: ClassifierSettings) -> list[ClassifierSettings]:
     """The few strengths that are tried without being asked."""
     return _strengths(STRENGTHS, recipe) or [recipe]
 
 
-def _strengths(table: Mapping[str, Sequence[float]], recipe: Recipe) -> list[Recipe]:
+def _strengths(table: Mapping[str, Sequence[float]], recipe: ClassifierSettings) -> list[ClassifierSettings]:
     """A recipe with each strength; rows that were drawn in are shorter, and their weights larger."""
     found = table.get(f"{recipe.name}, {recipe.reduction}", table.get(recipe.name, ()))
     return [replace(recipe, strength=strength) for strength in found]
 
 
-def wide(recipe: Recipe, room: int) -> list[Recipe]:
+def wide_grid(recipe: ClassifierSettings, room: int) -> list[ClassifierSettings]:
     """All that `--tune` tries: strengths over a wide range with kernel widths, depths and reductions.
 
     A reduction has to leave something out: there are at most `room` directions.
     """
     if recipe.reduce is None and recipe.name in REDUCTIONS:
         asked = [one for one in REDUCTIONS[recipe.name] if isinstance(one, str) or one < room]
-        return [one for by in asked for one in wide(replace(recipe, reduce=by), room)[:: _every(by)]]
+        return [one for by in asked for one in wide_grid(replace(recipe, reduce=by), room)[:: _every(by)]]
     found = _strengths(WIDE, recipe) or [recipe]
     if recipe.name == "svm-rbf":
         found = [replace(one, width=width) for width in WIDTHS for one in found]
@@ -87,12 +87,12 @@ def _every(by: int | str) -> int:
 
 
 def best(
-    candidates: Sequence[Recipe],
+    candidates: Sequence[ClassifierSettings],
     features: np.ndarray,
     labels: np.ndarray,
     folds: Sequence[Fold],
     remember: Remember = lambda number, size, count: count(),
-) -> Recipe:
+) -> ClassifierSettings:
     """The candidate that is right most often over grouped hold-outs; the earlier one wins a tie.
 
     After each hold-out only the better third goes on. `remember` is asked for the counts of a hold-out, and may know
@@ -107,7 +107,9 @@ def best(
             continue
         mine = [candidates[place] for place in alive]
 
-        def count(mine: list[Recipe] = mine, learn: np.ndarray = learn, score: np.ndarray = score) -> list[int]:
+        def count(
+            mine: list[ClassifierSettings] = mine, learn: np.ndarray = learn, score: np.ndarray = score
+        ) -> list[int]:
             found = answers(mine, features[learn], labels[learn], features[score])
             return [int((one == labels[score]).sum()) for one in found]
 
@@ -117,12 +119,12 @@ def best(
 
 
 def answers(
-    candidates: Sequence[Recipe], features: np.ndarray, labels: np.ndarray, others: np.ndarray
+    candidates: Sequence[ClassifierSettings], features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> list[np.ndarray]:
     """What each candidate, trained on some rows, says of others; what candidates have in common is computed once."""
     found: list[np.ndarray] = [np.zeros(0)] * len(candidates)
     if candidates[0].resample:
-        rows = repeated(labels, candidates[0].seed)
+        rows = oversample(labels, candidates[0].seed)
         features, labels = features[rows], labels[rows]
     largest = max((one.reduction for one in candidates if isinstance(one.reduction, int)), default=0)
     order = sorted(range(len(candidates)), key=lambda place: str(candidates[place].reduction))
@@ -144,7 +146,7 @@ def answers(
 
 
 def _prepared(
-    recipe: Recipe, features: np.ndarray, labels: np.ndarray, others: np.ndarray
+    recipe: ClassifierSettings, features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both parts as the classifier itself sees them."""
     before = build(recipe)[:-1]
@@ -155,7 +157,7 @@ def _prepared(
 
 
 def _alike(
-    candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
+    candidates: Sequence[ClassifierSettings], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
 ) -> Sequence[np.ndarray]:
     """Answers of candidates that see the very same numbers."""
     name = candidates[0].name
@@ -181,13 +183,17 @@ def _alike(
 Told = Iterator[tuple[int, np.ndarray]]
 
 
-def _one_by_one(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+def _one_by_one(
+    candidates: Sequence[ClassifierSettings], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
+) -> Told:
     for place, one in enumerate(candidates):
         still_wanted()
         yield place, build(one)[-1].fit(learn, labels).predict(score)
 
 
-def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+def _strengthened(
+    candidates: Sequence[ClassifierSettings], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
+) -> Told:
     """Each solution is the start of the next stronger one; axes, or a width's kernel, are computed once."""
     from featx.solvers.kernel import space_of
 
@@ -205,7 +211,9 @@ def _strengthened(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.nd
             yield place, solution.predict(score)
 
 
-def _forests(candidates: Sequence[Recipe], learn: np.ndarray, labels: np.ndarray, score: np.ndarray) -> Told:
+def _forests(
+    candidates: Sequence[ClassifierSettings], learn: np.ndarray, labels: np.ndarray, score: np.ndarray
+) -> Told:
     """Trees are grown once and asked at each depth: down to there they are what a limit would have let grow."""
 
     def grown(place: int) -> tuple[float, float]:
@@ -280,6 +288,6 @@ class Notes:
         told = json.dumps({"search": self.key, "found": self._known}) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(self.path, told.encode())
+            write_atomic(self.path, told.encode())
         except OSError as error:
             raise cannot_write(self.path, error, "free some space, or make the folder writable") from error

@@ -10,13 +10,13 @@ import numpy as np
 
 from featx.comparison.significance import LIMIT, sign_flips
 from featx.errors import FeatxError
-from featx.lessons import HELD_OUT, held_of
-from featx.models import Model, load_classifier, must_fit
+from featx.lessons import HELD_OUT, held_out_of
+from featx.models import Classifier, load_classifier, require_same_features
 from featx.store import Store
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionDecision:
     """Whether to replace the saved classifier, and why, in a sentence; `before` is how often the saved one is right."""
 
     replace: bool
@@ -32,7 +32,7 @@ class Verdict:
         return asdict(self)
 
 
-def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None = None) -> Verdict:
+def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:
     """Compare on the same held-out pictures with the labels of today; a clear loss keeps the old one.
 
     The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
@@ -40,11 +40,11 @@ def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None 
     """
     try:
         old = load_classifier(path)
-        must_fit(old, store.fingerprint, store.path)
+        require_same_features(old, store.fingerprint, store.path)
     except FeatxError as error:
-        return Verdict(True, f"nothing to compare with: {error.message}")
+        return PromotionDecision(True, f"nothing to compare with: {error.message}")
     card = new.card
-    held = held_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
+    held = held_out_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
     if not len(held):
         return _of_their_days(old, new)
     features, truth = held.features, held.truth
@@ -58,10 +58,10 @@ def better_or_not(path: Path, new: Model, store: Store, elsewhere: Store | None 
     if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
         said += "; too few products for a test, so the scores decide"
     lost = told.difference < 0 and (few or told.p < LIMIT)
-    return Verdict(not lost, said, len(held), better, worse, told.p, float(was.mean()))
+    return PromotionDecision(not lost, said, len(held), better, worse, told.p, float(was.mean()))
 
 
-def _of_their_days(old: Model, new: Model) -> Verdict:
+def _of_their_days(old: Classifier, new: Classifier) -> PromotionDecision:
     """Without held-out pictures no test is fair: the old classifier has learned from what there is."""
     before, now = (model.card["cv"] for model in (old, new))
     told = [f"{one['accuracy']:.1%} ({one['ci95'][0]:.1%} – {one['ci95'][1]:.1%})" for one in (before, now)]
@@ -70,4 +70,4 @@ def _of_their_days(old: Model, new: Model) -> Verdict:
         "no held-out pictures to compare the two on; in cross-validation, each on the photos and labels of its day, "
         f"{told[0]} before and {told[1]} now" + (", clearly less" if lost else "")
     )
-    return Verdict(not lost, said, before=before["accuracy"])
+    return PromotionDecision(not lost, said, before=before["accuracy"])

@@ -32,25 +32,25 @@ USED = (
 )  # fmt: skip
 
 
-class Unfit(ValueError):
+class UntrustedClassifier(ValueError):
     """What a classifier's file holds is not what featx writes."""
 
 
-def vet_parts(data: bytes, trusted: Iterable[str]) -> None:
+def verify_archive(data: bytes, trusted: Iterable[str]) -> None:
     """Nothing; Unfit where unfolding a file would take more than the file itself, or make what is not trusted."""
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         sizes = {part.filename: part.file_size for part in parts.infolist()}
         # What featx saves is never squeezed, so a classifier unfolds to no more than its file.
         if sum(sizes.values()) > len(data) or any(part.compress_type for part in parts.infolist()):
-            raise Unfit("it says that it unfolds to more than it holds")
+            raise UntrustedClassifier("it says that it unfolds to more than it holds")
         parsed = json.loads(parts.read("schema.json"))
     schema = _Schema(set(trusted), sizes)
     told_apart = schema.cost(parsed)
     if schema.strange:
-        raise Unfit(f"it holds types no classifier of featx has: {', '.join(sorted(schema.strange)[:3])}")
+        raise UntrustedClassifier(f"it holds types no classifier of featx has: {', '.join(sorted(schema.strange)[:3])}")
     # A part told once and used twice, again and again, would be many.
     if told_apart > 2 * schema.parts + 100 or schema.unfolded > len(data):
-        raise Unfit("it says that it unfolds to more than it holds")
+        raise UntrustedClassifier("it says that it unfolds to more than it holds")
 
 
 class _Schema:
@@ -86,29 +86,29 @@ class _Schema:
         return total
 
 
-def vet(held: Mapping[str, Any], width: object) -> None:
+def verify_classifier(held: Mapping[str, Any], width: object) -> None:
     """Nothing; Unfit unless what a file held can answer for rows of so many numbers."""
     from sklearn.pipeline import Pipeline
 
     pipeline, familiar, temperature = held["pipeline"], held["familiar"], held["temperature"]
     if type(pipeline) is not Pipeline or not isinstance(pipeline.steps, list):
-        raise Unfit("it holds no pipeline")
+        raise UntrustedClassifier("it holds no pipeline")
     if not isinstance(width, int) or pipeline.n_features_in_ != width:
-        raise Unfit(f"it does not answer for the {width} numbers of a photo")
+        raise UntrustedClassifier(f"it does not answer for the {width} numbers of a photo")
     for _, step in pipeline.steps:
         kind = type(step).__name__
         if kind not in STEPS | FORESTS:
-            raise Unfit(f"a {kind} is no step of a classifier")
+            raise UntrustedClassifier(f"a {kind} is no step of a classifier")
         _arrays(step)
         if kind in FORESTS:
             _forest(step)
         if kind == "Neighbours":
             _neighbours(step)
     if type(temperature) not in (int, float) or not (math.isfinite(temperature) and temperature > 0):
-        raise Unfit("its temperature is no number above zero")
+        raise UntrustedClassifier("its temperature is no number above zero")
     known = isinstance(familiar, np.ndarray) and familiar.dtype.kind == "f" and familiar.ndim == 2
     if not known or (len(familiar) and familiar.shape[1] != width) or not np.isfinite(familiar).all():
-        raise Unfit("what it learned from is not told as features are")
+        raise UntrustedClassifier("what it learned from is not told as features are")
     _tried(pipeline, width)
 
 
@@ -117,18 +117,18 @@ def _arrays(step: Any) -> None:
         if not isinstance(value, np.ndarray):
             continue
         if value.dtype.kind not in "biufUO" or not value.dtype.itemsize:
-            raise Unfit(f"`{name}` of its {type(step).__name__} holds no numbers or words")
+            raise UntrustedClassifier(f"`{name}` of its {type(step).__name__} holds no numbers or words")
         if name in USED and not (value.dtype.kind in "iuf" and np.isfinite(value).all()):
-            raise Unfit(f"`{name}` of its {type(step).__name__} holds what is no number")
+            raise UntrustedClassifier(f"`{name}` of its {type(step).__name__} holds what is no number")
 
 
 def _neighbours(step: Any) -> None:
     rows, truth, categories = step.rows_, step.truth_, len(step.classes_)
     if type(step.n_neighbors) is not int or step.n_neighbors < 1 or rows.ndim != 2 or not len(rows):
-        raise Unfit("it has no neighbours to ask")
+        raise UntrustedClassifier("it has no neighbours to ask")
     fits = truth.shape == step.sizes_.shape == (len(rows),) and truth.dtype.kind == "i"
     if not fits or truth.min() < 0 or truth.max() >= categories:
-        raise Unfit("the categories of its neighbours are none of its own")
+        raise UntrustedClassifier("the categories of its neighbours are none of its own")
 
 
 def _forest(forest: Any) -> None:
@@ -137,32 +137,32 @@ def _forest(forest: Any) -> None:
     trees, width, categories = forest.estimators_, forest.n_features_in_, len(forest.classes_)
     jobs = forest.n_jobs
     if not (jobs is None or (type(jobs) is int and -MOST_JOBS <= jobs <= MOST_JOBS)) or forest.verbose:
-        raise Unfit(f"its forest asks for {jobs} threads" if not forest.verbose else "its forest talks")
+        raise UntrustedClassifier(f"its forest asks for {jobs} threads" if not forest.verbose else "its forest talks")
     if not isinstance(trees, list) or not trees or forest.n_estimators != len(trees):
-        raise Unfit("its forest has not the trees it says")
+        raise UntrustedClassifier("its forest has not the trees it says")
     for one in (forest, *trees):
         if one.n_outputs_ != 1 or one.n_classes_ != categories or one.n_features_in_ != width:
-            raise Unfit("its trees are not made for its categories and numbers")
+            raise UntrustedClassifier("its trees are not made for its categories and numbers")
     for one in trees:
         if type(one) not in (DecisionTreeClassifier, ExtraTreeClassifier):
-            raise Unfit("its forest holds what is no tree")
+            raise UntrustedClassifier("its forest holds what is no tree")
         _tree(one.tree_, width, categories)
 
 
 def _tree(tree: Any, width: int, categories: int) -> None:
     # In this order: scikit-learn reads as many nodes as a tree says it has, wherever its own end.
     if not 0 < tree.node_count == tree.capacity:
-        raise Unfit("a tree of its forest says that it is larger than it is")
+        raise UntrustedClassifier("a tree of its forest says that it is larger than it is")
     if tree.n_features != width or tree.n_outputs != 1 or tree.n_classes.tolist() != [categories]:
-        raise Unfit("a tree of its forest is not made for its categories and numbers")
+        raise UntrustedClassifier("a tree of its forest is not made for its categories and numbers")
     inner = np.flatnonzero(tree.children_left != LEAF)
     nodes, feature = np.arange(tree.node_count)[inner], tree.feature[inner]
     for children in (tree.children_left[inner], tree.children_right[inner]):
         # A child comes after its parent, so the way down has an end.
         if ((children <= nodes) | (children >= tree.node_count)).any():
-            raise Unfit("a tree of its forest points outside itself, or back")
+            raise UntrustedClassifier("a tree of its forest points outside itself, or back")
     if ((feature < 0) | (feature >= width)).any() or not np.isfinite(tree.value).all():
-        raise Unfit("a tree of its forest asks for numbers that no photo has")
+        raise UntrustedClassifier("a tree of its forest asks for numbers that no photo has")
 
 
 def _tried(pipeline: Any, width: int) -> None:
@@ -179,6 +179,6 @@ def _tried(pipeline: Any, width: int) -> None:
             names = pipeline.classes_.tolist()
             scores = scores_of(pipeline, rows, names)
     except Exception as error:
-        raise Unfit(f"it gives no answer ({type(error).__name__})") from error
+        raise UntrustedClassifier(f"it gives no answer ({type(error).__name__})") from error
     if scores.shape != (3, len(set(names))) or not np.isfinite(scores).all():
-        raise Unfit("its answers are no numbers")
+        raise UntrustedClassifier("its answers are no numbers")

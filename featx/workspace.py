@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.aside import cannot_write, write_aside
+from featx.aside import cannot_write, write_atomic
 from featx.errors import FeatxError
 from featx.plain import read_json
 
@@ -101,7 +101,7 @@ class Workspace:
             noted = str(store.resolve())
         path = self.root / "current.json"
         try:
-            write_aside(path, (json.dumps({"store": noted}) + "\n").encode())
+            write_atomic(path, (json.dumps({"store": noted}) + "\n").encode())
         except OSError as error:
             raise cannot_write(path, error, "make room there; the store itself is complete") from error
 

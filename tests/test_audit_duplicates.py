@@ -18,7 +18,7 @@ from PIL import Image
 import featx
 from featx.audit import pairs as pairs_module
 from featx.audit.pairs import Forest, directions, near_pairs
-from featx.audit.pictures import Pictures
+from featx.audit.pictures import HashCache
 from featx.errors import FeatxError
 from featx.store import Row, StoreWriter, open_store
 
@@ -170,7 +170,7 @@ def test_photos_that_are_gone_are_judged_by_features_alone_and_counted(tmp_path)
 def test_a_changed_photo_does_not_speak_for_the_old_one(tmp_path, copies):
     store = store_of(tmp_path / "s.h5", copies)
     photo(Path(copies[1]["path"]), 9)
-    told = Pictures(store).same(np.array([0, 0]), np.array([1, 3]))
+    told = HashCache(store).same(np.array([0, 0]), np.array([1, 3]))
     assert told.tolist() == [-1, 0]
 
 

@@ -18,12 +18,12 @@ from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.lessons import HELD_OUT
-from featx.models import Model, load_classifier, save
+from featx.models import Classifier, load_classifier, save
 from featx.prediction import limit_for
-from featx.shapes import fault
+from featx.shapes import first_error
 from featx.store import Store
 from featx.thresholds import thresholds_for
-from featx.updating import better_or_not
+from featx.updating import decide_promotion
 
 VALUES: list[Any] = [None, True, 0, -1, 10**400, 1e308, float("nan"), "", "x" * 5000, "\0"]
 VALUES += [[], [0], [[]], {}, {"a": 0}, [None], {"": None}]
@@ -43,12 +43,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def model(store: Store) -> Model:
+def model(store: Store) -> Classifier:
     return fit(store, "lda", folds=2)
 
 
 @pytest.fixture
-def saved(model: Model, tmp_path: Path) -> Path:
+def saved(model: Classifier, tmp_path: Path) -> Path:
     save(model, tmp_path / "lda.skops")
     return tmp_path / "lda.skops"
 
@@ -64,7 +64,7 @@ def used_in_every_way(path: Path, store: Store) -> None:
         lambda: thresholds_for(model.card, 0.8)[0].of("boots") + 0.5,
         lambda: limit_for(model, 0.5),
         lambda: evaluate(model, store),
-        lambda: better_or_not(path, model, store),
+        lambda: decide_promotion(path, model, store),
     ):
         try:
             ask()
@@ -79,7 +79,7 @@ def places(value: Any, so_far: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_the_card_of_every_classifier_has_the_shape_that_is_asked_for(model):
-    assert fault(json.loads(card_bytes({**model.card, "sha256": ""})), CARD) is None
+    assert first_error(json.loads(card_bytes({**model.card, "sha256": ""})), CARD) is None
     assert model.card["thresholds"] and model.card["test"] and model.card["held_out"] == list(HELD_OUT)
 
 

@@ -7,7 +7,14 @@ import pytest
 from conftest import SHARED
 
 from featx.catalogue import read_catalogue
-from featx.classifiers import Recipe, coverage_table, probabilities, scores_of, temperature_for, trained
+from featx.classifiers import (
+    ClassifierSettings,
+    coverage_table,
+    fit_temperature,
+    probabilities,
+    scores_of,
+    train_classifier,
+)
 from featx.extraction import extract
 from featx.folds import grouped_folds, groups_of
 from featx.metrics import wilson
@@ -33,12 +40,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory):
     groups = groups_of([store.product_of(i) for i in range(len(store))], store.digests, x)
     held = np.random.default_rng(0).random(int(groups.max()) + 1)[groups] < 0.35
     learn = np.flatnonzero(~held)
-    recipe, known = Recipe("svm", 1e-3), list(classes)
+    recipe, known = ClassifierSettings("svm", 1e-3), list(classes)
     scores = np.zeros((len(learn), len(classes)))
     for train, score in grouped_folds(list(names[learn]), groups[learn], 5, 0):
-        one = trained(recipe, x[learn[train]], names[learn[train]])
+        one = train_classifier(recipe, x[learn[train]], names[learn[train]])
         scores[score] = scores_of(one, x[learn[score]], known)
-    final = trained(recipe, x[learn], names[learn])
+    final = train_classifier(recipe, x[learn], names[learn])
     return scores, y[learn], scores_of(final, x[held], known), y[held]
 
 
@@ -53,14 +60,14 @@ def gap(shares: np.ndarray, truth: np.ndarray) -> float:
 
 def test_the_temperature_makes_confidence_honest_on_photos_it_was_not_chosen_on(judged):
     scores, truth, held_scores, held_truth = judged
-    temperature = temperature_for(scores, truth)
+    temperature = fit_temperature(scores, truth)
     before, after = (gap(probabilities(held_scores, t), held_truth) for t in (1.0, temperature))
     assert after < before / 2 and after < 0.15
 
 
 def test_a_threshold_keeps_what_it_promised_on_held_out_photos(judged):
     scores, truth, held_scores, held_truth = judged
-    temperature = temperature_for(scores, truth)
+    temperature = fit_temperature(scores, truth)
     shares, held = probabilities(scores, temperature), probabilities(held_scores, temperature)
     for row in coverage_table(shares.max(axis=1), shares.argmax(axis=1) == truth, np.arange(len(truth))):
         kept = held.max(axis=1) >= row["threshold"]
@@ -71,7 +78,7 @@ def test_a_threshold_keeps_what_it_promised_on_held_out_photos(judged):
 
 def test_thresholds_by_category_keep_their_promise_on_held_out_photos(judged):
     scores, truth, held_scores, held_truth = judged
-    temperature = temperature_for(scores, truth)
+    temperature = fit_temperature(scores, truth)
     shares, held = probabilities(scores, temperature), probabilities(held_scores, temperature)
     names = [str(number) for number in range(scores.shape[1])]
     for target in (0.8, 0.9):

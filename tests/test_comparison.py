@@ -27,7 +27,7 @@ from featx.comparison.significance import (
     sign_flips,
     spread_of,
     verdict,
-    widened,
+    widen_to_resolution,
 )
 from featx.errors import FeatxError
 from featx.extraction import extract
@@ -207,7 +207,7 @@ def test_the_interval_on_held_out_pictures_leaves_zero_out_just_when_the_test_sa
     random = np.random.default_rng(seed)
     groups = np.arange(products * shots) // shots
     right, others = (random.uniform(size=len(groups)) < chance for chance in (0.8, random.uniform(0.2, 0.9)))
-    told = widened(sign_flips(right, others, groups, level=level), products, level)
+    told = widen_to_resolution(sign_flips(right, others, groups, level=level), products, level)
     assert told.low <= told.difference <= told.high
     assert (told.p <= level) == (told.low > 0 or told.high < 0)
     turned = sign_flips(others, right, groups, level=level)
@@ -220,7 +220,7 @@ def test_over_folds_interval_p_and_verdict_agree_however_many_pairs_are_tested(r
     first = [corrected_t(row, 0.25, sizes=[20] * 5) for row in rows]
     chances = [one.p for one in first]
     for row, p, level in zip(rows, holm(chances), levels(chances), strict=True):
-        told = widened(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
+        told = widen_to_resolution(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
         assert level <= LIMIT and told.low <= told.difference <= told.high
         assert (p <= LIMIT) == (told.low > 0 or told.high < 0) == (verdict(told) != "tie")
 
@@ -228,7 +228,7 @@ def test_over_folds_interval_p_and_verdict_agree_however_many_pairs_are_tested(r
 def test_a_few_products_show_nobody_to_be_as_good():
     for products, shown in ((20, False), (1000, True)):
         right = np.ones(products, bool)
-        told = widened(sign_flips(right, right, np.arange(products)), products)
+        told = widen_to_resolution(sign_flips(right, right, np.arange(products)), products)
         assert (told.high <= MARGIN) is shown and told.p == 1
     same = corrected_t([0.1, 0.1], 1.0, sizes=[10, 10])
     assert same.p > 0.05 and same.low < 0 < same.high

@@ -14,10 +14,10 @@ import featx
 from featx.backbones import OutOfMemory, open_backbone
 from featx.backbones.engines import WORTH_CONVERTING, choose_engine
 from featx.backbones.preparing import preset_of
-from featx.backbones.runnable import TOLERANCE, least_cosine
+from featx.backbones.runnable import TOLERANCE, min_cosine
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import Listener, Request, run, run_extraction
+from featx.extraction import ExtractionEvents, ExtractionOptions, run, run_extraction
 from featx.images import decode_photo, read_bytes
 from featx.store import open_store
 
@@ -74,7 +74,7 @@ def test_float32_engines_give_the_features_of_plain_torch(name, engine):
     assert other.fingerprint == plain.fingerprint
     mine, theirs = (one.features([one.prepare(picture) for picture in pictures]) for one in (other, plain))
     assert mine.dtype == np.float32 and mine.shape == theirs.shape
-    assert least_cosine(mine, theirs) >= TOLERANCE["fp32"]
+    assert min_cosine(mine, theirs) >= TOLERANCE["fp32"]
 
 
 @pytest.mark.parametrize("engine", HERE)
@@ -93,7 +93,7 @@ def test_engines_take_batches_of_any_size():
     prepared = [backbone.prepare(blobs(i)) for i in range(5)]
     whole = backbone.features(prepared)
     parts = np.concatenate([backbone.features(prepared[:1]), backbone.features(prepared[1:3]), whole[3:]])
-    assert least_cosine(whole, parts) >= TOLERANCE["fp32"]
+    assert min_cosine(whole, parts) >= TOLERANCE["fp32"]
     assert backbone.features([]).shape == (0, backbone.width)
 
 
@@ -106,7 +106,7 @@ def test_bf16_is_another_fingerprint_and_within_its_own_tolerance():
     )
     assert fast.fingerprint.precision == "bf16" and fast.fingerprint.digest() != plain.fingerprint.digest()
     rows = [one.features([one.prepare(picture) for picture in pictures]) for one in (plain, fast)]
-    assert least_cosine(*rows) >= TOLERANCE["bf16"]
+    assert min_cosine(*rows) >= TOLERANCE["bf16"]
 
 
 def test_the_automatic_engine_converts_only_where_that_pays():
@@ -150,7 +150,7 @@ def test_an_engine_with_other_answers_is_not_used(monkeypatch):
 
 
 def extracted(folder, store, **options):
-    request = Request(backbone="squeezenet1_1", weights="random", batch_size=4, **options)
+    request = ExtractionOptions(backbone="squeezenet1_1", weights="random", batch_size=4, **options)
     run_extraction(read_catalogue(folder), request, store=store)
     return open_store(store)
 
@@ -179,7 +179,7 @@ def test_a_store_goes_on_with_another_float32_engine_but_not_with_another_precis
 
 def test_backbones_with_one_engine_say_so(workplace, folder):
     for name in ("colour",):
-        request = Request(backbone=name, engine="openvino")
+        request = ExtractionOptions(backbone=name, engine="openvino")
         with pytest.raises(FeatxError) as caught:
             run_extraction(read_catalogue(folder), request, store=workplace / f"{name}.h5")
         assert caught.value.code == "bad-flag" and name in caught.value.message
@@ -210,11 +210,11 @@ def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, 
     monkeypatch.setattr(run, "open_backbone", open_then_shrink)
     heard: list[int] = []
 
-    class Hears(Listener):
+    class Hears(ExtractionEvents):
         def halved(self, batch_size: int) -> None:
             heard.append(batch_size)
 
-    request = Request(backbone="squeezenet1_1", weights="random", batch_size=8, engine="openvino")
+    request = ExtractionOptions(backbone="squeezenet1_1", weights="random", batch_size=8, engine="openvino")
     summary = run_extraction(read_catalogue(folder), request, store=workplace / "a.h5", listener=Hears())
     assert summary.new == 12 and heard == [4, 2]
 
@@ -241,7 +241,7 @@ def test_large_photos_are_decoded_small_unless_asked_otherwise(workplace):
     # Another number of threads may round the last bit otherwise; another decoding is thousands of times farther off.
     np.testing.assert_allclose(exact.features[0], whole[0], atol=1e-6)
     assert np.abs(scaled.features[0] - whole[0]).max() > 1e-5
-    assert least_cosine(np.asarray(scaled.features[:]), whole[:1]) >= 0.999
+    assert min_cosine(np.asarray(scaled.features[:]), whole[:1]) >= 0.999
 
 
 # --- on real photos ---------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_scaled_decoding_of_real_photos_keeps_the_features(tmp_path, name):
     exact = backbone.features([backbone.prepare(decode_photo(data)) for data in photos])
     small = [decode_photo(data, draft_size=backbone.decode_size) for data in photos]
     assert all(max(one.size) < 1600 for one in small)
-    assert least_cosine(exact, backbone.features([backbone.prepare(one) for one in small])) >= 0.999
+    assert min_cosine(exact, backbone.features([backbone.prepare(one) for one in small])) >= 0.999
 
 
 @pytest.mark.long

@@ -30,7 +30,7 @@ from featx.store import open_store
 
 
 def summary_of(source, **options):
-    return extraction.run_extraction(read_catalogue(source), extraction.Request(backbone="colour", **options))
+    return extraction.run_extraction(read_catalogue(source), extraction.ExtractionOptions(backbone="colour", **options))
 
 
 def rows(store):
@@ -189,7 +189,7 @@ def test_a_store_of_another_making_is_refused_with_the_mend(workplace, folder):
 def test_later_extractions_keep_to_the_first_choice(workplace, folder):
     summary_of(folder)
     photo(folder / "mugs/fresh.jpg", seed=77)
-    summary = extraction.run_extraction(read_catalogue(folder), extraction.Request())
+    summary = extraction.run_extraction(read_catalogue(folder), extraction.ExtractionOptions())
     assert (summary.backbone, summary.new) == ("colour", 1)
 
 

@@ -17,27 +17,27 @@ from featx.cards import card_bytes
 from featx.classifiers import (
     NAMES,
     TOLD_APART,
-    Recipe,
-    calibrated_by_halves,
+    ClassifierSettings,
+    automation_at,
     coverage_table,
-    filing,
+    cross_calibrate,
+    fit_temperature,
     held_out_temperature,
     known_name,
     names_of,
     probabilities,
-    temperature_for,
-    trained,
+    train_classifier,
 )
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.folds import grouped_folds, groups_of
-from featx.lessons import lesson_of
+from featx.lessons import training_set_of
 from featx.metrics import wilson
 from featx.models import load_classifier, newest_classifier, save
 from featx.store import Store
-from featx.trained import keep_namesake, newest_for
-from featx.updating import better_or_not
+from featx.trained import archive_same_name, latest_for_store
+from featx.updating import decide_promotion
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def model(store: Store):
 
 
 def test_what_may_be_learned_never_holds_a_held_out_picture(store):
-    lesson = lesson_of(store)
+    lesson = training_set_of(store)
     assert {store.splits[i] for i in lesson.learn} == {"train"}
     assert {store.splits[i] for i in lesson.held.rows} == {"test"}
 
@@ -140,7 +140,7 @@ def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(st
     labels = np.array(["rare"] * 40 + ["usual"] * 400)
     x = (random.normal(size=(440, 6)) + (labels == "rare")[:, None] * 0.7 + 3).astype(np.float32)
     rare = {
-        what: (trained(Recipe("logreg", 1.0, **settings), x, labels).predict(x) == "rare").mean()
+        what: (train_classifier(ClassifierSettings("logreg", 1.0, **settings), x, labels).predict(x) == "rare").mean()
         for what, settings in {
             "plain": {},
             "weights": {"class_weight": "balanced"},
@@ -291,7 +291,7 @@ def test_confidence_divided_by_the_temperature_is_honest():
     truth = random.integers(0, 5, 4000)
     logits = random.normal(size=(4000, 5))
     logits[np.arange(4000), truth] += 2
-    shares = probabilities(logits * 7, temperature_for(logits * 7, truth))
+    shares = probabilities(logits * 7, fit_temperature(logits * 7, truth))
     right = shares.argmax(axis=1) == truth
     assert abs(shares.max(axis=1).mean() - right.mean()) < 0.02
     wild = probabilities(logits * 7, 1.0)
@@ -303,17 +303,17 @@ def test_pictures_from_where_it_will_be_used_set_the_confidence_when_there_are_e
     truth = random.integers(0, 5, 600)
     scores = random.normal(size=(600, 5))
     scores[np.arange(600), truth] += 1
-    wanted = temperature_for(scores, truth)
+    wanted = fit_temperature(scores, truth)
     assert held_out_temperature(scores, truth, 0.2) == pytest.approx(wanted)
     assert held_out_temperature(scores[:99], truth[:99], 0.2) == 0.2
     unknown = np.where(np.arange(600) < 550, -1, truth)
     assert held_out_temperature(scores, unknown, 0.2) == 0.2
     groups = np.arange(600) // 3
-    shares = calibrated_by_halves(scores, truth, groups, 0.2)
+    shares = cross_calibrate(scores, truth, groups, 0.2)
     loss, before = (-np.log(one[np.arange(600), truth]).mean() for one in (shares, probabilities(scores, 0.2)))
     assert loss < before
     np.testing.assert_array_equal(
-        calibrated_by_halves(scores[:150], truth[:150], groups, 0.2), probabilities(scores[:150], 0.2)
+        cross_calibrate(scores[:150], truth[:150], groups, 0.2), probabilities(scores[:150], 0.2)
     )
 
 
@@ -324,7 +324,7 @@ def test_no_held_out_picture_has_a_say_in_its_own_confidence_nor_has_its_product
     truth, scores, groups = random.integers(0, 4, 300), random.normal(size=(300, 4)), np.arange(300) // 3
     other = np.where(groups == product, (truth + 1) % 4, truth)
     mine = groups == product
-    one, two = (calibrated_by_halves(scores, told, groups, 1.0)[mine] for told in (truth, other))
+    one, two = (cross_calibrate(scores, told, groups, 1.0)[mine] for told in (truth, other))
     np.testing.assert_array_equal(one, two)
 
 
@@ -354,7 +354,7 @@ def test_intervals_are_wilsons(n, data):
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80))
 def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
     sure, right = np.array([s for s, _ in rows]), np.array([r for _, r in rows])
-    filed = filing(sure, right, "here", target=0.9)
+    filed = automation_at(sure, right, "here", target=0.9)
     if filed.threshold is not None:
         kept = sure >= filed.threshold
         assert right[kept].mean() >= 0.9
@@ -367,20 +367,20 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
     store, model, tmp_path, monkeypatch
 ):
     save(model, tmp_path / "svm.skops")
-    same = better_or_not(tmp_path / "svm.skops", model, store)
+    same = decide_promotion(tmp_path / "svm.skops", model, store)
     assert same.replace and (same.better, same.worse, same.n, same.p) == (0, 0, 6, 1)
     other = dict(zip(model.classes, model.classes[1:] + model.classes[:1], strict=True))
     wrong = np.array([other[str(label)] for label in store.labels])
-    confused = replace(model, pipeline=trained(Recipe("svm"), store.features, wrong))
+    confused = replace(model, pipeline=train_classifier(ClassifierSettings("svm"), store.features, wrong))
     # Six pictures of three products stand or fall together: no test can tell, and the scores decide.
-    few = better_or_not(tmp_path / "svm.skops", confused, store)
+    few = decide_promotion(tmp_path / "svm.skops", confused, store)
     assert not few.replace and few.p > 0.05 and "too few products for a test" in few.sentence
     monkeypatch.setattr(Store, "product_of", lambda self, i: self.ids[i])
-    verdict = better_or_not(tmp_path / "svm.skops", confused, store)
+    verdict = decide_promotion(tmp_path / "svm.skops", confused, store)
     right = round(model.card["test"]["accuracy"] * 6)
     assert right == 6 and verdict.worse == 6 and not verdict.replace and verdict.p < 0.05
     assert f"{verdict.worse} broken" in verdict.sentence
-    assert better_or_not(tmp_path / "none.skops", model, store).replace
+    assert decide_promotion(tmp_path / "none.skops", model, store).replace
 
 
 def test_without_held_out_pictures_only_a_clear_fall_keeps_the_old_classifier_and_no_test_is_claimed(
@@ -389,7 +389,7 @@ def test_without_held_out_pictures_only_a_clear_fall_keeps_the_old_classifier_an
     save(replace(model, card=model.card | {"cv": told_cv(0.95, 0.93, 0.97)}), tmp_path / "svm.skops")
     for scored, replaced in (((0.94, 0.90, 0.96), True), ((0.90, 0.88, 0.92), False)):
         card = model.card | {"held_out": ["of no picture"], "cv": told_cv(*scored)}
-        verdict = better_or_not(tmp_path / "svm.skops", replace(model, card=card), store)
+        verdict = decide_promotion(tmp_path / "svm.skops", replace(model, card=card), store)
         assert verdict.replace is replaced and verdict.p is None and verdict.before == 0.95
         assert "each on the photos and labels of its day" in verdict.sentence
 
@@ -420,7 +420,7 @@ def test_an_old_classifier_that_stays_is_named_by_its_own_score(featx, tmp_path)
 def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     made = fit(store, "centroid", folds=2, level="kind")
     save(made, tmp_path / "kind.skops")
-    verdict = better_or_not(tmp_path / "kind.skops", made, store)
+    verdict = decide_promotion(tmp_path / "kind.skops", made, store)
     assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
 
 
@@ -573,13 +573,13 @@ def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its
 def test_a_namesake_is_kept_once_for_each_store_it_was_trained_on(store, model, tmp_path):
     path = tmp_path / "svm.skops"
     for trained_on in ("a.h5", "b.h5", "a.h5", "b.h5"):
-        kept = keep_namesake(path, Path(trained_on), None)
+        kept = archive_same_name(path, Path(trained_on), None)
         save(replace(model, card=model.card | {"store": trained_on}), path)
     assert kept == tmp_path / "svm-a.skops"
     assert sorted(one.name for one in tmp_path.glob("*.skops")) == ["svm-a.skops", "svm-b.skops", "svm.skops"]
-    assert newest_for(tmp_path, Path("a.h5")) == tmp_path / "svm-a.skops"
-    assert newest_for(tmp_path, Path("b.h5")).name in ("svm.skops", "svm-b.skops")
-    assert keep_namesake(path, Path("b.h5"), None) is None
+    assert latest_for_store(tmp_path, Path("a.h5")) == tmp_path / "svm-a.skops"
+    assert latest_for_store(tmp_path, Path("b.h5")).name in ("svm.skops", "svm-b.skops")
+    assert archive_same_name(path, Path("b.h5"), None) is None
 
 
 def test_every_block_names_its_classifier_where_several_are_trained(featx: Run, folder):

@@ -8,7 +8,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.folds import NEAR_CERTAIN, grouped_folds, groups_of, joined, plain_folds, twin_share, unit_rows
+from featx.folds import (
+    NEAR_CERTAIN,
+    grouped_folds,
+    groups_of,
+    near_duplicate_rate,
+    plain_folds,
+    union_groups,
+    unit_rows,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 3)), min_size=2, max_size=60)
 
@@ -74,7 +82,7 @@ def test_groups_are_what_walking_from_copy_to_copy_finds(drawn):
 
 
 def test_two_groupings_are_joined():
-    np.testing.assert_array_equal(joined(np.array([0, 0, 2, 3]), np.array([5, 6, 6, 7])), [0, 0, 0, 3])
+    np.testing.assert_array_equal(union_groups(np.array([0, 0, 2, 3]), np.array([5, 6, 6, 7])), [0, 0, 0, 3])
 
 
 def test_thousands_of_pictures_that_are_all_copies_are_one_group_at_once():
@@ -93,5 +101,5 @@ def test_nothing_to_cut_gives_no_folds():
 
 def test_the_share_of_twins_counts_pictures_with_a_look_alike_in_what_was_learned():
     learned = np.eye(4)
-    assert twin_share(np.array([[1, 0.01, 0, 0], [0.7, 0.7, 0, 0]]), learned) == 0.5
-    assert twin_share(np.zeros((0, 4)), learned) == 0
+    assert near_duplicate_rate(np.array([[1, 0.01, 0, 0], [0.7, 0.7, 0, 0]]), learned) == 0.5
+    assert near_duplicate_rate(np.zeros((0, 4)), learned) == 0

@@ -14,10 +14,10 @@ from featx.comparison.evaluating import evaluate
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.lessons import held_of, lesson_of
+from featx.lessons import held_out_of, training_set_of
 from featx.models import save
 from featx.store import Store
-from featx.updating import better_or_not
+from featx.updating import decide_promotion
 
 
 def shop(root: Path, products: range) -> Path:
@@ -50,7 +50,7 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> list[Store]:
 
 def test_all_labelled_pictures_of_the_other_store_are_scored_but_those_learned_from(home, other):
     model = fit(home[0], "centroid", folds=2, test_store=other[0])
-    learned = {home[0].digests[i] for i in lesson_of(home[0]).learn}
+    learned = {home[0].digests[i] for i in training_set_of(home[0]).learn}
     rows = [i for i in range(len(other[0])) if other[0].digests[i] not in learned]
     assert len(rows) == 24 and model.card["learned_in_test"] == 6 and model.card["n"] == 24
     right = (model.predict(other[0].features[rows]) == np.array(other[0].labels)[rows]).mean()
@@ -59,7 +59,7 @@ def test_all_labelled_pictures_of_the_other_store_are_scored_but_those_learned_f
 
 
 def test_its_interval_draws_whole_products(home, other):
-    held = held_of(home[0], elsewhere=other[0])
+    held = held_out_of(home[0], elsewhere=other[0])
     assert len(held) == 24 and len(set(held.groups.tolist())) == 12
     low, high = fit(home[0], "centroid", folds=2, test_store=other[0]).card["test"]["ci95"]
     assert 0 <= low <= high <= 1 and high - low > 0
@@ -78,7 +78,7 @@ def test_a_store_made_otherwise_is_refused_with_what_differs(home, other):
 def test_the_very_store_that_is_learned_from_cannot_test_it(home, tmp_path):
     table = shop(tmp_path, range(3))
     store = extract(table, backbone="colour", store=tmp_path / "s.h5")
-    assert len(held_of(store, elsewhere=store)) == 6
+    assert len(held_out_of(store, elsewhere=store)) == 6
     table.write_text(table.read_text().replace(",test,", ",train,"))
     again = extract(table, backbone="colour", store=tmp_path / "t.h5")
     with pytest.raises(FeatxError, match="all 18 are learned from"):
@@ -106,7 +106,7 @@ def test_a_store_that_belongs_to_none_of_the_compared_ones_is_refused(home, othe
 def test_an_update_is_judged_on_the_other_store_too(home, other, tmp_path):
     model = fit(home[0], "centroid", folds=2, test_store=other[0])
     save(model, tmp_path / "centroid.skops")
-    verdict = better_or_not(tmp_path / "centroid.skops", model, home[0], other[0])
+    verdict = decide_promotion(tmp_path / "centroid.skops", model, home[0], other[0])
     assert verdict.n == 24 and verdict.replace and f"{model.card['test']['accuracy']:.1%}" in verdict.sentence
 
 

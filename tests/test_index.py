@@ -17,8 +17,8 @@ from featx.index import Query, SimilarityIndex, index_of
 from featx.index.cache import cache_of
 from featx.index.calibrating import calibrate
 from featx.index.lookup import find
-from featx.index.names import Names
-from featx.index.numbers import widened
+from featx.index.names import StringColumn
+from featx.index.numbers import half_to_float
 from featx.index.related import related
 from featx.store import Row, StoreWriter, open_store
 
@@ -178,7 +178,7 @@ def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
 
 def test_a_name_is_found_without_a_list_of_names():
     texts = ["", "a", "ab", "ä.jpg", "a", "x/ab.png", "b\udcff"]
-    names = Names.of(texts)
+    names = StringColumn.of(texts)
     assert list(names) == texts
     assert [names[i] for i in range(-7, 0)] == texts
     for text in {*texts, "zz", "b"}:
@@ -257,7 +257,7 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
 def test_half_precision_is_widened_exactly():
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     finite = every[np.isfinite(every)].reshape(-1, 8)
-    found = widened(finite)
+    found = half_to_float(finite)
     np.testing.assert_array_equal(found.view(np.uint32), finite.astype(np.float32).view(np.uint32))
     with np.errstate(all="ignore"):
         rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)

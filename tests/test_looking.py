@@ -16,7 +16,7 @@ import featx as fx
 from featx.errors import FeatxError
 from featx.gallery import Row, half_blocks, page
 from featx.index import Matches, Neighbour, Query
-from featx.looking import Crop, find_query, moved, open_index, pooled
+from featx.looking import Crop, find_query, open_index, pool_queries, steer
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_new_photo_is_looked_up_and_one_with_known_bytes_is_recognised(store, 
 def test_several_photos_make_one_query(store):
     index = open_index()
     one, other = find_query(index, "hats0"), find_query(index, "mugs0")
-    both = pooled([one, other])
+    both = pool_queries([one, other])
     best = {n.item_id: n.similarity for n in index.query(both, 20, copies=True)}
     for name, similarity in best.items():
         alone = [
@@ -54,16 +54,16 @@ def test_several_photos_make_one_query(store):
 def test_a_query_moves_towards_and_away(store):
     index = open_index()
     one, like, unlike = (find_query(index, name) for name in ("hats0", "mugs0", "boots0"))
-    there = moved(one, [like], [unlike])
+    there = steer(one, [like], [unlike])
 
     def cosine(a, b):
         return float(np.ravel(a) @ np.ravel(b) / np.linalg.norm(a) / np.linalg.norm(b))
 
     assert cosine(there.features, like.features) > cosine(one.features, like.features)
-    assert cosine(there.features, unlike.features) < cosine(pooled([one]).features, unlike.features)
+    assert cosine(there.features, unlike.features) < cosine(pool_queries([one]).features, unlike.features)
     assert there.digests == one.digests | like.digests | unlike.digests
     with pytest.raises(FeatxError, match="alone leaves nothing"):
-        moved(None, [], [unlike])
+        steer(None, [], [unlike])
 
 
 def test_a_part_of_a_photo_is_looked_up(store, workplace):

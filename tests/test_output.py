@@ -12,7 +12,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.cli.output import Output, _wrapped, clock, counted, duration, error_text, size
+from featx.cli.output import Output, _wrapped, clock, duration, error_text, pluralise, size
 
 
 def test_a_list_in_a_pipe_is_one_record_a_line_with_nothing_cut(capsys):
@@ -60,7 +60,7 @@ def test_time_spent_is_told_as_people_tell_it(seconds, words):
 def test_time_left_sizes_and_counts():
     assert (clock(73), clock(3700)) == ("1:13", "1:01:40")
     assert (size(97_000_000), size(1_500), size(12)) == ("97 MB", "1.5 kB", "12 B")
-    assert (counted(1, "image"), counted(1200, "category", "categories")) == ("1 image", "1,200 categories")
+    assert (pluralise(1, "image"), pluralise(1200, "category", "categories")) == ("1 image", "1,200 categories")
 
 
 def test_progress_without_a_terminal_prints_no_control_codes(capsys):

@@ -14,11 +14,11 @@ from conftest import Run, photo
 
 from featx.catalogue import Item
 from featx.errors import FeatxError
-from featx.filing import must_be_apart, planned, put
+from featx.filing import apply_move, plan_moves, require_distinct_folders
 from featx.folds import grouped_folds
 from featx.images import read_photo
 from featx.models import load_classifier, save
-from featx.novelty import familiar_with
+from featx.novelty import fit_novelty
 from featx.prediction import Prediction, limit_for
 
 
@@ -105,7 +105,7 @@ def test_sorting_into_folders_plans_first_then_copies_and_does_it_only_once(feat
 def test_no_category_name_can_climb_out_of_the_folder(tmp_path):
     source = photo(tmp_path / "a.jpg")
     for label in ("../../etc", "/etc", "a/../../b", "..", "C:\\x", ""):
-        move = next(planned([Prediction(Item("a", str(source)), ((label, 1.0),))], tmp_path / "sorted"))
+        move = next(plan_moves([Prediction(Item("a", str(source)), ((label, 1.0),))], tmp_path / "sorted"))
         assert (tmp_path / "sorted").resolve() in move.target.resolve().parents
 
 
@@ -121,8 +121,10 @@ def test_no_category_name_can_climb_out_of_the_folder(tmp_path):
 )  # fmt: skip
 def test_categories_that_have_no_folder_of_their_own_are_told_before_anything_is_written(labels, why, tmp_path):
     with pytest.raises(FeatxError, match=why):
-        must_be_apart(labels, tmp_path)
-    must_be_apart(["mugs", "a/b", "a", "x" * 255, "é" * 127, "needs-review/x", "unnamed", "\ud800"], tmp_path)
+        require_distinct_folders(labels, tmp_path)
+    require_distinct_folders(
+        ["mugs", "a/b", "a", "x" * 255, "é" * 127, "needs-review/x", "unnamed", "\ud800"], tmp_path
+    )
 
 
 @pytest.mark.parametrize("length", [200, 231, 251])
@@ -130,8 +132,8 @@ def test_a_photo_whose_name_fills_what_a_file_system_takes_is_copied_as_well(len
     name = "é" * (length // 2) + "a" * (length % 2) + ".jpg"
     paths = [photo(tmp_path / folder / name, seed) for seed, folder in enumerate(("x", "y", "z"))]
     found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in paths]
-    for move in planned(found, tmp_path / "sorted"):
-        put(move, link=False)
+    for move in plan_moves(found, tmp_path / "sorted"):
+        apply_move(move, link=False)
     assert sorted(path.read_bytes() for path in (tmp_path / "sorted/mugs").iterdir()) == sorted(
         path.read_bytes() for path in paths
     )
@@ -153,7 +155,7 @@ def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo
 def test_equal_names_never_overwrite_one_another(tmp_path):
     a, b = photo(tmp_path / "x" / "a.jpg", 1), photo(tmp_path / "y" / "a.jpg", 2)
     found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in (a, b)]
-    assert len({move.target for move in planned(found, tmp_path / "sorted")}) == 2
+    assert len({move.target for move in plan_moves(found, tmp_path / "sorted")}) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +177,7 @@ def test_known_photos_are_familiar_and_others_are_not():
     known = np.abs(random.normal(size=(300, 40))) * (np.arange(40) < 20)
     others = np.abs(random.normal(size=(50, 40))) * (np.arange(40) >= 20)
     labels = [f"c{i % 3}" for i in range(300)]
-    familiar = familiar_with(known, grouped_folds(labels, np.arange(300), 5, 0))
+    familiar = fit_novelty(known, grouped_folds(labels, np.arange(300), 5, 0))
     assert familiar.strange(known).mean() <= 0.02
     assert familiar.strange(others).all()
 
@@ -202,8 +204,8 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
     import itertools
 
     from featx.backbones import open_backbone
-    from featx.models import Model
-    from featx.prediction import BATCH, Limits, Predictor
+    from featx.models import Classifier
+    from featx.prediction import BATCH, DecisionRule, Predictor
 
     backbone = open_backbone("colour")
     path, taken = photo(tmp_path / "a.jpg"), 0
@@ -222,8 +224,8 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
             return np.ones(len(features))
 
     rows = backbone.features([backbone.prepare(read_photo(path).image)])
-    model = Model("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), familiar_with(rows, []))
-    stream = Predictor(model, None, lambda: backbone).stream(endless(), Limits())
+    model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), fit_novelty(rows, []))
+    stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
     for done in range(1, 10 * BATCH):
         assert next(stream).label == "b"
         assert taken - done <= 4 * BATCH

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from report_documents import SCRIPT, Numbers, catalogue, comparison
 
 from featx.errors import FeatxError
-from featx.report import changes, gather, read_document, write_files, write_report
-from featx.report.confusion import clustered_order, confusion_of, counted, matrix_of, worst_blocks
+from featx.report import build_document, changes, read_document, write_files, write_report
+from featx.report.confusion import clustered_order, confusion_counts, confusion_of, matrix_of, worst_blocks
 from featx.report.layout import lay_out
 from featx.report.markdown import markdown
 from featx.report.published import published_for
@@ -199,23 +199,25 @@ def test_spreadsheet_files_beside_the_page_hold_no_formula(written):
 def test_photos_that_are_gone_are_counted_not_replaced(shop, written, tmp_path):
     broken = copy.copy(shop)
     broken.paths = [path if i % 2 else path + ".gone" for i, path in enumerate(shop.paths)]
-    document = gather(comparison(broken), tmp_path, store=broken, cache=written.folder.parent)
+    document = build_document(comparison(broken), tmp_path, store=broken, cache=written.folder.parent)
     assert document["pictures"]["n_missing"] == 60
     assert document["map"]["n_pictures"] == 60
 
 
 def test_a_fall_beyond_chance_is_found_photo_by_photo(shop, written, tmp_path):
-    old = gather(comparison(shop, right=0.95), tmp_path, store=shop, cache=written.folder.parent)
+    old = build_document(comparison(shop, right=0.95), tmp_path, store=shop, cache=written.folder.parent)
     same = changes(old, copy.deepcopy(old))
     assert same.paired
     assert not same.fell
-    found = changes(old, gather(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent))
+    found = changes(old, build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent))
     assert found.fell[0].metric == "accuracy"
-    assert not changes(gather(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent), old).fell
+    assert not changes(
+        build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent), old
+    ).fell
 
 
 def test_without_the_same_photos_the_intervals_decide(shop, written, tmp_path):
-    old = gather(comparison(shop, right=0.9), tmp_path, store=shop, cache=written.folder.parent)
+    old = build_document(comparison(shop, right=0.9), tmp_path, store=shop, cache=written.folder.parent)
     new = copy.deepcopy(old)
     new["fails"]["outcomes"] = None
     row = new["which"]["rows"][0]["accuracy"]
@@ -286,7 +288,7 @@ def test_clustering_puts_mixed_up_categories_side_by_side():
 def test_the_matrix_survives_being_kept_in_cells(pairs):
     truth, says = [a for a, _ in pairs], [b for _, b in pairs]
     kept = confusion_of({"truth": truth, "says": says, "classes": list("abcdef")})
-    assert np.array_equal(matrix_of(kept), counted(truth, says, 6))
+    assert np.array_equal(matrix_of(kept), confusion_counts(truth, says, 6))
     assert sorted(kept["order"]) == list(range(6))
 
 

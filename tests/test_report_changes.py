@@ -12,7 +12,7 @@ from report_documents import Numbers, catalogue, comparison
 from scipy.stats import binomtest
 
 from featx.errors import FeatxError
-from featx.report import changes, gather, read_document, write_report
+from featx.report import build_document, changes, read_document, write_report
 from featx.report.telling import WAYS, at
 from featx.report.words import NOTES
 
@@ -104,7 +104,7 @@ def test_other_categories_photos_or_entries_are_named(shop, documents, tmp_path)
     old = documents["good"]
     other = catalogue(tmp_path / "photos", [*CLASSES[1:], "lamps"], 30, seed=5)
     told = comparison(other, right=0.9, clfs=("logreg", "knn"))
-    new = gather(told, tmp_path, store=other, cache=tmp_path)
+    new = build_document(told, tmp_path, store=other, cache=tmp_path)
     found = changes(old, new)
     assert not found.paired
     text = " ".join(found.notes)
@@ -189,7 +189,7 @@ def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, t
             holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
         path.write_text(json.dumps(broken))
         try:
-            markdown(gather(read_document(path), tmp_path))
+            markdown(build_document(read_document(path), tmp_path))
         except FeatxError as error:
             assert error.code == "bad-manifest", place
             refused += 1

@@ -14,7 +14,7 @@ from report_documents import Numbers, catalogue, comparison
 from featx.report import write_files, write_report
 from featx.report.files import LIMIT
 from featx.report.page import left_out, renderer
-from featx.report.slimming import STEPS, Slim, map_data, slimmed
+from featx.report.slimming import STEPS, PageBudget, map_data, slimmed
 from featx.report.telling import WAYS, at
 from featx.report.words import WORDS
 
@@ -59,7 +59,7 @@ def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path)
 
 def test_what_is_most_useful_stays_longest(full):
     render = renderer(full.document, full.folder, LIMIT)
-    size = len(render(Slim()).encode())
+    size = len(render(PageBudget()).encode())
     page, slim = slimmed(render, int(size * 0.6))
     assert "mistakes" not in slim.without
     assert shown_pictures(page) > 10
@@ -98,11 +98,11 @@ def test_a_thinned_map_keeps_each_photo_with_its_own_name_and_picture(full):
     drawn = full.document["map"]
     points = np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
     named = {tuple(row): name for row, name in zip(points.tolist(), drawn["ids"], strict=True)}
-    told = map_data(drawn, Slim(points=50))
+    told = map_data(drawn, PageBudget(points=50))
     thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
     assert len(thin) == len(told["ids"]) == 50
     assert [named[tuple(row)] for row in thin.tolist()] == told["ids"]
-    told = map_data(drawn, Slim(points=50, named_points=False))
+    told = map_data(drawn, PageBudget(points=50, named_points=False))
     thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
     assert told["ids_of"] == "tiles"
     for row in thin.tolist():

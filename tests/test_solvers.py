@@ -14,12 +14,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from featx.solvers import (
-    Directions,
-    Discriminant,
     KernelSVM,
+    LDAProjection,
     LinearSVM,
     Logistic,
-    Neighbours,
+    ShrinkageLDA,
+    SoftKNN,
 )
 from featx.solvers.kernel import space_of
 
@@ -150,14 +150,14 @@ def test_estimators_survive_a_skops_file() -> None:
 )
 def test_the_discriminant_is_scikit_learns(seed: int, classes: int, width: int, shrinkage: float) -> None:
     x, y = problem(seed, width=width, classes=classes)
-    mine = Discriminant(shrinkage).fit(x, y)
+    mine = ShrinkageLDA(shrinkage).fit(x, y)
     plain = LinearDiscriminantAnalysis("lsqr", shrinkage=shrinkage).fit(x.astype(np.float64), y)
     scores = plain.decision_function(x)
     np.testing.assert_allclose(mine.decision_function(x), scores, atol=2e-3 * np.abs(scores).max())
     assert (mine.predict(x) == plain.predict(x)).mean() > 0.98
     np.testing.assert_allclose(mine.predict_proba(x).sum(axis=1), 1, rtol=1e-5)
     with pytest.raises(ValueError, match="at least two"):
-        Discriminant().fit(x, np.zeros(len(x)))
+        ShrinkageLDA().fit(x, np.zeros(len(x)))
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -166,14 +166,14 @@ def test_directions_are_scikit_learns_and_as_many_as_tell_categories_apart(class
     random = np.random.default_rng(classes)
     truth = random.integers(0, classes, 200)
     x = (random.normal(size=(classes, 30))[truth] + random.normal(size=(200, 30))).astype(np.float32)
-    mine = Directions(shrinkage).fit(x, truth)
+    mine = LDAProjection(shrinkage).fit(x, truth)
     within = x - np.stack([x[truth == k].mean(axis=0) for k in range(classes)])[truth]
     spread = within.T @ within / len(x)
     shrunk = (1 - shrinkage) * spread + shrinkage * np.trace(spread) / 30 * np.eye(30)
     np.testing.assert_allclose(mine.directions_.T @ shrunk @ mine.directions_, np.eye(classes - 1), atol=1e-4)
     assert list(mine.get_feature_names_out()) == [f"directions{i}" for i in range(classes - 1)]
     # scikit-learn shrinks numbers that it has scaled, and does not centre; unshrunk and centred both are the same.
-    free = Directions(1e-9).fit(x, truth).transform(x)
+    free = LDAProjection(1e-9).fit(x, truth).transform(x)
     plain = LinearDiscriminantAnalysis("eigen").fit_transform(x.astype(np.float64), truth)[:, : classes - 1]
     np.testing.assert_allclose(np.abs(free), np.abs(plain - plain.mean(axis=0)), atol=1e-3)
 
@@ -182,7 +182,7 @@ def test_rows_drawn_in_keep_their_direction_and_none_lies_far_out():
     random = np.random.default_rng(0)
     truth = random.integers(0, 4, 100)
     x = (3 * np.eye(4, 10)[truth] + random.normal(size=(100, 10))).astype(np.float32)
-    free, drawn = Directions(), Directions(bound=0.3)
+    free, drawn = LDAProjection(), LDAProjection(bound=0.3)
     far = np.concatenate([x, 1000 * x[:1]])
     a, b = free.fit(x, truth).transform(far), drawn.fit(x, truth).transform(far)
     lengths = [np.linalg.norm(one, axis=1) for one in (a, b)]
@@ -196,7 +196,7 @@ def test_directions_of_rows_that_do_not_differ_within_a_category_or_at_all_are_n
     for x in (np.eye(3, 7, dtype=np.float32), np.ones((6, 7), np.float32)):
         truth = np.arange(len(x)) % 3
         for bound in (0.0, 0.3):
-            found = Directions(bound=bound).fit(x, truth).transform(x)
+            found = LDAProjection(bound=bound).fit(x, truth).transform(x)
             assert np.isfinite(found).all()
         assert (Logistic().fit(found, truth).predict(found) == truth).mean() >= (1 if len(x) == 3 else 1 / 3)
 
@@ -247,7 +247,7 @@ def test_votes_of_neighbours_are_those_counted_one_by_one(seed, k, classes):
     random = np.random.default_rng(seed)
     x, y = random.normal(size=(25, 4)).astype(np.float32), np.arange(25) % classes
     asked = random.normal(size=(7, 4)).astype(np.float32)
-    told = Neighbours(k).fit(x, y)
+    told = SoftKNN(k).fit(x, y)
     shares = told.predict_proba(asked)
     for row, mine in zip(asked.astype(np.float64), shares, strict=True):
         apart = ((x.astype(np.float64) - row) ** 2).sum(axis=1)
@@ -257,17 +257,17 @@ def test_votes_of_neighbours_are_those_counted_one_by_one(seed, k, classes):
         np.testing.assert_allclose(mine, votes / votes.sum(), rtol=2e-3)
     np.testing.assert_array_equal(told.predict(asked), told.classes_[shares.argmax(axis=1)])
     for several, wanted in zip(told.scores_of(asked, [1, k]), (1, k), strict=True):
-        np.testing.assert_allclose(several, Neighbours(wanted).fit(x, y).decision_function(asked), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(several, SoftKNN(wanted).fit(x, y).decision_function(asked), rtol=1e-4, atol=1e-4)
 
 
 def test_identical_rows_vote_alike_and_nothing_divides_by_zero():
     x = np.ones((12, 3), dtype=np.float32)
-    told = Neighbours(5).fit(x, np.arange(12) % 3)
+    told = SoftKNN(5).fit(x, np.arange(12) % 3)
     assert np.isfinite(told.decision_function(x)).all() and (told.predict_proba(x) > 0).all()
     assert np.isfinite(KernelSVM().fit(x, np.arange(12) % 3).decision_function(x)).all()
 
 
-@pytest.mark.parametrize("made", [KernelSVM(), Neighbours()])
+@pytest.mark.parametrize("made", [KernelSVM(), SoftKNN()])
 def test_curved_borders_and_neighbours_fit_into_a_pipeline(made):
     x, y = problem(7)
     assert made_pipeline_answers(clone(made), x, y) > 0.5

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featx.errors import FeatxError
-from featx.store import KnownRow, Row, SkippedPhoto, StoreWriter, ensure_room, open_store
+from featx.store import Row, SkippedItem, StoredItem, StoreWriter, ensure_room, open_store
 
 ROOT = Path(__file__).resolve().parents[1]
 MAKING = {"backbone": "toy", "width": 4}
@@ -47,7 +47,7 @@ def held(path: Path) -> dict[str, tuple[object, bytes]]:
 
 def expected(rows: list[Row]) -> dict[str, tuple[object, bytes]]:
     return {
-        r.item_id: (KnownRow(r.item_id, r.path, r.digest, r.label, r.product, r.split, r.extra), r.features.tobytes())
+        r.item_id: (StoredItem(r.item_id, r.path, r.digest, r.label, r.product, r.split, r.extra), r.features.tobytes())
         for r in rows
     }
 
@@ -72,7 +72,7 @@ def test_every_fact_survives_sealing_and_missing_is_not_empty(tmp_path):
     ]
     with writer(tmp_path / "a.h5") as w:
         w.append(rows)
-        w.note_skipped([SkippedPhoto("bad.jpg", "truncated", "half", 12, 34)])
+        w.note_skipped([SkippedItem("bad.jpg", "truncated", "half", 12, 34)])
         assert held(tmp_path / "a.h5") == expected(rows)
         w.seal()
     assert held(tmp_path / "a.h5") == expected(rows)
@@ -129,8 +129,8 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path
     for part in (range(2000, 2500), range(0, 700), range(700, 2000)):
         with writer(tmp_path / "parts.h5") as w:
             w.append([row(i) for i in part])
-            w.update([KnownRow(f"i{part[0]}", "other", "", "else")])
-            w.update([KnownRow(f"i{i}", f"p/{i}.jpg", "", f"l{i % 3}") for i in part[:1]])
+            w.update([StoredItem(f"i{part[0]}", "other", "", "else")])
+            w.update([StoredItem(f"i{i}", f"p/{i}.jpg", "", f"l{i % 3}") for i in part[:1]])
     with writer(tmp_path / "parts.h5") as w:
         assert w.recovered == 1300
         w.seal(order=order)
@@ -181,7 +181,7 @@ def test_a_store_is_a_dictionary_whatever_is_done_to_it(steps):
                 model |= expected(rows)
             elif what == "update" and f"i{a}" in model:
                 known, features = model[f"i{a}"]
-                fresh = KnownRow(known.item_id, "new", known.digest, None, "", "s", b)
+                fresh = StoredItem(known.item_id, "new", known.digest, None, "", "s", b)
                 w.update([fresh])
                 model[f"i{a}"] = (fresh, features)
             elif what == "remove":
@@ -191,7 +191,7 @@ def test_a_store_is_a_dictionary_whatever_is_done_to_it(steps):
                 w.rename({f"i{a}": f"i{b}"})
                 known, features = model.pop(f"i{a}")
                 told = (known.path, known.digest, known.label, known.product, known.split, known.extra)
-                model[f"i{b}"] = (KnownRow(f"i{b}", *told), features)
+                model[f"i{b}"] = (StoredItem(f"i{b}", *told), features)
             elif what == "seal":
                 w.seal(order=sorted(model))
             elif what == "reopen":
@@ -264,7 +264,7 @@ def test_a_journal_cut_at_any_byte_gives_every_committed_row(tmp_path):
         ends, states = [], []
         for change in (
             lambda: w.append([row(0, digest="a"), row(1, digest="b")]),
-            lambda: w.update([KnownRow("i0", "new", "")]),
+            lambda: w.update([StoredItem("i0", "new", "")]),
             lambda: w.remove(["i1"]),
         ):
             change()
@@ -421,7 +421,7 @@ def test_a_reader_sees_whole_batches_while_a_writer_seals(tmp_path):
 
 def test_a_photo_that_became_usable_is_no_longer_listed_as_skipped(tmp_path):
     with writer(tmp_path / "a.h5") as w:
-        w.note_skipped([SkippedPhoto("p/0.jpg", "truncated")])
+        w.note_skipped([SkippedItem("p/0.jpg", "truncated")])
         w.append([row(0)])
         w.seal()
     assert not open_store(tmp_path / "a.h5").known_skipped()

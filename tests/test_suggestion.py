@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.store import open_store
-from featx.suggestion import chosen, doubt_of, simulate
+from featx.suggestion import margin_uncertainty, select_diverse, simulate
 
 
 def partly_labelled(folder: Path) -> None:
@@ -29,7 +29,7 @@ def partly_labelled(folder: Path) -> None:
 
 def test_doubt_is_one_where_two_categories_tie_and_nothing_where_one_is_certain():
     shares = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.7, 0.1]])
-    np.testing.assert_allclose(doubt_of(shares), [1.0, 0.0, 0.5])
+    np.testing.assert_allclose(margin_uncertainty(shares), [1.0, 0.0, 0.5])
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,7 +38,7 @@ def test_no_product_and_no_row_is_named_twice_and_the_most_doubtful_comes_first(
     random = np.random.default_rng(seed)
     features, doubts = random.normal(size=(rows, 5)), random.random(rows)
     products = [f"p{random.integers(sorts)}" for _ in range(rows)]
-    found = chosen(features, doubts, n, products)
+    found = select_diverse(features, doubts, n, products)
     assert len(found) == min(n, len(set(products)))
     assert len({products[i] for i in found}) == len(found)
     assert found[0] == int(np.argmax(doubts))
@@ -46,7 +46,7 @@ def test_no_product_and_no_row_is_named_twice_and_the_most_doubtful_comes_first(
 
 def test_of_two_photos_that_look_the_same_only_one_is_named_early():
     features = np.array([[1.0, 0.0], [1.0, 0.001], [0.0, 1.0]])
-    assert chosen(features, np.array([1.0, 0.99, 0.5]), 2) == [0, 2]
+    assert select_diverse(features, np.array([1.0, 0.99, 0.5]), 2) == [0, 2]
 
 
 def test_a_simulation_begins_with_the_same_photos_both_ways_and_ends_with_all_of_them():

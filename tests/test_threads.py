@@ -10,7 +10,7 @@ import pytest
 from conftest import photo
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from featx.classifiers import NAMES, Recipe, at_once
+from featx.classifiers import NAMES, ClassifierSettings, parallel_fits
 from featx.comparison import compare
 from featx.extraction import extract
 from featx.fitting import fit
@@ -103,9 +103,11 @@ def test_matrix_products_have_one_thread_while_trainings_go_side_by_side_and_get
 
 def test_large_features_are_not_copied_for_every_core_at_once():
     huge = np.broadcast_to(np.float32(0), (10_000_000, 2048))
-    assert at_once(Recipe("svm"), huge) == 1
-    assert all(at_once(Recipe(name), np.zeros((9, 9))) == 1 for name in ("rf", "extra-trees", "centroid"))
-    assert at_once(Recipe("svm", threads=1), np.zeros((9, 9))) == 1
+    assert parallel_fits(ClassifierSettings("svm"), huge) == 1
+    assert all(
+        parallel_fits(ClassifierSettings(name), np.zeros((9, 9))) == 1 for name in ("rf", "extra-trees", "centroid")
+    )
+    assert parallel_fits(ClassifierSettings("svm", threads=1), np.zeros((9, 9))) == 1
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("rf", "extra-trees")])

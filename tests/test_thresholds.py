@@ -11,14 +11,23 @@ from conftest import Run, photo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import filing, probabilities, shown_limit
+from featx.classifiers import automation_at, format_threshold, probabilities
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.fitting import fit
 from featx.metrics import share_by_group, wilson
 from featx.models import save
-from featx.prediction import Limits, shown_sure
-from featx.thresholds import PRIOR, TARGETS, choose, kept, needed, table_of, thresholds_for, tried
+from featx.prediction import DecisionRule, shown_sure
+from featx.thresholds import (
+    PRIOR,
+    TARGETS,
+    choose,
+    cross_validated_yield,
+    min_products_for,
+    table_of,
+    thresholds_for,
+    yield_on,
+)
 
 
 def answers(seed: int, n: int = 4000):
@@ -50,7 +59,7 @@ def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(ta
 
 def test_one_threshold_for_all_breaks_the_promise_where_one_for_each_keeps_it():
     sure, says, right, _ = answers(0, 20_000)
-    common = filing(sure, right, "", 0.9).threshold
+    common = automation_at(sure, right, "", 0.9).threshold
     found = choose(0.9, sure, says, right, list("abcd"))
     doubtful = says == 2
     assert right[doubtful & (sure >= common)].mean() < 0.85
@@ -95,7 +104,7 @@ def test_who_asks_for_more_never_gets_a_lower_threshold_nor_more_answers(rows, s
         assert never(lower.everywhere) <= never(higher.everywhere)
         assert all(lower.of(label) <= higher.of(label) for label in "abc")
     groups = np.arange(len(sure))
-    answered = [tried(target, sure, says, right, list("abc"), groups)[0] for target in TARGETS]
+    answered = [cross_validated_yield(target, sure, says, right, list("abc"), groups)[0] for target in TARGETS]
     assert answered == sorted(answered, reverse=True)
 
 
@@ -112,9 +121,9 @@ def test_thresholds_from_the_folds_do_not_lie_below_those_from_held_out_pictures
 @settings(max_examples=100, deadline=None)
 @given(st.floats(0, 1))
 def test_a_limit_is_shown_so_that_typing_it_lets_in_nothing_more_and_1_means_1(threshold):
-    shown = float(shown_limit(threshold))
+    shown = float(format_threshold(threshold))
     assert shown >= threshold - 1e-7 and (shown < 1 or threshold > 1 - 1e-11)
-    assert shown_limit(0.9983) == "0.999" and shown_limit(0.29) == "0.29" and shown_limit(1.0) == "1.00"
+    assert format_threshold(0.9983) == "0.999" and format_threshold(0.29) == "0.29" and format_threshold(1.0) == "1.00"
     assert (
         float(shown_sure(threshold)) <= threshold + 1e-9 and shown_sure(0.998) == "0.99" and shown_sure(0.29) == "0.29"
     )
@@ -148,7 +157,7 @@ def test_the_next_target_above_the_asked_precision_is_used():
     rows = [{"target": one, "everywhere": one, "categories": {"a": None}} for one in TARGETS]
     found, _ = thresholds_for({"thresholds": rows}, 0.93)
     assert found.target == 0.95 and found.of("a") > 1 and found.of("b") == 0.95
-    limits = Limits(thresholds=found)
+    limits = DecisionRule(thresholds=found)
     assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
     for card, said in (
         ({"clf": "svm"}, "trained before"),
@@ -182,9 +191,9 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
 
 
 def test_a_promise_needs_as_many_pictures_as_could_show_it_broken():
-    assert [needed(target) for target in TARGETS] == [50, 50, 60, 150, 300]
+    assert [min_products_for(target) for target in TARGETS] == [50, 50, 60, 150, 300]
     for target in TARGETS:
-        assert target ** needed(target) <= 0.08, "all right by luck"
+        assert target ** min_products_for(target) <= 0.08, "all right by luck"
     sure, says, right, groups = answers(0, 640)
     assert [row["target"] for row in table_of(sure, says, right, list("abcd"), groups)] == [0.8, 0.9, 0.95, 0.98]
     assert not table_of(sure[:196], says[:196], right[:196], list("abcd"), groups[:196])
@@ -197,7 +206,7 @@ def test_what_few_pictures_promise_holds_within_its_interval_on_others(n):
         sure, says, right, groups = answers(seed, 4000)
         mine = groups < n
         for row in table_of(sure[mine], says[mine], right[mine], list("abcd"), groups[mine]):
-            found = kept(row, sure[~mine], says[~mine], right[~mine], list("abcd"))
+            found = yield_on(row, sure[~mine], says[~mine], right[~mine], list("abcd"))
             if row["n"] and found.n:
                 tried += 1
                 held += found.high >= row["low"] and found.low <= row["high"]
@@ -230,7 +239,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     held = [i for i, split in enumerate(partly.splits) if split == "test"]
     shares = made.predict_proba(partly.features[held])
     truth = np.array(partly.labels)[held] == np.array(made.classes)[shares.argmax(axis=1)]
-    told = kept(rows[0.98], shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
+    told = yield_on(rows[0.98], shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
     assert rows[0.98]["held_out"] == {"n": 60, "answered": told.n, "right": round(told.value, 4)}
     save(made, tmp_path / "artifacts" / "models" / "knn.skops")
     one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
@@ -249,4 +258,4 @@ def test_fit_tells_what_few_held_out_pictures_think_of_the_threshold(partly, fea
 def test_scores_that_are_no_numbers_are_no_confidence():
     shares = probabilities(np.array([[np.nan, 0.0, 1.0], [np.inf, 0.0, 1.0], [0.0, 5.0, 0.0]]), 1.0)
     np.testing.assert_allclose(shares[:2], 1 / 3)
-    assert shares[2].argmax() == 1 and Limits(0.5).unsure("boots", float("nan"))
+    assert shares[2].argmax() == 1 and DecisionRule(0.5).unsure("boots", float("nan"))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx import tuning
-from featx.classifiers import Recipe, build, repeated, trained
+from featx.classifiers import ClassifierSettings, build, oversample, train_classifier
 from featx.extraction import extract
 from featx.fitting import fit
-from featx.tuning import TREES, answers, best, shares_at, wide
+from featx.tuning import TREES, answers, best, shares_at, wide_grid
 
 
 def rows(seed: int = 0, n: int = 240, width: int = 20, classes: int = 4):
@@ -39,14 +39,14 @@ def rows(seed: int = 0, n: int = 240, width: int = 20, classes: int = 4):
     ],
 )
 def test_the_search_covers_strength_kernel_width_depth_and_reduction(name, what):
-    found = wide(Recipe(name), 100)
+    found = wide_grid(ClassifierSettings(name), 100)
     assert len(found) == len(set(found)) and all(one.name == name for one in found)
-    varied = {key for key in Recipe.__dataclass_fields__ if len({getattr(one, key) for one in found}) > 1}
+    varied = {key for key in ClassifierSettings.__dataclass_fields__ if len({getattr(one, key) for one in found}) > 1}
     assert varied == what
     assert {one.reduction for one in found} <= {"lda", "none", 64}, "a reduction leaves something out"
-    assert found[0].reduction == Recipe(name).reduction, "the usual one comes first, and is kept in a tie"
+    assert found[0].reduction == ClassifierSettings(name).reduction, "the usual one comes first, and is kept in a tie"
     for asked in (7, "lda", "none"):
-        assert {one.reduce for one in wide(Recipe(name, reduce=asked), 100)} == {asked}, (
+        assert {one.reduce for one in wide_grid(ClassifierSettings(name, reduce=asked), 100)} == {asked}, (
             "what was asked for is not searched"
         )
 
@@ -57,33 +57,33 @@ def test_what_the_search_shares_gives_the_answers_of_training_each_alone(name, r
     monkeypatch.setattr(tuning, "REDUCTIONS", dict.fromkeys(tuning.REDUCTIONS, ("lda", "none", 8, 3)))
     x, y = rows()
     other, _ = rows(1, 400)
-    candidates = wide(Recipe(name, threads=1, resample=resample), 20)
+    candidates = wide_grid(ClassifierSettings(name, threads=1, resample=resample), 20)
     random = np.random.default_rng(0)
     some = [candidates[i] for i in np.sort(random.permutation(len(candidates))[:12])]
     told = answers(some, x, y, other)
     for one, says in zip(some, told, strict=True):
-        alone = trained(one, x, y).predict(other)
+        alone = train_classifier(one, x, y).predict(other)
         assert (says == alone).mean() >= 0.99, one
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 100))
 def test_repeated_rows_make_every_category_as_frequent_and_none_is_left_out(labels, seed):
     labels = np.array(labels)
-    rows = repeated(labels, seed)
+    rows = oversample(labels, seed)
     times = np.bincount(rows, minlength=len(labels))
     _, counts = np.unique(labels[rows], return_counts=True)
     assert set(counts.tolist()) == {max(np.bincount(labels).tolist())} and times.min() >= 1
     for category in set(labels.tolist()):
         own = times[labels == category]
         assert own.max() - own.min() <= 1, "no picture counts for much more than another of its category"
-    np.testing.assert_array_equal(rows, repeated(labels, seed))
+    np.testing.assert_array_equal(rows, oversample(labels, seed))
 
 
 def test_a_forest_grown_once_answers_at_full_depth_as_it_is_and_at_a_limit_as_one_grown_to_it():
     x, y = rows()
     other, _ = rows(1)
     # Where every number is tried on every row nothing is drawn, and the two ways can be compared.
-    recipe = Recipe("rf", tried=1.0, threads=1, reduce="none")
+    recipe = ClassifierSettings("rf", tried=1.0, threads=1, reduce="none")
     forest = build(recipe)[-1].set_params(n_estimators=5, bootstrap=False).fit(x, y)
     whole, low = shares_at(forest, other, [None, 2])
     np.testing.assert_allclose(whole, forest.predict_proba(other), atol=1e-12)
@@ -95,7 +95,7 @@ def test_a_forest_grown_once_answers_at_full_depth_as_it_is_and_at_a_limit_as_on
 def test_forests_in_the_search_are_the_ones_that_would_be_grown():
     x, y = rows()
     other, _ = rows(1)
-    recipe = Recipe("extra-trees", 2, threads=1, tried=0.2, reduce="none")
+    recipe = ClassifierSettings("extra-trees", 2, threads=1, tried=0.2, reduce="none")
     (says,) = answers([recipe], x, y, other)
     forest = build(recipe)[-1].set_params(n_estimators=TREES).fit(x, y)
     np.testing.assert_array_equal(says, forest.predict(other))
@@ -105,7 +105,7 @@ def test_forests_in_the_search_are_the_ones_that_would_be_grown():
 @given(st.integers(0, 10_000))
 def test_the_winner_is_never_behind_another_that_went_on_and_ties_go_to_the_usual_one(seed):
     random = np.random.default_rng(seed)
-    candidates = [Recipe("svm", float(i + 1)) for i in range(20)]
+    candidates = [ClassifierSettings("svm", float(i + 1)) for i in range(20)]
     skill = random.integers(0, 5, 20)
     x, y = np.zeros((9, 1)), np.array(["a", "b", "c"] * 3)
     folds = [(np.arange(6), np.arange(6, 9))] * 3

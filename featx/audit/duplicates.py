@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.audit.fixes import fixed_labels
 from featx.audit.pairs import Forest, directions, near_pairs
-from featx.audit.pictures import Pictures
+from featx.audit.pictures import HashCache
 from featx.audit.showing import figure, html_table, page
 from featx.errors import FeatxError
 from featx.store import Store, open_store
@@ -74,7 +74,7 @@ class DuplicateGroup:
 
 
 @dataclass(frozen=True)
-class Trust:
+class CopyEvidence:
     """What the near copies rest on: pairs alike enough, those whose pictures agree too, and those that just miss it."""
 
     alike: int
@@ -98,7 +98,7 @@ class Duplicates:
 
     groups: tuple[DuplicateGroup, ...]
     min_score: float
-    trust: Trust
+    trust: CopyEvidence
     unreadable: int
     n: int
 
@@ -209,7 +209,7 @@ def find_duplicates(
     forest.link(np.array(same_i, dtype=int), np.array(same_j, dtype=int), np.ones(len(same_i)))
     rows = np.array(list(first.values()), dtype=int)
     unit = directions(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
-    pictures = Pictures(opened)
+    pictures = HashCache(opened)
     least = _choose(unit, rows, pictures) if min_score is None else min_score
     alike = agreed = nearly = unread = 0
     for left, right, scores in near_pairs(unit, least, progress):
@@ -229,7 +229,7 @@ def find_duplicates(
     if across is not None:
         groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]
     groups.sort(key=lambda one: (-one.score, one.pictures[0].path, one.pictures[0].item_id))
-    trust = Trust(alike, agreed, nearly, unread)
+    trust = CopyEvidence(alike, agreed, nearly, unread)
     return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened))
 
 
@@ -243,7 +243,7 @@ def _group(store: Store, labels: list[str | None], members: list[int], score: fl
     return DuplicateGroup("same file" if one_file else "near copy", 1.0 if one_file else score, tuple(pictures))
 
 
-def _choose(unit: np.ndarray, rows: np.ndarray, pictures: Pictures) -> float:
+def _choose(unit: np.ndarray, rows: np.ndarray, pictures: HashCache) -> float:
     """The lowest similarity at which nine in ten agreeing pairs are copies, or else the one with the best estimate.
 
     Measured on up to 1,000 pictures against all others; a digest decides who is in the sample, not the order of rows.

@@ -43,7 +43,7 @@ class Fix:
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedDecisions:
     """Labels with the decisions applied (None: left out), and what became of the decisions."""
 
     labels: list[str | None]
@@ -83,12 +83,12 @@ def decided(path: Path | None = None) -> list[Fix]:
     ]
 
 
-def fixed_labels(store: Store, path: Path | None = None) -> Applied:
+def fixed_labels(store: Store, path: Path | None = None) -> AppliedDecisions:
     """The labels of a store with every decision applied; the store itself stays as it is."""
     labels = list(store.labels)
     fixes = decided(path)
     if not fixes:
-        return Applied(labels)
+        return AppliedDecisions(labels)
     at = {item_id: i for i, item_id in enumerate(store.ids)}
     by_digest: dict[str, list[int]] = {}
     for i, digest in enumerate(store.digests):
@@ -109,10 +109,10 @@ def fixed_labels(store: Store, path: Path | None = None) -> Applied:
                 counts["stale"] += 1
                 continue
             counts[fix.decision] += 1
-    return Applied(labels, counts[CHANGE], counts[EXCLUDE], counts[KEEP], counts["stale"])
+    return AppliedDecisions(labels, counts[CHANGE], counts[EXCLUDE], counts[KEEP], counts["stale"])
 
 
-def apply_to(store: Store, path: Path | None = None) -> Applied:
+def apply_to(store: Store, path: Path | None = None) -> AppliedDecisions:
     """Let an opened store tell its labels with the decisions applied; its file stays; twice is harmless."""
     applied = fixed_labels(store, path)
     store.labels = applied.labels

@@ -198,7 +198,7 @@ def judge(
     progress: Callable[[int], object] = lambda done: None,
 ) -> Judged:
     """Probabilities for each row from a classifier that knows nothing of its product, and what its neighbours are."""
-    from featx.classifiers import Recipe, probabilities, scores_of, temperature_for, trained
+    from featx.classifiers import ClassifierSettings, fit_temperature, probabilities, scores_of, train_classifier
     from featx.folds import grouped_folds, groups_of
 
     features = np.where(np.isfinite(features), features, 0)
@@ -216,10 +216,10 @@ def judge(
             continue
         # Too few of a kind to learn it from: its pictures would look wrong whatever they show.
         fair[score] = learned[own[score]] >= 3
-        pipeline = trained(Recipe("logreg", STRENGTH, seed=seed), features[learn], labels[learn])
+        pipeline = train_classifier(ClassifierSettings("logreg", STRENGTH, seed=seed), features[learn], labels[learn])
         scores[score] = scores_of(pipeline, features[score], classes)
         progress(done + 1)
-    temperature = temperature_for(scores[fair], own[fair]) if fair.any() else 1.0
+    temperature = fit_temperature(scores[fair], own[fair]) if fair.any() else 1.0
     classifier = probabilities(scores, temperature)
     agree = nearest_labels(unit, own, groups)
     return Judged(classes, own, classifier, agree, (agree >= 0).sum(axis=1), fair)

@@ -11,10 +11,10 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from featx.aside import written_aside
+from featx.aside import atomic_writer
 from featx.images import UnreadablePhoto, read_photo
 from featx.machine import cores
-from featx.plain import open_plain
+from featx.plain import open_regular
 from featx.store import Store
 
 # Of the middle of a picture, this much is left away on each side: a cropped copy agrees with one of them.
@@ -59,7 +59,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return best
 
 
-class Pictures:
+class HashCache:
     """The hashes of a store's photos: read when they are asked for, kept beside the store by digest."""
 
     def __init__(self, store: Store) -> None:
@@ -106,7 +106,7 @@ class Pictures:
             return
         here = set(self.store.digests)
         known = {digest: told for digest, told in self._known.items() if digest in here}
-        with suppress(OSError), written_aside(self._beside) as file:
+        with suppress(OSError), atomic_writer(self._beside) as file:
             np.savez(file, digests=np.array(list(known), dtype="S64"), hashes=np.array(list(known.values())))
         self._fresh = 0
 
@@ -114,7 +114,7 @@ class Pictures:
 def _load(path: Path) -> Mapping[str, np.ndarray]:
     # A cache: what cannot be read is computed again.
     with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
-        with open_plain(path) as file, np.load(file, allow_pickle=False) as held:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as held:
             digests, hashes = held["digests"], held["hashes"]
         if hashes.dtype == np.uint8 and hashes.shape == (len(digests), len(CROPS), BYTES):
             return {digest.decode(): told for digest, told in zip(digests, hashes, strict=True)}

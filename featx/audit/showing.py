@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from featx.aside import SPREADSHEET, write_aside
+from featx.aside import SPREADSHEET, write_atomic
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 
@@ -84,7 +84,7 @@ def write_whole(path: Path, text: str, encoding: str = "utf-8") -> None:
     if not path.name:
         raise FeatxError("bad-flag", f"`{path}` is no name for a file", "name one, such as `found.html`")
     try:
-        write_aside(path, text.encode(encoding, "surrogateescape"))
+        write_atomic(path, text.encode(encoding, "surrogateescape"))
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot write `{path}`: {error.strerror or error}", "choose another place"

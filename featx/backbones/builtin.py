@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
+from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
 from featx.backbones.names import Fingerprint
-from featx.backbones.running import RunsOnAnEngine
+from featx.backbones.running import EngineMixin
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def unit_rows(rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
-class BuiltinBackbone(RunsOnAnEngine):
+class BuiltinBackbone(EngineMixin):
     """The opened backbone: frozen, in eval mode."""
 
     name = "builtin"
@@ -116,10 +116,10 @@ class BuiltinBackbone(RunsOnAnEngine):
     ) -> None:
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         torch, torchvision = import_torch()
-        from featx.backbones.runnable import PhotosToRows
+        from featx.backbones.runnable import EmbeddingModule
         from featx.backbones.torch_engine import TorchEngine
 
-        self._module = PhotosToRows(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
+        self._module = EmbeddingModule(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
         # int8 needs a network of its own, which is read or made when the first photo comes.
         self._engine: Engine | None = None if precision == "int8" else TorchEngine(self._module, device, precision)
         self._centre = centre
@@ -148,13 +148,13 @@ class BuiltinBackbone(RunsOnAnEngine):
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import engine_for, engine_or_why
-        from featx.backbones.runnable import Runnable, example_photos
+        from featx.backbones.engines import engine_for, try_engine
+        from featx.backbones.runnable import EngineJob, example_photos
 
         example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
-        work = Runnable(self._module, example, self.fingerprint, self.prepare, self.device)
+        work = EngineJob(self._module, example, self.fingerprint, self.prepare, self.device)
         name = engine_for(asked, work, photos, WORTH_CONVERTING, WORTH_READING)
-        engine, why = engine_or_why(asked, name, work)
+        engine, why = try_engine(asked, name, work)
         if engine is not None:
             self._run_on(engine)
         return why
@@ -169,7 +169,7 @@ class BuiltinBackbone(RunsOnAnEngine):
         pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
         return blocks_of(self._computed(pixels), pixels)
 
-    @says_when_memory_runs_out
+    @raises_out_of_memory
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos, a float32 row of unit length each."""
         if not len(prepared):

@@ -53,7 +53,7 @@ def _network_trouble() -> str:
     if source not in _seen:
         noted = _noted(source)
         if noted is None:
-            noted = weights.answers(PREFERRED.url, timeout=PATIENCE)
+            noted = weights.probe_url(PREFERRED.url, timeout=PATIENCE)
             if noted:
                 _note(source, noted)
         _seen[source] = noted

@@ -87,7 +87,7 @@ def choose_device(asked: str) -> tuple[str, str]:
     return "cpu", f"{cpu} (no GPU found)"
 
 
-def says_when_memory_runs_out(work: Callable[P, R]) -> Callable[P, R]:
+def raises_out_of_memory(work: Callable[P, R]) -> Callable[P, R]:
     """Turn the several ways torch reports exhausted memory into `OutOfMemory`."""
 
     @wraps(work)

@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from featx.backbones.calibration import CALIBRATION, TRIED, drawn_photos
-from featx.backbones.runnable import TOLERANCE, Engine, EngineFailed, Runnable, example_photos, least_cosine
+from featx.backbones.runnable import TOLERANCE, Engine, EngineFailed, EngineJob, example_photos, min_cosine
 from featx.backbones.torch_engine import TorchEngine
 from featx.errors import FeatxError, did_you_mean
 
@@ -60,7 +60,9 @@ def converts(network: nn.Module, device: str) -> bool:
     return device == "cpu" and many and find_spec("openvino") is not None
 
 
-def engine_for(asked: str, work: Runnable, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING) -> str:
+def engine_for(
+    asked: str, work: EngineJob, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING
+) -> str:
     """The engine for so many photos of this network; converting pays for fewer where that was done before."""
     worth_from = cold
     if asked == "auto" and warm <= photos < cold and converts(work.module, work.device):
@@ -77,7 +79,7 @@ def engine_for(asked: str, work: Runnable, photos: int, cold: int = WORTH_CONVER
     )
 
 
-def make_engine(name: str, work: Runnable) -> Engine:
+def make_engine(name: str, work: EngineJob) -> Engine:
     """An engine that was tried on example photos and answered as plain torch does, or `EngineFailed`."""
     if name == "torch":
         return TorchEngine(work.module, work.device, work.precision)
@@ -91,7 +93,7 @@ def make_engine(name: str, work: Runnable) -> Engine:
         raise EngineFailed(f"{name} cannot run this network: {said[0][:200]}") from error
 
 
-def engine_or_why(asked: str, name: str, work: Runnable) -> tuple[Engine | None, str]:
+def try_engine(asked: str, name: str, work: EngineJob) -> tuple[Engine | None, str]:
     """The engine of this name; or, where `auto` wanted it and could not have it, none and why."""
     try:
         return make_engine(name, work), ""
@@ -108,14 +110,14 @@ def engine_or_why(asked: str, name: str, work: Runnable) -> tuple[Engine | None,
         return None, str(error)
 
 
-def _kept_or_made(work: Runnable) -> Engine:
+def _kept_or_made(work: EngineJob) -> Engine:
     """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
-    from featx.backbones.kept import keep, read_kept
+    from featx.backbones.kept import read_conversion, store_conversion
     from featx.backbones.openvino_engine import OpenVinoEngine, converted
 
     making, photo = work.making, work.example.shape[1:]
     example = example_photos(photo, work.example.dtype, _COMPARED)
-    graph = read_kept(making)
+    graph = read_conversion(making)
     if graph is not None:
         engine = OpenVinoEngine(graph, photo, work.precision)
         # It was compared with torch when it was made; what it says now must be what it said then, on every core.
@@ -132,11 +134,11 @@ def _kept_or_made(work: Runnable) -> Engine:
     answers = engine(example)
     if not engine.agrees_everywhere(example, answers):
         raise EngineFailed("openvino gives other features on one core than on another")
-    keep(making, replace(graph, answers=answers.tobytes()))
+    store_conversion(making, replace(graph, answers=answers.tobytes()))
     return engine
 
 
-def _tried(engine: Engine, work: Runnable) -> Engine:
+def _tried(engine: Engine, work: EngineJob) -> Engine:
     """The engine, if it answers as plain torch does."""
     if work.precision == "int8":
         # Integers are fitted to photos, so random blobs would say little.
@@ -147,13 +149,13 @@ def _tried(engine: Engine, work: Runnable) -> Engine:
         example, compared = work.example, _COMPARED
     # A few are enough, and plain torch takes much memory for many.
     plain = TorchEngine(work.module, work.device, "fp32" if work.precision == "int8" else work.precision)
-    least = least_cosine(plain(example[:compared]), engine(example)[:compared])
+    least = min_cosine(plain(example[:compared]), engine(example)[:compared])
     if not least >= TOLERANCE[work.precision]:
         raise EngineFailed(f"{engine.name} gives other features than torch (cosine {least:.5f})")
     return engine
 
 
-def _made(name: str, work: Runnable) -> Engine:
+def _made(name: str, work: EngineJob) -> Engine:
     if name == "compile":
         return TorchEngine(work.module, work.device, work.precision, compiled=True)
     from featx.backbones.onnx_engine import OnnxRuntimeEngine

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from featx.backbones.devices import choose_device, import_torch, says_when_memory_runs_out
+from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
 from featx.backbones.names import Fingerprint
 from featx.backbones.preparing import preset_of
-from featx.backbones.running import RunsOnAnEngine
+from featx.backbones.running import EngineMixin
 from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, load_state_dict, published
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
-    from featx.backbones.runnable import Engine, Runnable
+    from featx.backbones.runnable import Engine, EngineJob
 
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
-class FrozenNetwork(RunsOnAnEngine):
+class FrozenNetwork(EngineMixin):
     """A network in eval mode that never changes: photos prepared as its weights want them, features out."""
 
     def __init__(
@@ -62,7 +62,7 @@ class FrozenNetwork(RunsOnAnEngine):
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import engine_for, engine_or_why
+        from featx.backbones.engines import engine_for, try_engine
         from featx.backbones.runnable import example_photos
 
         one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
@@ -72,7 +72,7 @@ class FrozenNetwork(RunsOnAnEngine):
         if name != "openvino":  # which folds it by itself
             self._fold_batch_norm(example)
             work = self._runnable(example)
-        engine, why = engine_or_why(asked, name, work)
+        engine, why = try_engine(asked, name, work)
         if engine is None:
             self._fold_batch_norm(example)
             self._engine = self._torch_engine()
@@ -80,34 +80,34 @@ class FrozenNetwork(RunsOnAnEngine):
         self._run_on(engine)
         return ""
 
-    def _runnable(self, example: np.ndarray) -> Runnable:
-        from featx.backbones.runnable import PhotosToRows, Runnable
+    def _runnable(self, example: np.ndarray) -> EngineJob:
+        from featx.backbones.runnable import EmbeddingModule, EngineJob
 
-        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
-        return Runnable(module, example, self.fingerprint, self.prepare, self.device)
+        module = EmbeddingModule(self.network, self._read, *self._normal).eval().to(self.device)
+        return EngineJob(module, example, self.fingerprint, self.prepare, self.device)
 
     def _torch_engine(self) -> Engine:
-        from featx.backbones.runnable import PhotosToRows
+        from featx.backbones.runnable import EmbeddingModule
         from featx.backbones.torch_engine import TorchEngine
 
-        module = PhotosToRows(self.network, self._read, *self._normal).eval().to(self.device)
+        module = EmbeddingModule(self.network, self._read, *self._normal).eval().to(self.device)
         return TorchEngine(module, self.device, self.fingerprint.precision)
 
     def _fold_batch_norm(self, example: np.ndarray) -> None:
-        from featx.backbones.runnable import without_batch_norm
+        from featx.backbones.runnable import fold_batch_norm
 
         torch, _ = import_torch()
         if self.device == "cpu" and self.fingerprint.precision == "fp32":
             side = example.shape[1:3] if self._normal[0] is not None else example.shape[2:4]
             probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))
-            folded = without_batch_norm(self.network, probe, self._read)
+            folded = fold_batch_norm(self.network, probe, self._read)
             self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def prepare(self, image: Image.Image) -> Any:
         """The photo as the weights were trained to see it."""
         return self._prepare(image)
 
-    @says_when_memory_runs_out
+    @raises_out_of_memory
     def features(self, prepared: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos: (n, width), float32."""
         if not prepared:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.aside import written_aside
+from featx.aside import atomic_writer
 
 # The oldest networks go when all of them together are larger than this.
 MOST_BYTES = 2 * 2**30
@@ -23,7 +23,7 @@ _DIGEST = 64
 
 
 @dataclass(frozen=True)
-class Graph:
+class ConvertedNetwork:
     """A converted network as OpenVINO writes it: its text and its numbers."""
 
     text: bytes
@@ -32,17 +32,17 @@ class Graph:
     answers: bytes = b""
 
 
-def kept_folder() -> Path:
+def conversions_folder() -> Path:
     """Where converted networks are kept: the cache folder of this account."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx" / "networks"
 
 
 def path_of(making: Mapping[str, object]) -> Path:
     """Where the network made in this way is kept, whether it is there or not."""
-    return kept_folder() / f"{_digest_of(making)[:32]}{SUFFIX}"
+    return conversions_folder() / f"{_digest_of(making)[:32]}{SUFFIX}"
 
 
-def read_kept(making: Mapping[str, object]) -> Graph | None:
+def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
     """The network made in this way, checked; None where it is not here or not whole."""
     path = path_of(making)
     try:
@@ -56,12 +56,12 @@ def read_kept(making: Mapping[str, object]) -> Graph | None:
         text = end + 1 + int(told["text"])
         answers = len(data) - int(told["answers"])
         os.utime(path)
-        return Graph(bytes(data[end + 1 : text]), bytes(data[text:answers]), bytes(data[answers:]))
+        return ConvertedNetwork(bytes(data[end + 1 : text]), bytes(data[text:answers]), bytes(data[answers:]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def keep(making: Mapping[str, object], graph: Graph) -> None:
+def store_conversion(making: Mapping[str, object], graph: ConvertedNetwork) -> None:
     """Keep a network for later runs; where that cannot be done, later runs make it again."""
     sizes = {"text": len(graph.text), "answers": len(graph.answers)}
     told = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
@@ -71,7 +71,7 @@ def keep(making: Mapping[str, object], graph: Graph) -> None:
     path = path_of(making)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with written_aside(path) as file:
+        with atomic_writer(path) as file:
             file.writelines((digest.hexdigest().encode(), told, graph.text, graph.numbers, graph.answers))
         _make_room(path)
 

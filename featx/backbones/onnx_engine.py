@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.backbones.runnable import EngineFailed, PhotosToRows, network_threads, quiet_converter
-from featx.backbones.silent import import_silent
+from featx.backbones.runnable import EmbeddingModule, EngineFailed, network_threads, quiet_converter
+from featx.backbones.silent import import_without_telemetry
 
 
 class OnnxRuntimeEngine:
@@ -18,8 +18,8 @@ class OnnxRuntimeEngine:
 
     name = "onnxruntime"
 
-    def __init__(self, module: PhotosToRows, example: np.ndarray, precision: str) -> None:
-        onnxruntime = import_silent("onnxruntime")
+    def __init__(self, module: EmbeddingModule, example: np.ndarray, precision: str) -> None:
+        onnxruntime = import_without_telemetry("onnxruntime")
         if precision != "fp32":
             raise EngineFailed(f"ONNX Runtime computes in fp32 on a CPU, not in {precision}")
         self.version = f"onnxruntime {version('onnxruntime')}"

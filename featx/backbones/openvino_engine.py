@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from featx.backbones.kept import Graph
+from featx.backbones.kept import ConvertedNetwork
 from featx.backbones.runnable import (
     TOLERANCE,
-    PhotosToRows,
-    least_cosine,
+    EmbeddingModule,
+    min_cosine,
     network_threads,
     quiet_converter,
 )
-from featx.backbones.silent import import_silent
+from featx.backbones.silent import import_without_telemetry
 
 # Photos that one core computes together. A photo's numbers depend on this shape, never on the size of the batch.
 PIECE = 4
@@ -35,8 +35,8 @@ class OpenVinoEngine:
     # While the last pieces of one batch run, the first of the next fill the cores.
     calls_at_once = 2
 
-    def __init__(self, graph: Graph, photo: tuple[int, ...], precision: str) -> None:
-        openvino = import_silent("openvino")
+    def __init__(self, graph: ConvertedNetwork, photo: tuple[int, ...], precision: str) -> None:
+        openvino = import_without_telemetry("openvino")
         self.version = f"openvino {version('openvino')}"
         cores = network_threads()
         # Compiled once for all cores, a network of integers was wrong one time in four (OpenVINO 2026.4); compiled for
@@ -65,7 +65,7 @@ class OpenVinoEngine:
         turns = -(-self.photos_at_once // len(photos))
         # Pieces go to whoever was free longest, so that with one for each core every core has its turn.
         said = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
-        return least_cosine(np.tile(answers, (turns, 1)), said) >= TOLERANCE["fp32"]
+        return min_cosine(np.tile(answers, (turns, 1)), said) >= TOLERANCE["fp32"]
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Features of a batch of any size."""
@@ -83,9 +83,9 @@ class OpenVinoEngine:
         return rows[: len(piece)]
 
 
-def converted(module: PhotosToRows, example: np.ndarray) -> Graph:
+def converted(module: EmbeddingModule, example: np.ndarray) -> ConvertedNetwork:
     """A network of torch's in OpenVINO's form."""
-    openvino = import_silent("openvino")
+    openvino = import_without_telemetry("openvino")
     kind = openvino.Type.u8 if example.dtype == np.uint8 else openvino.Type.f32
     with quiet_converter(), torch.inference_mode():
         network = openvino.convert_model(
@@ -94,17 +94,17 @@ def converted(module: PhotosToRows, example: np.ndarray) -> Graph:
     return written(network)
 
 
-def written(network: Any) -> Graph:
+def written(network: Any) -> ConvertedNetwork:
     """A network of OpenVINO's as bytes."""
-    openvino = import_silent("openvino")
+    openvino = import_without_telemetry("openvino")
     with tempfile.TemporaryDirectory(prefix="featx-") as place:
         text = Path(place) / "network.xml"
         openvino.save_model(network, str(text), compress_to_fp16=False)
-        return Graph(text.read_bytes(), text.with_suffix(".bin").read_bytes())
+        return ConvertedNetwork(text.read_bytes(), text.with_suffix(".bin").read_bytes())
 
 
-def opened(graph: Graph) -> Any:
+def opened(graph: ConvertedNetwork) -> Any:
     """A network of OpenVINO's from its bytes."""
-    openvino = import_silent("openvino")
+    openvino = import_without_telemetry("openvino")
     numbers = openvino.Tensor(np.frombuffer(graph.numbers, dtype=np.uint8))
     return openvino.Core().read_model(model=graph.text, weights=numbers)

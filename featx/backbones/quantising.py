@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.backbones.calibration import calibrating
-from featx.backbones.kept import Graph
+from featx.backbones.kept import ConvertedNetwork
 from featx.backbones.openvino_engine import opened, written
 from featx.backbones.runnable import quiet_converter
-from featx.backbones.silent import import_silent
+from featx.backbones.silent import import_without_telemetry
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ def needs_nncf() -> None:
         raise FeatxError("extra-missing", "int8 needs nncf, which quantises networks", 'pip install "featx[int8]"')
 
 
-def quantised(graph: Graph, prepare: Callable[[Image.Image], Any]) -> Graph:
+def quantised(graph: ConvertedNetwork, prepare: Callable[[Image.Image], Any]) -> ConvertedNetwork:
     """The network with integers in its convolutions; takes some ten seconds."""
     needs_nncf()
     with quiet_converter():
-        nncf = import_silent("nncf")
+        nncf = import_without_telemetry("nncf")
         logging.getLogger("nncf").setLevel(logging.ERROR)
         photos = [np.asarray(prepare(photo))[None] for photo in calibrating()]
         network = nncf.quantize(

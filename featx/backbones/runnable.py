@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from featx.backbones.calibration import CALIBRATION
-from featx.backbones.silent import import_silent
+from featx.backbones.silent import import_without_telemetry
 from featx.machine import cores
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class EngineFailed(Exception):
     """An engine cannot run this network, or not with the same answer."""
 
 
-class PhotosToRows(nn.Module):
+class EmbeddingModule(nn.Module):
     """A network with what goes around it: photos as bytes are normalised first, its answer becomes rows."""
 
     mean: torch.Tensor
@@ -77,10 +77,10 @@ class PhotosToRows(nn.Module):
 
 
 @dataclass(frozen=True)
-class Runnable:
+class EngineJob:
     """A network for an engine to run: what it computes, on what, how exactly, and how photos are prepared for it."""
 
-    module: PhotosToRows
+    module: EmbeddingModule
     example: np.ndarray
     fingerprint: Fingerprint
     prepare: Callable[[Image.Image], Any]
@@ -97,7 +97,7 @@ class Runnable:
         return making_of(self)
 
 
-def making_of(work: Runnable) -> dict[str, object]:
+def making_of(work: EngineJob) -> dict[str, object]:
     """Everything that decides what the converted network is, and whether it was tried here."""
     fingerprint = asdict(work.fingerprint)
     del fingerprint["views"]
@@ -108,14 +108,14 @@ def making_of(work: Runnable) -> dict[str, object]:
         "tensors": _digest_of_tensors(work.module),
         "photo": [*work.example.shape[1:], str(work.example.dtype)],
         "versions": {name: _version(name) for name in packages},
-        "cpu": import_silent("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
+        "cpu": import_without_telemetry("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
     }
     if work.precision == "int8":
         making["calibration"] = asdict(CALIBRATION)
     return making
 
 
-def _digest_of_tensors(module: PhotosToRows) -> str:
+def _digest_of_tensors(module: EmbeddingModule) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted({**dict(module.named_parameters()), **dict(module.named_buffers())}.items()):
         plain = tensor.detach().contiguous()
@@ -143,13 +143,13 @@ def example_photos(shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> np
     return np.ascontiguousarray((4 * coarse - 2).astype(np.float32))
 
 
-def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
+def min_cosine(a: np.ndarray, b: np.ndarray) -> float:
     """The cosine of the pair of rows that differs most; not a number where features are not."""
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(1) / np.maximum(lengths, 1e-30)).min())
 
 
-def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
+def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
     """The network with each batch normalisation folded into the convolution before it, where that can be done."""
     if not any(isinstance(one, nn.BatchNorm2d) for one in network.modules()):
         return network
@@ -161,7 +161,7 @@ def without_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> 
     except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is
         return network
     with torch.inference_mode():
-        least = least_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
+        least = min_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
     return fused if least >= TOLERANCE["fp32"] else network
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from featx.backbones.runnable import Engine
 
 
-class RunsOnAnEngine:
+class EngineMixin:
     """A backbone whose engine may change; None until the first photo comes where a network has to be made for it."""
 
     _engine: Engine | None

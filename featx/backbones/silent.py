@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 
-def import_silent(name: str) -> Any:
+def import_without_telemetry(name: str) -> Any:
     """A library that runs or converts networks, without its telemetry.
 
     OpenVINO and NNCF bring `openvino_telemetry`, which asks nobody, writes into the home folder and calls a server from

@@ -8,13 +8,13 @@ from threading import Lock
 import numpy as np
 import torch
 
-from featx.backbones.runnable import PhotosToRows
+from featx.backbones.runnable import EmbeddingModule
 
 
 class TorchEngine:
     """torch, operation by operation, or compiled into one program."""
 
-    def __init__(self, module: PhotosToRows, device: str, precision: str, *, compiled: bool = False) -> None:
+    def __init__(self, module: EmbeddingModule, device: str, precision: str, *, compiled: bool = False) -> None:
         self.name = "compile" if compiled else "torch"
         self.version = f"torch {torch.__version__}"
         self._device = device

@@ -11,7 +11,7 @@ import typer
 
 from featx.cli.completing import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
-from featx.cli.output import Cell, Output, counted, duration, size
+from featx.cli.output import Cell, Output, duration, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -146,10 +146,10 @@ def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, ou
 def _print_answers(found: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
     """What the report says under its other headings, in a sentence each."""
     from featx.cli.sketches import curve
-    from featx.report import gather, in_short
+    from featx.report import build_document, in_short
 
     # Without a page there are no photos to look at, and nothing was checked.
-    document = page or gather(found.to_dict(), Path())
+    document = page or build_document(found.to_dict(), Path())
     told = in_short(document)
     out.result("")
     for section in ("fails", "trust", *(("data",) if page else ()), "similar"):
@@ -183,7 +183,7 @@ def _stores(
         # Several cannot share the one file that FEATX_STORE may name.
         own = workspace.store_path(name) if name is not None and len(backbones or ()) > 1 else None
         stores.append(extract(photos, backbone=name, store=own))
-        out.ok(f"{counted(len(stores[-1]), 'embedding')} in {stores[-1].path}")
+        out.ok(f"{pluralise(len(stores[-1]), 'embedding')} in {stores[-1].path}")
     return stores
 
 
@@ -232,7 +232,7 @@ def _say(document: dict[str, Any], out: Output) -> None:
         _say_checks(store, document, out)
     if settings["left_out_of_folds"]:
         names = settings["left_out_of_folds"]
-        few = counted(len(names), "category has", "categories have")
+        few = pluralise(len(names), "category has", "categories have")
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         out.warn(f"{few} fewer than {settings['folds']} products: learned, but left out of the folds' score: {listed}")
     for note in document["notes"]:
@@ -247,7 +247,7 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
     repeated = f" × {settings['repeats']}" if settings["repeats"] > 1 else ""
     categories = len(document["stores"][0]["categories"])
     out.result(
-        f"{counted(settings['n_learn'], 'picture')} · {counted(categories, 'category', 'categories')}"
+        f"{pluralise(settings['n_learn'], 'picture')} · {pluralise(categories, 'category', 'categories')}"
         f" · {settings['folds']} folds{repeated} · {groups}"
     )
     out.result("")

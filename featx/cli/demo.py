@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
-from featx.cli.output import Output, counted, duration
+from featx.cli.output import Output, duration, pluralise
 from featx.errors import FeatxError
 
 # What the README's first screen promises, run in the new folder.
@@ -61,9 +61,9 @@ def demo(
     categories = len({row.category for row in rows})
     took = duration(time.monotonic() - begun)
     faulty = sum(bool(row.fault) for row in rows)
-    many = counted(categories, "category", "categories")
-    out.ok(f"{counted(len(rows), 'photo')} in {many} in {folder / 'data'} ({took})")
-    out.say(f"  {counted(faulty, 'planted fault')}, listed in {folder / 'data' / 'products.csv'}")
+    many = pluralise(categories, "category", "categories")
+    out.ok(f"{pluralise(len(rows), 'photo')} in {many} in {folder / 'data'} ({took})")
+    out.say(f"  {pluralise(faulty, 'planted fault')}, listed in {folder / 'data' / 'products.csv'}")
     steps = () if no_run else _steps(products)
     for step in steps:
         _run(step, folder, out)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Cell, Output, counted
+from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -61,22 +61,22 @@ def duplicates(
         found = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
     if output is not None:
         write_table(output, COLUMNS, found.rows())
-        out.ok(f"wrote {counted(found.pictures, 'row')} to {output}")
+        out.ok(f"wrote {pluralise(found.pictures, 'row')} to {output}")
     if html is not None:
         write_whole(html, found.to_html())
-        out.ok(f"wrote {counted(min(len(found), 200), 'group')} to {html}")
+        out.ok(f"wrote {pluralise(min(len(found), 200), 'group')} to {html}")
     if output is None and html is None:
         _show(found, out)
     _remarks(found, out)
     if fail_over is not None and len(found) > fail_over:
         raise FeatxError(
-            "below-limit", f"{counted(len(found), 'group')} of copies, more than the limit of {fail_over}", ""
+            "below-limit", f"{pluralise(len(found), 'group')} of copies, more than the limit of {fail_over}", ""
         )
 
 
 def _show(found: Duplicates, out: Output) -> None:
     same = sum(len(one.pictures) for one in found if one.kind == "same file")
-    groups, pictures = counted(len(found), "group"), counted(found.pictures, "picture")
+    groups, pictures = pluralise(len(found), "group"), pluralise(found.pictures, "picture")
     kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same"
     out.headline(f"{groups}, {pictures}{kinds}" if len(found) else "no picture is there twice")
     shown = found.groups[:MOST] if out.for_people else found.groups
@@ -100,7 +100,7 @@ def _show(found: Duplicates, out: Output) -> None:
 
 def _remarks(found: Duplicates, out: Output) -> None:
     trust = found.trust
-    pairs = counted(trust.alike, "pair")
+    pairs = pluralise(trust.alike, "pair")
     agree = f"{trust.agreed:,} {'agrees' if trust.agreed == 1 else 'agree'}"
     share = ""
     if trust.precision is not None:
@@ -112,16 +112,16 @@ def _remarks(found: Duplicates, out: Output) -> None:
     else:
         out.say(f"  cosine ≥ {found.min_score:g}: no two different files are so alike")
     if found.unreadable:
-        gone = counted(found.unreadable, "picture")
+        gone = pluralise(found.unreadable, "picture")
         out.warn(f"{gone} could not be read again: a cosine of 0.99 or more was taken for a copy")
     labels, splits = (sum(len(names) > 1 for names in told) for told in _told(found))
     if labels:
-        out.warn(f"{counted(labels, 'group carries', 'groups carry')} two different categories: one of them is wrong")
+        out.warn(f"{pluralise(labels, 'group carries', 'groups carry')} two different categories: one of them is wrong")
     if splits:
-        out.warn(f"{counted(splits, 'group is', 'groups are')} in two splits: the test score is flattered")
+        out.warn(f"{pluralise(splits, 'group is', 'groups are')} in two splits: the test score is flattered")
     products = sum(len(one.products) > 1 for one in found)
     if products:
-        out.say(f"  {counted(products, 'group shows', 'groups show')} one picture under two product ids")
+        out.say(f"  {pluralise(products, 'group shows', 'groups show')} one picture under two product ids")
 
 
 def _told(found: Duplicates) -> tuple[list[list[str]], list[list[str]]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Cell, Output, counted
+from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -65,17 +65,17 @@ def evaluate(
     if not json:
         _print(found, path, out)
     if found.left_out:
-        out.warn(f"{counted(found.left_out, 'picture')} it had learned from left out (same bytes)")
+        out.warn(f"{pluralise(found.left_out, 'picture')} it had learned from left out (same bytes)")
     if found.unknown:
         names = ", ".join(list(found.unknown)[:5])
         out.warn(
-            f"{counted(sum(found.unknown.values()), 'picture')} of categories it never learned, always wrong: {names}"
+            f"{pluralise(sum(found.unknown.values()), 'picture')} of categories it never learned, always wrong: {names}"
         )
     if sum(bool(one["n"]) for one in found.details["per_class"]) == 1:
         out.warn("all these pictures are of one category: nothing is told apart in them, whatever the score")
     if found.unscored:
         names = ", ".join(found.unscored[:5]) + (", …" if len(found.unscored) > 5 else "")
-        few = counted(len(found.unscored), "category has", "categories have")
+        few = pluralise(len(found.unscored), "category has", "categories have")
         out.say(f"  {few} no picture here, and no part in what counts every category alike: {names}")
     if output is not None:
         _write(found, output)
@@ -85,7 +85,7 @@ def evaluate(
 def _print(found: Evaluation, path: Path, out: Output) -> None:
     classes = found.details["per_class"]
     where = " and ".join(found.splits) or "all pictures"
-    out.headline(f"{path} on {counted(found.n, 'picture')} of {found.store} ({where})")
+    out.headline(f"{path} on {pluralise(found.n, 'picture')} of {found.store} ({where})")
     out.headline("")
     for name, shown in NAMES.items():
         one = found.scores[name]
@@ -121,11 +121,11 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
 def _write(found: Evaluation, output: Path) -> None:
     import csv
 
-    from featx.aside import text_written_aside
+    from featx.aside import atomic_text_writer
     from featx.exporting import safe_cell
 
     classes = [safe_cell(label) for label in found.details["classes"]]
-    with text_written_aside(output) as file:
+    with atomic_text_writer(output) as file:
         table = csv.writer(file, lineterminator="\r\n")
         table.writerow(["is \\ says", *classes])
         table.writerows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted, size
+from featx.cli.output import Output, pluralise, size
 
 
 def export(
@@ -43,5 +43,5 @@ def export(
     with out.progress(len(opened), "export", "rows") as advance:
         files = export_store(opened, to, output, force=force, progress=advance)
     for file in files:
-        out.ok(f"wrote {counted(len(opened), 'row')} to {file} ({size(file.stat().st_size)})")
+        out.ok(f"wrote {pluralise(len(opened), 'row')} to {file} ({size(file.stat().st_size)})")
     out.document({"rows": len(opened), "format": to, "files": [str(file) for file in files]})

@@ -12,13 +12,13 @@ import typer
 
 from featx.cli.completing import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Advance, Output, counted, duration, size
+from featx.cli.output import Advance, Output, duration, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone
     from featx.catalogue import Catalogue
-    from featx.extraction import Listener, Summary
+    from featx.extraction import ExtractionEvents, ExtractionReport
 
 
 def extract(
@@ -120,7 +120,7 @@ def extract(
     if not images[0].strip():
         raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
     from featx.catalogue import read_catalogue
-    from featx.extraction import Request, run_extraction
+    from featx.extraction import ExtractionOptions, run_extraction
 
     catalogue = read_catalogue(
         source_of(images),
@@ -136,7 +136,7 @@ def extract(
     )
     if replace and not dry_run:
         _sure(yes)
-    request = Request(
+    request = ExtractionOptions(
         backbone=backbone,
         weights=weights,
         layer=layer,
@@ -204,8 +204,8 @@ def _sure(yes: bool) -> None:
         raise typer.Exit(0)
 
 
-def _narrator(out: Output) -> Listener:
-    from featx.extraction import Listener as Hearing
+def _narrator(out: Output) -> ExtractionEvents:
+    from featx.extraction import ExtractionEvents as Hearing
 
     class Narrator(Hearing):
         """Tells the person at the terminal what is going on."""
@@ -242,7 +242,7 @@ def _narrator(out: Output) -> Listener:
     return Narrator()
 
 
-def _tell(summary: Summary, out: Output, source: str, then: str) -> None:
+def _tell(summary: ExtractionReport, out: Output, source: str, then: str) -> None:
     out.document(summary.to_dict())
     if summary.dry_run:
         _tell_plan(summary, out)
@@ -255,7 +255,7 @@ def _tell(summary: Summary, out: Output, source: str, then: str) -> None:
     if summary.current_before:
         out.say(f"  commands without `--store` use {summary.store} from now on, and no longer {summary.current_before}")
     if summary.gone and not summary.stopped:
-        out.warn(f"{counted(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
+        out.warn(f"{pluralise(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
         out.next(f"featx extract {source} --prune   to forget them")
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
@@ -263,7 +263,7 @@ def _tell(summary: Summary, out: Output, source: str, then: str) -> None:
         out.next(f"{then}   or   featx similar <image>")
 
 
-def _changes(summary: Summary) -> str:
+def _changes(summary: ExtractionReport) -> str:
     counts = (
         (summary.new, "new"),
         (summary.changed, "changed"),
@@ -275,7 +275,7 @@ def _changes(summary: Summary) -> str:
     return ", ".join(f"{n:,} {word}" for n, word in counts if n)
 
 
-def _tell_done(summary: Summary, out: Output) -> None:
+def _tell_done(summary: ExtractionReport, out: Output) -> None:
     changes = _changes(summary)
     took = duration(summary.seconds)
     if not changes:
@@ -284,25 +284,25 @@ def _tell_done(summary: Summary, out: Output) -> None:
     first = summary.new + summary.copied == summary.total
     weighs = size(summary.store.stat().st_size)
     lead = "" if first else f"{changes}: "
-    out.ok(f"{lead}{counted(summary.total, 'embedding')} in {summary.store} ({weighs}, {took})")
+    out.ok(f"{lead}{pluralise(summary.total, 'embedding')} in {summary.store} ({weighs}, {took})")
     if first and summary.copied:
         out.say(f"  {summary.copied:,} of them are copies of the same bytes and were computed once")
     if summary.computed >= 32:
         out.say(f"  {summary.images_per_second:.0f} images/s; {summary.bottleneck}")
 
 
-def _tell_plan(summary: Summary, out: Output) -> None:
+def _tell_plan(summary: ExtractionReport, out: Output) -> None:
     changes = _changes(summary) or "nothing new"
     out.result(f"would do: {changes}; {summary.unchanged:,} stay as they are ({summary.store})")
 
 
-def _tell_skipped(summary: Summary, out: Output) -> None:
+def _tell_skipped(summary: ExtractionReport, out: Output) -> None:
     if not summary.skipped:
         return
     reasons = Counter(one.reason for one in summary.skipped)
     said = ", ".join(f"{n:,} {reason.replace('-', ' ')}" for reason, n in reasons.most_common())
     where = f" (list: {summary.skipped_list})" if summary.skipped_list else ""
-    out.warn(f"{counted(len(summary.skipped), 'file')} skipped: {said}{where}")
+    out.warn(f"{pluralise(len(summary.skipped), 'file')} skipped: {said}{where}")
     for one in summary.skipped[:3]:
         out.say(f"    {one.path}: {one.reason.replace('-', ' ')}" + (f" ({one.detail})" if one.detail else ""))
     if len(summary.skipped) > 3:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from featx.aside import text_written_aside
+from featx.aside import atomic_text_writer
 from featx.errors import FeatxError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
@@ -28,7 +28,7 @@ def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[
     check_suffix(path)
     kind = path.suffix.lower()
     count = 0
-    with text_written_aside(path) as file:
+    with atomic_text_writer(path) as file:
         if kind in (".csv", ".tsv"):
             table = csv.writer(file, dialect="excel" if kind == ".csv" else "excel-tab")
             table.writerow(columns)

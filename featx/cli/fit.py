@@ -9,7 +9,7 @@ import typer
 
 from featx.cli.completing import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted, size
+from featx.cli.output import Output, pluralise, size
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from featx.cli.output import Advance
-    from featx.models import Model
+    from featx.models import Classifier
     from featx.store import Store
 
 
@@ -99,7 +99,7 @@ def fit(
     reached: list[float] = []
     paths: list[Path] = []
     for name in names:
-        out.say(f"{name} on {counted(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
+        out.say(f"{name} on {pluralise(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
         from featx.fitting import fit as train
 
         path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
@@ -144,7 +144,7 @@ def _safe(name: str) -> str:
 
 
 def _keep(
-    model: Model,
+    model: Classifier,
     path: Path,
     store: Store,
     elsewhere: Store | None,
@@ -159,14 +159,14 @@ def _keep(
 
     verdict = None
     if update:
-        from featx.updating import better_or_not
+        from featx.updating import decide_promotion
 
-        verdict = better_or_not(path, model, store, elsewhere)
+        verdict = decide_promotion(path, model, store, elsewhere)
     kept = None
     if verdict is None or verdict.replace:
-        from featx.trained import keep_namesake
+        from featx.trained import archive_same_name
 
-        kept = keep_namesake(path, store.path, model.card["level"])
+        kept = archive_same_name(path, store.path, model.card["level"])
         save(model, path)
     card = model.card
     told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
@@ -178,17 +178,19 @@ def _keep(
         out.result("")
     if card["resumed"]:
         out.say(
-            f"  went on with a search that was interrupted: {counted(card['resumed'], 'step was', 'steps were')} known"
+            f"  went on with a search that was interrupted: {pluralise(card['resumed'], 'step was', 'steps were')} known"
         )
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
-        few = counted(len(card["small"]), "category has", "categories have")
+        few = pluralise(len(card["small"]), "category has", "categories have")
         out.warn(f"{few} too few products to be cross-validated, and are left out of that score: {names}")
         out.say("  the model still learns them")
     if card["held_out_categories"] == 1:
         out.warn("all held-out pictures are of one category: nothing is told apart in them, whatever the score")
     if card["learned_in_test"]:
-        out.warn(f"{counted(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored")
+        out.warn(
+            f"{pluralise(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored"
+        )
     twins = card["checks"][0]
     seen = "in training" if card["test"] else "in the other folds"
     out.say(f"  near-twins: {twins['share']:.0%} of the scored pictures have one {seen} (cosine ≥ 0.95)")
@@ -199,7 +201,7 @@ def _keep(
     if verdict is not None and not verdict.replace:
         out.warn(f"the old classifier stays: {path}")
         return float(verdict.before or 0.0)
-    weighs, learned = size(card["bytes"]), counted(card["n"], "picture")
+    weighs, learned = size(card["bytes"]), pluralise(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
     if kept is not None:
         out.say(f"  the one of that name, trained on another store, is kept: {kept}")
@@ -215,10 +217,10 @@ def _print(card: dict[str, Any], out: Output) -> None:
         elif told is not None:
             low, high = told["ci95"]
             out.result(
-                f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {counted(told['n'], 'picture')}"
+                f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'picture')}"
             )
 
-    from featx.classifiers import shown_limit
+    from featx.classifiers import format_threshold
 
     cv, automation = card["cv"], card["automation"]
     share("right, on held-out pictures", card["test"])
@@ -227,14 +229,16 @@ def _print(card: dict[str, Any], out: Output) -> None:
     if automation["coverage"] is None:
         said = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
     else:
-        sure = "" if automation["threshold"] is None else f" (sure ≥ {shown_limit(automation['threshold'])})"
+        sure = "" if automation["threshold"] is None else f" (sure ≥ {format_threshold(automation['threshold'])})"
         said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"
     held = automation["held_out"]
     out.result(f"{'filed without a person':<28} {said}")
     if held is not None:
         did = f"; of them {held['answered']:,} would be filed" if automation["threshold"] is not None else ""
         right = f", {held['right']:.0%} right" if held["answered"] else ""
-        out.result(f"{'':<28}           {counted(held['n'], 'held-out picture')} are too few to choose on{did}{right}")
+        out.result(
+            f"{'':<28}           {pluralise(held['n'], 'held-out picture')} are too few to choose on{did}{right}"
+        )
     if card["test"] is None:
         out.result("no held-out folder: pictures from where the model will be used would give a truer score")
     if card["weakest"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted, size
+from featx.cli.output import Output, pluralise, size
 from featx.errors import FeatxError
 from featx.machine import cores
 
@@ -157,10 +157,10 @@ def _models(models: Path) -> list[dict[str, object]]:
 def _told_of(path: Path) -> dict[str, object]:
     """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
     from featx.cards import read_card
-    from featx.plain import read_plain
+    from featx.plain import read_regular
 
     try:
-        card = read_card(read_plain(path.with_suffix(".json")))
+        card = read_card(read_regular(path.with_suffix(".json")))
         best = card["test"] or card["cv"]
         return {
             "path": str(path),
@@ -179,7 +179,7 @@ def _score(model: dict[str, object], store: str) -> str:
     """How often a classifier is right, and on what: scores of other pictures are another thing."""
     if model["accuracy"] is None:
         return "no readable card"
-    pictures = counted(_number(model, "n"), "picture")
+    pictures = pluralise(_number(model, "n"), "picture")
     held = model["measured_on"] == "held-out pictures"
     where = f"on {pictures.replace(' ', ' held-out ')}" if held else f"in cross-validation on {pictures}"
     other = "" if Path(str(model["store"])).absolute() == Path(store).absolute() else f" of {model['store']}"
@@ -221,9 +221,9 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
     pieces += ["  ".join(f"{name} {n:,}" for name, n in sorted(splits.items()))] if splits else []
     width = f"{_number(facts, 'width'):,} numbers ({facts['dtype']})"
     held = [
-        counted(_number(facts, "n"), "image"),
-        counted(_number(facts, "categories"), "category", "categories"),
-        counted(_number(facts, "products"), "product"),
+        pluralise(_number(facts, "n"), "image"),
+        pluralise(_number(facts, "categories"), "category", "categories"),
+        pluralise(_number(facts, "products"), "product"),
     ]
     made_by = [f"weights {fingerprint.get('weights')}", f"layer {fingerprint.get('layer')}", width]
     lines = [
@@ -255,7 +255,7 @@ def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
     lines.append(
         (
             "machine",
-            f"{counted(_number(machine, 'threads'), 'thread')} · {gpu} · {size(_number(machine, 'free_bytes'))} free",
+            f"{pluralise(_number(machine, 'threads'), 'thread')} · {gpu} · {size(_number(machine, 'free_bytes'))} free",
         )
     )
     versions: dict[str, str] = machine["versions"]  # type: ignore[assignment]

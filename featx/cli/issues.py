@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted
+from featx.cli.output import Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def issues(
         out.next("featx issues -o fixes.csv")
     if fail_over is not None and len(found) > fail_over:
         raise FeatxError(
-            "below-limit", f"{counted(len(found), 'label looks', 'labels look')} wrong, more than {fail_over}", ""
+            "below-limit", f"{pluralise(len(found), 'label looks', 'labels look')} wrong, more than {fail_over}", ""
         )
 
 
@@ -106,7 +106,7 @@ def _write(found: Issues, output: Path, out: Output) -> None:
         for one in found
     ]
     write_table(output, TABLE, rows)
-    out.ok(f"wrote {counted(len(rows), 'row')} to {output}")
+    out.ok(f"wrote {pluralise(len(rows), 'row')} to {output}")
     if rows:
         out.say("  write keep, change or exclude into column `decision`; `change` takes what `new_label` says")
         out.next(f"featx issues --apply {output}")
@@ -153,15 +153,17 @@ def _remarks(found: Issues, out: Output) -> None:
         )
     if found.products:
         names = ", ".join(one.product for one in found.products[:5])
-        out.warn(f"{counted(len(found.products), 'product has', 'products have')} pictures in two categories: {names}")
+        out.warn(
+            f"{pluralise(len(found.products), 'product has', 'products have')} pictures in two categories: {names}"
+        )
     if found.leaks:
         out.warn(
-            f"{counted(len(found.leaks), 'picture is', 'pictures are')} in two splits, so the test score is flattered: "
+            f"{pluralise(len(found.leaks), 'picture is', 'pictures are')} in two splits, so the test score is flattered: "
             "`featx duplicates --across split`"
         )
     if found.outliers:
         names = ", ".join(one.path for one in found.outliers[:3])
-        alike = counted(len(found.outliers), "picture is", "pictures are")
+        alike = pluralise(len(found.outliers), "picture is", "pictures are")
         out.say(f"  {alike} unlike anything else: {names}" + (", …" if len(found.outliers) > 3 else ""))
     if found.not_judged:
         names = ", ".join(f"{name} ({n})" for name, n in list(found.not_judged.items())[:5])

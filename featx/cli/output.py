@@ -315,7 +315,7 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes} B"
 
 
-def counted(n: int, one: str, many: str = "") -> str:
+def pluralise(n: int, one: str, many: str = "") -> str:
     """`1 image`, `12 images`, `1,200 categories`."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 

@@ -13,15 +13,15 @@ import typer
 
 from featx.cli.completing import classifier_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted
+from featx.cli.output import Output, pluralise
 from featx.errors import FeatxError
 from featx.machine import cores
 
 if TYPE_CHECKING:
     from featx.backbones.names import Backbone
     from featx.catalogue import Catalogue
-    from featx.models import Model
-    from featx.prediction import Limits, Prediction, Predictor
+    from featx.models import Classifier
+    from featx.prediction import DecisionRule, Prediction, Predictor
     from featx.store import Store
     from featx.thresholds import Thresholds
     from featx.workspace import Workspace
@@ -85,40 +85,40 @@ def predict(
     if sort_into is None and (link or dry_run):
         raise FeatxError("bad-flag", "`--link` and `--dry-run` belong to `--sort-into`", "name a folder to sort into")
     from featx.cli.files import check_suffix, write_records
-    from featx.prediction import Limits, limit_for
+    from featx.prediction import DecisionRule, limit_for
 
     if output is not None:
         check_suffix(output)
     catalogue = _asked(images)
     predictor = _predictor(clf, store, device, top, out)
     if sort_into is not None:
-        from featx.filing import must_be_apart
+        from featx.filing import require_distinct_folders
 
-        must_be_apart(predictor.model.classes, sort_into)
+        require_distinct_folders(predictor.model.classes, sort_into)
     if coverage is not None:
-        from featx.classifiers import shown_limit
+        from featx.classifiers import format_threshold
 
         sure, bought = limit_for(predictor.model, coverage)
         where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
         out.say(
-            f"answering when sure ≥ {shown_limit(sure)}: {bought['precision']:.1%} right "
+            f"answering when sure ≥ {format_threshold(sure)}: {bought['precision']:.1%} right "
             f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
         )
     thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
-    limits = Limits(sure or 0.0, not any_photo, thresholds)
+    limits = DecisionRule(sure or 0.0, not any_photo, thresholds)
     seen = _Seen()
     found = seen.watch(_run(predictor, catalogue, limits, out))
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
         count = write_records(output, list(_cells(None, top)), (_cells(one, top) for one in found))
-        out.ok(f"wrote {counted(count, 'row')} to {output}")
+        out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
         _show(found, out, top)
     seen.report(out, predictor)
 
 
-def _promised(model: Model, precision: float, out: Output) -> Thresholds:
+def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
     from featx.thresholds import thresholds_for
 
     found, bought = thresholds_for(model.card, precision)
@@ -139,11 +139,11 @@ def _promised(model: Model, precision: float, out: Output) -> Thresholds:
     if held:
         right = f", {held['right']:.1%} of them right" if held["answered"] else ""
         out.say(
-            f"  {counted(held['n'], 'held-out picture')} are too few to choose on; "
+            f"  {pluralise(held['n'], 'held-out picture')} are too few to choose on; "
             f"{held['answered']:,} would be answered{right}"
         )
     if never:
-        out.say(f"  {counted(never, 'category is', 'categories are')} never sure enough, and always left to a person")
+        out.say(f"  {pluralise(never, 'category is', 'categories are')} never sure enough, and always left to a person")
     return found
 
 
@@ -164,14 +164,16 @@ class _Seen:
     def report(self, out: Output, predictor: Predictor) -> None:
         out.detail(f"{predictor.from_store:,} of {self.n:,} photos were in the store")
         if self.doubts:
-            out.say(f"  {counted(self.doubts, 'photo needs', 'photos need')} a look")
+            out.say(f"  {pluralise(self.doubts, 'photo needs', 'photos need')} a look")
         for name in self.unreadable[:5]:
             out.warn(f"skipped {name}")
         if len(self.unreadable) > 5:
             out.warn(f"and {len(self.unreadable) - 5:,} more that could not be read")
         if self.n and len(self.unreadable) == self.n:
             raise FeatxError(
-                "all-corrupt", f"none of the {counted(self.n, 'photo')} could be read", "look at the files named above"
+                "all-corrupt",
+                f"none of the {pluralise(self.n, 'photo')} could be read",
+                "look at the files named above",
             )
 
 
@@ -190,7 +192,7 @@ def _asked(images: list[str]) -> Catalogue:
 
 
 def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: Output) -> Predictor:
-    from featx.models import load_classifier, must_fit
+    from featx.models import load_classifier, require_same_features
     from featx.prediction import Predictor
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -201,7 +203,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     opened: Store | None = None
     try:
         opened = open_store(workspace.current_store(store))
-        must_fit(model, opened.fingerprint, opened.path)
+        require_same_features(model, opened.fingerprint, opened.path)
     except FeatxError as error:
         if store is not None or error.code not in ("no-store", "other-backbone"):
             raise
@@ -210,18 +212,18 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
 
     def open_it() -> Backbone:
-        from featx.extraction.reopening import backbone_like, backbone_of
+        from featx.extraction.reopening import open_from_fingerprint, reopen_backbone
 
         if opened is not None:
-            return backbone_of(opened, device)
-        backbone = backbone_like(model.fingerprint, device=device)
-        must_fit(model, backbone.fingerprint.to_dict(), Path(backbone.name))
+            return reopen_backbone(opened, device)
+        backbone = open_from_fingerprint(model.fingerprint, device=device)
+        require_same_features(model, backbone.fingerprint.to_dict(), Path(backbone.name))
         return backbone
 
     return Predictor(model, opened, open_it, top=top)
 
 
-def _elsewhere(model: Model, workspace: Workspace, store: Path | None) -> str:
+def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> str:
     """On which store it was trained, where that is not the one in use."""
     from featx.plain import same_place
 
@@ -249,12 +251,12 @@ def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
         return path
     from featx.models import newest_classifier
-    from featx.trained import newest_for
+    from featx.trained import latest_for_store
 
-    return newest_classifier(models) if store is None else newest_for(models, store)
+    return newest_classifier(models) if store is None else latest_for_store(models, store)
 
 
-def _run(predictor: Predictor, catalogue: Catalogue, limits: Limits, out: Output) -> Iterator[Prediction]:
+def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: Output) -> Iterator[Prediction]:
     from featx.prediction import Prediction
 
     workers = min(8, cores())
@@ -322,13 +324,13 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
 def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:
     from collections import Counter
 
-    from featx.filing import planned, put
+    from featx.filing import apply_move, plan_moves
 
     counts: Counter[str] = Counter()
     there = 0
-    for move in planned(found, root):
+    for move in plan_moves(found, root):
         if not dry_run:
-            put(move, link=link)
+            apply_move(move, link=link)
         there += move.there
         counts[str(move.target.parent)] += 1
         out.detail(f"{move.source} → {move.target}")
@@ -338,10 +340,12 @@ def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, d
         [{"folder": folder, "photos": n} for folder, n in sorted(counts.items())],
         right=["photos"],
     )
-    total = counted(sum(counts.values()), "photo")
+    total = pluralise(sum(counts.values()), "photo")
     if dry_run:
-        out.ok(f"{total} would go into {counted(len(counts), 'folder')}; nothing was written")
+        out.ok(f"{total} would go into {pluralise(len(counts), 'folder')}; nothing was written")
         out.next("the same without --dry-run")
     else:
         already = f", {there:,} of them were there" if there else ""
-        out.ok(f"{total} {'linked' if link else 'copied'} into {counted(len(counts), 'folder')} under {root}{already}")
+        out.ok(
+            f"{total} {'linked' if link else 'copied'} into {pluralise(len(counts), 'folder')} under {root}{already}"
+        )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted, size
+from featx.cli.output import Output, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def say_page(written: Written, out: Output) -> None:
     missing = (written.document.get("pictures") or {}).get("n_missing") or 0
     if missing:
         out.warn(
-            f"{counted(missing, 'photo')} could not be read again, and {'is' if missing == 1 else 'are'} not shown"
+            f"{pluralise(missing, 'photo')} could not be read again, and {'is' if missing == 1 else 'are'} not shown"
         )
     if written.left_out:
         out.say(f"  left out to keep it small: {'; '.join(written.left_out)}")

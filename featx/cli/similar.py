@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Cell, Output, counted
+from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def similar(
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
     )
-    out.detail(f"store: {index.path} ({counted(len(index), 'image')})")
+    out.detail(f"store: {index.path} ({pluralise(len(index), 'image')})")
     if approx and index.nearby is None:
         out.warn("the store has photos that are not sealed yet, so all were looked at; `featx extract` seals them")
     settings: Settings = {
@@ -137,7 +137,7 @@ def similar(
     if output is not None and output.suffix.lower() != ".html":
         keys = [*(["query"] if several else []), *COLUMNS]
         write_records(output, keys, records)
-        out.ok(f"wrote {counted(len(records), 'row')} to {output}")
+        out.ok(f"wrote {pluralise(len(records), 'row')} to {output}")
     elif output is None and paths:
         _print_paths([str(one["path"]) for one in records])
     elif output is None:
@@ -197,15 +197,15 @@ def _check_flags(
 def _asked(
     index: SimilarityIndex, names: list[str], part: object, as_one: bool, like: list[str], unlike: list[str]
 ) -> list[Query]:
-    from featx.looking import Crop, find_query, moved, pooled
+    from featx.looking import Crop, find_query, pool_queries, steer
 
     assert part is None or isinstance(part, Crop)
     found = [find_query(index, name, part) for name in names]
     if as_one and found:
-        found = [pooled(found)]
+        found = [pool_queries(found)]
     if like or unlike:
         pulls, pushes = ([find_query(index, name) for name in one] for one in (like, unlike))
-        return [moved(one, pulls, pushes) for one in found] or [moved(None, pulls, pushes)]
+        return [steer(one, pulls, pushes) for one in found] or [steer(None, pulls, pushes)]
     return found
 
 
@@ -259,7 +259,7 @@ def _each(answers: list[Matches]) -> Iterator[Neighbour]:
 def _say_hidden(out: Output, answers: list[Matches]) -> None:
     hidden = sum(found.hidden for found in answers)
     if hidden:
-        out.say(f"  {counted(hidden, 'near-copy', 'near-copies')} of your picture hidden (--copies shows them)")
+        out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your picture hidden (--copies shows them)")
 
 
 def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, settings: Settings) -> None:
@@ -295,7 +295,7 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
         else:
             held = list(records())
     if output is not None:
-        out.ok(f"wrote {counted(count, 'row')} to {output}")
+        out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
         out.records(keys, [[one[key] for key in keys] for one in held], held, right=["rank", "score"])
 
@@ -311,7 +311,7 @@ def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page
         page = workspace.root / "similar.html"
     rows = [Row(found.query.name, found.query.paths, found) for found in answers]
     write_page(page, rows)
-    out.ok(f"wrote {counted(len(rows), 'row')} of pictures to {page}")
+    out.ok(f"wrote {pluralise(len(rows), 'row')} of pictures to {page}")
     if open_page:
         import webbrowser
 

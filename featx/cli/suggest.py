@@ -9,7 +9,7 @@ import typer
 
 from featx.cli.completing import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, counted
+from featx.cli.output import Output, pluralise
 
 
 def suggest(
@@ -57,7 +57,7 @@ def suggest(
         # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
         columns = ["path", "label", *SUGGESTED]
         count = write_records(output, columns, records)
-        out.ok(f"wrote {counted(count, 'row')} to {output}")
+        out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         here = Path.cwd()
         if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
             out.warn(f"its paths count from {here}: put the table there before `featx extract` reads it")
@@ -71,6 +71,6 @@ def suggest(
         )
     without = sum(label is None for label in opened.labels)
     if without:
-        out.say(f"  {len(found):,} of {counted(without, 'photo')} without a category")
+        out.say(f"  {len(found):,} of {pluralise(without, 'photo')} without a category")
     else:
-        out.say(f"  every one of the {counted(len(opened), 'photo')} in {opened.path} has a category")
+        out.say(f"  every one of the {pluralise(len(opened), 'photo')} in {opened.path} has a category")

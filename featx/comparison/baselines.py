@@ -10,11 +10,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from featx.aside import written_aside
+from featx.aside import atomic_writer
 from featx.backbones import open_backbone
 from featx.images import UnreadablePhoto, read_photo
 from featx.machine import cores
-from featx.plain import open_plain
+from featx.plain import open_regular
 
 MOST = 10_000
 
@@ -54,7 +54,7 @@ def _read(cache: Path | None) -> dict[str, np.ndarray]:
     if cache is None or not cache.exists():
         return {}
     try:
-        with open_plain(cache) as file, np.load(file, allow_pickle=False) as held:
+        with open_regular(cache) as file, np.load(file, allow_pickle=False) as held:
             return dict(zip(held["digests"].tolist(), held["features"], strict=True))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         # Only a cache: what cannot be read is computed again.
@@ -63,5 +63,5 @@ def _read(cache: Path | None) -> dict[str, np.ndarray]:
 
 def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(cache) as file:
+    with atomic_writer(cache) as file:
         np.savez(file, digests=np.array(list(known)), features=np.stack(list(known.values())))

@@ -11,30 +11,30 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers import (
-    Recipe,
-    at_once,
-    calibrated_by_halves,
+    ClassifierSettings,
+    cross_calibrate,
+    fit_temperature,
     held_out_temperature,
+    parallel_fits,
     probabilities,
     scores_of,
-    temperature_for,
-    trained,
+    train_classifier,
 )
 from featx.folds import Fold, grouped_folds, plain_folds
 from featx.threads import side_by_side
-from featx.tuning import best, usual
+from featx.tuning import best, default_grid
 
 MOST_FREQUENT = "most-frequent"
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A classifier's name, the store it sees, and whether it is there as a baseline."""
 
     store: str
     clf: str
     baseline: bool
-    recipe: Recipe | None
+    recipe: ClassifierSettings | None
 
     @property
     def name(self) -> str:
@@ -43,10 +43,10 @@ class Contender:
 
 
 @dataclass
-class Answers:
+class CandidateResult:
     """What a contender says: probabilities for each scored part of each fold and for the held-out pictures."""
 
-    contender: Contender
+    contender: Candidate
     folds: list[np.ndarray] = field(default_factory=list)
     plain: list[np.ndarray] = field(default_factory=list)
     held: np.ndarray | None = None
@@ -58,7 +58,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Task:
+class EvaluationPlan:
     """What every contender has to do: learn these labels, score these folds."""
 
     labels: np.ndarray
@@ -95,25 +95,25 @@ class Task:
         return [fold for cut in self.repeats for fold in cut]
 
 
-def set_task(labels: np.ndarray, groups: np.ndarray, folds: int, repeats: int, seed: int) -> Task:
+def set_task(labels: np.ndarray, groups: np.ndarray, folds: int, repeats: int, seed: int) -> EvaluationPlan:
     """Cut the folds once, for everyone; plain ones too where groups make a difference."""
     cuts = [grouped_folds(labels.tolist(), groups, folds, seed + repeat) for repeat in range(repeats)]
     differ = len(np.unique(groups)) < len(groups)
     plain = plain_folds(labels.tolist(), folds, seed) if differ else []
-    return Task(labels, groups, sorted(set(labels.tolist())), [cut for cut in cuts if cut], plain, seed)
+    return EvaluationPlan(labels, groups, sorted(set(labels.tolist())), [cut for cut in cuts if cut], plain, seed)
 
 
 def answers_of(
-    contender: Contender,
-    task: Task,
+    contender: Candidate,
+    task: EvaluationPlan,
     features: np.ndarray,
     held: np.ndarray,
     *,
     plain: bool = True,
     progress: Callable[[], object] = lambda: None,
-) -> Answers:
+) -> CandidateResult:
     """Let a contender answer; the strength is chosen anew inside each fold, from what that fold learns from alone."""
-    told = Answers(contender)
+    told = CandidateResult(contender)
     first: list[np.ndarray] = []
     for number, cut in enumerate(task.repeats):
         raw = []
@@ -127,13 +127,13 @@ def answers_of(
         told.plain = _calibrated(raw, task, task.plain)
     if first:
         scored = np.concatenate([score for _, score in task.repeats[0]])
-        told.temperature = temperature_for(np.concatenate(first), task.truth[scored])
+        told.temperature = fit_temperature(np.concatenate(first), task.truth[scored])
     _final(told, task, features, held)
     progress()
     return told
 
 
-def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) -> None:
+def _final(told: CandidateResult, task: EvaluationPlan, features: np.ndarray, held: np.ndarray) -> None:
     """Learn from everything that may be learned from, as `featx fit` does; answer for the held-out pictures."""
     recipe = told.contender.recipe
     begun = time.perf_counter()
@@ -141,10 +141,10 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         raw = _frequencies(task.labels, len(held), task.classes)
     else:
         cut = task.repeats[0][:1] if task.repeats else []
-        recipe = best(usual(recipe), features, task.labels, cut)
+        recipe = best(default_grid(recipe), features, task.labels, cut)
         told.strength = recipe.strength
         begun = time.perf_counter()
-        pipeline = trained(recipe, features, task.labels)
+        pipeline = train_classifier(recipe, features, task.labels)
         told.fit_seconds = time.perf_counter() - begun
         asked = held if len(held) else features[:1000]
         begun = time.perf_counter()
@@ -153,16 +153,16 @@ def _final(told: Answers, task: Task, features: np.ndarray, held: np.ndarray) ->
         # Measured, never kept: what is saved is written by `featx fit`, in a form that runs no code.
         told.bytes = len(pickle.dumps(pipeline, protocol=5))
     if len(held):
-        told.held = calibrated_by_halves(raw, task.held_truth, task.held_groups, told.temperature)
+        told.held = cross_calibrate(raw, task.held_truth, task.held_groups, told.temperature)
         told.temperature = held_out_temperature(raw, task.held_truth, told.temperature)
 
 
 def _each(
-    contender: Contender, task: Task, features: np.ndarray, cut: Sequence[Fold], *, grouped: bool
+    contender: Candidate, task: EvaluationPlan, features: np.ndarray, cut: Sequence[Fold], *, grouped: bool
 ) -> Iterator[np.ndarray]:
     """What a contender says of the scored part of each fold."""
     recipe = contender.recipe
-    several = [] if recipe is None else usual(recipe)
+    several = [] if recipe is None else default_grid(recipe)
     # Cutting takes Python's lock, and is done before any fold begins.
     inner = [task.inner(learn, grouped=grouped) if len(several) > 1 else [] for learn, _ in cut]
 
@@ -172,10 +172,10 @@ def _each(
         if not several or len(set(labels.tolist())) < 2:
             return _frequencies(labels, len(score), task.classes)
         x = features[learn]
-        pipeline: Any = trained(best(several, x, labels, inner[number]), x, labels)
+        pipeline: Any = train_classifier(best(several, x, labels, inner[number]), x, labels)
         return scores_of(pipeline, features[score], task.classes)
 
-    return side_by_side(raw, range(len(cut)), 1 if recipe is None else at_once(recipe, features))
+    return side_by_side(raw, range(len(cut)), 1 if recipe is None else parallel_fits(recipe, features))
 
 
 def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarray:
@@ -184,14 +184,14 @@ def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarr
     return np.tile(np.log(np.maximum(counts, 1e-6) / max(len(labels), 1)), (n, 1))
 
 
-def _calibrated(raw: Sequence[np.ndarray], task: Task, cut: Sequence[Fold]) -> list[np.ndarray]:
+def _calibrated(raw: Sequence[np.ndarray], task: EvaluationPlan, cut: Sequence[Fold]) -> list[np.ndarray]:
     """Probabilities of each fold, with a temperature that was chosen on the other folds."""
     truth = [task.truth[score] for _, score in cut]
     shares = []
     for i, scores in enumerate(raw):
         others = [j for j in range(len(raw)) if j != i]
         temperature = (
-            temperature_for(np.concatenate([raw[j] for j in others]), np.concatenate([truth[j] for j in others]))
+            fit_temperature(np.concatenate([raw[j] for j in others]), np.concatenate([truth[j] for j in others]))
             if others
             else 1.0
         )

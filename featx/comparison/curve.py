@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers import Recipe, trained
+from featx.classifiers import ClassifierSettings, train_classifier
 from featx.folds import Fold
 
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -16,7 +16,12 @@ DRAWS = 3
 
 
 def learning_curve(
-    recipe: Recipe, strength: float | None, features: np.ndarray, labels: np.ndarray, parts: Sequence[Fold], seed: int
+    recipe: ClassifierSettings,
+    strength: float | None,
+    features: np.ndarray,
+    labels: np.ndarray,
+    parts: Sequence[Fold],
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Accuracy after learning from at most k photos of each category, drawn at random, for growing k.
 
@@ -37,7 +42,7 @@ def learning_curve(
                 chosen = rows[some]
                 if len(set(labels[chosen].tolist())) < 2:
                     continue
-                pipeline = trained(replace(recipe, strength=strength), features[chosen], labels[chosen])
+                pipeline = train_classifier(replace(recipe, strength=strength), features[chosen], labels[chosen])
                 found.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
                 sizes.append(len(chosen))
         if found:

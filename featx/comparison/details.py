@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from featx.metrics import Judged, coverage_curve, per_class, reliability
+from featx.metrics import ScoredAnswers, coverage_curve, per_class, reliability
 
 EXAMPLES = 6
 PAIRS = 200
 
 
-def details_of(
-    judged: Judged, ids: Sequence[str], truths: Sequence[str], classes: Sequence[str], measured_on: str
+def collect_mistakes(
+    judged: ScoredAnswers, ids: Sequence[str], truths: Sequence[str], classes: Sequence[str], measured_on: str
 ) -> dict[str, Any]:
     """What was said of every scored picture, and what follows from it.
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from featx.audit.fixes import apply_to
-from featx.comparison.details import confusion_matrix, details_of
+from featx.comparison.details import collect_mistakes, confusion_matrix
 from featx.comparison.record import rounded
 from featx.errors import FeatxError, did_you_mean
-from featx.lessons import labels_at
-from featx.metrics import Interval, Judged, bootstrap
-from featx.models import Model, load_classifier, must_fit
+from featx.lessons import labels_at_level
+from featx.metrics import Interval, ScoredAnswers, bootstrap
+from featx.models import Classifier, load_classifier, require_same_features
 from featx.plain import same_place
 from featx.store import Store, open_store
 
@@ -25,7 +25,7 @@ from featx.store import Store, open_store
 class Evaluation:
     """Scores with intervals, each category, the worst confusions; `left_out` counts pictures it had learned from."""
 
-    model: Model
+    model: Classifier
     store: Path
     splits: list[str]
     n: int
@@ -80,17 +80,17 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model | str | Path, store: Store | str | Path | None = None, splits: Sequence[str] | None = None
+    model: Classifier | str | Path, store: Store | str | Path | None = None, splits: Sequence[str] | None = None
 ) -> Evaluation:
     """Score a classifier on held-out rows: the named splits, else `test` and `val`, else a store it never saw.
 
     Pictures that it learned from, by the digest of their bytes, are left out and counted.
     """
-    loaded = model if isinstance(model, Model) else load_classifier(model)
+    loaded = model if isinstance(model, Classifier) else load_classifier(model)
     opened = store if isinstance(store, Store) else open_store(store)
-    must_fit(loaded, opened.fingerprint, opened.path)
+    require_same_features(loaded, opened.fingerprint, opened.path)
     apply_to(opened)
-    labels = labels_at(opened, loaded.card.get("level"))
+    labels = labels_at_level(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
     same = same_place(str(trained_on), opened.path) and opened.path.exists()
     there = sorted({split for split in opened.splits if split})
@@ -126,7 +126,9 @@ def evaluate(
             f"no picture of {opened.path} is of a category that {loaded.name} learned",
             f"it learned {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
         )
-    judged = Judged(np.array([place.get(one, -1) for one in truths]), loaded.predict_proba(opened.features[rows]))
+    judged = ScoredAnswers(
+        np.array([place.get(one, -1) for one in truths]), loaded.predict_proba(opened.features[rows])
+    )
     products = np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1]
     unknown = {label: truths.count(label) for label in sorted(set(truths) - set(place))}
     where = " and ".join(asked) or "all pictures"
@@ -143,7 +145,7 @@ def evaluate(
             name: Interval(**rounded(vars(score)))
             for name, score in bootstrap(judged.truth, judged.shares, products).items()
         },
-        details_of(judged, [opened.ids[i] for i in rows], truths, loaded.classes, where),
+        collect_mistakes(judged, [opened.ids[i] for i in rows], truths, loaded.classes, where),
     )
 
 

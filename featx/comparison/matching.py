@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
-from featx.folds import joined
-from featx.lessons import HELD_OUT, Lesson, labels_at, lesson_of
-from featx.models import differing
+from featx.folds import union_groups
+from featx.lessons import HELD_OUT, TrainingSet, labels_at_level, training_set_of
+from featx.models import feature_difference
 from featx.store import Store
 
 Part = tuple[Store, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Matched:
+class AlignedStores:
     """Rows that every store has: what may be learned first, then what is held out; `groups` are of what is learned."""
 
     stores: list[Store]
@@ -60,14 +60,14 @@ class Matched:
         return [store.digests[i] for store, rows in self.parts[0] for i in rows]
 
 
-def match(
+def align(
     stores: Sequence[Store],
     level: str | None = None,
     coarse: str | None = None,
     test: Sequence[str] = HELD_OUT,
     group: str | None = None,
     elsewhere: Sequence[Store] = (),
-) -> Matched:
+) -> AlignedStores:
     """Take what all stores have in common; what one alone has is named and left out.
 
     With stores `elsewhere` (one for each backbone) the held-out pictures are theirs.
@@ -81,7 +81,7 @@ def match(
                 did_you_mean(split, there, f"there is {', '.join(there) or 'no split at all'}"),
             )
     others_of = _paired(stores, elsewhere)
-    lessons = [lesson_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
+    lessons = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
     first, others = lessons[0], lessons[1:]
     notes = []
     learn = [{lesson.store.ids[i]: int(i) for i in lesson.learn} for lesson in lessons]
@@ -135,15 +135,15 @@ def match(
     groups = np.arange(len(ids_learn))
     for lesson, known in zip(lessons, learn, strict=True):
         place = {int(row): i for i, row in enumerate(lesson.learn)}
-        groups = joined(groups, lesson.groups[[place[known[one]] for one in ids_learn]])
+        groups = union_groups(groups, lesson.groups[[place[known[one]] for one in ids_learn]])
     grouped_by = str(stores[0].provenance.get("product_source") or "none")
     products = [store.product_of(int(i)) for store, rows in parts[0] for i in rows]
     if group is not None:
         products = _column(parts[0], group, products)
-        groups = joined(groups, np.unique(products[: len(ids_learn)], return_inverse=True)[1])
+        groups = union_groups(groups, np.unique(products[: len(ids_learn)], return_inverse=True)[1])
         grouped_by = f"column `{group}`"
     higher, name = _coarser(parts[0], labels, coarse)
-    return Matched(
+    return AlignedStores(
         list(stores),
         _names(stores),
         ids,
@@ -165,7 +165,7 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
         return [None] * len(stores)
     found: list[Store | None] = []
     for store in stores:
-        fitting = [one for one in elsewhere if not differing(store.fingerprint, one.fingerprint)]
+        fitting = [one for one in elsewhere if not feature_difference(store.fingerprint, one.fingerprint)]
         # Where none fits, taking one apart will say what differs.
         found.append(fitting[0] if fitting else elsewhere[0])
     spare = [one for one in elsewhere if one not in found]
@@ -178,7 +178,7 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
     return found
 
 
-def _labels(lesson: Lesson, parts: tuple[Part, Part]) -> np.ndarray:
+def _labels(lesson: TrainingSet, parts: tuple[Part, Part]) -> np.ndarray:
     return np.concatenate([lesson.labels[parts[0][1]], lesson.held.labels[parts[1][1]]])
 
 
@@ -200,7 +200,7 @@ def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) ->
     if asked is not None:
         told: list[str | None] = []
         for store, rows in parts:
-            at = labels_at(store, asked) if len(rows) else []
+            at = labels_at_level(store, asked) if len(rows) else []
             told += [at[i] for i in rows]
         missing = sum(one is None for one in told)
         if missing:

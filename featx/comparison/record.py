@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from featx.aside import SPREADSHEET, cannot_write, write_aside
+from featx.aside import SPREADSHEET, cannot_write, write_atomic
 from featx.errors import FeatxError
 
 COLUMNS = (
@@ -122,7 +122,7 @@ class Comparison:
             encoding = SPREADSHEET
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(path, told.getvalue().encode(encoding, "backslashreplace"))
+            write_atomic(path, told.getvalue().encode(encoding, "backslashreplace"))
         except OSError as error:
             raise cannot_write(path, error) from error
         return path

@@ -14,17 +14,17 @@ from typing import Any, Protocol
 import numpy as np
 
 from featx.audit.fixes import apply_to
-from featx.classifiers import USUAL, Recipe, names_of
+from featx.classifiers import USUAL, ClassifierSettings, names_of
 from featx.comparison.baselines import colour_features
-from featx.comparison.contenders import MOST_FREQUENT, Answers, Contender, Task, answers_of, set_task
+from featx.comparison.contenders import MOST_FREQUENT, Candidate, CandidateResult, EvaluationPlan, answers_of, set_task
 from featx.comparison.curve import doubling, learning_curve
-from featx.comparison.details import details_of
-from featx.comparison.matching import Matched, match
+from featx.comparison.details import collect_mistakes
+from featx.comparison.matching import AlignedStores, align
 from featx.comparison.record import Comparison, rounded
-from featx.comparison.scoring import Scoring, checks_of, choose, entry_of, scored_folds, tests_between
+from featx.comparison.scoring import Scoring, checks_of, choose, score_candidate, scored_folds, tests_between
 from featx.errors import FeatxError
 from featx.lessons import HELD_OUT
-from featx.metrics import Judged
+from featx.metrics import ScoredAnswers
 from featx.store import Store, open_store
 
 COLOUR = "colour"
@@ -68,7 +68,7 @@ def compare(
     # What people decided about doubtful labels counts here as it does when a classifier is trained.
     for store in (*opened, *elsewhere):
         apply_to(store)
-    matched = match(opened, level, coarse, test, group, elsewhere)
+    matched = align(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
     task = with_held_out(set_task(matched.learned_labels, matched.groups, folds, repeats, seed), matched)
     counted = scored_folds(task, folds)
@@ -82,11 +82,11 @@ def compare(
             notes.append(f"the colour baseline was left out: {why}")
         else:
             features[COLOUR] = found
-            contenders.append(Contender(COLOUR, "logreg", True, Recipe("logreg", seed=seed)))
+            contenders.append(Candidate(COLOUR, "logreg", True, ClassifierSettings("logreg", seed=seed)))
     answers = _all_answers(contenders, task, features, matched.n_learn, progress)
     scoring = Scoring(matched, task, counted, seed)
     # Rounded first: the sentence, the table and the card of `featx fit` then say the same.
-    entries = [rounded(entry_of(told, scoring)) for told in answers]
+    entries = [rounded(score_candidate(told, scoring)) for told in answers]
     serious = [i for i, one in enumerate(contenders) if not one.baseline]
     between, held_between = tests_between(answers, entries, serious, scoring)
     best = choose(entries, serious, held_between or between, scoring)
@@ -129,7 +129,7 @@ def compare(
     return Comparison(rounded(document))
 
 
-def with_held_out(task: Task, matched: Matched) -> Task:
+def with_held_out(task: EvaluationPlan, matched: AlignedStores) -> EvaluationPlan:
     """The task with what is true of the held-out pictures, and which of them are of one product."""
     place = {label: i for i, label in enumerate(task.classes)}
     truth = np.array([place.get(label, -1) for label in matched.labels[matched.n_learn :]], dtype=int)
@@ -137,17 +137,25 @@ def with_held_out(task: Task, matched: Matched) -> Task:
     return replace(task, held_truth=truth, held_groups=groups)
 
 
-def _contenders(matched: Matched, names: Sequence[str], seed: int) -> list[Contender]:
-    contenders = [Contender(store, name, False, Recipe(name, seed=seed)) for store in matched.names for name in names]
-    contenders.append(Contender(matched.names[0], MOST_FREQUENT, True, None))
+def _contenders(matched: AlignedStores, names: Sequence[str], seed: int) -> list[Candidate]:
+    contenders = [
+        Candidate(store, name, False, ClassifierSettings(name, seed=seed)) for store in matched.names for name in names
+    ]
+    contenders.append(Candidate(matched.names[0], MOST_FREQUENT, True, None))
     if "centroid" not in names:
-        contenders += [Contender(store, "centroid", True, Recipe("centroid", seed=seed)) for store in matched.names]
+        contenders += [
+            Candidate(store, "centroid", True, ClassifierSettings("centroid", seed=seed)) for store in matched.names
+        ]
     return contenders
 
 
 def _all_answers(
-    contenders: Sequence[Contender], task: Task, features: dict[str, np.ndarray], n_learn: int, progress: Listener
-) -> list[Answers]:
+    contenders: Sequence[Candidate],
+    task: EvaluationPlan,
+    features: dict[str, np.ndarray],
+    n_learn: int,
+    progress: Listener,
+) -> list[CandidateResult]:
     total, done = len(contenders) * (len(task.folds) + 1), 0
     answers = []
     for one in contenders:
@@ -162,7 +170,9 @@ def _all_answers(
     return answers
 
 
-def _curve(winner: Answers, rows: np.ndarray, matched: Matched, task: Task) -> list[dict[str, Any]]:
+def _curve(
+    winner: CandidateResult, rows: np.ndarray, matched: AlignedStores, task: EvaluationPlan
+) -> list[dict[str, Any]]:
     """On the held-out pictures where there are any, else over the folds."""
     recipe = winner.contender.recipe
     assert recipe is not None
@@ -171,11 +181,11 @@ def _curve(winner: Answers, rows: np.ndarray, matched: Matched, task: Task) -> l
     return learning_curve(recipe, winner.strength, rows, matched.labels, parts, task.seed)
 
 
-def _details(winner: Answers, scoring: Scoring) -> dict[str, Any]:
+def _details(winner: CandidateResult, scoring: Scoring) -> dict[str, Any]:
     matched, task = scoring.matched, scoring.task
     if winner.held is not None:
         rows = np.arange(matched.n_learn, len(matched.ids))
-        judged = Judged(scoring.held_truth, winner.held)
+        judged = ScoredAnswers(scoring.held_truth, winner.held)
         where = "test"
     else:
         cut = task.repeats[0]
@@ -183,12 +193,12 @@ def _details(winner: Answers, scoring: Scoring) -> dict[str, Any]:
         shares = np.concatenate(
             [told[kept] for told, kept in zip(winner.folds[: len(cut)], scoring.kept, strict=False)]
         )
-        judged, where = Judged(task.truth[rows], shares), "cv"
+        judged, where = ScoredAnswers(task.truth[rows], shares), "cv"
     truths = matched.labels[rows].tolist()
-    return details_of(judged, [matched.ids[i] for i in rows], truths, task.classes, where)
+    return collect_mistakes(judged, [matched.ids[i] for i in rows], truths, task.classes, where)
 
 
-def _nothing_to_score(matched: Matched, folds: int) -> FeatxError:
+def _nothing_to_score(matched: AlignedStores, folds: int) -> FeatxError:
     sizes = sorted(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
     # Two categories at least must be scored for something to be told apart.
     most = sizes[-2]
@@ -210,7 +220,7 @@ def _nothing_to_score(matched: Matched, folds: int) -> FeatxError:
     )
 
 
-def _store(store: Store, name: str, matched: Matched, checks: list[dict[str, Any]]) -> dict[str, Any]:
+def _store(store: Store, name: str, matched: AlignedStores, checks: list[dict[str, Any]]) -> dict[str, Any]:
     path = Path(store.path)
     return {
         "name": name,

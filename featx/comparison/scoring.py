@@ -9,28 +9,28 @@ from typing import Any
 
 import numpy as np
 
-from featx.comparison.contenders import Answers, Task
-from featx.comparison.matching import Matched
+from featx.comparison.contenders import CandidateResult, EvaluationPlan
+from featx.comparison.matching import AlignedStores
 from featx.comparison.significance import (
     LIMIT,
     MARGIN,
-    Paired,
+    PairedTest,
     corrected_t,
     holm,
     levels,
     sign_flips,
     spread_of,
     verdict,
-    widened,
+    widen_to_resolution,
 )
-from featx.folds import Fold, twin_share
+from featx.folds import Fold, near_duplicate_rate
 from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
 
 TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05
 
 
-def scored_folds(task: Task, folds: int) -> list[np.ndarray]:
+def scored_folds(task: EvaluationPlan, folds: int) -> list[np.ndarray]:
     """Which of each fold's scored pictures count: those of categories with a product for every fold."""
     sizes = {label: len({*task.groups[task.labels == label].tolist()}) for label in task.classes}
     kept = [np.array([sizes[label] >= folds for label in task.labels[score]], dtype=bool) for _, score in task.folds]
@@ -42,7 +42,7 @@ def scored_folds(task: Task, folds: int) -> list[np.ndarray]:
 class Scoring:
     """The pictures everyone is scored on, and which of them count."""
 
-    def __init__(self, matched: Matched, task: Task, kept: list[np.ndarray], seed: int) -> None:
+    def __init__(self, matched: AlignedStores, task: EvaluationPlan, kept: list[np.ndarray], seed: int) -> None:
         self.matched, self.task, self.kept, self.seed = matched, task, kept, seed
         self.foldable = {
             str(label) for (_, score), keep in zip(task.folds, kept, strict=False) for label in task.labels[score][keep]
@@ -76,7 +76,7 @@ class Scoring:
         return np.array(found)
 
 
-def entry_of(told: Answers, scoring: Scoring) -> dict[str, Any]:
+def score_candidate(told: CandidateResult, scoring: Scoring) -> dict[str, Any]:
     """The scores of one contender, and what it costs."""
     contender, recipe = told.contender, told.contender.recipe
     test: dict[str, Any] | None = None
@@ -103,7 +103,7 @@ def entry_of(told: Answers, scoring: Scoring) -> dict[str, Any]:
     }
 
 
-def _over_folds(told: Answers, scoring: Scoring) -> dict[str, Any]:
+def _over_folds(told: CandidateResult, scoring: Scoring) -> dict[str, Any]:
     truth = scoring.task.truth
     found = [
         scores(truth[score][keep], shares[keep])
@@ -142,7 +142,7 @@ def _share(
     return spread_of(each, scoring.ratio) | {"mean": found.value, "low": found.low, "high": found.high}
 
 
-def _plain(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
+def _plain(told: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
     """The score of folds that split products, on the same categories: what the grouped one is protected from."""
     if not told.plain:
         return None
@@ -154,7 +154,7 @@ def _plain(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
     return {"accuracy": _share(_right(told.plain, task.plain, task.truth), task.plain, kept, scoring)}
 
 
-def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
+def _coarse(told: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
     """How often a fine answer lies in the right coarser category."""
     coarse, coarse_of = scoring.matched.coarse, scoring.coarse_of
     if coarse is None or coarse_of is None:
@@ -180,14 +180,14 @@ def _coarse(told: Answers, scoring: Scoring) -> dict[str, Any] | None:
 
 
 def tests_between(
-    answers: Sequence[Answers], entries: Sequence[dict[str, Any]], serious: Sequence[int], scoring: Scoring
+    answers: Sequence[CandidateResult], entries: Sequence[dict[str, Any]], serious: Sequence[int], scoring: Scoring
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every pair over the folds, and again on the held-out pictures; p and interval corrected for their number."""
     pairs = list(combinations(serious, 2))
     return _tested(pairs, entries, _over_fold(entries, scoring)), _tested(pairs, entries, _held_out(answers, scoring))
 
 
-Test = Callable[[int, int, float], Paired]
+Test = Callable[[int, int, float], PairedTest]
 
 
 def _over_fold(entries: Sequence[dict[str, Any]], scoring: Scoring) -> Test | None:
@@ -200,13 +200,15 @@ def _over_fold(entries: Sequence[dict[str, Any]], scoring: Scoring) -> Test | No
     products = len(np.unique(task.groups[scored]))
     folds = [np.array(entry["cv"]["accuracy"]["folds"]) for entry in entries]
 
-    def test(a: int, b: int, level: float) -> Paired:
-        return widened(corrected_t(folds[a] - folds[b], scoring.ratio, sizes=sizes, level=level), products, level)
+    def test(a: int, b: int, level: float) -> PairedTest:
+        return widen_to_resolution(
+            corrected_t(folds[a] - folds[b], scoring.ratio, sizes=sizes, level=level), products, level
+        )
 
     return test
 
 
-def _held_out(answers: Sequence[Answers], scoring: Scoring) -> Test | None:
+def _held_out(answers: Sequence[CandidateResult], scoring: Scoring) -> Test | None:
     """The test of two entries on the held-out pictures, where there are any."""
     if not len(scoring.held_truth):
         return None
@@ -217,8 +219,8 @@ def _held_out(answers: Sequence[Answers], scoring: Scoring) -> Test | None:
         assert held is not None
         return np.asarray(held.argmax(axis=1) == scoring.held_truth)
 
-    def test(a: int, b: int, level: float) -> Paired:
-        return widened(sign_flips(right(a), right(b), groups, scoring.seed, level=level), products, level)
+    def test(a: int, b: int, level: float) -> PairedTest:
+        return widen_to_resolution(sign_flips(right(a), right(b), groups, scoring.seed, level=level), products, level)
 
     return test
 
@@ -317,10 +319,10 @@ def checks_of(
     matched, task = scoring.matched, scoring.task
     n = matched.n_learn
     if len(rows) > n:
-        twins = twin_share(rows[n:], rows[:n])
+        twins = near_duplicate_rate(rows[n:], rows[:n])
     else:
         cut = task.repeats[0]
-        twins = sum(len(score) * twin_share(rows[score], rows[learn]) for learn, score in cut) / n
+        twins = sum(len(score) * near_duplicate_rate(rows[score], rows[learn]) for learn, score in cut) / n
     checks = [_check("FX101", twins > TOO_MANY_TWINS, share=twins)]
     small = len(set(task.classes) - scoring.foldable)
     checks.append(_check("FX103", small > 0, share=small / len(task.classes), n=small))

@@ -14,7 +14,7 @@ MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedTest:
     """A difference with its interval, and how likely one as large is by chance alone.
 
     The interval holds what the test does not rule out at its level: it excludes zero just when p is at most the level.
@@ -32,7 +32,7 @@ def corrected_t(
     *,
     sizes: Sequence[int] | None = None,
     level: float = LIMIT,
-) -> Paired:
+) -> PairedTest:
     """Nadeau and Bengio's corrected resampled t-test over folds that overlap in what they learn from.
 
     `ratio` is the number of pictures scored over the number learned from, in one fold. With the `sizes` of the folds
@@ -43,14 +43,14 @@ def corrected_t(
     values = np.asarray(differences, dtype=np.float64)
     mean, count = float(np.average(values, weights=sizes)), len(values)
     if count < 2:
-        return Paired(mean, -1.0, 1.0, 1.0)
+        return PairedTest(mean, -1.0, 1.0, 1.0)
     least = 0.0 if sizes is None else 1 / max(sizes) ** 2 / count
     error = float(np.sqrt((1 / count + ratio) * max(values.var(ddof=1), least)))
     if error < 1e-12:
-        return Paired(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
+        return PairedTest(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
     half = float(stdtrit(count - 1, 1 - level / 2)) * error
     p = 2 * float(stdtr(count - 1, -abs(mean) / error))
-    return Paired(mean, mean - half, mean + half, p)
+    return PairedTest(mean, mean - half, mean + half, p)
 
 
 def spread_of(values: Sequence[float] | np.ndarray, ratio: float, share: bool = True) -> dict[str, object]:
@@ -63,7 +63,7 @@ def spread_of(values: Sequence[float] | np.ndarray, ratio: float, share: bool = 
 
 def sign_flips(
     right: np.ndarray, others: np.ndarray, groups: np.ndarray, seed: int = 0, *, level: float = LIMIT
-) -> Paired:
+) -> PairedTest:
     """Two classifiers on the same held-out pictures: the signs of whole products' differences are flipped at random.
 
     The interval holds every difference that the same flips do not rule out. Where each picture is a product of its
@@ -82,10 +82,10 @@ def sign_flips(
     as_far = (np.abs(2 * part[:, 0] - total) >= abs(total) - 1e-9).sum()
     rank = int(level * (FLIPS + 1))
     low, high = (float(lows[rank - 1]), float(highs[-rank])) if rank else (-1.0, 1.0)
-    return Paired(total / n, low, high, float(as_far + 1) / (FLIPS + 1))
+    return PairedTest(total / n, low, high, float(as_far + 1) / (FLIPS + 1))
 
 
-def widened(told: Paired, products: int, level: float = LIMIT) -> Paired:
+def widen_to_resolution(told: PairedTest, products: int, level: float = LIMIT) -> PairedTest:
     """Two that hardly ever differ, no nearer to each other than so few products can show."""
     from scipy.special import ndtri
 
@@ -94,7 +94,7 @@ def widened(told: Paired, products: int, level: float = LIMIT) -> Paired:
     z = float(ndtri(1 - level / 2))
     unseen = z * z / (products + z * z)
     low, high = min(told.low, told.difference - unseen), max(told.high, told.difference + unseen)
-    return Paired(told.difference, max(-1.0, low), min(1.0, high), told.p)
+    return PairedTest(told.difference, max(-1.0, low), min(1.0, high), told.p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -118,6 +118,6 @@ def levels(p_values: Sequence[float]) -> list[float]:
     return [float(one) for one in found]
 
 
-def verdict(told: Paired) -> str:
+def verdict(told: PairedTest) -> str:
     """Who wins: `a`, `b`, or nobody."""
     return "a" if told.low > 0 else "b" if told.high < 0 else "tie"

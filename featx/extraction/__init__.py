@@ -11,7 +11,7 @@ checking    is a store still true?
 """
 
 from featx.extraction.checking import check_store
-from featx.extraction.request import Listener, Request, Summary
+from featx.extraction.request import ExtractionEvents, ExtractionOptions, ExtractionReport
 from featx.extraction.run import extract, run_extraction
 
-__all__ = ["Listener", "Request", "Summary", "check_store", "extract", "run_extraction"]
+__all__ = ["ExtractionEvents", "ExtractionOptions", "ExtractionReport", "check_store", "extract", "run_extraction"]

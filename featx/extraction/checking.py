@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.extraction.reopening import backbone_of
+from featx.extraction.reopening import reopen_backbone
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store
 
@@ -33,7 +33,7 @@ def check_store(store: Store, sample: int = 8) -> list[str]:
             continue  # gone or changed since: the next extraction says so
     if not photos:
         return damage
-    backbone = backbone_of(store)
+    backbone = reopen_backbone(store)
     again = np.concatenate([backbone.features([backbone.prepare(photo)]) for _, photo in photos])
     for (i, _), features in zip(photos, again, strict=True):
         stored = np.asarray(store.features[i], dtype=np.float32)

@@ -7,13 +7,13 @@ import signal
 import threading
 from typing import Any
 
-from featx.extraction.request import Listener
+from featx.extraction.request import ExtractionEvents
 
 
 class Interrupts:
     """Ctrl-C and SIGTERM once: finish the batch, keep what is done. Twice: quit now (rows written are safe)."""
 
-    def __init__(self, stop: threading.Event, listener: Listener) -> None:
+    def __init__(self, stop: threading.Event, listener: ExtractionEvents) -> None:
         self.stop, self.listener = stop, listener
         self._before: dict[int, Any] = {}
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from featx.catalogue import Catalogue, Item, Skipped
-from featx.store import KnownRow, Store
+from featx.store import Store, StoredItem
 
 
-class Known:
+class ExistingRows:
     """The rows of a store, by id, path and digest; none where there is no store yet."""
 
     def __init__(self, store: Store | None) -> None:
-        self.rows: dict[str, KnownRow] = {} if store is None else dict(store.known())
+        self.rows: dict[str, StoredItem] = {} if store is None else dict(store.known())
         self.fingerprint: Mapping[str, object] | None = None if store is None else store.fingerprint
         self.provenance: dict[str, object] = {} if store is None else dict(store.provenance)
         self.by_path = {row.path: row for row in self.rows.values()}
@@ -52,7 +52,7 @@ class Known:
             }
         return replace(item, **told) if told else item
 
-    def row_of(self, item: Item) -> KnownRow | None:
+    def row_of(self, item: Item) -> StoredItem | None:
         """The row of an item, if it has one."""
         return self.rows.get(item.item_id)
 
@@ -62,7 +62,7 @@ class Known:
         """Rows whose photo is gone, told apart: renamed (the same bytes came back elsewhere) or gone."""
         listed = {item.path for item in items} | {skip.path for skip in skipped}
         ids = {item.item_id for item in items}
-        gone: dict[str, list[KnownRow]] = {}
+        gone: dict[str, list[StoredItem]] = {}
         for row in self.rows.values():
             if row.path not in listed and row.item_id not in ids and not os.path.lexists(row.path):
                 gone.setdefault(row.digest, []).append(row)
@@ -73,7 +73,7 @@ class Known:
         return renamed, sorted(row.item_id for rows in gone.values() for row in rows)
 
 
-def differs(row: KnownRow, item: Item) -> bool:
+def differs(row: StoredItem, item: Item) -> bool:
     """Whether the catalogue says something else of an item than its row does."""
     return (row.path, row.label, row.product, row.split, dict(row.extra)) != (
         item.path,

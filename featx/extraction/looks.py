@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from featx.catalogue import Item, Skipped
-from featx.extraction.known import Known
-from featx.extraction.seen import Seen, Skips
+from featx.extraction.known import ExistingRows
+from featx.extraction.seen import SkipLog, StatCache
 from featx.images import UnreadablePhoto, digest_of, read_bytes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Prepare = Callable[[bytes, str, str], Sequence[Any]]
 
 
 @dataclass
-class Look:
+class Inspection:
     """What one photo turned out to be."""
 
     item: Item
@@ -37,17 +37,19 @@ class Look:
     stat: tuple[int, int] | None = None
 
 
-class Looks:
+class Inspector:
     """Photos looked at in worker threads; every digest is claimed by the first photo that has it."""
 
-    def __init__(self, known: Known, seen: Seen, skips: Skips, stop: threading.Event, *, force: bool) -> None:
+    def __init__(
+        self, known: ExistingRows, seen: StatCache, skips: SkipLog, stop: threading.Event, *, force: bool
+    ) -> None:
         self.known, self.seen, self.skips, self.stop, self.force = known, seen, skips, stop, force
         self._claimed: set[str] = set()
         self._claim = threading.Lock()
 
-    def _look(self, item: Item, prepare: Prepare | None) -> Look:
+    def _look(self, item: Item, prepare: Prepare | None) -> Inspection:
         if self.stop.is_set():
-            return Look(item, "skipped")
+            return Inspection(item, "skipped")
         row = self.known.row_of(item)
         try:
             stat = os.stat(item.path)
@@ -56,15 +58,15 @@ class Looks:
             mark = None
         if mark is not None and not self.force:
             if row is not None and self.seen.digest(item.path, mark) == row.digest:
-                return Look(item, "unchanged", row.digest, stat=mark)
+                return Inspection(item, "unchanged", row.digest, stat=mark)
             skip = self.skips.still_bad(item.path, mark)
             if skip is not None:
-                return Look(item, "skipped", skip=skip, stat=mark)
+                return Inspection(item, "skipped", skip=skip, stat=mark)
         try:
             data = read_bytes(item.path)
             digest = digest_of(data)
             if row is not None and row.digest == digest and not self.force:
-                return Look(item, "unchanged", digest, stat=mark)
+                return Inspection(item, "unchanged", digest, stat=mark)
             kind: Kind = "new" if row is None else "changed"
             with self._claim:
                 first = digest not in self._claimed
@@ -72,17 +74,17 @@ class Looks:
                 if first and not stored:
                     self._claimed.add(digest)
             if stored or not first:
-                return Look(item, "copied", digest, stat=mark)
+                return Inspection(item, "copied", digest, stat=mark)
             prepared = None if prepare is None else prepare(data, item.path, digest)
-            return Look(item, kind, digest, prepared, stat=mark)
+            return Inspection(item, kind, digest, prepared, stat=mark)
         except UnreadablePhoto as error:
-            return Look(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
+            return Inspection(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
 
     def over(
         self, items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int, prepare: Prepare | None = None
-    ) -> Iterator[Look]:
+    ) -> Iterator[Inspection]:
         """Looks in catalogue order, at most `ahead` of them in memory."""
-        waiting: deque[Future[Look]] = deque()
+        waiting: deque[Future[Inspection]] = deque()
         coming = iter(items)
         try:
             while True:

@@ -10,17 +10,17 @@ from featx.extraction.settling import other_backbone
 from featx.store import Store
 
 
-def backbone_of(store: Store, device: str = "auto") -> Backbone:
+def reopen_backbone(store: Store, device: str = "auto") -> Backbone:
     """The backbone that made a store, opened again; other weights than then are refused."""
     fingerprint = store.fingerprint
-    backbone = backbone_like(fingerprint, store.provenance, device=device)
+    backbone = open_from_fingerprint(fingerprint, store.provenance, device=device)
     has, wants = fingerprint.get("weights_sha256"), backbone.fingerprint.weights_sha256
     if has != wants:
         raise other_backbone(store.path, "weights with SHA-256", has, wants)
     return backbone
 
 
-def backbone_like(
+def open_from_fingerprint(
     fingerprint: Mapping[str, object], provenance: Mapping[str, object] = MappingProxyType({}), device: str = "auto"
 ) -> Backbone:
     """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""

@@ -18,7 +18,7 @@ MOST_IN_A_BATCH = 4096
 
 
 @dataclass(frozen=True)
-class Request:
+class ExtractionOptions:
     """What the person asked of an extraction; None means: featx chooses, or keeps what the store has."""
 
     backbone: str | None = None
@@ -47,7 +47,7 @@ class Request:
 
 
 @dataclass
-class Summary:
+class ExtractionReport:
     """What an extraction found and did; every count is of items."""
 
     store: Path
@@ -127,7 +127,7 @@ class Summary:
         }
 
 
-class Listener:
+class ExtractionEvents:
     """Hears what happens during an extraction; the command line prints it, the Python API stays quiet."""
 
     def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:

@@ -21,15 +21,21 @@ from featx.backbones import Backbone, Fingerprint, OutOfMemory, open_backbone
 from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
 from featx.errors import FeatxError
 from featx.extraction.interrupts import Interrupts
-from featx.extraction.known import Known, differs
-from featx.extraction.looks import Look, Looks, view_of
+from featx.extraction.known import ExistingRows, differs
+from featx.extraction.looks import Inspection, Inspector, view_of
 from featx.extraction.reopening import asked_layer, same_weights
-from featx.extraction.request import MOST_IN_A_BATCH, Listener, Request, Summary
-from featx.extraction.seen import Seen, Skips
-from featx.extraction.settling import discard, exists, other_backbone, refuse_other, settle
+from featx.extraction.request import MOST_IN_A_BATCH, ExtractionEvents, ExtractionOptions, ExtractionReport
+from featx.extraction.seen import SkipLog, StatCache
+from featx.extraction.settling import (
+    delete_store,
+    exists,
+    other_backbone,
+    require_same_fingerprint,
+    resolve_destination,
+)
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.machine import cores
-from featx.store import KnownRow, Row, Store, StoreWriter, ensure_room, open_store
+from featx.store import Row, Store, StoredItem, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace
 
 BATCH_ON_CPU = 16
@@ -64,7 +70,7 @@ def extract(
 
     `source` is a folder, a manifest, paths, or a catalogue read with `read_catalogue`.
     """
-    request = Request(
+    request = ExtractionOptions(
         backbone=backbone,
         weights=weights,
         layer=layer,
@@ -89,67 +95,67 @@ def extract(
 
 def run_extraction(
     catalogue: Catalogue,
-    request: Request,
+    request: ExtractionOptions,
     *,
     store: Path | None = None,
     workspace: Workspace | None = None,
-    listener: Listener | None = None,
-) -> Summary:
+    listener: ExtractionEvents | None = None,
+) -> ExtractionReport:
     """Bring a store up to date with a catalogue and say what was done."""
     workspace = workspace or Workspace.here()
-    listener = listener or Listener()
+    listener = listener or ExtractionEvents()
     begun = time.monotonic()
-    name, reason, path = settle(request, store, workspace)
+    name, reason, path = resolve_destination(request, store, workspace)
     listener.chosen(catalogue, name, reason)
     workspace.make()
     known: Store | None = None
     if exists(path):
         if request.replace and not request.dry_run:
-            discard(path)
+            delete_store(path)
         elif not request.replace:
             known = open_store(path)
-            refuse_other(known, request, name, path)
-    Skips.check_writable(path)
-    run = _Run(catalogue, request, name, path, known, workspace, listener)
+            require_same_fingerprint(known, request, name, path)
+    SkipLog.check_writable(path)
+    run = ExtractionRun(catalogue, request, name, path, known, workspace, listener)
     summary = run.dry() if request.dry_run else run.go()
     summary.seconds = time.monotonic() - begun
     return summary
 
 
-class _Run:
+class ExtractionRun:
     """One extraction: threads look at photos, this thread runs the network, another one commits."""
 
     def __init__(
         self,
         catalogue: Catalogue,
-        request: Request,
+        request: ExtractionOptions,
         name: str,
         path: Path,
         known: Store | None,
         workspace: Workspace,
-        listener: Listener,
+        listener: ExtractionEvents,
     ) -> None:
         self.catalogue, self.request, self.path = catalogue, request, path
         self.workspace, self.listener = workspace, listener
         self.name = name
-        self.known = Known(known)
+        self.known = ExistingRows(known)
         self.provenance = dict(self.known.provenance)
-        self.seen = Seen(path)
-        self.skips = Skips(path, known)
+        self.seen = StatCache(path)
+        self.skips = SkipLog(path, known)
         self.items = list(self.known.named(catalogue))
-        self.summary = Summary(
+        self.summary = ExtractionReport(
             store=path, backbone=name, listed=len(catalogue.items) + len(catalogue.skipped), dry_run=request.dry_run
         )
         self.summary.skipped = list(catalogue.skipped)
         self.stop = threading.Event()
         self.backbone: Backbone | None = None
-        self.looks = Looks(self.known, self.seen, self.skips, self.stop, force=request.force)
+        self.looks = Inspector(self.known, self.seen, self.skips, self.stop, force=request.force)
         self._draft_size: tuple[int, int] | None = None
         self._halving = threading.Lock()
 
     # --- a dry run: look, tell, write nothing ---------------------------------------------------------------------
 
-    def dry(self) -> Summary:
+    def dry(self) -> ExtractionReport:
         gained: list[tuple[Item, str]] = []
         with self.listener.progress(len(self.items)) as advance, ThreadPoolExecutor(self._workers()) as pool:
             for done, look in enumerate(self.looks.over(self.items, pool, 4 * self._workers()), start=1):
@@ -161,7 +167,7 @@ class _Run:
         self.summary.total = len(self.known.rows)
         return self.summary
 
-    def _count(self, look: Look) -> None:
+    def _count(self, look: Inspection) -> None:
         summary = self.summary
         if look.kind == "unchanged":
             summary.unchanged += 1
@@ -188,7 +194,7 @@ class _Run:
 
     # --- the real run ---------------------------------------------------------------------------------------------
 
-    def go(self) -> Summary:
+    def go(self) -> ExtractionReport:
         todo = self._anything_to_compute()
         if todo:
             self._open_backbone()
@@ -306,8 +312,8 @@ class _Run:
 
     def _compute(self, writer: StoreWriter) -> None:
         batch_size = self.summary.batch_size = self._batch_size()
-        batch: list[Look] = []
-        copies: list[Look] = []
+        batch: list[Inspection] = []
+        copies: list[Inspection] = []
         gained: list[tuple[Item, str]] = []
         updates: list[Item] = []
         bad: dict[str, Skipped] = {}
@@ -395,7 +401,7 @@ class _Run:
         views = [image] + [view_of(image, digest, view, self.request.seed) for view in range(1, self.request.views)]
         return [self.backbone.prepare(one) for one in views]
 
-    def _rows(self, batch: Sequence[Look]) -> list[Row]:
+    def _rows(self, batch: Sequence[Inspection]) -> list[Row]:
         views = self.request.views
         prepared = [view for look in batch for view in (look.prepared or ())]
         features = self._features(prepared)
@@ -430,7 +436,7 @@ class _Run:
             at += len(part)
         return np.concatenate(done)
 
-    def _commit_copies(self, writer: StoreWriter, copies: Sequence[Look]) -> list[tuple[Item, str]]:
+    def _commit_copies(self, writer: StoreWriter, copies: Sequence[Inspection]) -> list[tuple[Item, str]]:
         """Photos whose bytes were computed before: they get rows of their own with the same features."""
         stored = writer.digests()
         gained = []
@@ -522,7 +528,7 @@ def _row(item: Item, digest: str, features: np.ndarray) -> Row:
     return Row(item.item_id, item.path, digest, item.label, item.product, item.split, dict(item.extra), features)
 
 
-def _metadata_row(item: Item, row: KnownRow) -> KnownRow:
+def _metadata_row(item: Item, row: StoredItem) -> StoredItem:
     return replace(
         row, path=item.path, label=item.label, product=item.product, split=item.split, extra=dict(item.extra)
     )

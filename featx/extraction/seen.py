@@ -11,17 +11,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from featx.aside import SPREADSHEET, cannot_write, written_aside
+from featx.aside import SPREADSHEET, atomic_writer, cannot_write
 from featx.catalogue import Skipped
 from featx.errors import FeatxError
 from featx.plain import read_json
-from featx.store import SkippedPhoto, Store, StoreWriter
+from featx.store import SkippedItem, Store, StoreWriter
 
 # About 200 bytes a photo; of a larger note than this nothing is believed.
 MOST_SEEN = 2**31
 
 
-class Seen:
+class StatCache:
     """Which bytes each path held when its size and time were last looked at: spares reading unchanged photos.
 
     Only a cache: losing it costs reading, never a wrong answer. A photo touched after two seconds before the run began
@@ -70,7 +70,7 @@ class Seen:
         yield b"}}"
 
 
-class Skips:
+class SkipLog:
     """Photos that could not be used: remembered in the store, and listed for people."""
 
     def __init__(self, path: Path, known: Store | None) -> None:
@@ -108,7 +108,7 @@ class Skips:
         """Hand what was noted to the store."""
         writer.note_skipped(
             [
-                SkippedPhoto(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
+                SkippedItem(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
                 for skip, mark in self._noted.values()
             ]
         )
@@ -117,7 +117,7 @@ class Skips:
     def write_list(skipped: Sequence[Skipped], path: Path) -> str:
         """artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
         try:
-            return Skips._written(skipped, path)
+            return SkipLog._written(skipped, path)
         except OSError as error:
             raise cannot_write(path, error, "make room for it there; what was extracted is in the store") from error
 
@@ -141,5 +141,5 @@ def _unformula(cell: str) -> str:
 
 
 def _replace(path: Path, pieces: Iterable[bytes]) -> None:
-    with written_aside(path) as file:
+    with atomic_writer(path) as file:
         file.writelines(pieces)

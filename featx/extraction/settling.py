@@ -9,12 +9,12 @@ from pathlib import Path
 
 from featx.backbones import choose_backbone
 from featx.errors import FeatxError
-from featx.extraction.request import Request
+from featx.extraction.request import ExtractionOptions
 from featx.store import Store, StoreWriter, is_card, open_store
 from featx.workspace import Workspace, journal_beside
 
 
-def settle(request: Request, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
+def resolve_destination(request: ExtractionOptions, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
     """Which backbone, why, and into which file; the first extraction decides, later ones keep to it."""
     if store is None and os.environ.get("FEATX_STORE"):
         store = Path(os.environ["FEATX_STORE"])
@@ -29,7 +29,7 @@ def settle(request: Request, store: Path | None, workspace: Workspace) -> tuple[
     return name, reason, store or workspace.store_path(name)
 
 
-def _file_name(request: Request) -> str:
+def _file_name(request: ExtractionOptions) -> str:
     """One store for each backbone; another layer of the same network gets a name of its own."""
     parts = [request.backbone or "", request.layer or "", request.pool if request.layer and request.pool else ""]
     return "-".join(part for part in parts if part)
@@ -40,7 +40,7 @@ def exists(store: Path) -> bool:
     return journal_beside(store).exists() or store.exists()
 
 
-def discard(path: Path) -> None:
+def delete_store(path: Path) -> None:
     """`--replace`: the old store goes, and what belongs to it."""
     _must_look_like_a_store(path)
     with StoreWriter.locked(path):
@@ -64,7 +64,7 @@ def _must_look_like_a_store(path: Path) -> None:
     )
 
 
-def refuse_other(known: Store, request: Request, name: str, path: Path) -> None:
+def require_same_fingerprint(known: Store, request: ExtractionOptions, name: str, path: Path) -> None:
     """A store holds features of one making. What can be seen without loading the network is refused at once."""
     has = known.fingerprint
     asked: list[tuple[str, object, object]] = [("backbone", has.get("backbone"), name)]

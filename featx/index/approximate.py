@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import written_aside
+from featx.aside import atomic_writer
 from featx.errors import FeatxError
 from featx.index.cache import identity_of
-from featx.index.headed import ALIGN, beginning, read_head
-from featx.index.nearby import CANDIDATES, Nearby
-from featx.index.rows import Rows
+from featx.index.headed import ALIGN, pack_header, unpack_header
+from featx.index.nearby import CANDIDATES, GraphEngine
+from featx.index.rows import IndexRows
 from featx.machine import cores
-from featx.plain import open_plain
+from featx.plain import open_regular
 from featx.workspace import journal_beside
 
 MAGIC = b"featx-approx/1\n"
@@ -50,7 +50,7 @@ def approximate_of(store: Path) -> Path:
     return store.with_name(store.name + ".approx")
 
 
-def open_nearby(index: Rows, *, make: bool = False, watch: Watch | None = None) -> Nearby | None:
+def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = None) -> GraphEngine | None:
     """The graph of an index's store, brought up to date; made where there is none and `make` says so.
 
     `watch` gets how many photos are to be added and returns a context that gives a function to tell how many are.
@@ -101,12 +101,12 @@ class _Held:
     def keys(self) -> NDArray[np.uint64]:
         return self._part(0, np.uint64)
 
-    def opened(self) -> Nearby:
+    def opened(self) -> GraphEngine:
         graph = _engine_class().restore(self.body[self.head["graph_at"] :], view=True)
         if graph is None or len(graph) != self.head["photos"]:
             raise _broken()
         rows = self._part(8 * self.head["rows"], np.int64)
-        return Nearby(graph, self.keys, rows, self.head["recall"], self.head["effort"])
+        return GraphEngine(graph, self.keys, rows, self.head["recall"], self.head["effort"])
 
     def loaded(self) -> Any:
         return _engine_class().restore(bytes(self.body[self.head["graph_at"] :]), view=False)
@@ -114,15 +114,15 @@ class _Held:
 
 def _read(path: Path) -> _Held | None:
     try:
-        with open_plain(path) as file:
+        with open_regular(path) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        head, begin = read_head(MAGIC, whole) or ({}, 0)
+        head, begin = unpack_header(MAGIC, whole) or ({}, 0)
         return _Held(head, whole[begin:]) if head else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _write(path: Path, identity: str, fingerprint: str, nearby: Nearby) -> None:
+def _write(path: Path, identity: str, fingerprint: str, nearby: GraphEngine) -> None:
     graph = bytes(nearby.graph.save())
     graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
     body = nearby.keys.tobytes() + nearby.rows.tobytes()
@@ -139,8 +139,8 @@ def _write(path: Path, identity: str, fingerprint: str, nearby: Nearby) -> None:
         "body_crc": zlib.crc32(body),
     }
     try:
-        with written_aside(path) as file:
-            file.write(beginning(MAGIC, head))
+        with atomic_writer(path) as file:
+            file.write(pack_header(MAGIC, head))
             file.write(body)
     except OSError as error:
         raise FeatxError(
@@ -160,7 +160,7 @@ def _engine_class() -> Any:
     return Index
 
 
-def _empty(index: Rows) -> Any:
+def _empty(index: IndexRows) -> Any:
     return _engine_class()(
         ndim=index.features.shape[1], metric="cos", dtype=KIND, connectivity=LINKS, expansion_add=BUILD_EFFORT
     )
@@ -170,7 +170,7 @@ def _broken() -> FeatxError:
     return FeatxError("index-broken", "the approximate index beside the store is damaged", "delete the `.approx` file")
 
 
-def _keys(index: Rows) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _keys(index: IndexRows) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The numbers of the photos whose rows have a direction, in order, and these rows."""
     rows = np.flatnonzero(index.scale > 0)
     digests = list(index.digests)
@@ -184,7 +184,7 @@ def _number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
 
 
-def _fingerprint(index: Rows) -> str:
+def _fingerprint(index: IndexRows) -> str:
     """What made the features: a graph of other features is of no use."""
     from featx.store import open_store
 
@@ -195,7 +195,7 @@ def _fingerprint(index: Rows) -> str:
 
 def _mended(
     held: _Held,
-    index: Rows,
+    index: IndexRows,
     fingerprint: str,
     keys: NDArray[np.uint64],
     rows: NDArray[np.int64],
@@ -216,7 +216,7 @@ def _mended(
 
 def _added(
     graph: Any,
-    index: Rows,
+    index: IndexRows,
     wanted: NDArray[np.uint64],
     keys: NDArray[np.uint64],
     rows: NDArray[np.int64],
@@ -241,14 +241,14 @@ def _watched(watch: Watch | None, total: int) -> Any:
     return nullcontext(silent) if watch is None or not total else watch(total)
 
 
-def _tuned(graph: Any, index: Rows, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> Nearby:
+def _tuned(graph: Any, index: IndexRows, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> GraphEngine:
     """The graph with the least effort that finds nearly all of the true nearest, and the share it finds."""
     picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
     asked = index.unit_rows(rows[picked])
     true = _nearest(index, asked)
-    recall, nearby = 0.0, Nearby(graph, keys, rows, 0.0, EFFORTS[0])
+    recall, nearby = 0.0, GraphEngine(graph, keys, rows, 0.0, EFFORTS[0])
     for effort in EFFORTS:
-        nearby = Nearby(graph, keys, rows, 0.0, effort)
+        nearby = GraphEngine(graph, keys, rows, 0.0, effort)
         shares = []
         for one, nearest in zip(asked, true, strict=True):
             among = index.unit_rows(nearby.candidates(one, CANDIDATES)) @ one
@@ -257,10 +257,10 @@ def _tuned(graph: Any, index: Rows, keys: NDArray[np.uint64], rows: NDArray[np.i
         recall = float(np.mean(shares))
         if recall >= ENOUGH:
             break
-    return Nearby(graph, keys, rows, recall, nearby.effort)
+    return GraphEngine(graph, keys, rows, recall, nearby.effort)
 
 
-def _nearest(index: Rows, asked: NDArray[np.float32]) -> NDArray[np.float32]:
+def _nearest(index: IndexRows, asked: NDArray[np.float32]) -> NDArray[np.float32]:
     """The similarities of the true nearest rows of some directions, the least first."""
     best = np.full((len(asked), 0), -2, dtype=np.float32)
     for start in range(0, len(index), BLOCK):

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import written_aside
-from featx.index.headed import ALIGN, beginning, read_head
-from featx.index.names import Names
+from featx.aside import atomic_writer
+from featx.index.headed import ALIGN, pack_header, unpack_header
+from featx.index.names import StringColumn
 from featx.index.rows import Columns
 from featx.index.search import SimilarityIndex
-from featx.index.words import Words
-from featx.plain import open_plain, read_plain
+from featx.index.words import SimilarityScale
+from featx.plain import open_regular, read_regular
 from featx.workspace import journal_beside
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def open_cached(store: Path) -> SimilarityIndex | None:
     if journal_beside(store).exists():
         return None
     try:
-        with open_plain(cache_of(store)) as file:
+        with open_regular(cache_of(store)) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return _index(store, whole)
     except (OSError, ValueError, KeyError, TypeError, IndexError):
@@ -64,7 +64,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         return False
     parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
     for name in TEXTS:
-        names: Names = getattr(index, name)
+        names: StringColumn = getattr(index, name)
         parts[f"{name}_text"] = np.frombuffer(bytes(names.blob), dtype=np.uint8)
         parts[f"{name}_ends"] = names.ends
     parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
@@ -90,8 +90,8 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "sum": total,
     }
     try:
-        with written_aside(cache_of(path)) as file:
-            file.write(beginning(MAGIC, head))
+        with atomic_writer(cache_of(path)) as file:
+            file.write(pack_header(MAGIC, head))
             for piece in pieces:
                 file.write(piece)
     except OSError:
@@ -103,14 +103,14 @@ def cache_damage(store: Path) -> str | None:
     """What is wrong with the cache of a store, in words; a query trusts it, only a check reads all of it."""
     path = cache_of(store)
     try:
-        data = read_plain(path)
+        data = read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     try:
-        head, begin = read_head(MAGIC, memoryview(data)) or ({}, 0)
-        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == beginning(MAGIC, head):
+        head, begin = unpack_header(MAGIC, memoryview(data)) or ({}, 0)
+        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == pack_header(MAGIC, head):
             return None
     except (ValueError, KeyError, TypeError, IndexError):
         pass
@@ -119,7 +119,7 @@ def cache_damage(store: Path) -> str | None:
 
 def identity_of(store: Path) -> str | None:
     """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
-    with open_plain(store) as file:
+    with open_regular(store) as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - TAIL))
         tail = file.read(TAIL)
@@ -127,7 +127,7 @@ def identity_of(store: Path) -> str | None:
 
 
 def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
-    read = read_head(MAGIC, whole)
+    read = unpack_header(MAGIC, whole)
     if read is None:
         return None
     head, begin = read
@@ -136,9 +136,9 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         at, size, kind = head["parts"][name]
         return np.frombuffer(whole, dtype=KINDS[kind], count=size, offset=begin + at)
 
-    def texts(name: str) -> Names:
+    def texts(name: str) -> StringColumn:
         at, size, _ = head["parts"][f"{name}_text"]
-        return Names(whole[begin + at : begin + at + size], part(f"{name}_ends"))
+        return StringColumn(whole[begin + at : begin + at + size], part(f"{name}_ends"))
 
     def columns() -> Columns:
         return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}
@@ -162,7 +162,7 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         part("label_codes"),
         head["label_names"],
         columns,
-        Words.from_dict(head["words"]) if head["words"] else None,
+        SimilarityScale.from_dict(head["words"]) if head["words"] else None,
         store,
     )
     index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.index.rows import Rows
-from featx.index.words import Word, Words
+from featx.index.rows import IndexRows
+from featx.index.words import Band, SimilarityScale
 
 # A near-copy is at least so alike. Where the backbone finds many different products as alike as that, it takes more:
 # then only one item in twenty has another product that near, up to a limit that recompressed copies still reach.
@@ -26,12 +26,12 @@ FEWEST = 30
 ELEMENTS = 40_000_000
 
 
-def calibrate(index: Rows) -> Words:
+def calibrate(index: IndexRows) -> SimilarityScale:
     """Measure what similarities mean here; without products and categories only near-copies have a word."""
     similar, product, category = _answers(index)
     halves = np.arange(len(similar)) % 2 == 0
     told = product[:, 0] >= 0 if len(similar) else halves
-    products: list[Word] = []
+    products: list[Band] = []
     near = _near(similar, product, category)
     if told.any() and (product[told] == 1).any():
         word = _from_above("same product", similar, product, halves)
@@ -52,10 +52,10 @@ def calibrate(index: Rows) -> Words:
     if products:
         # A near-copy is told before "the same product" only where it asks for more.
         products = [near, *products] if near.least >= products[0].least else products
-    return Words(tuple(products), tuple(categories))
+    return SimilarityScale(tuple(products), tuple(categories))
 
 
-def _answers(index: Rows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Similarities of the nearest answers to some items, whether of the same product and category (-1: not known)."""
     n = len(index)
     by_name = sorted(range(n), key=lambda i: index.digests[i] + index.ids[i])
@@ -108,18 +108,18 @@ def _share(
     return (float(right[inside].mean()) if n else 0.0), n
 
 
-def _near(similar: NDArray[Any], product: NDArray[Any], category: NDArray[Any]) -> Word:
+def _near(similar: NDArray[Any], product: NDArray[Any], category: NDArray[Any]) -> Band:
     if not len(similar):
-        return Word("near-duplicate", NEAR, None, 0)
+        return Band("near-duplicate", NEAR, None, 0)
     nearest = np.where(product == 1, -1, similar).max(axis=1)
     least = float(min(NEAREST, max(NEAR, np.ceil(float(np.quantile(nearest, 1 - FEW)) * 1000) / 1000)))
     truth, meaning = (product, "the same product") if (product == 1).any() else (category, "the same category")
     precision, n = _share(similar, truth, np.ones(len(similar), dtype=bool), least, 2)
     enough = n >= FEWEST
-    return Word("near-duplicate", least, precision if enough else None, n, meaning if enough else "")
+    return Band("near-duplicate", least, precision if enough else None, n, meaning if enough else "")
 
 
-def _from_above(word: str, similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any]) -> Word | None:
+def _from_above(word: str, similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any]) -> Band | None:
     """The lowest limit above which the answers of one half are right often enough; measured on the other half."""
     values, right = _pairs(similar, truth, half)
     if len(values) < FEWEST:
@@ -130,10 +130,10 @@ def _from_above(word: str, similar: NDArray[Any], truth: NDArray[Any], half: NDA
         return None
     least = float(np.floor(float(values[good[-1]]) * 1000) / 1000)
     precision, n = _share(similar, truth, ~half, least, 2)
-    return Word(word, least, precision, n, f"the {word}") if n >= FEWEST else None
+    return Band(word, least, precision, n, f"the {word}") if n >= FEWEST else None
 
 
-def _from_below(similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any], most: float) -> Word | None:
+def _from_below(similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any], most: float) -> Band | None:
     """The highest limit below which the answers of one half are of other categories often enough."""
     values, right = _pairs(similar, truth, half)
     values, wrong = values[::-1], ~right[::-1]
@@ -143,9 +143,9 @@ def _from_below(similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any], 
         return None
     limit = float(np.ceil(float(values[good[-1]]) * 1000) / 1000)
     same, n = _share(similar, truth, ~half, -2, limit)
-    return Word("unrelated", -1.01, 1 - same, n, "another category") if n >= FEWEST else None
+    return Band("unrelated", -1.01, 1 - same, n, "another category") if n >= FEWEST else None
 
 
-def _between(similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any], low: float, high: float) -> Word:
+def _between(similar: NDArray[Any], truth: NDArray[Any], half: NDArray[Any], low: float, high: float) -> Band:
     precision, n = _share(similar, truth, half, low, high)
-    return Word("alike", low, precision if n >= FEWEST else None, n, "the same category")
+    return Band("alike", low, precision if n >= FEWEST else None, n, "the same category")

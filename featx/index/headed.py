@@ -11,14 +11,14 @@ from featx.plain import parse_json
 ALIGN = 64
 
 
-def beginning(magic: bytes, head: dict[str, Any]) -> bytes:
+def pack_header(magic: bytes, head: dict[str, Any]) -> bytes:
     """What stands before the parts; the parts together have as many bytes as `head["bytes"]` says."""
     said = json.dumps(head).encode()
     begin = magic + f"{len(said):12d} {zlib.crc32(said):10d}\n".encode() + said
     return begin + b" " * (-len(begin) % ALIGN)
 
 
-def read_head(magic: bytes, whole: memoryview) -> tuple[dict[str, Any], int] | None:
+def unpack_header(magic: bytes, whole: memoryview) -> tuple[dict[str, Any], int] | None:
     """What a file says of itself, and where its parts begin; None where it is of another kind or not whole."""
     start = len(magic)
     if bytes(whole[:start]) != magic:

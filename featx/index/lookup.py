@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from featx.errors import FeatxError, closest
 from featx.index.answers import Query
-from featx.index.rows import Rows
+from featx.index.rows import IndexRows
 
 # Beyond this the nearest names are looked for only among those that share a beginning or a piece.
 MANY = 20_000
 
 
-def find(index: Rows, name: str | Path) -> Query:
+def find(index: IndexRows, name: str | Path) -> Query:
     """The query a name stands for; a photo the index does not know is embedded, if the index can."""
     rows = known_rows(index, str(name))
     if rows is not None:
@@ -25,7 +25,7 @@ def find(index: Rows, name: str | Path) -> Query:
     raise unknown(index, str(name))
 
 
-def of_rows(index: Rows, name: str, rows: list[int]) -> Query:
+def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:
     """The query of rows the index holds: their features, and all their products and digests kept from answering."""
     places: NDArray[np.intp] = np.array(rows, dtype=np.intp)
     return Query(
@@ -37,7 +37,7 @@ def of_rows(index: Rows, name: str, rows: list[int]) -> Query:
     )
 
 
-def known_rows(index: Rows, name: str) -> list[int] | None:
+def known_rows(index: IndexRows, name: str) -> list[int] | None:
     """The rows that are meant: one item, or all photos of a product; None if the name is not known."""
     for names in (index.ids, index.paths):
         if rows := names.rows_of(name):
@@ -63,7 +63,7 @@ def known_rows(index: Rows, name: str) -> list[int] | None:
     return list(found) or None
 
 
-def unknown(index: Rows, name: str) -> FeatxError:
+def unknown(index: IndexRows, name: str) -> FeatxError:
     """The error for a name that nothing has, with the nearest that something has."""
     near = closest(Path(name).name, _candidates(index, Path(name).stem))
     hint = f"did you mean {', '.join(f'`{one}`' for one in near)}?" if near else "`featx info` shows what is there"
@@ -72,7 +72,7 @@ def unknown(index: Rows, name: str) -> FeatxError:
     return FeatxError("not-in-store", f"no product `{name}` in {index.path}, and no file of that name", hint)
 
 
-def _candidates(index: Rows, stem: str) -> list[str]:
+def _candidates(index: IndexRows, stem: str) -> list[str]:
     if len(index) <= MANY:
         return list(dict.fromkeys([*index.ids, *index.products, *(Path(path).name for path in index.paths)]))
     found: dict[str, None] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 SEPARATOR = b"\0"
 
 
-class Names(Sequence[str]):
+class StringColumn(Sequence[str]):
     """Texts in row order, kept as bytes: a zero byte before each and one at the end."""
 
     def __init__(self, blob: bytes | memoryview, ends: NDArray[np.int64]) -> None:
@@ -20,7 +20,7 @@ class Names(Sequence[str]):
         self._bytes: bytes | None = blob if isinstance(blob, bytes) else None
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Names:
+    def of(cls, texts: Iterable[str]) -> StringColumn:
         """The names of a list; a zero byte inside one, which no file name has, becomes a space."""
         data = [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
         ends = np.cumsum(np.fromiter((len(one) + 1 for one in data), np.int64, len(data)), dtype=np.int64)

@@ -13,7 +13,7 @@ CANDIDATES = 64
 
 
 @dataclass(frozen=True)
-class Nearby:
+class GraphEngine:
     """An opened graph: candidates for a query, and how many of the true nearest are among them."""
 
     graph: Any

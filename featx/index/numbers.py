@@ -34,7 +34,7 @@ def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
         return np.where(good, wanted / lengths, 0).astype(np.float32)
 
 
-def widened(rows: NDArray[np.float16]) -> NDArray[np.float32]:
+def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
     """The same numbers in single precision, several times faster than NumPy converts them.
 
     Exponent and fraction move to where single precision has them, and a factor makes up for the other bias. Only what

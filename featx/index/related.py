@@ -17,7 +17,7 @@ COLUMNS = 16_384
 
 
 @dataclass(frozen=True)
-class Related:
+class RelatedProduct:
     """One row of the table: a product, and one that is like it."""
 
     product: str
@@ -34,7 +34,7 @@ def related(
     pool: Pool = "best",
     min_similarity: float = -1.0,
     copies: bool = False,
-) -> Iterator[list[Related]]:
+) -> Iterator[list[RelatedProduct]]:
     """For every product the k most alike others, a list of a product's rows at a time; ties go by name.
 
     Photos with the same bytes never make two products alike; near-copies count only where `copies` says so.
@@ -105,7 +105,7 @@ def _best(
     k: int,
     least: float,
     below: float,
-) -> list[Related]:
+) -> list[RelatedProduct]:
     may = (scores >= least) & (scores > -np.inf) & (codes != product) & (scores < below)
     places = np.flatnonzero(may)
     if len(places) > k:
@@ -113,5 +113,6 @@ def _best(
         places = places[scores[places] >= limit]
     ranked = places[np.lexsort((by_name[codes[places]], -scores[places]))][:k]
     return [
-        Related(names[product], rank, names[int(codes[i])], float(scores[i])) for rank, i in enumerate(ranked, start=1)
+        RelatedProduct(names[product], rank, names[int(codes[i])], float(scores[i]))
+        for rank, i in enumerate(ranked, start=1)
     ]

@@ -12,33 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.index.names import Names
-from featx.index.nearby import Nearby
+from featx.index.names import StringColumn
+from featx.index.nearby import GraphEngine
 from featx.index.numbers import scales
-from featx.index.words import Words
+from featx.index.words import SimilarityScale
 
 Columns = Mapping[str, Sequence[Any]]
 NEAR_COPY = 0.98
 
 
 @dataclass
-class Rows:
+class IndexRows:
     """The features of a catalogue with what each row is."""
 
     features: NDArray[Any]
     scale: NDArray[np.float32]
-    ids: Names
-    paths: Names
-    digests: Names
+    ids: StringColumn
+    paths: StringColumn
+    digests: StringColumn
     codes: NDArray[np.int32]
-    products: Names
+    products: StringColumn
     label_codes: NDArray[np.int32]
     label_names: list[str]
     columns: Callable[[], Columns]
-    words: Words | None = None
+    words: SimilarityScale | None = None
     path: Path | None = None
     embed: Callable[[Path], np.ndarray] | None = None
-    nearby: Nearby | None = None
+    nearby: GraphEngine | None = None
 
     @classmethod
     def of(
@@ -68,11 +68,11 @@ class Rows:
         return cls(
             features,
             scales(features),
-            Names.of(ids),
-            Names.of(paths or ids),
-            Names.of(digests or [""] * len(ids)),
+            StringColumn.of(ids),
+            StringColumn.of(paths or ids),
+            StringColumn.of(digests or [""] * len(ids)),
             codes,
-            Names.of(product_names),
+            StringColumn.of(product_names),
             all_labels,
             label_names,
             lambda: {**split, **(columns or {})},

@@ -16,8 +16,8 @@ from featx.filters import Condition, read_condition
 from featx.index.answers import Matches, Neighbour, Query
 from featx.index.lookup import find
 from featx.index.nearby import CANDIDATES
-from featx.index.numbers import BLOCK, HALVES, unit_queries, widened
-from featx.index.rows import Rows
+from featx.index.numbers import BLOCK, HALVES, half_to_float, unit_queries
+from featx.index.rows import IndexRows
 
 Pool = Literal["best", "mean"]
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
@@ -29,7 +29,7 @@ LARGE = 500_000
 
 
 @dataclass
-class SimilarityIndex(Rows):
+class SimilarityIndex(IndexRows):
     """The rows of a catalogue that answer with products."""
 
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class SimilarityIndex(Rows):
             step = HALVES if half else len(found) if self.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
             for start in range(0, len(found), max(step, 1)):
                 block = self.features[start : start + step]
-                part = (widened(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
+                part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
                 found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
             found *= self.scale
         found[self._no_direction] = 0
@@ -134,7 +134,7 @@ class SimilarityIndex(Rows):
         out = [row for digest in asked.digests if digest for row in self.digests.rows_of(digest)]
         may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         may[out] = False
-        again = _Again(self, asked.features, pool, may)
+        again = ExactRescorer(self, asked.features, pool, may)
         wanted = max(100, 5 * k) if diverse else k
         found = None
         if self.nearby is not None and pool == "best":
@@ -144,7 +144,7 @@ class SimilarityIndex(Rows):
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
-        self, asked: Query, again: _Again, wanted: int, least: float, copies: bool
+        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
     ) -> tuple[list[tuple[int, float]], int]:
         """At least the best products, from a look at every row, and how many near-copies were left out."""
         scores = self._pooled(self.similarities(asked.features, again.pool), again.may, again.pool)
@@ -170,7 +170,7 @@ class SimilarityIndex(Rows):
         ], hidden
 
     def _proposed(
-        self, asked: Query, again: _Again, wanted: int, least: float, copies: bool
+        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
     ) -> tuple[list[tuple[int, float]], int] | None:
         """The best of the products the graph proposes; None where too few of them may answer, so all must be looked at.
 
@@ -223,7 +223,7 @@ class SimilarityIndex(Rows):
 ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path"}
 
 
-class _Again:
+class ExactRescorer:
     """Candidates compared again in float64, row by row: the same numbers in whatever order the rows lie."""
 
     def __init__(self, index: SimilarityIndex, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:

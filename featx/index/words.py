@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Word:
+class Band:
     """A word for similarities from a limit upwards, how often it was right, and on how many answers that was measured.
 
     `precision` is None where the catalogue cannot tell.
@@ -22,18 +22,18 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Words:
+class SimilarityScale:
     """The words of one catalogue: for answers that may be the query's own product, and for those that cannot be."""
 
-    products: tuple[Word, ...]
-    categories: tuple[Word, ...]
+    products: tuple[Band, ...]
+    categories: tuple[Band, ...]
 
     @property
     def near(self) -> float:
         """From which similarity on an answer is a near-copy."""
         return self.categories[0].least
 
-    def say(self, similarity: float, *, other_product: bool) -> Word | None:
+    def say(self, similarity: float, *, other_product: bool) -> Band | None:
         """The word for an answer; `other_product` where the query's own product was kept from answering."""
         for word in (*(() if other_product else self.products), *self.categories):
             if similarity >= word.least:
@@ -45,6 +45,6 @@ class Words:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> Words:
+    def from_dict(cls, told: Mapping[str, Any]) -> SimilarityScale:
         """Words as JSON kept them."""
-        return cls(*(tuple(Word(**word) for word in told[name]) for name in ("products", "categories")))
+        return cls(*(tuple(Band(**word) for word in told[name]) for name in ("products", "categories")))

@@ -24,7 +24,7 @@ from featx.report.files import (
     point_latest,
     write_files,
 )
-from featx.report.gathering import SCHEMA, gather
+from featx.report.gathering import SCHEMA, build_document
 from featx.report.reading import read_document
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ __all__ = [
     "Change",
     "Changes",
     "Written",
+    "build_document",
     "changes",
-    "gather",
     "in_short",
     "newest",
     "read_document",
@@ -72,7 +72,7 @@ def write_report(
         duplicates = duplicates if duplicates is not None else _found("find_duplicates", store)
     chosen = folder or folder_for(root, comparison.get("written"))
     chosen.mkdir(parents=True, exist_ok=True)
-    document = gather(
+    document = build_document(
         comparison,
         chosen,
         store=store,

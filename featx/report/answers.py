@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.report.telling import Speaker, Teller, at
+from featx.report.telling import Formatter, TerminalFormatter, at
 from featx.report.words import ANSWERS, WORDS
 
 
-def answer(section: str, teller: Teller) -> str:
+def answer(section: str, teller: Formatter) -> str:
     """The one sentence that opens a section; where nothing was measured it says what to run."""
     return _WRITERS[section](teller)
 
 
 def in_short(document: Mapping[str, Any]) -> dict[str, str]:
     """Every section's answer as a terminal shows it."""
-    speaker = Speaker(document)
+    speaker = TerminalFormatter(document)
     return {section: answer(section, speaker) for section in _WRITERS}
 
 
-def headline(teller: Teller) -> str:
+def headline(teller: Formatter) -> str:
     """The page's first sentence: what to use."""
     row = f"/which/rows/{best_row(teller.document)}"
     held_out = at(teller.document, "/honest/measured_on") == "test"
@@ -33,18 +33,18 @@ def headline(teller: Teller) -> str:
     )
 
 
-def plural(teller: Teller, key: str, path: str, **parts: object) -> str:
+def plural(teller: Formatter, key: str, path: str, **parts: object) -> str:
     """A phrase about a number, in the form that one takes where it is one."""
     words = {**WORDS, **ANSWERS}
     form = {0: f"{key}_none", 1: f"{key}_one"}.get(at(teller.document, path), key)
     return teller.say(words[form if form in words else key], n=teller.number("count", path), **parts)
 
 
-def _where(teller: Teller) -> str:
+def _where(teller: Formatter) -> str:
     return WORDS[str(at(teller.document, "/honest/measured_on"))]
 
 
-def _which(teller: Teller) -> str:
+def _which(teller: Formatter) -> str:
     place = best_row(teller.document)
     row = f"/which/rows/{place}"
     best = at(teller.document, row)
@@ -69,7 +69,7 @@ def best_row(document: Mapping[str, Any]) -> int:
     return next((i for i, row in enumerate(document["which"]["rows"]) if row["best"]), 0)
 
 
-def _honest(teller: Teller) -> str:
+def _honest(teller: Formatter) -> str:
     document = teller.document
     row = f"/which/rows/{best_row(document)}/accuracy"
     reached = [(b["accuracy"]["value"], i) for i, b in enumerate(document["honest"]["baselines"]) if b["accuracy"]]
@@ -86,7 +86,7 @@ def _honest(teller: Teller) -> str:
     )
 
 
-def _fails(teller: Teller) -> str:
+def _fails(teller: Formatter) -> str:
     fails = teller.document.get("fails")
     if not fails:
         return teller.say(WORDS["not_fails"])
@@ -105,7 +105,7 @@ def _fails(teller: Teller) -> str:
     )
 
 
-def _trust(teller: Teller) -> str:
+def _trust(teller: Formatter) -> str:
     trust = teller.document.get("trust")
     if not trust:
         return teller.say(WORDS["not_trust"])
@@ -125,7 +125,7 @@ def _trust(teller: Teller) -> str:
     return teller.say(ANSWERS["trust"], coverage=covered, **parts)
 
 
-def _data(teller: Teller) -> str:
+def _data(teller: Formatter) -> str:
     data = teller.document["data"]
     parts = []
     if data["issues"] is not None:
@@ -147,7 +147,7 @@ def _numbered(parts: list[str]) -> list[tuple[str, str]]:
     return [(f"p{i}", part) for i, part in enumerate(parts)]
 
 
-def _similar(teller: Teller) -> str:
+def _similar(teller: Formatter) -> str:
     similar = teller.document.get("similar")
     if not similar:
         return teller.say(WORDS["not_similar"])
@@ -166,7 +166,7 @@ def search_path(document: Mapping[str, Any], metric: str) -> str:
     return f"{path}/value" if isinstance(at(document, path), Mapping) else path
 
 
-def _map(teller: Teller) -> str:
+def _map(teller: Formatter) -> str:
     drawn = teller.document.get("map")
     if not drawn:
         return teller.say(WORDS["not_map"])
@@ -177,7 +177,7 @@ def _map(teller: Teller) -> str:
     return teller.say(ANSWERS["map"], n=n, classes=f"{len(drawn['classes']):,}", same=same)
 
 
-def _made(teller: Teller) -> str:
+def _made(teller: Formatter) -> str:
     n = len(teller.document["made"]["stores"])
     return teller.say(
         ANSWERS["made" if n != 1 else "made_one"],
@@ -187,7 +187,7 @@ def _made(teller: Teller) -> str:
     )
 
 
-def changed(teller: Teller) -> str:
+def changed(teller: Formatter) -> str:
     """What fell or rose since the report that this one was compared with."""
     told = teller.document["changes"]
     fell = [one["metric"] for one in told["metrics"] if one["fell"]]
@@ -198,7 +198,7 @@ def changed(teller: Teller) -> str:
     return teller.say(said, what=what[:1].upper() + what[1:], when=str(told.get("since") or "")[:10])
 
 
-def doubling(teller: Teller) -> str:
+def doubling(teller: Formatter) -> str:
     """What twice the photos would bring, as far as the learning curve tells."""
     told = teller.document["honest"]["doubling"]
     path = "/honest/doubling/accuracy"

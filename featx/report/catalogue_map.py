@@ -12,13 +12,13 @@ from featx.report.layout import lay_out
 from featx.report.pictures import SHEET_WIDTH, TILE, TILES
 
 if TYPE_CHECKING:
-    from featx.report.pictures import Pictures
+    from featx.report.pictures import ThumbnailCache
     from featx.store import Store
 
 NAMED = 12_000
 
 
-def map_of(store: Store, pictures: Pictures, cache: Path | None) -> dict[str, Any]:
+def map_of(store: Store, pictures: ThumbnailCache, cache: Path | None) -> dict[str, Any]:
     """Where every photo of a store lies, with a picture for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in store.labels if label})

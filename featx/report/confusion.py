@@ -11,7 +11,7 @@ WIDEST = 8
 SHOWN = 3
 
 
-def counted(truth: Sequence[int], says: Sequence[int], classes: int) -> np.ndarray:
+def confusion_counts(truth: Sequence[int], says: Sequence[int], classes: int) -> np.ndarray:
     """How often each category (row) was taken for each (column)."""
     matrix = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(says, dtype=int)), 1)
@@ -56,7 +56,7 @@ def confusion_of(details: dict[str, Any]) -> dict[str, Any] | None:
     if not details.get("truth"):
         return None
     classes = [str(one) for one in details["classes"]]
-    matrix = counted(details["truth"], details["says"], len(classes))
+    matrix = confusion_counts(details["truth"], details["says"], len(classes))
     order = clustered_order(matrix)
     rows, columns = np.nonzero(matrix)
     return {
@@ -79,7 +79,7 @@ def matrix_of(confusion: dict[str, Any]) -> np.ndarray:
 
 def usual_mistake(truth: Sequence[int], says: Sequence[int], classes: int) -> list[tuple[int, int] | None]:
     """For each category the one it is most often taken for, and how often; None where it never is."""
-    matrix = counted(truth, says, classes)
+    matrix = confusion_counts(truth, says, classes)
     np.fill_diagonal(matrix, 0)
     found = matrix.argmax(axis=1)
     return [(int(j), int(matrix[i, j])) if matrix[i, j] else None for i, j in enumerate(found)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.aside import SPREADSHEET, write_aside
+from featx.aside import SPREADSHEET, write_atomic
 from featx.errors import FeatxError
 from featx.exporting import safe_cell
 
@@ -155,7 +155,7 @@ def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _keep(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_aside(path, data)
+    write_atomic(path, data)
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from featx.report.pictures import Pictures
+    from featx.report.pictures import ThumbnailCache
 
 SHOWN = 24
 GROUPS = 16
@@ -21,7 +21,7 @@ def findings_of(
     issues: Mapping[str, Any] | None,
     duplicates: Mapping[str, Any] | None,
     skipped: Rows | None,
-    pictures: Pictures,
+    pictures: ThumbnailCache,
 ) -> Document:
     """The findings with thumbnails for the first of each; null for what was not looked for."""
     return {
@@ -31,7 +31,7 @@ def findings_of(
     }
 
 
-def _issues(found: Mapping[str, Any], pictures: Pictures) -> Document:
+def _issues(found: Mapping[str, Any], pictures: ThumbnailCache) -> Document:
     rows = [
         {
             "id": str(one["item_id"]),
@@ -46,7 +46,7 @@ def _issues(found: Mapping[str, Any], pictures: Pictures) -> Document:
     return {"n": len(rows), "rows": rows[:KEPT]}
 
 
-def _duplicates(found: Mapping[str, Any], pictures: Pictures) -> Document:
+def _duplicates(found: Mapping[str, Any], pictures: ThumbnailCache) -> Document:
     groups = []
     for group in found["groups"]:
         photos = [

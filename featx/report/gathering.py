@@ -16,7 +16,7 @@ from featx.report.choosing import headline, score_of, which_of
 from featx.report.confusion import confusion_of, usual_mistake
 from featx.report.findings import findings_of
 from featx.report.lookalikes import lookalikes_of
-from featx.report.pictures import Pictures
+from featx.report.pictures import ThumbnailCache
 from featx.report.published import published_for
 from featx.report.trust import ENOUGH, thinned, thresholds, wilson
 
@@ -43,7 +43,7 @@ METRICS = (
 )
 
 
-def gather(
+def build_document(
     comparison: Mapping[str, Any],
     folder: Path,
     *,
@@ -64,7 +64,7 @@ def gather(
         )
     paths = {} if store is None else dict(zip(store.ids, store.paths, strict=True))
     labels = {} if store is None else dict(zip(store.ids, store.labels, strict=True))
-    pictures = Pictures(folder, paths, base or Path())
+    pictures = ThumbnailCache(folder, paths, base or Path())
     entry, details = _best(comparison)
     document: Document = {
         "schema": SCHEMA,
@@ -166,7 +166,7 @@ def _fails(
     details: Mapping[str, Any],
     entry: Mapping[str, Any],
     labels: Mapping[str, str | None],
-    pictures: Pictures,
+    pictures: ThumbnailCache,
     n_known: int,
 ) -> Document | None:
     if not details.get("per_class"):
@@ -235,7 +235,7 @@ def _coarse(entry: Mapping[str, Any]) -> Document | None:
     return None if score is None else {**score, "level": told.get("level"), "classes": told.get("classes")}
 
 
-def photo(item_id: str, labels: Mapping[str, str | None], pictures: Pictures) -> Document:
+def photo(item_id: str, labels: Mapping[str, str | None], pictures: ThumbnailCache) -> Document:
     """A photo as the report names it: id, category, thumbnail."""
     return {"id": str(item_id), "label": labels.get(item_id), "thumbnail": pictures.name(item_id)}
 

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from featx.aside import written_aside
-from featx.plain import open_plain
+from featx.aside import atomic_writer
+from featx.plain import open_regular
 
 # t-SNE's time grows faster than the number of points: above this many, the rest are placed among these.
 LANDMARKS = 5_000
@@ -129,7 +129,7 @@ def _digest(rows: np.ndarray, seed: int) -> str:
 
 def _read(path: Path, n: int) -> Layout | None:
     try:
-        with open_plain(path) as held, np.load(held, allow_pickle=False) as file:
+        with open_regular(path) as held, np.load(held, allow_pickle=False) as file:
             found = Layout(file["places"], str(file["method"]), float(file["seconds"]))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
         return None
@@ -138,5 +138,5 @@ def _read(path: Path, n: int) -> Layout | None:
 
 def _write(path: Path, layout: Layout) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(path) as file:
+    with atomic_writer(path) as file:
         np.savez(file, places=layout.places, method=layout.method, seconds=layout.seconds)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from featx.report.pictures import Pictures
+    from featx.report.pictures import ThumbnailCache
     from featx.store import Store
 
 NEIGHBOURS = 6
@@ -17,7 +17,7 @@ QUERIES = 1_500
 
 
 def lookalikes_of(
-    retrieval: Mapping[str, Any] | None, store: Store | None, pictures: Pictures
+    retrieval: Mapping[str, Any] | None, store: Store | None, pictures: ThumbnailCache
 ) -> dict[str, Any] | None:
     """The retrieval figures with the best and the worst queries; None where neither is known."""
     examples = None if store is None else example_rows(store, pictures)
@@ -26,7 +26,7 @@ def lookalikes_of(
     return {"measured": None if retrieval is None else dict(retrieval), **(examples or {"best": [], "worst": []})}
 
 
-def example_rows(store: Store, pictures: Pictures) -> dict[str, Any] | None:
+def example_rows(store: Store, pictures: ThumbnailCache) -> dict[str, Any] | None:
     """Queries whose neighbours are most and least often of their category, one query a category at most."""
     labelled = np.array([i for i, label in enumerate(store.labels) if label], dtype=int)
     if len(labelled) < 3:
@@ -93,6 +93,6 @@ def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
     return list(picked.values())
 
 
-def _photo(store: Store, row: int, pictures: Pictures) -> dict[str, Any]:
+def _photo(store: Store, row: int, pictures: ThumbnailCache) -> dict[str, Any]:
     item_id = store.ids[row]
     return {"id": item_id, "label": store.labels[row], "thumbnail": pictures.name(item_id)}

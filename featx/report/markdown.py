@@ -7,7 +7,7 @@ from typing import Any
 
 from featx.report.answers import answer, changed, headline
 from featx.report.page import commands, differences
-from featx.report.telling import Teller, at
+from featx.report.telling import Formatter, at
 from featx.report.words import SECTIONS, WORDS
 
 WORST = 20
@@ -15,7 +15,7 @@ WORST = 20
 
 def markdown(document: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
     """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
-    teller = Teller(document, html=False)
+    teller = Formatter(document, html=False)
     lines = [f"# {WORDS['title']}: {teller.text(document['about']['store'])}", "", headline(teller), ""]
     lines += _changes(teller)
     for section in SECTIONS:
@@ -38,7 +38,7 @@ def _table(heads: Sequence[str], right: str, rows: Sequence[Sequence[str]]) -> l
     return ["| " + " | ".join(heads) + " |", f"|{rule}|", *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def _which(teller: Teller) -> list[str]:
+def _which(teller: Formatter) -> list[str]:
     rows = []
     for i, row in enumerate(teller.document["which"]["rows"][:WORST]):
         path = f"/which/rows/{i}"
@@ -58,13 +58,13 @@ def _which(teller: Teller) -> list[str]:
     return [*_table(heads, "llrrrrl", rows), *(f"- {line}" for line in differences(teller)[:5]), ""]
 
 
-def _interval(teller: Teller, path: str) -> str:
+def _interval(teller: Formatter, path: str) -> str:
     if at(teller.document, f"{path}/low") is None:
         return "–"
     return f"{teller.number('share', f'{path}/low')} – {teller.number('share', f'{path}/high')}"
 
 
-def _fails(teller: Teller) -> list[str]:
+def _fails(teller: Formatter) -> list[str]:
     fails = teller.document.get("fails")
     if not fails:
         return []
@@ -81,7 +81,7 @@ def _fails(teller: Teller) -> list[str]:
     return _table([WORDS[key] for key in ("category", "scored", "recall", "precision", "taken_for")], "lrrrl", rows)
 
 
-def _trust(teller: Teller) -> list[str]:
+def _trust(teller: Formatter) -> list[str]:
     trust = teller.document.get("trust")
     if not trust or not trust["enough"]:
         return []
@@ -100,12 +100,12 @@ def _trust(teller: Teller) -> list[str]:
     return _table([WORDS[key] for key in ("wanted", "threshold", "files", "gets")], "rrrr", rows)
 
 
-def _made(teller: Teller) -> list[str]:
+def _made(teller: Formatter) -> list[str]:
     lines = [line.replace("`", "'") for line in commands(teller.document) if line]
     return ["```text", *lines, "```", ""] if lines else []
 
 
-def _changes(teller: Teller) -> list[str]:
+def _changes(teller: Formatter) -> list[str]:
     told = teller.document.get("changes")
     if not told or not told["metrics"]:
         return []

@@ -17,8 +17,8 @@ from featx.report.answers import answer, best_row, changed, doubling, headline, 
 from featx.report.confusion import matrix_of
 from featx.report.matrix_picture import COLOURS, matrix_png
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
-from featx.report.slimming import STEPS, TIGHTER, Slim, map_data, picture, sheet
-from featx.report.telling import Teller, at, seconds, size
+from featx.report.slimming import STEPS, TIGHTER, PageBudget, map_data, picture, sheet
+from featx.report.telling import Formatter, at, seconds, size
 from featx.report.words import LANGUAGE, SECTIONS, WORDS
 
 Document = Mapping[str, Any]
@@ -32,10 +32,10 @@ SEARCH = ("recall_at_1", "recall_at_5", "recall_at_10", "precision_at_10", "map"
 
 def page(document: Document, folder: Path) -> str:
     """The HTML of a report document with nothing left out; its thumbnails are read from `folder`."""
-    return renderer(document, folder, 0)(Slim())
+    return renderer(document, folder, 0)(PageBudget())
 
 
-def renderer(document: Document, folder: Path, limit: int) -> Callable[[Slim], str]:
+def renderer(document: Document, folder: Path, limit: int) -> Callable[[PageBudget], str]:
     """What makes the HTML of a document, with as much left out as asked; `limit` is the size it should keep to."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -47,7 +47,7 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[Slim], s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    teller = Teller(document, html=True)
+    teller = Formatter(document, html=True)
     scripts = [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
     search = [(name, path) for name in SEARCH if at(document, path := search_path(document, name)) is not None]
     template = environment.get_template("report.html.j2")
@@ -102,7 +102,7 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[Slim], s
     def shown(name: str | None, side: int) -> str | None:
         return picture(folder, name, side)
 
-    def render(slim: Slim) -> str:
+    def render(slim: PageBudget) -> str:
         return filled(
             slim=slim,
             picture=lambda name, kind: None if kind in slim.without else shown(name, slim.side),
@@ -171,7 +171,7 @@ def _hardest(document: Document) -> list[int]:
     return sorted(known, key=lambda i: (told[i]["recall_at_1"], told[i].get("map") or 0.0, told[i]["label"]))[:HARDEST]
 
 
-def differences(teller: Teller) -> list[str]:
+def differences(teller: Formatter) -> list[str]:
     """A sentence for each pair of classifiers that was compared, the recommended one's first."""
     tests = list(enumerate(teller.document["which"]["tests"]))
     best = teller.document["which"]["best"]
@@ -253,7 +253,7 @@ def _fact(key: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def _foot(document: Document, slim: Slim, limit: int) -> str:
+def _foot(document: Document, slim: PageBudget, limit: int) -> str:
     pictures = document.get("pictures") or {"made": 0, "left_out": 0}
     more = WORDS["foot_more"].format(n=pictures["left_out"]) if pictures["left_out"] else ""
     told = WORDS["foot"].format(version=document["featx"], n=pictures["made"], more=more)
@@ -265,7 +265,7 @@ def _foot(document: Document, slim: Slim, limit: int) -> str:
     return told
 
 
-def left_out(slim: Slim) -> list[str]:
+def left_out(slim: PageBudget) -> list[str]:
     """What a page does not show to stay small, in words; of two such limits on one thing, the tighter."""
     steps = [name for name, _ in STEPS if name in slim.steps]
     return [WORDS[f"slim_{name}"] for name in steps if TIGHTER.get(name) not in steps]

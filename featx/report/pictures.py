@@ -26,7 +26,7 @@ FOLDER = "thumbnails"
 
 
 @dataclass
-class Pictures:
+class ThumbnailCache:
     """Makes thumbnails of a store's photos into one folder; says which could not be made."""
 
     folder: Path

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedResult:
     """One published accuracy: with what it was reached, for fine and for coarse categories, where it was printed."""
 
     method: str
@@ -25,7 +25,7 @@ class Known:
     telling: frozenset[str]
     categories: int
     n_test: int
-    figures: tuple[Published, ...]
+    figures: tuple[PublishedResult, ...]
 
 
 KLASSON = "Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset, 2019"
@@ -37,10 +37,10 @@ KNOWN = (
         81,
         2_485,
         (
-            Published("frozen AlexNet and an SVM", 0.650, 0.754, KLASSON),
-            Published("frozen VGG16 and an SVM", 0.573, 0.728, KLASSON),
-            Published("frozen DenseNet-169 and an SVM", 0.725, 0.852, KLASSON),
-            Published("a network fine-tuned on the data set", 0.8604, 0.9199, ANTIOQUIA),
+            PublishedResult("frozen AlexNet and an SVM", 0.650, 0.754, KLASSON),
+            PublishedResult("frozen VGG16 and an SVM", 0.573, 0.728, KLASSON),
+            PublishedResult("frozen DenseNet-169 and an SVM", 0.725, 0.852, KLASSON),
+            PublishedResult("a network fine-tuned on the data set", 0.8604, 0.9199, ANTIOQUIA),
         ),
     ),
 )

@@ -9,7 +9,7 @@ from featx.errors import FeatxError
 from featx.plain import read_json
 from featx.report.gathering import COMPARISON, SCHEMA
 from featx.report.shapes import COMPARED, REPORT
-from featx.shapes import fault
+from featx.shapes import first_error
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def read_document(path: Path) -> dict[str, Any]:
             f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'no featx report'}",
             "read it with a newer featx" if known else "name a report.json, or make one: `featx compare`",
         )
-    wrong = fault(document, REPORT) if schema == SCHEMA else fault(document, COMPARED) or _at_odds(document)
+    wrong = first_error(document, REPORT) if schema == SCHEMA else first_error(document, COMPARED) or _at_odds(document)
     if wrong:
         raise FeatxError("bad-manifest", f"`{path}` is damaged: {wrong}", "make it again: `featx compare`")
     return document  # type: ignore[no-any-return]

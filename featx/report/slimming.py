@@ -18,7 +18,7 @@ WORTH = 0.005
 
 
 @dataclass(frozen=True)
-class Slim:
+class PageBudget:
     """What a page shows: how large its pictures are, which kinds are left out, how much of the long lists."""
 
     side: int = SIDE
@@ -30,10 +30,10 @@ class Slim:
     steps: tuple[str, ...] = ()
 
 
-Step = tuple[str, Callable[[Slim], Slim]]
+Step = tuple[str, Callable[[PageBudget], PageBudget]]
 
 
-def _without(*kinds: str) -> Callable[[Slim], Slim]:
+def _without(*kinds: str) -> Callable[[PageBudget], PageBudget]:
     return lambda slim: replace(slim, without=slim.without | set(kinds))
 
 
@@ -68,9 +68,9 @@ TIGHTER = {
 }
 
 
-def slimmed(render: Callable[[Slim], str], limit: int) -> tuple[str, Slim]:
+def slimmed(render: Callable[[PageBudget], str], limit: int) -> tuple[str, PageBudget]:
     """The page, with as little left out as makes it fit into `limit` bytes, and what that was."""
-    slim, page = Slim(), render(Slim())
+    slim, page = PageBudget(), render(PageBudget())
     size = _size(page)
     for name, change in STEPS:
         if size <= limit:
@@ -97,7 +97,7 @@ def picture(folder: Path, name: str | None, side: int) -> str | None:
     return _address(webp(image, SMALL_QUALITY))
 
 
-def sheet(folder: Path, drawn: Mapping[str, Any], slim: Slim) -> str | None:
+def sheet(folder: Path, drawn: Mapping[str, Any], slim: PageBudget) -> str | None:
     """The map's squares as an address that needs no file."""
     if slim.without & {"map", "map_pictures"}:
         return None
@@ -114,7 +114,7 @@ def _address(data: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(data).decode()
 
 
-def map_data(drawn: Mapping[str, Any] | None, slim: Slim) -> dict[str, Any]:
+def map_data(drawn: Mapping[str, Any] | None, slim: PageBudget) -> dict[str, Any]:
     """What the page's script needs to draw the map; empty where there is none."""
     if not drawn or "map" in slim.without:
         return {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from featx.marking import plain
+from featx.marking import escape_markdown
 
 DASH = "–"
 
@@ -96,7 +96,7 @@ WAYS = {
 }
 
 
-class Teller:
+class Formatter:
     """Shows the numbers of one document: as HTML that names where each is from, or as plain text."""
 
     def __init__(self, document: Mapping[str, Any], *, html: bool) -> None:
@@ -115,7 +115,7 @@ class Teller:
         """A name or label, made safe for where it is shown."""
         if self.html:
             return escape(str(value))
-        return plain(value)
+        return escape_markdown(value)
 
     def say(self, sentence: str, **parts: object) -> str:
         """A sentence of the words with its numbers and names filled in; names in code marks."""
@@ -124,7 +124,7 @@ class Teller:
         return sentence.replace("<b>", "**").replace("</b>", "**").format(**parts)
 
 
-class Speaker(Teller):
+class TerminalFormatter(Formatter):
     """Tells the same sentences on a terminal: neither HTML nor Markdown."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:

@@ -15,16 +15,16 @@ both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from)
 nearest rows vote by how near they are.
 """
 
-from featx.solvers.discriminant import Directions, Discriminant
+from featx.solvers.discriminant import LDAProjection, ShrinkageLDA
 from featx.solvers.estimators import LinearSVM, Logistic
 from featx.solvers.kernel import KernelSVM
-from featx.solvers.neighbours import Neighbours
+from featx.solvers.neighbours import SoftKNN
 
 __all__ = [
-    "Directions",
-    "Discriminant",
     "KernelSVM",
+    "LDAProjection",
     "LinearSVM",
     "Logistic",
-    "Neighbours",
+    "ShrinkageLDA",
+    "SoftKNN",
 ]

@@ -23,7 +23,7 @@ SAMPLE = 4096
 Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class Memory:
+class LBFGSHistory:
     """The last steps and how the slope turned on each: what L-BFGS knows of the curvature."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Memory:
         self.moves = [move[going] for move in self.moves]
         self.turns = [turn[going] for turn in self.turns]
 
-    def direction(self, slope: np.ndarray, even: Even, total: Pairing) -> np.ndarray:
+    def direction(self, slope: np.ndarray, even: DiagonalPreconditioner, total: Pairing) -> np.ndarray:
         """Where to go: the L-BFGS product of the inverse curvature and the slope, downwards."""
         kept = []
         result = slope
@@ -58,7 +58,7 @@ class Memory:
         return np.asarray(-result)
 
 
-class Even:
+class DiagonalPreconditioner:
     """About the inverse curvature of each class: diagonal on the axes, but for the mean of the rows that matter."""
 
     def __init__(self, flat: np.ndarray, means: np.ndarray, mass: np.ndarray, balanced: bool) -> None:
@@ -70,7 +70,7 @@ class Even:
         self.balanced = balanced
 
     @classmethod
-    def of(cls, rows: np.ndarray, loss: Loss, state: np.ndarray, penalty: float) -> Even:
+    def of(cls, rows: np.ndarray, loss: Loss, state: np.ndarray, penalty: float) -> DiagonalPreconditioner:
         """At one place, from a sample of the rows."""
         every = -(-len(rows) // SAMPLE)
         sample = rows[::every]
@@ -81,9 +81,9 @@ class Even:
         around = curves @ (sample * sample) / np.float32(len(sample)) - mass.astype(np.float32)[:, None] * means**2
         return cls(1 / (np.maximum(around, 0) + np.float32(penalty)), means, mass, loss.balanced)
 
-    def keep(self, going: np.ndarray) -> Even:
+    def keep(self, going: np.ndarray) -> DiagonalPreconditioner:
         """The same for some of the classes."""
-        return Even(self.flat[going], self.means[going], self.mass[going], self.balanced)
+        return DiagonalPreconditioner(self.flat[going], self.means[going], self.mass[going], self.balanced)
 
     def out(self, slope: np.ndarray) -> np.ndarray:
         """The slope with the curvature divided out."""
@@ -147,8 +147,8 @@ def _minimise(
     scores = weights @ rows.T
     state = loss.at(scores)
     slope = loss.slopes(state) @ rows / np.float32(n) + shrink * weights
-    even = Even.of(rows, loss, state, penalty)
-    memory = Memory()
+    even = DiagonalPreconditioner.of(rows, loss, state, penalty)
+    memory = LBFGSHistory()
     taken = 0
 
     def total(a: np.ndarray, b: np.ndarray) -> np.ndarray:

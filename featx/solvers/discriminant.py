@@ -10,13 +10,13 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.solvers.linear import Linear, Probable, numbered
+from featx.solvers.linear import LinearClassifier, ProbabilisticMixin, numbered
 from featx.solvers.losses import dots
 
 BLOCK = 4096
 
 
-class Discriminant(Probable, Linear):
+class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
     """What `LinearDiscriminantAnalysis(solver="lsqr")` finds; its covariances are shrunk by `shrinkage`."""
 
     def __init__(self, shrinkage: float = 0.1) -> None:
@@ -34,7 +34,7 @@ class Discriminant(Probable, Linear):
         return self
 
 
-class Directions(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The directions that tell categories apart, one fewer than there are categories.
 
     What `LinearDiscriminantAnalysis(solver="eigen").transform` gives; of its square matrices only these directions are

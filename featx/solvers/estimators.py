@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 
 from featx.solvers.descent import axes_of, minimise, turned
-from featx.solvers.linear import Linear, Probable
+from featx.solvers.linear import LinearClassifier, ProbabilisticMixin
 from featx.solvers.losses import Loss, Softmax, SquaredHinge
 
 
-class _Linear(Linear):
+class _Linear(LinearClassifier):
     """What the two have in common: the way to their weights and intercept."""
 
     # An intercept that costs nothing lets the features be centred without changing the answer.
@@ -61,7 +61,7 @@ class LinearSVM(_Linear):
         return SquaredHinge.of(truth, classes, balance)
 
 
-class Logistic(Probable, _Linear):
+class Logistic(ProbabilisticMixin, _Linear):
     """Multinomial logistic regression: the objective of `LogisticRegression`."""
 
     _free_intercept = True

@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from featx.solvers.descent import minimise
-from featx.solvers.linear import Categories
+from featx.solvers.linear import ClassifierBase
 from featx.solvers.losses import SquaredHinge, dots
 
 # With more landmarks than this nothing was gained, and finding their axes takes a time that grows with the cube.
@@ -21,7 +21,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True)
-class Space:
+class NystroemSpace:
     """Rows as the kernel sees them: their coordinates, and how to find those of other rows."""
 
     landmarks: np.ndarray
@@ -30,7 +30,7 @@ class Space:
     rows: np.ndarray
 
 
-class KernelSVM(Categories):
+class KernelSVM(ClassifierBase):
     """One against the rest with squared hinge loss and an RBF kernel `width` times as wide as scikit-learn's `scale`.
 
     `SVC` counts the duels a category wins, and whole numbers make a poor confidence; here each category has a margin.
@@ -54,7 +54,7 @@ class KernelSVM(Categories):
         self.tol = tol
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, start: Self | None = None, space: Space | None = None) -> Self:
+    def fit(self, X: Any, y: Any, start: Self | None = None, space: NystroemSpace | None = None) -> Self:
         """Train; `space` is what `space_of` made of the same rows, `start` a solution in it to begin from."""
         x, truth = self._told(X, y)
         balance = self._balance(self.class_weight, truth)
@@ -79,7 +79,7 @@ class KernelSVM(Categories):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-def space_of(x: np.ndarray, width: float, seed: int = 0, landmarks: int = LANDMARKS) -> Space:
+def space_of(x: np.ndarray, width: float, seed: int = 0, landmarks: int = LANDMARKS) -> NystroemSpace:
     """The kernel's space on its principal axes, spanned by all rows or by some drawn at random."""
     gamma = 1.0 / (x.shape[1] * (float(x.var(dtype=np.float64)) or 1.0) * width**2)
     chosen = x
@@ -91,7 +91,7 @@ def space_of(x: np.ndarray, width: float, seed: int = 0, landmarks: int = LANDMA
     rows = np.ones((len(x), axes.shape[1] + 1), dtype=np.float32)
     for start in range(0, len(x), BLOCK):
         rows[start : start + BLOCK, :-1] = kernel(x[start : start + BLOCK], chosen, gamma) @ axes
-    return Space(chosen, gamma, axes, rows)
+    return NystroemSpace(chosen, gamma, axes, rows)
 
 
 def kernel(rows: np.ndarray, columns: np.ndarray, gamma: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 
-class Categories(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier that scores every category, or for two categories by how much the second is ahead."""
 
     classes_: np.ndarray
@@ -52,7 +52,7 @@ def chosen(scores: np.ndarray) -> np.ndarray:
     return best
 
 
-class Linear(Categories):
+class LinearClassifier(ClassifierBase):
     """A trained linear classifier: one row of weights a category, or a single row for two."""
 
     coef_: np.ndarray
@@ -66,7 +66,7 @@ class Linear(Categories):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-class Probable:
+class ProbabilisticMixin:
     """Probabilities of a classifier whose scores are logarithms of them, but for what each row adds to all."""
 
     def predict_proba(self: Any, X: Any) -> np.ndarray:

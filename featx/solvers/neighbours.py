@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.solvers.linear import Categories, Probable
+from featx.solvers.linear import ClassifierBase, ProbabilisticMixin
 from featx.solvers.losses import dots
 
 # How fast a vote loses weight on the way from the photo itself to its farthest neighbour.
@@ -17,7 +17,7 @@ FLOOR = 0.1
 BLOCK = 1024
 
 
-class Neighbours(Probable, Categories):
+class SoftKNN(ProbabilisticMixin, ClassifierBase):
     """k nearest neighbours; for rows of unit length that is by cosine.
 
     Squared distances count relative to that of the k-th neighbour, so that it does not matter how close together a

@@ -12,7 +12,7 @@ reading    what everyone else uses
 from __future__ import annotations
 
 from featx.store.reading import Store, open_store
-from featx.store.records import KnownRow, Row, SkippedPhoto
+from featx.store.records import Row, SkippedItem, StoredItem
 from featx.store.writer import StoreWriter, ensure_room, is_card
 
-__all__ = ["KnownRow", "Row", "SkippedPhoto", "Store", "StoreWriter", "ensure_room", "is_card", "open_store"]
+__all__ = ["Row", "SkippedItem", "Store", "StoreWriter", "StoredItem", "ensure_room", "is_card", "open_store"]

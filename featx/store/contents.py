@@ -16,24 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.plain import open_plain
+from featx.plain import open_regular
 from featx.store import journal as log
-from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto
+from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem
 from featx.store.sealed import BLOCK, SealedFile, newer
 from featx.workspace import journal_beside
 
 
 @dataclass
-class Contents:
+class Snapshot:
     """What a store holds. A place is a row of the sealed file (0, 1, …) or ~offset of the features in the journal."""
 
     path: Path
-    making: Making
+    making: FeatureSpec
     provenance: dict[str, object]
-    rows: dict[str, KnownRow] = field(default_factory=dict)
+    rows: dict[str, StoredItem] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     digests: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, SkippedPhoto] = field(default_factory=dict)
+    skipped: dict[str, SkippedItem] = field(default_factory=dict)
     sealed: SealedFile | None = None
     journal_fd: int = -1
     journal_id: str = ""
@@ -45,7 +45,7 @@ class Contents:
         """Take in one committed frame."""
         if kind == log.ROWS:
             for i, told in enumerate(said):
-                row = known_row(told)
+                row = from_record(told)
                 place = ~(at + i * self.making.row_bytes)
                 self.rows[row.item_id] = row
                 self.places[row.item_id] = place
@@ -54,7 +54,7 @@ class Contents:
             self.journal_rows += len(said)
         elif kind == log.UPDATE:
             for told in said:
-                row = known_row(told)
+                row = from_record(told)
                 self.rows[row.item_id] = row
         elif kind == log.RENAME:
             self._rename(said)
@@ -64,7 +64,7 @@ class Contents:
                 self.places.pop(item_id, None)
         elif kind == log.SKIPPED:
             for told in said:
-                self.skipped[told[0]] = SkippedPhoto(*told)
+                self.skipped[told[0]] = SkippedItem(*told)
         elif kind == log.SEAL:
             self.provenance = said["provenance"]
             if said["order"] is not None:
@@ -72,13 +72,13 @@ class Contents:
 
     def _rename(self, names: Mapping[str, str]) -> None:
         taken = set(names.values()) - set(names)
-        rows: dict[str, KnownRow] = {}
+        rows: dict[str, StoredItem] = {}
         places: dict[str, int] = {}
         for old, row in self.rows.items():
             if old in taken:
                 continue
             new = names.get(old, old)
-            rows[new] = row if new == old else KnownRow(new, *told_of(row)[1:])
+            rows[new] = row if new == old else StoredItem(new, *to_record(row)[1:])
             places[new] = self.places[old]
         self.rows, self.places = rows, places
 
@@ -125,12 +125,12 @@ class Contents:
             self.journal_fd = -1
 
 
-def told_of(row: KnownRow) -> list[Any]:
+def to_record(row: StoredItem) -> list[Any]:
     """A row as the journal tells it."""
     return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
 
 
-def known_row(told: Sequence[Any]) -> KnownRow:
+def from_record(told: Sequence[Any]) -> StoredItem:
     """A row as the journal told it; the words many rows share are kept once."""
     item_id, path, digest, *words, extra = told
     if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
@@ -139,12 +139,12 @@ def known_row(told: Sequence[Any]) -> KnownRow:
     if any(isinstance(value, float) and isnan(value) for value in extra.values()):
         # What is no number is no value: it would not even equal itself when it is read again.
         extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
-    return KnownRow(
+    return StoredItem(
         item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
     )
 
 
-def load(path: Path) -> Contents | None:
+def load_snapshot(path: Path) -> Snapshot | None:
     """Everything committed to a store, without needing the lock; None where there is nothing at all."""
     for _ in range(20):
         # The journal first: when a writer seals in between, the new file says which journal it has taken in.
@@ -188,7 +188,7 @@ def load(path: Path) -> Contents | None:
 
 def _open(path: Path) -> int:
     try:
-        with open_plain(path) as file:
+        with open_regular(path) as file:
             return os.dup(file.fileno())
     except FileNotFoundError:
         return -1
@@ -222,14 +222,14 @@ def _no_journal(path: Path, what: str) -> FeatxError:
 
 def _together(
     path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
-) -> Contents:
+) -> Snapshot:
     if sealed is not None:
         making, provenance = sealed.making, dict(sealed.provenance)
     else:
         assert head is not None
-        making = Making(head["fingerprint"], head["width"], head["views"], head["dtype"])
+        making = FeatureSpec(head["fingerprint"], head["width"], head["views"], head["dtype"])
         provenance = dict(head["provenance"])
-    contents = Contents(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
+    contents = Snapshot(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
     if sealed is not None:
         for i, row in enumerate(sealed.rows()):
             contents.rows[row.item_id] = row

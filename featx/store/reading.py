@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.store.contents import Contents, load
-from featx.store.records import KnownRow, SkippedPhoto, Value
+from featx.store.contents import Snapshot, load_snapshot
+from featx.store.records import SkippedItem, StoredItem, Value
 from featx.workspace import Workspace
 
 
 class Store:
     """A store as it was when it was opened: position i is the same photo in every list and in `features`."""
 
-    def __init__(self, path: Path, contents: Contents) -> None:
+    def __init__(self, path: Path, contents: Snapshot) -> None:
         self.path = path
         self._contents = contents
         self._rows = list(contents.rows.values())
@@ -142,11 +142,11 @@ class Store:
         """How many rows wait in the journal of an interrupted run."""
         return self._contents.journal_rows
 
-    def known(self) -> Mapping[str, KnownRow]:
+    def known(self) -> Mapping[str, StoredItem]:
         """Every row without its features, by item id, in row order."""
         return MappingProxyType(self._contents.rows)
 
-    def known_skipped(self) -> Mapping[str, SkippedPhoto]:
+    def known_skipped(self) -> Mapping[str, SkippedItem]:
         """Photos that could not be used, by path."""
         return MappingProxyType(self._contents.skipped)
 
@@ -191,7 +191,7 @@ class Store:
 def open_store(path: Path | str | None = None) -> Store:
     """Open a store (the current one when none is named), with the rows of an interrupted run if there are any."""
     where = Workspace.here().current_store(Path(path) if path is not None else None)
-    contents = load(where)
+    contents = load_snapshot(where)
     if contents is None:
         raise FeatxError("no-store", f"no store at `{where}`", f"make it: `featx extract IMAGES --store {where}`")
     return Store(where, contents)

@@ -28,7 +28,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRow:
+class StoredItem:
     """A stored row without its features."""
 
     item_id: str
@@ -41,7 +41,7 @@ class KnownRow:
 
 
 @dataclass(frozen=True, slots=True)
-class SkippedPhoto:
+class SkippedItem:
     """A photo that could not be used, and what its file looked like then; a changed file deserves a new try."""
 
     path: str
@@ -52,7 +52,7 @@ class SkippedPhoto:
 
 
 @dataclass(frozen=True)
-class Making:
+class FeatureSpec:
     """What made the features of a store, and their shape; the same for every row."""
 
     fingerprint: Mapping[str, object]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import featx
 from featx.errors import FeatxError
-from featx.store.records import NOTHING, KnownRow, Making, SkippedPhoto, Value
+from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem, Value
 
 SCHEMA = 1
 BLOCK = 1024
@@ -65,11 +65,11 @@ def broken(path: Path, what: str) -> FeatxError:
 
 def write(
     target: Path,
-    making: Making,
+    making: FeatureSpec,
     provenance: Mapping[str, object],
-    rows: Sequence[KnownRow],
+    rows: Sequence[StoredItem],
     blocks: Iterable[bytes],
-    skipped: Sequence[SkippedPhoto],
+    skipped: Sequence[SkippedItem],
     merged: str,
 ) -> None:
     """Write a complete store into a new file, block by block."""
@@ -114,7 +114,7 @@ def write(
             _numbers(group, name, np.array([getattr(photo, name) for photo in skipped], dtype=np.int64))
 
 
-def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[KnownRow]) -> None:
+def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[StoredItem]) -> None:
     values = [row.extra.get(name) for row in rows]
     state = [ABSENT if name not in row.extra else EMPTY if row.extra[name] is None else VALUE for row in rows]
     kinds = {type(value) for value in values if value is not None}
@@ -191,7 +191,7 @@ class SealedFile:
         if not isinstance(fingerprint, dict) or not isinstance(self.provenance, dict):
             raise broken(path, "it does not say what made its features")
         features = file["features"]
-        self.making = Making(fingerprint, int(facts["width"]), int(facts["views"]), str(features.dtype))
+        self.making = FeatureSpec(fingerprint, int(facts["width"]), int(facts["views"]), str(features.dtype))
         if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
             raise broken(path, "its features have another shape than it says")
         if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
@@ -283,14 +283,14 @@ class SealedFile:
             texts += [bytes(one).decode("utf-8", "surrogateescape") for one in piece]
         return texts
 
-    def rows(self) -> list[KnownRow]:
+    def rows(self) -> list[StoredItem]:
         """Every row without its features, in order."""
         rows = [row for piece in self.pieces() for row in piece]
         if len({row.item_id for row in rows}) != self.n:
             raise broken(self.path, "an id is there twice")
         return rows
 
-    def pieces(self, step: int = 8192) -> Iterator[list[KnownRow]]:
+    def pieces(self, step: int = 8192) -> Iterator[list[StoredItem]]:
         """Every row without its features, in order, some thousands at a time."""
         cache: dict[str, str] = {}
         for start in range(0, self.n, step):
@@ -300,7 +300,7 @@ class SealedFile:
                 raise broken(self.path, _first_line(error)) from error
             yield rows
 
-    def _rows(self, part: slice, cache: dict[str, str]) -> list[KnownRow]:
+    def _rows(self, part: slice, cache: dict[str, str]) -> list[StoredItem]:
         file = self._file
         ids, paths, digests = (self._texts(file, name, self.n, part) for name in ("id", "path", "digest"))
         words: list[list[str | None]] = []
@@ -319,7 +319,7 @@ class SealedFile:
                 if state[i] != ABSENT:
                     extras[i][name] = value
         return [
-            KnownRow(
+            StoredItem(
                 ids[i],
                 paths[i],
                 digests[i],
@@ -351,14 +351,14 @@ class SealedFile:
         value: Value = json.loads(text)
         return value
 
-    def skipped(self) -> list[SkippedPhoto]:
+    def skipped(self) -> list[SkippedItem]:
         """Photos that could not be used."""
         try:
             group = self._file["skipped"]
             n = int(group["path"].shape[0])
             texts = [self._texts(group, name, n) for name in ("path", "reason", "detail")]
             numbers = [self._read(group, name, n).tolist() for name in ("size", "mtime_ns")]
-            return [SkippedPhoto(*told) for told in zip(*texts, *numbers, strict=True)]
+            return [SkippedItem(*told) for told in zip(*texts, *numbers, strict=True)]
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise broken(self.path, _first_line(error)) from error
 

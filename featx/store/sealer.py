@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-class Sealer:
+class SealClient:
     """A process that writes a store and its journal into a new file once it is told which; begun ahead, it is at hand.
 
     It ends when this process does: there is nobody left then who could tell it.

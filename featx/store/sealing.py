@@ -13,7 +13,7 @@ from pathlib import Path
 
 from featx.errors import FeatxError
 from featx.store import sealed
-from featx.store.contents import load
+from featx.store.contents import load_snapshot
 
 FULL, BROKEN = 6, 5
 
@@ -21,7 +21,7 @@ FULL, BROKEN = 6, 5
 def main(store: str, target: str) -> int:
     """Write the new file; the exit status tells the parent how it went."""
     try:
-        contents = load(Path(store))
+        contents = load_snapshot(Path(store))
         if contents is None:
             return BROKEN
         sealed.write(

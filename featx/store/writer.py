@@ -19,14 +19,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import fsync_folder, sweep, write_aside
+from featx.aside import fsync_folder, remove_stale_temporaries, write_atomic
 from featx.errors import FeatxError
-from featx.plain import must_be_plain, read_json
+from featx.plain import read_json, require_regular
 from featx.store import journal as log
-from featx.store.contents import Contents, known_row, load, told_of
-from featx.store.records import KnownRow, Making, Row, SkippedPhoto
+from featx.store.contents import Snapshot, from_record, load_snapshot, to_record
+from featx.store.records import FeatureSpec, Row, SkippedItem, StoredItem
 from featx.store.sealed import SealedFile
-from featx.store.sealer import Sealer
+from featx.store.sealer import SealClient
 from featx.workspace import journal_beside
 
 MARGIN = 1.1
@@ -38,15 +38,15 @@ class StoreWriter:
     Leaving the block does not seal: committed rows wait in the journal, where `open_store` sees them too.
     """
 
-    def __init__(self, path: Path, making: Making, contents: Contents, recovered: int) -> None:
+    def __init__(self, path: Path, making: FeatureSpec, contents: Snapshot, recovered: int) -> None:
         self.path = path
         self.making = making
         self.recovered = recovered
-        self._loaded: Contents | None = contents
+        self._loaded: Snapshot | None = contents
         self._journal: log.Journal | None = None
         self._lock = threading.RLock()
         self._held: Any = None
-        self._sealer: Sealer | None = None
+        self._sealer: SealClient | None = None
 
     @classmethod
     @contextmanager
@@ -79,13 +79,13 @@ class StoreWriter:
             raise FeatxError("bad-flag", f"a store keeps float32 or float16, not `{dtype}`", "use `float32`")
         held = cls.locked(path)
         held.__enter__()
-        contents: Contents | None = None
+        contents: Snapshot | None = None
         try:
             for leftover in path.parent.glob(f".{escape(path.name)}.*.new"):
                 leftover.unlink(missing_ok=True)
-            contents = load(path)
+            contents = load_snapshot(path)
             if contents is None:
-                contents = Contents(path, Making(told, width, views, dtype), dict(provenance or {}))
+                contents = Snapshot(path, FeatureSpec(told, width, views, dtype), dict(provenance or {}))
             making = contents.making
             differs = sorted(k for k in {*told, *making.fingerprint} if told.get(k) != making.fingerprint.get(k))
             if differs or making.width != width:
@@ -136,7 +136,7 @@ class StoreWriter:
 
     # --- what is there ------------------------------------------------------------------------------------------------
 
-    def known(self) -> Mapping[str, KnownRow]:
+    def known(self) -> Mapping[str, StoredItem]:
         """Every row without its features, by item id, in row order."""
         return MappingProxyType(self._contents.rows)
 
@@ -149,7 +149,7 @@ class StoreWriter:
         with self._lock:
             return self._contents.array(self._contents.digests[digest]).copy()
 
-    def known_skipped(self) -> Mapping[str, SkippedPhoto]:
+    def known_skipped(self) -> Mapping[str, SkippedItem]:
         """Photos that could not be used, by path."""
         return MappingProxyType(self._contents.skipped)
 
@@ -161,7 +161,7 @@ class StoreWriter:
             return
         told, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
         for i, row in enumerate(rows):
-            known = KnownRow(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra)
+            known = StoredItem(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra)
             told.append(_checked(known))
             if np.shape(row.features) != self.making.row_shape:
                 raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.making.row_shape}")
@@ -178,12 +178,14 @@ class StoreWriter:
             )
         self._commit(log.ROWS, told, features.data.cast("B"))
 
-    def update(self, rows: Sequence[KnownRow]) -> None:
+    def update(self, rows: Sequence[StoredItem]) -> None:
         """Refresh path, label, product, split and extra columns of known rows; their features and digests stay."""
         told = []
         for row in rows:
             digest = self._known(row.item_id).digest
-            told.append(_checked(KnownRow(row.item_id, row.path, digest, row.label, row.product, row.split, row.extra)))
+            told.append(
+                _checked(StoredItem(row.item_id, row.path, digest, row.label, row.product, row.split, row.extra))
+            )
         if told:
             self._commit(log.UPDATE, told)
 
@@ -204,7 +206,7 @@ class StoreWriter:
         if here:
             self._commit(log.REMOVE, here)
 
-    def note_skipped(self, photos: Sequence[SkippedPhoto]) -> None:
+    def note_skipped(self, photos: Sequence[SkippedItem]) -> None:
         """Remember photos that could not be used, and what their files looked like."""
         fresh = [photo for photo in photos if self._contents.skipped.get(photo.path) != photo]
         if fresh:
@@ -236,20 +238,20 @@ class StoreWriter:
     def make_ready(self) -> None:
         """Begin the sealing process, so that it is at hand when the last row is committed."""
         with self._lock:
-            self._sealer = self._sealer or Sealer(self.path)
+            self._sealer = self._sealer or SealClient(self.path)
 
     @property
-    def _contents(self) -> Contents:
+    def _contents(self) -> Snapshot:
         """What is there; after a seal it is read again only when somebody asks, for most writers are done then."""
         if self._loaded is None:
-            self._loaded = load(self.path)
+            self._loaded = load_snapshot(self.path)
         if self._loaded is None:
             raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
         return self._loaded
 
     # --- how ----------------------------------------------------------------------------------------------------------
 
-    def _known(self, item_id: str) -> KnownRow:
+    def _known(self, item_id: str) -> StoredItem:
         row = self._contents.rows.get(item_id)
         if row is None:
             raise FeatxError("not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`")
@@ -315,7 +317,7 @@ class StoreWriter:
         self._loaded = None
 
     def _write_aside(self, target: Path) -> None:
-        sealer, self._sealer = self._sealer or Sealer(self.path), None
+        sealer, self._sealer = self._sealer or SealClient(self.path), None
         status, said = sealer.write(target)
         if status == 0:
             return
@@ -379,8 +381,8 @@ class StoreWriter:
             if not is_card(beside):
                 return
             # Whoever holds the lock of the store is the only one to write its card.
-            sweep(beside, alone=True)
-            write_aside(beside, (json.dumps(card, indent=2) + "\n").encode())
+            remove_stale_temporaries(beside, alone=True)
+            write_atomic(beside, (json.dumps(card, indent=2) + "\n").encode())
 
 
 def is_card(path: Path) -> bool:
@@ -437,7 +439,7 @@ def _take_lock(path: Path) -> int:
             "no-permission", f"cannot write `{name}`: {error.strerror}", "make its folder writable"
         ) from error
     try:
-        must_be_plain(fd, name)
+        require_regular(fd, name)
         if os.pread(fd, 32, 0).strip(b"0123456789 \n\0"):  # zeros: a power cut
             raise OSError(errno.EINVAL, "it is not a lock of featx")
     except OSError as error:
@@ -466,7 +468,7 @@ def _take_lock(path: Path) -> int:
     return fd
 
 
-def _checked(row: KnownRow) -> list[Any]:
+def _checked(row: StoredItem) -> list[Any]:
     for what, text in (("id", row.item_id), ("path", row.path), ("digest", row.digest), ("label", row.label),
                        ("product", row.product), ("split", row.split), *row.extra.items()):  # fmt: skip
         if isinstance(text, str):
@@ -475,7 +477,7 @@ def _checked(row: KnownRow) -> list[Any]:
         _plain(name, "column name")
         if not (value is None or isinstance(value, str | int | float | bool)):
             raise TypeError(f"column {name!r} holds {type(value).__name__}, not text, a number, true or false")
-    return told_of(known_row(told_of(row)))
+    return to_record(from_record(to_record(row)))
 
 
 def _plain(text: str, what: str) -> None:

@@ -38,7 +38,7 @@ def fail(*_: object, **__: object) -> str:
 
 
 def test_weights_that_are_here_decide(monkeypatch):
-    monkeypatch.setattr(weights, "answers", fail)
+    monkeypatch.setattr(weights, "probe_url", fail)
     path = weights.weights_folder() / "resnet50-0676ba61.pth"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
@@ -46,7 +46,7 @@ def test_weights_that_are_here_decide(monkeypatch):
 
 
 def test_weights_that_can_be_fetched_decide_and_a_way_without_is_named(monkeypatch):
-    monkeypatch.setattr(weights, "answers", lambda *_, **__: "")
+    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
     name, reason = choice.choose_backbone()
     assert name == "resnet50"
     assert "103 MB" in reason
@@ -55,7 +55,7 @@ def test_weights_that_can_be_fetched_decide_and_a_way_without_is_named(monkeypat
 
 @pytest.mark.parametrize("builtin", [False, True])
 def test_with_no_network_the_choice_needs_none_and_says_how_to_get_the_other(monkeypatch, tmp_path, builtin):
-    monkeypatch.setattr(weights, "answers", lambda *_, **__: "the host did not answer (3 s)")
+    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "the host did not answer (3 s)")
     monkeypatch.setattr(weights, "builtin_weights", lambda: tmp_path / "builtin.safetensors" if builtin else None)
     name, reason = choice.choose_backbone()
     assert name == ("builtin" if builtin else "colour")
@@ -67,7 +67,7 @@ def test_with_no_network_the_choice_needs_none_and_says_how_to_get_the_other(mon
 
 def test_offline_asks_nobody(monkeypatch):
     monkeypatch.setenv("FEATX_OFFLINE", "1")
-    monkeypatch.setattr(weights, "answers", fail)
+    monkeypatch.setattr(weights, "probe_url", fail)
     name, reason = choice.choose_backbone()
     assert name == "colour"
     assert "FEATX_OFFLINE" in reason
@@ -78,7 +78,7 @@ def test_a_silent_network_costs_its_seconds_once(silent, monkeypatch):
     first = choice.choose_backbone()
     assert time.monotonic() - begun < 3
     assert first[0] == "colour"
-    monkeypatch.setattr(weights, "answers", fail)
+    monkeypatch.setattr(weights, "probe_url", fail)
     assert choice.choose_backbone() == first
     choice._seen.clear()  # another process, the same artifacts
     assert choice.choose_backbone() == first
@@ -90,7 +90,7 @@ def test_a_failure_is_believed_for_a_day(silent, monkeypatch, tmp_path):
     noted = json.loads(stamp.read_text())
     stamp.write_text(json.dumps(noted | {"at": time.time() - 25 * 3600}))
     choice._seen.clear()
-    monkeypatch.setattr(weights, "answers", lambda *_, **__: "")
+    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
     assert choice.choose_backbone()[0] == "resnet50"
 
 
@@ -98,7 +98,7 @@ def test_a_failure_is_believed_for_a_day(silent, monkeypatch, tmp_path):
 def test_a_damaged_note_is_as_good_as_none(monkeypatch, tmp_path, damage):
     (tmp_path / "artifacts").mkdir()
     (tmp_path / "artifacts" / ".no-network.json").write_text(damage)
-    monkeypatch.setattr(weights, "answers", lambda *_, **__: "")
+    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
     assert choice.choose_backbone()[0] == "resnet50"
 
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from featx.backbones import open_backbone, quantising
 from featx.backbones.calibration import CALIBRATION, calibrating, drawn_photos
-from featx.backbones.runnable import TOLERANCE, least_cosine
+from featx.backbones.runnable import TOLERANCE, min_cosine
 from featx.catalogue import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import Request, check_store, run_extraction
+from featx.extraction import ExtractionOptions, check_store, run_extraction
 from featx.images import decode_photo, read_bytes
 from featx.store import open_store
 
@@ -41,25 +41,27 @@ def test_int8_answers_nearly_as_float32_and_the_same_each_time(name):
     rows = [backbone.features([backbone.prepare(one) for one in pictures]) for backbone in (plain, one, again)]
     assert one.fingerprint.precision == "int8" and one.fingerprint.digest() != plain.fingerprint.digest()
     assert rows[1].tobytes() == rows[2].tobytes()
-    assert least_cosine(rows[0], rows[1]) >= TOLERANCE["int8"]
-    assert least_cosine(rows[0], rows[1]) < 0.99999  # it is int8 indeed
+    assert min_cosine(rows[0], rows[1]) >= TOLERANCE["int8"]
+    assert min_cosine(rows[0], rows[1]) < 0.99999  # it is int8 indeed
 
 
 @quantises
 def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(workplace, folder):
-    request = Request(backbone="squeezenet1_1", weights="random", precision="int8")
+    request = ExtractionOptions(backbone="squeezenet1_1", weights="random", precision="int8")
     run_extraction(read_catalogue(folder), request, store=workplace / "a.h5")
     store = open_store(workplace / "a.h5")
     assert store.fingerprint["precision"] == "int8" and store.provenance["engine"] == "openvino"
     later = open_backbone("squeezenet1_1", weights="random", precision="int8")  # no engine named, as a search does
     with Image.open(store.paths[0]) as picture:
         found = later.features([later.prepare(picture.convert("RGB"))])
-    assert least_cosine(found, np.asarray(store.features[:1], dtype=np.float32)) > 0.999
+    assert min_cosine(found, np.asarray(store.features[:1], dtype=np.float32)) > 0.999
     assert check_store(store) == []
     photo(folder / "mugs" / "new.jpg", seed=99)
     with pytest.raises(FeatxError) as caught:
         run_extraction(
-            read_catalogue(folder), Request(backbone="squeezenet1_1", weights="random"), store=workplace / "a.h5"
+            read_catalogue(folder),
+            ExtractionOptions(backbone="squeezenet1_1", weights="random"),
+            store=workplace / "a.h5",
         )
     assert caught.value.code == "other-backbone" and "int8" in caught.value.message
 
@@ -113,7 +115,7 @@ def test_the_photos_that_calibrate_are_the_same_as_ever():
 @pytest.mark.skipif(not (REAL.is_dir() and SQUEEZENET.is_file()), reason="the real photos and weights are not here")
 @pytest.mark.parametrize("name", ["builtin", "squeezenet1_0"])
 def test_int8_finds_the_neighbours_and_categories_of_real_photos_that_float32_finds(name):
-    from featx.classifiers import Recipe, build
+    from featx.classifiers import ClassifierSettings, build
 
     files = sorted(REAL.rglob("*.jpg"))[::4]
     labels = np.array([path.relative_to(REAL).parts[0] for path in files])
@@ -126,7 +128,7 @@ def test_int8_finds_the_neighbours_and_categories_of_real_photos_that_float32_fi
         alike = unit @ unit.T
         np.fill_diagonal(alike, -2)
         near.append(np.argsort(-alike, axis=1)[:, :10])
-        learned = build(Recipe("logreg")).fit(rows[::2], labels[::2])
+        learned = build(ClassifierSettings("logreg")).fit(rows[::2], labels[::2])
         right.append(np.mean(learned.predict(rows[1::2]) == labels[1::2]))
     overlap = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(*near, strict=True)])
     assert overlap >= 0.9 and right[1] >= right[0] - 0.01

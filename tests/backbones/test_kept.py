@@ -67,8 +67,8 @@ def test_a_damaged_or_foreign_entry_is_made_anew(conversions, no_network_kept, h
     elif harm == "empty":
         data.clear()
     elif harm == "foreign":
-        other = kept.Graph(b"<net/>", b"")
-        kept.keep({"made": "otherwise"}, other)
+        other = kept.ConvertedNetwork(b"<net/>", b"")
+        kept.store_conversion({"made": "otherwise"}, other)
         data = bytearray(kept.path_of({"made": "otherwise"}).read_bytes())
     path.unlink() if harm == "folder" else path.write_bytes(data)
     if harm == "folder":
@@ -97,11 +97,11 @@ def test_a_cache_that_cannot_be_written_only_costs_time(conversions, no_network_
 def test_networks_unused_for_longest_go_when_there_are_too_many(monkeypatch, no_network_kept):
     monkeypatch.setattr(kept, "MOST_BYTES", 5000)
     for number in range(4):
-        kept.keep({"number": number}, kept.Graph(b"text", bytes(2000)))
+        kept.store_conversion({"number": number}, kept.ConvertedNetwork(b"text", bytes(2000)))
         os.utime(kept.path_of({"number": number}), (number, number))
         if number == 2:
-            assert kept.read_kept({"number": 1}) is not None  # which counts as used just now
-    here = [number for number in range(4) if kept.read_kept({"number": number}) is not None]
+            assert kept.read_conversion({"number": 1}) is not None  # which counts as used just now
+    here = [number for number in range(4) if kept.read_conversion({"number": number}) is not None]
     assert here == [1, 3]
 
 

@@ -642,7 +642,7 @@ def test_unknown_names_are_met_with_near_ones():
     assert "IMAGENET1K_V2" in caught.value.hint
 
 
-KNOWN = [weights.Published("net", "IMAGENET1K_V1", f"https://host/{NAME}", len(BODY))]
+KNOWN = [weights.PublishedWeights("net", "IMAGENET1K_V1", f"https://host/{NAME}", len(BODY))]
 
 
 @pytest.mark.parametrize("name", [NAME, f"net-{SHA[:8]} (1).pth", "download.bin"])

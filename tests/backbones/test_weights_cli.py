@@ -17,7 +17,7 @@ from featx.errors import FeatxError
 DATA = b"weights" * 1000
 SHA = hashlib.sha256(DATA).hexdigest()
 NAME = f"net-{SHA[:8]}.pth"
-ENTRY = weights.Published("resnet50", "IMAGENET1K_V1", f"https://host/{NAME}", len(DATA), 76.13)
+ENTRY = weights.PublishedWeights("resnet50", "IMAGENET1K_V1", f"https://host/{NAME}", len(DATA), 76.13)
 
 
 @pytest.fixture(autouse=True)

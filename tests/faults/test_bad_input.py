@@ -47,7 +47,7 @@ def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them
     make_bad_images.write(workplace / "mixed")
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     summary = extraction.run_extraction(
-        read_catalogue("mixed"), extraction.Request(backbone="colour", batch_size=4), store=Path("mixed.h5")
+        read_catalogue("mixed"), extraction.ExtractionOptions(backbone="colour", batch_size=4), store=Path("mixed.h5")
     )
     took = time.monotonic() - begun
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024

@@ -11,7 +11,7 @@ from recording import Moment, Recorder, killed, power_lost
 from test_store import expected, held, row, writer
 
 from featx.errors import FeatxError
-from featx.store import KnownRow, SkippedPhoto, StoreWriter, sealing
+from featx.store import SkippedItem, StoredItem, StoreWriter, sealing
 
 
 def seal_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,16 +37,16 @@ def a_writers_story(path: Path, recorder: Recorder, batches: int) -> list[dict[s
                 number += 2
                 change(lambda w=w, rows=rows: w.append(rows), {**now, **expected(rows)})
                 if batch % 5 == 3:
-                    fresh = KnownRow("i0", f"moved/{number}.jpg", "", "new label")
+                    fresh = StoredItem("i0", f"moved/{number}.jpg", "", "new label")
                     known, features = states[-1]["i0"]
-                    told = KnownRow("i0", fresh.path, known.digest, fresh.label)
+                    told = StoredItem("i0", fresh.path, known.digest, fresh.label)
                     change(lambda w=w, fresh=fresh: w.update([fresh]), {**states[-1], "i0": (told, features)})
                 if batch % 7 == 6:
                     gone = f"i{number - 1}"
                     left = {name: one for name, one in states[-1].items() if name != gone}
                     change(lambda w=w, gone=gone: w.remove([gone]), left)
                 if batch % 11 == 5:
-                    change(lambda w=w: w.note_skipped([SkippedPhoto("bad.jpg", "truncated")]), states[-1])
+                    change(lambda w=w: w.note_skipped([SkippedItem("bad.jpg", "truncated")]), states[-1])
             if run == 0:
                 w.seal(order=sorted(w.known()))
         if run == 1:

@@ -20,7 +20,9 @@ from featx.store import open_store
 def features_by_path(photos: list[str], store: Path, backbone: str, **asked: object) -> dict[str, bytes]:
     for old in store.parent.glob(f"{store.name}*"):
         old.unlink()
-    request = extraction.Request(backbone=backbone, weights="random" if backbone != "colour" else None, **asked)  # type: ignore[arg-type]
+    request = extraction.ExtractionOptions(
+        backbone=backbone, weights="random" if backbone != "colour" else None, **asked
+    )  # type: ignore[arg-type]
     extraction.run_extraction(read_catalogue(photos), request, store=store)
     opened = open_store(store)
     return {path: opened.features[i].tobytes() for i, path in enumerate(opened.paths)}

@@ -23,16 +23,16 @@ from test_index import catalogue, make_store
 
 from featx.aside import ABANDONED
 from featx.audit import pictures as hashes
-from featx.audit.pictures import Pictures
+from featx.audit.pictures import HashCache
 from featx.comparison import baselines
 from featx.comparison.record import Comparison
 from featx.errors import FeatxError
-from featx.extraction.seen import Seen
+from featx.extraction.seen import StatCache
 from featx.index import SimilarityIndex, approximate, index_of, mend_index
 from featx.index.cache import cache_of, open_cached, write_cache
 from featx.index.calibrating import calibrate
-from featx.models import Model, load_classifier, save
-from featx.novelty import Familiar
+from featx.models import Classifier, load_classifier, save
+from featx.novelty import NoveltyDetector
 from featx.report import files as report_files
 from featx.report import layout, newest, read_document
 from featx.store import open_store
@@ -56,11 +56,11 @@ def classifier(folder: Path) -> Kept:
     classes = ["boots", "hats"]
     labels = np.array(classes)[np.arange(40) % 2]
     card = card_of(classes, 6)
-    familiar = Familiar(features.astype(np.float16), 0.1)
+    familiar = NoveltyDetector(features.astype(np.float16), 0.1)
 
     def write(n: int) -> None:
         pipeline = make_pipeline(NearestCentroid()).fit(features + n, labels)
-        model = Model("centroid", pipeline, classes, 1.0, card["fingerprint"], familiar, {**card, "n": n})
+        model = Classifier("centroid", pipeline, classes, 1.0, card["fingerprint"], familiar, {**card, "n": n})
         save(model, folder / "svm.skops")
 
     def found() -> int | None:
@@ -97,13 +97,13 @@ def photo_notes(folder: Path) -> Kept:
     mark = (10, 20)
 
     def write(n: int) -> None:
-        seen = Seen(folder / "s.h5")
+        seen = StatCache(folder / "s.h5")
         for i in range(300):
             seen.note(f"photos/{i}.jpg", mark, f"{n:064d}")
         seen.write()
 
     def found() -> int | None:
-        seen = Seen(folder / "s.h5")
+        seen = StatCache(folder / "s.h5")
         told = {seen.digest(f"photos/{i}.jpg", mark) for i in range(300)}
         assert len(told) == 1
         return None if told == {None} else int(str(told.pop()))
@@ -154,14 +154,14 @@ def picture_hashes(folder: Path) -> Kept:
     store = open_store(make_store(folder / "s.h5", features, products, labels))
 
     def write(n: int) -> None:
-        told, one = Pictures(store), np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
+        told, one = HashCache(store), np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
         one[0, :4] = np.frombuffer(n.to_bytes(4, "big"), np.uint8)
         told._known = dict.fromkeys(store.digests, one)
         told._fresh = 1
         told.keep()
 
     def found() -> int | None:
-        known = Pictures(store)._known
+        known = HashCache(store)._known
         told = {int.from_bytes(one[0, :4].tobytes(), "big") for one in known.values()}
         assert len(told) <= 1 and len(known) in (0, 60)
         return told.pop() if told else None

@@ -20,11 +20,11 @@ import pytest
 from conftest import card_of, photo
 
 from featx.cards import card_bytes
-from featx.classifiers import NAMES, Recipe, trained
+from featx.classifiers import NAMES, ClassifierSettings, train_classifier
 from featx.errors import FeatxError
-from featx.marking import code, plain
-from featx.models import Model, load_classifier, save
-from featx.novelty import Familiar
+from featx.marking import escape_markdown, inline_code
+from featx.models import Classifier, load_classifier, save
+from featx.novelty import NoveltyDetector
 
 WIDTH = 8
 CARD = card_of(["0", "1", "2"], WIDTH)
@@ -40,7 +40,7 @@ def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None
     random = np.random.default_rng(0)
     rows = random.standard_normal((30, WIDTH)).astype(np.float32)
     labels = np.array([str(i % 3) for i in range(30)])
-    pipeline = trained(Recipe(name, reduce=reduce, threads=1), rows, labels)
+    pipeline = train_classifier(ClassifierSettings(name, reduce=reduce, threads=1), rows, labels)
     spoil(pipeline.steps[-1][1])
     return sealed(pipeline, path)
 
@@ -48,9 +48,9 @@ def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None
 def sealed(pipeline: Any, path: Path, **others: Any) -> Path:
     told = {"temperature": 1.0, "rows": np.ones((4, WIDTH), np.float16), "width": WIDTH} | others
     fingerprint = {"backbone": "colour", "width": told["width"]}
-    familiar = Familiar(told["rows"], 0.1)
+    familiar = NoveltyDetector(told["rows"], 0.1)
     card = {**CARD, "fingerprint": fingerprint}
-    save(Model("x", pipeline, ["0", "1", "2"], told["temperature"], fingerprint, familiar, card), path)
+    save(Classifier("x", pipeline, ["0", "1", "2"], told["temperature"], fingerprint, familiar, card), path)
     return path
 
 
@@ -368,10 +368,10 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
         "everywhere": 0.5, "categories": {name: 0.5},
     }  # fmt: skip
     told = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
-    pipeline = trained(Recipe("svm"), np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
-    familiar = Familiar(np.ones((1, WIDTH)), 0.1)
+    pipeline = train_classifier(ClassifierSettings("svm"), np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
+    familiar = NoveltyDetector(np.ones((1, WIDTH)), 0.1)
     fingerprint = {"backbone": name, "width": WIDTH}
-    save(Model("x", pipeline, ["a", "b"], 1.0, fingerprint, familiar, {**CARD, **told}), tmp_path / "m.skops")
+    save(Classifier("x", pipeline, ["a", "b"], 1.0, fingerprint, familiar, {**CARD, **told}), tmp_path / "m.skops")
     lines = (tmp_path / "m.md").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])
     outside = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", "\n".join(lines)))
@@ -379,4 +379,4 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
 
 
 def test_the_direction_of_writing_cannot_be_turned_in_markdown():
-    assert plain("shoes\u202egpj.exe\u2066") == "shoesgpj.exe" and code("a\u202eb") == "`ab`"
+    assert escape_markdown("shoes\u202egpj.exe\u2066") == "shoesgpj.exe" and inline_code("a\u202eb") == "`ab`"

@@ -31,8 +31,10 @@ def many_photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def request_of(chance: random.Random) -> extraction.Request:
-    return extraction.Request(backbone="colour", batch_size=chance.choice([2, 4, 8]), workers=chance.choice([1, 3]))
+def request_of(chance: random.Random) -> extraction.ExtractionOptions:
+    return extraction.ExtractionOptions(
+        backbone="colour", batch_size=chance.choice([2, 4, 8]), workers=chance.choice([1, 3])
+    )
 
 
 def features_of(store: Path) -> Told:
@@ -41,7 +43,7 @@ def features_of(store: Path) -> Told:
     return {path: matrix[i].tobytes() for i, path in enumerate(opened.paths)}
 
 
-def extract_and_tell(photos: Path, store: Path, request: extraction.Request, tell: int) -> None:
+def extract_and_tell(photos: Path, store: Path, request: extraction.ExtractionOptions, tell: int) -> None:
     """In a process of its own: the paths of rows go down a pipe once the store has said that they are safe."""
     real = StoreWriter.append
 
@@ -54,7 +56,7 @@ def extract_and_tell(photos: Path, store: Path, request: extraction.Request, tel
 
 
 def killed_run(
-    photos: Path, store: Path, request: extraction.Request, after: float, rows: float = float("inf")
+    photos: Path, store: Path, request: extraction.ExtractionOptions, after: float, rows: float = float("inf")
 ) -> tuple[set[str], bool]:
     """One extraction killed after some seconds or rows: what it had reported, and whether it had ended by itself."""
     reading, telling = os.pipe()
@@ -182,10 +184,14 @@ def test_a_killed_sealing_process_is_an_error_that_says_what_is_safe(workplace, 
     photos = many_photos(workplace / "photos", 20)
     monkeypatch.setattr(writing.sys, "executable", shutil.which("false") or "false")
     with pytest.raises(FeatxError) as caught:
-        extraction.run_extraction(read_catalogue(photos), extraction.Request(backbone="colour"), store=Path("a.h5"))
+        extraction.run_extraction(
+            read_catalogue(photos), extraction.ExtractionOptions(backbone="colour"), store=Path("a.h5")
+        )
     assert caught.value.code == "worker-died" and "20 images are saved" in caught.value.hint
     assert len(open_store("a.h5")) == 20
     monkeypatch.undo()
     os.chdir(workplace)
-    extraction.run_extraction(read_catalogue(photos), extraction.Request(backbone="colour"), store=Path("a.h5"))
+    extraction.run_extraction(
+        read_catalogue(photos), extraction.ExtractionOptions(backbone="colour"), store=Path("a.h5")
+    )
     assert open_store("a.h5").unsealed == 0 and np.isfinite(open_store("a.h5").features).all()

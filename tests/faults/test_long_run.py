@@ -75,7 +75,7 @@ def sealing_processes() -> list[Path]:
 
 
 def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
-    request = extraction.Request(backbone="colour", batch_size=16, workers=2)
+    request = extraction.ExtractionOptions(backbone="colour", batch_size=16, workers=2)
     photos, bad = photos_with_bad_ones(folder / "photos", count)
     before = len(list(Path("/proc/self/fd").iterdir()))
     with Watch() as watch:

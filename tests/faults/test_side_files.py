@@ -68,7 +68,7 @@ def note_of_weights_once_checked(folder: Path) -> Kept:
     def write(n: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(places, "state_folder", lambda: folder)
-            places.hold(*name_of(n))
+            places.pin_digest(*name_of(n))
 
     def found() -> int | None:
         noted = None
@@ -86,7 +86,7 @@ def photo_put_into_its_category(folder: Path) -> Kept:
     def write(n: int) -> None:
         source = folder.parent / f"{n}.jpg"
         source.write_bytes(content(n))
-        filing.put(filing.Move(source, folder / "a.jpg"), link=False)
+        filing.apply_move(filing.Move(source, folder / "a.jpg"), link=False)
 
     return Kept(write, lambda: version_of((folder / "a.jpg").read_bytes()) if (folder / "a.jpg").exists() else None)
 

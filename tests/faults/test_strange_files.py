@@ -18,7 +18,7 @@ from featx.cli import completing
 from featx.cli.info import _told_of
 from featx.comparison import baselines
 from featx.errors import FeatxError
-from featx.extraction.seen import Seen
+from featx.extraction.seen import StatCache
 from featx.index import index_of, mend_index
 from featx.index.approximate import damage
 from featx.models import load_classifier
@@ -46,8 +46,8 @@ def a_loop(path: Path) -> None:
 STRANGE = [a_pipe, a_device, a_folder, a_loop]
 
 
-def extracted(photos: Path, store: Path, **asked: object) -> extraction.Summary:
-    request = extraction.Request(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
+def extracted(photos: Path, store: Path, **asked: object) -> extraction.ExtractionReport:
+    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
     return extraction.run_extraction(read_catalogue(photos), request, store=store)
 
 
@@ -86,7 +86,7 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
     for name in ("current.json", "b.seen", "c.json", "d.json", "d.skops", "e.npz", "f.h5.approx", "net-12345678.pth"):
         strange(Path(name))
     assert Workspace(Path())._noted() is None
-    assert Seen(Path("b"))._known == {}
+    assert StatCache(Path("b"))._known == {}
     assert _told_of(Path("c.skops"))["accuracy"] is None
     for refused in (lambda: load_classifier(Path("d.skops")), lambda: read_document(Path("d.json")),
                     lambda: weights.load_state_dict(Path("net-12345678.pth"))):  # fmt: skip

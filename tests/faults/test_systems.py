@@ -64,8 +64,8 @@ def contents(store: Path | str) -> dict[str, bytes]:
     return {path: opened.features[i].tobytes() for i, path in enumerate(opened.paths)}
 
 
-def extracted(source: Path | str, store: str, **asked: object) -> extraction.Summary:
-    request = extraction.Request(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
+def extracted(source: Path | str, store: str, **asked: object) -> extraction.ExtractionReport:
+    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
     return extraction.run_extraction(read_catalogue(source), request, store=Path(store))
 
 
@@ -184,7 +184,7 @@ def test_a_folder_of_photos_that_vanishes_altogether_is_an_error_with_reasons(wo
     catalogue = read_catalogue(folder)
     shutil.rmtree(folder)
     with pytest.raises(FeatxError) as caught:
-        extraction.run_extraction(catalogue, extraction.Request(backbone="colour"), store=Path("a.h5"))
+        extraction.run_extraction(catalogue, extraction.ExtractionOptions(backbone="colour"), store=Path("a.h5"))
     assert caught.value.code == "all-corrupt" and "missing" in caught.value.message
 
 
@@ -286,11 +286,11 @@ def test_a_photo_that_was_touched_during_the_run_is_read_again_next_time(workpla
     photo(victim, seed=1)
     stamp = time.time_ns()
     os.utime(victim, ns=(stamp, stamp))
-    started_at = seen.Seen(Path("a.h5"))
+    started_at = seen.StatCache(Path("a.h5"))
     started_at.note(str(victim), (victim.stat().st_size, stamp), "digest")
     monkeypatch.setattr(seen.time, "time_ns", lambda: stamp + 3_600 * 10**9)
     started_at.write()
-    assert seen.Seen(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
+    assert seen.StatCache(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
 
 
 def test_temporary_files_may_lie_elsewhere_or_nowhere(featx, folder, tmp_path):

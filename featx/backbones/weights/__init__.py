@@ -8,12 +8,12 @@ bringing   files that were downloaded elsewhere
 """
 
 from featx.backbones.weights.bringing import add_weights
-from featx.backbones.weights.fetching import answers, fetch_weights, offline, source_url, watched_downloads
+from featx.backbones.weights.fetching import fetch_weights, offline, probe_url, source_url, watched_downloads
 from featx.backbones.weights.loading import load_state_dict
 from featx.backbones.weights.offered import (
     PUBLISHER,
     RECOMMENDED,
-    Published,
+    PublishedWeights,
     file_name,
     hash_prefix,
     published,
@@ -35,9 +35,8 @@ __all__ = [
     "PUBLISHER",
     "RECOMMENDED",
     "SUFFIXES",
-    "Published",
+    "PublishedWeights",
     "add_weights",
-    "answers",
     "builtin_weights",
     "fetch_weights",
     "file_name",
@@ -46,6 +45,7 @@ __all__ = [
     "hash_prefix",
     "load_state_dict",
     "offline",
+    "probe_url",
     "published",
     "published_weights",
     "source_url",

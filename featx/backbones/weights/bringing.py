@@ -6,15 +6,15 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from featx.aside import written_aside
-from featx.backbones.weights.offered import RECOMMENDED, Published, hash_prefix, published_weights
-from featx.backbones.weights.places import cannot_write, file_sha256, hold, unreadable, weights_folder
+from featx.aside import atomic_writer
+from featx.backbones.weights.offered import RECOMMENDED, PublishedWeights, hash_prefix, published_weights
+from featx.backbones.weights.places import cannot_write, file_sha256, pin_digest, unreadable, weights_folder
 from featx.errors import FeatxError
 
 _BLOCK = 1 << 20
 
 
-def add_weights(file: Path, every: Sequence[Published] | None = None) -> Path:
+def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> Path:
     """Put a file that was downloaded elsewhere into torch's cache, under its published name, after checking it."""
     try:
         digest = file_sha256(file)
@@ -28,7 +28,7 @@ def add_weights(file: Path, every: Sequence[Published] | None = None) -> Path:
     if name is None and prefix and digest.startswith(prefix):
         name = file.name
     if name is None and prefix:
-        hold(file, digest)
+        pin_digest(file, digest)
     if name is None:
         raise FeatxError(
             "weights-broken",
@@ -38,7 +38,7 @@ def add_weights(file: Path, every: Sequence[Published] | None = None) -> Path:
             {"path": str(file), "sha256": digest},
         )
     target = weights_folder() / name
-    hold(target, digest)
+    pin_digest(target, digest)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (target.exists() and file.samefile(target)):
@@ -48,13 +48,13 @@ def add_weights(file: Path, every: Sequence[Published] | None = None) -> Path:
     return target
 
 
-def _name_by_content(file: Path, digest: str, known: Sequence[Published]) -> str | None:
+def _name_by_content(file: Path, digest: str, known: Sequence[PublishedWeights]) -> str | None:
     names = [entry.file_name for entry in known if digest.startswith(hash_prefix(entry.file_name) or "-")]
     return file.name if file.name in names else names[0] if names else None
 
 
 def _copy_checked(file: Path, target: Path, digest: str) -> None:
-    with file.open("rb") as source, written_aside(target) as copy:
+    with file.open("rb") as source, atomic_writer(target) as copy:
         shutil.copyfileobj(source, copy, _BLOCK)
         copy.flush()
         if file_sha256(Path(copy.name)) != digest:

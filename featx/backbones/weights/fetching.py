@@ -20,13 +20,13 @@ from types import ModuleType
 from typing import IO, TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from featx.aside import write_aside
+from featx.aside import write_atomic
 from featx.backbones.weights.offered import PUBLISHER, file_name, hash_prefix
 from featx.backbones.weights.places import (
     cannot_write,
     file_sha256,
     find_weights,
-    hold,
+    pin_digest,
     weights_folder,
     weights_missing,
 )
@@ -133,7 +133,7 @@ def fetch_weights(
                 return found
             part.fill(source, timeout, progress)
             digest = part.check(hash_prefix(name), source, timeout, progress)
-            hold(target, digest)
+            pin_digest(target, digest)
             part.finish(target)
     except _NoAnswer as error:
         raise broken or weights_missing(
@@ -152,7 +152,7 @@ def fetch_weights(
     return target
 
 
-def answers(url: str, *, timeout: float = 3.0) -> str:
+def probe_url(url: str, *, timeout: float = 3.0) -> str:
     """Whether the file of this address could be fetched now: "" if so, else why not, within `timeout` seconds."""
     source = source_url(url)
     host = urlsplit(source).hostname or source
@@ -392,7 +392,7 @@ class _Part:
         validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
         if validator and body is not None:
             told = json.dumps({"url": source, "validator": validator, "length": body}) + "\n"
-            write_aside(self.note, told.encode())
+            write_atomic(self.note, told.encode())
         return body
 
     def _pour(self, response: HTTPResponse, total: int | None, progress: Progress | None) -> None:

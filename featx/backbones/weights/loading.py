@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from featx.backbones.weights.places import SUFFIXES, hold, unreadable
+from featx.backbones.weights.places import SUFFIXES, pin_digest, unreadable
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str
         data = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
-    hold(path, hashlib.sha256(data).hexdigest(), sha256_prefix)
+    pin_digest(path, hashlib.sha256(data).hexdigest(), sha256_prefix)
     loaded = _parse_safetensors(path, data) if path.suffix.lower() == ".safetensors" else _parse_torch(path, data)
     return _tensors_of(path, loaded, len(data))
 

@@ -16,7 +16,7 @@ _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedWeights:
     """One weights file that its makers offer for download."""
 
     backbone: str
@@ -31,8 +31,8 @@ class Published:
         return file_name(self.url)
 
 
-def _ours(backbone: str, file: str, size: int, top1: float) -> Published:
-    return Published(backbone, "IMAGENET1K_V1", PUBLISHER + file, size, top1)
+def _ours(backbone: str, file: str, size: int, top1: float) -> PublishedWeights:
+    return PublishedWeights(backbone, "IMAGENET1K_V1", PUBLISHER + file, size, top1)
 
 
 # Small to large. Known here as well as in torchvision, so that listing them and choosing one wait for no torch import.
@@ -53,12 +53,12 @@ RECOMMENDED = (
 )
 
 
-def published_weights() -> list[Published]:
+def published_weights() -> list[PublishedWeights]:
     """Every weights file torchvision publishes for classification, by network name (imports torchvision)."""
     from torchvision import models
 
     return [
-        Published(
+        PublishedWeights(
             name,
             entry.name,
             entry.url,
@@ -76,7 +76,7 @@ def _accuracy(metrics: Mapping[str, Mapping[str, float]]) -> float | None:
     return None if top1 is None or math.isnan(top1) else top1
 
 
-def published(backbone: str, weights: str | None = None) -> Published:
+def published(backbone: str, weights: str | None = None) -> PublishedWeights:
     """The published file of a network; without a weights name, its plain ImageNet-1K recipe."""
     for entry in RECOMMENDED:
         if entry.backbone == backbone and weights in (None, entry.weights):

@@ -9,10 +9,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from featx.aside import write_aside
+from featx.aside import write_atomic
 from featx.backbones.weights.offered import RECOMMENDED, file_name, hash_prefix
 from featx.errors import FeatxError
-from featx.plain import open_plain, read_json
+from featx.plain import open_regular, read_json
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
 
@@ -27,7 +27,7 @@ def weights_folder() -> Path:
 
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    with open_plain(path) as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -76,7 +76,7 @@ def verify_weights(path: Path, *, sha256_prefix: str | None = None) -> str:
         digest = file_sha256(path)
     except OSError as error:
         raise unreadable(path, error) from error
-    hold(path, digest, sha256_prefix)
+    pin_digest(path, digest, sha256_prefix)
     return digest
 
 
@@ -85,7 +85,7 @@ def state_folder() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "featx" / "weights"
 
 
-def hold(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
+def pin_digest(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
     """Refuse a file that is not what its name says, or no longer what it was."""
     published_prefix = hash_prefix(path.name)
     wanted = (sha256_prefix or published_prefix or "").lower()
@@ -110,7 +110,7 @@ def hold(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
         # A read-only home is no reason to stop: the published beginning has been checked.
         with suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(note, (json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n").encode())
+            write_atomic(note, (json.dumps({"sha256": digest, "first_seen_at": str(path)}) + "\n").encode())
     elif noted != digest:
         raise FeatxError(
             "weights-broken",
