@@ -3,7 +3,7 @@
     python benchmarks/builtin_quality.py --grocery DIR --clothing DIR --teacher FILE [--stores DIR]
 
 Prints the table of the model card. The features come from `featx.extract`, the scores from `featx.compare` and the
-look-alikes from `featx.retrieval`: what a report of the same stores says. What is measured:
+look-alikes from `featx.retrieval.quality`: what a report of the same stores says. What is measured:
 
 - val: classifiers that learned from the official grocery `train`, scored on `val`, once for the 81 fine and once for
   the 42 coarse classes; the strength of a classifier is chosen within `train`;
@@ -32,7 +32,7 @@ import torchvision
 from PIL import Image
 
 import featx
-from featx.retrieval import measure
+from featx.retrieval.quality import measure
 
 # A program started by its path sees its own folder only, and the recipe is not installed with the package.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))

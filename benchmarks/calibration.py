@@ -15,17 +15,13 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import (
-    ClassifierSettings,
-    fit_temperature,
-    probabilities,
-    scores_of,
-    train_classifier,
-)
-from featx.folds import grouped_folds, groups_of
-from featx.metrics import scores
+from featx.classifiers.calibration import fit_temperature, probabilities
+from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.tuning import best, default_grid
+from featx.labels.folds import grouped_folds, groups_of
+from featx.metrics.scores import scores
 from featx.store import open_store
-from featx.tuning import best, default_grid
 
 DRAWS = 20
 

@@ -26,8 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, Normalizer, StandardScaler
 from sklearn.svm import SVC
 
-from featx.folds import grouped_folds, groups_of
-from featx.solvers import LDAProjection, LinearSVM, Logistic, SoftKNN
+from featx.classifiers.solvers import LDAProjection, LinearSVM, Logistic, SoftKNN
+from featx.labels.folds import grouped_folds, groups_of
 from featx.store import Store, open_store
 
 

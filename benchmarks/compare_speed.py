@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.folds import Fold
+from featx.labels.folds import Fold
 
 if TYPE_CHECKING:
-    from featx.classifiers import ClassifierSettings
+    from featx.classifiers.spec import ClassifierSettings
 
 STRENGTHS = {
     "svm": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
@@ -109,9 +109,10 @@ def plain_grid(make: Any, grid: dict[str, Sequence[float]], x: np.ndarray, y: np
 
 def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """The best mean accuracy over the values of C, found as `featx fit --tune` finds it."""
-    from featx.classifiers import ClassifierSettings, parallel_fits
-    from featx.threads import side_by_side
-    from featx.tuning import answers
+    from featx.classifiers.pipelines import parallel_fits
+    from featx.classifiers.spec import ClassifierSettings
+    from featx.classifiers.tuning import answers
+    from featx.compute.threads import side_by_side
 
     first = ClassifierSettings(name, reduce=reduce)
     strengths = STRENGTHS.get(f"{name}, {first.reduction}", STRENGTHS[name])
@@ -126,9 +127,9 @@ def featx_grid(name: str, reduce: str | None, x: np.ndarray, y: np.ndarray, fold
 
 def featx_once(recipe: ClassifierSettings, x: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """The mean accuracy over the folds of one setting, or of the one that a hold-out chooses."""
-    from featx.classifiers import train_classifier
-    from featx.folds import plain_folds
-    from featx.tuning import best, default_grid
+    from featx.classifiers.pipelines import train_classifier
+    from featx.classifiers.tuning import best, default_grid
+    from featx.labels.folds import plain_folds
 
     right = []
     for learn, score in folds:
@@ -150,7 +151,7 @@ def measured(part: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds:
 
     # Both sides find their libraries loaded.
     import featx.solvers  # noqa: F401
-    from featx.classifiers import ClassifierSettings
+    from featx.classifiers.spec import ClassifierSettings
 
     if part in ("svm", "logreg", "svm-rbf"):
         last: Any = {"svm": LinearSVC(random_state=0), "logreg": LogisticRegression(max_iter=300), "svm-rbf": SVC()}[

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from featx.audit.pairs import Forest, directions, near_pairs
+from featx.audit.near_pairs import Forest, directions, near_pairs
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 from featx.backbones import Backbone, open_backbone
 from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
 from featx.backbones.layers import last_classifying_layer
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import ExtractionEvents, ExtractionOptions, run_extraction
 from featx.images import decode_photo, read_bytes

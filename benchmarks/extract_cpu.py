@@ -41,7 +41,7 @@ from extract_contestants import (
 )
 from PIL import Image
 
-from featx.machine import cores
+from featx.compute.threads import cores
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "train"
 BACKBONES = ("resnet50", "mobilenet_v3_large", "squeezenet1_0", "builtin")
@@ -72,7 +72,7 @@ def some_of(folder: Path, count: int, place: Path) -> list[Path]:
 
 def draw_large(count: int, place: Path) -> None:
     """Photos of 1,600 pixels, as a shop's own camera gives them."""
-    from featx.demo.writing import write_catalogue
+    from featx.samples.write import write_catalogue
 
     write_catalogue(place, products=count, shots=1, size=1600, faults=False)
 

@@ -34,7 +34,7 @@ from extract_contestants import (
 )
 from extract_cpu import SAMPLE, some_of
 
-from featx.machine import cores
+from featx.compute.threads import cores
 
 
 def main() -> None:

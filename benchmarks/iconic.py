@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.index.numbers import unit_queries
-from featx.looking import Embedder, open_index
+from featx.compute.vectors import unit_queries
+from featx.embedding.single import Embedder
+from featx.retrieval.query import open_index
 
 
 def ranks(similar: np.ndarray, right: np.ndarray) -> np.ndarray:

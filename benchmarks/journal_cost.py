@@ -24,7 +24,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.extraction import ExtractionOptions, run_extraction
 from featx.store import Row, StoredItem, StoreWriter
 

@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 
 from featx.audit.issues import DOUBTED, Judged, judge
-from featx.audit.pairs import directions
+from featx.audit.near_pairs import directions
 from featx.store import open_store
 
 

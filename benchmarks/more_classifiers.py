@@ -26,10 +26,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer
 from sklearn.svm import SVC
 
-from featx.classifiers import oversample
-from featx.comparison.significance import corrected_t
-from featx.folds import grouped_folds, groups_of
-from featx.solvers import LDAProjection, LinearSVM, Logistic, ShrinkageLDA
+from featx.classifiers.pipelines import oversample
+from featx.classifiers.solvers import LDAProjection, LinearSVM, Logistic, ShrinkageLDA
+from featx.labels.folds import grouped_folds, groups_of
+from featx.metrics.significance import corrected_t
 from featx.store import open_store
 
 Makers = list[Callable[[], Any]]

@@ -15,19 +15,15 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import (
-    ClassifierSettings,
-    coverage_table,
-    fit_temperature,
-    probabilities,
-    scores_of,
-    train_classifier,
-)
-from featx.folds import grouped_folds, groups_of
-from featx.metrics import wilson
-from featx.novelty import fit_novelty
+from featx.classifiers.calibration import fit_temperature, probabilities
+from featx.classifiers.novelty import fit_novelty
+from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.tuning import best, default_grid
+from featx.labels.folds import grouped_folds, groups_of
+from featx.metrics.scores import wilson
+from featx.metrics.selective import coverage_table
 from featx.store import open_store
-from featx.tuning import best, default_grid
 
 SHARES = (1.0, 0.9, 0.7, 0.5)
 SURE = (0.3, 0.5, 0.7, 0.9)

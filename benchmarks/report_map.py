@@ -17,15 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 
 def measured(n: int, width: int) -> dict[str, float | int | str]:
     """Seconds for the map, again from the cache, and for the whole report; bytes of the page; the map's quality."""
-    from report_documents import catalogue, comparison
-
     from featx.report import write_report
-    from featx.report.layout import lay_out
+    from featx.report.map_layout import lay_out
+    from tests.report.documents import catalogue, comparison
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

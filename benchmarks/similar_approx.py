@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from featx.index import index_of
-from featx.index.approximate import approximate_of, open_nearby
+from featx.retrieval import index_of
+from featx.retrieval.engines.usearch_engine import approximate_of, open_nearby
 from featx.store import Row, StoreWriter
 
 K = 10

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from featx.index import Query, SimilarityIndex
+from featx.retrieval import Query, SimilarityIndex
 
 K = 10
 

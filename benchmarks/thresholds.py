@@ -20,12 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.classifiers import ClassifierSettings, fit_temperature, probabilities, scores_of, train_classifier
-from featx.folds import grouped_folds
-from featx.lessons import training_set_of
-from featx.metrics import wilson
+from featx.classifiers.calibration import fit_temperature, probabilities
+from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.thresholds import TARGETS, choose, min_products_for, table_of, yield_on
+from featx.labels.folds import grouped_folds
+from featx.labels.training_set import training_set_of
+from featx.metrics.scores import wilson
 from featx.store import open_store
-from featx.thresholds import TARGETS, choose, min_products_for, table_of, yield_on
 
 DRAWS, PARTS, ENOUGH = 5, 5, 10
 

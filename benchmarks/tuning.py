@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 from classifiers_and_scaling import parts
 
-from featx.classifiers import ClassifierSettings, train_classifier
-from featx.folds import Fold, grouped_folds, groups_of
+from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.tuning import best, default_grid, wide_grid
+from featx.labels.folds import Fold, grouped_folds, groups_of
 from featx.store import open_store
-from featx.tuning import best, default_grid, wide_grid
 
 Kept = Callable[[ClassifierSettings], bool]
 WAYS: dict[str, Kept] = {

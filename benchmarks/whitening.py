@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.decomposition import PCA
 
-from featx.folds import unit_rows
+from featx.compute.vectors import unit_rows
 from featx.store import open_store
 
 Pair = tuple[np.ndarray, np.ndarray]

@@ -8,9 +8,9 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.aside import cannot_write, write_atomic
 from featx.errors import FeatxError
-from featx.plain import read_json
+from featx.files.atomic import cannot_write, write_atomic
+from featx.files.regular import read_json
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def away_from_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Converted networks are kept apart from those of whoever runs the tests, and each test begins without one."""
     folder = tmp_path_factory.mktemp("kept") / "networks"
-    monkeypatch.setattr("featx.backbones.kept.conversions_folder", lambda: folder)
+    monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: folder)
     return folder
 
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Run
 
 from featx.errors import FeatxError
 from featx.workspace import Workspace
+from tests.conftest import Run
 
 
 def stores(workspace: Workspace, *names: str) -> list[Path]:

@@ -1,11 +1,9 @@
 """Look after a catalogue: pictures that are there twice, labels that are probably wrong, and decisions about them.
 
-pairs       rows whose features point the same way, tile by tile
-pictures    whether two photos show the same picture: perceptual hashes, kept beside the store
-duplicates  groups of copies, and how far to trust them
-issues      labels, products, categories and pictures that somebody should look at
-fixes       the decisions people took, and how they change the labels of a store
-showing     tables, thumbnails and pages
+near_pairs         rows whose features point the same way, tile by tile
+perceptual_hashes  whether two photos show the same picture: perceptual hashes, kept beside the store
+duplicates         groups of copies, and how far to trust them
+issues             labels, products, categories and pictures that somebody should look at
 """
 
 from __future__ import annotations

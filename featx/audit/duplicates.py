@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from featx.audit.fixes import fixed_labels
-from featx.audit.pairs import Forest, directions, near_pairs
-from featx.audit.pictures import HashCache
-from featx.audit.showing import figure, html_table, page
+from featx.audit.near_pairs import Forest, directions, near_pairs
+from featx.audit.perceptual_hashes import HashCache
 from featx.errors import FeatxError
+from featx.labels.decisions import fixed_labels
 from featx.store import Store, open_store
+from featx.views.findings import figure, html_table, page
 
 USUAL = 0.98
 CHOICES = (0.99, 0.98, 0.97, 0.96, 0.95)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
-from featx.audit.fixes import KEEP, decided, fixed_labels
-from featx.audit.pairs import directions
-from featx.audit.showing import figure, html_table
+from featx.audit.near_pairs import directions
 from featx.errors import FeatxError
+from featx.labels.decisions import KEEP, decided, fixed_labels
 from featx.store import Store, open_store
+from featx.views.findings import figure, html_table
 
 NEIGHBOURS = 10
 BLOCK = 1024
@@ -198,8 +198,10 @@ def judge(
     progress: Callable[[int], object] = lambda done: None,
 ) -> Judged:
     """Probabilities for each row from a classifier that knows nothing of its product, and what its neighbours are."""
-    from featx.classifiers import ClassifierSettings, fit_temperature, probabilities, scores_of, train_classifier
-    from featx.folds import grouped_folds, groups_of
+    from featx.classifiers.calibration import fit_temperature, probabilities
+    from featx.classifiers.pipelines import scores_of, train_classifier
+    from featx.classifiers.spec import ClassifierSettings
+    from featx.labels.folds import grouped_folds, groups_of
 
     features = np.where(np.isfinite(features), features, 0)
     classes = sorted(set(labels.tolist()))

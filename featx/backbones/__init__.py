@@ -1,15 +1,13 @@
 """Frozen networks that turn photos into features, each with its own weights and preprocessing.
 
-names      what a backbone is; light
-table      which there are
-choice     which one to use when nobody named one
+base       what a backbone is; light
+listing    which there are
+default    which one to use when nobody named one
 weights    find, fetch and verify weights files
-frozen     torchvision's networks                     (torch's door)
+torchvision_networks  torchvision's networks                     (torch's door)
 layers     where in a network the features are read
 timm_networks, builtin, colour    the other kinds of backbone
-runnable                          a network as engines take it
-torch_engine, openvino_engine, onnx_engine    what runs it
-engines                           which of them does
+engines/   what runs them
 kept, quantising, calibration     converted networks between runs; int8
 """
 
@@ -17,7 +15,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from featx.backbones.names import Backbone, Fingerprint, OutOfMemory
+from featx.backbones.base import Backbone, OutOfMemory
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 
 __all__ = ["Backbone", "Fingerprint", "OutOfMemory", "choose_backbone", "open_backbone"]
@@ -28,7 +27,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 def choose_backbone() -> tuple[str, str]:
     """A backbone's name and one line on why, for when nobody named one."""
-    from featx.backbones.choice import choose_backbone as choose
+    from featx.backbones.default import choose_backbone as choose
 
     return choose()
 
@@ -71,7 +70,7 @@ def open_backbone(
         return open_timm(name, weights=weights, layer=layer, pool=pool, device=device, precision=precision)
     if ":" in name:
         return _open_own(name, weights=weights, device=device)
-    from featx.backbones.frozen import open_torchvision
+    from featx.backbones.torchvision_networks import open_torchvision
 
     return open_torchvision(name, weights=weights, layer=layer, pool=pool, device=device, precision=precision)
 

@@ -16,13 +16,13 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
-from featx.backbones.names import Fingerprint
-from featx.backbones.running import EngineMixin
+from featx.backbones.engines.mixin import EngineMixin
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
-    from featx.backbones.runnable import Engine
+    from featx.backbones.engines.base import Engine
 
 FOLDER = Path(__file__).parent
 SIDE = 192
@@ -116,8 +116,8 @@ class BuiltinBackbone(EngineMixin):
     ) -> None:
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         torch, torchvision = import_torch()
-        from featx.backbones.runnable import EmbeddingModule
-        from featx.backbones.torch_engine import TorchEngine
+        from featx.backbones.engines.base import EmbeddingModule
+        from featx.backbones.engines.torch_engine import TorchEngine
 
         self._module = EmbeddingModule(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
         # int8 needs a network of its own, which is read or made when the first photo comes.
@@ -148,8 +148,8 @@ class BuiltinBackbone(EngineMixin):
 
     def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines import engine_for, try_engine
-        from featx.backbones.runnable import EngineJob, example_photos
+        from featx.backbones.engines.base import EngineJob, example_photos
+        from featx.backbones.engines.choosing import engine_for, try_engine
 
         example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
         work = EngineJob(self._module, example, self.fingerprint, self.prepare, self.device)

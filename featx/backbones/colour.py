@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.backbones.names import Fingerprint
+from featx.backbones.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -10,9 +10,9 @@ from functools import wraps
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ParamSpec, TypeVar
 
-from featx.backbones.names import OutOfMemory
+from featx.backbones.base import OutOfMemory
+from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.machine import cores
 
 P = ParamSpec("P")
 R = TypeVar("R")

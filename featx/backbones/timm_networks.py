@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from featx.backbones.devices import choose_device, import_torch
-from featx.backbones.frozen import WEIGHTS_SUFFIXES, FrozenNetwork
-from featx.backbones.names import Fingerprint
+from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.torchvision_networks import WEIGHTS_SUFFIXES, FrozenNetwork
 from featx.backbones.weights import file_sha256, load_state_dict
 from featx.errors import FeatxError, did_you_mean
 

@@ -48,11 +48,11 @@ def main() -> None:
 def _run(words: list[str]) -> None:
     completing = "_FEATX_COMPLETE" in os.environ
     if not completing and (not words or words in (["--help"], ["-h"])):
-        from featx.cli.front import front_page
+        from featx.cli.help_page import front_page
 
         print(front_page(), flush=True)
         sys.exit(0 if words else 2)
-    from featx.cli.building import build, settings
+    from featx.cli.typer_app import build, settings
 
     build(words[0] if words else None)(prog_name="featx", default_map=settings())
 

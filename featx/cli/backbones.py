@@ -27,7 +27,7 @@ def backbones(
     if layers:
         _print_layers(name, out)
         return
-    from featx.backbones.table import backbone_table
+    from featx.backbones.listing import backbone_table
 
     rows = [row for row in backbone_table() if name is None or name.lower() in row["name"].lower()]
     rows = [{**row, "here": _is_here(row)} for row in rows]
@@ -69,7 +69,7 @@ def _print_layers(name: str | None, out: Output) -> None:
         raise FeatxError("bad-flag", "`--layers` needs the name of one network", "`featx backbones resnet50 --layers`")
     if name in ("colour", "builtin"):
         raise FeatxError("bad-flag", f"`{name}` has no choice of layers", "ask for a torchvision network")
-    from featx.backbones.frozen import shapes_of
+    from featx.backbones.torchvision_networks import shapes_of
 
     shapes = shapes_of(name)
     out.records(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featx.cli.completing import backbone_names, classifier_names
+from featx.cli.completion import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
 from featx.cli.output import Cell, Output, duration, pluralise, size
 from featx.errors import FeatxError
@@ -84,7 +84,7 @@ def compare(
     workspace = Workspace.here()
     stores = _stores(photos, backbone or [], store or [], workspace, out)
     splits, others = held_out(test, stores)
-    from featx.classifiers import USUAL
+    from featx.classifiers.spec import USUAL
     from featx.comparison import compare as run
 
     out.say(f"comparing on {', '.join(str(one.path) for one in stores)} · {folds} folds …")
@@ -145,7 +145,7 @@ def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, ou
 
 def _print_answers(found: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
     """What the report says under its other headings, in a sentence each."""
-    from featx.cli.sketches import curve
+    from featx.cli.sparklines import curve
     from featx.report import build_document, in_short
 
     # Without a page there are no photos to look at, and nothing was checked.
@@ -191,9 +191,9 @@ def _add_retrieval(found: Comparison, stores: list[Store], out: Output) -> None:
     """How well look-alike search works on each store, where that part of featx is installed."""
     from importlib.util import find_spec
 
-    if find_spec("featx.retrieval") is None:
+    if find_spec("featx.retrieval.quality") is None:
         return
-    from featx.retrieval import measure
+    from featx.retrieval.quality import measure
 
     told: dict[str, Any] = {}
     for name, store in zip([one["name"] for one in found.document["stores"]], stores, strict=True):
@@ -207,7 +207,7 @@ def _add_retrieval(found: Comparison, stores: list[Store], out: Output) -> None:
             [store.product_of(i) for i in rows],
             [store.ids[i] for i in rows],
         )
-    from featx.comparison.record import rounded
+    from featx.comparison.result import rounded
 
     found.document["retrieval"] = rounded(told)
 
@@ -240,7 +240,7 @@ def _say(document: dict[str, Any], out: Output) -> None:
 
 
 def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Output) -> None:
-    from featx.comparison.record import standing
+    from featx.comparison.result import standing
 
     settings, several = document["settings"], len(document["stores"]) > 1
     groups = f"{settings['groups']:,} groups of one product or near-certain copies, never split"
@@ -308,7 +308,7 @@ def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float |
     """A bar behind the score that rows are ordered by, where the terminal is wide enough for one."""
     from shutil import get_terminal_size
 
-    from featx.cli.sketches import bar
+    from featx.cli.sparklines import bar
 
     widths = [max(len(str(row[i] or "–")) for row in table) for i in range(len(columns))]
     widths = [max(width, len(name)) for width, name in zip(widths, columns, strict=True)]
@@ -349,7 +349,7 @@ def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> Non
 def _print_curve(document: dict[str, Any], out: Output) -> None:
     if out.for_people:
         out.result("")
-        from featx.cli.sketches import bar
+        from featx.cli.sparklines import bar
 
         rows: list[list[Cell]] = [
             [point["per_class"], point["n"], _percent(point["accuracy"]["mean"]), bar(point["accuracy"]["mean"], BAR)]

@@ -38,7 +38,7 @@ def demo(
     import errno
     import time
 
-    from featx.demo import write_catalogue
+    from featx.samples import write_catalogue
 
     out = Output(json=json, quiet=quiet, verbose=verbose)
     _check(folder, force)

@@ -45,9 +45,9 @@ def duplicates(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.audit import find_duplicates
     from featx.audit.duplicates import COLUMNS
-    from featx.audit.fixes import apply_to, where
-    from featx.audit.showing import write_table, write_whole
+    from featx.labels.decisions import apply_to, where
     from featx.store import open_store
+    from featx.views.findings import write_table, write_whole
     from featx.workspace import Workspace
 
     if output is not None and output.suffix.lower() != ".csv":

@@ -12,7 +12,7 @@ from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.comparison.evaluating import Evaluation
+    from featx.comparison.evaluate import Evaluation
 
 SHOWN = 5
 NAMES = {
@@ -50,7 +50,7 @@ def evaluate(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.cli.predict import model_path
-    from featx.comparison.evaluating import evaluate as score
+    from featx.comparison.evaluate import evaluate as score
     from featx.store import open_store
     from featx.workspace import Workspace
 
@@ -121,8 +121,8 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
 def _write(found: Evaluation, output: Path) -> None:
     import csv
 
-    from featx.aside import atomic_text_writer
-    from featx.exporting import safe_cell
+    from featx.files.atomic import atomic_text_writer
+    from featx.files.cells import safe_cell
 
     classes = [safe_cell(label) for label in found.details["classes"]]
     with atomic_text_writer(output) as file:

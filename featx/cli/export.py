@@ -29,11 +29,11 @@ def export(
 
     Example: featx export --to parquet -o features.parquet
     """
-    from featx.exporting import export_store, format_of
+    from featx.export.features import export_store, format_of
 
     out = Output(as_json, quiet, verbose)
     to = format_of(to, output)
-    from featx.audit.fixes import apply_to, where
+    from featx.labels.decisions import apply_to, where
     from featx.store import open_store
 
     opened = open_store(store)

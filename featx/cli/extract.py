@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.completing import backbone_names
+from featx.cli.completion import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Advance, Output, duration, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone
-    from featx.catalogue import Catalogue
+    from featx.catalogue.items import Catalogue
     from featx.extraction import ExtractionEvents, ExtractionReport
 
 
@@ -119,7 +119,7 @@ def extract(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     if not images[0].strip():
         raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
-    from featx.catalogue import read_catalogue
+    from featx.catalogue.reading import read_catalogue
     from featx.extraction import ExtractionOptions, run_extraction
 
     catalogue = read_catalogue(

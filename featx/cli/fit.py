@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featx.cli.completing import classifier_names
+from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
 from featx.errors import FeatxError, did_you_mean
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from featx.classifiers.model import Classifier
     from featx.cli.output import Advance
-    from featx.models import Classifier
     from featx.store import Store
 
 
@@ -73,7 +73,7 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers import known_reduction, names_of
+    from featx.classifiers.spec import known_reduction, names_of
     from featx.cli.heldout import held_out
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -100,7 +100,7 @@ def fit(
     paths: list[Path] = []
     for name in names:
         out.say(f"{name} on {pluralise(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
-        from featx.fitting import fit as train
+        from featx.classifiers.fit import fit as train
 
         path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
         with out.progress(100, "fit", "percent") as advance:
@@ -155,16 +155,16 @@ def _keep(
     last: bool,
 ) -> float:
     """Save it, or leave the old one; how often the one that is there now is right."""
-    from featx.models import save
+    from featx.classifiers.persistence import save
 
     verdict = None
     if update:
-        from featx.updating import decide_promotion
+        from featx.classifiers.promotion import decide_promotion
 
         verdict = decide_promotion(path, model, store, elsewhere)
     kept = None
     if verdict is None or verdict.replace:
-        from featx.trained import archive_same_name
+        from featx.classifiers.registry import archive_same_name
 
         kept = archive_same_name(path, store.path, model.card["level"])
         save(model, path)
@@ -177,9 +177,7 @@ def _keep(
     if several and not last:
         out.result("")
     if card["resumed"]:
-        out.say(
-            f"  went on with a search that was interrupted: {pluralise(card['resumed'], 'step was', 'steps were')} known"
-        )
+        out.say(f"  resumed an interrupted search: {pluralise(card['resumed'], 'step was', 'steps were')} already done")
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
         few = pluralise(len(card["small"]), "category has", "categories have")
@@ -220,7 +218,7 @@ def _print(card: dict[str, Any], out: Output) -> None:
                 f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'picture')}"
             )
 
-    from featx.classifiers import format_threshold
+    from featx.metrics.selective import format_threshold
 
     cv, automation = card["cv"], card["automation"]
     share("right, on held-out pictures", card["test"])

@@ -16,7 +16,7 @@ USUAL = "test,val"
 
 def held_out(asked: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], list[Store]]:
     """The splits and the stores that were named; every split must be there, every store must be one."""
-    from featx.lessons import HELD_OUT
+    from featx.labels.training_set import HELD_OUT
     from featx.store import open_store
 
     parts = [part.strip() for part in asked.split(",") if part.strip()]

@@ -10,8 +10,8 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
+from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.machine import cores
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -53,7 +53,7 @@ def info(
     facts = _facts(opened, workspace.models)
     if check:
         from featx.extraction import check_store
-        from featx.index import mend_index
+        from featx.retrieval import mend_index
 
         with out.progress(1, "check") as advance:
             damage = check_store(opened)
@@ -85,7 +85,7 @@ def _again(store: Store) -> str:
     """The command that makes a store again from its photos, in the way it was made."""
     import shlex
 
-    from featx.extraction.reopening import asked_layer, same_weights
+    from featx.embedding.reopen import asked_layer, same_weights
 
     made, how = store.fingerprint, store.provenance
     weights, layer = same_weights(made, how), asked_layer(made)
@@ -100,7 +100,7 @@ def _again(store: Store) -> str:
 
 def _facts(store: Store, models: Path) -> dict[str, object]:
     fingerprint, provenance = store.fingerprint, store.provenance
-    from featx.audit.fixes import fixed_labels, where
+    from featx.labels.decisions import fixed_labels, where
 
     fixed = fixed_labels(store)
     labels = {label for label in fixed.labels if label is not None}
@@ -134,7 +134,7 @@ def _facts(store: Store, models: Path) -> dict[str, object]:
 
 def _broken_models(models: Path) -> list[str]:
     """Every classifier is read and verified as `featx predict` would; what is wrong with it, and what mends it."""
-    from featx.models import load_classifier
+    from featx.classifiers.persistence import load_classifier
 
     damage = []
     for path in sorted(models.glob("*.skops")):
@@ -147,7 +147,7 @@ def _broken_models(models: Path) -> list[str]:
 
 def _models(models: Path) -> list[dict[str, object]]:
     """Every classifier, and whether `featx predict` takes it when none is named."""
-    from featx.models import newest_classifier
+    from featx.classifiers.registry import newest_classifier
 
     found = sorted(models.glob("*.skops"))
     newest = newest_classifier(models) if found else None
@@ -156,8 +156,8 @@ def _models(models: Path) -> list[dict[str, object]]:
 
 def _told_of(path: Path) -> dict[str, object]:
     """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
-    from featx.cards import read_card
-    from featx.plain import read_regular
+    from featx.classifiers.card import read_card
+    from featx.files.regular import read_regular
 
     try:
         card = read_card(read_regular(path.with_suffix(".json")))

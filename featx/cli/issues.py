@@ -71,7 +71,7 @@ def issues(
 
 
 def _apply(table: Path, store: Store, out: Output) -> None:
-    from featx.audit.fixes import record, where
+    from featx.labels.decisions import record, where
 
     counts = record(table, store)
     changed, excluded, kept, left = (counts[name] for name in ("change", "exclude", "keep", "open"))
@@ -87,7 +87,7 @@ def _apply(table: Path, store: Store, out: Output) -> None:
 
 
 def _write(found: Issues, output: Path, out: Output) -> None:
-    from featx.audit.showing import write_table
+    from featx.views.findings import write_table
 
     rows = [
         (
@@ -158,7 +158,7 @@ def _remarks(found: Issues, out: Output) -> None:
         )
     if found.leaks:
         out.warn(
-            f"{pluralise(len(found.leaks), 'picture is', 'pictures are')} in two splits, so the test score is flattered: "
+            f"{pluralise(len(found.leaks), 'picture is', 'pictures are')} in two splits; the test score is flattered: "
             "`featx duplicates --across split`"
         )
     if found.outliers:

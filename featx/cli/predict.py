@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from featx.cli.completing import classifier_names
+from featx.cli.completion import classifier_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
+from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.machine import cores
 
 if TYPE_CHECKING:
-    from featx.backbones.names import Backbone
-    from featx.catalogue import Catalogue
-    from featx.models import Classifier
-    from featx.prediction import DecisionRule, Prediction, Predictor
+    from featx.backbones.base import Backbone
+    from featx.catalogue.items import Catalogue
+    from featx.classifiers.model import Classifier
+    from featx.classifiers.thresholds import Thresholds
+    from featx.prediction.predict import DecisionRule, Prediction, Predictor
     from featx.store import Store
-    from featx.thresholds import Thresholds
     from featx.workspace import Workspace
 
 MANY = 1000
@@ -84,19 +84,19 @@ def predict(
         raise FeatxError("bad-flag", f"{' and '.join(twice)} both set the limit", "give one of them")
     if sort_into is None and (link or dry_run):
         raise FeatxError("bad-flag", "`--link` and `--dry-run` belong to `--sort-into`", "name a folder to sort into")
-    from featx.cli.files import check_suffix, write_records
-    from featx.prediction import DecisionRule, limit_for
+    from featx.cli.output_files import check_suffix, write_records
+    from featx.prediction.predict import DecisionRule, limit_for
 
     if output is not None:
         check_suffix(output)
     catalogue = _asked(images)
     predictor = _predictor(clf, store, device, top, out)
     if sort_into is not None:
-        from featx.filing import require_distinct_folders
+        from featx.prediction.sort_folders import require_distinct_folders
 
         require_distinct_folders(predictor.model.classes, sort_into)
     if coverage is not None:
-        from featx.classifiers import format_threshold
+        from featx.metrics.selective import format_threshold
 
         sure, bought = limit_for(predictor.model, coverage)
         where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
@@ -119,7 +119,7 @@ def predict(
 
 
 def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
-    from featx.thresholds import thresholds_for
+    from featx.classifiers.thresholds import thresholds_for
 
     found, bought = thresholds_for(model.card, precision)
     never = sum(one is None for one in found.categories.values())
@@ -178,7 +178,7 @@ class _Seen:
 
 
 def _asked(images: list[str]) -> Catalogue:
-    from featx.catalogue import read_catalogue
+    from featx.catalogue.reading import read_catalogue
     from featx.cli.extract import source_of
 
     catalogue = read_catalogue(
@@ -192,8 +192,9 @@ def _asked(images: list[str]) -> Catalogue:
 
 
 def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: Output) -> Predictor:
-    from featx.models import load_classifier, require_same_features
-    from featx.prediction import Predictor
+    from featx.classifiers.model import require_same_features
+    from featx.classifiers.persistence import load_classifier
+    from featx.prediction.predict import Predictor
     from featx.store import open_store
     from featx.workspace import Workspace
 
@@ -212,7 +213,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
 
     def open_it() -> Backbone:
-        from featx.extraction.reopening import open_from_fingerprint, reopen_backbone
+        from featx.embedding.reopen import open_from_fingerprint, reopen_backbone
 
         if opened is not None:
             return reopen_backbone(opened, device)
@@ -225,7 +226,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
 
 def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> str:
     """On which store it was trained, where that is not the one in use."""
-    from featx.plain import same_place
+    from featx.files.regular import same_place
 
     said = str(model.card.get("store") or "")
     try:
@@ -243,21 +244,20 @@ def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path
         return Path(clf)
     trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
     if clf is not None:
-        from featx.classifiers import ALSO
+        from featx.classifiers.spec import ALSO
 
         path = models / f"{ALSO.get(clf, clf)}.skops"
         if not path.exists() and trained:
             hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
         return path
-    from featx.models import newest_classifier
-    from featx.trained import latest_for_store
+    from featx.classifiers.registry import latest_for_store, newest_classifier
 
     return newest_classifier(models) if store is None else latest_for_store(models, store)
 
 
 def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: Output) -> Iterator[Prediction]:
-    from featx.prediction import Prediction
+    from featx.prediction.predict import Prediction
 
     workers = min(8, cores())
     with out.progress(len(catalogue.items), "predict") as advance:
@@ -265,7 +265,7 @@ def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: 
             if done % 32 == 0 or done == len(catalogue.items):
                 advance(done)
             yield one
-    from featx.catalogue import Item
+    from featx.catalogue.items import Item
 
     for skip in catalogue.skipped:
         yield Prediction(Item(skip.path, skip.path), unreadable=skip.reason)
@@ -300,7 +300,7 @@ def _cells(one: Prediction | None, top: int) -> dict[str, Any]:
 
 
 def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
-    from featx.prediction import shown_sure
+    from featx.prediction.predict import shown_sure
 
     def row(one: Prediction) -> list[str | int | float | None]:
         others = ", ".join(f"{label} {shown_sure(share)}" for label, share in one.top[1:])
@@ -324,7 +324,7 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
 def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:
     from collections import Counter
 
-    from featx.filing import apply_move, plan_moves
+    from featx.prediction.sort_folders import apply_move, plan_moves
 
     counts: Counter[str] = Counter()
     there = 0

@@ -14,7 +14,7 @@ from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.index import Matches, Neighbour, Query, SimilarityIndex
+    from featx.retrieval import Matches, Neighbour, Query, SimilarityIndex
 
 
 class Settings(TypedDict):
@@ -95,8 +95,9 @@ def similar(
     Example: featx similar sku123.jpg -k 10
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.cli.files import check_suffix, write_records
-    from featx.looking import Crop, open_index
+    from featx.cli.output_files import check_suffix, write_records
+    from featx.images.crop import Crop
+    from featx.retrieval.query import open_index
 
     asked_for = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
     _check_flags(asked_for, query, everything, like, unlike, output, html, open_page, crop)
@@ -142,7 +143,7 @@ def similar(
         _print_paths([str(one["path"]) for one in records])
     elif output is None:
         if not json and not paths and pictures != PicturesChoice.none:
-            from featx.cli.pictures import show_pictures
+            from featx.cli.terminal_images import show_pictures
 
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several)
@@ -197,7 +198,8 @@ def _check_flags(
 def _asked(
     index: SimilarityIndex, names: list[str], part: object, as_one: bool, like: list[str], unlike: list[str]
 ) -> list[Query]:
-    from featx.looking import Crop, find_query, pool_queries, steer
+    from featx.images.crop import Crop
+    from featx.retrieval.query import find_query, pool_queries, steer
 
     assert part is None or isinstance(part, Crop)
     found = [find_query(index, name, part) for name in names]
@@ -263,8 +265,8 @@ def _say_hidden(out: Output, answers: list[Matches]) -> None:
 
 
 def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, settings: Settings) -> None:
-    from featx.cli.files import write_records
-    from featx.index.related import related
+    from featx.cli.output_files import write_records
+    from featx.retrieval.related import related
 
     allowed = index.allowed(settings["where"], settings["label"])
     keys = ["product", "rank", "related", "score"]
@@ -301,7 +303,7 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
 
 
 def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page: Path | None, open_page: bool) -> None:
-    from featx.gallery import Row, write_page
+    from featx.views.gallery import Row, write_page
 
     if page is None:
         from featx.workspace import Workspace

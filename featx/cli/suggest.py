@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from featx.cli.completing import classifier_names
+from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
 
@@ -36,12 +36,12 @@ def suggest(
     Example: featx suggest -n 50 -o to-label.csv
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.catalogue import SUGGESTED
-    from featx.cli.files import check_suffix, write_records
+    from featx.catalogue.reading import SUGGESTED
+    from featx.classifiers.persistence import load_classifier
+    from featx.cli.output_files import check_suffix, write_records
     from featx.cli.predict import model_path
-    from featx.models import load_classifier
+    from featx.prediction.suggest import suggest as find
     from featx.store import open_store
-    from featx.suggestion import suggest as find
     from featx.workspace import Workspace
 
     if output is not None:

@@ -10,11 +10,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from featx.aside import atomic_writer
 from featx.backbones import open_backbone
+from featx.compute.threads import cores
+from featx.files.atomic import atomic_writer
+from featx.files.regular import open_regular
 from featx.images import UnreadablePhoto, read_photo
-from featx.machine import cores
-from featx.plain import open_regular
 
 MOST = 10_000
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from featx.comparison.contenders import CandidateResult, EvaluationPlan
-from featx.comparison.matching import AlignedStores
-from featx.comparison.significance import (
+from featx.comparison.alignment import AlignedStores
+from featx.comparison.candidates import CandidateResult, EvaluationPlan
+from featx.labels.folds import Fold, near_duplicate_rate
+from featx.metrics.scores import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
+from featx.metrics.significance import (
     LIMIT,
     MARGIN,
     PairedTest,
@@ -23,8 +25,6 @@ from featx.comparison.significance import (
     verdict,
     widen_to_resolution,
 )
-from featx.folds import Fold, near_duplicate_rate
-from featx.metrics import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
 
 TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05

@@ -18,23 +18,19 @@ from typing import Any
 import numpy as np
 
 from featx.backbones import Backbone, Fingerprint, OutOfMemory, open_backbone
-from featx.catalogue import Catalogue, Item, Skipped, read_catalogue
+from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.catalogue.reading import read_catalogue
+from featx.compute.threads import cores
+from featx.embedding.reopen import asked_layer, other_backbone, same_weights
 from featx.errors import FeatxError
-from featx.extraction.interrupts import Interrupts
-from featx.extraction.known import ExistingRows, differs
-from featx.extraction.looks import Inspection, Inspector, view_of
-from featx.extraction.reopening import asked_layer, same_weights
-from featx.extraction.request import MOST_IN_A_BATCH, ExtractionEvents, ExtractionOptions, ExtractionReport
-from featx.extraction.seen import SkipLog, StatCache
-from featx.extraction.settling import (
-    delete_store,
-    exists,
-    other_backbone,
-    require_same_fingerprint,
-    resolve_destination,
-)
+from featx.extraction.destination import delete_store, exists, require_same_fingerprint, resolve_destination
+from featx.extraction.existing_rows import ExistingRows, differs
+from featx.extraction.inspection import Inspection, Inspector
+from featx.extraction.options import MOST_IN_A_BATCH, ExtractionEvents, ExtractionOptions, ExtractionReport
+from featx.extraction.signals import Interrupts
+from featx.extraction.stat_cache import SkipLog, StatCache
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
-from featx.machine import cores
+from featx.images.views import view_of
 from featx.store import Row, Store, StoredItem, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace
 
@@ -156,6 +152,7 @@ class ExtractionRun:
     # --- a dry run: look, tell, write nothing ---------------------------------------------------------------------
 
     def dry(self) -> ExtractionReport:
+        """What a run would do; nothing is written."""
         gained: list[tuple[Item, str]] = []
         with self.listener.progress(len(self.items)) as advance, ThreadPoolExecutor(self._workers()) as pool:
             for done, look in enumerate(self.looks.over(self.items, pool, 4 * self._workers()), start=1):
@@ -195,6 +192,7 @@ class ExtractionRun:
     # --- the real run ---------------------------------------------------------------------------------------------
 
     def go(self) -> ExtractionReport:
+        """Compute what is missing and write it."""
         todo = self._anything_to_compute()
         if todo:
             self._open_backbone()

@@ -3,15 +3,15 @@
 A photo that cannot be read is never replaced, half shown or guessed: `UnreadablePhoto` names it and says why.
 Everything here may be called from many threads at once.
 
-opening   bytes from the disk
-kinds     which format they are of
+reading   bytes from the disk
+formats   which format they are of
 limits    what is refused before it takes memory or time
 decoding  bytes to a picture
 colours   upright, sRGB, on white
-damage    cut off, or damaged?
+truncation  cut off, or damaged?
 """
 
 from featx.images.decoding import Photo, decode_photo, digest_of, read_photo, upright_rgb
-from featx.images.opening import UnreadablePhoto, read_bytes
+from featx.images.reading import UnreadablePhoto, read_bytes
 
 __all__ = ["Photo", "UnreadablePhoto", "decode_photo", "digest_of", "read_bytes", "read_photo", "upright_rgb"]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from PIL import Image, ImageFile
 
 from featx.images.colours import orientation_of, to_rgb, upright
-from featx.images.damage import seems_cut, words_of
-from featx.images.kinds import describe, pillow_formats, sniff
+from featx.images.formats import describe, pillow_formats, sniff
 from featx.images.limits import pixel_limit_words, refuse_costly, refuse_large, refuse_many_scans
-from featx.images.opening import UnreadablePhoto, read_bytes
+from featx.images.reading import UnreadablePhoto, read_bytes
+from featx.images.truncation import seems_cut, words_of
 
 # Odd but readable metadata makes Pillow warn on stderr from worker threads, amid the progress line. What matters
 # is reported as `UnreadablePhoto`; `warnings.catch_warnings` would not be safe in threads.

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterator
 from itertools import islice
 
-from featx.images.opening import UnreadablePhoto
+from featx.images.reading import UnreadablePhoto
 
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000

@@ -1,6 +1,6 @@
 """The report: one page that says which classifier to use, how far to trust it, and what is wrong with the data.
 
-gathering  a comparison, a store and the audit's findings -> one JSON document, `report.json`
+document   a comparison, a store and the audit's findings -> one JSON document, `report.json`
 page       the document -> one HTML file; `markdown` the same in short; `plots` its pictures
 changes    two documents -> what became better or worse
 
@@ -13,19 +13,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.report.answers import in_short
 from featx.report.changes import Change, Changes, changes
-from featx.report.files import (
-    FORMATS,
-    Written,
-    check_formats,
-    folder_for,
-    newest,
-    point_latest,
-    write_files,
-)
-from featx.report.gathering import SCHEMA, build_document
-from featx.report.reading import read_document
+from featx.report.document import SCHEMA, build_document
+from featx.report.files import FORMATS, Written, check_formats, folder_for, newest, point_latest, write_files
+from featx.report.headlines import in_short
+from featx.report.loading import read_document
 
 if TYPE_CHECKING:
     from featx.store import Store

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.report.layout import lay_out
-from featx.report.pictures import SHEET_WIDTH, TILE, TILES
+from featx.report.map_layout import lay_out
+from featx.report.thumbnails import SHEET_WIDTH, TILE, TILES
 
 if TYPE_CHECKING:
-    from featx.report.pictures import ThumbnailCache
+    from featx.report.thumbnails import ThumbnailCache
     from featx.store import Store
 
 NAMED = 12_000

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.report.answers import best_row, search_path
-from featx.report.telling import at
-from featx.report.words import NOTES, WORDS
+from featx.report.formatting import at
+from featx.report.headlines import best_row, search_path
+from featx.report.strings import NOTES, WORDS
 
 Document = Mapping[str, Any]
 

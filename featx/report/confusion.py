@@ -7,15 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from featx.metrics.confusion import confusion_counts
+
 WIDEST = 8
 SHOWN = 3
-
-
-def confusion_counts(truth: Sequence[int], says: Sequence[int], classes: int) -> np.ndarray:
-    """How often each category (row) was taken for each (column)."""
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(says, dtype=int)), 1)
-    return matrix
 
 
 def clustered_order(matrix: np.ndarray) -> list[int]:

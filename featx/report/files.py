@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from featx.aside import SPREADSHEET, write_atomic
 from featx.errors import FeatxError
-from featx.exporting import safe_cell
+from featx.files.atomic import SPREADSHEET, write_atomic
+from featx.files.cells import safe_cell
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
@@ -89,7 +89,7 @@ def _write_files(
 ) -> Written:
     from featx.report.markdown import markdown
     from featx.report.page import left_out, renderer
-    from featx.report.slimming import slimmed
+    from featx.report.size_budget import slimmed
 
     files: list[Path] = []
     page_path, size, missing = None, 0, []
@@ -114,7 +114,7 @@ def _write_files(
 
 
 def _pngs(document: Mapping[str, Any]) -> list[tuple[str, bytes]]:
-    from featx.report.matrix_picture import map_png, matrix_png, on_white
+    from featx.report.confusion_image import map_png, matrix_png, on_white
     from featx.report.plots import PLOTS, png_of
 
     found = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]

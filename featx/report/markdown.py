@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.report.answers import answer, changed, headline
+from featx.report.formatting import Formatter, at
+from featx.report.headlines import answer, changed, headline
 from featx.report.page import commands, differences
-from featx.report.telling import Formatter, at
-from featx.report.words import SECTIONS, WORDS
+from featx.report.strings import SECTIONS, WORDS
 
 WORST = 20
 

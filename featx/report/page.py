@@ -13,13 +13,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from featx.report.answers import answer, best_row, changed, doubling, headline, plural, search_path
 from featx.report.confusion import matrix_of
-from featx.report.matrix_picture import COLOURS, matrix_png
+from featx.report.confusion_image import COLOURS, matrix_png
+from featx.report.formatting import Formatter, at, seconds, size
+from featx.report.headlines import answer, best_row, changed, doubling, headline, plural, search_path
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
-from featx.report.slimming import STEPS, TIGHTER, PageBudget, map_data, picture, sheet
-from featx.report.telling import Formatter, at, seconds, size
-from featx.report.words import LANGUAGE, SECTIONS, WORDS
+from featx.report.size_budget import STEPS, TIGHTER, PageBudget, map_data, picture, sheet
+from featx.report.strings import LANGUAGE, SECTIONS, WORDS
 
 Document = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from featx.report.words import WORDS
+from featx.report.strings import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

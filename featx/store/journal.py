@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from featx.aside import fsync_folder
 from featx.errors import FeatxError
+from featx.files.atomic import fsync_folder
 
 MAGIC = b"FXJ1"
 SCHEMA = 1

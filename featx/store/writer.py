@@ -19,14 +19,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.aside import fsync_folder, remove_stale_temporaries, write_atomic
 from featx.errors import FeatxError
-from featx.plain import read_json, require_regular
+from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
+from featx.files.regular import read_json, require_regular
 from featx.store import journal as log
-from featx.store.contents import Snapshot, from_record, load_snapshot, to_record
 from featx.store.records import FeatureSpec, Row, SkippedItem, StoredItem
-from featx.store.sealed import SealedFile
-from featx.store.sealer import SealClient
+from featx.store.seal_client import SealClient
+from featx.store.sealed_file import SealedFile
+from featx.store.snapshot import Snapshot, from_record, load_snapshot, to_record
 from featx.workspace import journal_beside
 
 MARGIN = 1.1

@@ -13,20 +13,21 @@ import time
 from pathlib import Path
 
 import h5py
-import make_bad_images
 import numpy as np
 import pytest
-from conftest import ROOT, photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_store import row, writer
 
 import featx
 from featx import extraction
-from featx.catalogue import Catalogue, read_catalogue
+from featx.catalogue.items import Catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.errors import EXIT_CODES, FeatxError
 from featx.images import UnreadablePhoto, decode_photo
 from featx.store import open_store
+from tests.conftest import ROOT, photo
+from tests.faults import make_bad_images
+from tests.store.test_store import row, writer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),

@@ -14,21 +14,21 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import photo
-from test_store import row, writer
 
 from featx.backbones.weights import load_state_dict
-from featx.cards import card_bytes
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
+from featx.catalogue.tables import read_table
+from featx.classifiers.card import card_bytes
+from featx.classifiers.fit import fit
+from featx.classifiers.persistence import load_classifier, save
 from featx.errors import FeatxError
 from featx.extraction import extract
-from featx.fitting import fit
-from featx.index import SimilarityIndex
-from featx.index.cache import cache_of, open_cached, write_cache
-from featx.models import load_classifier, save
+from featx.retrieval import SimilarityIndex
+from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.store import open_store
-from featx.store.sealed import BLOCK
-from featx.tables import read_table
+from featx.store.sealed_file import BLOCK
+from tests.conftest import photo
+from tests.store.test_store import row, writer
 
 SQUEEZED = {"maxshape": (None,), "compression": "gzip", "compression_opts": 1, "fletcher32": True}
 

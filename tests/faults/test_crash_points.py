@@ -7,16 +7,18 @@ import random
 from pathlib import Path
 
 import pytest
-from recording import Moment, Recorder, killed, power_lost
-from test_store import expected, held, row, writer
 
 from featx.errors import FeatxError
-from featx.store import SkippedItem, StoredItem, StoreWriter, sealing
+from featx.store import SkippedItem, StoredItem, StoreWriter, seal_process
+from tests.faults.recording import Moment, Recorder, killed, power_lost
+from tests.store.test_store import expected, held, row, writer
 
 
 def seal_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sealing process writes a file nobody reads before it is renamed; here it runs in this process."""
-    monkeypatch.setattr(StoreWriter, "_write_aside", lambda self, target: sealing.main(str(self.path), str(target)))
+    monkeypatch.setattr(
+        StoreWriter, "_write_aside", lambda self, target: seal_process.main(str(self.path), str(target))
+    )
 
 
 def a_writers_story(path: Path, recorder: Recorder, batches: int) -> list[dict[str, object]]:

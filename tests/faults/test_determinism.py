@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from featx import extraction
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.store import open_store
+from tests.conftest import photo
 
 
 def features_by_path(photos: list[str], store: Path, backbone: str, **asked: object) -> dict[str, bytes]:

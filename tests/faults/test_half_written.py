@@ -14,28 +14,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import report_documents
-from conftest import card_of
-from recording import Recorder, killed, power_lost
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import make_pipeline
-from test_index import catalogue, make_store
 
-from featx.aside import ABANDONED
-from featx.audit import pictures as hashes
-from featx.audit.pictures import HashCache
+from featx.audit import perceptual_hashes as hashes
+from featx.audit.perceptual_hashes import HashCache
+from featx.classifiers.model import Classifier
+from featx.classifiers.novelty import NoveltyDetector
+from featx.classifiers.persistence import load_classifier, save
 from featx.comparison import baselines
-from featx.comparison.record import Comparison
+from featx.comparison.result import Comparison
 from featx.errors import FeatxError
-from featx.extraction.seen import StatCache
-from featx.index import SimilarityIndex, approximate, index_of, mend_index
-from featx.index.cache import cache_of, open_cached, write_cache
-from featx.index.calibrating import calibrate
-from featx.models import Classifier, load_classifier, save
-from featx.novelty import NoveltyDetector
+from featx.extraction.stat_cache import StatCache
+from featx.files.atomic import ABANDONED
 from featx.report import files as report_files
-from featx.report import layout, newest, read_document
+from featx.report import map_layout, newest, read_document
+from featx.retrieval import SimilarityIndex, index_of, mend_index
+from featx.retrieval.cache import cache_of, open_cached, write_cache
+from featx.retrieval.calibration import calibrate
+from featx.retrieval.engines import usearch_engine
 from featx.store import open_store
+from tests.conftest import card_of
+from tests.faults.recording import Recorder, killed, power_lost
+from tests.report import documents as report_documents
+from tests.retrieval.test_search import catalogue, make_store
 
 MARK = (7, 11)
 
@@ -134,16 +136,16 @@ def graph(folder: Path) -> Kept:
     features, labels, products = catalogue(150)
     path = make_store(folder / "s.h5", features, products, labels)
     index = index_of(path)
-    nearby = approximate.open_nearby(index, make=True)
-    approximate.approximate_of(path).unlink()
+    nearby = usearch_engine.open_nearby(index, make=True)
+    usearch_engine.approximate_of(path).unlink()
     assert nearby is not None
 
     def write(n: int) -> None:
-        approximate._write(approximate.approximate_of(path), "store", "making", nearby)
+        usearch_engine._write(usearch_engine.approximate_of(path), "store", "making", nearby)
 
     def found() -> int | None:
-        held = approximate._read(approximate.approximate_of(path))
-        assert held is None or approximate.damage(path) is None
+        held = usearch_engine._read(usearch_engine.approximate_of(path))
+        assert held is None or usearch_engine.damage(path) is None
         return None if held is None else 0
 
     return Kept(write, found)
@@ -184,10 +186,10 @@ def report_map(folder: Path) -> Kept:
     path = folder / "map.npz"
 
     def found() -> int | None:
-        told = layout._read(path, 500)
+        told = map_layout._read(path, 500)
         return None if told is None else int(told.seconds)
 
-    return Kept(lambda n: layout._write(path, layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found)
+    return Kept(lambda n: map_layout._write(path, map_layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found)
 
 
 SINGLE = [classifier, comparison_file, photo_notes, search_index, graph, picture_hashes, colour_cache, report_map]

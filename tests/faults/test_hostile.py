@@ -21,13 +21,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import ROOT, photo
 
 import featx
 from featx.cli.output import _printable
 from featx.errors import FeatxError
-from featx.exporting import safe_cell
+from featx.files.cells import safe_cell
 from featx.store import open_store
+from tests.conftest import ROOT, photo
 
 # --- files that would run code if they were loaded naively -----------------------------------------------------------
 
@@ -64,7 +64,7 @@ def test_weights_that_hold_code_are_refused_and_run_nothing(workplace, folder, s
 
 
 def trained(workplace: Path, folder: Path) -> Path:
-    from featx.models import load_classifier
+    from featx.classifiers.persistence import load_classifier
 
     store = featx.extract(folder.relative_to(workplace), backbone="colour")
     subprocess.run(
@@ -80,7 +80,7 @@ def sealed_anew(path: Path, data: bytes) -> None:
     """A hostile author mends the card as well."""
     import hashlib
 
-    from featx.cards import card_bytes
+    from featx.classifiers.card import card_bytes
 
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())
@@ -120,7 +120,7 @@ def test_a_damaged_store_is_made_again_in_the_way_it_was_made_by_the_command_tha
 
 
 def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never_loaded(workplace, folder):
-    from featx.models import load_classifier
+    from featx.classifiers.persistence import load_classifier
 
     path, ran = trained(workplace, folder), workplace / "ran"
     good, card = path.read_bytes(), path.with_suffix(".json").read_bytes()
@@ -180,7 +180,7 @@ def test_a_store_that_holds_pickles_is_never_unpickled(tmp_path, where, monkeypa
         raise AssertionError("something was unpickled")
 
     featx_store = tmp_path / "a.h5"
-    from test_store import row, writer
+    from tests.store.test_store import row, writer
 
     with writer(featx_store) as w:
         w.append([row(i) for i in range(3)])

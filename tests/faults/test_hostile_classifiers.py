@@ -17,14 +17,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import card_of, photo
 
-from featx.cards import card_bytes
-from featx.classifiers import NAMES, ClassifierSettings, train_classifier
+from featx.classifiers.card import card_bytes
+from featx.classifiers.model import Classifier
+from featx.classifiers.novelty import NoveltyDetector
+from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.spec import NAMES, ClassifierSettings
 from featx.errors import FeatxError
-from featx.marking import escape_markdown, inline_code
-from featx.models import Classifier, load_classifier, save
-from featx.novelty import NoveltyDetector
+from featx.files.markdown import escape_markdown, inline_code
+from tests.conftest import card_of, photo
 
 WIDTH = 8
 CARD = card_of(["0", "1", "2"], WIDTH)
@@ -32,7 +34,7 @@ CARD = card_of(["0", "1", "2"], WIDTH)
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr("featx.classifiers.TREES", 5)
+    monkeypatch.setattr("featx.classifiers.pipelines.spec.TREES", 5)
 
 
 def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None, reduce: str = "none") -> Path:
@@ -119,7 +121,7 @@ def test_a_forest_that_leads_outside_itself_is_refused(how, name, tmp_path):
 def test_such_a_tree_does_hang_or_end_who_asks_it_unvetted(tmp_path):
     path = made("rf", tmp_path / "m.skops", turned("left_child", 0))
     code = (
-        "import sys, io, numpy as np; from featx.models import TRUSTED, _skops\n"
+        "import sys, io, numpy as np; from featx.classifiers.persistence import TRUSTED, _skops\n"
         "held = _skops().load(io.BytesIO(open(sys.argv[1], 'rb').read()), trusted=TRUSTED)\n"
         "print('loaded', flush=True)\n"
         "tree = held['pipeline'].steps[-1][1].estimators_[0].tree_\n"

@@ -13,14 +13,14 @@ import sys
 import time
 from pathlib import Path
 
+import featx.store.sealed  # noqa: F401  (loaded once here, so that a forked extraction begins at once)
 import numpy as np
 import pytest
-from conftest import ROOT, photo
 
-import featx.store.sealed  # noqa: F401  (loaded once here, so that a forked extraction begins at once)
 from featx import extraction
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.store import StoreWriter, open_store
+from tests.conftest import ROOT, photo
 
 Told = dict[str, bytes]
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import ROOT
+
+from tests.conftest import ROOT
 
 HOLE = {
     "id": "GHSA-made-up", "modified": "2026-01-01T00:00:00Z", "schema_version": "1.0.0", "summary": "made up",

@@ -11,14 +11,14 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-import pytest
-from conftest import photo
-from test_kills import features_of, killed_run
-
 import featx.store.sealed  # noqa: F401  (loaded before the memory is measured)
+import pytest
+
 from featx import extraction
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.store import open_store
+from tests.conftest import photo
+from tests.faults.test_kills import features_of, killed_run
 
 BAD_SHARE = 50  # one photo in fifty
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from conftest import photo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import featx
 from featx.cli import app as command_line
-from featx.cli.building import build
+from featx.cli.typer_app import build
 from featx.errors import EXIT_CODES
+from tests.conftest import photo
 
 EXAMPLES = int(os.environ.get("FEATX_TEST_EXAMPLES", "16"))
 CODES = {0, 130, *EXIT_CODES.values()}

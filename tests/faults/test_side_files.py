@@ -9,13 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from test_half_written import MARK, Kept, replay
 
-from featx import filing, transformer
-from featx.backbones.weights import bringing, places
-from featx.report import pictures
+from featx.backbones.weights import cache, importing
+from featx.embedding import transformer
+from featx.prediction import sort_folders
+from featx.report import thumbnails
 from featx.store import StoreWriter
 from featx.workspace import Workspace
+from tests.faults.test_half_written import MARK, Kept, replay
 
 
 def content(n: int) -> bytes:
@@ -53,7 +54,7 @@ def weights_added_from_elsewhere(folder: Path) -> Kept:
     def write(n: int) -> None:
         source = folder.parent / f"{n}.pth"
         source.write_bytes(content(n))
-        bringing._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
+        importing._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
 
     return Kept(write, lambda: version_of((folder / "w.pth").read_bytes()) if (folder / "w.pth").exists() else None)
 
@@ -67,8 +68,8 @@ def note_of_weights_once_checked(folder: Path) -> Kept:
 
     def write(n: int) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(places, "state_folder", lambda: folder)
-            places.pin_digest(*name_of(n))
+            patch.setattr(cache, "state_folder", lambda: folder)
+            cache.pin_digest(*name_of(n))
 
     def found() -> int | None:
         noted = None
@@ -86,7 +87,7 @@ def photo_put_into_its_category(folder: Path) -> Kept:
     def write(n: int) -> None:
         source = folder.parent / f"{n}.jpg"
         source.write_bytes(content(n))
-        filing.apply_move(filing.Move(source, folder / "a.jpg"), link=False)
+        sort_folders.apply_move(sort_folders.Move(source, folder / "a.jpg"), link=False)
 
     return Kept(write, lambda: version_of((folder / "a.jpg").read_bytes()) if (folder / "a.jpg").exists() else None)
 
@@ -110,11 +111,11 @@ def features_of_the_embedder(folder: Path) -> Kept:
 
 def picture_of_a_report(folder: Path) -> Kept:
     def found() -> int | None:
-        held = [n for n in MARK if pictures._kept(folder, pictures._name_of(content(n))) == content(n)]
-        assert all(pictures._kept(folder, pictures._name_of(content(n))) in (None, content(n)) for n in MARK)
+        held = [n for n in MARK if thumbnails._kept(folder, thumbnails._name_of(content(n))) == content(n)]
+        assert all(thumbnails._kept(folder, thumbnails._name_of(content(n))) in (None, content(n)) for n in MARK)
         return max(held, default=None)
 
-    return Kept(lambda n: pictures._write(folder / pictures._name_of(content(n)), content(n)), found)
+    return Kept(lambda n: thumbnails._write(folder / thumbnails._name_of(content(n)), content(n)), found)
 
 
 SYNCED = [
@@ -126,7 +127,7 @@ CHECKED_BY_DIGEST = [features_of_the_embedder, picture_of_a_report]
 
 @pytest.fixture(autouse=True)
 def pictures_beside_the_report(monkeypatch):
-    monkeypatch.setattr(pictures, "FOLDER", ".")
+    monkeypatch.setattr(thumbnails, "FOLDER", ".")
 
 
 @pytest.mark.parametrize("make", SYNCED)

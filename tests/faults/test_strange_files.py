@@ -9,22 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, photo
 
 from featx import extraction
 from featx.backbones import weights
-from featx.catalogue import read_catalogue
-from featx.cli import completing
+from featx.catalogue.reading import read_catalogue
+from featx.classifiers.persistence import load_classifier
+from featx.cli import completion
 from featx.cli.info import _told_of
 from featx.comparison import baselines
 from featx.errors import FeatxError
-from featx.extraction.seen import StatCache
-from featx.index import index_of, mend_index
-from featx.index.approximate import damage
-from featx.models import load_classifier
-from featx.report import layout, read_document
+from featx.extraction.stat_cache import StatCache
+from featx.report import map_layout, read_document
+from featx.retrieval import index_of, mend_index
+from featx.retrieval.engines.usearch_engine import damage
 from featx.store import StoreWriter, open_store
 from featx.workspace import Workspace
+from tests.conftest import ROOT, photo
 
 
 def a_pipe(path: Path) -> None:
@@ -92,9 +92,9 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
                     lambda: weights.load_state_dict(Path("net-12345678.pth"))):  # fmt: skip
         with pytest.raises(FeatxError):
             refused()
-    assert layout._read(Path("e.npz"), 3) is None and baselines._read(Path("e.npz")) == {}
+    assert map_layout._read(Path("e.npz"), 3) is None and baselines._read(Path("e.npz")) == {}
     damage(Path("f.h5"))
-    assert completing.category_names("x") == []
+    assert completion.category_names("x") == []
 
 
 def test_json_whose_brackets_go_too_deep_is_refused_in_words(workplace):

@@ -16,15 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, photo
 
 import featx
 from featx import extraction
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import looks, run, seen
+from featx.extraction import inspection, run, stat_cache
 from featx.images import read_bytes
 from featx.store import open_store
+from tests.conftest import ROOT, photo
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -154,7 +154,7 @@ def test_a_full_disk_ends_an_extraction_in_words_and_room_lets_it_go_on(workplac
 
 def test_a_folder_one_may_not_write_into_is_refused_before_any_work(workplace, folder, monkeypatch):
     """The check is tested without the system's help: root may write anywhere."""
-    monkeypatch.setattr(seen.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(stat_cache.os, "access", lambda path, mode: False)
     monkeypatch.setattr(run, "open_backbone", lambda *words, **named: pytest.fail("work was begun"))
     with pytest.raises(FeatxError) as caught:
         extracted(folder, "elsewhere/a.h5")
@@ -174,7 +174,7 @@ def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no
             Path(path).unlink(missing_ok=True)
         return read_bytes(path, *words, **named)
 
-    monkeypatch.setattr(looks, "read_bytes", reading)
+    monkeypatch.setattr(inspection, "read_bytes", reading)
     summary = extracted(photos, "a.h5")
     assert [(Path(one.path).name, one.reason) for one in summary.skipped] == [("p0003x.jpg", "missing")]
     assert contents("a.h5") == {path: data for path, data in clean.items() if not path.endswith("0003x.jpg")}
@@ -268,7 +268,7 @@ def test_a_second_featx_on_the_same_store_is_refused_in_words_and_readers_are_no
 @pytest.mark.parametrize("jump", [-400 * 86400, 400 * 86400])
 def test_a_clock_that_jumps_never_makes_a_changed_photo_look_unchanged(workplace, folder, monkeypatch, jump):
     real = time.time_ns
-    monkeypatch.setattr(seen.time, "time_ns", lambda: real() + jump * 10**9)
+    monkeypatch.setattr(stat_cache.time, "time_ns", lambda: real() + jump * 10**9)
     extracted(folder, "a.h5")
     monkeypatch.undo()
     os.chdir(workplace)
@@ -286,11 +286,11 @@ def test_a_photo_that_was_touched_during_the_run_is_read_again_next_time(workpla
     photo(victim, seed=1)
     stamp = time.time_ns()
     os.utime(victim, ns=(stamp, stamp))
-    started_at = seen.StatCache(Path("a.h5"))
+    started_at = stat_cache.StatCache(Path("a.h5"))
     started_at.note(str(victim), (victim.stat().st_size, stamp), "digest")
-    monkeypatch.setattr(seen.time, "time_ns", lambda: stamp + 3_600 * 10**9)
+    monkeypatch.setattr(stat_cache.time, "time_ns", lambda: stamp + 3_600 * 10**9)
     started_at.write()
-    assert seen.StatCache(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
+    assert stat_cache.StatCache(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
 
 
 def test_temporary_files_may_lie_elsewhere_or_nowhere(featx, folder, tmp_path):

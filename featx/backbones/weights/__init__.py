@@ -1,25 +1,13 @@
 """Weights files: find them in torch's cache, fetch them, and never read one that is not what it should be.
 
-offered    which files there are to download
-places     where they lie here, and whether they are whole
+published  which files there are to download
+cache      where they lie here, and whether they are whole
 loading    their tensors
-fetching   the download
-bringing   files that were downloaded elsewhere
+download   the download
+importing  files that were downloaded elsewhere
 """
 
-from featx.backbones.weights.bringing import add_weights
-from featx.backbones.weights.fetching import fetch_weights, offline, probe_url, source_url, watched_downloads
-from featx.backbones.weights.loading import load_state_dict
-from featx.backbones.weights.offered import (
-    PUBLISHER,
-    RECOMMENDED,
-    PublishedWeights,
-    file_name,
-    hash_prefix,
-    published,
-    published_weights,
-)
-from featx.backbones.weights.places import (
+from featx.backbones.weights.cache import (
     SUFFIXES,
     builtin_weights,
     file_sha256,
@@ -29,6 +17,18 @@ from featx.backbones.weights.places import (
     weights_folder,
     weights_here,
     weights_missing,
+)
+from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
+from featx.backbones.weights.importing import add_weights
+from featx.backbones.weights.loading import load_state_dict
+from featx.backbones.weights.published import (
+    PUBLISHER,
+    RECOMMENDED,
+    PublishedWeights,
+    file_name,
+    hash_prefix,
+    published,
+    published_weights,
 )
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from featx.backbones.weights.places import SUFFIXES, pin_digest, unreadable
+from featx.backbones.weights.cache import SUFFIXES, pin_digest, unreadable
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:

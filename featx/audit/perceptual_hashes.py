@@ -1,0 +1,121 @@
+"""Do two photos show the same picture? Perceptual hashes that survive saving again, resizing and a small crop."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from featx.compute.threads import cores
+from featx.files.atomic import atomic_writer
+from featx.files.regular import open_regular
+from featx.images import UnreadablePhoto, read_photo
+from featx.store import Store
+
+# Of the middle of a picture, this much is left away on each side: a cropped copy agrees with one of them.
+CROPS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12)
+SIDE = 16
+BYTES = SIDE * SIDE // 8
+# Copies saved again or cropped differ in up to a tenth of their bits, other photos hardly ever in less than a third.
+SAME = 0.10
+# Hardly any copies differ that much; pairs here tell how many accidents there are among the agreeing pairs.
+NEARLY = 0.14
+
+
+def hash_of(path: str, digest: str) -> np.ndarray | None:
+    """Which of two neighbouring patches is brighter, 256 times, for the picture and six crops of it.
+
+    None where the file cannot be read any more, or is no longer the photo that was extracted.
+    """
+    try:
+        photo = read_photo(path, draft_size=(128, 128))
+    except UnreadablePhoto:
+        return None
+    if photo.digest != digest:
+        return None
+    grey = photo.image.convert("L")
+    grey.thumbnail((256, 256))
+    width, height = grey.size
+    told = []
+    for crop in CROPS:
+        box = (width * crop, height * crop, width * (1 - crop), height * (1 - crop))
+        small = np.asarray(grey.resize((SIDE + 1, SIDE), box=box), dtype=np.int16)
+        told.append(np.packbits(np.diff(small, axis=1) > 0))
+    return np.array(told, dtype=np.uint8)
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The share of bits two hashes differ in, at the crop where they agree best; arrays of hashes, pair by pair."""
+    best = np.full(len(a), 1.0)
+    for crop in range(len(CROPS)):
+        for one, other in ((a[:, 0], b[:, crop]), (a[:, crop], b[:, 0])):
+            bits = np.bitwise_count(one ^ other).sum(axis=1) / (BYTES * 8)
+            best = np.minimum(best, bits)
+    return best
+
+
+class HashCache:
+    """The hashes of a store's photos: read when they are asked for, kept beside the store by digest."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.unreadable: set[int] = set()
+        self._beside = store.path.with_name(store.path.name + ".hashes")
+        self._known: dict[str, np.ndarray] = dict(_load(self._beside))
+        self._fresh = 0
+
+    def same(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """For each pair of rows: 1 they agree, 2 nearly so, 0 they differ, -1 one cannot be read."""
+        if not len(i):
+            return np.zeros(0, dtype=np.int8)
+        wanted = np.unique(np.concatenate([i, j]))
+        self._read(wanted.tolist())
+        digests = self.store.digests
+        readable = np.array([digests[row] in self._known for row in wanted])
+        nothing = np.zeros((len(CROPS), BYTES), dtype=np.uint8)
+        hashes = np.array([self._known.get(digests[row], nothing) for row in wanted])
+        left, right = np.searchsorted(wanted, i), np.searchsorted(wanted, j)
+        told = np.empty(len(i), dtype=np.int8)
+        for start in range(0, len(i), 100_000):
+            part = slice(start, start + 100_000)
+            apart = difference(hashes[left[part]], hashes[right[part]])
+            told[part] = np.select([apart <= SAME, apart <= NEARLY], [1, 2], 0)
+        told[~(readable[left] & readable[right])] = -1
+        return told
+
+    def _read(self, rows: Iterable[int]) -> None:
+        paths, digests = self.store.paths, self.store.digests
+        todo = {digests[row]: row for row in rows if digests[row] not in self._known and row not in self.unreadable}
+        with ThreadPoolExecutor(min(4, cores())) as pool:
+            found = pool.map(lambda row: hash_of(paths[row], digests[row]), todo.values())
+            for (digest, row), told in zip(todo.items(), found, strict=True):
+                if told is None:
+                    self.unreadable.add(row)
+                else:
+                    self._known[digest] = told
+                    self._fresh += 1
+
+    def keep(self) -> None:
+        """Write the hashes beside the store; where that is not allowed they are computed again next time."""
+        if not self._fresh:
+            return
+        here = set(self.store.digests)
+        known = {digest: told for digest, told in self._known.items() if digest in here}
+        with suppress(OSError), atomic_writer(self._beside) as file:
+            np.savez(file, digests=np.array(list(known), dtype="S64"), hashes=np.array(list(known.values())))
+        self._fresh = 0
+
+
+def _load(path: Path) -> Mapping[str, np.ndarray]:
+    # A cache: what cannot be read is computed again.
+    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as held:
+            digests, hashes = held["digests"], held["hashes"]
+        if hashes.dtype == np.uint8 and hashes.shape == (len(digests), len(CROPS), BYTES):
+            return {digest.decode(): told for digest, told in zip(digests, hashes, strict=True)}
+    return {}

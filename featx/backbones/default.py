@@ -1,0 +1,85 @@
+"""Which backbone to use when nobody named one; decided without importing torch and within seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from featx.backbones import weights
+from featx.errors import FeatxError
+from featx.files.regular import read_json
+from featx.workspace import Workspace
+
+PREFERRED = weights.published("resnet50")
+PATIENCE = 3.0
+# A laptop that was offline yesterday may be online today, so a failure is believed for a day and no longer.
+_BELIEVED_SECONDS = 24 * 3600
+
+_seen: dict[str, str] = {}
+
+
+def choose_backbone() -> tuple[str, str]:
+    """A backbone's name, and one line on why it was chosen and how to get the other.
+
+    resnet50 where its weights are here or can be fetched; else the built-in one; else `colour`.
+    """
+    if (weights.weights_folder() / PREFERRED.file_name).is_file():
+        return PREFERRED.backbone, f"{PREFERRED.backbone}: its weights are on this machine"
+    why_not = "FEATX_OFFLINE is set" if weights.offline() else _network_trouble()
+    megabytes = f"{PREFERRED.size / 1e6:.0f} MB"
+    if not why_not:
+        host = urlsplit(weights.source_url(PREFERRED.url)).hostname
+        instead = f"; without a download: --backbone {_spare()}"
+        return (
+            PREFERRED.backbone,
+            f"{PREFERRED.backbone}: its weights can be fetched from {host} ({megabytes}, once){instead}",
+        )
+    spare = _spare()
+    what = "travels with featx" if spare == "builtin" else "needs no weights, a floor rather than a choice"
+    better = f"for {PREFERRED.backbone}: featx weights get {PREFERRED.backbone} ({megabytes})"
+    return spare, f"{spare}: {what}; no weights for {PREFERRED.backbone} here, and {why_not}; {better}"
+
+
+def _spare() -> str:
+    return "builtin" if weights.builtin_weights() is not None else "colour"
+
+
+def _network_trouble() -> str:
+    """Why the preferred weights cannot be fetched, "" if they can; asked once a process, once a day when it failed."""
+    source = weights.source_url(PREFERRED.url)
+    if source not in _seen:
+        noted = _noted(source)
+        if noted is None:
+            noted = weights.probe_url(PREFERRED.url, timeout=PATIENCE)
+            if noted:
+                _note(source, noted)
+        _seen[source] = noted
+    return _seen[source]
+
+
+def _stamp() -> Path:
+    return Workspace.here().root / ".no-network.json"
+
+
+def _noted(source: str) -> str | None:
+    try:
+        noted = read_json(_stamp())
+        age = time.time() - float(noted["at"])
+        fresh = noted["url"] == source and 0 <= age < _BELIEVED_SECONDS
+        return str(noted["why"]) if fresh else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _note(source: str, why: str) -> None:
+    stamp = _stamp()
+    try:
+        Workspace.here().make()
+        temporary = stamp.with_name(f"{stamp.name}.{os.getpid()}")
+        temporary.write_text(json.dumps({"url": source, "why": why, "at": time.time()}) + "\n", encoding="utf-8")
+        temporary.replace(stamp)  # not synced: what a power cut spoils is no note at all, and is asked for again
+    except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
+        return

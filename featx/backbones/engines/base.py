@@ -1,0 +1,184 @@
+"""A network as engines take it, and what they share: above all the answer of plain torch, within `TOLERANCE`."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from featx.backbones.engines.int8_images import CALIBRATION
+from featx.backbones.engines.no_telemetry import import_without_telemetry
+from featx.compute.threads import cores
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from featx.backbones.fingerprint import Fingerprint
+
+# The least cosine between an engine's features of a photo and plain torch's at the same precision.
+TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.97}
+# Counts the ways featx has converted networks; another one makes every kept network anew.
+CONVERSION = 1
+
+
+class Engine(Protocol):
+    """Computes features: a batch of prepared photos in, (n, width) float32 out; may be called from several threads."""
+
+    name: str
+    version: str
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        """Features of one batch."""
+
+
+class EngineFailed(Exception):
+    """An engine cannot run this network, or not with the same answer."""
+
+
+class EmbeddingModule(nn.Module):
+    """A network with what goes around it: photos as bytes are normalised first, its answer becomes rows."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        read: Callable[[Any], Any],
+        mean: tuple[float, ...] | None = None,
+        std: tuple[float, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self._read = network, read
+        self.takes_bytes = mean is not None
+        if mean is not None and std is not None:
+            self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+            self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Rows of features from bytes (n, height, width, 3), or from numbers (n, 3, height, width)."""
+        if self.takes_bytes:
+            # A view of bytes in this order is in channels_last, which is what convolutions on a CPU want.
+            x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        rows: torch.Tensor = self._read(self.network(x))
+        return rows.float()
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """A network for an engine to run: what it computes, on what, how exactly, and how photos are prepared for it."""
+
+    module: EmbeddingModule
+    example: np.ndarray
+    fingerprint: Fingerprint
+    prepare: Callable[[Image.Image], Any]
+    device: str = "cpu"
+
+    @property
+    def precision(self) -> str:
+        """In which numbers it computes."""
+        return self.fingerprint.precision
+
+    @cached_property
+    def making(self) -> dict[str, object]:
+        """Everything that decides what OpenVINO makes of it; all its weights are read for that, so once."""
+        return making_of(self)
+
+
+def making_of(work: EngineJob) -> dict[str, object]:
+    """Everything that decides what the converted network is, and whether it was tried here."""
+    fingerprint = asdict(work.fingerprint)
+    del fingerprint["views"]
+    packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if work.precision == "int8" else [])]
+    making: dict[str, object] = {
+        "conversion": CONVERSION,
+        "fingerprint": fingerprint,
+        "tensors": _digest_of_tensors(work.module),
+        "photo": [*work.example.shape[1:], str(work.example.dtype)],
+        "versions": {name: _version(name) for name in packages},
+        "cpu": import_without_telemetry("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
+    }
+    if work.precision == "int8":
+        making["calibration"] = asdict(CALIBRATION)
+    return making
+
+
+def _digest_of_tensors(module: EmbeddingModule) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted({**dict(module.named_parameters()), **dict(module.named_buffers())}.items()):
+        plain = tensor.detach().contiguous()
+        digest.update(json.dumps([name, str(plain.dtype), list(plain.shape)]).encode())
+        digest.update(plain.view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def example_photos(shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> np.ndarray:
+    """Soft random blobs in the form of prepared photos, to try an engine on."""
+    random = np.random.default_rng(0)
+    coarse = random.random((size, *(-(-side // 16) if side > 3 else side for side in shape)))
+    for axis, side in enumerate(shape, start=1):
+        if side > 3:
+            coarse = np.repeat(coarse, 16, axis=axis).take(range(side), axis=axis)
+    if kind == np.uint8:
+        return np.ascontiguousarray((coarse * 255).astype(np.uint8))
+    return np.ascontiguousarray((4 * coarse - 2).astype(np.float32))
+
+
+def min_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    """The cosine of the pair of rows that differs most; not a number where features are not."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return float(((a * b).sum(1) / np.maximum(lengths, 1e-30)).min())
+
+
+def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
+    """The network with each batch normalisation folded into the convolution before it, where that can be done."""
+    if not any(isinstance(one, nn.BatchNorm2d) for one in network.modules()):
+        return network
+    from torch.fx.experimental.optimization import fuse
+
+    try:
+        with torch.inference_mode(False), torch.no_grad():
+            fused = fuse(network)
+    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is
+        return network
+    with torch.inference_mode():
+        least = min_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
+    return fused if least >= TOLERANCE["fp32"] else network
+
+
+@contextmanager
+def quiet_converter() -> Iterator[None]:
+    """Converters talk much and warn of what the probe settles; attention is written out, which they can read."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def network_threads() -> int:
+    """Threads for the network: what the environment says, else one for each core this process may use."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores()

@@ -1,0 +1,174 @@
+"""What runs a frozen network on photos: torch as it is, torch compiled, OpenVINO or ONNX Runtime.
+
+An engine is a function from a batch of prepared photos to rows of features. Engines differ in speed and, within
+`TOLERANCE`, in the last digits; an engine that differs by more on the probe photos is not used. Each library is
+imported only when its engine is chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import numpy as np
+from torch import nn
+
+from featx.backbones.engines.base import TOLERANCE, Engine, EngineFailed, EngineJob, example_photos, min_cosine
+from featx.backbones.engines.int8_images import CALIBRATION, TRIED, drawn_photos
+from featx.backbones.engines.torch_engine import TorchEngine
+from featx.errors import FeatxError, did_you_mean
+
+ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
+# Converting a network takes seconds; fewer photos than this are done sooner without.
+WORTH_CONVERTING = 300
+# A network that was converted before is read in a moment.
+WORTH_READING = 64
+_CONVOLUTIONS = 10
+_COMPARED = 4
+
+
+def choose_engine(
+    asked: str,
+    *,
+    device: str,
+    photos: int,
+    network: nn.Module,
+    worth_from: int = WORTH_CONVERTING,
+    precision: str = "fp32",
+) -> str:
+    """The engine for so many photos; `auto` converts a network only where that pays."""
+    if asked not in ENGINES:
+        raise FeatxError(
+            "bad-flag", f"no engine called `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
+        )
+    if precision == "int8":
+        if asked not in ("auto", "openvino"):
+            raise FeatxError("bad-flag", f"the {asked} engine does not compute in int8", "leave `--engine` out")
+        return "openvino"
+    if asked == "auto":
+        pays = photos >= worth_from and converts(network, device)
+        return "openvino" if pays else "torch"
+    if asked in ("openvino", "onnxruntime") and device != "cpu":
+        raise FeatxError("bad-flag", f"the {asked} engine runs on the CPU, not on {device}", "leave `--engine` out")
+    return asked
+
+
+def converts(network: nn.Module, device: str) -> bool:
+    """Whether converting makes this network quicker: convolutions gain; transformers take long and hardly do."""
+    many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
+    return device == "cpu" and many and find_spec("openvino") is not None
+
+
+def engine_for(
+    asked: str, work: EngineJob, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING
+) -> str:
+    """The engine for so many photos of this network; converting pays for fewer where that was done before."""
+    worth_from = cold
+    if asked == "auto" and warm <= photos < cold and converts(work.module, work.device):
+        from featx.backbones.engines.conversion_cache import path_of
+
+        worth_from = warm if path_of(work.making).exists() else cold
+    return choose_engine(
+        asked,
+        device=work.device,
+        photos=photos,
+        network=work.module,
+        worth_from=worth_from,
+        precision=work.precision,
+    )
+
+
+def make_engine(name: str, work: EngineJob) -> Engine:
+    """An engine that was tried on example photos and answered as plain torch does, or `EngineFailed`."""
+    if name == "torch":
+        return TorchEngine(work.module, work.device, work.precision)
+    _installed(name)
+    try:
+        return _kept_or_made(work) if name == "openvino" else _tried(_made(name, work), work)
+    except (EngineFailed, FeatxError):
+        raise
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineFailed(f"{name} cannot run this network: {said[0][:200]}") from error
+
+
+def try_engine(asked: str, name: str, work: EngineJob) -> tuple[Engine | None, str]:
+    """The engine of this name; or, where `auto` wanted it and could not have it, none and why."""
+    try:
+        return make_engine(name, work), ""
+    except EngineFailed as error:
+        if asked != "auto" or work.precision == "int8":
+            raise FeatxError(
+                "bad-flag",
+                str(error),
+                "choose another `--precision`"
+                if work.precision == "int8"
+                else "leave `--engine` out, or choose `--engine torch`",
+                {"engine": name},
+            ) from error
+        return None, str(error)
+
+
+def _kept_or_made(work: EngineJob) -> Engine:
+    """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
+    from featx.backbones.engines.conversion_cache import read_conversion, store_conversion
+    from featx.backbones.engines.openvino_engine import OpenVinoEngine, converted
+
+    making, photo = work.making, work.example.shape[1:]
+    example = example_photos(photo, work.example.dtype, _COMPARED)
+    graph = read_conversion(making)
+    if graph is not None:
+        engine = OpenVinoEngine(graph, photo, work.precision)
+        # It was compared with torch when it was made; what it says now must be what it said then, on every core.
+        then = np.frombuffer(graph.answers, dtype=np.float32).reshape(len(example), -1)
+        if engine.agrees_everywhere(example, then):
+            return engine
+    graph = converted(work.module, work.example)
+    if work.precision == "int8":
+        from featx.backbones.engines.int8 import quantised
+
+        graph = quantised(graph, work.prepare)
+    engine = OpenVinoEngine(graph, photo, work.precision)
+    _tried(engine, work)
+    answers = engine(example)
+    if not engine.agrees_everywhere(example, answers):
+        raise EngineFailed("openvino gives other features on one core than on another")
+    store_conversion(making, replace(graph, answers=answers.tobytes()))
+    return engine
+
+
+def _tried(engine: Engine, work: EngineJob) -> Engine:
+    """The engine, if it answers as plain torch does."""
+    if work.precision == "int8":
+        # Integers are fitted to photos, so random blobs would say little.
+        photos = drawn_photos(TRIED, CALIBRATION.photos)
+        example = np.stack([np.asarray(work.prepare(photo)) for photo in photos])
+        compared = len(example)
+    else:
+        example, compared = work.example, _COMPARED
+    # A few are enough, and plain torch takes much memory for many.
+    plain = TorchEngine(work.module, work.device, "fp32" if work.precision == "int8" else work.precision)
+    least = min_cosine(plain(example[:compared]), engine(example)[:compared])
+    if not least >= TOLERANCE[work.precision]:
+        raise EngineFailed(f"{engine.name} gives other features than torch (cosine {least:.5f})")
+    return engine
+
+
+def _made(name: str, work: EngineJob) -> Engine:
+    if name == "compile":
+        return TorchEngine(work.module, work.device, work.precision, compiled=True)
+    from featx.backbones.engines.onnx_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(work.module, work.example, work.precision)
+
+
+def _installed(name: str) -> None:
+    needed = {"openvino": ("openvino",), "onnxruntime": ("onnxruntime", "onnx")}.get(name, ())
+    for package in needed:
+        try:
+            version(package)
+        except PackageNotFoundError as error:
+            raise FeatxError(
+                "extra-missing", f"the {name} engine needs {package}", f'pip install "featx[{name}]"'
+            ) from error

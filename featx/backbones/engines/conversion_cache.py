@@ -1,0 +1,95 @@
+"""Converted networks, kept between runs: making one takes seconds or a minute, reading it back a moment.
+
+An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it and what it
+answered to the example photos. What is damaged, or was made in any other way than asked for, is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from featx.files.atomic import atomic_writer
+
+# The oldest networks go when all of them together are larger than this.
+MOST_BYTES = 2 * 2**30
+SUFFIX = ".network"
+_DIGEST = 64
+
+
+@dataclass(frozen=True)
+class ConvertedNetwork:
+    """A converted network as OpenVINO writes it: its text and its numbers."""
+
+    text: bytes
+    numbers: bytes
+    # Rows of float32: what it said of the example photos when it was tried.
+    answers: bytes = b""
+
+
+def conversions_folder() -> Path:
+    """Where converted networks are kept: the cache folder of this account."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx" / "networks"
+
+
+def path_of(making: Mapping[str, object]) -> Path:
+    """Where the network made in this way is kept, whether it is there or not."""
+    return conversions_folder() / f"{_digest_of(making)[:32]}{SUFFIX}"
+
+
+def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
+    """The network made in this way, checked; None where it is not here or not whole."""
+    path = path_of(making)
+    try:
+        data = memoryview(path.read_bytes())
+        if hashlib.sha256(data[_DIGEST:]).hexdigest().encode() != bytes(data[:_DIGEST]):
+            return None
+        end = bytes(data[_DIGEST : _DIGEST + 2**16]).index(b"\n") + _DIGEST
+        told = json.loads(bytes(data[_DIGEST:end]))
+        if told["making"] != _plain(making):
+            return None
+        text = end + 1 + int(told["text"])
+        answers = len(data) - int(told["answers"])
+        os.utime(path)
+        return ConvertedNetwork(bytes(data[end + 1 : text]), bytes(data[text:answers]), bytes(data[answers:]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def store_conversion(making: Mapping[str, object], graph: ConvertedNetwork) -> None:
+    """Keep a network for later runs; where that cannot be done, later runs make it again."""
+    sizes = {"text": len(graph.text), "answers": len(graph.answers)}
+    told = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
+    digest = hashlib.sha256()
+    for part in (told, graph.text, graph.numbers, graph.answers):
+        digest.update(part)
+    path = path_of(making)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_writer(path) as file:
+            file.writelines((digest.hexdigest().encode(), told, graph.text, graph.numbers, graph.answers))
+        _make_room(path)
+
+
+def _make_room(newest: Path) -> None:
+    """The networks that were not used for longest go until the rest is small enough."""
+    entries = [(path, path.stat()) for path in newest.parent.glob(f"*{SUFFIX}") if path != newest]
+    total = newest.stat().st_size + sum(stat.st_size for _, stat in entries)
+    for path, stat in sorted(entries, key=lambda entry: entry[1].st_mtime):
+        if total <= MOST_BYTES:
+            return
+        path.unlink(missing_ok=True)
+        total -= stat.st_size
+
+
+def _plain(making: Mapping[str, object]) -> object:
+    return json.loads(json.dumps(making, sort_keys=True))
+
+
+def _digest_of(making: Mapping[str, object]) -> str:
+    return hashlib.sha256(json.dumps(making, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""A photo of the catalogue: its id, path, label, product, and what else a table says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from featx.catalogue.tables import Value
+
+NOTHING: Mapping[str, Value] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One photo: its id, where it lies, and what is said of it."""
+
+    item_id: str
+    path: str
+    label: str | None = None
+    product: str | None = None
+    split: str | None = None
+    extra: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something that was listed or found and is no usable photo."""
+
+    path: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The items featx was pointed at, and how their labels and products were told."""
+
+    root: str
+    items: Sequence[Item]
+    skipped: Sequence[Skipped] = ()
+    label_source: str = "none"
+    product_source: str = "none"
+    ids_guessed: bool = True
+
+    @property
+    def labels(self) -> list[str]:
+        """Every label once, sorted."""
+        return sorted({item.label for item in self.items if item.label is not None})
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """How many items each split has."""
+        return dict(sorted(Counter(item.split for item in self.items if item.split).items()))
+
+    @property
+    def n_products(self) -> int:
+        """How many products own the items."""
+        return len({item.product if item.product is not None else f"\0{item.item_id}" for item in self.items})
+
+    def describe(self) -> str:
+        """The first line an extraction prints."""
+        n, k = len(self.items), len(self.labels)
+        images = f"{n:,} image{'' if n == 1 else 's'}"
+        if not k:
+            return f"{images} under {self.root} (no categories)"
+        said = f"{images} in {k:,} {'category' if k == 1 else 'categories'} under {self.root}"
+        return f"{said} (category = {self.label_source})"

@@ -1,0 +1,312 @@
+"""Tables of a catalogue: a CSV, TSV, JSON Lines or Parquet file in, its columns and what stands in each row out.
+
+A million rows are nothing unusual: cells are kept by column, and words that stand in many rows are kept once.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import islice
+from math import isfinite, isnan
+from pathlib import Path
+from typing import TextIO
+
+from featx.catalogue.suffixes import IMAGE_SUFFIXES
+from featx.errors import FeatxError
+from featx.files.regular import open_regular
+
+Value = str | int | float | bool | None
+
+SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
+ROWS = 10_000
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+PADDED = re.compile(r"-?0[0-9]")
+COMMA_NUMBER = re.compile(r"-?([0-9]+|[1-9][0-9]{0,2}(\.[0-9]{3})+)(,[0-9]+)?")
+THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}([.,][0-9]{3})+")
+
+
+class Table(ABC):
+    """The rows of a table, which all have a place from 0 on."""
+
+    header: list[str]
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many rows there are."""
+
+    @abstractmethod
+    def texts(self, column: str) -> Sequence[str | None]:
+        """What stands in a column, as text; None where nothing does."""
+
+    @abstractmethod
+    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        """What stands in the other columns of some rows, numbers where it is one; may be asked for once."""
+
+
+def read_table(path: Path) -> Table:
+    """Read a table by the ending of its name."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _parquet(path)
+    try:
+        # Rows end with a line feed: other line ends of Unicode may stand in a cell.
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="\n") as file:
+            return _json_lines(path, file) if suffix in (".jsonl", ".ndjson") else _separated(path, file)
+    except UnicodeDecodeError as error:
+        raise FeatxError(
+            "bad-manifest",
+            f"line {_first_odd_line(path)} of {path} is not UTF-8",
+            "save the table as UTF-8 (CSV UTF-8 in a spreadsheet)",
+        ) from error
+    except OSError as error:
+        raise FeatxError(
+            "no-permission", f"cannot read {path}: {error.strerror or error}", "make it readable"
+        ) from error
+
+
+def _first_odd_line(path: Path) -> int:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return number
+    return 1
+
+
+# --- CSV and its like -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Columns(Table):
+    """Cells by column, as they were written."""
+
+    header: list[str]
+    cells: dict[str, list[str]]
+    rows: int
+    commas: bool = False
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def texts(self, column: str) -> Sequence[str | None]:
+        return [cell.strip() or None for cell in self.cells[column]]
+
+    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        names = [name for name in self.header if name not in without]
+        read = _typed_with_commas if self.commas else _typed
+        typed = [read(self.cells.pop(name)) for name in names]
+        if not names:
+            return iter({} for _ in places)
+        picked = zip(*([column[place] for place in places] for column in typed), strict=True)
+        return (dict(zip(names, values, strict=True)) for values in picked)
+
+
+def _typed(cells: Sequence[str]) -> Sequence[Value]:
+    """A column whose every cell is a number becomes numbers; anything else stays text, as it stands."""
+    plain = [cell.strip() for cell in cells]
+    kind: type[int] | type[float] | None = None
+    if any(plain):
+        if all(not cell or WHOLE_NUMBER.fullmatch(cell) for cell in plain):
+            kind = int
+        elif all(not cell or (NUMBER.fullmatch(cell) and not PADDED.match(cell)) for cell in plain):
+            kind = float if all(not cell or isfinite(float(cell)) for cell in plain) else None
+    if kind is None:
+        return [cell or None for cell in plain]
+    return [kind(cell) if cell else None for cell in plain]
+
+
+def _typed_with_commas(cells: Sequence[str]) -> Sequence[Value]:
+    """The same where semicolons part the cells: 1,5 is a number too; what may as well be thousands stays text."""
+    plain = [cell.strip() for cell in cells]
+    marked = [cell for cell in plain if "," in cell or "." in cell]
+    if marked and all(THOUSANDS.fullmatch(cell) for cell in marked):
+        return [cell or None for cell in plain]
+    comma = any("," in cell for cell in marked)
+    if comma and all(not cell or (COMMA_NUMBER.fullmatch(cell) and not PADDED.match(cell)) for cell in plain):
+        numbers = [float(cell.replace(".", "").replace(",", ".")) if cell else None for cell in plain]
+        if all(number is None or isfinite(number) for number in numbers):
+            return numbers
+    return _typed(cells)
+
+
+def _separated(path: Path, file: TextIO) -> Table:
+    csv.field_size_limit(64 * 2**20)
+    first = file.readline()
+    file.seek(0)
+    mark = (
+        "\t"
+        if path.suffix.lower() == ".tsv" or ("\t" in first and "," not in first)
+        else ";"
+        if first.count(";") > first.count(",")
+        else ","
+    )
+    reader = csv.reader(file, delimiter=mark, skipinitialspace=True)
+    lines = ((reader.line_num, line) for line in reader if line)
+    try:
+        number, line = next(lines, (0, []))
+        if not line:
+            raise FeatxError("bad-manifest", f"{path} is empty", "list a photo a line under a header")
+        _not_too_wide(path, len(line))
+        header, waiting = _header(path, number, line)
+        kept = _Kept(header)
+        while waiting := waiting + list(islice(lines, ROWS)):
+            odd = next((one for one in waiting if len(one[1]) != len(header)), None)
+            if odd is not None:
+                raise FeatxError(
+                    "bad-manifest",
+                    f"line {odd[0]} of {path} has {len(odd[1])} cells, but there are {len(header)} columns",
+                    "mend the line; a cell that holds a comma stands in quotes",
+                )
+            kept.take([line for _, line in waiting])
+            number, line = waiting[-1]
+            waiting = []
+        if any("\n" in cell for cell in line) and not _ends_in_a_quote(path):
+            raise FeatxError(
+                "bad-manifest",
+                f"a quote that opens in the last row of {path}, which ends in line {number:,}, is never closed",
+                'close it, or write a quote that is meant as such twice: `""`',
+            )
+    except csv.Error as error:
+        raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "mend the line") from error
+    return _Columns(header, kept.cells, kept.rows, commas=mark == ";")
+
+
+def _ends_in_a_quote(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 4096))
+        return file.read().rstrip(b"\0\r\n\t ;,").endswith(b'"')
+
+
+# A catalogue has dozens; sealing a store takes time for each.
+MOST_COLUMNS = 2_000
+
+
+def _not_too_wide(path: Path, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise FeatxError(
+            "bad-manifest",
+            f"{path} has {columns:,} columns, and a catalogue at most {MOST_COLUMNS:,}",
+            "leave out those that nobody will ask for",
+        )
+
+
+def _header(path: Path, number: int, line: list[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The names of the columns, and the first line where it is a row already."""
+    header, rows = [name.strip() for name in line], []
+    if os.path.splitext(header[0])[1].lower() in IMAGE_SUFFIXES:
+        # A bare list: path first, then labels from fine to coarse, as data sets often come.
+        header, rows = (
+            ["image", "label", *(f"column{i}" for i in range(3, len(header) + 1))][: len(header)],
+            [(number, line)],
+        )
+    doubled = [name for name, n in Counter(header).items() if n > 1]
+    if doubled:
+        raise FeatxError("bad-manifest", f"{path} has two columns called `{doubled[0]}`", "rename one of them")
+    return header, rows
+
+
+class _Kept:
+    """Takes in rows and keeps their cells by column; a word that stands in many rows is kept once."""
+
+    def __init__(self, header: Sequence[str]) -> None:
+        self.cells: dict[str, list[str]] = {name: [] for name in header}
+        self.rows = 0
+        self._words: dict[str, dict[str, str]] = {name: {} for name in header}
+
+    def take(self, rows: Sequence[Sequence[str]]) -> None:
+        for (name, cells), column in zip(self.cells.items(), zip(*rows, strict=True), strict=True):
+            words = self._words.get(name)
+            if words is None:
+                cells.extend(column)
+                continue
+            cells.extend(map(words.setdefault, column, column))
+            # Ids, paths and titles differ from row to row: looking for them again would only cost.
+            if len(words) > (self.rows + len(rows)) // 2 + ROWS // 10:
+                del self._words[name]
+        self.rows += len(rows)
+
+
+# --- JSON Lines and Parquet -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Rows(Table):
+    """Rows that need not have the same columns; what a row does not have is left out of its facts."""
+
+    header: list[str]
+    rows: list[dict[str, Value]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def texts(self, column: str) -> Sequence[str | None]:
+        cells = (row.get(column) for row in self.rows)
+        return [None if cell is None or cell == "" else str(cell) for cell in cells]
+
+    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        for place in places:
+            yield {name: value for name, value in self.rows[place].items() if name not in without}
+
+
+def _json_lines(path: Path, file: TextIO) -> Table:
+    rows: list[dict[str, Value]] = []
+    header: dict[str, str] = {}
+    words: dict[str, str] = {}
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.rstrip("\r\n"))
+        except (ValueError, RecursionError) as error:
+            raise FeatxError(
+                "bad-manifest", f"line {number} of {path} is not JSON: {error}", "mend the line"
+            ) from error
+        if not isinstance(row, dict):
+            raise FeatxError("bad-manifest", f"line {number} of {path} is not a JSON object", "one object a line")
+        rows.append({header.setdefault(name, name): _plain(value, words) for name, value in row.items()})
+        _not_too_wide(path, len(header))
+        if len(words) > len(rows) + ROWS:
+            words.clear()
+    if not rows:
+        raise FeatxError("bad-manifest", f"{path} is empty", "one JSON object a line, with the photo's path")
+    return _Rows(list(header), rows)
+
+
+def _plain(value: object, words: dict[str, str]) -> Value:
+    if isinstance(value, str):
+        return words.setdefault(value, value)
+    return _number(value) if isinstance(value, int | float | bool | None) else json.dumps(value)
+
+
+def _number(value: Value) -> Value:
+    """NaN is what some programs write for an empty cell."""
+    return None if isinstance(value, float) and isnan(value) else value
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        raise FeatxError(
+            "extra-missing", "reading Parquet needs one more package", 'pip install "featx[parquet]"'
+        ) from error
+    try:
+        read = parquet.read_table(path)
+    except Exception as error:
+        raise FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again") from error
+    _not_too_wide(path, len(read.column_names))
+    rows = [
+        {k: _number(v) if isinstance(v, str | int | float | bool | None) else str(v) for k, v in row.items()}
+        for row in read.to_pylist()
+    ]
+    return _Rows(list(read.column_names), rows)

@@ -1,0 +1,17 @@
+"""Features and labels in, a calibrated classifier with a card out.
+
+spec          the classifiers there are, and the settings of one
+pipelines     settings -> a scikit-learn pipeline
+solvers/      the fast linear estimators
+tuning        which settings suit these features
+calibration   scores -> probabilities
+thresholds    when an answer may stand without a person
+novelty       unlike anything in training?
+fit           all of it in order, scored in cross-validation or on held-out photos
+model         a trained classifier in memory
+card          what it learned from and how good it is
+persistence   the two files on disk
+verification  what is believed of files that come from elsewhere
+registry      the classifiers of this workspace
+promotion     does a new classifier replace the old one?
+"""

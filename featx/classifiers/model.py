@@ -1,0 +1,72 @@
+"""A trained classifier in memory: its pipeline, its categories, and what its features must be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.backbones.fingerprint import feature_difference
+from featx.classifiers.calibration import probabilities
+from featx.classifiers.novelty import NoveltyDetector
+from featx.classifiers.pipelines import scores_of
+from featx.errors import FeatxError
+
+
+@dataclass
+class Classifier:
+    """A trained classifier with its honest scores; scikit-learn's pipeline is under `pipeline`."""
+
+    name: str
+    pipeline: Any
+    classes: list[str]
+    temperature: float
+    fingerprint: dict[str, object]
+    familiar: NoveltyDetector
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """The categories, as scikit-learn names them."""
+        return np.array(self.classes)
+
+    def predict_proba(self, features: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities, a column for each of `classes`."""
+        return probabilities(scores_of(self.pipeline, features, self.classes), self.temperature)
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """The likeliest category of each row."""
+        likeliest: np.ndarray = self.classes_[self.predict_proba(features).argmax(axis=1)]
+        return likeliest
+
+    def __repr__(self) -> str:
+        best = self.card.get("test") or self.card.get("cv") or {}
+        said = f", {best['accuracy']:.1%} right on {best['n']:,} pictures" if best else ""
+        return f"Model({self.name}, {len(self.classes):,} categories{said})"
+
+    def _repr_html_(self) -> str:
+        rows = [("held-out pictures", self.card.get("test")), ("cross-validation", self.card.get("cv"))]
+        cells = "".join(
+            f"<tr><th>{where}</th><td>{share['accuracy']:.1%}</td>"
+            f"<td>{share['ci95'][0]:.1%} – {share['ci95'][1]:.1%}</td><td>{share['n']:,}</td></tr>"
+            for where, share in rows
+            if share
+        )
+        head = "<tr><th></th><th>right</th><th>95 % interval</th><th>pictures</th></tr>"
+        return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
+
+
+def require_same_features(model: Classifier, fingerprint: Mapping[str, object], where: Path) -> None:
+    """A classifier answers only for features made the way it was trained on."""
+    what = feature_difference(model.fingerprint, fingerprint)
+    if what:
+        raise FeatxError(
+            "other-backbone",
+            f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {where} holds"
+            f" {fingerprint.get(what)}",
+            f"train again: `featx fit --store {where}`",
+        )

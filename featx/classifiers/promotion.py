@@ -1,0 +1,74 @@
+"""Is a newly trained classifier better than the saved one? Both answer for the same pictures, which decide in pairs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.classifiers.model import Classifier, require_same_features
+from featx.classifiers.persistence import load_classifier
+from featx.errors import FeatxError
+from featx.labels.training_set import HELD_OUT, held_out_of
+from featx.metrics.significance import LIMIT, sign_flips
+from featx.store import Store
+
+
+@dataclass(frozen=True)
+class PromotionDecision:
+    """Whether to replace the saved classifier, and why, in a sentence; `before` is how often the saved one is right."""
+
+    replace: bool
+    sentence: str
+    n: int = 0
+    better: int = 0
+    worse: int = 0
+    p: float | None = None
+    before: float | None = None
+
+    def told(self) -> dict[str, Any]:
+        """The verdict for programs."""
+        return asdict(self)
+
+
+def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:
+    """Compare on the same held-out pictures with the labels of today; a clear loss keeps the old one.
+
+    The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
+    fall together, as in `featx compare`.
+    """
+    try:
+        old = load_classifier(path)
+        require_same_features(old, store.fingerprint, store.path)
+    except FeatxError as error:
+        return PromotionDecision(True, f"nothing to compare with: {error.message}")
+    card = new.card
+    held = held_out_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
+    if not len(held):
+        return _of_their_days(old, new)
+    features, truth = held.features, held.truth
+    was, now = (model.predict(features) == truth for model in (old, new))
+    better, worse = int((now & ~was).sum()), int((was & ~now).sum())
+    told = sign_flips(now, was, held.groups)
+    said = (
+        f"on the same {len(held):,} held-out pictures the new classifier is right {now.mean():.1%} of the time, "
+        f"the old one {was.mean():.1%}: {better} mended, {worse} broken (p = {told.p:.2g})"
+    )
+    if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
+        said += "; too few products for a test, so the scores decide"
+    lost = told.difference < 0 and (few or told.p < LIMIT)
+    return PromotionDecision(not lost, said, len(held), better, worse, told.p, float(was.mean()))
+
+
+def _of_their_days(old: Classifier, new: Classifier) -> PromotionDecision:
+    """Without held-out pictures no test is fair: the old classifier has learned from what there is."""
+    before, now = (model.card["cv"] for model in (old, new))
+    told = [f"{one['accuracy']:.1%} ({one['ci95'][0]:.1%} – {one['ci95'][1]:.1%})" for one in (before, now)]
+    lost = now["ci95"][1] < before["ci95"][0]
+    said = (
+        "no held-out pictures to compare the two on; in cross-validation, each on the photos and labels of its day, "
+        f"{told[0]} before and {told[1]} now" + (", clearly less" if lost else "")
+    )
+    return PromotionDecision(not lost, said, before=before["accuracy"])

@@ -1,0 +1,55 @@
+"""The classifiers that are there: the one trained last, or last on a store; and none is lost to its namesake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featx.classifiers.card import read_card
+from featx.classifiers.persistence import load_classifier, save
+from featx.errors import FeatxError
+from featx.files.regular import read_regular, same_place
+
+
+def latest_for_store(models: Path, store: Path) -> Path:
+    """The classifier trained last on a store, else the one trained last on any."""
+    found = [path for path in models.glob("*.skops") if same_place(_card(path).get("store", ""), store)]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
+
+
+def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
+    """Keep a classifier trained on another store under a name of its own, before its file is replaced; where it is."""
+    card = _card(path)
+    trained_on = card.get("store")
+    if trained_on is None or (same_place(trained_on, store) and card.get("level") == level):
+        return None
+    try:
+        old = load_classifier(path)
+    except FeatxError:  # nobody could use it any more
+        return None
+    base, number = f"{path.stem}-{Path(trained_on).stem}", 1
+    kept = path.with_name(f"{base}.skops")
+    while kept.exists() and not _alike(_card(kept), card):
+        number += 1
+        kept = path.with_name(f"{base}-{number}.skops")
+    save(old, kept)
+    return kept
+
+
+def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("store", "level", "clf"))
+
+
+def _card(path: Path) -> dict[str, Any]:
+    try:
+        return read_card(read_regular(path.with_suffix(".json")))
+    except (OSError, ValueError):
+        return {}
+
+
+def newest_classifier(models: Path) -> Path:
+    """The classifier that was trained last."""
+    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
+    if not trained:
+        raise FeatxError("no-model", f"no classifier in `{models}` yet", "train one: `featx fit`")
+    return trained[-1]

@@ -1,0 +1,111 @@
+"""Linear discriminant analysis with shrinkage: one matrix product for all categories together."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.sparse import csr_matrix
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from featx.classifiers.solvers.base import LinearClassifier, ProbabilisticMixin, numbered
+from featx.classifiers.solvers.losses import dots
+
+BLOCK = 4096
+
+
+class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
+    """What `LinearDiscriminantAnalysis(solver="lsqr")` finds; its covariances are shrunk by `shrinkage`."""
+
+    def __init__(self, shrinkage: float = 0.1) -> None:
+        self.shrinkage = shrinkage
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train."""
+        x, truth = self._told(X, y)
+        sizes, means, spread = _within(x, truth, self.shrinkage)
+        found = np.linalg.solve(spread, means.T).T
+        offset = np.log(sizes / len(x)) - 0.5 * (means * found).sum(axis=1)
+        if len(sizes) == 2:
+            found, offset = found[1:] - found[:1], offset[1:] - offset[:1]
+        self.coef_, self.intercept_ = found.astype(np.float32), offset.astype(np.float32)
+        return self
+
+
+class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The directions that tell categories apart, one fewer than there are categories.
+
+    What `LinearDiscriminantAnalysis(solver="eigen").transform` gives; of its square matrices only these directions are
+    kept, so that a classifier's file stays small. With a `bound` rows are drawn in until none is as long as one, the
+    farther out they lie the more; the larger the bound, the less.
+    """
+
+    def __init__(self, shrinkage: float = 0.1, bound: float = 0.0) -> None:
+        self.shrinkage = shrinkage
+        self.bound = bound
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Find them."""
+        self._found(X, y)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
+        """Find them, and the rows along them."""
+        return self._drawn_in(self._found(X, y))
+
+    def _found(self, X: Any, y: Any) -> np.ndarray:
+        x, _, truth = numbered(self, X, y)
+        sizes, means, spread = _within(x, truth, self.shrinkage)
+        self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+        root = np.linalg.cholesky(spread)
+        apart = (means - self.mean_) * np.sqrt(sizes / len(x))[:, None]
+        axes, lengths, _ = np.linalg.svd(solve_triangular(root, apart.T, lower=True), full_matrices=False)
+        axes = axes[:, : len(sizes) - 1][:, lengths[: len(sizes) - 1] >= 1e-6 * lengths[0]]
+        self.directions_ = solve_triangular(root, axes, lower=True, trans="T").astype(np.float32)
+        turned = self._turned(x)
+        self.size_ = float(dots(turned, turned).mean())
+        return turned
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Rows along the directions."""
+        check_is_fitted(self)
+        return self._drawn_in(self._turned(validate_data(self, X, dtype=np.float32, reset=False)))
+
+    def _drawn_in(self, turned: np.ndarray) -> np.ndarray:
+        if not self.bound:
+            return turned
+        length = np.sqrt(dots(turned, turned) + self.bound * self.size_ + 1e-30)
+        drawn_in: np.ndarray = turned / length[:, None].astype(np.float32)
+        return drawn_in
+
+    def _turned(self, x: np.ndarray) -> np.ndarray:
+        turned: np.ndarray = x @ self.directions_
+        turned -= self.mean_ @ self.directions_
+        return turned
+
+    @property
+    def _n_features_out(self) -> int:
+        return int(self.directions_.shape[1])
+
+
+def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes and means of the categories, and the shrunk covariance of rows around the mean of their own."""
+    sizes = np.bincount(truth).astype(np.float64)
+    members = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
+    short = np.asarray(members @ x)
+    means = short.astype(np.float64)
+    spread = np.zeros((x.shape[1], x.shape[1]))
+    # Some rows at a time, so that the rows around their means need no room of their own.
+    for start in range(0, len(x), BLOCK):
+        centred = x[start : start + BLOCK] - short[truth[start : start + BLOCK]]
+        spread += centred.T @ centred
+    spread /= len(x)
+    among = means - sizes @ means / len(x)
+    between = float(sizes @ dots(among, among)) / len(x)
+    # Numbers that never vary make the spread singular where nothing is shrunk, and so does one row in each category.
+    level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / len(spread)
+    spread *= 1 - shrinkage
+    spread.flat[:: len(spread) + 1] += max(shrinkage, 1e-9) * level
+    return sizes, means, spread

@@ -1,0 +1,37 @@
+"""What TAB offers after a flag. Each press starts a process: only small JSON files are read, and nothing may fail."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def backbone_names(incomplete: str) -> list[str]:
+    """Backbones whose name begins so."""
+    try:
+        table = json.loads((Path(__file__).parents[1] / "backbones" / "table.json").read_text(encoding="utf-8"))
+        known = ["builtin", "colour", *(row["name"] for row in table)]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in known if name.startswith(incomplete)]
+
+
+def classifier_names(incomplete: str) -> list[str]:
+    """Classifiers whose name begins so."""
+    from featx.classifiers.spec import NAMES
+
+    return [name for name in NAMES if name.startswith(incomplete)]
+
+
+def category_names(incomplete: str) -> list[str]:
+    """Categories of the current store whose name begins so, from the small file beside it."""
+    from featx.errors import FeatxError
+    from featx.files.regular import read_json
+    from featx.workspace import Workspace
+
+    try:
+        beside = Workspace.here().current_store().with_suffix(".json")
+        categories = read_json(beside)["categories"]
+    except (FeatxError, OSError, ValueError, KeyError, TypeError):
+        return []
+    return [str(name) for name in categories if str(name).startswith(incomplete)]

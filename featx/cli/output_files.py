@@ -1,0 +1,46 @@
+"""Results written into a file: tables for spreadsheets, lines for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from featx.errors import FeatxError
+from featx.files.atomic import atomic_text_writer
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a kind of file that cannot be written before any work is done."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise FeatxError(
+            "bad-flag", f"cannot write `{path.suffix or path}` files", f"end the name in {', '.join(SUFFIXES)}"
+        )
+
+
+def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> int:
+    """Write records aside, then rename; returns how many there were. Cells a spreadsheet would run are made text."""
+    from featx.files.cells import safe_cell
+
+    check_suffix(path)
+    kind = path.suffix.lower()
+    count = 0
+    with atomic_text_writer(path) as file:
+        if kind in (".csv", ".tsv"):
+            table = csv.writer(file, dialect="excel" if kind == ".csv" else "excel-tab")
+            table.writerow(columns)
+            for record in records:
+                cells = [record.get(column) for column in columns]
+                table.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+                count += 1
+        else:
+            opening, between, closing = ("[\n", ",\n", "\n]\n") if kind == ".json" else ("", "\n", "\n")
+            file.write(opening)
+            for record in records:
+                file.write((between if count else "") + json.dumps(record, ensure_ascii=True))
+                count += 1
+            file.write(closing if count or kind == ".json" else "")
+    return count

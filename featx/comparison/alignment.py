@@ -1,0 +1,227 @@
+"""The same pictures in every store: matched by id, with the groups that no fold may split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from featx.backbones.fingerprint import feature_difference
+from featx.errors import FeatxError, did_you_mean
+from featx.labels.folds import union_groups
+from featx.labels.training_set import HELD_OUT, TrainingSet, labels_at_level, training_set_of
+from featx.store import Store
+
+Part = tuple[Store, np.ndarray]
+
+
+@dataclass(frozen=True)
+class AlignedStores:
+    """Rows that every store has: what may be learned first, then what is held out; `groups` are of what is learned."""
+
+    stores: list[Store]
+    names: list[str]
+    ids: list[str]
+    labels: np.ndarray
+    coarse: np.ndarray | None
+    coarse_name: str | None
+    products: list[str]
+    n_learn: int
+    groups: np.ndarray
+    parts: list[tuple[Part, Part]]
+    grouped_by: str
+    notes: list[str]
+
+    @property
+    def learned_labels(self) -> np.ndarray:
+        """The categories of the pictures that may be learned from."""
+        return self.labels[: self.n_learn]
+
+    @property
+    def classes(self) -> list[str]:
+        """The categories that can be learned."""
+        return sorted(set(self.learned_labels.tolist()))
+
+    def features(self, place: int) -> np.ndarray:
+        """The features of one store, a row for each matched picture."""
+        return np.concatenate([store.features[rows] for store, rows in self.parts[place]])
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the photos lie, as the first store says."""
+        return [store.paths[i] for store, rows in self.parts[0] for i in rows]
+
+    @property
+    def digests(self) -> list[str]:
+        """The digests of their bytes."""
+        return [store.digests[i] for store, rows in self.parts[0] for i in rows]
+
+
+def align(
+    stores: Sequence[Store],
+    level: str | None = None,
+    coarse: str | None = None,
+    test: Sequence[str] = HELD_OUT,
+    group: str | None = None,
+    elsewhere: Sequence[Store] = (),
+) -> AlignedStores:
+    """Take what all stores have in common; what one alone has is named and left out.
+
+    With stores `elsewhere` (one for each backbone) the held-out pictures are theirs.
+    """
+    there = sorted({split for split in stores[0].splits if split})
+    for split in test:
+        if split not in there and split not in ("test", "val"):
+            raise FeatxError(
+                "bad-flag",
+                f"no picture of {stores[0].path} is in split `{split}`",
+                did_you_mean(split, there, f"there is {', '.join(there) or 'no split at all'}"),
+            )
+    others_of = _paired(stores, elsewhere)
+    lessons = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
+    first, others = lessons[0], lessons[1:]
+    notes = []
+    learn = [{lesson.store.ids[i]: int(i) for i in lesson.learn} for lesson in lessons]
+    held = [{lesson.held.store.ids[i]: int(i) for i in lesson.held.rows} for lesson in lessons]
+    ids_learn = [one for one in learn[0] if all(one in known for known in learn[1:])]
+    ids_held = [one for one in held[0] if all(one in known for known in held[1:])]
+    if not ids_learn:
+        raise FeatxError(
+            "bad-flag",
+            f"{stores[0].path} and {stores[1].path} have no labelled picture in common",
+            "compare stores that were made from the same photos",
+        )
+    most = max(len(known) for known in learn)
+    if len(ids_learn) < most:
+        notes.append(f"{most - len(ids_learn):,} pictures are not in every store and were left out")
+    ids = ids_learn + ids_held
+    parts: list[tuple[Part, Part]] = [
+        (
+            (lesson.store, np.array([known[one] for one in ids_learn], dtype=int)),
+            (lesson.held.store, np.array([apart[one] for one in ids_held], dtype=int)),
+        )
+        for lesson, known, apart in zip(lessons, learn, held, strict=True)
+    ]
+    labels = _labels(first, parts[0])
+    strange = sum(int((_labels(one, two) != labels).sum()) for one, two in zip(others, parts[1:], strict=True))
+    if strange:
+        notes.append(f"{strange:,} pictures have another category in another store; {stores[0].path} decides")
+    if elsewhere:
+        notes += [
+            f"{lesson.held.learned:,} pictures of {lesson.held.store.path} are learned from, and not scored"
+            for lesson in lessons
+            if lesson.held.learned
+        ]
+    if held[0] and not ids_held:
+        raise FeatxError(
+            "bad-flag",
+            f"{lessons[0].held.store.path} and the others to score have no picture in common",
+            "make them from the same photos",
+        )
+    if len(set(labels[: len(ids_learn)].tolist())) < 2:
+        raise FeatxError(
+            "class-too-small",
+            "the pictures that every store has are of one category only",
+            "compare stores that were made from the same photos",
+        )
+    unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
+    if unlabelled:
+        one = unlabelled == 1
+        what = f"{unlabelled:,} picture{'' if one else 's'}"
+        notes.append(f"{what} without a category, or set apart, {'was' if one else 'were'} left out")
+    groups = np.arange(len(ids_learn))
+    for lesson, known in zip(lessons, learn, strict=True):
+        place = {int(row): i for i, row in enumerate(lesson.learn)}
+        groups = union_groups(groups, lesson.groups[[place[known[one]] for one in ids_learn]])
+    grouped_by = str(stores[0].provenance.get("product_source") or "none")
+    products = [store.product_of(int(i)) for store, rows in parts[0] for i in rows]
+    if group is not None:
+        products = _column(parts[0], group, products)
+        groups = union_groups(groups, np.unique(products[: len(ids_learn)], return_inverse=True)[1])
+        grouped_by = f"column `{group}`"
+    higher, name = _coarser(parts[0], labels, coarse)
+    return AlignedStores(
+        list(stores),
+        _names(stores),
+        ids,
+        labels,
+        higher,
+        name,
+        products,
+        len(ids_learn),
+        groups,
+        parts,
+        grouped_by,
+        notes,
+    )
+
+
+def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store | None]:
+    """For each store the one whose pictures it is scored on: made the same way."""
+    if not elsewhere:
+        return [None] * len(stores)
+    found: list[Store | None] = []
+    for store in stores:
+        fitting = [one for one in elsewhere if not feature_difference(store.fingerprint, one.fingerprint)]
+        # Where none fits, taking one apart will say what differs.
+        found.append(fitting[0] if fitting else elsewhere[0])
+    spare = [one for one in elsewhere if one not in found]
+    if spare:
+        raise FeatxError(
+            "bad-flag",
+            f"{spare[0].path} was made like none of the compared stores, or is named twice",
+            "name one store to score for each store that is compared",
+        )
+    return found
+
+
+def _labels(lesson: TrainingSet, parts: tuple[Part, Part]) -> np.ndarray:
+    return np.concatenate([lesson.labels[parts[0][1]], lesson.held.labels[parts[1][1]]])
+
+
+def _column(parts: tuple[Part, Part], name: str, otherwise: list[str]) -> list[str]:
+    values = []
+    for store, rows in parts:
+        if name not in store.columns and len(rows):
+            raise FeatxError(
+                "bad-column",
+                f"no column `{name}` in {store.path} to group by",
+                did_you_mean(name, list(store.columns), f"there is {', '.join(store.columns) or 'no column at all'}"),
+            )
+        values += [store.columns[name][i] for i in rows]
+    return [other if value is None else str(value) for value, other in zip(values, otherwise, strict=True)]
+
+
+def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) -> tuple[np.ndarray | None, str | None]:
+    """A coarser level of the categories: the one asked for, else the first part of labels such as `Fruit/Apple`."""
+    if asked is not None:
+        told: list[str | None] = []
+        for store, rows in parts:
+            at = labels_at_level(store, asked) if len(rows) else []
+            told += [at[i] for i in rows]
+        missing = sum(one is None for one in told)
+        if missing:
+            raise FeatxError(
+                "bad-column",
+                f"{missing:,} pictures have no `{asked}`",
+                "fill in the column, or choose a level that every picture has",
+            )
+        return np.array([str(one) for one in told]), asked
+    above = [label.rsplit("/", 1)[0] for label in labels]
+    nested = sum("/" in label for label in labels) > len(labels) / 2
+    if nested and 1 < len(set(above)) < len(set(labels.tolist())):
+        return np.array(above), "the folder above"
+    return None, None
+
+
+def _names(stores: Sequence[Store]) -> list[str]:
+    """What each store is called: its backbone, or its file where two have the same."""
+    backbones = [str(store.fingerprint.get("backbone")) for store in stores]
+    stems = [Path(store.path).stem for store in stores]
+    for names in (backbones, stems):
+        if max(Counter(names).values()) == 1:
+            return names
+    return [str(store.path) for store in stores]

@@ -1,0 +1,310 @@
+"""Features as a scikit-learn step: `ImageEmbedder` takes photos and gives float32 features.
+
+pipeline = make_pipeline(ImageEmbedder("resnet50", cache="artifacts/cache"), Normalizer(), SVC())
+cross_val_score(pipeline, paths, labels, groups=products, cv=StratifiedGroupKFold(5))
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from featx.compute.threads import cores
+from featx.errors import FeatxError
+from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes, upright_rgb
+
+if TYPE_CHECKING:
+    from featx.backbones import Backbone
+
+Features = npt.NDArray[np.float32]
+
+
+class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn photos into features, as a step of a scikit-learn pipeline.
+
+    Photos are paths, PIL images or uint8 arrays (height × width, or with 1, 3 or 4 channels), in a list, an array,
+    a Series or a DataFrame of one column. Nothing is learned: `transform` works without `fit`. Pickles and clones
+    carry names, and after `fit` the fingerprint of the backbone, never its weights.
+
+    Parameters
+    ----------
+    backbone : the network's name, as `featx backbones` lists it; "colour" needs no weights.
+    weights : "default" or None for the network's default ones, the name of others, or a file.
+    layer : the layer to read; None for the one before the classifying layer.
+    device : "auto", "cpu", "cuda" or "mps".
+    batch_size : how many photos the network sees at once.
+    cache : a folder that keeps the features of every photo by its content, or None.
+
+    """
+
+    fingerprint_: str
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        *,
+        weights: str | Path | None = None,
+        layer: str | None = None,
+        device: str = "auto",
+        batch_size: int = 32,
+        cache: str | Path | None = None,
+    ) -> None:
+        self.backbone = backbone
+        self.weights = weights
+        self.layer = layer
+        self.device = device
+        self.batch_size = batch_size
+        self.cache = cache
+
+    def fit(self, X: object, y: object = None) -> ImageEmbedder:
+        """Open the backbone and remember which it is; the photos are not looked at."""
+        self._checked_batch_size()
+        _listed(X)
+        self.fingerprint_ = self._opened().fingerprint
+        return self
+
+    def transform(self, X: object) -> Features:
+        """The features of the photos, a row each in the order given; an unreadable photo stops it by name."""
+        size = self._checked_batch_size()
+        photos = _listed(X)
+        opened = self._opened()
+        self._refuse_another(opened)
+        kept = None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint, opened.backbone.width)
+        rows = np.empty((len(photos), opened.backbone.width), dtype=np.float32)
+        with ThreadPoolExecutor(min(8, cores()), thread_name_prefix="featx-photo") as pool:
+            for start, ready in _ahead(pool, opened, photos, size, kept):
+                rows[start : start + len(ready)] = opened.features_of(ready, kept)
+        return rows
+
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
+        """One name per column: the backbone's, and a number."""
+        name = re.sub(r"\W+", "_", str(self.backbone)).strip("_")
+        return np.array([f"{name}_{column}" for column in range(self._opened().backbone.width)], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        tags.requires_fit = False
+        return tags
+
+    def _checked_batch_size(self) -> int:
+        size = self.batch_size
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+            raise FeatxError("bad-flag", f"batch_size must be a whole number from 1, not {size!r}")
+        return int(size)
+
+    def _opened(self) -> _Opened:
+        weights = None if self.weights in (None, "default") else os.fspath(self.weights)
+        return _open(self.backbone, weights, _stamp(weights), self.layer, self.device)
+
+    def _refuse_another(self, opened: _Opened) -> None:
+        fitted = getattr(self, "fingerprint_", opened.fingerprint)
+        if fitted != opened.fingerprint:
+            raise FeatxError(
+                "other-backbone",
+                f"this embedder was fitted on {fitted}, but `{self.backbone}` now makes {opened.fingerprint}",
+                "put the weights it was fitted with in place, or call fit again and retrain what follows it",
+                {"fitted": fitted, "opened": opened.fingerprint},
+            )
+
+
+# --- the backbone, shared by the clones that cross-validation makes -------------------------------------------------
+
+
+@dataclass
+class _Opened:
+    backbone: Backbone
+    fingerprint: str
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def features_of(self, photos: Sequence[_Ready], kept: _Kept | None) -> Features:
+        rows = np.empty((len(photos), self.backbone.width), dtype=np.float32)
+        new = [at for at, photo in enumerate(photos) if photo.features is None]
+        for at, photo in enumerate(photos):
+            if photo.features is not None:
+                rows[at] = photo.features
+        if new:
+            with self.lock:  # a backbone computes for one thread at a time
+                rows[new] = self.backbone.features([photos[at].prepared for at in new])
+        if kept is not None:
+            for at in new:
+                kept.write(photos[at].digest, rows[at])
+        return rows
+
+
+@lru_cache(maxsize=2)
+def _open(name: str, weights: str | None, stamp: tuple[int, int] | None, layer: str | None, device: str) -> _Opened:
+    backbone = _load(name, weights, layer, device)
+    return _Opened(backbone, backbone.fingerprint.digest())
+
+
+def _load(name: str, weights: str | None, layer: str | None, device: str) -> Backbone:
+    from featx.backbones import open_backbone
+
+    return open_backbone(name, weights=weights, layer=layer, device=device)
+
+
+def _stamp(weights: str | None) -> tuple[int, int] | None:
+    """What changes when a weights file is replaced, so that an opened one is not used for another."""
+    try:
+        found = os.stat(weights) if weights else None
+    except (OSError, ValueError):
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+# --- photos in ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Ready:
+    digest: str
+    prepared: Any = None
+    features: Features | None = None
+
+
+def _listed(photos: Any) -> list[Any]:
+    if isinstance(photos, (str, bytes, os.PathLike, Image.Image)):
+        raise FeatxError("bad-flag", "this is one photo, not a list of photos", "put it in a list: transform([photo])")
+    if hasattr(photos, "columns"):
+        if len(photos.columns) != 1:
+            raise FeatxError(
+                "bad-column",
+                f"photos come as one column, but this table has {len(photos.columns)}",
+                "give the column of paths: table[['image']], or use a ColumnTransformer",
+            )
+        photos = photos[photos.columns[0]]
+    if isinstance(photos, np.ndarray) and photos.ndim == 2 and photos.shape[1] == 1:
+        photos = photos[:, 0]
+    if not isinstance(photos, Iterable) or (isinstance(photos, np.ndarray) and photos.ndim == 0):
+        raise FeatxError("bad-flag", f"photos come in a list, not as {type(photos).__name__}")
+    return list(photos)
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, opened: _Opened, photos: Sequence[Any], size: int, kept: _Kept | None
+) -> Iterator[tuple[int, list[_Ready]]]:
+    """Batches of prepared photos; while one is computed, the next is decoded, and no more than that."""
+    waiting: list[tuple[int, list[Future[_Ready]]]] = []
+    try:
+        for start in range(0, len(photos), size):
+            batch = enumerate(photos[start : start + size], start)
+            waiting.append((start, [pool.submit(_ready, photo, at, opened, kept) for at, photo in batch]))
+            if len(waiting) == 2:
+                first, futures = waiting.pop(0)
+                yield first, [future.result() for future in futures]
+        for first, futures in waiting:
+            yield first, [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _ready(photo: object, at: int, opened: _Opened, kept: _Kept | None) -> _Ready:
+    try:
+        if isinstance(photo, (str, os.PathLike)):
+            data = read_bytes(photo)
+            digest, source = digest_of(data), os.fspath(photo)
+            known = kept.read(digest) if kept else None
+            image = None if known is not None else decode_photo(data, source)
+        else:
+            image = upright_rgb(photo) if isinstance(photo, Image.Image) else _from_array(photo, at)
+            digest = _digest_of_pixels(image)
+            known = kept.read(digest) if kept else None
+    except UnreadablePhoto as refused:
+        named = UnreadablePhoto(refused.path or f"photo {at}", refused.reason, refused.detail)
+        raise _unreadable(named) from refused
+    if known is not None or image is None:
+        return _Ready(digest, features=known)
+    return _Ready(digest, prepared=opened.backbone.prepare(image))
+
+
+def _unreadable(refused: UnreadablePhoto) -> FeatxError:
+    return FeatxError(
+        "photo-unreadable",
+        f"cannot read {refused}",
+        "leave it out, or put the photo back; `featx extract` goes on without such photos and lists them",
+        {"path": refused.path, "reason": refused.reason, "detail": refused.detail},
+    )
+
+
+def _from_array(photo: object, at: int) -> Image.Image:
+    if not isinstance(photo, np.ndarray):
+        raise FeatxError(
+            "bad-flag",
+            f"photo {at} is of type {type(photo).__name__}",
+            "photos are paths, PIL images or uint8 arrays",
+        )
+    if photo.ndim == 3 and photo.shape[2] == 1:
+        photo = photo[:, :, 0]
+    if photo.dtype != np.uint8 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
+        raise FeatxError(
+            "bad-flag",
+            f"photo {at} is an array of {photo.dtype} with shape {photo.shape}",
+            "arrays are uint8 (0 to 255), height × width, with 1, 3 or 4 channels last",
+        )
+    if photo.size == 0:
+        raise FeatxError("photo-unreadable", f"photo {at} is an array without pixels")
+    return upright_rgb(Image.fromarray(np.ascontiguousarray(photo)))
+
+
+def _digest_of_pixels(image: Image.Image) -> str:
+    return hashlib.sha256(f"pixels {image.size}".encode() + image.tobytes()).hexdigest()
+
+
+# --- features kept on disk ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A folder of features, a file per photo: the SHA-256 of the numbers, then the numbers (little-endian float32)."""
+
+    folder: Path
+    width: int
+
+    def _path(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest}.f32"
+
+    def read(self, digest: str) -> Features | None:
+        try:
+            content = self._path(digest).read_bytes()
+        except FileNotFoundError:
+            return None
+        if len(content) != 32 + 4 * self.width or hashlib.sha256(content[32:]).digest() != content[:32]:
+            return None  # computed and written anew
+        return np.frombuffer(content, dtype="<f4", offset=32).astype(np.float32)
+
+    def write(self, digest: str, features: Features) -> None:
+        path = self._path(digest)
+        numbers = features.astype("<f4").tobytes()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(hashlib.sha256(numbers).digest() + numbers)
+            # Not synced, a photo at a time as they are: what a power cut spoils is not what its digest says.
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise

@@ -1,0 +1,4 @@
+"""A store, for other tools.
+
+features   parquet, CSV, safetensors, AnnData and friends
+"""

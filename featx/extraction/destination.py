@@ -1,0 +1,79 @@
+"""Before an extraction: which backbone, into which store, and whether that store can take what is asked for."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from featx.backbones import choose_backbone
+from featx.embedding.reopen import other_backbone
+from featx.errors import FeatxError
+from featx.extraction.options import ExtractionOptions
+from featx.store import Store, StoreWriter, is_card, open_store
+from featx.workspace import Workspace, journal_beside
+
+
+def resolve_destination(request: ExtractionOptions, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
+    """Which backbone, why, and into which file; the first extraction decides, later ones keep to it."""
+    if store is None and os.environ.get("FEATX_STORE"):
+        store = Path(os.environ["FEATX_STORE"])
+    if request.backbone is not None:
+        return request.backbone, "", store or workspace.store_path(_file_name(request))
+    if store is None:
+        with suppress(FeatxError):
+            store = workspace.current_store()
+    if store is not None and exists(store) and not request.replace:
+        return str(open_store(store).fingerprint["backbone"]), "as before", store
+    name, reason = choose_backbone()
+    return name, reason, store or workspace.store_path(name)
+
+
+def _file_name(request: ExtractionOptions) -> str:
+    """One store for each backbone; another layer of the same network gets a name of its own."""
+    parts = [request.backbone or "", request.layer or "", request.pool if request.layer and request.pool else ""]
+    return "-".join(part for part in parts if part)
+
+
+def exists(store: Path) -> bool:
+    """Whether there is a store, sealed or waiting in a journal."""
+    return journal_beside(store).exists() or store.exists()
+
+
+def delete_store(path: Path) -> None:
+    """`--replace`: the old store goes, and what belongs to it."""
+    _must_look_like_a_store(path)
+    with StoreWriter.locked(path):
+        for suffix in ("", ".journal", ".seen"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        if is_card(path.with_suffix(".json")):
+            path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _must_look_like_a_store(path: Path) -> None:
+    """A damaged store can be replaced, but not somebody's photo or table that was named by mistake."""
+    if journal_beside(path).exists() or not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(8)
+        if not head.strip(b"\0") or head == b"\x89HDF\r\n\x1a\n" or path.suffix in (".h5", ".hdf5"):
+            return
+    raise FeatxError(
+        "bad-flag", f"`{path}` is no feature store, and is not replaced", "name another file: `--store my.h5`"
+    )
+
+
+def require_same_fingerprint(known: Store, request: ExtractionOptions, name: str, path: Path) -> None:
+    """A store holds features of one making. What can be seen without loading the network is refused at once."""
+    has = known.fingerprint
+    asked: list[tuple[str, object, object]] = [("backbone", has.get("backbone"), name)]
+    if request.layer is not None:
+        asked.append(("layer", has.get("layer"), request.layer))
+    if request.layer is not None and request.pool is not None:
+        asked.append(("pool", has.get("pool"), request.pool))
+    if request.views != int(str(has.get("views", 1))):
+        asked.append(("views", has.get("views", 1), request.views))
+    for what, stored, wanted in asked:
+        if stored != wanted:
+            raise other_backbone(path, what, stored, wanted)

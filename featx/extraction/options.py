@@ -1,0 +1,154 @@
+"""What is asked of an extraction, what it answers, and who hears of it meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featx.backbones import Backbone
+from featx.catalogue.items import Catalogue, Skipped
+from featx.errors import FeatxError
+
+Progress = Callable[..., None]
+# A batch is filled up to its full shape, so a huge one would take a huge memory, however few photos there are.
+MOST_IN_A_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class ExtractionOptions:
+    """What the person asked of an extraction; None means: featx chooses, or keeps what the store has."""
+
+    backbone: str | None = None
+    weights: str | None = None
+    layer: str | None = None
+    pool: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    engine: str = "auto"
+    exact_decode: bool = False
+    batch_size: int | None = None
+    workers: int | None = None
+    views: int = 1
+    seed: int = 0
+    dtype: str = "float32"
+    prune: bool = False
+    force: bool = False
+    replace: bool = False
+    strict: bool = False
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value, most in (("batch-size", self.batch_size, MOST_IN_A_BATCH), ("workers", self.workers, 256)):
+            if value is not None and not 1 <= value <= most:
+                raise FeatxError("bad-flag", f"`--{name} {value}` is not between 1 and {most:,}", "choose another")
+
+
+@dataclass
+class ExtractionReport:
+    """What an extraction found and did; every count is of items."""
+
+    store: Path
+    backbone: str
+    width: int = 0
+    total: int = 0
+    listed: int = 0
+    new: int = 0
+    changed: int = 0
+    renamed: int = 0
+    copied: int = 0
+    refreshed: int = 0
+    unchanged: int = 0
+    resumed: int = 0
+    pruned: int = 0
+    gone: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    waiting_share: float = 0.0
+    device: str = ""
+    engine: str = ""
+    batch_size: int = 0
+    halved: bool = False
+    stopped: bool = False
+    dry_run: bool = False
+    skipped_list: str = ""
+    current_before: str = ""
+
+    @property
+    def computed(self) -> int:
+        """Items whose features went through the network in this run, or would in a dry run."""
+        return self.new + self.changed
+
+    @property
+    def bottleneck(self) -> str:
+        """One sentence on what the run waited for, and what would help."""
+        if self.waiting_share > 0.4:
+            return (
+                f"reading and decoding photos was the bottleneck (the network waited {self.waiting_share:.0%} of the"
+                " time): put them on a local disk, or raise --workers"
+            )
+        where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
+        return f"the network was the bottleneck (it waited {self.waiting_share:.0%} of the time): {where} would help"
+
+    def to_dict(self) -> dict[str, object]:
+        """The JSON document of `featx extract --json`."""
+        reasons = Counter(one.reason for one in self.skipped)
+        return {
+            "version": 1,
+            "store": str(self.store),
+            "backbone": self.backbone,
+            "width": self.width,
+            "n": self.total,
+            "listed": self.listed,
+            "new": self.new,
+            "changed": self.changed,
+            "renamed": self.renamed,
+            "copied": self.copied,
+            "refreshed": self.refreshed,
+            "unchanged": self.unchanged,
+            "resumed": self.resumed,
+            "pruned": self.pruned,
+            "gone": len(self.gone),
+            "skipped": len(self.skipped),
+            "skipped_reasons": dict(reasons),
+            "skipped_list": self.skipped_list or None,
+            "seconds": round(self.seconds, 2),
+            "images_per_second": round(self.images_per_second, 1),
+            "waiting_share": round(self.waiting_share, 3),
+            "device": self.device,
+            "engine": self.engine or None,
+            "batch_size": self.batch_size,
+            "current_before": self.current_before or None,
+            "stopped": self.stopped,
+            "dry_run": self.dry_run,
+        }
+
+
+class ExtractionEvents:
+    """Hears what happens during an extraction; the command line prints it, the Python API stays quiet."""
+
+    def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
+        """The catalogue is read and the backbone's name is settled."""
+
+    def opened(self, backbone: Backbone) -> None:
+        """The network is loaded and about to run."""
+
+    def other_engine(self, why: str) -> None:
+        """The engine that would be fastest cannot run this network; plain torch does."""
+
+    def resuming(self, done: int, total: int) -> None:
+        """An earlier run was interrupted; its rows are kept."""
+
+    def halved(self, batch_size: int) -> None:
+        """The device ran out of memory; the batch is smaller now."""
+
+    def stopping(self) -> None:
+        """Ctrl-C was pressed once."""
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        """Progress over the items of the catalogue."""
+        yield lambda done, note="": None

@@ -1,0 +1,34 @@
+"""Signals while an extraction runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import Any
+
+from featx.extraction.options import ExtractionEvents
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM once: finish the batch, keep what is done. Twice: quit now (rows written are safe)."""
+
+    def __init__(self, stop: threading.Event, listener: ExtractionEvents) -> None:
+        self.stop, self.listener = stop, listener
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
+            for number in heard:  # a shell has a job in the background ignore Ctrl-C, and so it stays
+                self._before[number] = signal.signal(number, self._caught)
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _caught(self, number: int, _frame: object) -> None:
+        if self.stop.is_set():
+            os._exit(130)
+        self.stop.set()
+        self.listener.stopping()

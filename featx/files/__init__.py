@@ -1,0 +1,9 @@
+"""Files read with suspicion and written whole.
+
+regular      open only what is a regular file
+atomic       write aside, then rename
+mapped       headed binary files, memory-mapped
+cells        spreadsheet-safe cells
+markdown     names in Markdown
+json_schema  is a JSON document what it should be?
+"""

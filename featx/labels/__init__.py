@@ -1,0 +1,6 @@
+"""What may be learned from, and how it is divided.
+
+decisions     what people decided about doubtful labels
+training_set  rows with labels, and what is held out
+folds         folds that keep the photos of one product together
+"""

@@ -1,0 +1,228 @@
+"""Decisions about labels: read from the table a person filled in, kept in artifacts/fixes.csv, applied when fitting.
+
+A decision belongs to a picture (item id and digest), not to a place in the store: it survives the next extraction, a
+renamed file and another backbone, and it ends when the picture is replaced or its category is changed at the source.
+Image files and the store are never touched; deleting a line from artifacts/fixes.csv takes its decision back.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from featx.errors import FeatxError, did_you_mean
+from featx.files.cells import bare
+from featx.store import Store
+from featx.views.findings import write_table
+from featx.workspace import Workspace
+
+KEEP, CHANGE, EXCLUDE = DECISIONS = ("keep", "change", "exclude")
+COLUMNS = ("id", "digest", "decision", "says", "new_label", "decided")
+
+
+@dataclass(frozen=True)
+class Fix:
+    """One decision about one picture."""
+
+    item_id: str
+    digest: str
+    decision: str
+    says: str
+    new_label: str
+    decided: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the decision is about."""
+        return self.item_id, self.digest
+
+
+@dataclass(frozen=True)
+class AppliedDecisions:
+    """Labels with the decisions applied (None: left out), and what became of the decisions."""
+
+    labels: list[str | None]
+    changed: int = 0
+    excluded: int = 0
+    kept: int = 0
+    stale: int = 0
+
+    @property
+    def told(self) -> str:
+        """What became of the decisions, in words; empty where none was taken."""
+        counts = {"relabelled": self.changed, "excluded": self.excluded, "kept": self.kept, "lapsed": self.stale}
+        return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
+
+
+def where() -> Path:
+    """Where decisions are kept."""
+    return Workspace.here().root / "fixes.csv"
+
+
+def decided(path: Path | None = None) -> list[Fix]:
+    """The decisions taken so far; none where there is no file."""
+    path = path or where()
+    if not path.exists():
+        return []
+    return [
+        Fix(
+            bare(row.get("id", "")),
+            row.get("digest", "").strip(),
+            _decision(row, path, number),
+            bare(row.get("says", "")),
+            bare(row.get("new_label", "")),
+            row.get("decided", ""),
+        )
+        for number, row in _read(path, ("id", "digest", "decision"))
+        if row.get("decision", "").strip()
+    ]
+
+
+def fixed_labels(store: Store, path: Path | None = None) -> AppliedDecisions:
+    """The labels of a store with every decision applied; the store itself stays as it is."""
+    labels = list(store.labels)
+    fixes = decided(path)
+    if not fixes:
+        return AppliedDecisions(labels)
+    at = {item_id: i for i, item_id in enumerate(store.ids)}
+    by_digest: dict[str, list[int]] = {}
+    for i, digest in enumerate(store.digests):
+        by_digest.setdefault(digest, []).append(i)
+    counts: Counter[str] = Counter()
+    for fix in fixes:
+        places = _places(fix, at, by_digest, store)
+        if not places:
+            counts["stale"] += 1
+            continue
+        for i in places:
+            if fix.decision == EXCLUDE:
+                labels[i] = None
+            elif fix.decision == CHANGE and store.labels[i] in (fix.says, fix.new_label):
+                labels[i] = fix.new_label
+            elif fix.decision == CHANGE:
+                # Somebody has given the picture a third category at the source since; that is the newer decision.
+                counts["stale"] += 1
+                continue
+            counts[fix.decision] += 1
+    return AppliedDecisions(labels, counts[CHANGE], counts[EXCLUDE], counts[KEEP], counts["stale"])
+
+
+def apply_to(store: Store, path: Path | None = None) -> AppliedDecisions:
+    """Let an opened store tell its labels with the decisions applied; its file stays; twice is harmless."""
+    applied = fixed_labels(store, path)
+    store.labels = applied.labels
+    return applied
+
+
+def _places(fix: Fix, at: dict[str, int], by_digest: dict[str, list[int]], store: Store) -> Sequence[int]:
+    """The picture by its id while its bytes are the same; a renamed one by its bytes."""
+    if fix.item_id in at:
+        place = at[fix.item_id]
+        return [place] if store.digests[place] == fix.digest else []
+    return by_digest.get(fix.digest, [])
+
+
+def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
+    """Take the decisions of a filled-in table into artifacts/fixes.csv; how many of each, and how many were left open.
+
+    All or nothing: a row that cannot be understood stops it before anything is written.
+    """
+    path = path or where()
+    known = sorted({label for label in store.labels if label is not None})
+    counts: Counter[str] = Counter()
+    taken = {fix.key: fix for fix in decided(path)}
+    at = {item_id: i for i, item_id in enumerate(store.ids)}
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    for number, row in _read(table, ("id", "decision")):
+        decision = _decision(row, table, number)
+        if not decision:
+            counts["open"] += 1
+            continue
+        raw = row["id"]
+        item_id = raw if raw in at else bare(raw)
+        digest = row.get("digest", "").strip()
+        if item_id not in at and store.digests.count(digest) == 1:
+            # Spreadsheets make 123 of 00123, and a date of 3-4; the picture's bytes still tell which one is meant.
+            item_id = store.ids[store.digests.index(digest)]
+        if item_id not in at:
+            raise FeatxError(
+                "not-in-store",
+                f"row {number} of {table} is about `{item_id}`, which is not in {store.path}",
+                did_you_mean(item_id, store.ids, "write the table again: `featx issues -o fixes.csv`"),
+            )
+        place = at[item_id]
+        if digest and digest != store.digests[place]:
+            raise FeatxError(
+                "not-in-store",
+                f"row {number} of {table} is about another picture than the one `{item_id}` is now",
+                "write the table again: `featx issues -o fixes.csv`",
+            )
+        new_label = _known_label(row.get("new_label", ""), known, table, number) if decision == CHANGE else ""
+        fix = Fix(item_id, store.digests[place], decision, store.labels[place] or "", new_label, now)
+        taken[fix.key] = fix
+        counts[decision] += 1
+    if sum(counts.values()) > counts["open"]:
+        Workspace.here().make()
+        write(list(taken.values()), path)
+    return counts
+
+
+def write(fixes: Iterable[Fix], path: Path) -> None:
+    """Keep decisions, in the order of their ids."""
+    ordered = sorted((replace(fix) for fix in fixes), key=lambda fix: fix.key)
+    rows = [(fix.item_id, fix.digest, fix.decision, fix.says, fix.new_label, fix.decided) for fix in ordered]
+    write_table(path, COLUMNS, rows)
+
+
+def _decision(row: dict[str, str], table: Path, number: int) -> str:
+    decision = row.get("decision", "").strip().lower()
+    if decision and decision not in DECISIONS:
+        raise FeatxError(
+            "bad-manifest",
+            f"row {number} of {table} says `{decision}`, which is no decision",
+            "write keep, change or exclude into column `decision`, or leave it empty",
+        )
+    return decision
+
+
+def _known_label(raw: str, known: list[str], table: Path, number: int) -> str:
+    label = raw if raw in known else bare(raw)
+    if label not in known:
+        raise FeatxError(
+            "bad-manifest",
+            f"row {number} of {table} changes to `{label}`, and no category is called that",
+            did_you_mean(label, known, "write a category that exists into column `new_label`"),
+        )
+    return label
+
+
+def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a table as spreadsheets save them: commas, semicolons or tabs, with or without a byte order mark."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+    except OSError as error:
+        raise FeatxError(
+            "no-such-file", f"cannot read `{path}`: {error.strerror}", "write it first: `featx issues -o fixes.csv`"
+        ) from error
+    head = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), restval="")
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise FeatxError("bad-manifest", f"{path} is no table: {error}", "save it as CSV again") from error
+    for number, row in rows:
+        if any("\udc80" <= letter <= "\udcff" for letter in f"{row.get('decision')}{row.get('new_label')}"):
+            raise FeatxError(
+                "bad-manifest", f"line {number} of {path} is not UTF-8", "save it as CSV UTF-8, as spreadsheets call it"
+            )
+    missing = [name for name in needed if name not in (reader.fieldnames or ())]
+    if missing:
+        raise FeatxError(
+            "bad-column", f"{path} has no column `{missing[0]}`", "write the table again: `featx issues -o fixes.csv`"
+        )
+    return rows

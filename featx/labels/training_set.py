@@ -1,0 +1,155 @@
+"""What may be learned from a store, and what it is scored on: a split of the same store, or another store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from featx.backbones.fingerprint import feature_difference
+from featx.errors import FeatxError, did_you_mean
+from featx.labels.folds import groups_of
+from featx.store import Store
+
+HELD_OUT = ("test", "val")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pictures that are scored and never learned from: rows of a store, with the labels of all its rows."""
+
+    store: Store
+    labels: np.ndarray
+    rows: np.ndarray
+    learned: int = 0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def features(self) -> np.ndarray:
+        """The features of the held-out pictures."""
+        return np.asarray(self.store.features[self.rows])
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Their categories."""
+        return np.asarray(self.labels[self.rows])
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Pictures of one product share a number."""
+        return np.unique([self.store.product_of(int(i)) for i in self.rows], return_inverse=True)[1]
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """What may be learned from a store and what it is scored on: row numbers, labels, groups that stay together."""
+
+    store: Store
+    labels: np.ndarray
+    learn: np.ndarray
+    held: HeldOut
+    groups: np.ndarray
+
+    @property
+    def classes(self) -> list[str]:
+        """The categories that can be learned."""
+        return sorted(set(self.labels[self.learn].tolist()))
+
+
+def training_set_of(
+    store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
+) -> TrainingSet:
+    """Take the labelled rows of a store apart; rows of a split named in `test` are scored and never learned from.
+
+    With a store `elsewhere` its pictures are scored instead, but for those whose very bytes are learned from.
+    """
+    told = labels_at_level(store, level)
+    learn = np.array(_learnable(store, told, test), dtype=int)
+    held = held_out_of(store, level, test, elsewhere)
+    labels = _texts(told)
+    apart = sum(label is not None for label in told) - len(learn)
+    _enough(Counter(labels[learn].tolist()), len(store), apart)
+    products = [store.product_of(i) for i in learn]
+    groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
+    return TrainingSet(store, labels, learn, held, groups)
+
+
+def held_out_of(
+    store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
+) -> HeldOut:
+    """The pictures to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
+    told = labels_at_level(store, level)
+    if elsewhere is None:
+        rows = [i for i, label in enumerate(told) if label is not None and store.splits[i] in test]
+        return HeldOut(store, _texts(told), np.array(rows, dtype=int))
+    _must_match(elsewhere, store)
+    others = labels_at_level(elsewhere, level)
+    labelled = [i for i, label in enumerate(others) if label is not None]
+    learned = {store.digests[i] for i in _learnable(store, told, test)}
+    rows = [i for i in labelled if elsewhere.digests[i] not in learned]
+    if not rows:
+        raise FeatxError(
+            "class-too-small",
+            f"no labelled picture of {elsewhere.path} is left to score"
+            + (f": all {len(labelled):,} are learned from" if labelled else ""),
+            "name a store made from other photos, or a split",
+        )
+    return HeldOut(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
+
+
+def _learnable(store: Store, told: Sequence[str | None], test: Sequence[str]) -> list[int]:
+    apart = {*HELD_OUT, *test}
+    return [i for i, label in enumerate(told) if label is not None and store.splits[i] not in apart]
+
+
+def _must_match(store: Store, learned_from: Store) -> None:
+    what = feature_difference(learned_from.fingerprint, store.fingerprint)
+    if what:
+        raise FeatxError(
+            "other-backbone",
+            f"{store.path} was made with {what} {store.fingerprint.get(what)}, {learned_from.path} with"
+            f" {learned_from.fingerprint.get(what)}",
+            f"extract its photos as the others were: `featx extract PHOTOS --backbone"
+            f" {learned_from.fingerprint.get('backbone')} --store OTHER.h5`",
+        )
+
+
+def labels_at_level(store: Store, level: str | None) -> Sequence[str | None]:
+    """The categories, or another level of them: a column, or the first parts of labels such as `Fruit/Apple`."""
+    if level is None:
+        return store.labels
+    if level in store.columns:
+        return [None if value is None else str(value) for value in store.columns[level]]
+    if level.isdigit() and int(level) > 0:
+        parts = int(level)
+        return [None if label is None else "/".join(label.split("/")[:parts]) for label in store.labels]
+    raise FeatxError(
+        "bad-column",
+        f"no column `{level}` in {store.path} to take the categories from",
+        did_you_mean(level, list(store.columns), "name a column of the table, or a number of levels, such as `1`"),
+    )
+
+
+def _texts(told: Sequence[str | None]) -> np.ndarray:
+    return np.array([str(label) for label in told], dtype=object).astype(str)
+
+
+def _enough(sizes: Counter[str], n: int, held: int) -> None:
+    if not sizes:
+        raise FeatxError(
+            "class-too-small",
+            f"none of the {n:,} pictures that may be learned from has a category"
+            + (f" ({held:,} more are held out for testing)" if held else ""),
+            "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
+        )
+    if len(sizes) < 2:
+        (only,) = sizes
+        raise FeatxError(
+            "class-too-small",
+            f"there is only one category, `{only}`, and a classifier needs two",
+            "extract the folder above, so that its folders are the categories",
+        )

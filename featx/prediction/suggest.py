@@ -1,0 +1,176 @@
+"""Which photos to label next: those the classifier is least sure of, and no two of a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.classifiers.calibration import probabilities
+from featx.classifiers.model import Classifier, require_same_features
+from featx.classifiers.persistence import load_classifier
+from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.registry import latest_for_store
+from featx.classifiers.spec import ClassifierSettings
+from featx.compute.vectors import unit_rows
+from featx.errors import FeatxError
+from featx.store import Store, open_store
+from featx.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A photo worth a label: what the classifier takes it for, how surely, and what else it may be."""
+
+    item_id: str
+    path: str
+    product: str
+    says: str
+    sure: float
+    instead: str
+    doubt: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The suggestion for programs."""
+        return {
+            "id": self.item_id,
+            "path": self.path,
+            "product": self.product,
+            "says": self.says,
+            "sure": round(self.sure, 4),
+            "instead": self.instead,
+            "doubt": round(self.doubt, 4),
+        }
+
+
+class Suggestions(list[Suggestion]):
+    """Suggestions as a list that a notebook shows as a table."""
+
+    SHOWN = 100
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row for each photo."""
+        import pandas  # type: ignore[import-untyped,unused-ignore]
+
+        return pandas.DataFrame([one.to_dict() for one in self])
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in ("file", "says", "sure", "or"))
+        rows = [
+            "".join(f"<td>{escape(cell)}</td>" for cell in (one.path, one.says, f"{one.sure:.2f}", one.instead))
+            for one in self[: self.SHOWN]
+        ]
+        more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
+        title = f"{len(self):,} photos to label next{more}"
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>"
+
+
+def suggest(
+    store: Store | str | Path | None = None, model: Classifier | str | Path | None = None, n: int = 50
+) -> Suggestions:
+    """The photos without a category whose label would teach the classifier most, one for each product.
+
+    From the current store with the classifier trained last on it, unless others are given.
+    """
+    store = store if isinstance(store, Store) else open_store(store)
+    if not isinstance(model, Classifier):
+        model = load_classifier(model or latest_for_store(Workspace.here().models, store.path))
+    require_same_features(model, store.fingerprint, store.path)
+    if len(model.classes) < 2:
+        raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")
+    open_rows = np.array([i for i, label in enumerate(store.labels) if label is None], dtype=int)
+    if not len(open_rows):
+        return Suggestions()
+    features = store.features[open_rows]
+    shares = model.predict_proba(features)
+    first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
+    doubts = margin_uncertainty(shares)
+    products = [store.product_of(int(i)) for i in open_rows]
+    found = Suggestions()
+    for i in select_diverse(features, doubts, n, products):
+        row = int(open_rows[i])
+        found.append(
+            Suggestion(
+                store.ids[row],
+                store.paths[row],
+                products[i],
+                model.classes[first[i]],
+                float(shares[i, first[i]]),
+                model.classes[second[i]],
+                float(doubts[i]),
+            )
+        )
+    return found
+
+
+def margin_uncertainty(shares: np.ndarray) -> np.ndarray:
+    """How little the likeliest category leads the next one: 1 where they tie, 0 where there is no question."""
+    two = np.sort(np.partition(shares, -2, axis=1)[:, -2:], axis=1)
+    doubts: np.ndarray = 1 - (two[:, 1] - two[:, 0])
+    return doubts
+
+
+def select_diverse(
+    features: np.ndarray, doubts: np.ndarray, n: int, products: Sequence[str] | None = None
+) -> list[int]:
+    """Rows with much doubt that do not look like one another, best first; at most one of each product."""
+    unit = unit_rows(features)
+    left = np.ones(len(unit), dtype=bool)
+    names = np.array(products if products is not None else [str(i) for i in range(len(unit))])
+    far = np.ones(len(unit), dtype=np.float32)
+    picked: list[int] = []
+    while len(picked) < n and left.any():
+        i = int(np.argmax(np.where(left, doubts * far, -1.0)))
+        picked.append(i)
+        left &= names != names[i]
+        far = np.minimum(far, np.clip(1 - unit @ unit[i], 0, None))
+    return picked
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Accuracy on held-out photos after so many labels: chosen by `suggest`, and at random."""
+
+    labels: tuple[int, ...]
+    suggested: tuple[float, ...]
+    random: tuple[float, ...]
+
+
+def simulate(
+    features: np.ndarray,
+    labels: np.ndarray,
+    held: np.ndarray,
+    held_labels: np.ndarray,
+    *,
+    start: int = 200,
+    step: int = 100,
+    rounds: int = 8,
+    seed: int = 0,
+) -> Simulation:
+    """Pretend that nothing is labelled, then label round by round; both ways begin with the same random photos."""
+    random = np.random.default_rng(seed)
+    begin = random.permutation(len(labels))[:start]
+    reached = {}
+    for way in ("suggested", "random"):
+        known, right = begin, []
+        for _ in range(rounds + 1):
+            classes = sorted(set(labels[known].tolist()))
+            pipeline = train_classifier(ClassifierSettings("logreg", 1e-2), features[known], labels[known])
+            says = np.array(classes)[scores_of(pipeline, held, classes).argmax(axis=1)]
+            right.append(float((says == held_labels).mean()))
+            others = np.setdiff1d(np.arange(len(labels)), known)
+            if not len(others):
+                continue
+            if way == "random":
+                more = random.permutation(others)[:step]
+            else:
+                shares = probabilities(scores_of(pipeline, features[others], classes), 1.0)
+                more = others[select_diverse(features[others], margin_uncertainty(shares), step)]
+            known = np.concatenate([known, more])
+        reached[way] = tuple(right)
+    return Simulation(tuple(start + step * i for i in range(rounds + 1)), reached["suggested"], reached["random"])

@@ -1,0 +1,98 @@
+"""Rows of look-alikes for the report: a query, its neighbours, and which of them are right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from featx.report.thumbnails import ThumbnailCache
+    from featx.store import Store
+
+NEIGHBOURS = 6
+ROWS = 5
+QUERIES = 1_500
+
+
+def lookalikes_of(
+    retrieval: Mapping[str, Any] | None, store: Store | None, pictures: ThumbnailCache
+) -> dict[str, Any] | None:
+    """The retrieval figures with the best and the worst queries; None where neither is known."""
+    examples = None if store is None else example_rows(store, pictures)
+    if retrieval is None and not examples:
+        return None
+    return {"measured": None if retrieval is None else dict(retrieval), **(examples or {"best": [], "worst": []})}
+
+
+def example_rows(store: Store, pictures: ThumbnailCache) -> dict[str, Any] | None:
+    """Queries whose neighbours are most and least often of their category, one query a category at most."""
+    labelled = np.array([i for i, label in enumerate(store.labels) if label], dtype=int)
+    if len(labelled) < 3:
+        return None
+    rows = np.asarray(store.features, dtype=np.float32)[labelled]
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit = rows / np.where(lengths > 0, lengths, 1)
+    labels = np.array([store.labels[i] for i in labelled], dtype=object)
+    products = np.array([store.products[i] or store.ids[i] for i in labelled], dtype=object)
+    _, product = np.unique(products.astype(str), return_inverse=True)
+    queries = np.arange(len(labelled))
+    if len(queries) > QUERIES:
+        queries = np.sort(np.random.default_rng(0).choice(queries, QUERIES, replace=False))
+    found = []
+    for start in range(0, len(queries), 512):
+        part = queries[start : start + 512]
+        alike = unit[part] @ unit.T
+        # A query never finds itself or another photo of its own product.
+        alike[product[part][:, None] == product[None, :]] = -2
+        for row, query in zip(alike, part, strict=True):
+            near = _nearest(row, product)
+            if near:
+                share = float(np.mean([labels[i] == labels[query] for i in near]))
+                found.append((share, float(np.mean([row[i] for i in near])), int(query), near, [row[i] for i in near]))
+
+    def shown(one: tuple[float, float, int, list[int], list[Any]]) -> dict[str, Any]:
+        _, _, query, near, similarity = one
+        return {
+            "query": _photo(store, labelled[query], pictures),
+            "right": int(sum(labels[i] == labels[query] for i in near)),
+            "neighbours": [
+                _photo(store, labelled[i], pictures)
+                | {"similarity": round(float(alike), 4), "right": bool(labels[i] == labels[query])}
+                for i, alike in zip(near, similarity, strict=True)
+            ],
+        }
+
+    best = _one_a_category(sorted(found, key=lambda one: (-one[0], -one[1], one[2])), labels)
+    worst = _one_a_category(sorted(found, key=lambda one: (one[0], -one[1], one[2])), labels)
+    return {"best": [shown(one) for one in best], "worst": [shown(one) for one in worst if one[0] < 1]}
+
+
+def _nearest(row: np.ndarray, product: np.ndarray) -> list[int]:
+    """The most similar rows, one a product."""
+    many = min(len(row), 12 * NEIGHBOURS)
+    candidates = np.argpartition(-row, many - 1)[:many]
+    near: list[int] = []
+    seen: set[int] = set()
+    for i in candidates[np.lexsort((candidates, -row[candidates]))]:
+        if row[i] > -1.5 and int(product[i]) not in seen:
+            seen.add(int(product[i]))
+            near.append(int(i))
+        if len(near) == NEIGHBOURS:
+            break
+    return near
+
+
+def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
+    picked: dict[Any, Any] = {}
+    for one in ranked:
+        picked.setdefault(labels[one[2]], one)
+        if len(picked) == ROWS:
+            break
+    return list(picked.values())
+
+
+def _photo(store: Store, row: int, pictures: ThumbnailCache) -> dict[str, Any]:
+    item_id = store.ids[row]
+    return {"id": item_id, "label": store.labels[row], "thumbnail": pictures.name(item_id)}

@@ -1,0 +1,79 @@
+"""Features in, the most alike products out: exact search by cosine, NumPy only.
+
+search      the index: similarities, pooling by product, filters, the best k
+results     queries, and what is found for them
+rows        what the index knows of each row
+string_column  ids, paths and products of 100,000 rows, found by name without making 100,000 strings
+cache       the file beside a store that lets a known item be answered without reading the store
+similarity_words  what similarities are called
+calibration  which word a similarity deserves in this catalogue, measured on its own products and categories
+lookup      what a name means: an item, a product, a file
+engines/    approximate search
+query       what was asked for -> the rows of a query
+conditions  `--where`
+quality     how good search is in this catalogue
+approximate such a graph beside the store that proposes candidates in very large catalogues
+headed      how the files beside a store are laid out
+related     the most alike products of every product, block by block
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from featx.retrieval.cache import cache_damage, cache_of, open_cached, write_cache
+from featx.retrieval.calibration import calibrate
+from featx.retrieval.results import Matches, Neighbour, Query
+from featx.retrieval.rows import NEAR_COPY
+from featx.retrieval.search import SimilarityIndex
+from featx.workspace import Workspace
+
+__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]
+
+
+def index_of(store: str | Path | Any = None) -> SimilarityIndex:
+    """The index of a store, by path or already opened; the current store when none is named.
+
+    It answers what the store knows; `featx.retrieval.query.open_index` adds new photos.
+    """
+    opened = None if store is None or isinstance(store, str | Path) else store
+    path = Path(opened.path) if opened is not None else Workspace.here().current_store(Path(store) if store else None)
+    index = open_cached(path)
+    if index is None:
+        # HDF5 and all it brings are loaded only when the cache cannot answer.
+        from featx.store import open_store
+
+        opened = open_store(path) if opened is None else opened
+        index = SimilarityIndex.of_store(opened)
+        index.words = calibrate(index)
+        if not opened.unsealed:
+            write_cache(opened, index)
+    return index
+
+
+def mend_index(store: Any) -> list[str]:
+    """Read all that search keeps beside an opened store and put away what is damaged; what was done, in words."""
+    from featx.retrieval.engines.usearch_engine import approximate_of, damage
+
+    path = Path(store.path)
+    done = []
+    if (wrong := cache_damage(path)) is not None:
+        if not _put_away(cache_of(path)):
+            done.append(f"`{cache_of(path)}`: {wrong}, and cannot be removed; searches do without it")
+        else:
+            index_of(store)
+            done.append(f"`{cache_of(path)}`: {wrong}; it was made anew")
+    if (wrong := damage(path)) is not None:
+        gone = _put_away(approximate_of(path))
+        what = "it was removed, and is made anew when it is asked for" if gone else "it cannot be removed"
+        done.append(f"`{approximate_of(path)}`: {wrong}; {what}")
+    return done
+
+
+def _put_away(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # a folder of that name, or one that may not be written into
+        return False
+    return True

@@ -1,0 +1,169 @@
+"""`NAME.h5.index`: what a query needs of a store besides its features, laid out to be mapped, not read.
+
+The features stay in the store, whose file is mapped too. The cache belongs to one sealed store, whose end it knows by
+its digest. Any other store, or one with rows waiting in its journal, answers by itself, and the cache is made anew. It
+may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.files.atomic import atomic_writer
+from featx.files.mapped import ALIGN, pack_header, unpack_header
+from featx.files.regular import open_regular, read_regular
+from featx.retrieval.rows import Columns
+from featx.retrieval.search import SimilarityIndex
+from featx.retrieval.similarity_words import SimilarityScale
+from featx.retrieval.string_column import StringColumn
+from featx.workspace import journal_beside
+
+if TYPE_CHECKING:
+    from featx.store import Store
+
+MAGIC = b"featx-index/2\n"
+KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
+TEXTS = ("ids", "paths", "digests", "products")
+# The attributes of the whole file, the store's id among them, are written last and lie at its end.
+TAIL = 1 << 16
+
+
+def cache_of(store: Path) -> Path:
+    """Where the cache of a store lies."""
+    return store.with_name(store.name + ".index")
+
+
+def open_cached(store: Path) -> SimilarityIndex | None:
+    """The index of a store from its cache; None if there is no cache, or it belongs to something else."""
+    if journal_beside(store).exists():
+        return None
+    try:
+        with open_regular(cache_of(store)) as file:
+            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return _index(store, whole)
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        # A cache is never worth an error: whatever is wrong with it, the store answers.
+        return None
+
+
+def write_cache(store: Store, index: SimilarityIndex) -> bool:
+    """Keep an index beside its store; False where that cannot be, as in a folder that may not be written."""
+    features = store.features_map()
+    path = Path(store.path)
+    identity = identity_of(path)
+    if not isinstance(features, np.memmap) or identity is None:
+        return False
+    parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
+    for name in TEXTS:
+        names: StringColumn = getattr(index, name)
+        parts[f"{name}_text"] = np.frombuffer(bytes(names.blob), dtype=np.uint8)
+        parts[f"{name}_ends"] = names.ends
+    parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
+    for number, values in enumerate(index.columns().values()):
+        parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
+    places, at, total = {}, 0, 0
+    pieces = []
+    for name, part in parts.items():
+        places[name] = [at, int(part.size), part.dtype.str[1:]]
+        pieces.append(part.tobytes() + b"\0" * (-part.nbytes % ALIGN))
+        at += len(pieces[-1])
+        total = zlib.crc32(pieces[-1], total)
+    head = {
+        "store": identity,
+        "features_at": int(features.offset),
+        "shape": [store.n, store.views, store.width],
+        "dtype": store.dtype.str,
+        "label_names": index.label_names,
+        "columns": list(index.columns()),
+        "words": index.words.to_dict() if index.words else None,
+        "parts": places,
+        "bytes": at,
+        "sum": total,
+    }
+    try:
+        with atomic_writer(cache_of(path)) as file:
+            file.write(pack_header(MAGIC, head))
+            for piece in pieces:
+                file.write(piece)
+    except OSError:
+        return False
+    return True
+
+
+def cache_damage(store: Path) -> str | None:
+    """What is wrong with the cache of a store, in words; a query trusts it, only a check reads all of it."""
+    path = cache_of(store)
+    try:
+        data = read_regular(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    try:
+        head, begin = unpack_header(MAGIC, memoryview(data)) or ({}, 0)
+        if head and zlib.crc32(data[begin:]) == head["sum"] and data[:begin] == pack_header(MAGIC, head):
+            return None
+    except (ValueError, KeyError, TypeError, IndexError):
+        pass
+    return "it is not what was written"
+
+
+def identity_of(store: Path) -> str | None:
+    """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
+    with open_regular(store) as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - TAIL))
+        tail = file.read(TAIL)
+    return f"{hashlib.sha256(tail).hexdigest()} {size}" if b"store_id" in tail else None
+
+
+def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
+    read = unpack_header(MAGIC, whole)
+    if read is None:
+        return None
+    head, begin = read
+
+    def part(name: str) -> NDArray[Any]:
+        at, size, kind = head["parts"][name]
+        return np.frombuffer(whole, dtype=KINDS[kind], count=size, offset=begin + at)
+
+    def texts(name: str) -> StringColumn:
+        at, size, _ = head["parts"][f"{name}_text"]
+        return StringColumn(whole[begin + at : begin + at + size], part(f"{name}_ends"))
+
+    def columns() -> Columns:
+        return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}
+
+    n, views, width = head["shape"]
+    if identity_of(store) != head["store"]:
+        return None
+    # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
+    kind, offset = np.dtype(head["dtype"]), head["features_at"]
+    features = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
+    if len(part("scale")) != n or len(part("ids_ends")) != n:
+        return None
+    index = SimilarityIndex(
+        features.view(np.ndarray),
+        part("scale"),
+        texts("ids"),
+        texts("paths"),
+        texts("digests"),
+        part("codes"),
+        texts("products"),
+        part("label_codes"),
+        head["label_names"],
+        columns,
+        SimilarityScale.from_dict(head["words"]) if head["words"] else None,
+        store,
+    )
+    index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")
+    return index

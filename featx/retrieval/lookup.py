@@ -1,0 +1,85 @@
+"""What a name means to an index: an item, a product, a path, a file name or a stem; or which names are near."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError, closest
+from featx.retrieval.results import Query
+from featx.retrieval.rows import IndexRows
+
+# Beyond this the nearest names are looked for only among those that share a beginning or a piece.
+MANY = 20_000
+
+
+def find(index: IndexRows, name: str | Path) -> Query:
+    """The query a name stands for; a photo the index does not know is embedded, if the index can."""
+    rows = known_rows(index, str(name))
+    if rows is not None:
+        return of_rows(index, str(name), rows)
+    if Path(name).is_file() and index.embed is not None:
+        return Query(str(name), np.atleast_2d(index.embed(Path(name))), paths=(str(name),))
+    raise unknown(index, str(name))
+
+
+def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:
+    """The query of rows the index holds: their features, and all their products and digests kept from answering."""
+    places: NDArray[np.intp] = np.array(rows, dtype=np.intp)
+    return Query(
+        name,
+        np.asarray(index.features[places]),
+        frozenset(index.products[int(index.codes[i])] for i in rows),
+        frozenset(index.digests[i] for i in rows),
+        tuple(index.paths[i] for i in rows),
+    )
+
+
+def known_rows(index: IndexRows, name: str) -> list[int] | None:
+    """The rows that are meant: one item, or all photos of a product; None if the name is not known."""
+    for names in (index.ids, index.paths):
+        if rows := names.rows_of(name):
+            return rows[:1]
+    if products := index.products.rows_of(name):
+        return [int(i) for i in index.order[index.starts[products[0]] : index.starts[products[0] + 1]]]
+    base = Path(name).name
+    if not base or (base != name and Path(name).is_file()):
+        return None
+    # A path that is no file and not in the store does not mean another folder's photo of that name.
+    if base != name:
+        return None
+    found = {*index.paths.rows_ending("/" + base), *index.paths.rows_of(base)}
+    found |= {i for i in index.paths.rows_with(base + ".") if Path(index.paths[i]).stem == base}
+    if len(found) > 1:
+        said = ", ".join(f"`{index.ids[i]}`" for i in sorted(found)[:4])
+        raise FeatxError(
+            "not-in-store",
+            f"`{name}` names {len(found)} items of {index.path}",
+            f"say which: {said}" + (", …" if len(found) > 4 else ""),
+            {"items": len(found)},
+        )
+    return list(found) or None
+
+
+def unknown(index: IndexRows, name: str) -> FeatxError:
+    """The error for a name that nothing has, with the nearest that something has."""
+    near = closest(Path(name).name, _candidates(index, Path(name).stem))
+    hint = f"did you mean {', '.join(f'`{one}`' for one in near)}?" if near else "`featx info` shows what is there"
+    if "/" in name or "\\" in name:
+        return FeatxError("no-such-file", f"no file at `{name}`, and no item with that path", hint)
+    return FeatxError("not-in-store", f"no product `{name}` in {index.path}, and no file of that name", hint)
+
+
+def _candidates(index: IndexRows, stem: str) -> list[str]:
+    if len(index) <= MANY:
+        return list(dict.fromkeys([*index.ids, *index.products, *(Path(path).name for path in index.paths)]))
+    found: dict[str, None] = {}
+    for size in range(len(stem), 2, -1):
+        for piece in (stem[:size], stem[-size:]):
+            for names in (index.ids, index.products):
+                found.update((names[i], None) for i in names.rows_with(piece)[:2000])
+        if len(found) >= 50:
+            break
+    return list(found)

@@ -1,0 +1,110 @@
+"""What a person points at: items, products, file names, new photos or a part of one, made into a query."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import unit_queries
+from featx.embedding.single import Embedder, unreadable_query
+from featx.errors import FeatxError
+from featx.images.crop import Crop
+from featx.retrieval import Query, SimilarityIndex, index_of
+from featx.retrieval.lookup import known_rows, of_rows, unknown
+from featx.retrieval.search import LARGE
+
+if TYPE_CHECKING:
+    from featx.retrieval.engines.usearch_engine import Watch
+
+# How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
+PUSH = 0.5
+
+
+def open_index(
+    store: str | Path | Any = None, approximate: bool | None = None, watch: Watch | None = None
+) -> SimilarityIndex:
+    """The index of a store (the current one when none is named), which takes new photos too.
+
+    With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
+    store and then follows it; unless told, only where there is such a graph and the catalogue is large.
+    """
+    index = index_of(store)
+    if index.path is None:
+        return index
+    index.embed = Embedder(index.path)
+    if approximate or (approximate is None and len(index) >= LARGE):
+        from featx.retrieval.engines.usearch_engine import open_nearby
+
+        index.nearby = open_nearby(index, make=bool(approximate), watch=watch)
+    return index
+
+
+def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Query:
+    """A query by item id, product id, file name, stem or path; a photo the index does not know is embedded.
+
+    Known photos are answered without loading a network, unless only a part of one is meant.
+    """
+    rows = known_rows(index, name)
+    path = Path(name)
+    if rows is None and path.is_file():
+        digest = _digest(path)
+        rows = index.digests.rows_of(digest)[:1] or None
+        if rows is None:
+            return Query(name, _embedded(index, path, crop), digests=frozenset([digest]), paths=(name,))
+    if rows is None:
+        raise unknown(index, name)
+    found = of_rows(index, name, rows)
+    if crop is None:
+        return found
+    photos = [path] if path.is_file() else [Path(one) for one in found.paths]
+    return replace(found, features=np.concatenate([_embedded(index, one, crop) for one in photos]))
+
+
+def pool_queries(queries: Sequence[Query]) -> Query:
+    """Several photos of one product as one query; none of their products and copies may answer."""
+    return Query(
+        " + ".join(one.name for one in queries),
+        np.concatenate([np.asarray(one.features, dtype=np.float32) for one in queries]),
+        frozenset().union(*(one.products for one in queries)),
+        frozenset().union(*(one.digests for one in queries)),
+        tuple(path for one in queries for path in one.paths),
+    )
+
+
+def steer(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -> Query:
+    """A query moved towards some things and away from others; none of these may answer."""
+    pulls = [*([query] if query is not None else []), *like]
+    if not pulls:
+        raise FeatxError("bad-flag", "`--unlike` alone leaves nothing to look for", "name a photo, or `--like` one")
+    towards = np.mean([_direction(one) for one in pulls], axis=0)
+    away = np.mean([_direction(one) for one in unlike], axis=0) if unlike else 0.0
+    whole = pool_queries([*pulls, *unlike])
+    name = " + ".join(one.name for one in pulls) + "".join(f" - {one.name}" for one in unlike)
+    paths = tuple(path for one in pulls for path in one.paths)
+    return replace(whole, name=name, features=np.atleast_2d(towards - PUSH * away), paths=paths)
+
+
+def _direction(query: Query) -> NDArray[np.float32]:
+    mean: NDArray[np.float32] = unit_queries(query.features).mean(axis=0)
+    direction: NDArray[np.float32] = unit_queries(mean)[0]
+    return direction
+
+
+def _embedded(index: SimilarityIndex, path: Path, crop: Crop | None) -> NDArray[Any]:
+    if not isinstance(index.embed, Embedder):
+        raise FeatxError("not-in-store", f"`{path}` is not in the index, which has no backbone", "open one of a store")
+    return np.atleast_2d(index.embed(path, crop))
+
+
+def _digest(path: Path) -> str:
+    from featx.images import UnreadablePhoto, digest_of, read_bytes
+
+    try:
+        return digest_of(read_bytes(path))
+    except UnreadablePhoto as error:
+        raise unreadable_query(error) from error

@@ -1,0 +1,118 @@
+"""The most alike products of every product of a catalogue, some products at a time: the table for a shop's pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.retrieval.search import Pool, SimilarityIndex
+
+# How many similarities are held at a time: 128 MB of them.
+ELEMENTS = 32_000_000
+COLUMNS = 16_384
+
+
+@dataclass(frozen=True)
+class RelatedProduct:
+    """One row of the table: a product, and one that is like it."""
+
+    product: str
+    rank: int
+    related: str
+    similarity: float
+
+
+def related(
+    index: SimilarityIndex,
+    k: int = 10,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    pool: Pool = "best",
+    min_similarity: float = -1.0,
+    copies: bool = False,
+) -> Iterator[list[RelatedProduct]]:
+    """For every product the k most alike others, a list of a product's rows at a time; ties go by name.
+
+    Photos with the same bytes never make two products alike; near-copies count only where `copies` says so.
+    """
+    names = list(index.products)
+    by_name = np.empty(len(names), dtype=np.int64)
+    by_name[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+    digests = np.unique(list(index.digests), return_inverse=True)[1] if len(index) and index.digests[0] else None
+    order = np.asarray(index.order)
+    kept = order if allowed is None else order[allowed[order]]
+    codes, starts = np.unique(index.codes[kept], return_index=True) if len(kept) else (kept, kept)
+    per_product = np.diff(index.starts)
+    at = 0
+    while at < len(names):
+        end = at + 1
+        rows = int(per_product[at])
+        while end < len(names) and (rows + per_product[end]) * max(len(kept), 1) <= ELEMENTS:
+            rows += int(per_product[end])
+            end += 1
+        asked = order[index.starts[at] : index.starts[end]]
+        begins = index.starts[at:end] - index.starts[at]
+        scores = _scores(index, asked, begins, kept, codes, starts, digests, pool)
+        for i, product in enumerate(range(at, end)):
+            yield _best(names, product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
+        at = end
+
+
+def _scores(
+    index: SimilarityIndex,
+    asked: NDArray[np.intp],
+    begins: NDArray[np.intp],
+    kept: NDArray[np.intp],
+    codes: NDArray[Any],
+    starts: NDArray[np.intp],
+    digests: NDArray[np.intp] | None,
+    pool: Pool,
+) -> NDArray[Any]:
+    """The similarity of some products with every product that may answer, pooled over the photos of both."""
+    if not len(codes):
+        return np.empty((len(begins), 0))
+    unit = index.unit_rows(asked)
+    found = np.empty((len(asked), len(kept)), dtype=np.float32)
+    for start in range(0, len(kept), COLUMNS):
+        part = kept[start : start + COLUMNS]
+        found[:, start : start + COLUMNS] = unit @ index.unit_rows(part).T
+    np.clip(found, -1, 1, out=found)
+    same = digests[asked][:, None] == digests[kept][None, :] if digests is not None else None
+    if pool == "best":
+        if same is not None:
+            found[same] = -np.inf
+        best = np.maximum.reduceat(np.maximum.reduceat(found, begins, axis=0), starts, axis=1)
+        return np.round(best.astype(np.float64), 6)
+    counted = np.ones_like(found) if same is None else (~same).astype(np.float32)
+    found *= counted
+    sums, counts = (
+        np.add.reduceat(np.add.reduceat(one, begins, axis=0, dtype=np.float64), starts, axis=1)
+        for one in (found, counted)
+    )
+    return np.round(np.where(counts, sums / np.maximum(counts, 1), -np.inf), 6)
+
+
+def _best(
+    names: list[str],
+    product: int,
+    codes: NDArray[Any],
+    scores: NDArray[Any],
+    by_name: NDArray[np.int64],
+    k: int,
+    least: float,
+    below: float,
+) -> list[RelatedProduct]:
+    may = (scores >= least) & (scores > -np.inf) & (codes != product) & (scores < below)
+    places = np.flatnonzero(may)
+    if len(places) > k:
+        limit = np.partition(scores[places], len(places) - k)[len(places) - k]
+        places = places[scores[places] >= limit]
+    ranked = places[np.lexsort((by_name[codes[places]], -scores[places]))][:k]
+    return [
+        RelatedProduct(names[product], rank, names[int(codes[i])], float(scores[i]))
+        for rank, i in enumerate(ranked, start=1)
+    ]

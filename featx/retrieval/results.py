@@ -1,0 +1,88 @@
+"""What is asked and what is answered: queries, and the products found for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """One answer to a query: which item of which product, how alike from -1 to 1, and what that means here."""
+
+    item_id: str
+    product: str
+    similarity: float
+    label: str | None
+    path: str
+    near_copy: bool = False
+    word: str = ""
+    precision: float | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """One thing to look for: the features of its photos, and what must not answer."""
+
+    name: str
+    features: NDArray[Any]
+    products: frozenset[str] = frozenset()
+    digests: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The answers to one query, best first, and how many near-copies of it were left out."""
+
+    query: Query
+    neighbours: tuple[Neighbour, ...]
+    hidden: int = 0
+
+    def __iter__(self) -> Iterator[Neighbour]:
+        return iter(self.neighbours)
+
+    def __len__(self) -> int:
+        return len(self.neighbours)
+
+    def __getitem__(self, i: int) -> Neighbour:
+        """The answer of a rank, counted from 0."""
+        return self.neighbours[i]
+
+    def __repr__(self) -> str:
+        best = f", best {self[0].product} {self[0].similarity:.2f}" if self.neighbours else ""
+        return f"Matches({len(self)} for {self.query.name}{best})"
+
+    def to_dict(self) -> list[dict[str, object]]:
+        """The answers as plain records, as `--json` prints them."""
+        return [
+            {
+                "rank": rank,
+                "score": round(one.similarity, 4),
+                "id": one.item_id,
+                "product": one.product,
+                "label": one.label,
+                "path": one.path,
+                "word": one.word or None,
+                "precision": None if one.precision is None else round(one.precision, 4),
+            }
+            for rank, one in enumerate(self.neighbours, start=1)
+        ]
+
+    def to_pandas(self) -> Any:
+        """The answers as a data frame."""
+        try:
+            import pandas  # type: ignore[import-untyped,unused-ignore]
+        except ImportError as error:
+            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
+        return pandas.DataFrame(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        from featx.views.gallery import row_of_pictures
+
+        return row_of_pictures(self.query.name, self.query.paths, self.neighbours)

@@ -1,0 +1,138 @@
+"""The rows of an index: features, names, products and categories, and the order in which products lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import scales
+from featx.errors import FeatxError
+from featx.retrieval.engines.graph import GraphEngine
+from featx.retrieval.similarity_words import SimilarityScale
+from featx.retrieval.string_column import StringColumn
+
+Columns = Mapping[str, Sequence[Any]]
+NEAR_COPY = 0.98
+
+
+@dataclass
+class IndexRows:
+    """The features of a catalogue with what each row is."""
+
+    features: NDArray[Any]
+    scale: NDArray[np.float32]
+    ids: StringColumn
+    paths: StringColumn
+    digests: StringColumn
+    codes: NDArray[np.int32]
+    products: StringColumn
+    label_codes: NDArray[np.int32]
+    label_names: list[str]
+    columns: Callable[[], Columns]
+    words: SimilarityScale | None = None
+    path: Path | None = None
+    embed: Callable[[Path], np.ndarray] | None = None
+    nearby: GraphEngine | None = None
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[Any],
+        ids: Sequence[str],
+        *,
+        products: Sequence[str | None] | None = None,
+        labels: Sequence[str | None] | None = None,
+        digests: Sequence[str] | None = None,
+        paths: Sequence[str] | None = None,
+        columns: Columns | None = None,
+    ) -> Self:
+        """The index of plain arrays; an item without a product is a product of its own."""
+        own = [ids[i] if one is None else one for i, one in enumerate(products or [None] * len(ids))]
+        codes, product_names = _coded(own)
+        told = labels or [None] * len(ids)
+        label_codes, label_names = _coded([one for one in told if one is not None])
+        all_labels = np.full(len(ids), -1, dtype=np.int32)
+        all_labels[[i for i, one in enumerate(told) if one is not None]] = label_codes
+        split: dict[str, Sequence[Any]] = {
+            "id": list(ids),
+            "path": list(paths or ids),
+            "label": list(told),
+            "product": list(products or own),
+        }
+        return cls(
+            features,
+            scales(features),
+            StringColumn.of(ids),
+            StringColumn.of(paths or ids),
+            StringColumn.of(digests or [""] * len(ids)),
+            codes,
+            StringColumn.of(product_names),
+            all_labels,
+            label_names,
+            lambda: {**split, **(columns or {})},
+        )
+
+    @classmethod
+    def of_store(cls, store: Any) -> Self:
+        """The index of an opened store, its features mapped into memory, not read."""
+        more = {**store.columns, "split": store.splits, "digest": store.digests}
+        index = cls.of(
+            store.features_map(),
+            store.ids,
+            products=store.products,
+            labels=store.labels,
+            digests=store.digests,
+            paths=store.paths,
+            columns=more,
+        )
+        if not np.isfinite(index.features[np.flatnonzero(index.scale == 0)]).all():
+            raise FeatxError(
+                "store-broken",
+                f"`{store.path}` holds features that are no number",
+                "`featx info --check` says which; extract again with `--replace --yes`",
+            )
+        index.path = store.path
+        return index
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+    @property
+    def near(self) -> float:
+        """From which similarity on an answer is a near-copy."""
+        return self.words.near if self.words else NEAR_COPY
+
+    def label_of(self, i: int) -> str | None:
+        """The category of a row."""
+        code = int(self.label_codes[i])
+        return None if code < 0 else self.label_names[code]
+
+    @cached_property
+    def order(self) -> NDArray[np.intp]:
+        """The rows, product after product."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def starts(self) -> NDArray[np.intp]:
+        """Where each product begins in `order`, and the end of the last."""
+        counts = np.bincount(self.codes, minlength=len(self.products))
+        return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
+
+    def unit_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float32]:
+        """Some rows at length 1; a row that is zero or holds what is no number is all zeros."""
+        with np.errstate(invalid="ignore"):
+            unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
+        unit[self.scale[rows] == 0] = 0
+        return np.ascontiguousarray(unit, dtype=np.float32)
+
+
+def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+    numbers: dict[str, int] = {}
+    codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in texts), np.int32, len(texts))
+    return codes, list(numbers)

@@ -1,0 +1,259 @@
+"""The index: every row's cosine with what is asked, pooled by product, and the best k of those that may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import BLOCK, HALVES, half_to_float, unit_queries
+from featx.errors import FeatxError, did_you_mean
+from featx.retrieval.conditions import Condition, read_condition
+from featx.retrieval.engines.graph import CANDIDATES
+from featx.retrieval.lookup import find
+from featx.retrieval.results import Matches, Neighbour, Query
+from featx.retrieval.rows import IndexRows
+
+Pool = Literal["best", "mean"]
+# Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
+CLOSE = 2e-5
+# Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
+LIKENESS = 0.7
+# Below this a look at every row takes a fraction of a second, so the graph is used only where it is asked for.
+LARGE = 500_000
+
+
+@dataclass
+class SimilarityIndex(IndexRows):
+    """The rows of a catalogue that answer with products."""
+
+    _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @cached_property
+    def _no_direction(self) -> NDArray[np.intp]:
+        return np.flatnonzero(self.scale == 0)
+
+    def similarities(self, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
+        """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
+        wanted = unit_queries(query).T
+        if pool == "mean":
+            wanted = wanted.mean(axis=1, keepdims=True)
+        wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
+        found = np.empty(len(self), dtype=np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            # One product of the whole map where nothing is copied for it; else block by block, in little memory.
+            half = self.features.dtype == np.float16
+            step = HALVES if half else len(found) if self.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+            for start in range(0, len(found), max(step, 1)):
+                block = self.features[start : start + step]
+                part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
+                found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
+            found *= self.scale
+        found[self._no_direction] = 0
+        return np.clip(found, -1, 1, out=found)
+
+    def allowed(self, where: str | Condition | None = None, label: str | None = None) -> NDArray[np.bool_] | None:
+        """Which rows may answer under a condition and a category; None where all may."""
+        mask = None
+        if label is not None:
+            if label not in self.label_names:
+                hint = did_you_mean(label, self.label_names, "see `featx info`")
+                raise FeatxError("bad-flag", f"no category `{label}`" + (f" in {self.path}" if self.path else ""), hint)
+            mask = self.label_codes == self.label_names.index(label)
+        if where is not None:
+            text = where if isinstance(where, str) else where.text
+            if text not in self._masks:
+                columns = self.columns()
+                told = where if isinstance(where, Condition) else read_condition(text, columns, ALIASES)
+                self._masks[text] = told.rows(columns, len(self))
+            mask = self._masks[text] if mask is None else mask & self._masks[text]
+        return mask
+
+    def query(self, query: Query | NDArray[Any] | str | Path, k: int = 10, **settings: Any) -> list[Neighbour]:
+        """The k products most like features, an item or product the index knows, or a new photo; see `matches`."""
+        return list(self.matches(query, k, **settings))
+
+    def matches(
+        self,
+        query: Query | NDArray[Any] | str | Path,
+        k: int = 10,
+        *,
+        where: str | Condition | None = None,
+        label: str | None = None,
+        pool: Pool = "best",
+        min_similarity: float = -1.0,
+        diverse: bool = False,
+        copies: bool = False,
+    ) -> Matches:
+        """The k products most like a query, best first; ties go by id.
+
+        Two products are as alike as their most alike photos (`best`), or as all their photos on average (`mean`). The
+        query's own product and byte-identical copies never answer; near-copies only where `copies` asks for them.
+        """
+        asked = self._asked(query)
+        ranked, hidden = self._ranked(asked, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
+        return Matches(asked, tuple(self._neighbour(row, value, bool(asked.products)) for row, value in ranked), hidden)
+
+    def _asked(self, query: Query | NDArray[Any] | str | Path) -> Query:
+        if isinstance(query, Query):
+            return query
+        if isinstance(query, str | Path):
+            return find(self, query)
+        return Query("features", np.atleast_2d(np.asarray(query)))
+
+    def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
+        said = self.words.say(similarity, other_product=other_product) if self.words else None
+        return Neighbour(
+            self.ids[row],
+            self.products[int(self.codes[row])],
+            similarity,
+            self.label_of(row),
+            self.paths[row],
+            similarity >= self.near,
+            said.word if said else "",
+            said.precision if said else None,
+        )
+
+    def _ranked(
+        self,
+        asked: Query,
+        k: int,
+        allowed: NDArray[np.bool_] | None,
+        pool: Pool,
+        least: float,
+        diverse: bool,
+        copies: bool,
+    ) -> tuple[list[tuple[int, float]], int]:
+        if not len(self):
+            return [], 0
+        out = [row for digest in asked.digests if digest for row in self.digests.rows_of(digest)]
+        may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
+        may[out] = False
+        again = ExactRescorer(self, asked.features, pool, may)
+        wanted = max(100, 5 * k) if diverse else k
+        found = None
+        if self.nearby is not None and pool == "best":
+            found = self._proposed(asked, again, wanted, least, copies)
+        ranked, hidden = found or self._compared(asked, again, wanted, least, copies)
+        ranked = sorted(ranked, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
+        return (self._spread(ranked, k) if diverse else ranked), hidden
+
+    def _compared(
+        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
+    ) -> tuple[list[tuple[int, float]], int]:
+        """At least the best products, from a look at every row, and how many near-copies were left out."""
+        scores = self._pooled(self.similarities(asked.features, again.pool), again.may, again.pool)
+        for product in asked.products:
+            scores[self.products.rows_of(product)] = -np.inf
+        for limit in (self.near, least):
+            for code in np.flatnonzero(np.abs(scores - limit) < CLOSE):
+                scores[code] = again.product(int(code))[1]
+        hidden = 0
+        if not copies:
+            copied = scores >= self.near
+            hidden = int(copied.sum())
+            scores[copied] = -np.inf
+        scores[scores < least] = -np.inf
+        places = np.flatnonzero(scores > -np.inf)
+        if len(places) > wanted:
+            among = scores[places]
+            limit = np.partition(among, len(among) - wanted)[len(among) - wanted]
+            places = places[among >= limit - CLOSE]
+        codes = places.tolist()
+        return [
+            one for start in range(0, len(codes), 4096) for one in again.products(codes[start : start + 4096])
+        ], hidden
+
+    def _proposed(
+        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
+    ) -> tuple[list[tuple[int, float]], int] | None:
+        """The best of the products the graph proposes; None where too few of them may answer, so all must be looked at.
+
+        A condition or many copies shut out candidates, so more are asked for until enough are left.
+        """
+        assert self.nearby is not None
+        own = {row for product in asked.products for row in self.products.rows_of(product)}
+        count = max(CANDIDATES, 4 * wanted)
+        while count <= max(CANDIDATES, len(self) // 16):
+            rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in again.wanted]))
+            rows = rows[again.may[rows]]
+            products = again.products([code for code in np.unique(self.codes[rows]).tolist() if code not in own])
+            hidden = 0 if copies else sum(value >= self.near for _, value in products)
+            left = [one for one in products if (copies or one[1] < self.near) and one[1] >= least]
+            # What was proposed and is less alike than asked for shows that the end of the answers is reached.
+            if len(left) >= wanted or any(value < least for _, value in products):
+                return left, hidden
+            count *= 4
+        return None
+
+    def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:
+        """One number for each product from those of its rows that may answer; minus infinity where none may."""
+        if len(self.products) == len(self):
+            pooled = np.empty(len(self), dtype=np.float32)
+            pooled[self.codes] = np.where(may, similarities, -np.inf)
+            return pooled
+        if pool == "best":
+            kept = np.where(may, similarities, np.float32(-np.inf))
+            best: NDArray[np.float32] = np.maximum.reduceat(kept[self.order], self.starts[:-1])
+            return best
+        counts = np.bincount(self.codes[may], minlength=len(self.products))
+        sums = np.bincount(self.codes[may], weights=similarities[may], minlength=len(self.products))
+        means = np.where(counts, sums / np.maximum(counts, 1), -np.inf)
+        return means.astype(np.float32)
+
+    def _spread(self, ranked: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
+        """The best first, then each time the one most like the query and least like what is shown already."""
+        unit = self.unit_rows(np.array([row for row, _ in ranked], dtype=np.intp))
+        likeness = np.array([value for _, value in ranked])
+        shown: list[int] = []
+        nearest = np.full(len(ranked), -1.0)
+        while len(shown) < min(k, len(ranked)):
+            worth = LIKENESS * likeness - (1 - LIKENESS) * nearest if shown else likeness.copy()
+            worth[shown] = -np.inf
+            shown.append(int(np.argmax(np.round(worth, 6))))
+            nearest = np.maximum(nearest, unit @ unit[shown[-1]])
+        return [ranked[i] for i in shown]
+
+
+ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path"}
+
+
+class ExactRescorer:
+    """Candidates compared again in float64, row by row: the same numbers in whatever order the rows lie."""
+
+    def __init__(self, index: SimilarityIndex, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:
+        self.index, self.pool, self.may = index, pool, may
+        wanted = unit_queries(query).astype(np.float64)
+        self.wanted = wanted.mean(axis=0, keepdims=True) if pool == "mean" else wanted
+
+    def product(self, code: int) -> tuple[int, float]:
+        """The row to show for a product, and the similarity of the product, to six decimals."""
+        return self.products([code])[0]
+
+    def products(self, codes: Sequence[int]) -> list[tuple[int, float]]:
+        """The same for several products, whose rows are read at once."""
+        index = self.index
+        parts = [index.order[index.starts[code] : index.starts[code + 1]] for code in codes]
+        parts = [rows[self.may[rows]] for rows in parts]
+        if not parts:
+            return []
+        rows = np.concatenate(parts)
+        data = np.asarray(index.features[rows], dtype=np.float64)
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt((data * data).sum(axis=1))
+            values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
+        values[index.scale[rows] == 0] = 0
+        values = np.round(np.clip(values, -1, 1), 6) + 0.0
+        found, end = [], 0
+        for own in parts:
+            start, end = end, end + len(own)
+            part = values[start:end]
+            best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
+            told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
+            found.append((int(own[best]), float(told)))
+        return found

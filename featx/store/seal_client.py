@@ -1,0 +1,41 @@
+"""The sealing process, seen from the one that starts it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+class SealClient:
+    """A process that writes a store and its journal into a new file once it is told which; begun ahead, it is at hand.
+
+    It ends when this process does: there is nobody left then who could tell it.
+    """
+
+    def __init__(self, store: Path) -> None:
+        home = str(Path(__file__).resolve().parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "featx.store.seal_process", str(store)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            # A Ctrl-C in the terminal is for this process to answer, not for the one that is writing.
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
+        )
+
+    def write(self, target: Path) -> tuple[int, str]:
+        """Write the new file; the exit status, and the last line that was said."""
+        try:
+            _, said = self._process.communicate(os.fsencode(target.absolute()))
+        except BaseException:
+            self.drop()
+            raise
+        return self._process.returncode, (said.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+
+    def drop(self) -> None:
+        """Nothing is to be written after all."""
+        self._process.kill()
+        self._process.communicate()

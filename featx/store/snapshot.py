@@ -1,0 +1,245 @@
+"""Sealed rows and journal frames put together: which rows a store holds now, and where their features lie."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isnan
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+from featx.files.regular import open_regular
+from featx.store import journal as log
+from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem
+from featx.store.sealed_file import BLOCK, SealedFile, newer
+from featx.workspace import journal_beside
+
+
+@dataclass
+class Snapshot:
+    """What a store holds. A place is a row of the sealed file (0, 1, …) or ~offset of the features in the journal."""
+
+    path: Path
+    making: FeatureSpec
+    provenance: dict[str, object]
+    rows: dict[str, StoredItem] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    digests: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, SkippedItem] = field(default_factory=dict)
+    sealed: SealedFile | None = None
+    journal_fd: int = -1
+    journal_id: str = ""
+    journal_rows: int = 0
+    journal_damage: str = ""
+    _block: tuple[int, bytes] = (-1, b"")
+
+    def apply(self, kind: int, said: Any, at: int) -> None:
+        """Take in one committed frame."""
+        if kind == log.ROWS:
+            for i, told in enumerate(said):
+                row = from_record(told)
+                place = ~(at + i * self.making.row_bytes)
+                self.rows[row.item_id] = row
+                self.places[row.item_id] = place
+                self.digests[row.digest] = place
+                self.skipped.pop(row.path, None)
+            self.journal_rows += len(said)
+        elif kind == log.UPDATE:
+            for told in said:
+                row = from_record(told)
+                self.rows[row.item_id] = row
+        elif kind == log.RENAME:
+            self._rename(said)
+        elif kind == log.REMOVE:
+            for item_id in said:
+                self.rows.pop(item_id, None)
+                self.places.pop(item_id, None)
+        elif kind == log.SKIPPED:
+            for told in said:
+                self.skipped[told[0]] = SkippedItem(*told)
+        elif kind == log.SEAL:
+            self.provenance = said["provenance"]
+            if said["order"] is not None:
+                self.rows = {item_id: self.rows[item_id] for item_id in said["order"]}
+
+    def _rename(self, names: Mapping[str, str]) -> None:
+        taken = set(names.values()) - set(names)
+        rows: dict[str, StoredItem] = {}
+        places: dict[str, int] = {}
+        for old, row in self.rows.items():
+            if old in taken:
+                continue
+            new = names.get(old, old)
+            rows[new] = row if new == old else StoredItem(new, *to_record(row)[1:])
+            places[new] = self.places[old]
+        self.rows, self.places = rows, places
+
+    def raw(self, place: int) -> bytes:
+        """The bytes of one row's features, their checksum verified."""
+        size = self.making.row_bytes
+        if place < 0:
+            # The frame's checksum was verified when the journal was opened.
+            data = os.pread(self.journal_fd, size, ~place)
+            if len(data) != size:
+                raise FeatxError("store-broken", f"the journal of `{self.path}` became shorter while it was read", "")
+            return data
+        assert self.sealed is not None
+        number = place // BLOCK
+        if self._block[0] != number:
+            self._block = (number, self.sealed.block(number))
+        start = (place - number * BLOCK) * size
+        return self._block[1][start : start + size]
+
+    def array(self, place: int) -> NDArray[Any]:
+        """One row's features as they are stored."""
+        return np.frombuffer(self.raw(place), dtype=self.making.dtype).reshape(self.making.row_shape)
+
+    def blocks(self) -> Any:
+        """All features in row order, as verified blocks of 1,024 rows of bytes."""
+        places = [self.places[item_id] for item_id in self.rows]
+        for start in range(0, len(places), BLOCK):
+            part = places[start : start + BLOCK]
+            if (
+                part == list(range(start, start + len(part)))
+                and self.sealed is not None
+                and (len(part) == BLOCK or start + len(part) == self.sealed.n)
+            ):
+                yield self.sealed.block(start // BLOCK)
+            else:
+                yield b"".join(self.raw(place) for place in part)
+
+    def close(self) -> None:
+        """Let go of both files."""
+        if self.sealed is not None:
+            self.sealed.close()
+        if self.journal_fd >= 0:
+            os.close(self.journal_fd)
+            self.journal_fd = -1
+
+
+def to_record(row: StoredItem) -> list[Any]:
+    """A row as the journal tells it."""
+    return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
+
+
+def from_record(told: Sequence[Any]) -> StoredItem:
+    """A row as the journal told it; the words many rows share are kept once."""
+    item_id, path, digest, *words, extra = told
+    if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
+        raise TypeError("a row is not told as rows are")
+    shared = [sys.intern(word) if word is not None else None for word in words]
+    if any(isinstance(value, float) and isnan(value) for value in extra.values()):
+        # What is no number is no value: it would not even equal itself when it is read again.
+        extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
+    return StoredItem(
+        item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
+    )
+
+
+def load_snapshot(path: Path) -> Snapshot | None:
+    """Everything committed to a store, without needing the lock; None where there is nothing at all."""
+    for _ in range(20):
+        # The journal first: when a writer seals in between, the new file says which journal it has taken in.
+        fd = _open(journal_beside(path))
+        sealed = None
+        try:
+            replay = log.replay(fd, journal_beside(path)) if fd >= 0 else log.Replay([], 0)
+            sealed = SealedFile.open(path)
+            head = _head(path, replay.frames[0]) if replay.frames else None
+            if head is not None and sealed is not None and sealed.merged == head["journal"]:
+                head, replay = None, log.Replay([], 0)
+            if head is not None and sealed is not None and sealed.store_id != head["base"]:
+                sealed.close()
+                os.close(fd)
+                continue
+            if head is None and sealed is None:
+                if fd >= 0:
+                    raise FeatxError(
+                        "store-broken",
+                        f"`{journal_beside(path)}` holds no readable row",
+                        "remove it and extract again: it cannot be told what it held",
+                    )
+                return None
+            try:
+                return _together(path, sealed, head, replay, fd)
+            except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+                raise _no_journal(path, f"a frame is not what one holds ({type(error).__name__})") from error
+        except BaseException:
+            if sealed is not None:
+                sealed.close()
+            with suppress(OSError):
+                os.close(fd)
+            raise
+    raise FeatxError(
+        "store-broken",
+        f"`{journal_beside(path)}` belongs to another file than `{path}`",
+        "put the file back that it belongs to, or remove the journal to give up the rows waiting in it",
+        {"store": str(path)},
+    )
+
+
+def _open(path: Path) -> int:
+    try:
+        with open_regular(path) as file:
+            return os.dup(file.fileno())
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror}", "make it readable") from error
+
+
+def _head(path: Path, frame: log.Frame) -> dict[str, Any]:
+    """What a journal says of itself; only its format number is looked at before that is known."""
+    told = frame.said
+    if frame.kind != log.HEAD or not isinstance(told, dict) or type(told.get("schema")) is not int:
+        raise _no_journal(path, "it does not begin with what it is")
+    if told["schema"] > log.SCHEMA:
+        raise newer(path, told["schema"])
+    texts = all(isinstance(told.get(name), str) for name in ("journal", "base", "dtype"))
+    numbers = all(type(told.get(name)) is int and 0 < told[name] < 2**31 for name in ("width", "views"))
+    facts = all(isinstance(told.get(name), dict) for name in ("fingerprint", "provenance"))
+    if told["schema"] < 1 or not (texts and numbers and facts) or told["dtype"] not in ("float32", "float16"):
+        raise _no_journal(path, "it does not say what its rows are")
+    return told
+
+
+def _no_journal(path: Path, what: str) -> FeatxError:
+    return FeatxError(
+        "store-broken",
+        f"`{journal_beside(path)}` is damaged or no journal of a store: {what}",
+        "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+        {"store": str(path)},
+    )
+
+
+def _together(
+    path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
+) -> Snapshot:
+    if sealed is not None:
+        making, provenance = sealed.making, dict(sealed.provenance)
+    else:
+        assert head is not None
+        making = FeatureSpec(head["fingerprint"], head["width"], head["views"], head["dtype"])
+        provenance = dict(head["provenance"])
+    contents = Snapshot(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
+    if sealed is not None:
+        for i, row in enumerate(sealed.rows()):
+            contents.rows[row.item_id] = row
+            contents.places[row.item_id] = i
+            contents.digests[row.digest] = i
+        contents.skipped = {photo.path: photo for photo in sealed.skipped()}
+    if head is not None:
+        contents.journal_id = head["journal"]
+        for frame in replay.frames[1:]:
+            if frame.kind == log.ROWS and len(frame.said) * making.row_bytes != frame.length:
+                raise _no_journal(path, "its features have another length than its rows")
+            contents.apply(frame.kind, frame.said, frame.at)
+    return contents

@@ -1,0 +1,197 @@
+"""Reading a store: the sealed rows and those that wait in the journal, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+from featx.store.records import SkippedItem, StoredItem, Value
+from featx.store.snapshot import Snapshot, load_snapshot
+from featx.workspace import Workspace
+
+
+class Store:
+    """A store as it was when it was opened: position i is the same photo in every list and in `features`."""
+
+    def __init__(self, path: Path, contents: Snapshot) -> None:
+        self.path = path
+        self._contents = contents
+        self._rows = list(contents.rows.values())
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path}: {len(self):,} images, {self.width:,} numbers each>"
+
+    def __del__(self) -> None:
+        contents = getattr(self, "_contents", None)
+        if contents is not None:
+            contents.close()
+
+    @property
+    def n(self) -> int:
+        """How many rows there are."""
+        return len(self._rows)
+
+    @property
+    def width(self) -> int:
+        """How many numbers describe one photo (one view of it)."""
+        return self._contents.making.width
+
+    @property
+    def views(self) -> int:
+        """How many views of each photo are kept."""
+        return self._contents.making.views
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number format on the disk."""
+        return np.dtype(self._contents.making.dtype)
+
+    @property
+    def fingerprint(self) -> dict[str, object]:
+        """The identity of what made the features."""
+        return dict(self._contents.making.fingerprint)
+
+    @property
+    def provenance(self) -> dict[str, object]:
+        """How and when the store was made."""
+        return dict(self._contents.provenance)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Item ids in row order."""
+        return [row.item_id for row in self._rows]
+
+    @cached_property
+    def paths(self) -> list[str]:
+        """Photo paths in row order."""
+        return [row.path for row in self._rows]
+
+    @cached_property
+    def digests(self) -> list[str]:
+        """Digests of the photos' bytes in row order."""
+        return [row.digest for row in self._rows]
+
+    @cached_property
+    def labels(self) -> list[str | None]:
+        """Labels in row order; None where there is none."""
+        return [row.label for row in self._rows]
+
+    @cached_property
+    def products(self) -> list[str | None]:
+        """Products in row order; None where the item is its own product."""
+        return [row.product for row in self._rows]
+
+    @cached_property
+    def splits(self) -> list[str | None]:
+        """Splits in row order; None where there is none."""
+        return [row.split for row in self._rows]
+
+    @cached_property
+    def columns(self) -> dict[str, list[Value]]:
+        """Every other column in row order; None where an item has no value."""
+        names = sorted({name for row in self._rows for name in row.extra})
+        return {name: [row.extra.get(name) for row in self._rows] for name in names}
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """The features of the photos themselves: (n, width), float32, checksums verified while they are read."""
+        return self.all_views[:, 0]
+
+    @cached_property
+    def all_views(self) -> NDArray[np.float32]:
+        """The features of every view: (n, views, width); the first view is the photo itself."""
+        making = self._contents.making
+        whole = np.empty((len(self), *making.row_shape), dtype=np.float32)
+        at = 0
+        for block in self._contents.blocks():
+            part = np.frombuffer(block, dtype=making.dtype).reshape(-1, *making.row_shape)
+            whole[at : at + len(part)] = part
+            at += len(part)
+        whole.flags.writeable = False
+        return whole.reshape(len(self), making.views, making.width)
+
+    def features_map(self) -> NDArray[Any]:
+        """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed."""
+        sealed, making = self._contents.sealed, self._contents.making
+        if sealed is None or not len(self) or self.unsealed or not self._in_file_order():
+            return self.features
+        with open(sealed.fd, "rb", closefd=False) as file:
+            whole = np.memmap(
+                file, dtype=making.dtype, mode="r", offset=sealed.offset, shape=(len(self), making.views, making.width)
+            )
+        return whole[:, 0]
+
+    def _in_file_order(self) -> bool:
+        places = self._contents.places
+        return all(places[row.item_id] == i for i, row in enumerate(self._rows)) and (
+            self._contents.sealed is not None and self._contents.sealed.n == len(self)
+        )
+
+    @property
+    def unsealed(self) -> int:
+        """How many rows wait in the journal of an interrupted run."""
+        return self._contents.journal_rows
+
+    def known(self) -> Mapping[str, StoredItem]:
+        """Every row without its features, by item id, in row order."""
+        return MappingProxyType(self._contents.rows)
+
+    def known_skipped(self) -> Mapping[str, SkippedItem]:
+        """Photos that could not be used, by path."""
+        return MappingProxyType(self._contents.skipped)
+
+    def position(self, item_id: str) -> int:
+        """The row of an item."""
+        try:
+            return self._positions[item_id]
+        except KeyError:
+            raise FeatxError(
+                "not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`"
+            ) from None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {row.item_id: i for i, row in enumerate(self._rows)}
+
+    def product_of(self, i: int) -> str:
+        """The product a row belongs to; an item without one is its own."""
+        row = self._rows[i]
+        return row.item_id if row.product is None else row.product
+
+    def labelled(self) -> NDArray[np.intp]:
+        """The positions of rows with a label."""
+        return np.flatnonzero([row.label is not None for row in self._rows])
+
+    def to_pandas(self) -> Any:
+        """A data frame: image, id, label, product, split, the other columns, and the embedding of each photo."""
+        try:
+            import pandas  # type: ignore[import-untyped,unused-ignore]
+        except ImportError as error:
+            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
+        told = {"image": self.paths, "id": self.ids, "label": self.labels, "product": self.products}
+        return pandas.DataFrame({**told, "split": self.splits, **self.columns, "embedding": list(self.features)})
+
+    def check(self) -> list[str]:
+        """Verify every checksum; what is damaged, in words."""
+        sealed = self._contents.sealed
+        damage = sealed.check() if sealed is not None else []
+        return damage + ([self._contents.journal_damage] if self._contents.journal_damage else [])
+
+
+def open_store(path: Path | str | None = None) -> Store:
+    """Open a store (the current one when none is named), with the rows of an interrupted run if there are any."""
+    where = Workspace.here().current_store(Path(path) if path is not None else None)
+    contents = load_snapshot(where)
+    if contents is None:
+        raise FeatxError("no-store", f"no store at `{where}`", f"make it: `featx extract IMAGES --store {where}`")
+    return Store(where, contents)

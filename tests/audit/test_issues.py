@@ -1,0 +1,287 @@
+"""Planted wrong labels are found; decisions are taken over, outlive an extraction, and can be taken back."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import featx
+from featx.audit import find_duplicates
+from featx.errors import FeatxError
+from featx.labels.decisions import apply_to, decided, fixed_labels, record
+from tests.audit.test_duplicates import store_of
+from tests.conftest import ROOT, SHARED
+
+CATEGORIES = ("boots", "hats", "mugs")
+
+
+def catalogue(seed: int = 0, per: int = 30, wrong: tuple[int, ...] = (3, 40, 77)) -> list[dict]:
+    """Three clouds, one for each category, and a few rows whose label is that of another cloud."""
+    random = np.random.default_rng(seed)
+    centres = random.random((3, 64)) * 5
+    rows = []
+    for i in range(3 * per):
+        kind = i // per
+        label = CATEGORIES[(kind + 1) % 3] if i in wrong else CATEGORIES[kind]
+        features = centres[kind] + random.standard_normal(64) * 1.2
+        rows.append({"id": f"item{i}", "label": label, "features": np.abs(features)})
+    return rows
+
+
+def test_planted_wrong_labels_are_found_and_named_rightly(tmp_path):
+    found = featx.find_issues(store_of(tmp_path / "s.h5", catalogue()))
+    assert {one.item_id: one.looks_like for one in found} == {"item3": "boots", "item40": "hats", "item77": "mugs"}
+    assert all(one.agree == one.neighbours == 10 for one in found)
+    assert repr(found) == "Issues(3 of 90 labels look wrong)"
+    assert len(found.to_pandas()) == len(found) == 3
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_the_order_of_the_rows_does_not_change_who_is_found(tmp_path):
+    rows = catalogue()
+    there = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    back = featx.find_issues(store_of(tmp_path / "t.h5", rows[::-1]))
+    assert {one.item_id for one in there} == {one.item_id for one in back}
+
+
+def test_pictures_of_one_product_do_not_vouch_for_each_other(tmp_path):
+    rows = catalogue(per=60, wrong=(3, 4, 5, 6))
+    for i in (3, 4, 5, 6):
+        rows[i]["product"] = "one"
+    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert {one.item_id for one in found} == {"item3", "item4", "item5", "item6"}
+
+
+def test_a_product_with_two_labels_is_named_and_the_minority_doubted(tmp_path):
+    rows = catalogue(wrong=())
+    for i in (0, 1, 30):
+        rows[i]["product"] = "one"
+    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(one.product, one.labels) for one in found.products] == [("one", {"boots": 2, "hats": 1})]
+    assert [(one.item_id, one.looks_like, one.why) for one in found] == [("item30", "boots", "product")]
+
+
+def test_categories_that_are_one_are_told(tmp_path):
+    random = np.random.default_rng(0)
+    rows = catalogue(wrong=(), per=40)
+    for i in range(40):
+        rows[i]["label"] = ("ankle-boots", "boots")[int(random.integers(2))]
+    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(one.a, one.b) for one in found.twins] == [("ankle-boots", "boots")]
+
+
+def test_a_picture_unlike_the_rest_is_told_and_zero_rows_are_no_trouble(tmp_path):
+    rows = catalogue(wrong=())
+    rows[7]["features"] = np.zeros(64)
+    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(one.item_id, one.similarity) for one in found.outliers] == [("item7", 0.0)]
+
+
+def test_near_copies_across_splits_are_suspected_leaks(tmp_path):
+    rows = catalogue(wrong=())
+    for i, row in enumerate(rows):
+        row["split"] = "test" if i % 3 == 0 else "train"
+    rows[0].update(digest="a" * 64)
+    rows[1].update(digest="a" * 64, features=rows[0]["features"])
+    (leak,) = [one for one in featx.find_issues(store_of(tmp_path / "s.h5", rows)).leaks if one.kind == "same file"]
+    assert leak.splits == ["test", "train"]
+
+
+def test_categories_too_small_to_judge_are_named_not_accused(tmp_path):
+    rows = catalogue(wrong=())
+    rows[0]["label"] = "rarity"
+    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert found.not_judged == {"rarity": 1}
+    assert "item0" not in {one.item_id for one in found}
+
+
+def test_one_category_is_refused_in_words(tmp_path):
+    rows = [{"id": f"i{i}", "label": "boots", "features": [1, i]} for i in range(4)]
+    with pytest.raises(FeatxError, match="can be doubted only with two"):
+        featx.find_issues(store_of(tmp_path / "s.h5", rows))
+
+
+def test_names_are_escaped_in_a_notebook(tmp_path):
+    rows = catalogue()
+    for row in rows:
+        row["label"] = "<script>" + row["label"]
+    shown = featx.find_issues(store_of(tmp_path / "s.h5", rows))._repr_html_()
+    assert "<script" not in shown
+    assert "&lt;script&gt;boots" in shown
+
+
+def table(path: Path, rows: list[tuple], delimiter: str = ",", mark: str = "") -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        file.write(mark)
+        csv.writer(file, delimiter=delimiter).writerows([("id", "decision", "new_label", "digest"), *rows])
+    return path
+
+
+def test_decisions_change_leave_out_and_keep(workplace):
+    store = store_of(workplace / "s.h5", catalogue())
+    filled = table(
+        workplace / "filled.csv",
+        [
+            ("item3", "Change", "boots", ""),
+            ("item40", " exclude ", "", ""),
+            ("item77", "keep", "", ""),
+            ("item9", "", "", ""),
+        ],
+        delimiter=";",
+        mark="\ufeff",
+    )
+    assert record(filled, store) == {"change": 1, "exclude": 1, "keep": 1, "open": 1}
+    for _ in range(2):
+        applied = apply_to(store)
+        assert (applied.changed, applied.excluded, applied.kept, applied.stale) == (1, 1, 1, 0)
+        assert (store.labels[3], store.labels[40], store.labels[77]) == ("boots", None, "boots")
+    assert len(featx.find_issues(store)) == 0
+    (workplace / "artifacts/fixes.csv").unlink()
+    again = featx.open_store(workplace / "s.h5")
+    assert fixed_labels(again).labels == again.labels
+    assert len(featx.find_issues(again)) == 3
+
+
+def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
+    rows = catalogue()
+    record(table(workplace / "f.csv", [("item3", "change", "boots", "")]), store_of(workplace / "s.h5", rows))
+    digest = decided()[0].digest
+    rows[3].update(id="renamed", digest=digest)
+    renamed = store_of(workplace / "t.h5", rows)
+    assert fixed_labels(renamed).labels[3] == "boots"
+    rows[3].update(id="item3", digest="f" * 64)
+    replaced = fixed_labels(store_of(workplace / "u.h5", rows))
+    assert (replaced.labels[3], replaced.stale) == ("hats", 1)
+    rows[3].update(digest=digest, label="mugs")
+    moved = fixed_labels(store_of(workplace / "v.h5", rows))
+    assert (moved.labels[3], moved.stale) == ("mugs", 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (("item3", "burn", "", ""), "which is no decision"),
+        (("item3", "change", "bots", ""), "no category is called that"),
+        (("item333", "keep", "", ""), "which is not in"),
+        (("item3", "keep", "", "0" * 64), "about another picture"),
+    ],
+)
+def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, said):
+    store = store_of(workplace / "s.h5", catalogue())
+    with pytest.raises(FeatxError, match=said):
+        record(table(workplace / "f.csv", [("item40", "keep", "", ""), row]), store)
+    assert not (workplace / "artifacts/fixes.csv").exists()
+
+
+def test_a_table_saved_in_another_encoding_is_told_apart_from_an_unknown_category(workplace):
+    store = store_of(workplace / "s.h5", catalogue())
+    path = table(workplace / "f.csv", [("item3", "change", "Röcke", "")])
+    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    with pytest.raises(FeatxError, match="not UTF-8"):
+        record(path, store)
+
+
+def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
+    rows = catalogue()
+    for row in rows:
+        row["id"], row["label"] = "=" + row["id"], "@" + row["label"]
+    store_of(workplace / "s.h5", rows)
+    ran = featx("issues", "-s", "s.h5", "-o", "fixes.csv")
+    assert ran.returncode == 0, ran.stderr
+    text = (workplace / "fixes.csv").read_text(encoding="utf-8-sig")
+    assert "'=item3" in text
+    assert "\n=" not in text
+    assert ",@" not in text
+    with (workplace / "fixes.csv").open(encoding="utf-8-sig", newline="") as file:
+        held = list(csv.DictReader(file))
+    for row in held:
+        assert row["decision"] == ""
+        row["decision"] = "change"
+    with (workplace / "filled.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(held[0]))
+        writer.writeheader()
+        writer.writerows(held)
+    ran = featx("issues", "-s", "s.h5", "--apply", "filled.csv", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["changed"] == 3
+    assert featx("label-issues", "-s", "s.h5", "--fail-over", "0", "-q").returncode == 0
+
+
+def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, tmp_path):
+    shutil.copytree(ROOT / "data", tmp_path / "data")
+    assert featx("extract", "data").returncode == 0
+    ran = featx("issues", "--json")
+    assert ran.returncode == 0, ran.stderr
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    (planted,) = [one for one in told if one["issue"] == "label" and one["item_id"] == "sku109-3"]
+    assert (planted["says"], planted["looks_like"]) == ("bowls", "mugs")
+    assert [one["splits"] for one in told if one["issue"] == "leak"] == [["test", "train"]]
+    assert featx("issues", "--fail-over", "0", "-o", "fixes.csv").returncode == 7
+    assert featx("issues", "--apply", "fixes.csv").returncode == 0
+    assert not (tmp_path / "artifacts/fixes.csv").exists()
+    assert featx("issues", "--apply", "nowhere.csv").returncode == 2
+
+
+@pytest.mark.reality
+@pytest.mark.long
+def test_one_wrong_label_in_twenty_is_found_on_real_photos(tmp_path):
+    photos = SHARED / "data/grocery"
+    weights = SHARED / "weights/squeezenet1_0_imagenet_dc-46c89ed6.pth"
+    if not photos.exists() or not weights.exists():
+        pytest.skip("the grocery photos or the squeezenet weights are not on this machine")
+    store = featx.extract(photos / "train", backbone="squeezenet1_0", weights=weights, store=tmp_path / "s.h5")
+    random = np.random.default_rng(0)
+    truth = [str(label) for label in store.labels]
+    classes = sorted(set(truth))
+    planted = set(random.permutation(len(truth))[: len(truth) // 20].tolist())
+    noisy = list(truth)
+    for i in planted:
+        noisy[i] = classes[(classes.index(truth[i]) + int(random.integers(1, len(classes)))) % len(classes)]
+    store.labels = noisy
+    found = {store.position(one.item_id) for one in featx.find_issues(store)}
+    assert len(found & planted) >= 0.7 * len(planted)
+    assert len(found & planted) >= 0.7 * len(found)
+
+
+def test_what_people_decided_is_what_is_exported_listed_and_told(featx, workplace):
+    rows = catalogue()
+    rows[41].update(digest="a" * 64)
+    rows[77].update(digest="a" * 64, features=rows[41]["features"])
+    store = store_of(workplace / "s.h5", rows)
+    assert store.labels[77] != store.labels[41]
+    decisions = [("item77", "change", store.labels[41], ""), ("item40", "exclude", "", ""), ("item3", "keep", "", "")]
+    assert record(table(workplace / "filled.csv", decisions), store).total() == 3
+    told = "1 relabelled, 1 excluded, 1 kept"
+
+    ran = featx("export", "-s", "s.h5", "-o", "all.csv")
+    with (workplace / "all.csv").open(encoding="utf-8-sig", newline="") as file:
+        labels = {row["id"]: row["label"] for row in csv.DictReader(file)}
+    assert (labels["item77"], labels["item40"], labels["item3"]) == (store.labels[41], "", store.labels[3])
+    assert told in ran.stderr and "artifacts/fixes.csv" in ran.stderr
+
+    ran = featx("duplicates", "-s", "s.h5", "--across", "label", "--json")
+    assert ran.stdout == "" and told in ran.stderr, ran.stderr
+    assert len(find_duplicates(store, across="label")) == 0
+
+    ran = featx("info", "-s", "s.h5")
+    assert told in next(line for line in ran.stdout.splitlines() if line.startswith("fixes")), ran.stdout
+    assert json.loads(featx("info", "-s", "s.h5", "--json").stdout)["fixes"]["changed"] == 1
+
+    (workplace / "artifacts/fixes.csv").unlink()
+    for words in (("export", "-s", "s.h5", "-o", "again.csv"), ("info", "-s", "s.h5"), ("duplicates", "-s", "s.h5")):
+        ran = featx(*words)
+        assert ran.returncode == 0 and "fixes" not in ran.stdout + ran.stderr
+
+
+def test_an_id_that_a_spreadsheet_mangled_is_told_by_the_bytes_of_the_picture(workplace):
+    rows = catalogue()
+    rows[3]["id"] = "00123"
+    store = store_of(workplace / "s.h5", rows)
+    filled = table(workplace / "f.csv", [("123", "change", "boots", store.digests[3])])
+    assert record(filled, store) == {"change": 1}
+    assert decided()[0].item_id == "00123"

@@ -1,0 +1,156 @@
+"""The search for a setting: everything that matters is tried, what is shared is exact, no scored picture has a say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.classifiers import tuning
+from featx.classifiers.fit import fit
+from featx.classifiers.pipelines import build, oversample, train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.tuning import TREES, answers, best, shares_at, wide_grid
+from featx.extraction import extract
+from tests.conftest import photo
+
+
+def rows(seed: int = 0, n: int = 240, width: int = 20, classes: int = 4):
+    """Points around a few centres, and names for them."""
+    random = np.random.default_rng(seed)
+    truth = random.integers(0, classes, n)
+    x = np.abs(random.normal(size=(classes, width))[truth] + random.normal(size=(n, width))).astype(np.float32)
+    return x, np.array([f"c{one}" for one in truth])
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("svm", {"strength", "reduce"}),
+        ("logreg", {"strength", "reduce"}),
+        ("lda", {"strength", "reduce"}),
+        ("knn", {"strength", "reduce"}),
+        ("svm-rbf", {"strength", "width", "reduce"}),
+        ("rf", {"strength", "depth", "tried", "reduce"}),
+        ("extra-trees", {"strength", "depth", "tried", "reduce"}),
+        ("centroid", set()),
+    ],
+)
+def test_the_search_covers_strength_kernel_width_depth_and_reduction(name, what):
+    found = wide_grid(ClassifierSettings(name), 100)
+    assert len(found) == len(set(found)) and all(one.name == name for one in found)
+    varied = {key for key in ClassifierSettings.__dataclass_fields__ if len({getattr(one, key) for one in found}) > 1}
+    assert varied == what
+    assert {one.reduction for one in found} <= {"lda", "none", 64}, "a reduction leaves something out"
+    assert found[0].reduction == ClassifierSettings(name).reduction, "the usual one comes first, and is kept in a tie"
+    for asked in (7, "lda", "none"):
+        assert {one.reduce for one in wide_grid(ClassifierSettings(name, reduce=asked), 100)} == {asked}, (
+            "what was asked for is not searched"
+        )
+
+
+@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.parametrize("name", ["svm", "logreg", "lda", "knn", "svm-rbf", "centroid"])
+def test_what_the_search_shares_gives_the_answers_of_training_each_alone(name, resample, monkeypatch):
+    monkeypatch.setattr(tuning, "REDUCTIONS", dict.fromkeys(tuning.REDUCTIONS, ("lda", "none", 8, 3)))
+    x, y = rows()
+    other, _ = rows(1, 400)
+    candidates = wide_grid(ClassifierSettings(name, threads=1, resample=resample), 20)
+    random = np.random.default_rng(0)
+    some = [candidates[i] for i in np.sort(random.permutation(len(candidates))[:12])]
+    told = answers(some, x, y, other)
+    for one, says in zip(some, told, strict=True):
+        alone = train_classifier(one, x, y).predict(other)
+        assert (says == alone).mean() >= 0.99, one
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 100))
+def test_repeated_rows_make_every_category_as_frequent_and_none_is_left_out(labels, seed):
+    labels = np.array(labels)
+    rows = oversample(labels, seed)
+    times = np.bincount(rows, minlength=len(labels))
+    _, counts = np.unique(labels[rows], return_counts=True)
+    assert set(counts.tolist()) == {max(np.bincount(labels).tolist())} and times.min() >= 1
+    for category in set(labels.tolist()):
+        own = times[labels == category]
+        assert own.max() - own.min() <= 1, "no picture counts for much more than another of its category"
+    np.testing.assert_array_equal(rows, oversample(labels, seed))
+
+
+def test_a_forest_grown_once_answers_at_full_depth_as_it_is_and_at_a_limit_as_one_grown_to_it():
+    x, y = rows()
+    other, _ = rows(1)
+    # Where every number is tried on every row nothing is drawn, and the two ways can be compared.
+    recipe = ClassifierSettings("rf", tried=1.0, threads=1, reduce="none")
+    forest = build(recipe)[-1].set_params(n_estimators=5, bootstrap=False).fit(x, y)
+    whole, low = shares_at(forest, other, [None, 2])
+    np.testing.assert_allclose(whole, forest.predict_proba(other), atol=1e-12)
+    grown = build(replace(recipe, depth=2))[-1].set_params(n_estimators=5, bootstrap=False).fit(x, y)
+    np.testing.assert_allclose(low, grown.predict_proba(other), atol=1e-12)
+    assert not np.allclose(whole, low)
+
+
+def test_forests_in_the_search_are_the_ones_that_would_be_grown():
+    x, y = rows()
+    other, _ = rows(1)
+    recipe = ClassifierSettings("extra-trees", 2, threads=1, tried=0.2, reduce="none")
+    (says,) = answers([recipe], x, y, other)
+    forest = build(recipe)[-1].set_params(n_estimators=TREES).fit(x, y)
+    np.testing.assert_array_equal(says, forest.predict(other))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_the_winner_is_never_behind_another_that_went_on_and_ties_go_to_the_usual_one(seed):
+    random = np.random.default_rng(seed)
+    candidates = [ClassifierSettings("svm", float(i + 1)) for i in range(20)]
+    skill = random.integers(0, 5, 20)
+    x, y = np.zeros((9, 1)), np.array(["a", "b", "c"] * 3)
+    folds = [(np.arange(6), np.arange(6, 9))] * 3
+    asked = []
+
+    def remember(number, size, count):
+        alive = list(range(20)) if not asked else sorted(sorted(asked[-1], key=lambda i: -skill[i])[:size])
+        asked.append(alive)
+        return skill[alive].tolist()
+
+    found = best(candidates, x, y, folds, remember)
+    assert found == candidates[int(skill.argmax())]
+    assert [len(alive) for alive in asked] == [20, 7, 6]
+
+
+def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkeypatch):
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(8):
+            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
+    store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
+    searched, scored = [], []
+    search, score = tuning.best, fit.__globals__["_scored"]
+
+    def watched(candidates, x, y, folds, remember):
+        searched.append({row.tobytes() for row in x})
+        return search(candidates, x, y, folds, remember)
+
+    def noted(recipe, x, y, fold, classes):
+        scored.append({row.tobytes() for row in x[fold[1]]})
+        return score(recipe, x, y, fold, classes)
+
+    monkeypatch.setitem(fit.__globals__, "best", watched)
+    monkeypatch.setitem(fit.__globals__, "_scored", noted)
+    fit(store, "svm-rbf", folds=4, tune=True, threads=1)
+    assert len(scored) == 4 and len(searched) == 5
+    assert all(not mine & seen for mine, seen in zip(scored, searched, strict=False))
+
+
+@pytest.mark.parametrize("name", ["svm-rbf", "knn", "extra-trees"])
+def test_what_was_found_stands_on_the_card(tmp_path, name):
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(6):
+            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item % 3)
+    store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
+    told = fit(store, name, folds=2, tune=True, threads=1).card["settings"]
+    names = {"svm-rbf": {"C", "kernel width"}, "knn": {"neighbours"}, "extra-trees": {"smallest leaf"}}
+    assert names[name] <= set(told)

@@ -1,0 +1,167 @@
+"""The command line: light, plain in pipes, and never a traceback for a person's mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from featx.cli.help_page import COMMANDS, GROUPS, WIDEST
+from featx.errors import EXIT_CODES, FeatxError, closest
+from tests.conftest import ROOT
+
+HEAVY = ("torch", "torchvision", "sklearn", "h5py", "scipy", "pandas", "PIL", "timm", "matplotlib", "pyarrow")
+NAMES = [name for name, _, _ in (*COMMANDS, *GROUPS)]
+
+
+def loaded_by(*words: str, cwd: Path | None = None) -> set[str]:
+    """The heavy libraries that a command imported."""
+    code = (
+        "import sys, atexit\n"
+        f"sys.argv = ['featx', *{list(words)!r}]\n"
+        f"atexit.register(lambda: sys.stderr.write('LOADED:' + ','.join(h for h in {HEAVY!r} if h in sys.modules)))\n"
+        "from featx.cli.app import main\nmain()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
+    )
+    return set(filter(None, ran.stderr.rpartition("LOADED:")[2].split(",")))
+
+
+@pytest.mark.parametrize("name", ["", *NAMES])
+def test_help_loads_nothing_heavy(name):
+    assert loaded_by(*filter(None, [name]), "--help") == set()
+
+
+def test_importing_featx_loads_nothing_heavy():
+    code = f"import sys, featx; print([h for h in {(*HEAVY, 'typer', 'numpy')!r} if h in sys.modules])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert ran.stdout.strip() == "[]", ran.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_help_fits_80_columns_and_has_an_example(featx, name):
+    ran = featx(name, "--help", COLUMNS="80", NO_COLOR="1", TERM="dumb")
+    assert ran.returncode == 0, ran.stderr
+    assert max(len(line) for line in ran.stdout.splitlines()) <= 80
+    assert "Example" in ran.stdout
+
+
+def test_the_front_page_lists_every_command_as_its_own_help_says_it(featx):
+    for columns in ("40", "80", "300"):
+        ran = featx("--help", COLUMNS=columns, TERM="dumb")
+        assert ran.returncode == 0 and "\x1b" not in ran.stdout
+        assert max(len(line) for line in ran.stdout.splitlines()) <= min(int(columns), WIDEST)
+        said = " ".join(" ".join(line.strip(" │") for line in ran.stdout.splitlines()).split())
+        for name, _, summary in (*COMMANDS, *GROUPS):
+            assert f" {name} {summary}" in said
+    for name, _, summary in (*COMMANDS, *GROUPS):
+        own = featx(name, "--help", COLUMNS="300", TERM="dumb").stdout
+        assert summary in " ".join(own.split()), name
+
+
+def test_the_front_page_needs_no_typer(tmp_path):
+    code = (
+        "import sys, atexit\nsys.argv = ['featx', '--help']\n"
+        "atexit.register(lambda: sys.stderr.write(str('typer' in sys.modules)))\n"
+        "from featx.cli.app import main\nmain()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert (ran.returncode, ran.stderr) == (0, "False")
+
+
+def test_a_mistyped_command_gets_the_right_one(featx):
+    ran = featx("simlar", "x.jpg")
+    assert ran.returncode == 2
+    assert "similar" in ran.stderr
+
+
+def test_errors_are_sentences_with_a_hint_and_leave_stdout_empty(featx, tmp_path):
+    (tmp_path / "empty").mkdir()
+    ran = featx("extract", "empty", "-b", "colour")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("error: ") and "\n\nhint: " in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert all(len(line) <= 80 for line in ran.stderr.splitlines())
+
+
+def test_errors_are_one_json_line_under_json(featx, tmp_path):
+    ran = featx("extract", "nowhere", "-b", "colour", "--json")
+    assert ran.stdout == ""
+    error = json.loads(ran.stderr)["error"]
+    assert error["exit"] == ran.returncode != 0
+    assert set(error) == {"code", "message", "hint", "exit", "details"}
+
+
+def test_no_store_says_what_to_run(featx):
+    ran = featx("info")
+    assert ran.returncode == 4
+    assert "featx extract" in ran.stderr
+
+
+def test_an_unexpected_error_keeps_its_trace_in_the_log(featx, tmp_path, folder):
+    broken = tmp_path / "site"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text(
+        "import featx.catalogue.reading as c\ndef boom(*a, **k): raise KeyError('label')\nc.read_catalogue = boom\n"
+    )
+    ran = featx("extract", "photos", PYTHONPATH=f"{broken}:{ROOT}")
+    assert ran.returncode == 1
+    assert "featx broke in `extract` (KeyError" in ran.stderr and "Traceback" not in ran.stderr
+    assert "Traceback" in (tmp_path / "artifacts/featx.log").read_text()
+
+
+def test_odd_terminals_get_plain_readable_text(featx, folder):
+    for odd in (
+        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"TERM": "dumb"},
+        {"COLUMNS": "40"},
+    ):
+        ran = featx("extract", "photos", "-b", "colour", **odd)
+        assert ran.returncode == 0, ran.stderr
+        assert "\x1b" not in ran.stdout + ran.stderr
+
+
+def test_every_error_name_has_a_documented_exit_code():
+    for code, exit_code in EXIT_CODES.items():
+        error = FeatxError(code, "a", "b")
+        assert error.exit_code == exit_code and 1 <= exit_code <= 7
+    with pytest.raises(KeyError):
+        FeatxError("no-such-code", "a").exit_code  # noqa: B018
+
+
+def test_near_names_are_offered_best_first():
+    assert closest("resnet5", ["resnet50", "vgg16", "resnet18"])[0] == "resnet50"
+    assert closest("zzz", ["resnet50"]) == []
+
+
+def test_completion_can_be_shown(featx):
+    ran = featx("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "_FEATX_COMPLETE" in ran.stdout or "complete" in ran.stdout, ran.stderr
+
+
+def test_tab_offers_backbones_classifiers_and_the_categories_of_the_store(tmp_path, monkeypatch):
+    from featx.cli.completion import backbone_names, category_names, classifier_names
+
+    monkeypatch.setenv("FEATX_ARTIFACTS", str(tmp_path))
+    assert backbone_names("resnet5") == ["resnet50"]
+    assert "colour" in backbone_names("")
+    assert classifier_names("lo") == ["logreg"]
+    assert category_names("") == []
+    (tmp_path / "embeddings").mkdir()
+    (tmp_path / "embeddings" / "colour.h5").touch()
+    (tmp_path / "embeddings" / "colour.json").write_text('{"categories": {"boots": 3, "mugs": 4}}')
+    assert category_names("m") == ["mugs"]

@@ -1,0 +1,140 @@
+"""What `featx compare` shows a person: the answers in short, a few bars; in a pipe nothing of the kind."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from featx.cli.sparklines import EIGHTHS, STEPS, bar, curve
+from tests.conftest import ROOT, photo
+
+pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    root = tmp_path_factory.mktemp("shop")
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for i in range(8):
+            split = "test" if i > 5 else "train"
+            photo(root / "data" / split / category / f"{category}{i}.jpg", seed=100 * c + i)
+    ran = subprocess.run(
+        [sys.executable, "-m", "featx", "extract", "data", "-b", "colour", "-q"],
+        cwd=root,
+        env=environment(),
+        check=False,
+    )
+    assert ran.returncode == 0
+    return root
+
+
+def environment(**more: str) -> dict[str, str]:
+    clean = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "FORCE_COLOR")}
+    return {**clean, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1", "FEATX_NO_PROGRESS": "1", **more}
+
+
+def on_a_terminal(folder, *words: str, **more: str) -> str:
+    """What a command prints to stdout when that is a terminal 100 columns wide."""
+    ours, theirs = pty.openpty()
+    env = environment(COLUMNS="100", LINES="50", TERM="xterm-256color", **more)
+    command = [sys.executable, "-m", "featx", *words]
+    process = subprocess.Popen(command, cwd=folder, env=env, stdout=theirs, stderr=subprocess.PIPE, stdin=theirs)
+    os.close(theirs)
+    told, until = b"", time.monotonic() + 240
+    while time.monotonic() < until:
+        if select.select([ours], [], [], 0.2)[0]:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:
+                break
+            if not part:
+                break
+            told += part
+        elif process.poll() is not None:
+            break
+    _, said = process.communicate()
+    os.close(ours)
+    assert process.returncode == 0, said.decode()
+    return told.decode("utf-8").replace("\r\n", "\n")
+
+
+ASKED = ("compare", "--clf", "svm,centroid", "--folds", "3", "--fast", "--learning-curve")
+
+
+def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shop):
+    told = on_a_terminal(shop, *ASKED, NO_COLOR="1")
+    rows = re.findall(r"^(?:svm|centroid|colour only) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", told, flags=re.M)
+    assert len(rows) == 3, told
+    for share, drawn in rows:
+        assert drawn == bar(float(share) / 100)
+    assert "scored photos" in told
+    assert "sure: |" in told
+    assert "most similar product is of the right category" in told
+    # Colour was not wanted, and no mark of HTML or Markdown belongs on a terminal.
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", told)
+    assert "**" not in told
+    assert "<b>" not in told
+
+
+def test_a_pipe_gets_one_plain_record_a_line(shop):
+    ran = subprocess.run(
+        [sys.executable, "-m", "featx", *ASKED],
+        cwd=shop,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert {line.count("\t") for line in ran.stdout.splitlines()} == {23}
+    assert not set(ran.stdout) & set(STEPS + EIGHTHS[1:] + "\x1b")
+
+
+def test_a_narrow_terminal_goes_without_the_bars():
+    from featx.cli import compare
+
+    table: list[list[object]] = [["svm", "90.0%", "80.0% – 95.0%", ""]]
+    columns = ["classifier", "held-out", "95 % interval", ""]
+    before = os.environ.get("COLUMNS")
+    try:
+        os.environ["COLUMNS"] = "40"
+        compare._with_bars(columns, table, [0.9])
+        assert len(columns) == len(table[0]) == 4
+        os.environ["COLUMNS"] = "120"
+        compare._with_bars(columns, table, [0.9])
+        assert columns[2] == ""
+        assert table[0][2] == bar(0.9)
+    finally:
+        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
+
+
+def test_where_blocks_cannot_be_sent_plain_signs_stand_in(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert bar(0.5, 10) == "#####"
+    assert curve([0.0, 0.5, None, 1.0]).isascii()
+
+
+@given(st.floats(0, 1), st.integers(1, 40))
+def test_a_bar_is_as_long_as_its_share(share, width):
+    drawn = bar(share, width)
+    assert len(drawn) <= width
+    eighths = sum(EIGHTHS.index(sign) for sign in drawn)
+    assert abs(eighths / 8 - share * width) <= 0.0626
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1, 2)), max_size=30))
+def test_a_curve_has_a_sign_for_each_value_and_never_falls_where_the_values_rise(values):
+    drawn = curve(values)
+    assert len(drawn) == len(values)
+    told = sorted((value, STEPS.index(sign)) for value, sign in zip(values, drawn, strict=True) if value is not None)
+    assert [step for _, step in told] == sorted(step for _, step in told)

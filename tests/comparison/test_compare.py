@@ -1,0 +1,381 @@
+"""A comparison tells who really wins: same folds, same held-out pictures, tests that respect their overlap."""
+
+from __future__ import annotations
+
+import csv
+import json
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.classifiers.fit import fit
+from featx.classifiers.persistence import save
+from featx.comparison import Comparison, compare
+from featx.comparison.evaluate import evaluate
+from featx.comparison.learning_curve import doubling
+from featx.comparison.scoring import choose
+from featx.errors import FeatxError
+from featx.extraction import extract
+from featx.metrics.significance import (
+    LIMIT,
+    MARGIN,
+    corrected_t,
+    holm,
+    levels,
+    sign_flips,
+    spread_of,
+    verdict,
+    widen_to_resolution,
+)
+from featx.store import Store
+from tests.conftest import Run, photo
+
+
+def shop(root: Path, held: bool = True, products: int = 5) -> Path:
+    """Three categories of products with two shots each; the last product of each is held out."""
+    lines = ["path,label,product,split,family"]
+    for c, category in enumerate(["feet/boots", "feet/shoes", "table/mugs"]):
+        for product in range(products):
+            for shot in range(2):
+                name = f"{category.replace('/', '-')}{product}-{shot}.jpg"
+                photo(root / name, seed=100 * c + 10 * product + shot)
+                split = "test" if held and product == products - 1 else "train"
+                lines.append(f"{name},{category},{category}{product},{split},{category.split('/')[0]}")
+    (root / "list.csv").write_text("\n".join(lines) + "\n")
+    return root / "list.csv"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def stores(table: Path) -> list[Store]:
+    """The same photos through two backbones."""
+    return [extract(table, backbone=name, store=table.parent / f"{name}.h5") for name in ("colour", "builtin")]
+
+
+@pytest.fixture(scope="module")
+def found(stores: list[Store]) -> Comparison:
+    return compare(stores, "svm,knn", folds=2, curve=True)
+
+
+def test_every_classifier_on_every_store_beside_its_baselines(found):
+    told = {(one["store"], one["clf"]): one for one in found.entries}
+    assert {(store, clf) for store in ("colour", "builtin") for clf in ("svm", "knn", "centroid")} < set(told)
+    assert ("colour", "most-frequent") in told
+    assert {clf for (_, clf), one in told.items() if one["baseline"]} == {"centroid", "most-frequent"}
+    for one in told.values():
+        assert one["test"]["n"] == 6 and len(one["cv"]["accuracy"]["folds"]) == 2
+        assert one["test"]["accuracy"]["low"] <= one["test"]["accuracy"]["value"] <= one["test"]["accuracy"]["high"]
+
+
+def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
+    document = json.loads(found.save(tmp_path / "deep" / "comparison.json").read_text())
+    assert document["schema"] == "featx-comparison/1"
+    wanted = {"settings", "stores", "entries", "tests", "best", "details", "learning_curve", "seconds", "machine"}
+    assert wanted <= set(document)
+    assert {"FX101"} <= {check["code"] for check in document["stores"][0]["checks"]}
+    details = document["details"][f"{document['best']['store']}/{document['best']['clf']}"]
+    assert details["measured_on"] == "test" and len(details["ids"]) == len(details["truth"]) == 6
+    assert {"per_class", "confusions", "reliability", "coverage"} <= set(details)
+
+
+def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found):
+    model = fit(stores[0], "svm", folds=2)
+    entry = next(one for one in found.entries if (one["store"], one["clf"]) == ("colour", "svm"))
+    alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
+    scored = evaluate(model, stores[0]).scores["accuracy"]
+    told = model.card["test"]
+    for one in (entry["test"]["accuracy"], alone["test"]["accuracy"], vars(scored)):
+        assert one["value"] == pytest.approx(told["accuracy"], abs=1e-4)
+        assert [one["low"], one["high"]] == pytest.approx(told["ci95"], abs=1e-4)
+    folds, told = alone["cv"]["accuracy"], model.card["cv"]
+    assert folds["mean"] == pytest.approx(told["accuracy"], abs=1e-4)
+    assert [folds["low"], folds["high"]] == pytest.approx(told["ci95"], abs=1e-4)
+
+
+def test_the_same_seed_gives_the_same_comparison(stores, found):
+    again = compare(stores, "svm,knn", folds=2)
+    for one, other in zip(found.entries, again.entries, strict=True):
+        assert (one["cv"], one["test"]) == (other["cv"], other["test"])
+
+
+def test_a_comparison_becomes_a_table(found, tmp_path):
+    frame = found.to_pandas()
+    assert len(frame) == len(found.entries) and frame["best"].sum() == 1
+    assert found.best["why"] in repr(found)
+    assert found._repr_html_().count("<tr>") == len(found.entries) + 1
+    renamed = json.loads(json.dumps(found.document).replace('"knn"', '"<script>"'))
+    shown = Comparison(renamed)._repr_html_()
+    assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
+    rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
+    assert len(rows) == len(found.entries)
+    with pytest.raises(FeatxError, match="cannot write"):
+        found.save(tmp_path / "table.docx")
+
+
+def test_nested_folders_and_columns_are_a_coarser_level(stores, found):
+    entry = found.entries[0]
+    assert entry["coarse"]["level"] == "the folder above" and entry["coarse"]["classes"] == 2
+    assert entry["coarse"]["test"]["value"] >= entry["test"]["accuracy"]["value"]
+    by_column = compare(stores[0], "centroid", folds=2, coarse="family", colour=False).entries[0]
+    assert by_column["coarse"]["level"] == "family"
+    with pytest.raises(FeatxError, match="no column `famly`"):
+        compare(stores[0], "centroid", coarse="famly")
+
+
+def test_the_learning_curve_grows_in_pictures_and_ends_with_all(found):
+    curve = found.document["learning_curve"]
+    assert all(one["n"] < other["n"] for one, other in pairwise(curve))
+    assert curve[-1]["n"] == 24 and found.document["doubling"]["why"]
+
+
+def test_doubling_follows_a_power_law_and_promises_nothing_else():
+    def curve(accuracies):
+        return [{"n": 10 * 2**i, "accuracy": {"mean": a}} for i, a in enumerate(accuracies)]
+
+    expected = doubling(curve([1 - 0.5 * 0.8**i for i in range(5)]))
+    assert expected["accuracy"] == pytest.approx(1 - 0.5 * 0.8**5)
+    assert doubling(curve([0.5, 0.6, 0.7, 0.7, 0.7]))["accuracy"] is None
+    assert doubling(curve([0.5, 0.6]))["accuracy"] is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-0.3, 0.3), min_size=3, max_size=20), st.floats(0.05, 1))
+def test_the_corrected_t_test_is_nadeau_and_bengios(differences, ratio):
+    from scipy.stats import t
+
+    values = np.array(differences)
+    if values.std(ddof=1) < 1e-6:
+        return
+    error = np.sqrt(values.var(ddof=1) * (1 / len(values) + ratio))
+    reference = t(df=len(values) - 1, loc=0, scale=error)
+    found = corrected_t(values, ratio)
+    assert found.p == pytest.approx(2 * reference.sf(abs(values.mean())), abs=1e-9)
+    low, high = t.interval(0.95, df=len(values) - 1, loc=values.mean(), scale=error)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+
+
+def test_without_overlap_the_corrected_t_test_is_the_paired_one():
+    from scipy.stats import ttest_1samp
+
+    values = np.random.default_rng(0).normal(0.02, 0.03, 10)
+    assert corrected_t(values, 0).p == pytest.approx(ttest_1samp(values, 0).pvalue)
+    told = spread_of(values, 0.25)
+    assert told["mean"] == pytest.approx(values.mean()) and told["sd"] == pytest.approx(values.std(ddof=1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_many_tests_are_corrected_as_holm_does(p_values):
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    for rank, place in enumerate(order):
+        expected = max(min(1, (len(p_values) - i) * p_values[order[i]]) for i in range(rank + 1))
+        assert holm(p_values)[place] == pytest.approx(expected)
+
+
+def test_sign_flips_agree_with_the_exact_binomial_test():
+    from scipy.stats import binomtest
+
+    right, others = np.ones(40, bool), np.ones(40, bool)
+    right[:4], others[4:20] = False, False
+    found = sign_flips(right, others, np.arange(40))
+    assert found.p == pytest.approx(binomtest(4, 20).pvalue, abs=0.006)
+    assert found.difference == pytest.approx(12 / 40)
+    assert found.low < found.difference < found.high
+    assert sign_flips(right, right, np.arange(40)).p == 1
+
+
+def test_pictures_of_one_product_count_as_one_in_the_test():
+    right, others = np.ones(40, bool), np.ones(40, bool)
+    others[:10] = False
+    together = sign_flips(right, others, np.arange(40) // 10)
+    assert together.p > 0.3 > sign_flips(right, others, np.arange(40)).p
+    assert verdict(together) == "tie" and verdict(sign_flips(right, others, np.arange(40))) == "a"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(4, 60), st.integers(1, 4), st.sampled_from([0.05, 0.01, 0.002]))
+def test_the_interval_on_held_out_pictures_leaves_zero_out_just_when_the_test_says_so(seed, products, shots, level):
+    random = np.random.default_rng(seed)
+    groups = np.arange(products * shots) // shots
+    right, others = (random.uniform(size=len(groups)) < chance for chance in (0.8, random.uniform(0.2, 0.9)))
+    told = widen_to_resolution(sign_flips(right, others, groups, level=level), products, level)
+    assert told.low <= told.difference <= told.high
+    assert (told.p <= level) == (told.low > 0 or told.high < 0)
+    turned = sign_flips(others, right, groups, level=level)
+    assert turned.difference == -told.difference
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.floats(-0.1, 0.12), min_size=5, max_size=5), min_size=1, max_size=8))
+def test_over_folds_interval_p_and_verdict_agree_however_many_pairs_are_tested(rows):
+    first = [corrected_t(row, 0.25, sizes=[20] * 5) for row in rows]
+    chances = [one.p for one in first]
+    for row, p, level in zip(rows, holm(chances), levels(chances), strict=True):
+        told = widen_to_resolution(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
+        assert level <= LIMIT and told.low <= told.difference <= told.high
+        assert (p <= LIMIT) == (told.low > 0 or told.high < 0) == (verdict(told) != "tie")
+
+
+def test_a_few_products_show_nobody_to_be_as_good():
+    for products, shown in ((20, False), (1000, True)):
+        right = np.ones(products, bool)
+        told = widen_to_resolution(sign_flips(right, right, np.arange(products)), products)
+        assert (told.high <= MARGIN) is shown and told.p == 1
+    same = corrected_t([0.1, 0.1], 1.0, sizes=[10, 10])
+    assert same.p > 0.05 and same.low < 0 < same.high
+
+
+def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_baseline():
+    def entry(clf, value, baseline=False):
+        told = {"accuracy": {"value": value, "low": value - 0.1, "high": value + 0.1}, "n": 85}
+        return {"store": "s", "clf": clf, "baseline": baseline, "test": told, "cv": {}}
+
+    def pair(other, low, high):
+        apart = {"difference": 0.0, "low": low, "high": high, "verdict": "a" if low > 0 else "tie"}
+        return {"a": ["s", "svm"], "b": ["s", other], **apart}
+
+    class Told:
+        names, grouped_by = ("s",), "product"
+
+    entries = [entry("svm", 0.9), entry("knn", 0.743), entry("lda", 0.9), entry("rf", 0.6), entry("logreg", 0.88)]
+    entries.append(entry("centroid", 0.7, True))
+    tests = [pair("knn", -0.05, 0.36), pair("lda", -0.01, 0.01), pair("rf", -0.1, 0.4), pair("logreg", 0.005, 0.018)]
+    best = choose(entries, range(5), tests, SimpleNamespace(matched=Told))
+    assert (best["alike"], best["ties"], best["below"]) == (
+        [["s", "lda"], ["s", "logreg"]],
+        [["s", "knn"]],
+        [["s", "rf"]],
+    )
+    assert "lda and logreg are as good (at most 2 points behind); knn is not told apart" in best["why"]
+    entries[-1] = entry("centroid", 0.95, True)
+    assert (
+        "`centroid` is right as often or more (95.0%)"
+        in choose(entries, range(5), tests, SimpleNamespace(matched=Told))["why"]
+    )
+
+
+def test_one_product_per_category_is_said_and_not_scored(tmp_path):
+    store = extract(shop(tmp_path, held=False, products=1), backbone="colour", store=tmp_path / "s.h5")
+    with pytest.raises(FeatxError, match="each category is one product") as caught:
+        compare(store, "knn", folds=3)
+    assert caught.value.code == "class-too-small"
+
+
+def test_fewer_products_than_folds_says_how_many_folds_there_can_be(tmp_path):
+    store = extract(shop(tmp_path, held=False, products=2), backbone="colour", store=tmp_path / "s.h5")
+    with pytest.raises(FeatxError, match="fewer than two categories have 5 products") as caught:
+        compare(store, "knn", folds=5)
+    assert "--folds 2" in caught.value.hint
+    assert compare(store, "knn", folds=2).best["clf"] == "knn"
+
+
+def test_photos_that_are_gone_leave_the_colour_baseline_out_and_say_so(tmp_path):
+    store = extract(shop(tmp_path), backbone="builtin", store=tmp_path / "s.h5")
+    with_colour = compare(store, "knn", folds=2, cache=tmp_path / "cache" / "colour.npz")
+    assert "colour" in {one["store"] for one in with_colour.entries}
+    for path in tmp_path.glob("*.jpg"):
+        path.unlink()
+    assert "colour" in {
+        one["store"] for one in compare(store, "knn", folds=2, cache=tmp_path / "cache/colour.npz").entries
+    }
+    gone = compare(store, "knn", folds=2)
+    assert any("colour baseline was left out" in note for note in gone.document["notes"])
+
+
+def test_stores_of_other_photos_cannot_be_compared(stores, tmp_path):
+    photo(tmp_path / "p/a/x.jpg")
+    photo(tmp_path / "p/b/y.jpg", seed=1)
+    other = extract(tmp_path / "p", backbone="colour", store=tmp_path / "other.h5")
+    with pytest.raises(FeatxError, match="no labelled picture in common"):
+        compare([stores[0], other], "knn")
+
+
+def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
+    model = fit(stores[0], "svm", folds=2)
+    told = evaluate(model, stores[0])
+    assert told.n == 6 and told.left_out == 0
+    assert told.scores["accuracy"].value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    assert told.matrix.sum() == 6
+    assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
+    assert told.unscored == []
+    with pytest.raises(FeatxError, match="were learned from"):
+        evaluate(model, stores[0], ["train"])
+    with pytest.raises(FeatxError, match="was trained on backbone"):
+        evaluate(model, stores[1])
+    assert "<table>" in told._repr_html_() and len(told.to_pandas()) == 3
+
+
+def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run, stores, table, tmp_path):
+    lines = table.read_text().splitlines()
+    few = [lines[0], *(line for line in lines[1:] if "mugs" not in line or line.split(",")[3] == "train")]
+    (table.parent / "few.csv").write_text("\n".join(few) + "\n")
+    store = extract(table.parent / "few.csv", backbone="colour", store=tmp_path / "few.h5")
+    save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.skops")
+    ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
+    told = json.loads(ran.stdout)
+    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no picture here" in ran.stderr
+    assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
+
+
+def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path):
+    words = ["--clf", "knn", "--folds", "2", "--json", "-o", "table.csv"]
+    ran = featx("compare", str(table), "-b", "colour", *words)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == json.loads((tmp_path / "artifacts/reports/comparison.json").read_text())
+    assert "near-twin" in ran.stderr and (tmp_path / "table.csv").exists()
+
+
+def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores, tmp_path):
+    save(fit(stores[0], "centroid", folds=2), tmp_path / "artifacts/models/centroid.skops")
+    ran = featx("evaluate", "-o", "matrix.csv", FEATX_STORE=str(stores[0].path))
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split("\t")[0] for line in ran.stdout.splitlines()] == ["feet/boots", "feet/shoes", "table/mugs"]
+    assert len(list(csv.reader((tmp_path / "matrix.csv").open(encoding="utf-8-sig")))) == 4
+
+
+def test_a_store_from_elsewhere_is_compared_where_there_is_none_yet(featx: Run, stores):
+    ran = featx("compare", "-s", str(stores[0].path), "--clf", "centroid", "--folds", "2", "--fast")
+    assert ran.returncode == 0 and "error" not in ran.stderr, ran.stderr
+
+
+def test_bench_is_another_name_of_compare(featx: Run):
+    assert "whether the difference is real" in " ".join(featx("bench", "--help").stdout.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["compare", "--clf", "svn"], "no classifier called"),
+        (["compare", "-o", "x.docx"], "cannot write"),
+        (["compare", "-b", "colour"], "needs photos"),
+        (["compare", "--test", "tset"], "is in split `tset`"),
+        (["evaluate", "-o", "x.xlsx"], "cannot write"),
+    ],
+)
+def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, stores, words, said):
+    ran = featx(*words, FEATX_STORE=str(stores[0].path))
+    assert ran.returncode == 2 and said in " ".join(ran.stderr.split()) and "hint:" in ran.stderr and not ran.stdout
+
+
+def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(tmp_path, workplace):
+    from featx.labels.decisions import record, where
+
+    store = extract(shop(tmp_path / "shop"), backbone="colour", store=tmp_path / "s.h5")
+    assert "table/mugs" in compare(store, "knn", folds=2, colour=False).document["stores"][0]["categories"]
+    model = fit(store, "knn", folds=2)
+    mugs = [one for one, label in zip(store.ids, store.labels, strict=True) if label == "table/mugs"]
+    lines = ["id,decision,new_label", *(f"{one},change,feet/boots" for one in mugs)]
+    (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
+    record(tmp_path / "answers.csv", store, where())
+    again = compare(store, "knn", folds=2, colour=False).document
+    assert again["stores"][0]["categories"] == ["feet/boots", "feet/shoes"]
+    assert evaluate(model, tmp_path / "s.h5").scores["accuracy"].value <= 4 / 6

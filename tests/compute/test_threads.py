@@ -1,0 +1,124 @@
+"""Trainings side by side: the same answers in the same order, and matrix products get their threads back."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from featx.classifiers.fit import fit
+from featx.classifiers.pipelines import parallel_fits
+from featx.classifiers.spec import NAMES, ClassifierSettings
+from featx.comparison import compare
+from featx.compute.threads import one_thread, side_by_side, still_wanted
+from featx.extraction import extract
+from tests.conftest import photo
+
+
+def blas_threads() -> int:
+    """Of the library that numpy multiplies matrices with; others may be loaded by other tests."""
+    return next(one["num_threads"] for one in threadpool_info() if "numpy" in one["filepath"])
+
+
+@pytest.fixture
+def three_threads():
+    with threadpool_limits(3, user_api="blas"):
+        if blas_threads() != 3:
+            pytest.skip("this library of matrix products cannot be told how many threads to use")
+        yield
+
+
+def test_answers_come_in_order_whoever_is_done_first():
+    def slow_first(number: int) -> int:
+        time.sleep(0.05 if number == 0 else 0)
+        return number
+
+    assert list(side_by_side(slow_first, range(8), 4)) == list(range(8))
+    assert list(side_by_side(slow_first, range(8), 1)) == list(range(8))
+    assert list(side_by_side(slow_first, [], 4)) == []
+
+
+def test_no_more_run_at_once_than_were_asked_for():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def count(_: int) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01)
+        with lock:
+            running -= 1
+
+    list(side_by_side(count, range(12), 3))
+    assert most == 3
+
+
+def test_what_fails_is_told_and_what_has_not_begun_never_begins(three_threads):
+    begun = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.02)
+        if number == 1:
+            raise ValueError("number 1")
+
+    with pytest.raises(ValueError, match="number 1"):
+        list(side_by_side(work, range(100), 2))
+    assert len(begun) < 10
+    assert blas_threads() == 3
+
+
+def test_long_work_ends_early_when_the_whole_is_stopped():
+    steps = []
+
+    def long_work(number: int) -> None:
+        if number == 0:
+            raise KeyboardInterrupt
+        for step in range(500):
+            still_wanted()
+            steps.append(step)
+            time.sleep(0.01)
+
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(side_by_side(long_work, range(4), 2))
+    assert time.monotonic() - begun < 3 and len(steps) < 400
+    still_wanted()
+
+
+def test_matrix_products_have_one_thread_while_trainings_go_side_by_side_and_get_theirs_back(three_threads):
+    def product(_: int) -> int:
+        with one_thread():
+            return blas_threads()
+
+    assert list(side_by_side(product, range(20), 4)) == [1] * 20
+    assert blas_threads() == 3
+    assert list(side_by_side(lambda _: blas_threads(), range(20), 4)) == [1] * 20
+    assert list(side_by_side(lambda _: blas_threads(), range(3), 1)) == [3] * 3
+    assert blas_threads() == 3
+
+
+def test_large_features_are_not_copied_for_every_core_at_once():
+    huge = np.broadcast_to(np.float32(0), (10_000_000, 2048))
+    assert parallel_fits(ClassifierSettings("svm"), huge) == 1
+    assert all(
+        parallel_fits(ClassifierSettings(name), np.zeros((9, 9))) == 1 for name in ("rf", "extra-trees", "centroid")
+    )
+    assert parallel_fits(ClassifierSettings("svm", threads=1), np.zeros((9, 9))) == 1
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("rf", "extra-trees")])
+def test_how_many_train_side_by_side_changes_no_answer(tmp_path, name):
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(8):
+            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
+    store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
+    alone, together = (fit(store, name, folds=4, threads=threads) for threads in (1, 4))
+    assert alone.card["cv"] == together.card["cv"] and alone.card["settings"] == together.card["settings"]
+    compared = compare(store, name, folds=4, colour=False)
+    entry = next(one for one in compared.to_dict()["entries"] if one["clf"] == name)
+    assert entry["cv"]["accuracy"]["mean"] == pytest.approx(alone.card["cv"]["accuracy"], abs=0.02)

@@ -1,0 +1,98 @@
+"""Folds keep together what belongs together."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from featx.compute.vectors import unit_rows
+from featx.labels.folds import NEAR_CERTAIN, grouped_folds, groups_of, near_duplicate_rate, plain_folds, union_groups
+
+ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 3)), min_size=2, max_size=60)
+
+
+def rows_of(drawn, seed=0):
+    """Products, digests, labels and features in which every fifth row nearly copies the one before."""
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(len(drawn), 16))
+    features[4::5] = features[3:-1:5][: len(features[4::5])] + 0.01
+    products = [f"p{product}" for product, _, _ in drawn]
+    digests = [f"d{digest}" for _, digest, _ in drawn]
+    # The same bytes have the same features.
+    first = {digest: i for i, digest in reversed(list(enumerate(digests)))}
+    features = np.stack([features[first[digest]] for digest in digests])
+    return products, digests, [f"c{label}" for _, _, label in drawn], features
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS, st.integers(2, 5), st.integers(0, 5))
+def test_a_fold_never_holds_a_product_or_a_copy_of_another_fold(drawn, folds, seed):
+    products, digests, labels, features = rows_of(drawn, seed)
+    groups = groups_of(products, digests, features)
+    unit = unit_rows(features)
+    for learn, score in grouped_folds(labels, groups, folds, seed):
+        assert len(learn) and len(score) and sorted([*learn, *score]) == list(range(len(drawn)))
+        for names in (products, digests):
+            assert not {names[i] for i in learn} & {names[i] for i in score}
+        assert (unit[learn] @ unit[score].T).max() < NEAR_CERTAIN
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, st.integers(2, 5), st.integers(0, 5))
+def test_the_same_seed_cuts_the_same_folds_and_every_picture_is_scored_once(drawn, folds, seed):
+    products, digests, labels, features = rows_of(drawn)
+    groups = groups_of(products, digests, features)
+    for cut in (lambda: grouped_folds(labels, groups, folds, seed), lambda: plain_folds(labels, folds, seed)):
+        one, other = cut(), cut()
+        for (learn, score), (learn_again, score_again) in zip(one, other, strict=True):
+            np.testing.assert_array_equal(learn, learn_again)
+            np.testing.assert_array_equal(score, score_again)
+        if one:
+            assert sorted(np.concatenate([score for _, score in one])) == list(range(len(drawn)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(ROWS)
+def test_groups_are_what_walking_from_copy_to_copy_finds(drawn):
+    products, digests, _, features = rows_of(drawn)
+    unit = unit_rows(features)
+    seen = np.full(len(drawn), -1)
+    for start in range(len(drawn)):
+        reach = [start] if seen[start] < 0 else []
+        while reach:
+            i = reach.pop()
+            if seen[i] < 0:
+                seen[i] = start
+                reach += [
+                    j
+                    for j in range(len(drawn))
+                    if products[i] == products[j] or digests[i] == digests[j] or unit[i] @ unit[j] >= NEAR_CERTAIN
+                ]
+    np.testing.assert_array_equal(groups_of(products, digests, features), seen)
+
+
+def test_two_groupings_are_joined():
+    np.testing.assert_array_equal(union_groups(np.array([0, 0, 2, 3]), np.array([5, 6, 6, 7])), [0, 0, 0, 3])
+
+
+def test_thousands_of_pictures_that_are_all_copies_are_one_group_at_once():
+    begun = time.monotonic()
+    features = np.ones((6000, 32)) + np.random.default_rng(0).normal(scale=1e-3, size=(6000, 32))
+    groups = groups_of([f"p{i}" for i in range(6000)], [f"d{i}" for i in range(6000)], features)
+    assert len(set(groups.tolist())) == 1
+    assert time.monotonic() - begun < 20
+
+
+def test_nothing_to_cut_gives_no_folds():
+    assert grouped_folds(["a", "b"], np.zeros(2), 5, 0) == []
+    assert plain_folds(["a", "b"], 5, 0) == []
+    assert groups_of([], [], np.zeros((0, 3))).shape == (0,)
+
+
+def test_the_share_of_twins_counts_pictures_with_a_look_alike_in_what_was_learned():
+    learned = np.eye(4)
+    assert near_duplicate_rate(np.array([[1, 0.01, 0, 0], [0.7, 0.7, 0, 0]]), learned) == 0.5
+    assert near_duplicate_rate(np.zeros((0, 4)), learned) == 0

@@ -1,0 +1,341 @@
+"""`featx predict`: answers, doubts, files and folders."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from featx.catalogue.items import Item
+from featx.classifiers.novelty import fit_novelty
+from featx.classifiers.persistence import load_classifier, save
+from featx.errors import FeatxError
+from featx.images import read_photo
+from featx.labels.folds import grouped_folds
+from featx.prediction.predict import Prediction, limit_for
+from featx.prediction.sort_folders import apply_move, plan_moves, require_distinct_folders
+from tests.conftest import Run, photo
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photos, a store and a trained classifier."""
+    import os
+    import subprocess
+    import sys
+
+    root = tmp_path_factory.mktemp("shop")
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(6):
+            photo(root / "photos" / category / f"{category}{item}.jpg", seed=100 * c + item)
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    for words in (["extract", "photos", "-b", "colour"], ["fit", "--folds", "3"]):
+        subprocess.run(
+            [sys.executable, "-m", "featx", *words, "-q"], cwd=root, check=True, env=env, capture_output=True
+        )
+    photo(root / "new" / "one.jpg", seed=999)
+    photo(root / "new" / "two.jpg", seed=998)
+    (root / "new" / "broken.jpg").write_bytes((root / "new" / "one.jpg").read_bytes()[:300])
+    return root
+
+
+def test_every_photo_gets_an_answer_in_order_and_the_unreadable_one_its_reason(featx: Run, shop):
+    ran = featx("predict", "new", "--json", "--any", "--top", "2", cwd=shop)
+    assert ran.returncode == 0, ran.stderr
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [Path(row["file"]).name for row in rows] == ["broken.jpg", "one.jpg", "two.jpg"]
+    assert "truncated" in rows[0]["error"] and rows[0]["category"] is None
+    assert rows[1]["category"] in ("boots", "hats", "mugs") and 0 < rows[1]["sure"] <= 1
+    assert rows[1]["top"][0]["category"] == rows[1]["category"] and len(rows[1]["top"]) == 2
+    assert "broken.jpg" in ran.stderr
+
+
+def test_a_known_photo_is_answered_from_the_store_without_the_network(featx: Run, shop):
+    ran = featx("predict", "photos/mugs/mugs1.jpg", "-v", cwd=shop)
+    assert "1 of 1 photos were in the store" in ran.stderr
+    assert ran.stdout.split("\t")[1] == "mugs"
+
+
+def test_below_the_asked_confidence_a_photo_is_left_to_a_person(featx: Run, shop):
+    rows = [json.loads(line) for line in featx("predict", "new", "--json", "--sure", "1", cwd=shop).stdout.splitlines()]
+    assert all(row["review"] for row in rows if row["category"])
+
+
+def test_coverage_chooses_a_measured_threshold_and_says_what_it_buys(featx: Run, shop):
+    ran = featx("predict", "new", "--coverage", "0.5", cwd=shop)
+    assert ran.returncode == 0 and "% right" in ran.stderr
+    both = featx("predict", "new", "--coverage", "0.5", "--sure", "0.3", cwd=shop)
+    assert both.returncode == 2
+
+
+def test_the_table_is_safe_in_a_spreadsheet_and_whole(featx: Run, shop):
+    photo(shop / "odd" / "=cmd().jpg", seed=5)
+    ran = featx("predict", "odd/=cmd().jpg", "new", "-o", "p.csv", cwd=shop)
+    assert ran.returncode == 2, "files and folders together are refused"
+    assert (
+        featx(
+            "predict", "=cmd().jpg", "-o", "p.csv", cwd=shop / "odd", FEATX_ARTIFACTS=str(shop / "artifacts")
+        ).returncode
+        == 0
+    )
+    with (shop / "odd" / "p.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["file"] == "'=cmd().jpg"
+    assert featx("predict", "new", "-o", "p.exe", cwd=shop).returncode == 2
+
+
+def test_sorting_into_folders_plans_first_then_copies_and_does_it_only_once(featx: Run, shop, tmp_path):
+    target = tmp_path / "sorted"
+    plan = featx("predict", "new", "--any", "--sort-into", str(target), "--dry-run", cwd=shop)
+    assert plan.returncode == 0 and not target.exists() and "2 photos would go" in plan.stderr
+    done = featx("predict", "new", "--any", "--sort-into", str(target), cwd=shop)
+    assert done.returncode == 0
+    names = sorted(path.name for path in target.rglob("*.jpg"))
+    assert names == ["one.jpg", "two.jpg"]
+    again = featx("predict", "new", "--any", "--sort-into", str(target), cwd=shop)
+    assert "2 of them were there" in again.stderr
+    assert sorted(path.name for path in target.rglob("*.jpg")) == names
+
+
+def test_no_category_name_can_climb_out_of_the_folder(tmp_path):
+    source = photo(tmp_path / "a.jpg")
+    for label in ("../../etc", "/etc", "a/../../b", "..", "C:\\x", ""):
+        move = next(plan_moves([Prediction(Item("a", str(source)), ((label, 1.0),))], tmp_path / "sorted"))
+        assert (tmp_path / "sorted").resolve() in move.target.resolve().parents
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        (["mugs", "x" * 300], "too long for a folder"), (["mugs", "é" * 128], "too long for a folder"),
+        (["mugs", "/".join("x" * 2500)], "too long for a folder"), (["Mugs", "Mugs."], "in one folder"),
+        (["a/b", "a / b "], "in one folder"), (["needs-review"], "in one folder"), (["", "."], "in one folder"),
+        (["a\x1b", "a\x07"], "in one folder"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_categories_that_have_no_folder_of_their_own_are_told_before_anything_is_written(labels, why, tmp_path):
+    with pytest.raises(FeatxError, match=why):
+        require_distinct_folders(labels, tmp_path)
+    require_distinct_folders(
+        ["mugs", "a/b", "a", "x" * 255, "é" * 127, "needs-review/x", "unnamed", "\ud800"], tmp_path
+    )
+
+
+@pytest.mark.parametrize("length", [200, 231, 251])
+def test_a_photo_whose_name_fills_what_a_file_system_takes_is_copied_as_well(length, tmp_path):
+    name = "é" * (length // 2) + "a" * (length % 2) + ".jpg"
+    paths = [photo(tmp_path / folder / name, seed) for seed, folder in enumerate(("x", "y", "z"))]
+    found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in paths]
+    for move in plan_moves(found, tmp_path / "sorted"):
+        apply_move(move, link=False)
+    assert sorted(path.read_bytes() for path in (tmp_path / "sorted/mugs").iterdir()) == sorted(
+        path.read_bytes() for path in paths
+    )
+
+
+def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo(featx: Run, shop, tmp_path):
+    card = next((shop / "artifacts/models").glob("*.skops"))
+    model = load_classifier(card)
+    names = ["n" * 300, *model.classes[1:]]
+    step = model.pipeline.steps[-1][1]
+    step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
+    model.classes = model.card["labels"] = names
+    save(model, tmp_path / "long.skops")
+    ran = featx("predict", "new", "--clf", str(tmp_path / "long.skops"), "--sort-into", str(tmp_path / "s"), cwd=shop)
+    assert ran.returncode == 2 and "nnn" in ran.stderr and "300 bytes" in ran.stderr, ran.stderr
+    assert not (tmp_path / "s").exists()
+
+
+def test_equal_names_never_overwrite_one_another(tmp_path):
+    a, b = photo(tmp_path / "x" / "a.jpg", 1), photo(tmp_path / "y" / "a.jpg", 2)
+    found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in (a, b)]
+    assert len({move.target for move in plan_moves(found, tmp_path / "sorted")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["nothere.jpg"], 2), (["new", "--clf", "svn"], 4), (["new", "--clf", "x/y.skops"], 4), (["new", "-n"], 2)],
+)
+def test_wrong_input_is_a_sentence(featx: Run, shop, words, code):
+    ran = featx("predict", *words, cwd=shop)
+    assert ran.returncode == code and "error:" in ran.stderr and "Traceback" not in ran.stderr and not ran.stdout
+
+
+def test_without_a_classifier_it_says_to_train_one(featx: Run, folder):
+    ran = featx("predict", str(folder))
+    assert ran.returncode == 4 and "featx fit" in ran.stderr
+
+
+def test_known_photos_are_familiar_and_others_are_not():
+    random = np.random.default_rng(0)
+    known = np.abs(random.normal(size=(300, 40))) * (np.arange(40) < 20)
+    others = np.abs(random.normal(size=(50, 40))) * (np.arange(40) >= 20)
+    labels = [f"c{i % 3}" for i in range(300)]
+    familiar = fit_novelty(known, grouped_folds(labels, np.arange(300), 5, 0))
+    assert familiar.strange(known).mean() <= 0.02
+    assert familiar.strange(others).all()
+
+
+def test_an_impossible_coverage_is_refused():
+    with pytest.raises(FeatxError):
+        limit_for(SimpleNamespace(card={}), 0.9)
+
+
+def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monkeypatch):
+    import featx as library
+
+    monkeypatch.chdir(shop)
+    found = library.predict("new", top=2, unlike=False)
+    told = [json.loads(line) for line in featx("predict", "new", "--json", "--any", cwd=shop).stdout.splitlines()]
+    assert [(one.item.path, one.label or None) for one in found] == [(one["file"], one["category"]) for one in told]
+    assert all(len(one.top) == 2 for one in found if not one.unreadable)
+    with pytest.raises(FeatxError) as caught:
+        library.predict("new", "nowhere.skops")
+    assert caught.value.code == "no-model"
+
+
+def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
+    import itertools
+
+    from featx.backbones import open_backbone
+    from featx.classifiers.model import Classifier
+    from featx.prediction.predict import BATCH, DecisionRule, Predictor
+
+    backbone = open_backbone("colour")
+    path, taken = photo(tmp_path / "a.jpg"), 0
+
+    def endless():
+        nonlocal taken
+        for taken in itertools.count(1):
+            yield Item(f"item{taken}", str(path))
+
+    class Same:
+        """A classifier that says the same of everything."""
+
+        classes_ = np.array(["a", "b"])
+
+        def decision_function(self, features):
+            return np.ones(len(features))
+
+    rows = backbone.features([backbone.prepare(read_photo(path).image)])
+    model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), fit_novelty(rows, []))
+    stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
+    for done in range(1, 10 * BATCH):
+        assert next(stream).label == "b"
+        assert taken - done <= 4 * BATCH
+    stream.close()
+
+
+STREAMED = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from featx.backbones import open_backbone
+from featx.catalogue import Item
+from featx.models import Model
+from featx.novelty import familiar_with
+from featx.prediction import Limits, Predictor
+
+class Same:
+    classes_ = np.array(["a", "b"])
+    def decision_function(self, features):
+        return np.ones(len(features))
+
+photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
+backbone = open_backbone(sys.argv[1], device="cpu")
+rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
+model = Model("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), familiar_with(rows, []))
+items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
+peaks = []
+for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, Limits()), start=1):
+    assert one.label, one
+    if done in (first, 4 * first):
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(*peaks)
+"""
+
+
+@pytest.mark.parametrize(
+    ("backbone", "first"),
+    [
+        ("colour", 200),
+        pytest.param("builtin", 320, marks=pytest.mark.long),
+    ],
+)
+def test_four_times_as_many_photos_need_no_more_memory(tmp_path, backbone, first):
+    """Peak memory after so many photos of 1,000 x 750 pixels, and after four times as many."""
+    import subprocess
+    import sys
+
+    for seed in range(20):
+        photo(tmp_path / "photos" / f"{seed}.jpg", seed=seed, size=(1000, 750))
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", STREAMED, backbone, str(tmp_path / "photos"), str(first)]
+    ran = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    early, late = map(float, ran.stdout.split())
+    # One photo alone takes 2 MB while it is decoded; kept, these would be more than a gigabyte.
+    assert late - early < 40, (early, late)
+
+
+@pytest.mark.long
+def test_memory_does_not_grow_with_the_number_of_photos(featx: Run, shop, tmp_path):
+    """Peak memory of the whole command for 200 and for 4,000 different photos."""
+    import subprocess
+    import sys
+
+    for name, products in (("few", 67), ("many", 1334)):
+        words = ["--no-run", "--products", str(products), "--shots", "3", "--size", "64"]
+        assert featx("demo", name, *words).returncode == 0
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "FEATX_ARTIFACTS": str(shop / "artifacts")}
+    for how in (["--json"], ["-o", "answers.csv"], ["--sort-into", "sorted", "--link"]):
+        peaks = {}
+        for name in ("few", "many"):
+            command = [sys.executable, "-m", "featx", "predict", f"{name}/data", *how, "-q"]
+            ran = subprocess.run(
+                [sys.executable, "-c", measure, *command], cwd=tmp_path, env=env, capture_output=True, check=True
+            )
+            peaks[name] = int(ran.stdout) / 1024
+        # The names of the photos alone are a few megabytes.
+        assert peaks["many"] - peaks["few"] < 25, (how, peaks)
+
+
+def test_a_known_photo_is_answered_without_torch(featx: Run, shop):
+    script = (
+        "import sys; from featx.cli.app import main\n"
+        "sys.argv = ['featx', 'predict', 'photos/mugs/mugs1.jpg', '-q']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('torch' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    import subprocess
+    import sys
+
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run([sys.executable, "-c", script], cwd=shop, env=env, capture_output=True, text=True)
+    assert ran.stdout.splitlines()[0].split("\t")[1] == "mugs", ran.stderr
+    assert ran.stdout.splitlines()[-1] == "False False"
+
+
+def test_a_notebook_shows_predictions_as_a_table_that_runs_nothing(tmp_path):
+    from featx.prediction.predict import Predictions
+
+    item = Item("<script>", "<script>alert(1)</script>.jpg")
+    shown = Predictions(
+        [Prediction(item, (("boots & co", 0.9),), 0.8, "unsure"), Prediction(item, unreadable="truncated")]
+        + [Prediction(item, (("hats", 0.5),), 0.8)] * 200
+    )
+    html = shown._repr_html_()
+    assert html.startswith("<table>") and "<script>" not in html and "boots &amp; co" in html
+    assert "202 photos (the first 100 are shown); 1 need a look" in html and html.count("<tr>") == 101
+    assert "needs a look: unsure" in html and "truncated" in html
+    assert list(shown.to_pandas().columns) == ["file", "category", "sure", "doubt", "error"]

@@ -1,0 +1,233 @@
+"""`featx report --against OLD`: what changed, where it is said, and when the exit code is 7."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from featx.errors import FeatxError
+from featx.report import build_document, changes, read_document, write_report
+from featx.report.formatting import WAYS, at
+from featx.report.strings import NOTES
+from tests.report.documents import Numbers, catalogue, comparison
+
+CLASSES = ["boots", "hats", "mugs", "shoes", "vases"]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    return catalogue(tmp_path_factory.mktemp("photos"), CLASSES, 40)
+
+
+@pytest.fixture(scope="module")
+def root(shop, tmp_path_factory):
+    """Four reports of one catalogue: good, the same again later, bad, and a little worse."""
+    root = tmp_path_factory.mktemp("reports")
+    for name, right in (("good", 0.95), ("bad", 0.4), ("near", 0.93)):
+        told = {**comparison(shop, right=right), "written": "2026-02-02T00:00:00Z" if name != "good" else "2026-01-01"}
+        write_report(told, shop, root=root, folder=root / name, formats=("json",))
+    return root
+
+
+@pytest.fixture
+def documents(root):
+    return {name: read_document(root / name) for name in ("good", "bad", "near")}
+
+
+def outcomes(told: dict) -> np.ndarray:
+    details = told["details"]["builtin/svm"]
+    return np.array(details["truth"]) == np.array(details["says"])
+
+
+def test_the_chance_of_a_fall_is_mcnemars_on_the_very_photos(shop, documents):
+    was, now = outcomes(comparison(shop, right=0.95)), outcomes(comparison(shop, right=0.93))
+    lost, won = int((was & ~now).sum()), int((now & ~was).sum())
+    found = changes(documents["good"], documents["near"])
+    assert found.paired
+    accuracy = found.metrics[0]
+    assert accuracy.p == pytest.approx(binomtest(lost, lost + won).pvalue if lost + won else 1.0)
+    assert accuracy.difference == pytest.approx(now.mean() - was.mean())
+
+
+def test_a_fall_is_on_the_page_in_the_markdown_and_in_the_json(root, documents, featx, tmp_path):
+    shutil.copytree(root / "bad", tmp_path / "new")
+    ran = featx("report", "--from", "new", "--against", str(root / "good/report.json"), "-o", "out", "--json")
+    assert ran.returncode == 7, ran.stderr
+    told = json.loads(ran.stdout)["changes"]
+    document = read_document(tmp_path / "out")
+    assert document["changes"] == told
+    assert told["fell"][0] == "accuracy"
+    markdown = (tmp_path / "out/report.md").read_text(encoding="utf-8")
+    first = markdown.split("## ")[1]
+    assert first.startswith("What changed since 2026-01-01")
+    assert "Accuracy" in first
+    assert "fell for more than chance" in first
+    metric = told["metrics"][0]
+    assert f"| {metric['old']:.1%} | {metric['new']:.1%} |" in first
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert 'id="changes"' in page
+    reader = Numbers()
+    reader.feed(page)
+    numbers = [one for one in reader.found if one[0]["data-path"].startswith("/changes/")]
+    assert len(numbers) >= 9
+    for attributes, shown in numbers:
+        assert shown == WAYS[attributes["data-way"]](at(document, attributes["data-path"]))
+
+
+@pytest.mark.parametrize(("new", "code"), [("good", 0), ("near", 0), ("bad", 7)])
+def test_only_a_fall_beyond_chance_ends_with_code_seven(root, featx, new, code):
+    ran = featx("report", "--from", str(root / new), "--against", str(root / "good"), "-o", "out", "--format", "md")
+    assert ran.returncode == code, ran.stderr
+    assert ("fell for more than chance" in ran.stderr) == (code == 7)
+
+
+def test_a_rise_is_told_and_is_no_fault(root, featx):
+    ran = featx("report", "--from", str(root / "good"), "--against", str(root / "bad"), "-o", "out", "--format", "md")
+    assert ran.returncode == 0
+    assert any(line.startswith("accuracy\t") and line.endswith("rose") for line in ran.stdout.splitlines())
+
+
+def test_without_against_nothing_is_said_of_changes(documents, tmp_path):
+    from featx.report import write_files
+
+    page = write_files(documents["good"], tmp_path, ("html", "md"))
+    assert 'id="changes"' not in page.page.read_text(encoding="utf-8")
+    assert "What changed" not in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_other_categories_photos_or_entries_are_named(shop, documents, tmp_path):
+    old = documents["good"]
+    other = catalogue(tmp_path / "photos", [*CLASSES[1:], "lamps"], 30, seed=5)
+    told = comparison(other, right=0.9, clfs=("logreg", "knn"))
+    new = build_document(told, tmp_path, store=other, cache=tmp_path)
+    found = changes(old, new)
+    assert not found.paired
+    text = " ".join(found.notes)
+    assert "new 1 (lamps)" in text
+    assert "gone 1 (boots)" in text
+    assert NOTES["photos"] in found.notes
+    assert "recommended svm on builtin, this one logreg on builtin" in text
+    assert not changes(old, copy.deepcopy(old)).notes
+
+
+def test_a_report_of_folds_is_not_compared_photo_by_photo_with_one_of_held_out_photos(documents):
+    new = copy.deepcopy(documents["good"])
+    new["honest"]["measured_on"] = "cv"
+    found = changes(documents["good"], new)
+    assert not found.paired
+    assert any("held-out photos" in note and "cross-validation" in note for note in found.notes)
+
+
+def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
+    new = copy.deepcopy(documents["bad"])
+    new["similar"], new["fails"], new["trust"] = None, None, None
+    new["honest"]["test"] = []
+    found = changes(documents["good"], new)
+    assert [one.metric for one in found.metrics] == ["accuracy"]
+    assert found.categories == []
+    row = new["which"]["rows"][0]
+    row["accuracy"] = None
+    assert changes(documents["good"], new).metrics == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no JSON file"),
+        ('{"schema": "featx-report/1"', "is no JSON file"),
+        ("[]", "is no featx report"),
+        ('{"schema": "featx-report/1"}', "it has no `featx`"),
+        ('{"schema": "featx-report/7"}', "does not know"),
+        (
+            '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], '
+            '"best": {"store": "a", "clf": "b"}}',
+            "no report",
+        ),
+    ],
+)
+def test_a_broken_old_report_is_refused_in_a_sentence(root, featx, tmp_path, text, said):
+    (tmp_path / "old.json").write_text(text)
+    ran = featx("report", "--from", str(root / "good"), "--against", "old.json", "-o", "out")
+    assert ran.returncode == 2, ran.stderr
+    assert said in " ".join(ran.stderr.split())
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def places_in(value: object, path: tuple = ()) -> list[tuple]:
+    """Every place in a document, of each list only in its first entry."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
+    found = []
+    for key, inner in inside:
+        found += [(*path, key), *places_in(inner, (*path, key))]
+    return found
+
+
+@pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])
+def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, tmp_path, damage):
+    from featx.report.markdown import markdown
+
+    path, refused = tmp_path / "comparison.json", 0
+    told = json.loads(json.dumps(comparison(shop)))
+    for place in places_in(told):
+        if place[0] == "machine" or "fingerprint" in place:
+            continue
+        broken = json.loads(json.dumps(told))
+        holder = broken
+        for key in place[:-1]:
+            holder = holder[key]
+        if damage == "gone" and isinstance(holder, list):
+            holder.pop()
+        elif damage == "gone":
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
+        path.write_text(json.dumps(broken))
+        try:
+            markdown(build_document(read_document(path), tmp_path))
+        except FeatxError as error:
+            assert error.code == "bad-manifest", place
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{place} {damage}: {error!r}")
+    assert refused > 20
+
+
+@pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])
+def test_a_damaged_report_is_refused_or_shown_never_stumbled_over(documents, root, tmp_path, monkeypatch, damage):
+    """Every value in turn is taken away or made something else: a sentence or a page, no traceback."""
+    from featx.report import page as pages
+    from featx.report.markdown import markdown
+
+    monkeypatch.setattr(pages, "svg_of", lambda name, document: None)
+    old, path, refused = documents["good"], tmp_path / "report.json", 0
+    for n, place in enumerate(one for one in places_in(old) if one[0] != "made" or len(one) < 3):
+        broken = json.loads(json.dumps(old))
+        holder = broken
+        for key in place[:-1]:
+            holder = holder[key]
+        if damage == "gone" and isinstance(holder, list):
+            holder.pop()
+        elif damage == "gone":
+            del holder[place[-1]]
+        else:
+            holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
+        path.write_text(json.dumps(broken))
+        try:
+            document = read_document(path)
+            changes(document, old)
+            changes(old, document)
+            markdown(document)
+            if n % 5 == 0:
+                pages.page(document, root / "good")
+        except FeatxError as error:
+            assert error.code == "bad-manifest", place
+            refused += 1
+        except Exception as error:
+            pytest.fail(f"{place} {damage}: {error!r}")
+    assert refused > 60

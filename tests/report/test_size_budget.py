@@ -1,0 +1,131 @@
+"""The page's limit: what is least useful goes first, nothing goes in vain, and what went is said."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from featx.report import write_files, write_report
+from featx.report.files import LIMIT
+from featx.report.formatting import WAYS, at
+from featx.report.page import left_out, renderer
+from featx.report.size_budget import STEPS, PageBudget, map_data, slimmed
+from featx.report.strings import WORDS
+from tests.report.documents import Numbers, catalogue, comparison
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    root = tmp_path_factory.mktemp("reports")
+    shop = catalogue(root / "photos", [f"kind {i:02d}" for i in range(12)], 20)
+    ids = shop.ids
+    issues = {"labels": [{"item_id": one, "says": "a", "looks_like": "b", "sure": 0.9} for one in ids[:30]]}
+    pictures = [[{"id": ids[i + k], "label": "a", "split": "train"} for k in (0, 60)] for i in range(12)]
+    duplicates = {"groups": [{"kind": "near-copy", "score": 0.99, "pictures": pair} for pair in pictures]}
+    return write_report(comparison(shop), shop, root=root, issues=issues, duplicates=duplicates)
+
+
+def shown_pictures(page: str) -> int:
+    return page.count("data:image/webp")
+
+
+def test_a_page_within_the_limit_goes_without_nothing(full):
+    assert full.bytes <= LIMIT
+    assert full.left_out == []
+    assert WORDS["foot_left_out"][:20] not in full.page.read_text(encoding="utf-8")
+
+
+def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path):
+    sizes, lost = [], []
+    for share in (1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5):
+        limit = int(full.bytes * share)
+        again = write_files(full.document, tmp_path, ("html",), pictures=full.folder, limit=limit)
+        page = again.page.read_text(encoding="utf-8")
+        assert again.bytes == again.page.stat().st_size <= limit
+        for what in again.left_out:
+            assert what in page
+        assert bool(again.left_out) == (share < 1)
+        sizes.append(again.bytes)
+        lost.append(len(again.left_out))
+    # The page names its limit, and one number may have more digits than another.
+    assert all(smaller <= larger + 8 for larger, smaller in pairwise(sizes))
+    assert lost[-1] > lost[1]
+
+
+def test_what_is_most_useful_stays_longest(full):
+    render = renderer(full.document, full.folder, LIMIT)
+    size = len(render(PageBudget()).encode())
+    page, slim = slimmed(render, int(size * 0.6))
+    assert "mistakes" not in slim.without
+    assert shown_pictures(page) > 10
+    order = [name for name, _ in STEPS]
+    assert [name for name in order if name in slim.steps] == list(slim.steps)
+    assert order.index("typical") < order.index("suspected") < order.index("mistakes") < order.index("map")
+
+
+def test_nothing_is_left_out_that_saves_nothing(full):
+    _, slim = slimmed(renderer(full.document, full.folder, LIMIT), 1)
+    # 240 photos are fewer than any limit on the map's photos, and 12 categories than any on the table.
+    assert not {"many_points", "points", "many_categories", "categories", "few_categories"} & set(slim.steps)
+    assert "map" in slim.steps
+    assert left_out(slim).count(WORDS["slim_map"]) == 1
+    assert WORDS["slim_map_pictures"] not in left_out(slim)
+
+
+def test_a_smaller_page_still_tells_the_numbers_of_the_json(full, tmp_path):
+    again = write_files(full.document, tmp_path, ("html",), pictures=full.folder, limit=full.bytes // 3)
+    reader = Numbers()
+    reader.feed(again.page.read_text(encoding="utf-8"))
+    assert len(reader.found) > 200
+    for attributes, shown in reader.found:
+        assert shown == WAYS[attributes["data-way"]](at(full.document, attributes["data-path"]))
+
+
+def test_two_small_renders_are_identical(full, tmp_path):
+    pages = [
+        write_files(full.document, tmp_path / name, ("html",), pictures=full.folder, limit=full.bytes // 2).page
+        for name in "ab"
+    ]
+    assert pages[0].read_bytes() == pages[1].read_bytes()
+
+
+def test_a_thinned_map_keeps_each_photo_with_its_own_name_and_picture(full):
+    drawn = full.document["map"]
+    points = np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
+    named = {tuple(row): name for row, name in zip(points.tolist(), drawn["ids"], strict=True)}
+    told = map_data(drawn, PageBudget(points=50))
+    thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
+    assert len(thin) == len(told["ids"]) == 50
+    assert [named[tuple(row)] for row in thin.tolist()] == told["ids"]
+    told = map_data(drawn, PageBudget(points=50, named_points=False))
+    thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
+    assert told["ids_of"] == "tiles"
+    for row in thin.tolist():
+        assert named[tuple(row)] == told["ids"][row[3]]
+
+
+def test_the_command_says_what_the_page_goes_without(full, capsys):
+    from featx.cli.output import Output
+    from featx.cli.report import say_page
+
+    again = write_files(full.document, full.folder / "small", ("html",), pictures=full.folder, limit=full.bytes // 2)
+    say_page(again, Output())
+    assert "left out to keep it small: " + again.left_out[0] in capsys.readouterr().err
+    assert json.loads(json.dumps(again.to_dict()))["left_out"] == again.left_out
+
+
+@pytest.mark.long
+def test_thousands_of_categories_and_200000_photos_stay_within_the_limit(tmp_path):
+    names = [f"a rather long name of a category, number {i:04d}" for i in range(4_000)]
+    shop = catalogue(tmp_path / "photos", names, 50, photos=500)
+    report = write_report(comparison(shop), shop, root=tmp_path / "reports", formats=("html", "json"))
+    assert report.bytes <= LIMIT
+    assert report.left_out
+    page = report.page.read_text(encoding="utf-8")
+    assert all(what in page for what in report.left_out)
+    assert len(re.findall(r"<tr><th scope=\"row\">a rather long name", page)) >= 50

@@ -1,0 +1,325 @@
+"""The index: the same answers as a plain computation, in any order of the rows, with any filter."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.neighbors import NearestNeighbors
+
+from featx.compute.vectors import half_to_float
+from featx.errors import FeatxError
+from featx.retrieval import Query, SimilarityIndex, index_of
+from featx.retrieval.cache import cache_of
+from featx.retrieval.calibration import calibrate
+from featx.retrieval.lookup import find
+from featx.retrieval.related import related
+from featx.retrieval.string_column import StringColumn
+from featx.store import Row, StoreWriter, open_store
+from tests.conftest import ROOT
+
+random = np.random.default_rng(7)
+
+
+def make_store(path, features, products=None, labels=None, dtype="float32"):
+    rows = [
+        Row(
+            f"item{i}",
+            f"photos/item{i}.jpg",
+            f"{i:064x}",
+            labels[i] if labels else None,
+            products[i] if products else None,
+            None,
+            {"price": float(i)},
+            one,
+        )
+        for i, one in enumerate(features)
+    ]
+    with StoreWriter.open(path, {"backbone": "toy"}, width=features.shape[1], dtype=dtype) as writer:
+        writer.append(rows)
+        writer.seal()
+    return path
+
+
+def catalogue(n=200, width=16, seed=0):
+    random = np.random.default_rng(seed)
+    centres = random.normal(size=(8, width))
+    labels = random.integers(0, 8, n)
+    features = (centres[labels] + random.normal(size=(n, width)) * 0.7).astype(np.float32)
+    return features, [f"c{label}" for label in labels], [f"p{i // 3}" for i in range(n)]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_the_answers_are_those_of_scikit_learn(dtype):
+    features = random.normal(size=(500, 24)).astype(dtype)
+    ids = [f"i{i:03d}" for i in range(500)]
+    index = SimilarityIndex.of(features, ids)
+    theirs = NearestNeighbors(n_neighbors=10, metric="cosine").fit(features.astype(np.float64))
+    distances, places = theirs.kneighbors(features[:30].astype(np.float64))
+    for row in range(30):
+        found = index.query(features[row], 10, copies=True)
+        assert [one.item_id for one in found] == [ids[i] for i in places[row]]
+        np.testing.assert_allclose([one.similarity for one in found], 1 - distances[row], atol=2e-6)
+
+
+def plain(features, ids, products, query, own, k, pool, allowed=None):
+    """Every product's similarity, computed the slow way."""
+    unit = features.astype(np.float64)
+    lengths = np.linalg.norm(unit, axis=1, keepdims=True)
+    unit = np.divide(unit, lengths, out=np.zeros_like(unit), where=lengths > 0)
+    asked = np.atleast_2d(query).astype(np.float64)
+    asked = asked / np.linalg.norm(asked, axis=1, keepdims=True)
+    similar = asked @ unit.T
+    found = {}
+    for product in set(products) - own:
+        rows = [i for i, one in enumerate(products) if one == product and (allowed is None or allowed[i])]
+        if rows:
+            found[product] = similar[:, rows].max() if pool == "best" else similar[:, rows].mean()
+    return sorted(found.items(), key=lambda one: -one[1])[:k]
+
+
+@pytest.mark.parametrize("pool", ["best", "mean"])
+def test_photos_of_a_product_count_together(pool):
+    features, labels, products = catalogue()
+    ids = [f"i{i}" for i in range(len(features))]
+    index = SimilarityIndex.of(features, ids, products=products, labels=labels)
+    for product in ("p0", "p7", "p40"):
+        rows = [i for i, one in enumerate(products) if one == product]
+        found = index.query(product, 8, pool=pool, copies=True)
+        wanted = plain(features, ids, products, features[rows], {product}, 8, pool)
+        assert [one.product for one in found] == [name for name, _ in wanted]
+        np.testing.assert_allclose([one.similarity for one in found], [value for _, value in wanted], atol=2e-5)
+
+
+vectors = st.lists(
+    st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, float("nan"), float("inf"), 1e-38, 3e38]), min_size=3, max_size=3
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(vectors, min_size=1, max_size=14), st.randoms(), st.sampled_from(["best", "mean"]))
+def test_the_order_of_the_items_changes_nothing_not_even_with_broken_vectors(rows, shuffled, pool):
+    features = np.array(rows, dtype=np.float32)
+    ids, products = [f"i{i}" for i in range(len(rows))], [f"p{i % 5}" for i in range(len(rows))]
+    order = list(range(len(rows)))
+    shuffled.shuffle(order)
+    one = SimilarityIndex.of(features, ids, products=products)
+    other = SimilarityIndex.of(features[order], [ids[i] for i in order], products=[products[i] for i in order])
+    for settings_ in ({}, {"copies": True}, {"diverse": True, "copies": True}, {"min_similarity": 0.5}):
+        query = Query("q", features[:2], frozenset(["p0"]))
+        first, second = (index.matches(query, 4, pool=pool, **settings_) for index in (one, other))
+        assert first.neighbours == second.neighbours
+        assert first.hidden == second.hidden
+        assert all(-1 <= neighbour.similarity <= 1 for neighbour in first)
+        assert "p0" not in [neighbour.product for neighbour in first]
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 12), st.floats(0, 60), st.booleans())
+def test_filtering_is_the_same_as_filtering_afterwards(seed, k, price, diverse):
+    features, labels, _ = catalogue(60, seed=seed)
+    ids = [f"i{i:02d}" for i in range(60)]
+    index = SimilarityIndex.of(features, ids, labels=labels, columns={"price": [float(i) for i in range(60)]})
+    everyone = index.query("i07", 60, copies=True)
+    kept = [one for one in everyone if int(one.item_id[1:]) < price and one.label in ("c1", "c2", "c3")]
+    found = index.query(
+        "i07", k, where=f"price < {price!r} and category in ('c1', 'c2', 'c3')", copies=True, diverse=diverse
+    )
+    assert (set(found) <= set(kept) and len(found) == len(kept[:k])) if diverse else found == kept[:k]
+
+
+def test_a_product_never_answers_itself_nor_do_its_very_bytes():
+    features, _, products = catalogue(30)
+    digests = [f"d{i}" for i in range(30)]
+    digests[20] = digests[0]
+    features[20] = features[0]
+    index = SimilarityIndex.of(features, [f"i{i}" for i in range(30)], products=products, digests=digests)
+    found = index.query("i0", 30, copies=True)
+    assert "p0" not in [one.product for one in found]
+    assert "i20" not in [one.item_id for one in found]
+    assert {one.product for one in found} == {f"p{i}" for i in range(1, 10)}
+
+
+def test_near_copies_are_hidden_counted_and_shown_on_demand():
+    features = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]] + np.float32(0.01)
+    index = SimilarityIndex.of(features, ["a", "b", "c", "d"])
+    found = index.matches("a", 5)
+    assert found.hidden == 1
+    assert "b" not in [one.item_id for one in found]
+    shown = index.matches("a", 5, copies=True)
+    assert (shown.hidden, shown[0].item_id, shown[0].near_copy) == (0, "b", True)
+
+
+def test_a_diverse_answer_does_not_show_the_same_sandal_again():
+    features = np.array([[1, 0, 0], [0.9, 0.3, 0], [0.9, 0.301, 0], [0.9, 0.302, 0], [0.9, 0, 0.45]], dtype=np.float32)
+    index = SimilarityIndex.of(features, list("qabcd"))
+    assert [one.item_id for one in index.query("q", 2)] == ["a", "b"]
+    assert [one.item_id for one in index.query("q", 2, diverse=True)] == ["a", "d"]
+
+
+@pytest.mark.parametrize("pool", ["best", "mean"])
+def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
+    features, labels, products = catalogue(90)
+    index = SimilarityIndex.of(features, [f"i{i}" for i in range(90)], products=products, labels=labels)
+    monkeypatch.setattr("featx.retrieval.related.ELEMENTS", 1000)
+    monkeypatch.setattr("featx.retrieval.related.COLUMNS", 32)
+    allowed = index.allowed("category != 'c3'")
+    found = list(related(index, 4, allowed=allowed, pool=pool))
+    assert len(found) == 30
+    for product, rows in zip(index.products, found, strict=True):
+        alone = index.query(product, 4, where="category != 'c3'", pool=pool)
+        assert [row.related for row in rows] == [one.product for one in alone]
+        np.testing.assert_allclose([row.similarity for row in rows], [one.similarity for one in alone], atol=3e-6)
+
+
+def test_a_name_is_found_without_a_list_of_names():
+    texts = ["", "a", "ab", "ä.jpg", "a", "x/ab.png", "b\udcff"]
+    names = StringColumn.of(texts)
+    assert list(names) == texts
+    assert [names[i] for i in range(-7, 0)] == texts
+    for text in {*texts, "zz", "b"}:
+        assert names.rows_of(text) == [i for i, one in enumerate(texts) if one == text]
+    assert names.rows_with("a") == [1, 2, 4, 5]
+    assert names.rows_ending("/ab.png") == [5]
+
+
+def test_items_products_paths_names_and_stems_are_known():
+    index = SimilarityIndex.of(
+        np.eye(5, dtype=np.float32),
+        ["x1", "x2", "x3", "x4", "x5"],
+        products=["boot", "boot", None, None, None],
+        paths=["p/one.jpg", "p/two.jpg", "p/three.v2.png", "p/same.jpg", "q/same.jpg"],
+    )
+    assert find(index, "x2").paths == ("p/two.jpg",)
+    assert find(index, "boot").paths == ("p/one.jpg", "p/two.jpg")
+    assert find(index, "p/one.jpg").products == {"boot"}
+    assert find(index, "three.v2.png").paths == find(index, "three.v2").paths == ("p/three.v2.png",)
+    with pytest.raises(FeatxError, match="names 2 items") as caught:
+        find(index, "same.jpg")
+    assert "`x4`, `x5`" in caught.value.hint
+    with pytest.raises(FeatxError) as caught:
+        find(index, "bot")
+    assert (caught.value.code, "`boot`" in caught.value.hint) == ("not-in-store", True)
+    with pytest.raises(FeatxError) as caught:
+        find(index, "nowhere/one.jpg")
+    assert caught.value.code == "no-such-file"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_the_cache_answers_as_the_store_does(tmp_path, dtype):
+    features, labels, products = catalogue(120)
+    path = make_store(tmp_path / "s.h5", features, products, labels, dtype)
+    fresh = index_of(path)
+    assert cache_of(path).exists()
+    cached = index_of(path)
+    assert not isinstance(cached.ids.blob, bytes)
+    for where in (None, "price > 30 and product != 'p3' and split is null"):
+        for name in ("item3", "p20"):
+            assert cached.query(name, 9, where=where) == fresh.query(name, 9, where=where)
+    assert cached.words == fresh.words
+
+
+def test_a_store_that_changed_is_never_answered_from_its_old_cache(tmp_path):
+    features, _, _ = catalogue(40)
+    path = make_store(tmp_path / "s.h5", features)
+    before = index_of(path).query("item3", 5, copies=True)
+    best = before[0].item_id
+    place = int(best.removeprefix("item"))
+    row = Row(best, f"photos/{best}.jpg", f"{place:064x}", None, None, None, {"price": float(place)}, features[place])
+    with StoreWriter.open(path, {"backbone": "toy"}, width=16) as writer:
+        writer.remove([best])
+        assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
+        writer.seal()
+    assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
+    with StoreWriter.open(path, {"backbone": "toy"}, width=16) as writer:
+        writer.append([row])
+        assert index_of(path).query("item3", 5, copies=True)[0].item_id == best
+        writer.seal()
+    assert index_of(path).query("item3", 5, copies=True) == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "header", "empty", "foreign"])
+def test_a_damaged_cache_is_made_anew(tmp_path, damage):
+    features, _, _ = catalogue(40)
+    path = make_store(tmp_path / "s.h5", features)
+    wanted = index_of(path).query("item3", 5)
+    data = cache_of(path).read_bytes()
+    broken = {"cut": data[:-100], "header": data[:60] + b"#" + data[61:], "empty": b"", "foreign": b"x" * 5000}[damage]
+    cache_of(path).write_bytes(broken)
+    assert index_of(path).query("item3", 5) == wanted
+    assert cache_of(path).read_bytes() == data
+
+
+def test_half_precision_is_widened_exactly():
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)].reshape(-1, 8)
+    found = half_to_float(finite)
+    np.testing.assert_array_equal(found.view(np.uint32), finite.astype(np.float32).view(np.uint32))
+    with np.errstate(all="ignore"):
+        rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
+        rows[2, 3], rows[5, 1] = np.inf, np.nan
+        index = SimilarityIndex.of(rows, [f"i{i}" for i in range(9)])
+        told = {one.item_id: one.similarity for one in index.query(rows[0].astype(np.float32), 9, copies=True)}
+    assert told["i2"] == told["i5"] == 0
+
+
+def test_words_are_measured_on_the_catalogue_itself():
+    random = np.random.default_rng(0)
+    categories = np.repeat(np.arange(10), 60)
+    products = np.repeat(np.arange(200), 3)
+    features = (
+        4 * random.normal(size=(10, 32))[categories]
+        + 2 * random.normal(size=(200, 32))[products]
+        + 0.3 * random.normal(size=(600, 32))
+    ).astype(np.float32)
+    index = SimilarityIndex.of(
+        features,
+        [f"i{i}" for i in range(600)],
+        products=[f"p{i}" for i in products],
+        labels=[f"c{i}" for i in categories],
+    )
+    words = calibrate(index)
+    said = {word.word: word for word in words.products}
+    assert said["same product"].precision > 0.85
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    similar = unit @ unit.T
+    np.fill_diagonal(similar, -2)
+    above = similar >= said["same product"].least
+    truth = products[:, None] == products[None, :]
+    assert abs(truth[above].mean() - said["same product"].precision) < 0.08
+    assert words.say(0.999, other_product=True).word in ("near-duplicate", "same category")
+
+
+def test_a_catalogue_without_products_and_labels_says_less():
+    index = SimilarityIndex.of(np.random.default_rng(1).normal(size=(300, 16)), [f"i{i}" for i in range(300)])
+    words = calibrate(index)
+    assert [word.word for word in (*words.products, *words.categories)] == ["near-duplicate"]
+    assert words.categories[0].precision is None
+
+
+def test_an_index_of_nothing_answers_nothing():
+    index = SimilarityIndex.of(np.empty((0, 4), dtype=np.float32), [])
+    assert index.query(np.ones(4)) == []
+    assert list(related(index)) == []
+    assert calibrate(index).products == ()
+
+
+def test_a_known_item_is_answered_without_torch_sklearn_scipy_and_hdf5(tmp_path):
+    features, labels, products = catalogue(60)
+    path = make_store(tmp_path / "s.h5", features, products, labels)
+    index_of(open_store(path))
+    code = (
+        "import sys; sys.argv = ['featx', 'similar', 'item3', '-s', sys.argv[1]]\n"
+        "from featx.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'sklearn', 'scipy', 'h5py', 'pandas', 'jinja2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 5
