@@ -150,7 +150,7 @@ def measured(part: str, reduce: str | None, x: np.ndarray, y: np.ndarray, folds:
     from sklearn.svm import SVC, LinearSVC
 
     # Both sides find their libraries loaded.
-    import featx.solvers  # noqa: F401
+    import featx.classifiers.solvers  # noqa: F401
     from featx.classifiers.spec import ClassifierSettings
 
     if part in ("svm", "logreg", "svm-rbf"):

@@ -13,7 +13,7 @@ from featx.errors import FeatxError
 from featx.files.regular import read_json
 from featx.workspace import Workspace
 
-PREFERRED = weights.published("resnet50")
+PREFERRED = weights.find_published("resnet50")
 PATIENCE = 3.0
 # A laptop that was offline yesterday may be online today, so a failure is believed for a day and no longer.
 _BELIEVED_SECONDS = 24 * 3600

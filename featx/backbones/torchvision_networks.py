@@ -14,7 +14,7 @@ from featx.backbones.devices import choose_device, import_torch, raises_out_of_m
 from featx.backbones.engines.mixin import EngineMixin
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.preprocessing import preset_of
-from featx.backbones.weights import fetch_weights, file_sha256, hash_prefix, load_state_dict, published
+from featx.backbones.weights import fetch_weights, file_sha256, find_published, hash_prefix, load_state_dict
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
@@ -165,12 +165,12 @@ def open_torchvision(
     every = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
     file: Path | None = None
     if given == "random":
-        recipe, said = every[published(name).weights], "random"
+        recipe, said = every[find_published(name).weights], "random"
     elif is_file:
         file = Path(str(given))
         recipe, said = every[_recipe_of(name, file, every)], f"file {file.name}"
     else:
-        entry = published(name, given)
+        entry = find_published(name, given)
         recipe, said = every[entry.weights], entry.weights
         file = fetch_weights(entry.url, backbone=name)
     with torch.random.fork_rng(devices=[]):
@@ -218,7 +218,7 @@ def _recipe_of(name: str, file: Path, every: Mapping[str, Any]) -> str:
     for recipe, entry in every.items():
         if entry.url.rpartition("/")[2] == file.name:
             return recipe
-    return published(name).weights
+    return find_published(name).weights
 
 
 def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, file: Path) -> None:
@@ -255,7 +255,7 @@ def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, fi
 def describe(name: str) -> dict[str, Any]:
     """What torchvision publishes of a network: sizes, accuracy, every weights name."""
     _, torchvision = import_torch()
-    entry = published(name)
+    entry = find_published(name)
     every = torchvision.models.get_model_weights(name)
     meta = every[entry.weights].meta
     transforms = every[entry.weights].transforms()

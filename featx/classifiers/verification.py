@@ -22,8 +22,8 @@ OBJECTS = {"ObjectNode", "TreeNode"}
 MOST_JOBS = 4096
 LEAF = -1
 STEPS = {
-    "StandardScaler", "Normalizer", "Directions", "PCA", "LinearDiscriminantAnalysis", "Discriminant", "LinearSVM",
-    "Logistic", "KernelSVM", "NearestCentroid", "Neighbours",
+    "StandardScaler", "Normalizer", "LDAProjection", "PCA", "LinearDiscriminantAnalysis", "ShrinkageLDA", "LinearSVM",
+    "Logistic", "KernelSVM", "NearestCentroid", "SoftKNN",
 }  # fmt: skip
 FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 USED = (
@@ -37,7 +37,7 @@ class UntrustedClassifier(ValueError):
 
 
 def verify_archive(data: bytes, trusted: Iterable[str]) -> None:
-    """Nothing; Unfit where unfolding a file would take more than the file itself, or make what is not trusted."""
+    """Raise UntrustedClassifier where the archive claims to expand beyond its size, or holds untrusted types."""
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         sizes = {part.filename: part.file_size for part in parts.infolist()}
         # What featx saves is never squeezed, so a classifier unfolds to no more than its file.
@@ -102,7 +102,7 @@ def verify_classifier(held: Mapping[str, Any], width: object) -> None:
         _arrays(step)
         if kind in FORESTS:
             _forest(step)
-        if kind == "Neighbours":
+        if kind == "SoftKNN":
             _neighbours(step)
     if type(temperature) not in (int, float) or not (math.isfinite(temperature) and temperature > 0):
         raise UntrustedClassifier("its temperature is no number above zero")

@@ -109,7 +109,7 @@ def get(
     from featx.backbones import weights
 
     out = Output(as_json, quiet, verbose)
-    entry = weights.published(name, recipe)
+    entry = weights.find_published(name, recipe)
     was_here = (weights.weights_folder() / entry.file_name).is_file()
     out.detail(f"from {weights.source_url(entry.url)}")
     with download_bar(out, f"weights {name}") as progress:

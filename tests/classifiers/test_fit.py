@@ -119,9 +119,9 @@ def test_every_classifier_learns_in_any_reduction_and_says_which(store, name, re
 
 def test_most_classifiers_learn_in_the_directions_that_tell_categories_apart(store):
     told = {name: fit(store, name, folds=2) for name in NAMES}
-    assert {name for name, model in told.items() if "directions" in model.pipeline.named_steps} == set(TOLD_APART)
+    assert {name for name, model in told.items() if "ldaprojection" in model.pipeline.named_steps} == set(TOLD_APART)
     for name in TOLD_APART:
-        assert told[name].pipeline.named_steps["directions"].directions_.shape[1] == len(told[name].classes) - 1
+        assert told[name].pipeline.named_steps["ldaprojection"].directions_.shape[1] == len(told[name].classes) - 1
         assert told[name].card["settings"]["reduce"] == "lda"
 
 

@@ -34,7 +34,7 @@ CARD = card_of(["0", "1", "2"], WIDTH)
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr("featx.classifiers.pipelines.spec.TREES", 5)
+    monkeypatch.setattr("featx.classifiers.pipelines.TREES", 5)
 
 
 def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None, reduce: str = "none") -> Path:

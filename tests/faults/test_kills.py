@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-import featx.store.sealed  # noqa: F401  (loaded once here, so that a forked extraction begins at once)
 import numpy as np
 import pytest
 
+import featx.store.sealed_file  # noqa: F401  (loaded once here, so that a forked extraction begins at once)
 from featx import extraction
 from featx.catalogue.reading import read_catalogue
 from featx.store import StoreWriter, open_store

@@ -11,9 +11,9 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-import featx.store.sealed  # noqa: F401  (loaded before the memory is measured)
 import pytest
 
+import featx.store.sealed_file  # noqa: F401  (loaded before the memory is measured)
 from featx import extraction
 from featx.catalogue.reading import read_catalogue
 from featx.store import open_store

@@ -26,8 +26,8 @@ from featx.backbones.weights.published import (
     RECOMMENDED,
     PublishedWeights,
     file_name,
+    find_published,
     hash_prefix,
-    published,
     published_weights,
 )
 
@@ -41,12 +41,12 @@ __all__ = [
     "fetch_weights",
     "file_name",
     "file_sha256",
+    "find_published",
     "find_weights",
     "hash_prefix",
     "load_state_dict",
     "offline",
     "probe_url",
-    "published",
     "published_weights",
     "source_url",
     "state_folder",

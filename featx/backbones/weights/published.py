@@ -76,7 +76,7 @@ def _accuracy(metrics: Mapping[str, Mapping[str, float]]) -> float | None:
     return None if top1 is None or math.isnan(top1) else top1
 
 
-def published(backbone: str, weights: str | None = None) -> PublishedWeights:
+def find_published(backbone: str, weights: str | None = None) -> PublishedWeights:
     """The published file of a network; without a weights name, its plain ImageNet-1K recipe."""
     for entry in RECOMMENDED:
         if entry.backbone == backbone and weights in (None, entry.weights):

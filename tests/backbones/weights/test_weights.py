@@ -627,18 +627,18 @@ def test_the_short_list_agrees_with_torchvision():
         assert entry.top1 == theirs.top1
         assert abs(entry.size - theirs.size) < 2_000
     assert all(weights.hash_prefix(entry.file_name) for entry in every.values())
-    assert weights.published("resnet50", "IMAGENET1K_V2").file_name == "resnet50-11ad3fa6.pth"
-    assert weights.published("resnet101").weights == "IMAGENET1K_V1"
-    assert weights.published("vit_h_14").backbone == "vit_h_14"
+    assert weights.find_published("resnet50", "IMAGENET1K_V2").file_name == "resnet50-11ad3fa6.pth"
+    assert weights.find_published("resnet101").weights == "IMAGENET1K_V1"
+    assert weights.find_published("vit_h_14").backbone == "vit_h_14"
 
 
 def test_unknown_names_are_met_with_near_ones():
     with pytest.raises(FeatxError, match="no published weights") as caught:
-        weights.published("resnet5O")
+        weights.find_published("resnet5O")
     assert caught.value.code == "unknown-backbone"
     assert "`resnet50`" in caught.value.hint
     with pytest.raises(FeatxError, match="no weights `V3`") as caught:
-        weights.published("resnet50", "V3")
+        weights.find_published("resnet50", "V3")
     assert "IMAGENET1K_V2" in caught.value.hint
 
 

@@ -164,7 +164,7 @@ def test_directions_are_scikit_learns_and_as_many_as_tell_categories_apart(class
     spread = within.T @ within / len(x)
     shrunk = (1 - shrinkage) * spread + shrinkage * np.trace(spread) / 30 * np.eye(30)
     np.testing.assert_allclose(mine.directions_.T @ shrunk @ mine.directions_, np.eye(classes - 1), atol=1e-4)
-    assert list(mine.get_feature_names_out()) == [f"directions{i}" for i in range(classes - 1)]
+    assert list(mine.get_feature_names_out()) == [f"ldaprojection{i}" for i in range(classes - 1)]
     # scikit-learn shrinks numbers that it has scaled, and does not centre; unshrunk and centred both are the same.
     free = LDAProjection(1e-9).fit(x, truth).transform(x)
     plain = LinearDiscriminantAnalysis("eigen").fit_transform(x.astype(np.float64), truth)[:, : classes - 1]
