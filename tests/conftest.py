@@ -68,11 +68,13 @@ def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     return folder
 
 
-def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40)) -> Path:
-    """A small photo of noise around one colour; the same seed gives the same bytes."""
+def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40), noise: int | None = None) -> Path:
+    """A small photo of noise around one colour; the same seed gives the same bytes, another `noise` other grains."""
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     colour = random.integers(0, 256, 3)
+    if noise is not None:
+        random = np.random.default_rng(noise)
     pixels = np.clip(colour + random.normal(0, 20, (size[1], size[0], 3)), 0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(path, quality=90)
     return path

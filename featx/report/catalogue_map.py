@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from featx.store import Store
 
 NAMED = 12_000
+UNLABELLED = 65535
 
 
 def map_of(store: Store, pictures: ThumbnailCache, cache: Path | None) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def map_of(store: Store, pictures: ThumbnailCache, cache: Path | None) -> dict[s
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in store.labels if label})
     place = {label: i for i, label in enumerate(classes)}
-    category = np.array([65535 if label is None else place[label] for label in store.labels], dtype="<u2")
+    category = np.array([UNLABELLED if label is None else place[label] for label in store.labels], dtype="<u2")
     sheet, held = pictures.sheet([store.ids[i] for i in _spread(category, TILES)])
     tile_of = {item_id: i for i, item_id in enumerate(held)}
     tiles = np.array([tile_of.get(item_id, 65535) for item_id in store.ids], dtype="<u2")
@@ -34,7 +36,7 @@ def map_of(store: Store, pictures: ThumbnailCache, cache: Path | None) -> dict[s
         "n": len(store),
         "method": layout.method,
         "seconds": layout.seconds,
-        "same_category": _same_category(layout.places, category),
+        "same_category": share_of_own_category(places, category),
         "classes": classes,
         "points": base64.b64encode(packed.tobytes()).decode(),
         "sheet": sheet,
@@ -58,19 +60,53 @@ def _spread(category: np.ndarray, most: int) -> list[int]:
     return [int(i) for i in np.sort(np.lexsort((np.arange(len(category)), turns))[:most])]
 
 
-def _same_category(places: np.ndarray, category: np.ndarray, most: int = 2_000) -> float | None:
-    """The share of photos whose nearest photo on the map is of their own category."""
-    known = np.flatnonzero(category != 65535)
-    if len(known) < 2:
+def share_of_own_category(places: np.ndarray, category: np.ndarray) -> float | None:
+    """How many photos have a photo of their own category as their nearest on the map, between 0 and 1.
+
+    Where several photos are equally near, the photo counts by the share of them that are of its category.
+    The places are whole numbers, so that a tie is a tie and the order of the rows changes nothing.
+    """
+    labelled = category != UNLABELLED
+    if np.count_nonzero(labelled) < 2:
         return None
+    spots, spot = np.unique(places[labelled].astype(np.int64), axis=0, return_inverse=True)
+    category, spot = category[labelled].astype(np.int64), spot.ravel()
+    crowd = np.bincount(spot, minlength=len(spots))
+    of_category = _counts(spot, category)
+    alone = crowd[spot] == 1
+    hits = np.empty(len(spot))
+    # Photos that share a spot are each other's nearest.
+    hits[~alone] = (of_category(spot[~alone], category[~alone]) - 1) / (crowd[spot[~alone]] - 1)
+    near, row = _nearest_spots(spots, spot[alone])
+    own = np.bincount(row, of_category(near, category[alone][row]), minlength=len(hits[alone]))
+    hits[alone] = own / np.bincount(row, crowd[near], minlength=len(hits[alone]))
+    return float(np.sort(hits).mean())
+
+
+def _counts(spot: np.ndarray, category: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A look-up: how many photos of a category lie on a spot."""
+    n_categories = int(category.max()) + 1
+    keys, counts = np.unique(spot * n_categories + category, return_counts=True)
+
+    def look_up(spot: np.ndarray, category: np.ndarray) -> np.ndarray:
+        key = spot * n_categories + category
+        index = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+        return np.where(keys[index] == key, counts[index], 0)
+
+    return look_up
+
+
+def _nearest_spots(spots: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every spot that is as near as the nearest to each query (the number of a spot), and whose query it answers."""
     from scipy.spatial import cKDTree
 
-    tree = cKDTree(places[known])
-    asked = known if len(known) <= most else np.sort(np.random.default_rng(0).choice(known, most, replace=False))
-    _, near = tree.query(places[asked], k=2)
-    position = {int(row): i for i, row in enumerate(known)}
-    hits = 0
-    for row, (first, second) in zip(asked, near, strict=True):
-        other = second if first == position[int(row)] else first
-        hits += int(category[known[other]] == category[row])
-    return hits / len(asked)
+    if not len(queries):
+        return queries, queries
+    tree = cKDTree(spots)
+    nearest = np.rint(tree.query(spots[queries], k=2)[0][:, 1] ** 2)
+    # Squares of distances are whole numbers: half of one more leaves room for rounding and lets no other spot in.
+    found = tree.query_ball_point(spots[queries], np.sqrt(nearest + 0.5))
+    row = np.repeat(np.arange(len(queries)), [len(spots_of_one) for spots_of_one in found])
+    near = np.concatenate([np.asarray(spots_of_one) for spots_of_one in found])
+    other = near != queries[row]
+    return near[other], row[other]
