@@ -1,14 +1,14 @@
 """featx: product photos in, categories and look-alikes out.
 
-    photos → catalogue → images → backbone → store → classifiers / index
+    photos → catalogue → images → backbone → store → classifiers / index → report
 
-The public names are loaded when first touched, so `import featx` is instant.
+`featx/README.md` draws the rooms in the order photos pass them; `docs/python.md` describes every public name.
+The public names are loaded when first used, so `import featx` is instant.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -23,25 +23,57 @@ _PUBLIC: dict[str, str] = {
     "Store": "featx.store",
     "ImageEmbedder": "featx.embedding.transformer",
     "fit": "featx.classifiers.fit",
-    "compare": "featx.comparison",
+    "Classifier": "featx.classifiers.model",
+    "save": "featx.classifiers.persistence",
+    "load_classifier": "featx.classifiers.persistence",
+    "compare": "featx.comparison.compare",
     "Comparison": "featx.comparison",
     "evaluate": "featx.comparison.evaluate",
-    "load_classifier": "featx.classifiers.persistence",
     "predict": "featx.prediction.predict",
     "suggest": "featx.prediction.suggest",
+    "similar": "featx.retrieval.query",
     "open_index": "featx.retrieval.query",
     "find_duplicates": "featx.audit",
     "find_issues": "featx.audit",
+    "write_report": "featx.report",
+    "export_store": "featx.export.features",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
+if TYPE_CHECKING:
+    from featx.audit import find_duplicates as find_duplicates
+    from featx.audit import find_issues as find_issues
+    from featx.backbones import open_backbone as open_backbone
+    from featx.catalogue.reading import read_catalogue as read_catalogue
+    from featx.classifiers.fit import fit as fit
+    from featx.classifiers.model import Classifier as Classifier
+    from featx.classifiers.persistence import load_classifier as load_classifier
+    from featx.classifiers.persistence import save as save
+    from featx.comparison import Comparison as Comparison
+    from featx.comparison.compare import compare as compare
+    from featx.comparison.evaluate import evaluate as evaluate
+    from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
+    from featx.errors import FeatxError as FeatxError
+    from featx.export.features import export_store as export_store
+    from featx.extraction import extract as extract
+    from featx.images import read_photo as read_photo
+    from featx.prediction.predict import predict as predict
+    from featx.prediction.suggest import suggest as suggest
+    from featx.report import write_report as write_report
+    from featx.retrieval.query import open_index as open_index
+    from featx.retrieval.query import similar as similar
+    from featx.store import Store as Store
+    from featx.store import open_store as open_store
+else:
 
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'featx' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_PUBLIC[name]), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> object:
+        import importlib
+
+        if name not in _PUBLIC:
+            raise AttributeError(f"module 'featx' has no attribute {name!r}")
+        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

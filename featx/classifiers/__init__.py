@@ -13,5 +13,6 @@ card          what it learned from and how good it is
 persistence   the two files on disk
 verification  what is believed of files that come from elsewhere
 registry      the classifiers of this workspace
+listing       what their cards say, and which are damaged
 promotion     does a new classifier replace the old one?
 """

@@ -30,7 +30,7 @@ COMMANDS = (
     ("issues", "Look after the catalogue", "List pictures whose category is probably wrong; apply fixes."),
     ("report", "Share", "Write or open the last comparison again, without recomputing."),
     ("export", "Share", "Write features, labels and columns for other programs."),
-    ("info", "Help", "Say what is in the store, which classifiers there are, and whether this machine is ready."),
+    ("info", "Help", "Show what the store holds, which classifiers exist and whether this machine is ready."),
     ("backbones", "Help", "List the networks that turn images into features."),
     ("demo", "Help", "Run everything on a small made-up catalogue, offline."),
 )

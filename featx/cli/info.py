@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,24 +10,28 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
-from featx.compute.threads import cores
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from featx.classifiers.listing import ClassifierFacts
+    from featx.compute.machine import MachineFacts
+    from featx.labels.decisions import AppliedDecisions
     from featx.store import Store
+    from featx.store.facts import StoreFacts
+    from featx.workspace import Workspace
 
 
 def info(
     check: Annotated[
-        bool, typer.Option("--check", help="Read everything again, verify checksums, re-embed a sample.")
+        bool, typer.Option("--check", help="Verify every checksum and extract a sample of photos again.")
     ] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print where things lie, one path a line.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print where files are kept, one path a line.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Say what is in the store, which classifiers there are, and whether this machine is ready.
+    """Show what the store holds, which classifiers exist and whether this machine is ready.
 
     Example: featx info --check
     """
@@ -37,235 +41,183 @@ def info(
     workspace = Workspace.here()
     path = workspace.current_store(store)
     if paths:
-        out.records(
-            ["what", "path"],
-            [
-                ["artifacts", str(workspace.root)],
-                ["store", str(path)],
-                ["classifiers", str(workspace.models)],
-                ["log", str(workspace.log)],
-            ],
-        )
+        _print_paths(workspace, path, out)
         return
     from featx.store import open_store
 
     opened = open_store(path)
-    facts = _facts(opened, workspace.models)
+    facts = _gather(opened, workspace)
+    damage = _check(opened, workspace, out) if check else _Damage()
+    out.document(facts.to_dict() | ({"damage": damage.store + damage.classifiers} if check else {}))
+    _print(facts, out)
     if check:
-        from featx.extraction import check_store
-        from featx.retrieval import mend_index
-
-        with out.progress(1, "check") as advance:
-            damage = check_store(opened)
-            mended = [] if damage else mend_index(opened)
-            models = _broken_models(workspace.models)
-            advance(1)
-        facts["damage"] = damage + models
-        for one in mended:
-            out.warn(f"{one}; what `featx similar` said from it may have been wrong")
-    out.document(facts)
-    _print(facts, out, verbose)
-    if check:
-        if damage:
-            raise FeatxError(
-                "store-broken",
-                f"{path} is damaged:\n" + "\n".join(damage[:5]),
-                f"make it again from the photos: `{_again(opened)}`",
-            )
-        if models:
-            raise FeatxError(
-                "model-broken",
-                "a classifier is damaged; the store is whole:\n" + "\n".join(models[:5]),
-                "train it again: `featx fit`",
-            )
-        out.ok("every checksum holds, and a sample of photos gives the same features again")
+        _judge(damage, opened, out)
 
 
-def _again(store: Store) -> str:
-    """The command that makes a store again from its photos, in the way it was made."""
-    import shlex
-
-    from featx.embedding.reopen import asked_layer, same_weights
-
-    made, how = store.fingerprint, store.provenance
-    weights, layer = same_weights(made, how), asked_layer(made)
-    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", str(made["backbone"])]
-    words += ["--weights", weights] if weights else []
-    words += ["--layer", layer, "--pool", str(made.get("pool"))] if layer else []
-    words += ["--views", str(made["views"])] if made.get("views", 1) != 1 else []
-    words += ["--precision", str(made["precision"])] if made.get("precision") not in (None, "fp32") else []
-    words += ["--allow-outside"] if "--allow-outside" in str(how.get("command")) else []
-    return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
+def _print_paths(workspace: Workspace, store: Path, out: Output) -> None:
+    places = {"artifacts": workspace.root, "store": store, "classifiers": workspace.models, "log": workspace.log}
+    out.records(["what", "path"], [[what, str(path)] for what, path in places.items()])
 
 
-def _facts(store: Store, models: Path) -> dict[str, object]:
-    fingerprint, provenance = store.fingerprint, store.provenance
-    from featx.labels.decisions import fixed_labels, where
+@dataclass(frozen=True)
+class _Damage:
+    """What `--check` found wrong, each in words."""
 
-    fixed = fixed_labels(store)
-    labels = {label for label in fixed.labels if label is not None}
-    counts = {"changed": fixed.changed, "excluded": fixed.excluded, "kept": fixed.kept, "stale": fixed.stale}
-    fixes = {"path": str(where()), "told": fixed.told, **counts} if fixed.told else None
-    splits: dict[str, int] = {}
-    for split in store.splits:
-        if split:
-            splits[split] = splits.get(split, 0) + 1
-    stat = store.path.stat() if store.path.exists() else None
-    return {
-        "version": 1,
-        "store": str(store.path),
-        "n": len(store),
-        "width": store.width,
-        "dtype": str(store.dtype),
-        "categories": len(labels),
-        "products": len({p if p is not None else f"\0{i}" for p, i in zip(store.products, store.ids, strict=True)}),
-        "splits": splits,
-        "columns": list(store.columns),
-        "bytes": stat.st_size if stat else 0,
-        "changed": time.strftime("%Y-%m-%d %H:%M", time.localtime(stat.st_mtime)) if stat else None,
-        "source": provenance.get("source"),
-        "fingerprint": dict(fingerprint),
-        "provenance": dict(provenance),
-        "fixes": fixes,
-        "models": _models(models),
-        "machine": _machine(),
-    }
+    store: tuple[str, ...] = ()
+    classifiers: tuple[str, ...] = ()
 
 
-def _broken_models(models: Path) -> list[str]:
-    """Every classifier is read and verified as `featx predict` would; what is wrong with it, and what mends it."""
-    from featx.classifiers.persistence import load_classifier
+def _check(store: Store, workspace: Workspace, out: Output) -> _Damage:
+    from featx.classifiers.listing import damaged_classifiers
+    from featx.extraction import check_store
+    from featx.retrieval import mend_index
 
-    damage = []
-    for path in sorted(models.glob("*.skops")):
-        try:
-            load_classifier(path)
-        except FeatxError as error:
-            damage.append(f"{error.message}; {error.hint}")
-    return damage
-
-
-def _models(models: Path) -> list[dict[str, object]]:
-    """Every classifier, and whether `featx predict` takes it when none is named."""
-    from featx.classifiers.registry import newest_classifier
-
-    found = sorted(models.glob("*.skops"))
-    newest = newest_classifier(models) if found else None
-    return [_told_of(path) | {"used": path == newest} for path in found]
+    with out.progress(1, "check") as advance:
+        damage = check_store(store)
+        rebuilt = [] if damage else mend_index(store)
+        classifiers = damaged_classifiers(workspace.models)
+        advance(1)
+    for line in rebuilt:
+        out.warn(f"{line}; earlier answers of `featx similar` may have been wrong")
+    return _Damage(tuple(damage), tuple(classifiers))
 
 
-def _told_of(path: Path) -> dict[str, object]:
-    """What the card beside a classifier says, for the list; a broken card is for `--check` to judge."""
-    from featx.classifiers.card import read_card
-    from featx.files.regular import read_regular
+def _judge(damage: _Damage, store: Store, out: Output) -> None:
+    from featx.embedding.reopen import rebuild_command
 
-    try:
-        card = read_card(read_regular(path.with_suffix(".json")))
-        best = card["test"] or card["cv"]
+    if damage.store:
+        raise FeatxError(
+            "store-broken",
+            f"{store.path} is damaged:\n" + "\n".join(damage.store[:5]),
+            f"rebuild it from the photos: `{rebuild_command(store)}`",
+        )
+    if damage.classifiers:
+        raise FeatxError(
+            "model-broken",
+            "a classifier is damaged; the store is intact:\n" + "\n".join(damage.classifiers[:5]),
+            "train it again: `featx fit`",
+        )
+    out.ok("every checksum holds, and a sample of photos gives the same features again")
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """Everything `featx info` shows."""
+
+    store: StoreFacts
+    source: object
+    fingerprint: dict[str, object]
+    provenance: dict[str, object]
+    decisions: AppliedDecisions
+    decisions_path: Path
+    classifiers: list[ClassifierFacts]
+    machine: MachineFacts
+
+    def to_dict(self) -> dict[str, object]:
+        """The document of `--json`."""
         return {
-            "path": str(path),
-            "accuracy": best["accuracy"],
-            "measured_on": "held-out pictures" if card["test"] else "cross-validation",
-            "n": best["n"],
-            "store": str(card.get("test_store") or card["store"]),
-            "written": card["written"],
-            "on": card["backbone"],
+            "version": 1,
+            **asdict(self.store),
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "provenance": self.provenance,
+            "fixes": self._fixes(),
+            "models": [asdict(classifier) for classifier in self.classifiers],
+            "machine": asdict(self.machine),
         }
-    except (OSError, ValueError):
-        return {"path": str(path), **dict.fromkeys(("accuracy", "measured_on", "n", "store", "written", "on"))}
+
+    def _fixes(self) -> dict[str, object] | None:
+        done = self.decisions
+        counts = {"changed": done.changed, "excluded": done.excluded, "kept": done.kept, "stale": done.stale}
+        return {"path": str(self.decisions_path), "told": done.told, **counts} if done.told else None
 
 
-def _score(model: dict[str, object], store: str) -> str:
-    """How often a classifier is right, and on what: scores of other pictures are another thing."""
-    if model["accuracy"] is None:
-        return "no readable card"
-    pictures = pluralise(_number(model, "n"), "picture")
-    held = model["measured_on"] == "held-out pictures"
-    where = f"on {pictures.replace(' ', ' held-out ')}" if held else f"in cross-validation on {pictures}"
-    other = "" if Path(str(model["store"])).absolute() == Path(store).absolute() else f" of {model['store']}"
-    if not _number(model, "n"):
-        return "not scored: too few products in each category"
-    return f"{model['accuracy']:.1%} right {where}{other}"
+def _gather(store: Store, workspace: Workspace) -> _Facts:
+    from featx.classifiers.listing import list_classifiers
+    from featx.compute.machine import machine_facts
+    from featx.labels.decisions import fixed_labels, where
+    from featx.store.facts import facts_of
 
-
-def _machine() -> dict[str, object]:
-    import platform
-    import shutil
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions: dict[str, str | None] = {}
-    for name in ("featx", "torch", "torchvision", "scikit-learn", "h5py", "numpy"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return {
-        "threads": cores(),
-        "gpu": Path("/dev/nvidia0").exists(),
-        "free_bytes": shutil.disk_usage(".").free,
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def _number(facts: dict[str, object], key: str) -> int:
-    return int(str(facts[key]))
-
-
-def _print(facts: dict[str, object], out: Output, verbose: bool) -> None:
-    fingerprint: dict[str, object] = facts["fingerprint"]  # type: ignore[assignment]
-    provenance: dict[str, object] = facts["provenance"]  # type: ignore[assignment]
-    machine: dict[str, object] = facts["machine"]  # type: ignore[assignment]
-    splits: dict[str, int] = facts["splits"]  # type: ignore[assignment]
-    pieces = [size(_number(facts, "bytes"))] + ([str(facts["changed"])] if facts["changed"] else [])
-    pieces += ["  ".join(f"{name} {n:,}" for name, n in sorted(splits.items()))] if splits else []
-    width = f"{_number(facts, 'width'):,} numbers ({facts['dtype']})"
-    held = [
-        pluralise(_number(facts, "n"), "image"),
-        pluralise(_number(facts, "categories"), "category", "categories"),
-        pluralise(_number(facts, "products"), "product"),
-    ]
-    made_by = [f"weights {fingerprint.get('weights')}", f"layer {fingerprint.get('layer')}", width]
-    lines = [
-        ("store", f"{facts['store']}   {' · '.join(held)}"),
-        ("", " · ".join(pieces)),
-        ("backbone", " · ".join([str(fingerprint.get("backbone")), *made_by])),
-    ]
-    models: list[dict[str, object]] = facts["models"]  # type: ignore[assignment]
-    for i, model in enumerate(models):
-        used = "   ← `featx predict` takes this one" if model["used"] else ""
-        lines.append(("models" if i == 0 else "", f"{model['path']}   {_score(model, str(facts['store']))}{used}"))
-    if len({(model["measured_on"], model["n"], model["store"]) for model in models if model["n"]}) > 1:
-        lines.append(("", "not all scored on the same pictures: `featx compare` holds classifiers against each other"))
-    fixes: dict[str, object] | None = facts["fixes"]  # type: ignore[assignment]
-    if fixes:
-        lines.append(("fixes", f"{fixes['path']}   {fixes['told']}"))
-    if provenance:
-        rate = provenance.get("images_per_second")
-        lines.append(
-            (
-                "made",
-                f"{provenance.get('written')} on {provenance.get('device')}" + (f" · {rate} images/s" if rate else ""),
-            )
-        )
-        lines.append(("with", f"{provenance.get('command')}"))
-    if facts["columns"]:
-        lines.append(("columns", ", ".join(facts["columns"])))  # type: ignore[arg-type]
-    gpu = "a GPU" if machine["gpu"] else "no GPU"
-    lines.append(
-        (
-            "machine",
-            f"{pluralise(_number(machine, 'threads'), 'thread')} · {gpu} · {size(_number(machine, 'free_bytes'))} free",
-        )
+    decisions = fixed_labels(store)
+    return _Facts(
+        store=facts_of(store, decisions.labels),
+        source=store.provenance.get("source"),
+        fingerprint=dict(store.fingerprint),
+        provenance=dict(store.provenance),
+        decisions=decisions,
+        decisions_path=where(),
+        classifiers=list_classifiers(workspace.models),
+        machine=machine_facts(),
     )
-    versions: dict[str, str] = machine["versions"]  # type: ignore[assignment]
-    lines.append(
-        (
-            "versions",
-            " · ".join(f"{name} {number}" for name, number in versions.items()) + f" · Python {machine['python']}",
-        )
-    )
-    if verbose:
-        lines += [("", f"{key}: {value}") for key, value in fingerprint.items()]
+
+
+def _print(facts: _Facts, out: Output) -> None:
+    lines = [*_store_lines(facts), *_classifier_lines(facts), *_made_lines(facts), *_machine_lines(facts.machine)]
+    if out.verbose:
+        lines += [("", f"{key}: {value}") for key, value in facts.fingerprint.items()]
     for name, text in lines:
         out.result(f"{name:<9}{text}")
+
+
+def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
+    store, made = facts.store, facts.fingerprint
+    counts = [
+        pluralise(store.n, "photo"),
+        pluralise(store.categories, "category", "categories"),
+        pluralise(store.products, "product"),
+    ]
+    details = [size(store.bytes), *([store.changed] if store.changed else [])]
+    details += ["  ".join(f"{name} {n:,}" for name, n in sorted(store.splits.items()))] if store.splits else []
+    network = [str(made.get("backbone")), f"weights {made.get('weights')}", f"layer {made.get('layer')}"]
+    return [
+        ("store", f"{store.store}   {' · '.join(counts)}"),
+        ("", " · ".join(details)),
+        ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
+    ]
+
+
+def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:
+    lines = []
+    for i, classifier in enumerate(facts.classifiers):
+        used = "   ← used by `featx predict`" if classifier.used else ""
+        text = f"{classifier.path}   {_score(classifier, facts.store.store)}{used}"
+        lines.append(("models" if i == 0 else "", text))
+    if len({(one.measured_on, one.n, one.store) for one in facts.classifiers if one.n}) > 1:
+        lines.append(("", "scored on different photos: `featx compare` compares classifiers on the same ones"))
+    if facts.decisions.told:
+        lines.append(("fixes", f"{facts.decisions_path}   {facts.decisions.told}"))
+    return lines
+
+
+def _score(classifier: ClassifierFacts, store: str) -> str:
+    """How often a classifier is right, and on what: scores on other photos cannot be compared."""
+    if classifier.accuracy is None:
+        return "no readable card"
+    if not classifier.n:
+        return "not scored: too few products in each category"
+    held_out = classifier.measured_on == "held-out pictures"
+    photos = pluralise(classifier.n, "held-out photo" if held_out else "photo")
+    where = f"on {photos}" if held_out else f"in cross-validation on {photos}"
+    other = "" if Path(str(classifier.store)).absolute() == Path(store).absolute() else f" of {classifier.store}"
+    return f"{classifier.accuracy:.1%} right {where}{other}"
+
+
+def _made_lines(facts: _Facts) -> list[tuple[str, str]]:
+    lines, made = [], facts.provenance
+    if made:
+        rate = made.get("images_per_second")
+        pace = f" · {rate} photos/s" if rate else ""
+        lines.append(("made", f"{made.get('written')} on {made.get('device')}{pace}"))
+        lines.append(("with", f"{made.get('command')}"))
+    if facts.store.columns:
+        lines.append(("columns", ", ".join(facts.store.columns)))
+    return lines
+
+
+def _machine_lines(machine: MachineFacts) -> list[tuple[str, str]]:
+    offers = [pluralise(machine.threads, "thread"), "a GPU" if machine.gpu else "no GPU"]
+    versions = [f"{name} {number}" for name, number in machine.versions.items()]
+    return [
+        ("machine", " · ".join([*offers, f"{size(machine.free_bytes)} free"])),
+        ("versions", " · ".join([*versions, f"Python {machine.python}"])),
+    ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
+from featx.cli.completion import category_names
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
@@ -50,7 +51,10 @@ def similar(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to show.")] = 5,
-    label: Annotated[str | None, typer.Option("--label", help="Only products of this category.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option("--label", help="Only products of this category.", autocompletion=category_names),
+    ] = None,
     where: Annotated[
         str | None,
         typer.Option("--where", metavar="CONDITION", help="Only these, like \"price < 20 and label = 'mugs'\"."),

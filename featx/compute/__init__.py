@@ -1,5 +1,6 @@
 """Work shared by every room that does arithmetic.
 
 threads    how many cores, and how many threads a piece of work deserves
+machine    threads, GPU, disk and versions, for `featx info`
 vectors    unit rows, half precision, blocked products
 """

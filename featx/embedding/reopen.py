@@ -51,6 +51,19 @@ def asked_layer(stored: Mapping[str, object]) -> str | None:
     return None if fixed else str(layer)
 
 
+def rebuild_command(store: Store) -> str:
+    """The `featx extract` command that builds a store again from its photos, the way it was made."""
+    made, how = store.fingerprint, store.provenance
+    weights, layer = same_weights(made, how), asked_layer(made)
+    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", str(made["backbone"])]
+    words += ["--weights", weights] if weights else []
+    words += ["--layer", layer, "--pool", str(made.get("pool"))] if layer else []
+    words += ["--views", str(made["views"])] if made.get("views", 1) != 1 else []
+    words += ["--precision", str(made["precision"])] if made.get("precision") not in (None, "fp32") else []
+    words += ["--allow-outside"] if "--allow-outside" in str(how.get("command")) else []
+    return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
+
+
 def other_backbone(path: Path, what: str, stored: object, wanted: object) -> FeatxError:
     """The error for a store made in another way than this run asks for."""
     fresh = path.with_name(f"{path.stem}-2.h5")

@@ -14,12 +14,14 @@ from featx.compute.vectors import unit_queries
 from featx.embedding.single import Embedder, unreadable_query
 from featx.errors import FeatxError
 from featx.images.crop import Crop
-from featx.retrieval import Query, SimilarityIndex, index_of
+from featx.retrieval import Matches, Query, SimilarityIndex, index_of
 from featx.retrieval.lookup import known_rows, of_rows, unknown
 from featx.retrieval.search import LARGE
 
 if TYPE_CHECKING:
     from featx.retrieval.engines.usearch_engine import Watch
+    from featx.retrieval.search import Pool
+    from featx.store import Store
 
 # How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
 PUSH = 0.5
@@ -42,6 +44,27 @@ def open_index(
 
         index.nearby = open_nearby(index, make=bool(approximate), watch=watch)
     return index
+
+
+def similar(
+    query: str | Path,
+    k: int = 5,
+    *,
+    store: Store | str | Path | None = None,
+    where: str | None = None,
+    label: str | None = None,
+    min_similarity: float = -1.0,
+    pool: Pool = "best",
+    diverse: bool = False,
+    copies: bool = False,
+) -> Matches:
+    """The `k` products most like a photo, an item or a product of the store (the current one when none is named).
+
+    For many queries, open the index once: `featx.open_index().matches(query)`.
+    """
+    return open_index(store).matches(
+        query, k, where=where, label=label, min_similarity=min_similarity, pool=pool, diverse=diverse, copies=copies
+    )
 
 
 def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Query:

@@ -7,6 +7,7 @@ sealed_file  the HDF5 file: written whole, read with suspicion
 seal_process, seal_client  the child process that writes a new HDF5 file
 writer     append, update, remove, seal
 store      what everyone else uses
+facts      what a store holds, counted
 """
 
 from __future__ import annotations

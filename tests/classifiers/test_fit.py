@@ -517,10 +517,10 @@ def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(feat
     save(replace(model, card=folded), models / "lda.skops")
     save(model, models / "svm.skops")
     ran = featx("info", "--store", str(store.path))
-    lda, svm, told = (line for line in ran.stdout.splitlines() if ".skops" in line or "same pictures" in line)
-    assert "% right in cross-validation on 18 pictures of other.h5" in lda and "predict" not in lda
-    assert "100.0% right on 6 held-out pictures   ← `featx predict` takes this one" in svm
-    assert "not all scored on the same pictures" in told
+    lda, svm, told = (line for line in ran.stdout.splitlines() if ".skops" in line or "different photos" in line)
+    assert "% right in cross-validation on 18 photos of other.h5" in lda and "predict" not in lda
+    assert "100.0% right on 6 held-out photos   ← used by `featx predict`" in svm
+    assert "scored on different photos" in told
 
 
 def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_path):

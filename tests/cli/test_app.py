@@ -153,15 +153,32 @@ def test_completion_can_be_shown(featx):
     assert "_FEATX_COMPLETE" in ran.stdout or "complete" in ran.stdout, ran.stderr
 
 
-def test_tab_offers_backbones_classifiers_and_the_categories_of_the_store(tmp_path, monkeypatch):
-    from featx.cli.completion import backbone_names, category_names, classifier_names
+def press_tab(featx, *words: str) -> list[str]:
+    """What bash would offer after these words."""
+    line = " ".join(["featx", *words])
+    ran = featx(_FEATX_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(words)))
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.split()
 
-    monkeypatch.setenv("FEATX_ARTIFACTS", str(tmp_path))
-    assert backbone_names("resnet5") == ["resnet50"]
-    assert "colour" in backbone_names("")
-    assert classifier_names("lo") == ["logreg"]
-    assert category_names("") == []
-    (tmp_path / "embeddings").mkdir()
-    (tmp_path / "embeddings" / "colour.h5").touch()
-    (tmp_path / "embeddings" / "colour.json").write_text('{"categories": {"boots": 3, "mugs": 4}}')
-    assert category_names("m") == ["mugs"]
+
+def test_tab_offers_the_names_a_flag_takes(featx, tmp_path):
+    assert press_tab(featx, "extract", "--backbone", "resnet5") == ["resnet50"]
+    assert press_tab(featx, "fit", "--clf", "lo") == ["logreg"]
+    assert press_tab(featx, "simil") == ["similar"]
+
+
+def test_tab_after_label_offers_the_categories_of_the_store(featx, tmp_path):
+    assert press_tab(featx, "similar", "--label", "m") == []
+    folder = tmp_path / "artifacts" / "embeddings"
+    folder.mkdir(parents=True)
+    (folder / "colour.h5").touch()
+    (folder / "colour.json").write_text('{"categories": {"boots": 3, "mats": 1, "mugs": 4}}')
+    assert press_tab(featx, "similar", "--label", "m") == ["mats", "mugs"]
+
+
+def test_tab_finds_no_category_in_a_damaged_card_and_says_nothing(featx, tmp_path):
+    folder = tmp_path / "artifacts" / "embeddings"
+    folder.mkdir(parents=True)
+    (folder / "colour.h5").touch()
+    (folder / "colour.json").write_text('{"categories": ')
+    assert press_tab(featx, "similar", "--label", "m") == []

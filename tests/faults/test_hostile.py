@@ -96,7 +96,7 @@ def test_info_check_says_that_a_classifier_is_damaged_and_that_the_store_is_whol
         whole = path.read_bytes()
         path.write_bytes(whole[:-70] + bytes([whole[-70] ^ 1]) + whole[-69:])
         ran = featx("info", "--check")
-        assert ran.returncode == 5 and "the store is whole" in ran.stderr, ran.stderr
+        assert ran.returncode == 5 and "the store is intact" in ran.stderr, ran.stderr
         assert "centroid.skops" in ran.stderr and "featx fit" in ran.stderr and "--replace" not in ran.stderr
         path.write_bytes(whole)
     assert featx("info", "--check").returncode == 0

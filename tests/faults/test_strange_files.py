@@ -13,9 +13,9 @@ import pytest
 from featx import extraction
 from featx.backbones import weights
 from featx.catalogue.reading import read_catalogue
+from featx.classifiers.listing import facts_of
 from featx.classifiers.persistence import load_classifier
 from featx.cli import completion
-from featx.cli.info import _told_of
 from featx.comparison import baselines
 from featx.errors import FeatxError
 from featx.extraction.stat_cache import StatCache
@@ -87,7 +87,7 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
         strange(Path(name))
     assert Workspace(Path())._noted() is None
     assert StatCache(Path("b"))._known == {}
-    assert _told_of(Path("c.skops"))["accuracy"] is None
+    assert facts_of(Path("c.skops")).accuracy is None
     for refused in (lambda: load_classifier(Path("d.skops")), lambda: read_document(Path("d.json")),
                     lambda: weights.load_state_dict(Path("net-12345678.pth"))):  # fmt: skip
         with pytest.raises(FeatxError):
