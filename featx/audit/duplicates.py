@@ -12,7 +12,7 @@ import numpy as np
 from featx.audit.near_pairs import Forest, directions, near_pairs
 from featx.audit.perceptual_hashes import HashCache
 from featx.errors import FeatxError
-from featx.labels.decisions import fixed_labels
+from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
 from featx.views.findings import figure, html_table, page
 
@@ -224,7 +224,7 @@ def find_duplicates(
         )
         forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
     pictures.keep()
-    labels = fixed_labels(opened, fixes).labels
+    labels = labels_after_decisions(opened, fixes).labels
     groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
     if across is not None:
         groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
 from featx.audit.near_pairs import directions
 from featx.errors import FeatxError
-from featx.labels.decisions import KEEP, decided, fixed_labels
+from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.store import Store, open_store
 from featx.views.findings import figure, html_table
 
@@ -134,7 +134,7 @@ def find_issues(
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    told = fixed_labels(opened, fixes).labels
+    told = labels_after_decisions(opened, fixes).labels
     rows = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
     labels = np.array([str(told[i]) for i in rows], dtype=object).astype(str)
     if len(set(labels.tolist())) < 2:
@@ -169,7 +169,7 @@ def find_issues(
         copies.groups if copies else (),
         products,
         _twins(labels, judged),
-        _outliers(opened, unit),
+        _outliers(opened, told, unit),
         len(rows),
         {name: int(n) for name, n in sorted(Counter(labels[~judged.fair].tolist()).items())},
     )
@@ -316,7 +316,7 @@ def _twins(labels: np.ndarray, judged: Judged) -> tuple[TwinCategories, ...]:
     return tuple(sorted(found, key=lambda one: (-(one.a_as_b + one.b_as_a), one.a, one.b)))
 
 
-def _outliers(store: Store, unit: np.ndarray) -> tuple[Outlier, ...]:
+def _outliers(store: Store, labels: Sequence[str | None], unit: np.ndarray) -> tuple[Outlier, ...]:
     """Pictures whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
     near = np.zeros(len(unit))
     take = min(5, len(unit) - 1)
@@ -329,4 +329,4 @@ def _outliers(store: Store, unit: np.ndarray) -> tuple[Outlier, ...]:
     middle = np.median(near)
     spread = max(1.4826 * float(np.median(np.abs(near - middle))), 1e-3)
     far = [i for i in np.argsort(near, kind="stable") if near[i] < middle - FAR * spread]
-    return tuple(Outlier(store.ids[i], store.labels[i], store.paths[i], round(float(near[i]), 4)) for i in far)
+    return tuple(Outlier(store.ids[i], labels[i], store.paths[i], round(float(near[i]), 4)) for i in far)

@@ -21,7 +21,6 @@ from featx.classifiers.thresholds import LEAST, min_products_for, products, tabl
 from featx.classifiers.tuning import Notes, best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
 from featx.errors import FeatxError
-from featx.labels.decisions import apply_to
 from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
 from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
 from featx.metrics.scores import Proportion, share_by_group, wilson
@@ -57,10 +56,6 @@ def fit(
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
-    # What people decided about doubtful labels counts from here on; the store itself keeps what the catalogue said.
-    for one in (opened, elsewhere):
-        if one is not None:
-            apply_to(one)
     begun = time.monotonic()
     lesson = training_set_of(opened, level, test, elsewhere)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]

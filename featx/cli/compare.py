@@ -106,7 +106,6 @@ def compare(
             command=["featx", *sys.argv[1:]],
             progress=lambda done, total, note: advance(done * 100 // total, note),
         )
-    _add_retrieval(found, stores, out)
     workspace.make()
     report = found.save(workspace.root / "reports" / "comparison.json")
     if output is not None:
@@ -185,31 +184,6 @@ def _stores(
         stores.append(extract(photos, backbone=name, store=own))
         out.ok(f"{pluralise(len(stores[-1]), 'embedding')} in {stores[-1].path}")
     return stores
-
-
-def _add_retrieval(found: Comparison, stores: list[Store], out: Output) -> None:
-    """How well look-alike search works on each store, where that part of featx is installed."""
-    from importlib.util import find_spec
-
-    if find_spec("featx.retrieval.quality") is None:
-        return
-    from featx.retrieval.quality import measure
-
-    told: dict[str, Any] = {}
-    for name, store in zip([one["name"] for one in found.document["stores"]], stores, strict=True):
-        rows = [int(i) for i in store.labelled()]
-        if len(rows) > 20_000:
-            out.say(f"  look-alike search was not measured on {name}: more than 20,000 pictures")
-            continue
-        told[name] = measure(
-            store.features[rows],
-            [str(store.labels[i]) for i in rows],
-            [store.product_of(i) for i in rows],
-            [store.ids[i] for i in rows],
-        )
-    from featx.comparison.result import rounded
-
-    found.document["retrieval"] = rounded(told)
 
 
 def _print(found: Comparison, out: Output) -> None:

@@ -45,7 +45,7 @@ def duplicates(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.audit import find_duplicates
     from featx.audit.duplicates import COLUMNS
-    from featx.labels.decisions import apply_to, where
+    from featx.cli.decisions import decided_labels
     from featx.store import open_store
     from featx.views.findings import write_table, write_whole
     from featx.workspace import Workspace
@@ -54,9 +54,7 @@ def duplicates(
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
     opened = open_store(Workspace.here().current_store(store))
     out.detail(f"store: {opened.path}")
-    decided = apply_to(opened).told
-    if decided:
-        out.say(f"  labels as decided in {where()}: {decided}")
+    decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:
         found = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
     if output is not None:

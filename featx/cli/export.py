@@ -33,15 +33,13 @@ def export(
 
     out = Output(as_json, quiet, verbose)
     to = format_of(to, output)
-    from featx.labels.decisions import apply_to, where
+    from featx.cli.decisions import decided_labels
     from featx.store import open_store
 
     opened = open_store(store)
-    decided = apply_to(opened).told
-    if decided:
-        out.say(f"  labels as decided in {where()}: {decided}")
+    labels = decided_labels(opened, out)
     with out.progress(len(opened), "export", "rows") as advance:
-        files = export_store(opened, to, output, force=force, progress=advance)
+        files = export_store(opened, to, output, labels=labels, force=force, progress=advance)
     for file in files:
         out.ok(f"wrote {pluralise(len(opened), 'row')} to {file} ({size(file.stat().st_size)})")
     out.document({"rows": len(opened), "format": to, "files": [str(file) for file in files]})

@@ -129,16 +129,16 @@ class _Facts:
     def _fixes(self) -> dict[str, object] | None:
         done = self.decisions
         counts = {"changed": done.changed, "excluded": done.excluded, "kept": done.kept, "stale": done.stale}
-        return {"path": str(self.decisions_path), "told": done.told, **counts} if done.told else None
+        return {"path": str(self.decisions_path), "told": done.summary, **counts} if done.summary else None
 
 
 def _gather(store: Store, workspace: Workspace) -> _Facts:
     from featx.classifiers.listing import list_classifiers
     from featx.compute.machine import machine_facts
-    from featx.labels.decisions import fixed_labels, where
+    from featx.labels.decisions import labels_after_decisions, where
     from featx.store.facts import facts_of
 
-    decisions = fixed_labels(store)
+    decisions = labels_after_decisions(store)
     return _Facts(
         store=facts_of(store, decisions.labels),
         source=store.provenance.get("source"),
@@ -184,8 +184,8 @@ def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:
         lines.append(("models" if i == 0 else "", text))
     if len({(one.measured_on, one.n, one.store) for one in facts.classifiers if one.n}) > 1:
         lines.append(("", "scored on different photos: `featx compare` compares classifiers on the same ones"))
-    if facts.decisions.told:
-        lines.append(("fixes", f"{facts.decisions_path}   {facts.decisions.told}"))
+    if facts.decisions.summary:
+        lines.append(("fixes", f"{facts.decisions_path}   {facts.decisions.summary}"))
     return lines
 
 

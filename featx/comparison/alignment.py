@@ -12,7 +12,7 @@ import numpy as np
 from featx.backbones.fingerprint import feature_difference
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.folds import union_groups
-from featx.labels.training_set import HELD_OUT, TrainingSet, labels_at_level, training_set_of
+from featx.labels.training_set import HELD_OUT, TrainingSet, labels_for, training_set_of
 from featx.store import Store
 
 Part = tuple[Store, np.ndarray]
@@ -200,8 +200,8 @@ def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) ->
     if asked is not None:
         told: list[str | None] = []
         for store, rows in parts:
-            at = labels_at_level(store, asked) if len(rows) else []
-            told += [at[i] for i in rows]
+            coarser = labels_for(store, asked) if len(rows) else []
+            told += [coarser[i] for i in rows]
         missing = sum(one is None for one in told)
         if missing:
             raise FeatxError(

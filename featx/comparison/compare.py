@@ -22,12 +22,13 @@ from featx.comparison.mistakes import collect_mistakes
 from featx.comparison.result import Comparison, rounded
 from featx.comparison.scoring import Scoring, checks_of, choose, score_candidate, scored_folds, tests_between
 from featx.errors import FeatxError
-from featx.labels.decisions import apply_to
+from featx.labels.decisions import labels_after_decisions
 from featx.labels.training_set import HELD_OUT
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
 
 COLOUR = "colour"
+MOST_SEARCHED = 20_000
 
 
 class Listener(Protocol):
@@ -51,6 +52,7 @@ def compare(
     test_stores: Sequence[Store | str | Path] = (),
     curve: bool = False,
     colour: bool = True,
+    retrieval: bool = True,
     cache: Path | None = None,
     command: Sequence[str] = (),
     progress: Listener = lambda done, total, note: None,
@@ -58,16 +60,14 @@ def compare(
     """Compare classifiers and backbones on the same folds; held-out splits are scored once and come first.
 
     `group` names a column whose pictures stay together, `coarse` a column (or a number of path parts) to score too.
-    With `test_stores`, one for each backbone, all their labelled pictures are the held-out ones.
+    With `test_stores`, one for each backbone, all their labelled pictures are the held-out ones. `retrieval` measures
+    the look-alike search of each store too.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
     opened = [one if isinstance(one, Store) else open_store(one) for one in given]
     names = names_of(clf)
     elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
-    # What people decided about doubtful labels counts here as it does when a classifier is trained.
-    for store in (*opened, *elsewhere):
-        apply_to(store)
     matched = align(opened, level, coarse, test, group, elsewhere)
     notes = list(matched.notes)
     task = with_held_out(set_task(matched.learned_labels, matched.groups, folds, repeats, seed), matched)
@@ -92,6 +92,7 @@ def compare(
     best = choose(entries, serious, held_between or between, scoring)
     winner = next(one for one in answers if (one.contender.store, one.contender.clf) == (best["store"], best["clf"]))
     points = _curve(winner, features[winner.contender.store], matched, task) if curve else None
+    searches = _retrieval(opened, matched.names, notes) if retrieval else {}
     document: dict[str, Any] = {
         "schema": "featx-comparison/1",
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -123,6 +124,7 @@ def compare(
         "details": {winner.contender.name: _details(winner, scoring)},
         "learning_curve": points,
         "doubling": None if points is None else doubling(points),
+        "retrieval": searches,
         "seconds": round(time.monotonic() - begun, 1),
         "peak_memory": _peak_memory(),
     }
@@ -198,6 +200,26 @@ def _details(winner: CandidateResult, scoring: Scoring) -> dict[str, Any]:
     return collect_mistakes(judged, [matched.ids[i] for i in rows], truths, task.classes, where)
 
 
+def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) -> dict[str, Any]:
+    """How well look-alike search works on each store; a note where one is too large to measure."""
+    from featx.retrieval.quality import measure
+
+    measured: dict[str, Any] = {}
+    for name, store in zip(names, stores, strict=True):
+        labels = labels_after_decisions(store).labels
+        rows = [i for i, label in enumerate(labels) if label is not None]
+        if len(rows) > MOST_SEARCHED:
+            notes.append(f"look-alike search was not measured on {name}: more than {MOST_SEARCHED:,} pictures")
+            continue
+        measured[name] = measure(
+            store.features[rows],
+            [labels[i] for i in rows],
+            [store.product_of(i) for i in rows],
+            [store.ids[i] for i in rows],
+        )
+    return measured
+
+
 def _nothing_to_score(matched: AlignedStores, folds: int) -> FeatxError:
     sizes = sorted(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
     # Two categories at least must be scored for something to be told apart.
@@ -232,6 +254,7 @@ def _store(store: Store, name: str, matched: AlignedStores, checks: list[dict[st
         "n_labelled": len(matched.ids),
         "n_products": len(set(matched.products)),
         "categories": matched.classes,
+        "relabelled": _relabelled(store),
         "bytes": path.stat().st_size if path.exists() else 0,
         "images_per_second": store.provenance.get("images_per_second"),
         "extracted": {
@@ -241,6 +264,13 @@ def _store(store: Store, name: str, matched: AlignedStores, checks: list[dict[st
         },
         "checks": checks,
     }
+
+
+def _relabelled(store: Store) -> dict[str, str | None]:
+    """What people decided, photo by photo: a report that is written later counts the same labels."""
+    decided = labels_after_decisions(store).labels
+    triples = zip(store.ids, store.labels, decided, strict=True)
+    return {item_id: label for item_id, before, label in triples if label != before}
 
 
 def _machine() -> dict[str, Any]:

@@ -16,8 +16,7 @@ from featx.comparison.mistakes import collect_mistakes
 from featx.comparison.result import rounded
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import same_place
-from featx.labels.decisions import apply_to
-from featx.labels.training_set import labels_at_level
+from featx.labels.training_set import labels_for
 from featx.metrics.confusion import confusion_matrix
 from featx.metrics.scores import Interval, ScoredAnswers, bootstrap
 from featx.store import Store, open_store
@@ -91,8 +90,7 @@ def evaluate(
     loaded = model if isinstance(model, Classifier) else load_classifier(model)
     opened = store if isinstance(store, Store) else open_store(store)
     require_same_features(loaded, opened.fingerprint, opened.path)
-    apply_to(opened)
-    labels = labels_at_level(opened, loaded.card.get("level"))
+    labels = labels_for(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
     same = same_place(str(trained_on), opened.path) and opened.path.exists()
     there = sorted({split for split in opened.splits if split})
@@ -160,7 +158,7 @@ def _open(path: Path) -> Store | None:
 
 
 def _learned(store: Store | None) -> set[str]:
-    """Digests of what was learned from."""
+    """Digests of what was learned from; a photo that was excluded since had a part in it all the same."""
     if store is None:
         return set()
     return {

@@ -91,19 +91,21 @@ def export_store(
     to: str,
     output: Path | None = None,
     *,
+    labels: Sequence[str | None] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Write a store's rows as `to`, each file whole or not at all; which files were written.
 
-    Without `output`, the file is named like the store, in the working folder. `npy` writes two files into a folder:
-    `features.npy` and `items.csv` (or `X.npy` and `X.csv`, when `output` is `X.npy`).
+    `labels` are written instead of the store's own. Without `output`, the file is named like the store, in the working
+    folder. `npy` writes two files into a folder: `features.npy` and `items.csv` (or `X.npy` and `X.csv`, when `output`
+    is `X.npy`).
     """
     format_of(to, None)
     targets = _targets(store, to, output)
     for target in targets:
         _may_write(target, store, force)
-    table = _Table(store)
+    table = _Table(store, store.labels if labels is None else labels)
     report = progress or (lambda done: None)
     try:
         if to == "npy":
@@ -174,7 +176,7 @@ def _plain(text: str | None) -> str | None:
 class _Table:
     """A store's rows as named columns of equal length, and its features."""
 
-    def __init__(self, store: Exportable) -> None:
+    def __init__(self, store: Exportable, labels: Sequence[str | None]) -> None:
         features = store.features
         self.n, self.width = features.shape[0], math.prod(features.shape[1:])
         # The views of one photo come one after another in its row.
@@ -183,7 +185,7 @@ class _Table:
         named: dict[str, Sequence[Cell]] = {
             "id": store.ids,
             "path": store.paths,
-            "label": store.labels,
+            "label": labels,
             "product": store.products,
             "split": store.splits,
             "digest": store.digests,

@@ -53,7 +53,7 @@ class AppliedDecisions:
     stale: int = 0
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """What became of the decisions, in words; empty where none was taken."""
         counts = {"relabelled": self.changed, "excluded": self.excluded, "kept": self.kept, "lapsed": self.stale}
         return ", ".join(f"{n:,} {word}" for word, n in counts.items() if n)
@@ -83,7 +83,7 @@ def decided(path: Path | None = None) -> list[Fix]:
     ]
 
 
-def fixed_labels(store: Store, path: Path | None = None) -> AppliedDecisions:
+def labels_after_decisions(store: Store, path: Path | None = None) -> AppliedDecisions:
     """The labels of a store with every decision applied; the store itself stays as it is."""
     labels = list(store.labels)
     fixes = decided(path)
@@ -110,13 +110,6 @@ def fixed_labels(store: Store, path: Path | None = None) -> AppliedDecisions:
                 continue
             counts[fix.decision] += 1
     return AppliedDecisions(labels, counts[CHANGE], counts[EXCLUDE], counts[KEEP], counts["stale"])
-
-
-def apply_to(store: Store, path: Path | None = None) -> AppliedDecisions:
-    """Let an opened store tell its labels with the decisions applied; its file stays; twice is harmless."""
-    applied = fixed_labels(store, path)
-    store.labels = applied.labels
-    return applied
 
 
 def _places(fix: Fix, at: dict[str, int], by_digest: dict[str, list[int]], store: Store) -> Sequence[int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from featx.backbones.fingerprint import feature_difference
 from featx.errors import FeatxError, did_you_mean
+from featx.labels.decisions import labels_after_decisions
 from featx.labels.folds import groups_of
 from featx.store import Store
 
@@ -67,12 +68,12 @@ def training_set_of(
 
     With a store `elsewhere` its pictures are scored instead, but for those whose very bytes are learned from.
     """
-    told = labels_at_level(store, level)
-    learn = np.array(_learnable(store, told, test), dtype=int)
+    decided = labels_for(store, level)
+    learn = np.array(_learnable(store, decided, test), dtype=int)
     held = held_out_of(store, level, test, elsewhere)
-    labels = _texts(told)
-    apart = sum(label is not None for label in told) - len(learn)
-    _enough(Counter(labels[learn].tolist()), len(store), apart)
+    labels = _texts(decided)
+    held_back = sum(label is not None for label in decided) - len(learn)
+    _enough(Counter(labels[learn].tolist()), len(store), held_back)
     products = [store.product_of(i) for i in learn]
     groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
     return TrainingSet(store, labels, learn, held, groups)
@@ -82,14 +83,14 @@ def held_out_of(
     store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
 ) -> HeldOut:
     """The pictures to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
-    told = labels_at_level(store, level)
+    labels = labels_for(store, level)
     if elsewhere is None:
-        rows = [i for i, label in enumerate(told) if label is not None and store.splits[i] in test]
-        return HeldOut(store, _texts(told), np.array(rows, dtype=int))
+        rows = [i for i, label in enumerate(labels) if label is not None and store.splits[i] in test]
+        return HeldOut(store, _texts(labels), np.array(rows, dtype=int))
     _must_match(elsewhere, store)
-    others = labels_at_level(elsewhere, level)
+    others = labels_for(elsewhere, level)
     labelled = [i for i, label in enumerate(others) if label is not None]
-    learned = {store.digests[i] for i in _learnable(store, told, test)}
+    learned = {store.digests[i] for i in _learnable(store, labels, test)}
     rows = [i for i in labelled if elsewhere.digests[i] not in learned]
     if not rows:
         raise FeatxError(
@@ -101,9 +102,9 @@ def held_out_of(
     return HeldOut(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
 
 
-def _learnable(store: Store, told: Sequence[str | None], test: Sequence[str]) -> list[int]:
-    apart = {*HELD_OUT, *test}
-    return [i for i, label in enumerate(told) if label is not None and store.splits[i] not in apart]
+def _learnable(store: Store, labels: Sequence[str | None], test: Sequence[str]) -> list[int]:
+    held_out = {*HELD_OUT, *test}
+    return [i for i, label in enumerate(labels) if label is not None and store.splits[i] not in held_out]
 
 
 def _must_match(store: Store, learned_from: Store) -> None:
@@ -118,15 +119,20 @@ def _must_match(store: Store, learned_from: Store) -> None:
         )
 
 
-def labels_at_level(store: Store, level: str | None) -> Sequence[str | None]:
-    """The categories, or another level of them: a column, or the first parts of labels such as `Fruit/Apple`."""
+def labels_for(store: Store, level: str | None = None) -> Sequence[str | None]:
+    """The labels to learn from and to score: those people decided on, at a level; None where a photo is left out."""
+    return labels_at_level(store, labels_after_decisions(store).labels, level)
+
+
+def labels_at_level(store: Store, labels: Sequence[str | None], level: str | None) -> Sequence[str | None]:
+    """The labels themselves, or another level: a column, or the first parts of labels such as `Fruit/Apple`."""
     if level is None:
-        return store.labels
+        return labels
     if level in store.columns:
         return [None if value is None else str(value) for value in store.columns[level]]
     if level.isdigit() and int(level) > 0:
         parts = int(level)
-        return [None if label is None else "/".join(label.split("/")[:parts]) for label in store.labels]
+        return [None if label is None else "/".join(label.split("/")[:parts]) for label in labels]
     raise FeatxError(
         "bad-column",
         f"no column `{level}` in {store.path} to take the categories from",
@@ -134,8 +140,8 @@ def labels_at_level(store: Store, level: str | None) -> Sequence[str | None]:
     )
 
 
-def _texts(told: Sequence[str | None]) -> np.ndarray:
-    return np.array([str(label) for label in told], dtype=object).astype(str)
+def _texts(labels: Sequence[str | None]) -> np.ndarray:
+    return np.array([str(label) for label in labels], dtype=object).astype(str)
 
 
 def _enough(sizes: Counter[str], n: int, held: int) -> None:

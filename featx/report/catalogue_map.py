@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,12 @@ NAMED = 12_000
 UNLABELLED = 65535
 
 
-def map_of(store: Store, pictures: ThumbnailCache, cache: Path | None) -> dict[str, Any]:
+def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache, cache: Path | None) -> dict[str, Any]:
     """Where every photo of a store lies, with a picture for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
-    classes = sorted({label for label in store.labels if label})
+    classes = sorted({label for label in labels if label})
     place = {label: i for i, label in enumerate(classes)}
-    category = np.array([UNLABELLED if label is None else place[label] for label in store.labels], dtype="<u2")
+    category = np.array([UNLABELLED if label is None else place[label] for label in labels], dtype="<u2")
     sheet, held = pictures.sheet([store.ids[i] for i in _spread(category, TILES)])
     tile_of = {item_id: i for i, item_id in enumerate(held)}
     tiles = np.array([tile_of.get(item_id, 65535) for item_id in store.ids], dtype="<u2")

@@ -63,7 +63,8 @@ def build_document(
             "make one: `featx compare`",
         )
     paths = {} if store is None else dict(zip(store.ids, store.paths, strict=True))
-    labels = {} if store is None else dict(zip(store.ids, store.labels, strict=True))
+    named = [] if store is None else _labels(comparison, store)
+    labels = {} if store is None else dict(zip(store.ids, named, strict=True))
     pictures = ThumbnailCache(folder, paths, base or Path())
     entry, details = _best(comparison)
     document: Document = {
@@ -76,8 +77,8 @@ def build_document(
         "fails": _fails(details, entry, labels, pictures, _about(comparison, store, entry)["n_categories"]),
         "trust": _trust(details, entry),
         "data": findings_of(issues, duplicates, skipped, pictures),
-        "similar": lookalikes_of(_retrieval(comparison, entry), store, pictures),
-        "map": None if store is None else map_of(store, pictures, cache),
+        "similar": lookalikes_of(_retrieval(comparison, entry), store, named, pictures),
+        "map": None if store is None else map_of(store, named, pictures, cache),
         "made": _made(comparison),
     }
     document["changes"] = None
@@ -113,6 +114,16 @@ def _best(comparison: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, A
 
 def _store_told(comparison: Mapping[str, Any], entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return next((one for one in comparison.get("stores", ()) if one["name"] == entry["store"]), {})
+
+
+def _labels(comparison: Mapping[str, Any], store: Store) -> Sequence[str | None]:
+    """The labels that were compared: those people had decided on by then, at the level of the comparison."""
+    from featx.labels.training_set import labels_at_level
+
+    entry, _ = _best(comparison)
+    relabelled = _store_told(comparison, entry).get("relabelled") or {}
+    labels = [relabelled.get(item_id, label) for item_id, label in zip(store.ids, store.labels, strict=True)]
+    return labels_at_level(store, labels, (comparison.get("settings") or {}).get("level"))
 
 
 def _about(comparison: Mapping[str, Any], store: Store | None, entry: Mapping[str, Any]) -> Document:

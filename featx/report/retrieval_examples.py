@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,24 +17,27 @@ QUERIES = 1_500
 
 
 def lookalikes_of(
-    retrieval: Mapping[str, Any] | None, store: Store | None, pictures: ThumbnailCache
+    retrieval: Mapping[str, Any] | None,
+    store: Store | None,
+    labels: Sequence[str | None],
+    pictures: ThumbnailCache,
 ) -> dict[str, Any] | None:
     """The retrieval figures with the best and the worst queries; None where neither is known."""
-    examples = None if store is None else example_rows(store, pictures)
+    examples = None if store is None else example_rows(store, labels, pictures)
     if retrieval is None and not examples:
         return None
     return {"measured": None if retrieval is None else dict(retrieval), **(examples or {"best": [], "worst": []})}
 
 
-def example_rows(store: Store, pictures: ThumbnailCache) -> dict[str, Any] | None:
+def example_rows(store: Store, all_labels: Sequence[str | None], pictures: ThumbnailCache) -> dict[str, Any] | None:
     """Queries whose neighbours are most and least often of their category, one query a category at most."""
-    labelled = np.array([i for i, label in enumerate(store.labels) if label], dtype=int)
+    labelled = np.array([i for i, label in enumerate(all_labels) if label], dtype=int)
     if len(labelled) < 3:
         return None
     rows = np.asarray(store.features, dtype=np.float32)[labelled]
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = rows / np.where(lengths > 0, lengths, 1)
-    labels = np.array([store.labels[i] for i in labelled], dtype=object)
+    labels = np.array([all_labels[i] for i in labelled], dtype=object)
     products = np.array([store.products[i] or store.ids[i] for i in labelled], dtype=object)
     _, product = np.unique(products.astype(str), return_inverse=True)
     queries = np.arange(len(labelled))
@@ -55,10 +58,10 @@ def example_rows(store: Store, pictures: ThumbnailCache) -> dict[str, Any] | Non
     def shown(one: tuple[float, float, int, list[int], list[Any]]) -> dict[str, Any]:
         _, _, query, near, similarity = one
         return {
-            "query": _photo(store, labelled[query], pictures),
+            "query": _photo(store, all_labels, labelled[query], pictures),
             "right": int(sum(labels[i] == labels[query] for i in near)),
             "neighbours": [
-                _photo(store, labelled[i], pictures)
+                _photo(store, all_labels, labelled[i], pictures)
                 | {"similarity": round(float(alike), 4), "right": bool(labels[i] == labels[query])}
                 for i, alike in zip(near, similarity, strict=True)
             ],
@@ -93,6 +96,6 @@ def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
     return list(picked.values())
 
 
-def _photo(store: Store, row: int, pictures: ThumbnailCache) -> dict[str, Any]:
+def _photo(store: Store, labels: Sequence[str | None], row: int, pictures: ThumbnailCache) -> dict[str, Any]:
     item_id = store.ids[row]
-    return {"id": item_id, "label": store.labels[row], "thumbnail": pictures.name(item_id)}
+    return {"id": item_id, "label": labels[row], "thumbnail": pictures.name(item_id)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx.files.json_schema import NUMBER, Each, Either, Row
+from featx.files.json_schema import NUMBER, Each, Either, Maybe, Row
 from featx.report.document import METRICS
 
 NAME = Row(str, 2)
@@ -181,6 +181,7 @@ COMPARED: dict[str, Any] = {
             "path?": str,
             "backbone?": str,
             "categories?": [str],
+            "relabelled?": Each(Maybe(str)),
             "images_per_second?": NUMBER,
             "extracted?": {"command?": str},
             "checks?": REPORT["honest"]["checks"],

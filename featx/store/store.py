@@ -81,9 +81,13 @@ class Store:
         """Digests of the photos' bytes in row order."""
         return [row.digest for row in self._rows]
 
-    @cached_property
+    @property
     def labels(self) -> list[str | None]:
-        """Labels in row order; None where there is none."""
+        """Labels in row order as the catalogue gave them; None where there is none."""
+        return self._labels
+
+    @cached_property
+    def _labels(self) -> list[str | None]:
         return [row.label for row in self._rows]
 
     @cached_property

@@ -13,7 +13,7 @@ import pytest
 import featx
 from featx.audit import find_duplicates
 from featx.errors import FeatxError
-from featx.labels.decisions import apply_to, decided, fixed_labels, record
+from featx.labels.decisions import decided, labels_after_decisions, record
 from tests.audit.test_duplicates import store_of
 from tests.conftest import ROOT, SHARED
 
@@ -136,14 +136,13 @@ def test_decisions_change_leave_out_and_keep(workplace):
         mark="\ufeff",
     )
     assert record(filled, store) == {"change": 1, "exclude": 1, "keep": 1, "open": 1}
-    for _ in range(2):
-        applied = apply_to(store)
-        assert (applied.changed, applied.excluded, applied.kept, applied.stale) == (1, 1, 1, 0)
-        assert (store.labels[3], store.labels[40], store.labels[77]) == ("boots", None, "boots")
+    applied = labels_after_decisions(store)
+    assert (applied.changed, applied.excluded, applied.kept, applied.stale) == (1, 1, 1, 0)
+    assert (applied.labels[3], applied.labels[40], applied.labels[77]) == ("boots", None, "boots")
     assert len(featx.find_issues(store)) == 0
     (workplace / "artifacts/fixes.csv").unlink()
     again = featx.open_store(workplace / "s.h5")
-    assert fixed_labels(again).labels == again.labels
+    assert labels_after_decisions(again).labels == again.labels
     assert len(featx.find_issues(again)) == 3
 
 
@@ -153,12 +152,12 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
     digest = decided()[0].digest
     rows[3].update(id="renamed", digest=digest)
     renamed = store_of(workplace / "t.h5", rows)
-    assert fixed_labels(renamed).labels[3] == "boots"
+    assert labels_after_decisions(renamed).labels[3] == "boots"
     rows[3].update(id="item3", digest="f" * 64)
-    replaced = fixed_labels(store_of(workplace / "u.h5", rows))
+    replaced = labels_after_decisions(store_of(workplace / "u.h5", rows))
     assert (replaced.labels[3], replaced.stale) == ("hats", 1)
     rows[3].update(digest=digest, label="mugs")
-    moved = fixed_labels(store_of(workplace / "v.h5", rows))
+    moved = labels_after_decisions(store_of(workplace / "v.h5", rows))
     assert (moved.labels[3], moved.stale) == ("mugs", 1)
 
 

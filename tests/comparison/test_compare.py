@@ -321,6 +321,7 @@ def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run
     store = extract(table.parent / "few.csv", backbone="colour", store=tmp_path / "few.h5")
     save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.skops")
     ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
+    assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
     assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no picture here" in ran.stderr
     assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
