@@ -238,9 +238,9 @@ from pathlib import Path
 import numpy as np
 from featx.backbones import open_backbone
 from featx.catalogue import Item
-from featx.models import Model
-from featx.novelty import familiar_with
-from featx.prediction import Limits, Predictor
+from featx.classifiers.model import Classifier
+from featx.classifiers.novelty import fit_novelty
+from featx.prediction.predict import DecisionRule, Predictor
 
 class Same:
     classes_ = np.array(["a", "b"])
@@ -250,10 +250,10 @@ class Same:
 photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
 backbone = open_backbone(sys.argv[1], device="cpu")
 rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
-model = Model("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), familiar_with(rows, []))
+model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), fit_novelty(rows, []))
 items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
 peaks = []
-for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, Limits()), start=1):
+for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, DecisionRule()), start=1):
     assert one.label, one
     if done in (first, 4 * first):
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
