@@ -36,6 +36,7 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
 
     def done(item: Item) -> Answer:
         _mine.over = over
+        still_wanted()  # what has not begun when the whole is stopped never begins
         return work(item)
 
     with one_thread():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -13,9 +12,12 @@ from featx.classifiers.fit import fit
 from featx.classifiers.pipelines import parallel_fits
 from featx.classifiers.spec import NAMES, ClassifierSettings
 from featx.comparison import compare
-from featx.compute.threads import one_thread, side_by_side, still_wanted
+from featx.compute.threads import NoLongerWanted, one_thread, side_by_side, still_wanted
 from featx.extraction import extract
 from tests.conftest import photo
+
+# Seconds after which a test that hangs fails; no answer depends on it.
+PATIENCE = 300
 
 
 def blas_threads() -> int:
@@ -32,24 +34,29 @@ def three_threads():
 
 
 def test_answers_come_in_order_whoever_is_done_first():
-    def slow_first(number: int) -> int:
-        time.sleep(0.05 if number == 0 else 0)
+    others_done = threading.Semaphore(0)
+
+    def last_is_first(number: int) -> int:
+        if number == 0:
+            assert all(others_done.acquire(timeout=PATIENCE) for _ in range(7))
+        else:
+            others_done.release()
         return number
 
-    assert list(side_by_side(slow_first, range(8), 4)) == list(range(8))
-    assert list(side_by_side(slow_first, range(8), 1)) == list(range(8))
-    assert list(side_by_side(slow_first, [], 4)) == []
+    assert list(side_by_side(last_is_first, range(8), 4)) == list(range(8))
+    assert list(side_by_side(lambda number: number, range(8), 1)) == list(range(8))
+    assert list(side_by_side(lambda number: number, [], 4)) == []
 
 
 def test_no_more_run_at_once_than_were_asked_for():
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, lock, three = 0, 0, threading.Lock(), threading.Barrier(3)
 
     def count(_: int) -> None:
         nonlocal running, most
         with lock:
             running += 1
             most = max(most, running)
-        time.sleep(0.01)
+        three.wait(PATIENCE)  # nobody goes on before three are here
         with lock:
             running -= 1
 
@@ -58,35 +65,42 @@ def test_no_more_run_at_once_than_were_asked_for():
 
 
 def test_what_fails_is_told_and_what_has_not_begun_never_begins(three_threads):
-    begun = []
+    begun, failed = [], threading.Event()
 
     def work(number: int) -> None:
         begun.append(number)
-        time.sleep(0.02)
         if number == 1:
+            failed.set()
             raise ValueError("number 1")
+        # The other training ends only once the whole was stopped.
+        while failed.wait(PATIENCE):
+            still_wanted()
 
     with pytest.raises(ValueError, match="number 1"):
-        list(side_by_side(work, range(100), 2))
-    assert len(begun) < 10
+        list(side_by_side(work, [1, *range(2, 100)], 2))
+    assert len(begun) <= 3
     assert blas_threads() == 3
 
 
 def test_long_work_ends_early_when_the_whole_is_stopped():
-    steps = []
+    ended, stopped = [], threading.Event()
 
-    def long_work(number: int) -> None:
+    def endless_work(number: int) -> None:
         if number == 0:
             raise KeyboardInterrupt
-        for step in range(500):
-            still_wanted()
-            steps.append(step)
-            time.sleep(0.01)
+        try:
+            while not stopped.wait(0.001):
+                still_wanted()
+        except NoLongerWanted:
+            ended.append(number)
+            raise
 
-    begun = time.monotonic()
+    guard = threading.Timer(PATIENCE, stopped.set)
+    guard.start()
     with pytest.raises(KeyboardInterrupt):
-        list(side_by_side(long_work, range(4), 2))
-    assert time.monotonic() - begun < 3 and len(steps) < 400
+        list(side_by_side(endless_work, range(4), 2))
+    guard.cancel()
+    assert not stopped.is_set() and len(ended) <= 2
     still_wanted()
 
 
