@@ -1,10 +1,13 @@
-"""What many tests share: small photos, a clean place to work in, and the command line in a process of its own."""
+"""What many tests share: small photos, a clean place to work in, and the command line."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,15 +29,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Ran = "subprocess.CompletedProcess[str]"
+Run = Callable[..., Ran]
+
+
+def command_environment(more: dict[str, str]) -> dict[str, str]:
+    """The environment a command starts in: no store of whoever runs the tests, and no network."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("FEATX_STORE")}
+    return {**clean, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1", **more}
 
 
 @pytest.fixture
-def featx(tmp_path: Path) -> Run:
-    """Run the real command in a process of its own, in an empty folder."""
+def featx_process(tmp_path: Path) -> Run:
+    """Run the real command in a process of its own, in an empty folder: for promises about processes and their start."""
 
     def run(*words: str, cwd: Path = tmp_path, stdin: str | None = None, **environment: str):
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("FEATX_STORE")}
         return subprocess.run(
             [sys.executable, "-m", "featx", *words],
             cwd=cwd,
@@ -44,11 +53,69 @@ def featx(tmp_path: Path) -> Run:
             text=True,
             encoding="utf-8",
             errors="surrogateescape",
-            env={**clean, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1", **environment},
-            timeout=300,
+            env=command_environment(environment),
+            timeout=900,
         )
 
     return run
+
+
+@pytest.fixture
+def featx(tmp_path: Path) -> Run:
+    """Run the real `main` in this process, where everything is imported already; answers as `featx_process` does."""
+
+    def run(*words: str, cwd: Path = tmp_path, stdin: str | None = None, **environment: str):
+        return run_here(words, cwd, stdin or "", command_environment(environment))
+
+    return run
+
+
+def run_here(words: tuple[str, ...], cwd: Path, given: str, environment: dict[str, str]) -> Ran:
+    """What the command prints and how it ends; streams, folder and environment are its own meanwhile."""
+    from featx.cli.app import main
+
+    before, variables = Path.cwd(), dict(os.environ)
+    kept = {name: getattr(sys, name) for name in ("argv", "stdin", "stdout", "stderr", "__stdout__", "__stderr__")}
+    with tempfile.TemporaryFile() as read, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        read.write(given.encode("utf-8", "surrogateescape"))
+        read.seek(0)
+        streams = [io.TextIOWrapper(file, encoding="utf-8", write_through=True) for file in (read, out, err)]
+        sys.argv, (sys.stdin, sys.stdout, sys.stderr) = ["featx", *words], streams
+        sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
+        os.chdir(cwd)
+        os.environ.clear()
+        os.environ.update(environment)
+        code: object = 0
+        try:
+            with warnings.catch_warnings():
+                warn_as_a_process_does()
+                main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            for name, value in kept.items():
+                setattr(sys, name, value)
+            os.chdir(before)
+            os.environ.clear()
+            os.environ.update(variables)
+        texts = []
+        for stream in streams[1:]:
+            stream.flush()
+            stream.buffer.seek(0)
+            texts.append(stream.buffer.read().decode("utf-8", "surrogateescape"))
+        return subprocess.CompletedProcess(["featx", *words], int(str(code)), *texts)
+
+
+def warn_as_a_process_does() -> None:
+    """Warnings go to stderr, as those of a command do; pytest would keep them to itself."""
+    warnings.resetwarnings()
+    for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", kind)
+
+    def show(message, category, filename, lineno, file=None, line=None):
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+    warnings.showwarning = show
 
 
 @pytest.fixture(autouse=True, scope="session")
