@@ -41,7 +41,7 @@ def command_environment(more: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture
 def featx_process(tmp_path: Path) -> Run:
-    """Run the real command in a process of its own, in an empty folder: for promises about processes and their start."""
+    """Run the real command in a process of its own, for promises about processes and how they start."""
 
     def run(*words: str, cwd: Path = tmp_path, stdin: str | None = None, **environment: str):
         return subprocess.run(

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ from featx.extraction import run
 from featx.images import read_photo
 from featx.store import open_store
 from tests.conftest import ROOT, photo
+from tests.counting import wait_until
 
 
 def summary_of(source, **options):
@@ -287,9 +287,15 @@ def test_a_killed_extraction_resumes_to_the_same_bytes(workplace):
     whole = featx.extract(photos.relative_to(workplace), backbone="colour", store="whole.h5", batch_size=4)
     kills = 0
     words = ("many", "-b", "colour", "--store", "killed.h5", "--batch-size", "4", "--workers", "1", "-q")
-    for delay in (0.6, 0.9, 1.2, 1.5, 1.8):
+    journal = workplace / "killed.h5.journal"
+    for grown in (1, 4_000, 30_000, 8_000):
+        size = (journal.stat().st_size if journal.exists() else 0) + grown
         process = start(workplace, *words)
-        time.sleep(delay)
+
+        def far_enough(process: subprocess.Popen[str] = process, size: int = size) -> bool:
+            return process.poll() is not None or (journal.exists() and journal.stat().st_size >= size)
+
+        wait_until(far_enough)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
@@ -306,12 +312,9 @@ def test_ctrl_c_saves_the_work_and_says_how_to_go_on(workplace):
     many(workplace, 600)
     process = start(workplace, "many", "-b", "colour", "--batch-size", "2", "--workers", "1")
     journal = workplace / "artifacts/embeddings/colour.h5.journal"
-    for _ in range(600):
-        if journal.exists() and journal.stat().st_size > 20_000:
-            break
-        time.sleep(0.02)
+    wait_until(lambda: journal.exists() and journal.stat().st_size > 20_000)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     assert "the same command goes on from there" in said
     ran = start(workplace, "many", "-b", "colour", "--batch-size", "2")

@@ -9,7 +9,6 @@ import random
 import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
@@ -26,6 +25,7 @@ from featx.errors import EXIT_CODES, FeatxError
 from featx.images import UnreadablePhoto, decode_photo
 from featx.store import open_store
 from tests.conftest import ROOT, photo
+from tests.counting import counted_calls
 from tests.faults import make_bad_images
 from tests.store.test_store import row, writer
 
@@ -34,7 +34,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning"),
 ]
 BAD = make_bad_images.bad_images()
-SLOWEST = 10.0
+# What the largest of them needs; nothing in a file may make its reader go round and round.
+MOST_CALLS = 200_000
 
 
 # --- photos ----------------------------------------------------------------------------------------------------------
@@ -46,11 +47,10 @@ def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them
         photo(workplace / "mixed" / f"good{i}.jpg", seed=i)
     alone = featx.extract("mixed", backbone="colour", store="alone.h5")
     make_bad_images.write(workplace / "mixed")
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     summary = extraction.run_extraction(
         read_catalogue("mixed"), extraction.ExtractionOptions(backbone="colour", batch_size=4), store=Path("mixed.h5")
     )
-    took = time.monotonic() - begun
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     mixed = open_store("mixed.h5")
     assert len(mixed) + len(summary.skipped) == len(BAD) + 8
@@ -61,7 +61,7 @@ def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them
         assert kept[path] == alone.features[i].tobytes()
     listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert {one["path"] for one in listed} == {skip.path for skip in summary.skipped}
-    assert grown < 600 and took < 60, f"{grown:.0f} MB, {took:.0f} s"
+    assert grown < 600, f"{grown:.0f} MB"
 
 
 def one_mutant(chance: random.Random) -> bytes:
@@ -86,18 +86,19 @@ def one_mutant(chance: random.Random) -> bytes:
 
 def fuzz_photos(count: int, seed: int) -> dict[str, float]:
     chance = random.Random(seed)
-    told = {"files": 0.0, "pictures": 0.0, "refused": 0.0, "slowest_seconds": 0.0}
+    told = {"files": 0.0, "pictures": 0.0, "refused": 0.0, "most_calls": 0.0}
     for _ in range(count):
-        data, begun = one_mutant(chance), time.monotonic()
-        try:
-            assert decode_photo(data, "mutant").mode == "RGB"
-            told["pictures"] += 1
-        except UnreadablePhoto as refused:
-            assert refused.path == "mutant" and refused.reason
-            told["refused"] += 1
+        data = one_mutant(chance)
+        with counted_calls() as calls:
+            try:
+                assert decode_photo(data, "mutant").mode == "RGB"
+                told["pictures"] += 1
+            except UnreadablePhoto as refused:
+                assert refused.path == "mutant" and refused.reason
+                told["refused"] += 1
         told["files"] += 1
-        told["slowest_seconds"] = max(told["slowest_seconds"], time.monotonic() - begun)
-    assert told["slowest_seconds"] < SLOWEST
+        told["most_calls"] = max(told["most_calls"], calls.made)
+    assert told["most_calls"] < MOST_CALLS
     return told
 
 
@@ -262,19 +263,21 @@ def test_half_a_character_in_a_table_is_refused_in_words(workplace):
     assert caught.value.code == "bad-manifest"
 
 
+MOST_A_ROW = 60
 READING = """
-import json, resource, sys, time
+import json, resource, sys
 from featx.catalogue import read_catalogue
-begun = time.process_time()
+from tests.counting import counted_calls
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-items = read_catalogue(sys.argv[1]).items
-told = {"rows": len(items), "seconds": round(time.process_time() - begun, 1)}
+with counted_calls() as calls:
+    items = read_catalogue(sys.argv[1]).items
+told = {"rows": len(items), "calls": calls.made}
 print(json.dumps(told | {"grown_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)}))
 """
 
 
 def read_rows(folder: Path, rows: int) -> dict[str, float]:
-    """A table of so many rows, read in a process of its own: how much time and memory that took."""
+    """A table of so many rows, read in a process of its own: how much work and memory that took."""
     photo(folder / "a.jpg")
     with (folder / "t.csv").open("w") as file:
         file.write("id,image,label,price\n")
@@ -288,16 +291,16 @@ def read_rows(folder: Path, rows: int) -> dict[str, float]:
     return told
 
 
-def test_a_table_of_a_hundred_thousand_rows_is_read_in_seconds_and_little_memory(tmp_path):
+def test_a_table_of_a_hundred_thousand_rows_takes_the_same_work_for_each_row_and_little_memory(tmp_path):
     told = read_rows(tmp_path, 100_000)
-    assert told["seconds"] < 15 and told["grown_mb"] < 120, told
+    assert told["calls"] < MOST_A_ROW * 100_000 and told["grown_mb"] < 120, told
 
 
 @pytest.mark.long
 def test_a_table_of_a_million_rows_is_read_in_bounded_time_and_memory(tmp_path):
     told = read_rows(tmp_path, 1_000_000)
     print(json.dumps(told))
-    assert told["seconds"] < 100 and told["grown_mb"] < 900, told
+    assert told["calls"] < MOST_A_ROW * 1_000_000 and told["grown_mb"] < 900, told
 
 
 # --- stores ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -27,8 +26,11 @@ from featx.classifiers.spec import NAMES, ClassifierSettings
 from featx.errors import FeatxError
 from featx.files.markdown import escape_markdown, inline_code
 from tests.conftest import card_of, photo
+from tests.counting import counted_calls
 
 WIDTH = 8
+# No file makes who reads it work without end.
+MOST_CALLS = 2_000_000
 CARD = card_of(["0", "1", "2"], WIDTH)
 
 
@@ -57,10 +59,9 @@ def sealed(pipeline: Any, path: Path, **others: Any) -> Path:
 
 
 def refused(path: Path) -> str:
-    begun = time.monotonic()
-    with pytest.raises(FeatxError) as caught:
+    with counted_calls() as calls, pytest.raises(FeatxError) as caught:
         load_classifier(path)
-    assert caught.value.code == "model-broken" and time.monotonic() - begun < 30
+    assert caught.value.code == "model-broken" and calls.made < MOST_CALLS
     return caught.value.message
 
 
@@ -273,9 +274,7 @@ def test_one_array_used_a_million_times_is_refused(tmp_path):
         }  # fmt: skip
         schema["content"]["more"] = listed(*[array] * 20_000)
 
-    begun = time.monotonic()
     assert "unfolds" in refused(rewritten(made("svm", tmp_path / "m.skops"), change))
-    assert time.monotonic() - begun < 10
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -131,7 +130,6 @@ def spoken(words: list[str]) -> tuple[int, str, str]:
 
 
 def try_out(words: list[str]) -> None:
-    begun, worked = time.monotonic(), time.process_time()
     code, _, complained = spoken(words)
     assert code in CODES, (words, code)
     # `--verbose` is asked for to see the trace of an error, too.
@@ -140,8 +138,6 @@ def try_out(words: list[str]) -> None:
     assert "featx broke" not in complained, (words, complained)
     assert "\x1b" not in complained, words
     assert code in (0, 130) or complained.strip(), (words, "ended without a word")
-    # The machine may be busy with other things, too.
-    assert time.process_time() - worked < 60 and time.monotonic() - begun < 300, words
 
 
 def asked(chosen: list[tuple[tuple[tuple[str, ...], str, bool], str]]) -> list[str]:

@@ -25,6 +25,7 @@ from featx.extraction import inspection, run, stat_cache
 from featx.images import read_bytes
 from featx.store import open_store
 from tests.conftest import ROOT, photo
+from tests.counting import wait_until
 
 ROOT_USER = hasattr(os, "geteuid") and os.geteuid() == 0
 
@@ -71,11 +72,7 @@ def extracted(source: Path | str, store: str, **asked: object) -> extraction.Ext
 
 def wait_for_rows(store: Path, bytes_in_journal: int = 10_000) -> None:
     journal = store.with_name(store.name + ".journal")
-    for _ in range(2000):
-        if journal.exists() and journal.stat().st_size > bytes_in_journal:
-            return
-        time.sleep(0.01)
-    raise AssertionError("nothing was written")
+    wait_until(lambda: journal.exists() and journal.stat().st_size > bytes_in_journal)
 
 
 # --- disks -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,14 @@ from tests.conftest import ROOT
 from tests.report.documents import SCRIPT, catalogue, comparison
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+COUNT_MARKS = """
+    window.marks = 0;
+    for (const name of ["arc", "fillRect", "fillText"]) {
+        const real = CanvasRenderingContext2D.prototype[name];
+        CanvasRenderingContext2D.prototype[name] = function (...a) { window.marks++; return real.apply(this, a); };
+    }
+"""
 
 
 def axe_source() -> Path | None:
@@ -286,18 +293,19 @@ def test_500_categories_and_50000_photos_stay_small_and_open_at_once(opened, tmp
     shop = catalogue(tmp_path / "photos", [f"category {i:03d}" for i in range(500)], 100, photos=300)
     report = write_report(comparison(shop), shop, root=tmp_path / "reports")
     assert report.bytes <= 5_000_000
-    begun = time.monotonic()
     page = opened(uri=report.page.as_uri())
     page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert time.monotonic() - begun < 3
+    # What a browser has to lay out grows with the categories and never with the photos.
+    assert page.evaluate("document.querySelectorAll('*').length") < 60 * 500
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     assert page.locator("#categories tbody tr").count() == 500
-    # Each movement over 50,000 photos is answered within a tenth of a second.
+    # A movement over 50,000 photos draws the one that is pointed at, and none of the others again.
+    page.evaluate(COUNT_MARKS)
     canvas = page.locator("#map-canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
-    begun = time.monotonic()
     for step in range(20):
         page.mouse.move(box["x"] + 200 + 10 * step, box["y"] + 200)
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.locator("#map-tip").is_visible()
-    assert time.monotonic() - begun < 2
+    assert page.evaluate("window.marks") <= 10 * 20

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from featx.backbones import weights
 from featx.backbones.weights import download
 from featx.errors import FeatxError
+from tests.counting import wait_until
 
 BODY = bytes(range(256)) * 4000  # a megabyte
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -47,6 +48,7 @@ class Behaviour:
         self.range_status, self.range_shift, self.tells_length = 206, 0, True
         self.asked: list[tuple[str, str | None]] = []
         self.released = threading.Event()
+        self.hung_up = False  # whether a stall ended before the test did
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,7 +94,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for at in range(start, min(end, len(data)), does.chunk):
                 if at - start >= stall:
                     self.wfile.flush()
-                    does.released.wait(20)
+                    does.hung_up = not does.released.wait(300)
                     return
                 self.wfile.write(data[at : min(at + does.chunk, end)])
                 time.sleep(does.pause)
@@ -153,8 +155,8 @@ def test_a_file_that_is_here_is_not_asked_for_again(server, folder):
 
 
 def test_a_slow_server_is_waited_for_as_long_as_it_sends(server):
-    server.chunk, server.pause = 1 << 17, 0.15
-    assert weights.fetch_weights(server.url, timeout=0.5).read_bytes() == BODY
+    server.chunk, server.pause = 1 << 17, 0.3  # longer in all than the timeout, and never as long between two pieces
+    assert weights.fetch_weights(server.url, timeout=1.5).read_bytes() == BODY
 
 
 def test_a_body_cut_off_midway_is_continued_and_not_begun_anew(server):
@@ -221,10 +223,9 @@ def test_a_resumed_download_of_mixed_parts_gets_one_fresh_try(server, folder):
 
 def test_a_body_that_stands_still_is_given_up_within_seconds_and_kept(server, folder):
     server.stall_after = [1 << 17, 0]
-    begun = time.monotonic()
-    with pytest.raises(FeatxError, match="broke off"):
-        weights.fetch_weights(server.url, timeout=0.3)
-    assert time.monotonic() - begun < 10
+    with pytest.raises(FeatxError, match=r"broke off \(it stood still\)"):
+        weights.fetch_weights(server.url, timeout=1)
+    assert not server.hung_up  # the server would have waited for minutes
     asked = len(server.asked)
     assert weights.fetch_weights(server.url).read_bytes() == BODY
     assert server.asked[asked][1] is not None
@@ -268,30 +269,30 @@ def test_a_refusing_port_is_told_at_once(folder):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/{NAME}"
-    begun = time.monotonic()
+    # A refusal ends the waiting: who waited on would be told that nobody answered.
     with pytest.raises(FeatxError, match="cannot be reached") as caught:
-        weights.fetch_weights(url)
+        weights.fetch_weights(url, timeout=300)
     assert caught.value.code == "weights-missing"
-    assert time.monotonic() - begun < 3
     assert left_over(folder) == []
 
 
 def test_a_server_that_accepts_and_never_answers_costs_the_timeout_and_no_more():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/{NAME}"
-        begun = time.monotonic()
         with pytest.raises(FeatxError, match=r"did not answer \(0\.5 s\)"):
             weights.fetch_weights(url, timeout=0.5)
-        assert time.monotonic() - begun < 3
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # asked once, and waited for once
+            silent.accept()
 
 
 def test_a_name_that_is_looked_up_forever_costs_the_timeout_and_no_more(monkeypatch):
     released = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(20) and [])
-    begun = time.monotonic()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(300) and [])
     with pytest.raises(FeatxError, match=r"example\.invalid did not answer"):
         weights.fetch_weights(f"https://example.invalid/{NAME}", timeout=0.3)
-    assert time.monotonic() - begun < 3
+    assert not released.is_set()  # the name is still being looked up
     released.set()
 
 
@@ -400,7 +401,7 @@ def test_many_at_once_download_a_file_once(server, folder):
         subprocess.Popen([sys.executable, "-c", script, server.url], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = [run.communicate(timeout=30)[0].strip() for run in runs]
+    said = [run.communicate(timeout=300)[0].strip() for run in runs]
     assert [run.returncode for run in runs] == [0] * 4
     assert said == [str(folder / NAME)] * 4
     assert (folder / NAME).read_bytes() == BODY
@@ -420,9 +421,7 @@ def test_a_download_that_is_killed_leaves_nothing_that_looks_finished(server, fo
     script = "import sys; from featx.backbones.weights import fetch_weights; fetch_weights(sys.argv[1], timeout=20)"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     run = subprocess.Popen([sys.executable, "-c", script, server.url], env=environment)
-    until = time.monotonic() + 15
-    while time.monotonic() < until and not any(part.stat().st_size > 200_000 for part in folder.glob(".*.part")):
-        time.sleep(0.01)
+    wait_until(lambda: any(part.stat().st_size > 200_000 for part in folder.glob(".*.part")))
     run.kill()
     run.wait()
     assert not (folder / NAME).exists()
