@@ -11,8 +11,7 @@ import os
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from glob import escape as escaped
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +25,7 @@ from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.verification import UntrustedClassifier, verify_archive, verify_classifier
 from featx.errors import FeatxError
 from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
+from featx.files.locks import LockHeld, folder_lock
 from featx.files.regular import read_regular
 
 # The only types a classifier file may hold beside plain numbers and texts. What the file itself lists is never trusted.
@@ -71,7 +71,7 @@ def save(model: Classifier, path: Path) -> None:
     waiting = _waiting(path, model.card["sha256"])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
+        with folder_lock(path.parent):
             # Two files cannot change in one step. The card does: until it names the new classifier the old one answers,
             # and from then on whoever finds the old file beside it takes the one that waits for its name.
             write_atomic(waiting, data)
@@ -82,6 +82,12 @@ def save(model: Classifier, path: Path) -> None:
                 leftover.unlink(missing_ok=True)
             remove_stale_temporaries(path)
         write_atomic(path.with_suffix(".md"), page(model.card).encode("utf-8", "backslashreplace"))
+    except LockHeld as error:
+        raise FeatxError(
+            "store-busy",
+            f"another featx has been saving a classifier in {path.parent} for a minute",
+            "wait until it is done, or save into another folder",
+        ) from error
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise FeatxError(
@@ -232,17 +238,3 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         if not found:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     raise _broken(path, "its SHA-256 is not the one on its card")
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One writer of classifiers at a time; where a folder cannot be locked, on some network disks, none waits."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            import fcntl
-
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)

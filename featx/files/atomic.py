@@ -88,7 +88,9 @@ def remove_stale_temporaries(path: Path, *, alone: bool = False) -> None:
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make a new or renamed name durable."""
+    """Make a new or renamed name durable, on systems that can open a folder: Windows cannot."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
     fd = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(fd)

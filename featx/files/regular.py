@@ -7,13 +7,23 @@ import io
 import json
 import os
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+# Flags for opening files; a system that lacks one has no need of it.
+BINARY = getattr(os, "O_BINARY", 0)
+CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+_seeking = threading.Lock()
 
 
 def open_regular(path: Path | str) -> io.BufferedReader:
     """A file to read; OSError where something else lies under its name."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
+    fd = os.open(path, os.O_RDONLY | BINARY | CLOEXEC | NONBLOCK)
     try:
         require_regular(fd, path)
         return os.fdopen(fd, "rb")
@@ -32,6 +42,34 @@ def read_regular(path: Path | str) -> bytes:
     """All bytes of a plain file."""
     with open_regular(path) as file:
         return file.read()
+
+
+def read_at(fd: int, size: int, offset: int) -> bytes:
+    """Up to `size` bytes from `offset` on; the file's own position stays where it was."""
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, offset)
+    with _moved_to(fd, offset):
+        return os.read(fd, size)
+
+
+def write_at(fd: int, data: bytes, offset: int) -> int:
+    """Write at `offset`, and tell how many bytes the system took; the file's own position stays where it was."""
+    if hasattr(os, "pwrite"):
+        return os.pwrite(fd, data, offset)
+    with _moved_to(fd, offset):
+        return os.write(fd, data)
+
+
+@contextmanager
+def _moved_to(fd: int, offset: int) -> Iterator[None]:
+    """Where the system has no call for it: go there and back, one thread at a time."""
+    with _seeking:
+        before = os.lseek(fd, 0, os.SEEK_CUR)
+        os.lseek(fd, offset, os.SEEK_SET)
+        try:
+            yield
+        finally:
+            os.lseek(fd, before, os.SEEK_SET)
 
 
 def same_place(said: str, path: Path) -> bool:

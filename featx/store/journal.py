@@ -19,6 +19,7 @@ from typing import Any
 
 from featx.errors import FeatxError
 from featx.files.atomic import fsync_folder
+from featx.files.regular import BINARY, CLOEXEC, read_at
 
 MAGIC = b"FXJ1"
 SCHEMA = 1
@@ -78,12 +79,12 @@ def _header(data: bytes) -> tuple[int, int, int, int, int] | None:
 
 def _payload(fd: int, at: int, meta: int, features: int, crc: int) -> bytes | None:
     """The JSON of a frame whose payload is whole; the features are only passed through the checksum."""
-    said = os.pread(fd, meta, at)
+    said = read_at(fd, meta, at)
     if len(said) < meta:
         return None
     running, done = zlib.crc32(said), 0
     while done < features:
-        piece = os.pread(fd, min(STEP, features - done), at + meta + done)
+        piece = read_at(fd, min(STEP, features - done), at + meta + done)
         if not piece:
             return None
         running = zlib.crc32(piece, running)
@@ -97,7 +98,7 @@ def replay(fd: int, path: Path) -> Replay:
     found = Replay([], 0)
     while found.end < size:
         at = found.end
-        head = _header(os.pread(fd, HEADER.size, at))
+        head = _header(read_at(fd, HEADER.size, at))
         said = None
         if head is not None and head[1] == len(found.frames):
             kind, _, meta, features, crc = head
@@ -135,7 +136,7 @@ def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
     at = start
     while at < size:
         at = _data_from(fd, at, size)
-        piece = os.pread(fd, STEP + HEADER.size, at)
+        piece = read_at(fd, STEP + HEADER.size, at)
         hit = piece.find(MAGIC)
         while hit >= 0:
             head = _header(piece[hit : hit + HEADER.size])
@@ -171,7 +172,7 @@ class Journal:
     def create(cls, path: Path, head: object) -> Journal:
         """A new journal; it appears under its name only once its head is on the disk."""
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.new")
-        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY | CLOEXEC, 0o666)
         try:
             end = write_all(fd, encode(HEAD, 0, head))
             os.fsync(fd)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 import featx
 from featx.errors import FeatxError
+from featx.files.regular import read_at
 from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem, Value
 
 SCHEMA = 1
@@ -370,7 +371,7 @@ class SealedFile:
         at = (self.offset or 0) + start * self.making.row_bytes
         pieces: list[bytes] = []
         while wanted:
-            piece = os.pread(self.fd, min(wanted, 1 << 30), at)
+            piece = read_at(self.fd, min(wanted, 1 << 30), at)
             if not piece:
                 break
             pieces.append(piece)

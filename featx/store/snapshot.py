@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.files.regular import open_regular
+from featx.files.regular import open_regular, read_at
 from featx.store import journal as log
 from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem
 from featx.store.sealed_file import BLOCK, SealedFile, newer
@@ -87,7 +87,7 @@ class Snapshot:
         size = self.making.row_bytes
         if place < 0:
             # The frame's checksum was verified when the journal was opened.
-            data = os.pread(self.journal_fd, size, ~place)
+            data = read_at(self.journal_fd, size, ~place)
             if len(data) != size:
                 raise FeatxError("store-broken", f"the journal of `{self.path}` became shorter while it was read", "")
             return data

@@ -10,7 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from featx.errors import FeatxError
 from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
-from featx.files.regular import read_json, require_regular
+from featx.files.locks import LockHeld, lock_file
+from featx.files.regular import read_json
 from featx.store import journal as log
 from featx.store.records import FeatureSpec, Row, SkippedItem, StoredItem
 from featx.store.seal_client import SealClient
@@ -52,11 +53,18 @@ class StoreWriter:
     @contextmanager
     def locked(cls, path: Path | str) -> Iterator[None]:
         """Keep every other writer of a store away for a while; readers are not held up."""
-        fd = _take_lock(Path(path))
-        try:
+        path = Path(path)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock_file(path.with_name(path.name + ".lock")))
+            except LockHeld as error:
+                raise FeatxError(
+                    "store-busy",
+                    f"another featx is writing {path}" + (f" (process {error.pid})" if error.pid else ""),
+                    "wait until it is done, or use another file with `--store`",
+                    {"store": str(path), "pid": error.pid},
+                ) from error
             yield
-        finally:
-            os.close(fd)
 
     @classmethod
     def open(
@@ -425,47 +433,6 @@ def _disk_full(path: Path, why: str, saved: int) -> FeatxError:
 
 def _mb(size: int) -> str:
     return f"{size / 1e9:,.0f} GB" if size >= 1e10 else f"{max(1, round(size / 1e6)):,} MB"
-
-
-def _take_lock(path: Path) -> int:
-    name = path.with_name(path.name + ".lock")
-    try:
-        name.parent.mkdir(parents=True, exist_ok=True)
-        # A link would have its target emptied, and a pipe or another program's file is no lock of ours.
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-        fd = os.open(name, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
-    except OSError as error:
-        raise FeatxError(
-            "no-permission", f"cannot write `{name}`: {error.strerror}", "make its folder writable"
-        ) from error
-    try:
-        require_regular(fd, name)
-        if os.pread(fd, 32, 0).strip(b"0123456789 \n\0"):  # zeros: a power cut
-            raise OSError(errno.EINVAL, "it is not a lock of featx")
-    except OSError as error:
-        os.close(fd)
-        raise FeatxError(
-            "no-permission", f"cannot lock `{name}`: {error.strerror}", "remove it, or choose another `--store`"
-        ) from error
-    try:
-        import fcntl
-
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        who = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-        os.close(fd)
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            raise FeatxError("no-permission", f"cannot lock `{name}`: {error.strerror}", "use a local disk") from error
-        raise FeatxError(
-            "store-busy",
-            f"another featx is writing {path}" + (f" (process {who})" if who.isdigit() else ""),
-            "wait until it is done, or use another file with `--store`",
-            {"store": str(path), "pid": int(who) if who.isdigit() else None},
-        ) from error
-    with suppress(OSError):
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-    return fd
 
 
 def _checked(row: StoredItem) -> list[Any]:

@@ -8,21 +8,19 @@ import os
 import re
 import shutil
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from http.client import HTTPException, HTTPMessage, HTTPResponse
+from io import BufferedRandom
 from pathlib import Path
-from types import ModuleType
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
 
 from featx.backbones.weights.cache import (
     cannot_write,
-    file_sha256,
     find_weights,
     pin_digest,
     weights_folder,
@@ -30,17 +28,9 @@ from featx.backbones.weights.cache import (
 )
 from featx.backbones.weights.published import PUBLISHER, file_name, hash_prefix
 from featx.errors import FeatxError
-from featx.files.atomic import write_atomic
+from featx.files.atomic import fsync_folder, write_atomic
+from featx.files.locks import LockHeld, wait_for_lock
 from featx.files.regular import read_json
-
-if TYPE_CHECKING:
-    pass
-
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # Windows has no advisory locks; two downloads at once there only cost time
-    fcntl = None
 
 _BLOCK = 1 << 20
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)$")
@@ -146,6 +136,10 @@ def fetch_weights(
             url,
             f"the download from {host} broke off ({error}); what came is kept and will be continued",
             backbone=backbone,
+        ) from error
+    except LockHeld as error:
+        raise broken or weights_missing(
+            url, "another featx has been downloading them, and nothing has come for a minute", backbone=backbone
         ) from error
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -256,23 +250,17 @@ def _part_of(target: Path, source: str) -> Iterator[_Part]:
         file.close()
 
 
-def _wait_for_turn(file: IO[bytes]) -> None:
-    if fcntl is None:
-        return
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            time.sleep(0.05)
-        except OSError:  # some network file systems have no locks; the download is checked before it counts anyway
-            return
+def _wait_for_turn(file: BufferedRandom) -> None:
+    """Wait as long as the download that another process is at goes on."""
+    # Some network file systems have no locks; the download is checked before it counts anyway.
+    with suppress(OSError):
+        wait_for_lock(file.fileno(), progress=lambda: os.fstat(file.fileno()).st_size)
 
 
 class _Part:
     """The bytes of a download so far, and a note of which version of the remote file they belong to."""
 
-    def __init__(self, path: Path, file: IO[bytes]) -> None:
+    def __init__(self, path: Path, file: BufferedRandom) -> None:
         self.path = path
         self.file = file
         self.note = path.with_name(path.name + ".json")
@@ -304,11 +292,11 @@ class _Part:
 
     def check(self, prefix: str | None, source: str, timeout: float, progress: Progress | None) -> str:
         """The digest of the whole file; a wrong one that grew in pieces gets one fresh try."""
-        digest = file_sha256(self.path)
+        digest = self._digest()
         if prefix and not digest.startswith(prefix) and self.resumed:
             self.drop()
             self.fill(source, timeout, progress)
-            digest = file_sha256(self.path)
+            digest = self._digest()
         if prefix and not digest.startswith(prefix):
             self.drop()
             raise FeatxError(
@@ -322,20 +310,20 @@ class _Part:
             )
         return digest
 
+    def _digest(self) -> str:
+        # Through the file that holds the lock: Windows keeps every other reader out.
+        self.file.seek(0)
+        return hashlib.file_digest(self.file, "sha256").hexdigest()
+
     def finish(self, target: Path) -> None:
         """Give the complete file its name, so that it survives a power loss whole or not at all."""
         os.fsync(self.file.fileno())
-        if fcntl is None:
+        if os.name == "nt":  # where an open file cannot be renamed
             self.file.close()
         self.path.replace(target)
         self.finished = True
         self.note.unlink(missing_ok=True)
-        if fcntl is not None:
-            folder = os.open(target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        fsync_folder(target.parent)
 
     def drop(self) -> None:
         """Forget the bytes so far."""
