@@ -75,7 +75,7 @@ def main() -> None:
                 told = "; ".join(
                     ", ".join(
                         f"{key} {value}" if isinstance(value, str) else f"{key} {value:.3g}"
-                        for key, value in one.settings().items()
+                        for key, value in one.for_card().items()
                         if value and key != "seed"
                     )
                     for one in dict.fromkeys(chosen)

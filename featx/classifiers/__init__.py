@@ -1,8 +1,9 @@
 """Features and labels in, a calibrated classifier with a card out.
 
-spec          the classifiers there are, and the settings of one
+spec          the shape of a classifier's record, and the settings of one training
+kinds/        the classifiers there are, one record each
 pipelines     settings -> a scikit-learn pipeline
-solvers/      the fast linear estimators
+solvers/      the fast estimators
 tuning        which settings suit these features
 calibration   scores -> probabilities
 thresholds    when an answer may stand without a person

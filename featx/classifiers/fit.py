@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.calibration import CALIBRATING, fit_temperature, held_out_temperature, probabilities
+from featx.classifiers.kinds import known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, fit_novelty
 from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
-from featx.classifiers.spec import WEIGHED, ClassifierSettings, known_name, known_reduction
+from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.thresholds import LEAST, min_products_for, products, table_of, yield_on
-from featx.classifiers.tuning import Notes, best, default_grid, wide_grid
+from featx.classifiers.tuning import best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
 from featx.errors import FeatxError
 from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
@@ -42,7 +43,6 @@ def fit(
     test: Sequence[str] = HELD_OUT,
     test_store: Store | str | Path | None = None,
     threads: int = -1,
-    notes: Path | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it: on the held-out folder first, then in grouped cross-validation.
@@ -50,8 +50,7 @@ def fit(
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that tell categories apart, usual for most), `none`, or a
     number of principal directions. `resample` repeats pictures of rare categories.
-    With a `test_store`, all its labelled pictures are the held-out ones. A search of `tune` that was killed goes on
-    from what it wrote into the file `notes`.
+    With a `test_store`, all its labelled pictures are the held-out ones.
     """
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
@@ -59,9 +58,9 @@ def fit(
     begun = time.monotonic()
     lesson = training_set_of(opened, level, test, elsewhere)
     x, y = opened.features[lesson.learn], lesson.labels[lesson.learn]
-    if class_weight is not None and known_name(clf) not in WEIGHED:
+    if class_weight is not None and known_name(clf) not in (weighted := that_take_class_weights()):
         raise FeatxError(
-            "bad-flag", f"`{clf}` knows no class weights", f"leave them out, or choose one of {', '.join(WEIGHED)}"
+            "bad-flag", f"`{clf}` takes no class weights", f"leave them out, or choose one of {', '.join(weighted)}"
         )
     classes = lesson.classes
     place = {label: i for i, label in enumerate(classes)}
@@ -74,21 +73,19 @@ def fit(
     candidates = wide_grid(recipe, room) if tune else default_grid(recipe)
     scores = np.zeros((len(y), len(classes)))
     fold_twins = []
-    search = _Search(
-        candidates, lesson, folds, notes if tune else None, 4 * len(cut) if tune else len(cut) + 1, progress
-    )
+    search = _Search(candidates, 4 * len(cut) if tune else len(cut) + 1, progress)
     # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
     inner = [grouped_folds(y[train], lesson.groups[train], 5, seed)[: 3 if tune else 1] for train, _ in cut]
 
     def answered(number: int) -> np.ndarray:
         train, _ = cut[number]
-        return _scored(search.best(f"fold {number}", train, inner[number]), x, y, cut[number], classes)
+        return _scored(search.best(x[train], y[train], inner[number]), x, y, cut[number], classes)
 
     found = side_by_side(answered, range(len(cut)), parallel_fits(recipe, x))
     for (train, score), told in zip(cut, found, strict=True):
         scores[score] = told
         fold_twins.append((len(score), near_duplicate_rate(x[score], x[train])))
-    recipe = search.best("all", np.arange(len(y)), cut if tune else cut[:1])
+    recipe = search.best(x, y, cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
     # Where all but one category are too small, nothing is told apart in what could be scored.
     counted = np.array([label not in small and len(small) < len(classes) - 1 for label in y])
@@ -124,47 +121,23 @@ def fit(
     model.card["asked_folds"] = folds
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
-    model.card["resumed"] = search.notes.resumed
-    search.notes.done()
     return model
 
 
 class _Search:
-    """The search for the best setting: what is tried, its notes, how far it is."""
+    """The search for the best setting, in each fold and in the whole: the candidates, and how far it is."""
 
     def __init__(
-        self,
-        candidates: Sequence[ClassifierSettings],
-        lesson: TrainingSet,
-        folds: int,
-        notes: Path | None,
-        total: int,
-        progress: Callable[[int, int], object],
+        self, candidates: Sequence[ClassifierSettings], total: int, progress: Callable[[int, int], object]
     ) -> None:
-        self.candidates, self.lesson = candidates, lesson
+        self.candidates = candidates
         self.done, self.total, self.progress, self.lock = 0, total, progress, Lock()
-        what = {
-            "fingerprint": lesson.store.fingerprint,
-            "photos": [lesson.store.digests[i] for i in lesson.learn],
-            "labels": lesson.labels[lesson.learn].tolist(),
-            "groups": lesson.groups.tolist(),
-            "settings": [candidates[0].name, [one.settings() for one in candidates], folds],
-        }
-        self.notes = Notes(notes, what if notes is not None else {})
 
-    def best(self, part: str, rows: np.ndarray, inner: Sequence[Fold]) -> ClassifierSettings:
-        """The best setting for what may be learned in one part of the work."""
-
-        def remember(number: int, size: int, count: Callable[[], list[int]]) -> list[int]:
-            found = self.notes.count(f"{part}, {number}", size, count)
-            self.advance()
-            return found
-
-        x, y = self.lesson.store.features[self.lesson.learn[rows]], self.lesson.labels[self.lesson.learn[rows]]
-        found = best(self.candidates, x, y, inner, remember)
+    def best(self, x: np.ndarray, y: np.ndarray, inner: Sequence[Fold]) -> ClassifierSettings:
+        """The best setting for rows that may be learned from."""
         if len(self.candidates) < 2:
             self.advance()
-        return found
+        return best(self.candidates, x, y, inner, self.advance)
 
     def advance(self) -> None:
         """One step more is done."""
@@ -295,7 +268,7 @@ def _card(
         "weakest": _weakest(model.classes, apart.truth, apart.says),
         "small": small,
         "checks": [{"code": "FX101", "level": "warning" if twins > 0.2 else "passed", "share": round(twins, 4)}],
-        "settings": {**recipe.settings(), "temperature": round(model.temperature, 6)},
+        "settings": {**recipe.for_card(), "temperature": round(model.temperature, 6)},
         "fingerprint": model.fingerprint,
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

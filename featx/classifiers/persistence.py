@@ -42,6 +42,7 @@ TRUSTED = [
     "sklearn.decomposition._pca.PCA",
     "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
     "sklearn.neighbors._nearest_centroid.NearestCentroid",
+    "featx.classifiers.solvers.centroid.Centroid",
     "sklearn.ensemble._forest.ExtraTreesClassifier",
     "sklearn.tree._classes.ExtraTreeClassifier",
     "sklearn.ensemble._forest.RandomForestClassifier",

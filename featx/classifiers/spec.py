@@ -1,44 +1,30 @@
-"""The classifiers there are, and the settings of one."""
+"""The shape of a classifier's record, and the settings of one training. The records themselves are in `kinds/`.
+
+This module and the records import no scikit-learn: `featx --help` and TAB read them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from featx.errors import FeatxError, did_you_mean
+from featx.errors import FeatxError
 
-NAMES = ("svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid")
+if TYPE_CHECKING:
+    import numpy as np
 
-
-USUAL = ("svm", "logreg", "lda", "rf", "knn")
-
-
-ALSO = {"forest": "rf", "random-forest": "rf", "linear-svm": "svm", "lr": "logreg", "rbf": "svm-rbf"}
-
-
-WEIGHED = ("svm", "svm-rbf", "logreg", "rf", "extra-trees")
-
-
-# Those that do better in the few directions that tell the categories apart (docs/fit.md has by how much).
-TOLD_APART = ("svm", "svm-rbf", "logreg", "rf", "extra-trees", "knn")
-
-
-SIDE_BY_SIDE = ("svm", "svm-rbf", "logreg", "lda", "knn")
-
-
-# One against the rest is thrown by rows that lie far out; see `Directions`.
-DRAWN_IN = {"svm": 1.0, "svm-rbf": 1.0}
+Reduction = int | str
 
 
 @dataclass(frozen=True)
 class ClassifierSettings:
-    """Which classifier, and how it is to be trained."""
+    """Which classifier to train, and how."""
 
     name: str = "svm"
     strength: float | None = None
     class_weight: str | None = None
-    reduce: int | str | None = None
+    reduce: Reduction | None = None
     seed: int = 0
     threads: int = -1
     width: float | None = None
@@ -47,13 +33,20 @@ class ClassifierSettings:
     resample: bool = False
 
     @property
-    def reduction(self) -> int | str:
-        """So many principal directions, `lda` or `none`; what was not asked for is what usually does best."""
-        return self.reduce or ("lda" if self.name in TOLD_APART else "none")
+    def spec(self) -> ClassifierSpec:
+        """The record of this classifier."""
+        from featx.classifiers.kinds import CLASSIFIERS
 
-    def settings(self) -> dict[str, Any]:
-        """What belongs on the card: everything that makes another classifier."""
-        told: dict[str, Any] = {STRENGTH_NAMES.get(self.name, "C"): self.strength, "seed": self.seed}
+        return CLASSIFIERS[self.name]
+
+    @property
+    def reduction(self) -> Reduction:
+        """A number of principal directions, `lda` or `none`; unless requested, what usually does best."""
+        return self.reduce or self.spec.reduction
+
+    def for_card(self) -> dict[str, Any]:
+        """Everything that makes another classifier, under the names that people read."""
+        always: dict[str, Any] = {self.spec.strength_name: self.strength, "seed": self.seed}
         others = {
             "class_weight": self.class_weight,
             "resample": self.resample,
@@ -62,42 +55,62 @@ class ClassifierSettings:
             "depth": self.depth,
             "numbers tried": self.tried,
         }
-        return told | {name: value for name, value in others.items() if value}
+        return always | {name: value for name, value in others.items() if value}
 
 
-STRENGTH_NAMES = {"lda": "shrinkage", "knn": "neighbours", "rf": "smallest leaf", "extra-trees": "smallest leaf"}
+@dataclass(frozen=True)
+class Grid:
+    """Strengths to try: a few without being asked, many with `--tune`."""
+
+    default: tuple[float, ...] = ()
+    wide: tuple[float, ...] = ()
 
 
-def known_name(name: str) -> str:
-    """The usual name of a classifier, or an error with the nearest one."""
-    name = ALSO.get(name, name)
-    if name not in NAMES:
-        raise FeatxError(
-            "unknown-classifier",
-            f"no classifier called `{name}`",
-            did_you_mean(name, [*NAMES, *ALSO], f"choose one of {', '.join(NAMES)}"),
-        )
-    return name
+# Predictions of several candidates that see the same rows, each with its index among the candidates.
+Predictions = Iterator[tuple[int, "np.ndarray"]]
+PredictMany = Callable[[Sequence[ClassifierSettings], "np.ndarray", "np.ndarray", "np.ndarray"], Predictions]
 
 
-def known_reduction(asked: int | str | None) -> int | str | None:
-    """`lda`, `none`, a number of principal directions, or nothing asked for."""
-    if asked is None or asked in ("lda", "none"):
-        return asked
-    told = str(asked)
-    if not (told.isascii() and told.isdigit() and 0 < int(told[:20]) < 10**9 and len(told) < 20):
-        raise FeatxError("bad-flag", f"no reduction called `{told}`", "use `lda`, `none`, or a number of directions")
-    return int(told)
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """All that featx knows of one classifier."""
+
+    name: str
+    summary: str
+    # The untrained last step of the pipeline.
+    estimator: Callable[[ClassifierSettings], Any]
+    aliases: tuple[str, ...] = ()
+    # Whether `featx compare` runs it unasked.
+    compared: bool = True
+    # How rows are scaled where LDA does not come first; in LDA's directions they always have unit length before.
+    scaling: Literal["unit", "standard", "none"] = "unit"
+    # `lda` for those that do better in the few directions that separate the categories (docs/fit.md says by how much).
+    reduction: Reduction = "none"
+    # One against the rest is thrown by rows that lie far out; LDA then normalises lengths softly (see `LDAProjection`).
+    soft_bound: float = 0.0
+    class_weights: bool = False
+    # Forests use every core themselves, and other folds beside them would only wait.
+    parallel_folds: bool = False
+    strength_name: str = "C"
+    grid: Grid = Grid()
+    # Softly normalised rows are shorter, and their weights larger.
+    lda_grid: Grid | None = None
+    # What else `--tune` varies, outermost first. The first value of each is the default and wins a tie.
+    variations: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    reductions: tuple[Reduction, ...] = ()
+    # Trains several candidates on the same rows and computes what they share once.
+    predict_many: PredictMany | None = None
+
+    def strengths(self, reduction: Reduction) -> Grid:
+        """The strengths to try in a reduction."""
+        return self.lda_grid if reduction == "lda" and self.lda_grid is not None else self.grid
 
 
-def names_of(asked: str | Sequence[str]) -> list[str]:
-    """The classifiers that were asked for, one or several with commas, each once; `all` is every one there is."""
-    parts = [part.strip() for one in ([asked] if isinstance(asked, str) else asked) for part in one.split(",")]
-    found = [name for part in parts if part for name in (NAMES if part == "all" else (known_name(part),))]
-    if not found:
-        raise FeatxError("bad-flag", "no classifier was named", f"name some: `--clf {','.join(USUAL)}`")
-    return list(dict.fromkeys(found))
-
-
-NEIGHBOURS = 10
-TREES = 300
+def known_reduction(requested: Reduction | None) -> Reduction | None:
+    """`lda`, `none`, a number of principal directions, or nothing requested."""
+    if requested is None or requested in ("lda", "none"):
+        return requested
+    text = str(requested)
+    if not (text.isascii() and text.isdigit() and 0 < int(text[:20]) < 10**9 and len(text) < 20):
+        raise FeatxError("bad-flag", f"no reduction called `{text}`", "use `lda`, `none`, or a number of directions")
+    return int(text)

@@ -23,7 +23,7 @@ MOST_JOBS = 4096
 LEAF = -1
 STEPS = {
     "StandardScaler", "Normalizer", "LDAProjection", "PCA", "LinearDiscriminantAnalysis", "ShrinkageLDA", "LinearSVM",
-    "Logistic", "KernelSVM", "NearestCentroid", "SoftKNN",
+    "Logistic", "KernelSVM", "NearestCentroid", "Centroid", "SoftKNN",
 }  # fmt: skip
 FORESTS = {"RandomForestClassifier", "ExtraTreesClassifier"}
 USED = (

@@ -84,14 +84,14 @@ def compare(
     workspace = Workspace.here()
     stores = _stores(photos, backbone or [], store or [], workspace, out)
     splits, others = held_out(test, stores)
-    from featx.classifiers.spec import USUAL
+    from featx.classifiers.kinds import COMPARED
     from featx.comparison import compare as run
 
     out.say(f"comparing on {', '.join(str(one.path) for one in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
         found = run(
             stores,
-            clf or list(USUAL),
+            clf or list(COMPARED),
             folds=folds,
             repeats=repeats,
             seed=seed,

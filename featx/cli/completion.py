@@ -18,9 +18,9 @@ def backbone_names(incomplete: str) -> list[str]:
 
 def classifier_names(incomplete: str) -> list[str]:
     """Classifiers whose name begins so."""
-    from featx.classifiers.spec import NAMES
+    from featx.classifiers.kinds import CLASSIFIERS
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in CLASSIFIERS if name.startswith(incomplete)]
 
 
 def category_names(incomplete: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.classifiers.kinds import CLASSIFIERS
 from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
@@ -26,7 +27,7 @@ def fit(
         str,
         typer.Option(
             "--clf",
-            help="svm, logreg, lda, rf, extra-trees, knn, centroid; several with commas; or all.",
+            help=f"{', '.join(CLASSIFIERS)}; several with commas; or all.",
             autocompletion=classifier_names,
         ),
     ] = "svm",
@@ -73,7 +74,8 @@ def fit(
     Example: featx fit --clf svm
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.classifiers.spec import known_reduction, names_of
+    from featx.classifiers.kinds import names_of
+    from featx.classifiers.spec import known_reduction
     from featx.cli.heldout import held_out
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -117,7 +119,6 @@ def fit(
                 test=splits,
                 test_store=others[0] if others else None,
                 threads=threads,
-                notes=path.with_suffix(".tuning"),
                 progress=_in_percent(advance),
             )
         elsewhere = others[0] if others else None
@@ -176,8 +177,6 @@ def _keep(
     _print(card, out)
     if several and not last:
         out.result("")
-    if card["resumed"]:
-        out.say(f"  resumed an interrupted search: {pluralise(card['resumed'], 'step was', 'steps were')} already done")
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
         few = pluralise(len(card["small"]), "category has", "categories have")

@@ -244,9 +244,9 @@ def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path
         return Path(clf)
     trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
     if clf is not None:
-        from featx.classifiers.spec import ALSO
+        from featx.classifiers.kinds import aliases
 
-        path = models / f"{ALSO.get(clf, clf)}.skops"
+        path = models / f"{aliases().get(clf, clf)}.skops"
         if not path.exists() and trained:
             hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)

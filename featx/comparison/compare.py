@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from featx.classifiers.spec import USUAL, ClassifierSettings, names_of
+from featx.classifiers.kinds import COMPARED, names_of
+from featx.classifiers.spec import ClassifierSettings
 from featx.comparison.alignment import AlignedStores, align
 from featx.comparison.baselines import colour_features
 from featx.comparison.candidates import MOST_FREQUENT, Candidate, CandidateResult, EvaluationPlan, answers_of, set_task
@@ -40,7 +41,7 @@ class Listener(Protocol):
 
 def compare(
     stores: Store | str | Path | Sequence[Store | str | Path] | None = None,
-    clf: str | Sequence[str] = USUAL,
+    clf: str | Sequence[str] = COMPARED,
     *,
     folds: int = 5,
     repeats: int = 1,

@@ -87,7 +87,7 @@ def score_candidate(told: CandidateResult, scoring: Scoring) -> dict[str, Any]:
     if recipe is not None:
         from dataclasses import replace
 
-        settings |= replace(recipe, strength=told.strength).settings()
+        settings |= replace(recipe, strength=told.strength).for_card()
     return {
         "store": contender.store,
         "clf": contender.clf,

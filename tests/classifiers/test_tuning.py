@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from featx.classifiers import tuning
 from featx.classifiers.fit import fit
+from featx.classifiers.kinds import CLASSIFIERS, forests
 from featx.classifiers.pipelines import build, oversample, train_classifier
 from featx.classifiers.spec import ClassifierSettings
-from featx.classifiers.tuning import TREES, answers, best, shares_at, wide_grid
+from featx.classifiers.tuning import answers, best, wide_grid
 from featx.extraction import extract
 from tests.conftest import photo
 
@@ -55,7 +56,8 @@ def test_the_search_covers_strength_kernel_width_depth_and_reduction(name, what)
 @pytest.mark.parametrize("resample", [False, True])
 @pytest.mark.parametrize("name", ["svm", "logreg", "lda", "knn", "svm-rbf", "centroid"])
 def test_what_the_search_shares_gives_the_answers_of_training_each_alone(name, resample, monkeypatch):
-    monkeypatch.setattr(tuning, "REDUCTIONS", dict.fromkeys(tuning.REDUCTIONS, ("lda", "none", 8, 3)))
+    if CLASSIFIERS[name].reductions:
+        monkeypatch.setitem(CLASSIFIERS, name, replace(CLASSIFIERS[name], reductions=("lda", "none", 8, 3)))
     x, y = rows()
     other, _ = rows(1, 400)
     candidates = wide_grid(ClassifierSettings(name, threads=1, resample=resample), 20)
@@ -80,25 +82,12 @@ def test_repeated_rows_make_every_category_as_frequent_and_none_is_left_out(labe
     np.testing.assert_array_equal(rows, oversample(labels, seed))
 
 
-def test_a_forest_grown_once_answers_at_full_depth_as_it_is_and_at_a_limit_as_one_grown_to_it():
-    x, y = rows()
-    other, _ = rows(1)
-    # Where every number is tried on every row nothing is drawn, and the two ways can be compared.
-    recipe = ClassifierSettings("rf", tried=1.0, threads=1, reduce="none")
-    forest = build(recipe)[-1].set_params(n_estimators=5, bootstrap=False).fit(x, y)
-    whole, low = shares_at(forest, other, [None, 2])
-    np.testing.assert_allclose(whole, forest.predict_proba(other), atol=1e-12)
-    grown = build(replace(recipe, depth=2))[-1].set_params(n_estimators=5, bootstrap=False).fit(x, y)
-    np.testing.assert_allclose(low, grown.predict_proba(other), atol=1e-12)
-    assert not np.allclose(whole, low)
-
-
 def test_forests_in_the_search_are_the_ones_that_would_be_grown():
     x, y = rows()
     other, _ = rows(1)
     recipe = ClassifierSettings("extra-trees", 2, threads=1, tried=0.2, reduce="none")
     (says,) = answers([recipe], x, y, other)
-    forest = build(recipe)[-1].set_params(n_estimators=TREES).fit(x, y)
+    forest = build(recipe)[-1].set_params(n_estimators=forests.SEARCH_TREES).fit(x, y)
     np.testing.assert_array_equal(says, forest.predict(other))
 
 
@@ -108,18 +97,21 @@ def test_the_winner_is_never_behind_another_that_went_on_and_ties_go_to_the_usua
     random = np.random.default_rng(seed)
     candidates = [ClassifierSettings("svm", float(i + 1)) for i in range(20)]
     skill = random.integers(0, 5, 20)
-    x, y = np.zeros((9, 1)), np.array(["a", "b", "c"] * 3)
-    folds = [(np.arange(6), np.arange(6, 9))] * 3
+    x, y = np.zeros((11, 1)), np.array(["b", "c"] * 3 + ["a"] * 5)
+    folds = [(np.arange(6), np.arange(6, 11))] * 3
     asked = []
 
-    def remember(number, size, count):
-        alive = list(range(20)) if not asked else sorted(sorted(asked[-1], key=lambda i: -skill[i])[:size])
-        asked.append(alive)
-        return skill[alive].tolist()
+    def predicted(several, *rows):
+        asked.append(len(several))
+        correct = [skill[int(one.strength) - 1] for one in several]
+        # As many of the scored rows are right as the candidate has skill.
+        return [np.array(["x"] * (5 - right) + ["a"] * right) for right in correct]
 
-    found = best(candidates, x, y, folds, remember)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuning, "answers", predicted)
+        found = best(candidates, x, y, folds)
     assert found == candidates[int(skill.argmax())]
-    assert [len(alive) for alive in asked] == [20, 7, 6]
+    assert asked == [20, 7, 6]
 
 
 def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkeypatch):
@@ -130,9 +122,9 @@ def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkey
     searched, scored = [], []
     search, score = tuning.best, fit.__globals__["_scored"]
 
-    def watched(candidates, x, y, folds, remember):
+    def watched(candidates, x, y, folds, advance):
         searched.append({row.tobytes() for row in x})
-        return search(candidates, x, y, folds, remember)
+        return search(candidates, x, y, folds, advance)
 
     def noted(recipe, x, y, fold, classes):
         scored.append({row.tobytes() for row in x[fold[1]]})

@@ -9,8 +9,9 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from featx.classifiers.fit import fit
+from featx.classifiers.kinds import NAMES
 from featx.classifiers.pipelines import parallel_fits
-from featx.classifiers.spec import NAMES, ClassifierSettings
+from featx.classifiers.spec import ClassifierSettings
 from featx.comparison import compare
 from featx.compute.threads import NoLongerWanted, one_thread, side_by_side, still_wanted
 from featx.extraction import extract

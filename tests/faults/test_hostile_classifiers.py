@@ -18,11 +18,12 @@ import numpy as np
 import pytest
 
 from featx.classifiers.card import card_bytes
+from featx.classifiers.kinds import NAMES
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.persistence import load_classifier, save
 from featx.classifiers.pipelines import train_classifier
-from featx.classifiers.spec import NAMES, ClassifierSettings
+from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
 from featx.files.markdown import escape_markdown, inline_code
 from tests.conftest import card_of, photo
@@ -36,7 +37,7 @@ CARD = card_of(["0", "1", "2"], WIDTH)
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    monkeypatch.setattr("featx.classifiers.pipelines.TREES", 5)
+    monkeypatch.setattr("featx.classifiers.kinds.forests.TREES", 5)
 
 
 def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None, reduce: str = "none") -> Path:

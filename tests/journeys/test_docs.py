@@ -135,7 +135,7 @@ def test_the_commands_and_the_python_of_a_page_run_as_written(shop, name, tmp_pa
     monkeypatch.setenv("FEATX_OFFLINE", "1")
     monkeypatch.setenv("FEATX_STORE", str(mine / "artifacts/embeddings/colour.h5"))
     # What a forest says is of no interest here.
-    monkeypatch.setattr("featx.classifiers.pipelines.TREES", 10)
+    monkeypatch.setattr("featx.classifiers.kinds.forests.TREES", 10)
     page = ROOT / f"docs/{name}.md"
     lines = commands_of(page, "sh")
     assert lines

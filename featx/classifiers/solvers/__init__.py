@@ -15,12 +15,14 @@ both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from)
 nearest rows vote by how near they are.
 """
 
+from featx.classifiers.solvers.centroid import Centroid
 from featx.classifiers.solvers.kernel_svm import KernelSVM
 from featx.classifiers.solvers.knn import SoftKNN
 from featx.classifiers.solvers.lda import LDAProjection, ShrinkageLDA
 from featx.classifiers.solvers.linear_models import LinearSVM, Logistic
 
 __all__ = [
+    "Centroid",
     "KernelSVM",
     "LDAProjection",
     "LinearSVM",

@@ -17,7 +17,7 @@ class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray:
         """The category with the highest score."""
-        labels: np.ndarray = self.classes_[chosen(self.decision_function(X))]
+        labels: np.ndarray = self.classes_[highest(self.decision_function(X))]
         return labels
 
     def decision_function(self, X: Any) -> np.ndarray:
@@ -46,7 +46,7 @@ def numbered(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np
     return x, names, truth
 
 
-def chosen(scores: np.ndarray) -> np.ndarray:
+def highest(scores: np.ndarray) -> np.ndarray:
     """The place of the highest score, where two categories share one number as scikit-learn has it."""
     best: np.ndarray = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
     return best

@@ -1,0 +1,16 @@
+"""The nearest category centre: a baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec
+
+
+def _centroid(settings: ClassifierSettings) -> Any:
+    from featx.classifiers.solvers import Centroid
+
+    return Centroid()
+
+
+CENTROID = ClassifierSpec("centroid", "the nearest category centre", _centroid, compared=False)
