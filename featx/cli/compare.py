@@ -13,6 +13,7 @@ from featx.cli.completion import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
 from featx.cli.output import Cell, Output, duration, pluralise, size
 from featx.errors import FeatxError
+from featx.views.quantities import percent
 
 if TYPE_CHECKING:
     from featx.comparison import Comparison
@@ -351,7 +352,7 @@ def _say_checks(store: dict[str, Any], document: dict[str, Any], out: Output) ->
 
 
 def _percent(value: float | None) -> str | None:
-    return None if value is None else f"{value:.1%}"
+    return None if value is None else percent(value)
 
 
 def _plain_cells(row: dict[str, Any]) -> list[Cell]:

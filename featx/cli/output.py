@@ -11,6 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
+from featx.views.quantities import clock
+from featx.views.quantities import duration as duration  # noqa: PLC0414
+from featx.views.quantities import pluralise as pluralise  # noqa: PLC0414
+from featx.views.quantities import size as size  # noqa: PLC0414
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -286,38 +291,6 @@ class _Pace:
         elif not done:
             told.append("starting")
         return "  ".join([*told, *([note] if note else [])])
-
-
-def clock(seconds: float) -> str:
-    """Time left, as a kitchen timer shows it."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def duration(seconds: float) -> str:
-    """Time spent, in the words a person would use."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def size(n_bytes: int) -> str:
-    """A file's size in decimal megabytes, as file managers show it."""
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if n_bytes >= limit:
-            value = n_bytes / limit
-            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
-    return f"{n_bytes} B"
-
-
-def pluralise(n: int, one: str, many: str = "") -> str:
-    """`1 image`, `12 images`, `1,200 categories`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def error_text(message: str, hint: str) -> str:

@@ -88,7 +88,7 @@ def report(
         out.next("featx report --open")
     if compared is not None and compared.fell:
         worse = ", ".join(change.metric for change in compared.fell)
-        raise FeatxError("below-limit", f"fell for more than chance since {against}: {worse}", "see what changed above")
+        raise FeatxError("below-limit", f"fell by more than chance since {against}: {worse}", "see what changed above")
 
 
 def say_page(written: Written, out: Output) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
+from featx.views.quantities import percent
 
 COLUMNS = (
     "store",
@@ -173,7 +174,7 @@ def standing(row: dict[str, Any]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
+    return "–" if value is None else percent(value)
 
 
 def rounded(value: Any) -> Any:

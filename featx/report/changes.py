@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from featx.report.formatting import at
-from featx.report.headlines import best_row, search_path
-from featx.report.strings import NOTES, WORDS
+from featx.report.formatting import value_at
+from featx.report.headlines import MEASURED_ON
 
 Document = Mapping[str, Any]
 
 CHANCE = 0.05
 Z = 1.959964
 CATEGORIES = 10
+OTHER_PHOTOS = "Other photos were scored, so the 95% intervals decide, not a comparison photo by photo."
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,18 @@ def changes(old: Document, new: Document) -> Changes:
 def _notes(old: Document, new: Document, p: float | None) -> list[str]:
     """Why the two reports may not be of the same thing."""
     notes = []
-    before, after = (set(at(one, "/fails/confusion/classes") or ()) for one in (old, new))
+    before, after = (set(value_at(report, "/fails/confusion/classes") or ()) for report in (old, new))
     came, went = sorted(after - before), sorted(before - after)
     if before and after and (came or went):
-        notes.append(NOTES["categories"].format(came=_listed(came), went=_listed(went)))
-    told = [one["honest"]["measured_on"] for one in (old, new)]
-    if told[0] != told[1]:
-        notes.append(NOTES["measured_on"].format(old=WORDS[told[0]], new=WORDS[told[1]]))
+        notes.append(f"The categories differ: new {_listed(came)}; gone {_listed(went)}.")
+    was, now = (MEASURED_ON[report["honest"]["measured_on"]] for report in (old, new))
+    if was != now:
+        notes.append(f"The old report was measured on {was}, this one on {now}.")
     elif p is None:
-        notes.append(NOTES["photos"])
-    used = [(one["which"]["best"]["clf"], one["which"]["best"]["store"]) for one in (old, new)]
-    if used[0] != used[1]:
-        notes.append(NOTES["entry"].format(old=" on ".join(used[0]), new=" on ".join(used[1])))
+        notes.append(OTHER_PHOTOS)
+    was, now = (f"{report['which']['best']['clf']} on {report['which']['best']['store']}" for report in (old, new))
+    if was != now:
+        notes.append(f"The old report recommended {was}, this one {now}.")
     return notes
 
 
@@ -112,7 +112,8 @@ def _change(name: str, old: float, new: float, p: float | None) -> Change:
 
 def _metrics() -> list[tuple[str, Any]]:
     def headline(document: Document) -> Any:
-        return at(document, f"/which/rows/{best_row(document)}/accuracy")
+        rows = document["which"]["rows"]
+        return next((row["accuracy"] for row in rows if row["best"]), rows[0]["accuracy"])
 
     def score(metric: str) -> Any:
         def find(document: Document) -> Any:
@@ -123,7 +124,7 @@ def _metrics() -> list[tuple[str, Any]]:
 
     def search(metric: str) -> Any:
         def find(document: Document) -> Any:
-            value = at(document, search_path(document, metric).removesuffix("/value"))
+            value = value_at(document, f"/similar/measured/{metric}")
             return value if value is None or isinstance(value, Mapping) else {"value": value}
 
         return find
@@ -138,7 +139,7 @@ def _metrics() -> list[tuple[str, Any]]:
 
 def _paired(old: Document, new: Document) -> float | None:
     """McNemar's exact test, where both reports scored the very same photos."""
-    before, after = at(old, "/fails/outcomes"), at(new, "/fails/outcomes")
+    before, after = value_at(old, "/fails/outcomes"), value_at(new, "/fails/outcomes")
     if not before or not after or (before["ids"], before["n"]) != (after["ids"], after["n"]):
         return None
     if old["honest"]["measured_on"] != new["honest"]["measured_on"]:
@@ -168,9 +169,9 @@ def _by_intervals(old: Mapping[str, Any], new: Mapping[str, Any]) -> float | Non
 
 
 def _categories(old: Document, new: Document) -> list[Change]:
-    before = {row["label"]: row for row in at(old, "/fails/per_class") or () if row["n"]}
+    before = {row["label"]: row for row in value_at(old, "/fails/per_class") or () if row["n"]}
     moved = []
-    for row in at(new, "/fails/per_class") or ():
+    for row in value_at(new, "/fails/per_class") or ():
         was = before.get(row["label"])
         if (
             was is None

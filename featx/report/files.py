@@ -88,8 +88,8 @@ def _write_files(
     document: Mapping[str, Any], folder: Path, formats: Sequence[str], pictures: Path, limit: int
 ) -> Written:
     from featx.report.markdown import markdown
-    from featx.report.page import left_out, renderer
-    from featx.report.size_budget import slimmed
+    from featx.report.page import renderer
+    from featx.report.size_budget import fit_page, left_out
 
     files: list[Path] = []
     page_path, size, missing = None, 0, []
@@ -106,8 +106,8 @@ def _write_files(
         shown = drawn or [path.stem for path in sorted((folder / "img").glob("*.png"))]
         files.append(_keep(folder / "report.md", markdown(document, shown).encode("utf-8", "replace")))
     if "html" in formats:
-        text, slim = slimmed(renderer(document, pictures, limit), limit)
-        data, missing = text.encode("utf-8", "replace"), left_out(slim)
+        text, budget = fit_page(renderer(document, pictures, limit), limit)
+        data, missing = text.encode("utf-8", "replace"), left_out(budget)
         page_path, size = _keep(folder / "report.html", data), len(data)
         files.append(page_path)
     return Written(folder, files, page_path, size, missing, document)

@@ -1,19 +1,82 @@
-"""Numbers as people read them, each with the place in the JSON document that it comes from."""
+"""Sentences and numbers for a page, Markdown and a terminal; on a page, a number names its place in the JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import string
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from featx.files.markdown import escape_markdown
+from featx.views import quantities
 
 DASH = "–"
 
 
-def at(document: Any, path: str) -> Any:
-    """The value at a place like `/which/rows/0/accuracy/value`; None where there is none."""
+class Located:
+    """A part of the document that knows its place there, as in `/which/rows/0/accuracy`.
+
+    `r.which.rows[0].accuracy.value` is a LocatedNumber; names, yes-or-no and null are themselves. Null where a key
+    is missing.
+    """
+
+    __slots__ = ("_path", "_value")
+
+    def __init__(self, value: Any, path: str = "") -> None:
+        self._value = value
+        self._path = path
+
+    def __getattr__(self, name: str) -> Any:
+        return _located(self._value.get(name), f"{self._path}/{name}")
+
+    def __getitem__(self, key: str | int | slice) -> Any:
+        if isinstance(key, str):
+            return getattr(self, key)
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(len(self)))]
+        return _located(self._value[key], f"{self._path}/{key % len(self)}")
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+
+class LocatedNumber(float):
+    """A number of the document and its place there."""
+
+    __slots__ = ("number", "path")
+
+    def __new__(cls, number: float, path: str) -> LocatedNumber:
+        """Keep the number as it stands in the JSON, so that a count stays a whole number."""
+        located = super().__new__(cls, number)
+        located.number = number
+        located.path = path
+        return located
+
+    number: float
+    path: str
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+def _located(value: Any, path: str) -> Any:
+    if value is None or isinstance(value, str | bool):
+        return value
+    return LocatedNumber(value, path) if isinstance(value, int | float) else Located(value, path)
+
+
+def plain(part: Any) -> Any:
+    """A part of the document as it stands in the JSON."""
+    return part._value if isinstance(part, Located) else part
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The value at a place such as `/which/rows/0/accuracy/value`; None where there is none."""
     value = document
     for part in path.strip("/").split("/"):
         if isinstance(value, list):
@@ -25,115 +88,122 @@ def at(document: Any, path: str) -> Any:
     return value
 
 
-def share(value: float | None, digits: int = 1) -> str:
-    """0.8812 as 88.1%."""
-    return DASH if value is None else f"{100 * value:.{digits}f}%".replace("-", "−")
+def points(value: float) -> str:
+    """A difference of two shares, 0.041, in percentage points: 4.1."""
+    return f"{100 * value:.1f}".replace("-", "−")
 
 
-def points(value: float | None) -> str:
-    """A difference of shares, 0.041, as 4.1."""
-    return DASH if value is None else f"{100 * value:.1f}".replace("-", "−")
-
-
-def change(value: float | None) -> str:
+def change(value: float) -> str:
     """The same with its sign: +4.1."""
-    return DASH if value is None else f"{100 * value:+.1f}".replace("-", "−")
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
-def count(value: float | None) -> str:
-    """12345 as 12,345."""
-    return DASH if value is None else f"{value:,.0f}"
+def hours(value: float) -> str:
+    """Hours, with one decimal below ten."""
+    return f"{value:.1f} h" if value < 10 else f"{value:,.0f} h"
 
 
-def decimal(value: float | None) -> str:
-    """0.91234 as 0.912."""
-    return DASH if value is None else f"{value:.3f}"
-
-
-def seconds(value: float | None) -> str:
-    """A time as a person says it."""
-    if value is None:
-        return DASH
-    if value < 0.1:
-        return f"{1000 * value:.0f} ms"
-    if value < 60:
-        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-    minutes, rest = divmod(round(value), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def hours(value: float | None) -> str:
-    """Hours, exact to one place below ten."""
-    return DASH if value is None else f"{value:.1f} h" if value < 10 else f"{value:,.0f} h"
-
-
-def size(value: float | None) -> str:
-    """Bytes in decimal units, as file managers show them."""
-    if value is None:
-        return DASH
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= limit:
-            return f"{value / limit:.1f} {unit}" if value < 10 * limit else f"{value / limit:.0f} {unit}"
-    return f"{value:.0f} B"
-
-
-def money(value: float | None) -> str:
-    """An amount without a currency: the price came without one."""
-    return DASH if value is None else f"{value:,.2f}"
-
-
-WAYS = {
-    "share": share,
+NUMBER_FORMATS: Mapping[str, Callable[[float], str]] = {
+    "percent": quantities.percent,
     "points": points,
     "change": change,
-    "count": count,
-    "decimal": decimal,
-    "seconds": seconds,
+    "count": "{:,.0f}".format,
+    "decimal": "{:.3f}".format,
+    "duration": quantities.duration,
     "hours": hours,
-    "size": size,
-    "money": money,
+    "size": quantities.size,
+    # Without a currency: the price came without one.
+    "money": "{:,.2f}".format,
 }
 
 
-class Formatter:
-    """Shows the numbers of one document: as HTML that names where each is from, or as plain text."""
+class Phrase(str):
+    """Text that is ready for its medium: nothing in it is escaped again."""
 
-    def __init__(self, document: Mapping[str, Any], *, html: bool) -> None:
-        self.document = document
-        self.html = html
+    __slots__ = ()
 
-    def number(self, way: str, path: str) -> str:
-        """The number at `path`, shown in one of the WAYS."""
-        value = at(self.document, path)
-        shown = WAYS[way](value)
-        if not self.html or value is None:
-            return shown
-        return Markup('<data value="{}" data-path="{}" data-way="{}">{}</data>').format(repr(value), path, way, shown)
 
-    def text(self, value: object) -> str:
-        """A name or label, made safe for where it is shown."""
-        if self.html:
-            return escape(str(value))
-        return escape_markdown(value)
+class Formatter(string.Formatter):
+    """Fills sentences: `{row.clf}` is a name and is escaped, `{row.bytes:size}` a number in one of NUMBER_FORMATS."""
 
     def say(self, sentence: str, **parts: object) -> str:
-        """A sentence of the words with its numbers and names filled in; names in code marks."""
-        if self.html:
-            return Markup(sentence).format(**{key: escape(part) for key, part in parts.items()})
-        return sentence.replace("<b>", "**").replace("</b>", "**").format(**parts)
+        """A sentence with its parts filled in; `<b>` in the sentence itself is kept or translated."""
+        return self.vformat(sentence, (), parts)
+
+    def number(self, style: str, value: float | None) -> str:
+        """A number as people read it; a dash where it was not measured."""
+        return DASH if value is None else NUMBER_FORMATS[style](value)
+
+    def text(self, value: object) -> str:
+        """A name or label made safe for the medium."""
+        raise NotImplementedError
+
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        """What str.format calls for each part of a sentence."""
+        if format_spec:
+            return self.number(format_spec, value)
+        return value if isinstance(value, Phrase) else self.text(value)
+
+    def joined(self, phrases: Sequence[str], separator: str = "", end: str = "") -> str:
+        """Several phrases as one."""
+        return self.say(separator.join(f"{{phrases[{i}]}}" for i in range(len(phrases))) + end, phrases=phrases)
+
+    def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
+        """What str.format calls to find a part such as `row.accuracy.value`; of what is not there, all is not there."""
+        name, *steps = re.split(r"[.\[]", field_name.replace("]", ""))
+        value = kwargs[name]
+        for step in steps:
+            if value is None:
+                break
+            value = value[int(step)] if step.isdigit() else getattr(value, step)
+        return value, name
+
+    def by_count(self, n: int, *, none: str = "", one: str, many: str, **parts: object) -> str:
+        """The sentence for none, for one, or for `{n:count}` of a thing."""
+        sentence = {0: none or many, 1: one}.get(n, many)
+        return self.say(sentence, n=n, **parts)
+
+
+class HtmlFormatter(Formatter):
+    """Sentences for the page."""
+
+    def say(self, sentence: str, **parts: object) -> Markup:
+        """A sentence as HTML."""
+        return Markup(super().say(sentence, **parts))
+
+    def number(self, style: str, value: float | None) -> str:
+        """A number that names its place in the document and how it is shown."""
+        shown = super().number(style, value)
+        if not isinstance(value, LocatedNumber):
+            return shown
+        return Markup('<data value="{}" data-path="{}" data-format="{}">{}</data>').format(
+            repr(value.number), value.path, style, shown
+        )
+
+    def text(self, value: object) -> Markup:
+        """A name or label as text of the page, whatever is in it."""
+        return escape(value)
+
+
+class MarkdownFormatter(Formatter):
+    """Sentences for a pull request."""
+
+    def say(self, sentence: str, **parts: object) -> Phrase:
+        """A sentence as Markdown."""
+        return Phrase(super().say(sentence.replace("<b>", "**").replace("</b>", "**"), **parts))
+
+    def text(self, value: object) -> str:
+        """A name or label that is no markup, whatever is in it."""
+        return escape_markdown(value)
 
 
 class TerminalFormatter(Formatter):
-    """Tells the same sentences on a terminal: neither HTML nor Markdown."""
+    """Sentences for a terminal."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        super().__init__(document, html=False)
+    def say(self, sentence: str, **parts: object) -> Phrase:
+        """A sentence with nothing set off."""
+        return Phrase(super().say(sentence.replace("<b>", "").replace("</b>", ""), **parts))
 
     def text(self, value: object) -> str:
         """A name or label on one line."""
         return " ".join(str(value).split())
-
-    def say(self, sentence: str, **parts: object) -> str:
-        """A sentence with its numbers and names filled in, nothing set off."""
-        return sentence.replace("<b>", "").replace("</b>", "").format(**parts)

@@ -1,220 +1,293 @@
-"""The sentences that open the sections, written from the numbers."""
+"""The sections of the report, and the sentence that opens each, written from the numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from featx.report.formatting import Formatter, TerminalFormatter, at
-from featx.report.strings import ANSWERS, WORDS
+from featx.report.formatting import Formatter, Located, TerminalFormatter
+
+METRIC_NAMES: Mapping[str, str] = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "top3": "right within the first 3",
+    "top5": "right within the first 5",
+    "log_loss": "log loss (lower is better)",
+    "ece": "calibration error (lower is better)",
+    "similar_recall_at_1": "first look-alike is right",
+    "similar_map": "look-alikes, mean average precision",
+}
+SEARCH_METRICS: Mapping[str, str] = {
+    "recall_at_1": "the first answer is right",
+    "recall_at_5": "at least one of the first 5 is right",
+    "recall_at_10": "at least one of the first 10 is right",
+    "precision_at_10": "share of the first 10 that are right",
+    "map": "mean average precision",
+}
+MEASURED_ON: Mapping[str, str] = {"test": "held-out photos", "cv": "cross-validation"}
 
 
-def answer(section: str, teller: Formatter) -> str:
-    """The one sentence that opens a section; where nothing was measured it says what to run."""
-    return _WRITERS[section](teller)
+def headline(r: Located, text: Formatter) -> str:
+    """The page's first sentence: what to use."""
+    held_out = r.honest.measured_on == "test"
+    return text.say(
+        "Use <b>{row.clf}</b> on <b>{row.backbone}</b>: it gets {row.accuracy.value:percent} of "
+        + ("held-out photos right." if held_out else "photos right in cross-validation."),
+        row=best_row(r),
+    )
+
+
+def best_row(r: Located) -> Any:
+    """The recommended entry as it stands in the table."""
+    return next((row for row in r.which.rows if row.best), r.which.rows[0])
+
+
+def _which(r: Located, text: Formatter) -> str:
+    others = []
+    for entries, one, many in (
+        (r.which.alike, "; one other is as good", "; {n:count} others are as good"),
+        (r.which.ties, "; one other cannot be told apart from it", "; {n:count} others cannot be told apart from it"),
+    ):
+        if entries:
+            others.append(text.by_count(len(entries), one=one, many=many))
+    return text.say(
+        "Use <b>{row.clf}</b> on <b>{row.backbone}</b>: {row.accuracy.value:percent} right on {where} "
+        "(95% interval: {row.accuracy.low:percent} to {row.accuracy.high:percent}){others}.",
+        row=best_row(r),
+        where=text.say(MEASURED_ON[r.honest.measured_on]),
+        others=text.joined(others),
+    )
+
+
+def _honest(r: Located, text: Formatter) -> str:
+    baselines = [one.accuracy.value for one in r.honest.baselines if one.accuracy]
+    floor = text.say("; the best baseline reaches {best:percent}", best=max(baselines)) if baselines else ""
+    naive = r.honest.naive
+    gap = text.say("; random folds would have claimed {naive.value:percent}", naive=naive) if naive else ""
+    return text.say(
+        "{score.value:percent} right on {where}, between {score.low:percent} and {score.high:percent} at 95% "
+        "confidence{floor}{gap}.",
+        score=best_row(r).accuracy,
+        where=text.say(MEASURED_ON[r.honest.measured_on]),
+        floor=floor,
+        gap=gap,
+    )
+
+
+def times(pair: Located, text: Formatter) -> str:
+    """How often a mix-up happened."""
+    return text.by_count(pair.n, one="once", many="{n:count} times")
+
+
+def _fails(r: Located, text: Formatter) -> str:
+    if not r.fails:
+        return text.say("Not measured: run <b>featx compare</b> to see which categories are mixed up.")
+    n = sum(int(row.n) for row in r.fails.per_class)
+    if not (r.fails.confusion and r.fails.pairs and r.fails.per_class):
+        return text.say("No mistake in {n:count} scored photos.", n=n)
+    return text.say(
+        "{fails.confusion.mistakes:count} of {n:count} scored photos are wrong, most often {pair.truth} taken for "
+        "{pair.says} ({times}). The weakest category is {weakest.label}: {weakest.recall:percent} of its photos are "
+        "recognised.",
+        fails=r.fails,
+        n=n,
+        pair=r.fails.pairs[0],
+        times=times(r.fails.pairs[0], text),
+        weakest=r.fails.per_class[0],
+    )
+
+
+TARGET = 0.98
+
+
+def automated(r: Located) -> Any:
+    """The threshold row of what can be filed without a person; None where nothing can, or too little was measured."""
+    if not r.trust or not r.trust.n or not r.trust.enough:
+        return None
+    return next((row for row in r.trust.thresholds if row.target == TARGET and row.coverage), None)
+
+
+def _trust(r: Located, text: Formatter) -> str:
+    if not r.trust:
+        return text.say(
+            "Not measured: this classifier gives no probabilities, or they were not kept. Run <b>featx compare</b>."
+        )
+    if not r.trust.n:
+        return text.say("Confidence against how often it is right, in {n:count} steps.", n=len(r.trust.reliability))
+    if not r.trust.enough:
+        rest = "too few photos ({trust.n:count}) to suggest a threshold"
+    elif automated(r) is None:
+        rest = "no threshold reaches 98% right"
+    else:
+        rest = "{row.coverage:percent} can be filed without a person at 98% right"
+    return text.say(
+        "Its average confidence is {trust.confidence:percent}, and it is right {trust.accuracy:percent} of the time; "
+        + rest
+        + ".",
+        trust=r.trust,
+        row=automated(r),
+    )
+
+
+def _data(r: Located, text: Formatter) -> str:
+    parts = []
+    if r.data.issues:
+        parts.append(
+            text.by_count(
+                r.data.issues.n,
+                none="no label looks wrong",
+                one="one label looks wrong",
+                many="{n:count} labels look wrong",
+            )
+        )
+    if r.data.duplicates:
+        parts.append(
+            text.by_count(
+                r.data.duplicates.n,
+                none="no copies were found",
+                one="one group of copies, {leaks:count} on both sides of the split",
+                many="{n:count} groups of copies, {leaks:count} of them on both sides of the split",
+                leaks=r.data.duplicates.n_leaks,
+            )
+        )
+    if r.data.skipped:
+        parts.append(
+            text.by_count(
+                r.data.skipped.n,
+                none="every file could be read",
+                one="one file could not be read",
+                many="{n:count} files could not be read",
+            )
+        )
+    if not parts:
+        return text.say("Nothing was checked yet: run <b>featx issues</b> and <b>featx duplicates</b>.")
+    # A sentence may begin with a number, but not with a small letter.
+    parts[0] = type(parts[0])(parts[0][:1].upper() + parts[0][1:])
+    return text.joined(parts, "; ", end=".")
+
+
+def _similar(r: Located, text: Formatter) -> str:
+    if not r.similar:
+        return text.say("Not measured: run <b>featx compare</b> on a store with labels.")
+    if not r.similar.measured:
+        return text.say("Search was not measured; these are a few queries to look at.")
+    return text.say(
+        "The most similar product is of the right category {recall:percent} of the time; mean average precision "
+        "{precision:decimal}.",
+        recall=search_figure(r, "recall_at_1"),
+        precision=search_figure(r, "map"),
+    )
+
+
+def search_figure(r: Located, metric: str) -> Any:
+    """A figure of the search, which stands there alone or with an interval; None where it was not measured."""
+    figure = r.similar.measured[metric] if r.similar and r.similar.measured else None
+    return figure.value if isinstance(figure, Located) else figure
+
+
+def _map(r: Located, text: Formatter) -> str:
+    if not r.map:
+        return text.say(
+            "Not drawn: the store was not at hand when this report was written. Run <b>featx report</b> where it is."
+        )
+    if r.map.same_category is None:
+        return text.say("{map.n:count} photos, none of them with a category.", map=r.map)
+    return text.say(
+        "{map.n:count} photos in {classes:count} categories; the nearest photo on the map is of the same category "
+        "{map.same_category:percent} of the time.",
+        map=r.map,
+        classes=len(r.map.classes),
+    )
+
+
+def _made(r: Located, text: Formatter) -> str:
+    return text.by_count(
+        len(r.made.stores),
+        one="Made in {seconds:duration} with featx {version}, from one store.",
+        many="Made in {seconds:duration} with featx {version}, from {n:count} stores.",
+        seconds=r.made.seconds,
+        version=r.featx,
+    )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section: its name in links, its question, the word for it in the navigation, and what writes its answer."""
+
+    id: str
+    title: str
+    short: str
+    opening: Callable[[Located, Formatter], str]
+
+
+SECTIONS = (
+    Section("which", "Which should we use?", "Which", _which),
+    Section("honest", "How good is it, honestly?", "How good", _honest),
+    Section("fails", "Where does it fail?", "Failures", _fails),
+    Section("trust", "Can we trust its probabilities?", "Trust", _trust),
+    Section("data", "What is wrong with our data?", "Data", _data),
+    Section("similar", "Does “similar” work?", "Similar", _similar),
+    Section("map", "What does the catalogue look like?", "Map", _map),
+    Section("made", "What did it cost and how was it made?", "Cost", _made),
+)
 
 
 def in_short(document: Mapping[str, Any]) -> dict[str, str]:
-    """Every section's answer as a terminal shows it."""
-    speaker = TerminalFormatter(document)
-    return {section: answer(section, speaker) for section in _WRITERS}
+    """Every section's answer as a terminal shows it; where nothing was measured it says what to run."""
+    return {section.id: section.opening(Located(document), TerminalFormatter()) for section in SECTIONS}
 
 
-def headline(teller: Formatter) -> str:
-    """The page's first sentence: what to use."""
-    row = f"/which/rows/{best_row(teller.document)}"
-    held_out = at(teller.document, "/honest/measured_on") == "test"
-    return teller.say(
-        ANSWERS["headline" if held_out else "headline_cv"],
-        clf=teller.text(at(teller.document, f"{row}/clf")),
-        backbone=teller.text(at(teller.document, f"{row}/backbone")),
-        accuracy=teller.number("share", f"{row}/accuracy/value"),
-        where=_where(teller),
-    )
-
-
-def plural(teller: Formatter, key: str, path: str, **parts: object) -> str:
-    """A phrase about a number, in the form that one takes where it is one."""
-    words = {**WORDS, **ANSWERS}
-    form = {0: f"{key}_none", 1: f"{key}_one"}.get(at(teller.document, path), key)
-    return teller.say(words[form if form in words else key], n=teller.number("count", path), **parts)
-
-
-def _where(teller: Formatter) -> str:
-    return WORDS[str(at(teller.document, "/honest/measured_on"))]
-
-
-def _which(teller: Formatter) -> str:
-    place = best_row(teller.document)
-    row = f"/which/rows/{place}"
-    best = at(teller.document, row)
-    others = []
-    for key in ("alike", "ties"):
-        if n := len(at(teller.document, f"/which/{key}") or ()):
-            others.append(teller.say(ANSWERS[f"which_{key}" if n > 1 else f"which_{key}_one"], n=n))
-    return teller.say(
-        ANSWERS["which"],
-        clf=teller.text(best["clf"]),
-        backbone=teller.text(best["backbone"]),
-        accuracy=teller.number("share", f"{row}/accuracy/value"),
-        low=teller.number("share", f"{row}/accuracy/low"),
-        high=teller.number("share", f"{row}/accuracy/high"),
-        where=_where(teller),
-        ties="".join(others),
-    )
-
-
-def best_row(document: Mapping[str, Any]) -> int:
-    """Where the recommended entry stands in the table."""
-    return next((i for i, row in enumerate(document["which"]["rows"]) if row["best"]), 0)
-
-
-def _honest(teller: Formatter) -> str:
-    document = teller.document
-    row = f"/which/rows/{best_row(document)}/accuracy"
-    reached = [(b["accuracy"]["value"], i) for i, b in enumerate(document["honest"]["baselines"]) if b["accuracy"]]
-    floor = f"/honest/baselines/{max(reached)[1]}/accuracy/value" if reached else None
-    naive = "/honest/naive/value" if document["honest"].get("naive") else None
-    return teller.say(
-        ANSWERS["honest"],
-        accuracy=teller.number("share", f"{row}/value"),
-        low=teller.number("share", f"{row}/low"),
-        high=teller.number("share", f"{row}/high"),
-        where=_where(teller),
-        floor=teller.say(ANSWERS["honest_floor"], baseline=teller.number("share", floor)) if floor else "",
-        gap=teller.say(ANSWERS["honest_gap"], naive=teller.number("share", naive)) if naive else "",
-    )
-
-
-def _fails(teller: Formatter) -> str:
-    fails = teller.document.get("fails")
-    if not fails:
-        return teller.say(WORDS["not_fails"])
-    n, confusion = sum(row["n"] for row in fails["per_class"]), fails.get("confusion")
-    if confusion is None or not fails["pairs"]:
-        return teller.say(ANSWERS["fails_none"], n=f"{n:,}")
-    return teller.say(
-        ANSWERS["fails"],
-        mistakes=teller.number("count", "/fails/confusion/mistakes"),
-        n=f"{n:,}",
-        truth=teller.text(fails["pairs"][0]["truth"]),
-        says=teller.text(fails["pairs"][0]["says"]),
-        times=plural(teller, "times_wrong", "/fails/pairs/0/n"),
-        weakest=teller.text(fails["per_class"][0]["label"]),
-        recall=teller.number("share", "/fails/per_class/0/recall"),
-    )
-
-
-def _trust(teller: Formatter) -> str:
-    trust = teller.document.get("trust")
-    if not trust:
-        return teller.say(WORDS["not_trust"])
-    if not trust["n"]:
-        return teller.say(ANSWERS["trust_bins"], n=len(trust["reliability"]))
-    wanted = next((i for i, one in enumerate(trust["thresholds"]) if one["target"] == 0.98), None)
-    parts = {
-        "confidence": teller.number("share", "/trust/confidence"),
-        "accuracy": teller.number("share", "/trust/accuracy"),
-        "n": teller.number("count", "/trust/n"),
-    }
-    if not trust["enough"]:
-        return teller.say(ANSWERS["trust_few"], **parts)
-    if wanted is None or not trust["thresholds"][wanted]["coverage"]:
-        return teller.say(ANSWERS["trust_none"], **parts)
-    covered = teller.number("share", f"/trust/thresholds/{wanted}/coverage")
-    return teller.say(ANSWERS["trust"], coverage=covered, **parts)
-
-
-def _data(teller: Formatter) -> str:
-    data = teller.document["data"]
-    parts = []
-    if data["issues"] is not None:
-        parts.append(plural(teller, "data_issues", "/data/issues/n"))
-    if data["duplicates"] is not None:
-        leaks = teller.number("count", "/data/duplicates/n_leaks")
-        parts.append(plural(teller, "data_duplicates", "/data/duplicates/n", leaks=leaks))
-    if data["skipped"] is not None:
-        parts.append(plural(teller, "data_skipped", "/data/skipped/n"))
-    if not parts:
-        return teller.say(ANSWERS["data_none"])
-    # A sentence may begin with a number, but not with a small letter.
-    parts[0] = parts[0][:1].upper() + parts[0][1:]
-    joined = teller.say("; ".join("{" + f"p{i}" + "}" for i in range(len(parts))), **dict(_numbered(parts)))
-    return teller.say(ANSWERS["data"], parts=joined)
-
-
-def _numbered(parts: list[str]) -> list[tuple[str, str]]:
-    return [(f"p{i}", part) for i, part in enumerate(parts)]
-
-
-def _similar(teller: Formatter) -> str:
-    similar = teller.document.get("similar")
-    if not similar:
-        return teller.say(WORDS["not_similar"])
-    if not similar["measured"]:
-        return teller.say(WORDS["not_search"])
-    return teller.say(
-        ANSWERS["similar"],
-        recall=teller.number("share", search_path(teller.document, "recall_at_1")),
-        map=teller.number("decimal", search_path(teller.document, "map")),
-    )
-
-
-def search_path(document: Mapping[str, Any], metric: str) -> str:
-    """Where a figure of the search lies: a plain number, or one with an interval."""
-    path = f"/similar/measured/{metric}"
-    return f"{path}/value" if isinstance(at(document, path), Mapping) else path
-
-
-def _map(teller: Formatter) -> str:
-    drawn = teller.document.get("map")
-    if not drawn:
-        return teller.say(WORDS["not_map"])
-    n = teller.number("count", "/map/n")
-    if drawn["same_category"] is None:
-        return teller.say(ANSWERS["map_plain"], n=n)
-    same = teller.number("share", "/map/same_category")
-    return teller.say(ANSWERS["map"], n=n, classes=f"{len(drawn['classes']):,}", same=same)
-
-
-def _made(teller: Formatter) -> str:
-    n = len(teller.document["made"]["stores"])
-    return teller.say(
-        ANSWERS["made" if n != 1 else "made_one"],
-        seconds=teller.number("seconds", "/made/seconds"),
-        version=teller.text(teller.document["featx"]),
-        stores=n,
-    )
-
-
-def changed(teller: Formatter) -> str:
+def changes_since(r: Located, text: Formatter) -> str:
     """What fell or rose since the report that this one was compared with."""
-    told = teller.document["changes"]
-    fell = [one["metric"] for one in told["metrics"] if one["fell"]]
-    rose = [one["metric"] for one in told["metrics"] if one["rose"]]
-    names = [WORDS.get(f"{metric}_name", metric) for metric in fell or rose]
-    said = ANSWERS["changed_fell" if fell else "changed_rose" if rose else "changed_nothing"]
-    what = ", ".join(names)
-    return teller.say(said, what=what[:1].upper() + what[1:], when=str(told.get("since") or "")[:10])
+    fell = [one.metric for one in r.changes.metrics if one.fell]
+    rose = [one.metric for one in r.changes.metrics if one.rose]
+    what = ", ".join(METRIC_NAMES.get(metric, metric) for metric in fell or rose)
+    if fell:
+        sentence = "{what} fell by more than chance since {when}."
+    elif rose:
+        sentence = "{what} rose by more than chance since {when}; nothing fell."
+    else:
+        sentence = "Nothing changed by more than chance since {when}."
+    return text.say(sentence, what=what[:1].upper() + what[1:], when=(r.changes.since or "")[:10])
 
 
-def doubling(teller: Formatter) -> str:
-    """What twice the photos would bring, as far as the learning curve tells."""
-    told = teller.document["honest"]["doubling"]
-    path = "/honest/doubling/accuracy"
-    if at(teller.document, path) is None:
-        why = str(told["why"])
-        return teller.say("{why}.", why=why[:1].upper() + why[1:])
-    return teller.say(WORDS["doubling"], accuracy=teller.number("share", path))
+def doubling(r: Located, text: Formatter) -> str:
+    """What twice the photos would bring, as far as the learning curve tells; nothing where nobody asked."""
+    estimate = r.honest.doubling
+    if not estimate:
+        return ""
+    if estimate.accuracy is None:
+        return text.say("{why}.", why=estimate.why[:1].upper() + estimate.why[1:])
+    return text.say(
+        "With twice as many labelled photos, accuracy would be about {doubling.accuracy:percent}.", doubling=estimate
+    )
 
 
-_WRITERS = {
-    "which": _which,
-    "honest": _honest,
-    "fails": _fails,
-    "trust": _trust,
-    "data": _data,
-    "similar": _similar,
-    "map": _map,
-    "made": _made,
-}
+def differences(r: Located, text: Formatter, most: int = 12) -> list[str]:
+    """A sentence for each pair of classifiers that was compared, the recommended one's first."""
+    best = [r.which.best.store, r.which.best.clf]
+    tests = sorted(r.which.tests, key=lambda test: best not in (list(test.a), list(test.b)))
+    several = len({entry[0] for test in tests for entry in (test.a, test.b)}) > 1
+
+    def name(entry: Located) -> str:
+        return f"{entry[1]} · {entry[0]}" if several else str(entry[1])
+
+    return [
+        text.say(
+            "<b>{a}</b> and <b>{b}</b> cannot be told apart ({test.difference:points} points; {test.low:points} to "
+            "{test.high:points}; p = {p:decimal})"
+            if test.verdict == "tie"
+            else "<b>{a}</b> beats <b>{b}</b> by {test.difference:points} points ({test.low:points} to "
+            "{test.high:points}; p = {p:decimal})",
+            a=name(test.a),
+            b=name(test.b),
+            p=test.p if test.p_holm is None else test.p_holm,
+            test=test,
+        )
+        for test in tests[:most]
+    ]

@@ -5,123 +5,138 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.report.formatting import Formatter, at
-from featx.report.headlines import answer, changed, headline
-from featx.report.page import commands, differences
-from featx.report.strings import SECTIONS, WORDS
+from featx.report.formatting import Formatter, Located, MarkdownFormatter, plain
+from featx.report.headlines import METRIC_NAMES, SECTIONS, changes_since, differences, headline
+from featx.report.page import commands
 
 WORST = 20
+DIFFERENCES = 5
 
 
 def markdown(document: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
     """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
-    teller = Formatter(document, html=False)
-    lines = [f"# {WORDS['title']}: {teller.text(document['about']['store'])}", "", headline(teller), ""]
-    lines += _changes(teller)
+    r, text = Located(document), MarkdownFormatter()
+    lines = [f"# featx report: {text.text(r.about.store)}", "", headline(r, text), ""]
+    lines += _changes(r, text)
     for section in SECTIONS:
-        lines += [f"## {WORDS[section]}", "", answer(section, teller), ""]
-        lines += _MORE[section](teller) if section in _MORE else []
-        lines += [f"![{WORDS[alt]}](img/{name}.png)\n" for name, alt in _PLOTS.get(section, ()) if name in plots]
+        lines += [f"## {section.title}", "", section.opening(r, text), ""]
+        lines += _TABLES[section.id](r, text) if section.id in _TABLES else []
+        lines += [f"![{alt}](img/{name}.png)\n" for name, alt in _PLOTS.get(section.id, ()) if name in plots]
     return "\n".join(lines).rstrip() + "\n"
 
 
 _PLOTS = {
-    "which": (("classifiers", "which"),),
-    "honest": (("learning", "learning_plot"),),
-    "trust": (("reliability", "reliability_plot"), ("automation", "coverage_plot")),
-    "map": (("map", "map"),),
+    "which": (("classifiers", "Accuracy of every backbone and classifier"),),
+    "honest": (("learning", "Accuracy against labelled photos per category"),),
+    "trust": (
+        ("reliability", "Confidence against how often the classifier is right"),
+        ("automation", "How many photos can be filed without a person, and how many of those are right"),
+    ),
+    "map": (("map", "Map of the catalogue"),),
 }
 
 
-def _table(heads: Sequence[str], right: str, rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = "|".join("---:" if mark == "r" else "---" for mark in right)
+def _table(heads: Mapping[str, str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table; `heads` are the names of the columns and whether they are set to the left or to the right."""
+    rule = "|".join("---:" if side == "right" else "---" for side in heads.values())
     return ["| " + " | ".join(heads) + " |", f"|{rule}|", *("| " + " | ".join(row) + " |" for row in rows), ""]
 
 
-def _which(teller: Formatter) -> list[str]:
-    rows = []
-    for i, row in enumerate(teller.document["which"]["rows"][:WORST]):
-        path = f"/which/rows/{i}"
-        verdict = next((f"is_{key}" for key in ("best", "alike", "below", "tied", "baseline") if row.get(key)), "")
-        rows.append(
-            [
-                teller.text(row["clf"]),
-                teller.text(row["backbone"]),
-                teller.number("share", f"{path}/accuracy/value"),
-                _interval(teller, f"{path}/accuracy"),
-                teller.number("count", f"{path}/images_per_second"),
-                teller.number("size", f"{path}/bytes"),
-                WORDS[verdict] if verdict else "",
-            ]
-        )
-    heads = [WORDS[key] for key in ("classifier", "backbone", "accuracy", "interval", "rate", "size", "verdict")]
-    return [*_table(heads, "llrrrrl", rows), *(f"- {line}" for line in differences(teller)[:5]), ""]
+def _which(r: Located, text: Formatter) -> list[str]:
+    heads = {"classifier": "left", "backbone": "left", "accuracy": "right", "95% interval": "right"}
+    heads |= {"photos/s": "right", "size": "right", "verdict": "left"}
+    rows = [
+        [
+            text.text(row.clf),
+            text.text(row.backbone),
+            text.number("percent", row.accuracy and row.accuracy.value),
+            _interval(row.accuracy, text),
+            text.number("count", row.images_per_second),
+            text.number("size", row.bytes),
+            _verdict(row),
+        ]
+        for row in r.which.rows[:WORST]
+    ]
+    return [*_table(heads, rows), *(f"- {line}" for line in differences(r, text, DIFFERENCES)), ""]
 
 
-def _interval(teller: Formatter, path: str) -> str:
-    if at(teller.document, f"{path}/low") is None:
+def _verdict(row: Located) -> str:
+    names = {
+        "best": "recommended",
+        "alike": "as good",
+        "below": "below a baseline",
+        "tied": "not told apart",
+        "baseline": "baseline",
+    }
+    return next((name for key, name in names.items() if row[key]), "")
+
+
+def _interval(score: Any, text: Formatter) -> str:
+    if not score or score.low is None:
         return "–"
-    return f"{teller.number('share', f'{path}/low')} – {teller.number('share', f'{path}/high')}"
+    return f"{text.number('percent', score.low)} – {text.number('percent', score.high)}"
 
 
-def _fails(teller: Formatter) -> list[str]:
-    fails = teller.document.get("fails")
-    if not fails:
+def _fails(r: Located, text: Formatter) -> list[str]:
+    if not r.fails:
         return []
+    heads = {"category": "left", "scored": "right", "recall": "right", "precision": "right"}
+    heads |= {"usually taken for": "left"}
     rows = [
         [
-            teller.text(row["label"]),
-            teller.number("count", f"/fails/per_class/{i}/n"),
-            teller.number("share", f"/fails/per_class/{i}/recall"),
-            teller.number("share", f"/fails/per_class/{i}/precision"),
-            "–" if row["taken_for"] is None else teller.text(row["taken_for"]),
+            text.text(row.label),
+            text.number("count", row.n),
+            text.number("percent", row.recall),
+            text.number("percent", row.precision),
+            "–" if row.taken_for is None else text.text(row.taken_for),
         ]
-        for i, row in enumerate(fails["per_class"][:WORST])
+        for row in r.fails.per_class[:WORST]
     ]
-    return _table([WORDS[key] for key in ("category", "scored", "recall", "precision", "taken_for")], "lrrrl", rows)
+    return _table(heads, rows)
 
 
-def _trust(teller: Formatter) -> list[str]:
-    trust = teller.document.get("trust")
-    if not trust or not trust["enough"]:
+def _trust(r: Located, text: Formatter) -> list[str]:
+    if not r.trust or not r.trust.enough:
         return []
+    heads = dict.fromkeys(("to be right", "accept from", "filed", "right, measured"), "right")
     rows = [
         [
-            teller.number(way, f"/trust/thresholds/{i}/{key}")
-            for way, key in (
-                ("share", "target"),
-                ("decimal", "threshold"),
-                ("share", "coverage"),
-                ("share", "precision"),
-            )
+            text.number("percent", row.target),
+            text.number("decimal", row.threshold),
+            text.number("percent", row.coverage),
+            text.number("percent", row.precision),
         ]
-        for i in range(len(trust["thresholds"]))
+        for row in r.trust.thresholds
     ]
-    return _table([WORDS[key] for key in ("wanted", "threshold", "files", "gets")], "rrrr", rows)
+    return _table(heads, rows)
 
 
-def _made(teller: Formatter) -> list[str]:
-    lines = [line.replace("`", "'") for line in commands(teller.document) if line]
+def _made(r: Located, text: Formatter) -> list[str]:
+    lines = [line.replace("`", "'") for line in commands(plain(r)) if line]
     return ["```text", *lines, "```", ""] if lines else []
 
 
-def _changes(teller: Formatter) -> list[str]:
-    told = teller.document.get("changes")
-    if not told or not told["metrics"]:
+def _changes(r: Located, text: Formatter) -> list[str]:
+    if not r.changes or not r.changes.metrics:
         return []
     rows = []
     for kind in ("metrics", "categories"):
-        for i, one in enumerate(told[kind]):
-            path = f"/changes/{kind}/{i}"
-            chance = "by_chance" if one["p"] is not None else "not_known"
-            name = WORDS.get(f"{one['metric']}_name", one["metric"]) if kind == "metrics" else one["metric"]
-            numbers = [teller.number("share", f"{path}/old"), teller.number("share", f"{path}/new")]
-            verdict = WORDS["fell" if one["fell"] else "rose" if one["rose"] else chance]
-            rows.append([teller.text(name), *numbers, teller.number("change", f"{path}/difference"), verdict])
-    heads = [WORDS[key] for key in ("metric", "was", "is_now", "change", "verdict")]
-    notes = [f"- {teller.text(note)}" for note in told["notes"]]
-    title = WORDS["changes"].format(when=str(told.get("since") or "")[:10])
-    return [f"## {title}", "", changed(teller), "", *notes, *([""] if notes else []), *_table(heads, "lrrrl", rows)]
+        for change in r.changes[kind]:
+            name = METRIC_NAMES.get(change.metric, change.metric) if kind == "metrics" else change.metric
+            verdict = "within chance" if change.p is not None else "unknown"
+            rows.append(
+                [
+                    text.text(name),
+                    text.number("percent", change.old),
+                    text.number("percent", change.new),
+                    text.number("change", change.difference),
+                    "fell" if change.fell else "rose" if change.rose else verdict,
+                ]
+            )
+    heads = {"metric": "left", "before": "right", "now": "right", "points": "right", "verdict": "left"}
+    notes = [f"- {text.text(note)}" for note in r.changes.notes]
+    title = f"## What changed since {(r.changes.since or '')[:10]}"
+    return [title, "", changes_since(r, text), "", *notes, *([""] if notes else []), *_table(heads, rows)]
 
 
-_MORE = {"which": _which, "fails": _fails, "trust": _trust, "made": _made}
+_TABLES = {"which": _which, "fails": _fails, "trust": _trust, "made": _made}

@@ -7,7 +7,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +16,49 @@ from markupsafe import Markup, escape
 
 from featx.report.confusion import matrix_of
 from featx.report.confusion_image import COLOURS, matrix_png
-from featx.report.formatting import Formatter, at, seconds, size
-from featx.report.headlines import answer, best_row, changed, doubling, headline, plural, search_path
+from featx.report.formatting import NUMBER_FORMATS, HtmlFormatter, Located, LocatedNumber, plain
+from featx.report.headlines import (
+    METRIC_NAMES,
+    SEARCH_METRICS,
+    SECTIONS,
+    automated,
+    best_row,
+    changes_since,
+    differences,
+    doubling,
+    headline,
+    search_figure,
+    times,
+)
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
-from featx.report.size_budget import STEPS, TIGHTER, PageBudget, map_data, picture, sheet
-from featx.report.strings import LANGUAGE, SECTIONS, WORDS
+from featx.report.size_budget import PageBudget, left_out, map_data, picture, sheet
+from featx.views.quantities import duration, size
 
 Document = Mapping[str, Any]
 
 TEMPLATES = Path(__file__).parent / "templates"
 WHOLE_MATRIX = 20
-TESTS = 12
 HARDEST = 5
-SEARCH = ("recall_at_1", "recall_at_5", "recall_at_10", "precision_at_10", "map")
+CHECKS = {
+    "FX101": "scored photos with a near-copy among the training photos",
+    "FX103": "categories with too few photos",
+    "FX105": "accuracy from colours alone",
+    "FX106": "how far cross-validation lies above the held-out photos",
+}
+FACT_NAMES = {
+    "n": "photos",
+    "n_learn": "training photos",
+    "n_test": "held-out photos",
+    "peak_memory": "peak memory",
+    "seconds": "time for the comparison",
+    "groups": "groups never split",
+    "left_out_of_folds": "categories left out of folds",
+    "n_labelled": "labelled",
+    "n_products": "products",
+    "width": "numbers per photo",
+    "bytes": "size on disk",
+    "images_per_second": "photos per second",
+}
 
 
 def page(document: Document, folder: Path) -> str:
@@ -47,82 +78,222 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[PageBudg
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    teller = Formatter(document, html=True)
-    scripts = [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
-    search = [(name, path) for name in SEARCH if at(document, path := search_path(document, name)) is not None]
+    view = ReportView(Located(document), HtmlFormatter())
+    environment.filters |= {style: partial(view.text.number, style) for style in NUMBER_FORMATS}
+    environment.filters |= {"breakable": _breakable, "short_name": _short_name}
+    environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS}
     template = environment.get_template("report.html.j2")
-    filled = partial(
-        template.render,
-        r=document,
-        w=WORDS,
-        language=LANGUAGE,
-        sections=SECTIONS,
-        policy=_policy(scripts),
-        css=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        scripts=scripts,
-        script_words=_json({"found": WORDS["found"], "colours": COLOURS}),
-        get=lambda path: at(document, path),
-        number=teller.number,
-        say=teller.say,
-        fill=teller.say,
-        plural=lambda key, path: plural(teller, key, path),
-        answer=lambda section: answer(section, teller),
-        headline=headline(teller),
-        best=best_row(document),
-        filed="/trust/thresholds/2/coverage" if _filed(document) else None,
-        first_right=dict(search).get("recall_at_1"),
-        search=search,
-        paced=any(row["images_per_second"] for row in document["which"]["rows"]),
-        bars_or_pareto=WORDS["which_bars" if classifiers_are_bars(document) else "which_plot"],
-        plots={name: None if (svg := svg_of(name, document)) is None else Markup(svg) for name in PLOTS},
-        differences=differences(teller),
-        alt=_alt,
-        short=_short_name,
-        suspect=lambda row: f"{WORDS['says']} {row['says']}, {WORDS['looks_like']} {row['looks_like']}",
-        neighbour=lambda path, one: teller.say(
-            "{mark} {similarity} {label}",
-            mark=WORDS["right_mark" if one["right"] else "wrong_mark"],
-            similarity=teller.number("decimal", f"{path}/similarity"),
-            label=one["label"] or "–",
-        ),
-        blocks=list(_blocks(document)),
-        matrix_whole=_whole(document),
-        matrix_picture=_matrix_address(document),
-        commands=commands(document),
-        changed=changed(teller) if document.get("changes") else "",
-        doubling=doubling(teller) if document["honest"].get("doubling") else "",
-        hardest=_hardest(document),
-        facts=_facts,
-        breakable=_breakable,
-    )
     drawn = document.get("map")
 
     # A page is made several times until it fits; its pictures only once for each size.
     @cache
-    def shown(name: str | None, side: int) -> str | None:
+    def thumbnail(name: str | None, side: int) -> str | None:
         return picture(folder, name, side)
 
-    def render(slim: PageBudget) -> str:
-        return filled(
-            slim=slim,
-            picture=lambda name, kind: None if kind in slim.without else shown(name, slim.side),
-            map_sheet=None if not drawn else sheet(folder, drawn, slim),
-            map_data=_json(map_data(drawn, slim)),
-            n_drawn=min(drawn["n"], slim.points or drawn["n"]) if drawn else 0,
-            foot=_foot(document, slim, limit),
+    def render(budget: PageBudget) -> str:
+        return template.render(
+            r=view.report,
+            view=view,
+            budget=budget,
+            thumbnail=lambda name, kind: None if kind in budget.without else thumbnail(name, budget.side),
+            map_sheet=None if not drawn else sheet(folder, drawn, budget),
+            map_data=_json(map_data(drawn, budget)),
+            n_drawn=min(drawn["n"], budget.points or drawn["n"]) if drawn else 0,
+            foot=_foot(document, budget, limit),
         )
 
     return render
 
 
-def _policy(scripts: list[Markup]) -> str:
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    return (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; "
-        "base-uri 'none'; form-action 'none'"
-    )
+@dataclass(frozen=True)
+class SectionView:
+    """A section with its answer."""
+
+    id: str
+    title: str
+    short: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class ReportView:
+    """What the template shows beside the numbers of the document as they stand."""
+
+    report: Located
+    text: HtmlFormatter
+
+    @cached_property
+    def document(self) -> Document:
+        """The document without places."""
+        document: Document = plain(self.report)
+        return document
+
+    @cached_property
+    def scripts(self) -> list[Markup]:
+        """The page's scripts."""
+        return [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
+
+    @cached_property
+    def policy(self) -> str:
+        """What the page may load and run: its own pictures, styles and these very scripts."""
+        hashes = " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in self.scripts
+        )
+        return (
+            f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; "
+            "base-uri 'none'; form-action 'none'"
+        )
+
+    @cached_property
+    def css(self) -> Markup:
+        """The page's style."""
+        return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
+
+    @cached_property
+    def colours(self) -> Markup:
+        """The colours of the map's categories."""
+        return _json(COLOURS)
+
+    @cached_property
+    def headline(self) -> str:
+        """The page's first sentence."""
+        return headline(self.report, self.text)
+
+    @cached_property
+    def sections(self) -> dict[str, SectionView]:
+        """Every section with the sentence that opens it."""
+        return {
+            section.id: SectionView(section.id, section.title, section.short, section.opening(self.report, self.text))
+            for section in SECTIONS
+        }
+
+    @cached_property
+    def best(self) -> Any:
+        """The recommended entry."""
+        return best_row(self.report)
+
+    @cached_property
+    def automated(self) -> Any:
+        """What can be filed without a person, if anything."""
+        return automated(self.report)
+
+    @cached_property
+    def paced(self) -> bool:
+        """Whether any entry's speed was measured."""
+        return any(row.images_per_second for row in self.report.which.rows)
+
+    @cached_property
+    def plots(self) -> dict[str, Markup | None]:
+        """Every plot as SVG; None where there is nothing to draw."""
+        drawn = {name: svg_of(name, self.document) for name in PLOTS}
+        return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
+
+    @cached_property
+    def classifiers_are_bars(self) -> bool:
+        """Whether the first plot shows accuracy alone."""
+        return classifiers_are_bars(self.document)
+
+    @cached_property
+    def differences(self) -> list[str]:
+        """A sentence for each pair of entries that was compared."""
+        return differences(self.report, self.text)
+
+    @cached_property
+    def changes(self) -> str:
+        """What fell or rose since an earlier report."""
+        return changes_since(self.report, self.text)
+
+    @cached_property
+    def doubling(self) -> str:
+        """What twice the photos would bring."""
+        return doubling(self.report, self.text)
+
+    @cached_property
+    def unscored(self) -> str:
+        """How many categories had no photo to score."""
+        return self.text.by_count(
+            self.report.fails.n_unscored,
+            one="One category had no photo to score.",
+            many="{n:count} categories had no photo to score.",
+        )
+
+    @cached_property
+    def search(self) -> dict[str, LocatedNumber]:
+        """The figures of the search that were measured."""
+        figures = {metric: search_figure(self.report, metric) for metric in SEARCH_METRICS}
+        return {metric: figure for metric, figure in figures.items() if figure is not None}
+
+    def search_interval(self, metric: str) -> Any:
+        """A figure of the search with its interval; None where it has none."""
+        figure = self.report.similar.measured[metric]
+        return figure if isinstance(figure, Located) else None
+
+    @cached_property
+    def hardest(self) -> list[Any]:
+        """The categories whose look-alikes are least often right."""
+        measured = self.report.similar.measured
+        known = [row for row in measured.categories or () if row.recall_at_1 is not None] if measured else []
+        return sorted(known, key=lambda row: (row.recall_at_1, row.map or 0.0, row.label))[:HARDEST]
+
+    def times(self, pair: Located) -> str:
+        """How often a mix-up happened."""
+        return times(pair, self.text)
+
+    def check_words(self, check: Located) -> str:
+        """What a check looked at."""
+        return CHECKS.get(check.code) or check.sentence or ""
+
+    def neighbour(self, photo: Located) -> str:
+        """What stands below a neighbour."""
+        return self.text.say(
+            "{mark} {photo.similarity:decimal} {label}",
+            mark="✓ same" if photo.right else "✗ other",
+            photo=photo,
+            label=photo.label or "–",
+        )
+
+    @staticmethod
+    def alt(photo: Any) -> str:
+        """A photo in words."""
+        name, label = (photo["id"], photo["label"])
+        return f"Photo {name}, category {label}" if label else f"Photo {name}, no category"
+
+    @cached_property
+    def blocks(self) -> list[dict[str, Any]]:
+        """The parts of the confusion matrix that are shown as tables."""
+        return list(_blocks(self.report))
+
+    @cached_property
+    def matrix_image(self) -> str | None:
+        """The whole matrix as a picture, where it is too large for a table."""
+        confusion = (self.document.get("fails") or {}).get("confusion")
+        if confusion is None or len(confusion["classes"]) <= WHOLE_MATRIX:
+            return None
+        return "data:image/png;base64," + base64.b64encode(matrix_png(confusion)).decode()
+
+    @cached_property
+    def commands(self) -> list[str]:
+        """What to type to make it all again."""
+        return commands(self.document)
+
+    @cached_property
+    def machine(self) -> list[tuple[str, str]]:
+        """What the comparison ran on, how long it took and how much memory."""
+        made = self.document["made"]
+        if not made["machine"]:
+            return []
+        return facts(made["machine"]) + facts({key: made.get(key) for key in ("seconds", "peak_memory")})
+
+    @staticmethod
+    def facts(part: Located) -> list[tuple[str, str]]:
+        """Names and values of a part of the document."""
+        return facts(plain(part))
+
+
+def commands(document: Document) -> list[str]:
+    """What to type to make it all again."""
+    made = document["made"]
+    return list(made.get("commands") or [" ".join(str(word) for word in made["command"])])
 
 
 def _json(value: object) -> Markup:
@@ -131,16 +302,6 @@ def _json(value: object) -> Markup:
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
     return Markup(text)
-
-
-def _filed(document: Document) -> bool:
-    trust = document.get("trust") or {}
-    return bool(trust.get("enough")) and len(trust.get("thresholds") or ()) > 2
-
-
-def _alt(photo: Mapping[str, Any]) -> str:
-    words = WORDS["photo_alt"] if photo.get("label") else WORDS["photo_alt_unknown"]
-    return words.format(id=photo["id"], label=photo.get("label"))
 
 
 def _short_name(item_id: str) -> str:
@@ -158,89 +319,38 @@ def _breakable(text: str) -> Markup:
     return Markup("".join(p if p.startswith("<") else re.sub(r"([_/-])(?=\w)", r"\1<wbr>", p) for p in pieces))
 
 
-def commands(document: Document) -> list[str]:
-    """What to type to make it all again."""
-    made = document["made"]
-    return list(made.get("commands") or [" ".join(str(word) for word in made["command"])])
-
-
-def _hardest(document: Document) -> list[int]:
-    """Where the categories stand whose look-alikes are least often right."""
-    told = at(document, "/similar/measured/categories") or []
-    known = [i for i, one in enumerate(told) if one.get("recall_at_1") is not None]
-    return sorted(known, key=lambda i: (told[i]["recall_at_1"], told[i].get("map") or 0.0, told[i]["label"]))[:HARDEST]
-
-
-def differences(teller: Formatter) -> list[str]:
-    """A sentence for each pair of classifiers that was compared, the recommended one's first."""
-    tests = list(enumerate(teller.document["which"]["tests"]))
-    best = teller.document["which"]["best"]
-    name = [best["store"], best["clf"]]
-    tests.sort(key=lambda one: name not in (list(one[1]["a"]), list(one[1]["b"])))
-    several = len({entry[0] for _, test in tests for entry in (test["a"], test["b"])}) > 1
-
-    def called(entry: list[str]) -> str:
-        return teller.text(f"{entry[1]} · {entry[0]}" if several else entry[1])
-
-    lines = []
-    for i, test in tests[:TESTS]:
-        p = "p_holm" if test.get("p_holm") is not None else "p"
-        numbers = {key: teller.number("points", f"/which/tests/{i}/{key}") for key in ("difference", "low", "high")}
-        lines.append(
-            teller.say(
-                WORDS["pair_tie" if test["verdict"] == "tie" else "pair_better"],
-                a=called(test["a"]),
-                b=called(test["b"]),
-                p=teller.number("decimal", f"/which/tests/{i}/{p}"),
-                **numbers,
-            )
-        )
-    return lines
-
-
-def _whole(document: Document) -> bool:
-    confusion = (document.get("fails") or {}).get("confusion")
-    return confusion is None or len(confusion["classes"]) <= WHOLE_MATRIX
-
-
-def _matrix_address(document: Document) -> str | None:
-    if _whole(document):
-        return None
-    png = matrix_png(document["fails"]["confusion"])
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
-def _blocks(document: Document) -> Iterator[dict[str, Any]]:
-    confusion = (document.get("fails") or {}).get("confusion")
-    if confusion is None:
+def _blocks(r: Located) -> Iterator[dict[str, Any]]:
+    confusion = r.fails.confusion if r.fails else None
+    if not confusion:
         return
-    matrix = matrix_of(confusion)
-    place = {(i, j): k for k, (i, j, _) in enumerate(confusion["cells"])}
-    for block in confusion["blocks"]:
+    names = list(confusion.classes)
+    matrix = matrix_of(plain(confusion))
+    counts = {(int(cell[0]), int(cell[1])): cell[2] for cell in confusion.cells}
+    for block in plain(confusion.blocks):
         lines = []
         for i in block:
             total = max(int(matrix[i].sum()), 1)
             cells = []
             for j in block:
-                found = place.get((i, j))
-                path = None if found is None else f"/fails/confusion/cells/{found}/2"
-                kind = "" if found is None else "ok" if i == j else "off"
-                cells.append({"path": path, "kind": kind, "strength": round(0.15 + 0.5 * matrix[i, j] / total, 2)})
-            lines.append({"name": confusion["classes"][i], "cells": cells})
-        yield {"names": [confusion["classes"][i] for i in block], "lines": lines}
+                count = counts.get((i, j))
+                kind = "" if count is None else "ok" if i == j else "off"
+                cells.append({"count": count, "kind": kind, "strength": round(0.15 + 0.5 * matrix[i, j] / total, 2)})
+            lines.append({"name": names[i], "cells": cells})
+        yield {"names": [names[i] for i in block], "lines": lines}
 
 
-def _facts(told: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for key, value in told.items():
-        name = WORDS.get(f"fact_{key}", f"{before}{key}".replace("_", " "))
+def facts(record: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
+    """Names and values of a record as rows of a list; records inside it one by one, each under its name."""
+    rows: list[tuple[str, str]] = []
+    for key, value in record.items():
         if isinstance(value, Mapping):
-            found += _facts(value, f"{before}{key} · ")
+            rows += facts(value, f"{before}{key} · ")
         elif value not in (None, "", []) and key != "name":
             shown = ", ".join(map(str, value)) if isinstance(value, list) else _fact(key, value)
-            found.append((name, shown if len(shown) <= 400 else shown[:400] + " …"))
-    # What is told twice, as the width in a store and in its fingerprint, is shown once.
-    return list(dict.fromkeys(found))
+            name = FACT_NAMES.get(key, f"{before}{key}".replace("_", " "))
+            rows.append((name, shown if len(shown) <= 400 else shown[:400] + " …"))
+    # What is there twice, as the width in a store and in its fingerprint, is shown once.
+    return list(dict.fromkeys(rows))
 
 
 def _fact(key: str, value: object) -> str:
@@ -249,23 +359,19 @@ def _fact(key: str, value: object) -> str:
     if key in ("bytes", "memory", "peak_memory"):
         return size(value)
     if key == "seconds":
-        return seconds(value)
+        return duration(value)
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def _foot(document: Document, slim: PageBudget, limit: int) -> str:
+def _foot(document: Document, budget: PageBudget, limit: int) -> str:
     pictures = document.get("pictures") or {"made": 0, "left_out": 0}
-    more = WORDS["foot_more"].format(n=pictures["left_out"]) if pictures["left_out"] else ""
-    told = WORDS["foot"].format(version=document["featx"], n=pictures["made"], more=more)
+    more = f" ({pictures['left_out']} more are left out to keep it small)" if pictures["left_out"] else ""
+    sentences = [f"This page holds {pictures['made']} thumbnails{more} and loads nothing from the network."]
     if pictures.get("n_missing"):
-        told += " " + WORDS["foot_missing"].format(n=f"{pictures['n_missing']:,}")
-    if slim.steps:
-        what = "; ".join(left_out(slim))
-        told += " " + WORDS["foot_left_out"].format(limit=f"{limit / 1e6:g}", what=what)
-    return told
-
-
-def left_out(slim: PageBudget) -> list[str]:
-    """What a page does not show to stay small, in words; of two such limits on one thing, the tighter."""
-    steps = [name for name, _ in STEPS if name in slim.steps]
-    return [WORDS[f"slim_{name}"] for name in steps if TIGHTER.get(name) not in steps]
+        sentences.append(f"{pictures['n_missing']:,} photos could not be read again when it was written.")
+    if budget.steps:
+        sentences.append(
+            f"To stay within {limit / 1e6:g} MB it leaves out: {'; '.join(left_out(budget))}. "
+            "All of it is in report.json and thumbnails/, next to this page."
+        )
+    return " ".join(sentences)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from featx.report.strings import WORDS
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -75,7 +73,7 @@ def _drawing(size: tuple[float, float] = SIZE) -> Iterator[tuple[Figure, Axes]]:
         yield figure, figure.add_subplot()
 
 
-def _percent(axis: Any) -> None:
+def _percent_ticks(axis: Any) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     # Steps of 2.5 points would be shown as 2 or 3.
@@ -120,9 +118,9 @@ def _bars(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     axes.tick_params(axis="y", colors=INK)
     axes.grid(axis="y", visible=False)
     axes.spines["left"].set_visible(False)
-    _percent(axes.xaxis)
+    _percent_ticks(axes.xaxis)
     axes.set_ylim(-len(names) + 0.5, 0.5)
-    axes.set_xlabel(WORDS["accuracy"])
+    axes.set_xlabel("accuracy")
 
 
 def _pareto(axes: Any, rows: list[Mapping[str, Any]]) -> None:
@@ -159,9 +157,9 @@ def _pareto(axes: Any, rows: list[Mapping[str, Any]]) -> None:
             fontsize=8.5,
             color=INK,
         )
-    _percent(axes.yaxis)
-    axes.set_xlabel(WORDS["rate"])
-    axes.set_ylabel(WORDS["accuracy"])
+    _percent_ticks(axes.yaxis)
+    axes.set_xlabel("photos/s")
+    axes.set_ylabel("accuracy")
 
 
 def _name_columns(axes: Any, rows: list[Mapping[str, Any]]) -> None:
@@ -205,10 +203,10 @@ def reliability(document: Document) -> Callable[[Any, Any], None] | None:
         axes.plot(*_ends(few), "o", color=BLUE, markersize=5, markerfacecolor="none", zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.04)
-        _percent(axes.xaxis)
-        _percent(axes.yaxis)
-        axes.set_xlabel(WORDS["axis_sure"])
-        axes.set_ylabel(WORDS["axis_right"])
+        _percent_ticks(axes.xaxis)
+        _percent_ticks(axes.yaxis)
+        axes.set_xlabel("confidence")
+        axes.set_ylabel("right")
 
     return draw
 
@@ -234,10 +232,10 @@ def automation(document: Document) -> Callable[[Any, Any], None] | None:
                 axes.plot(one["coverage"], one["precision"], "o", color=ORANGE, markersize=6, zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(low - 0.03 * (1 - low) - 0.01, 1.005)
-        _percent(axes.xaxis)
-        _percent(axes.yaxis)
-        axes.set_xlabel(WORDS["axis_filed"])
-        axes.set_ylabel(WORDS["axis_filed_right"])
+        _percent_ticks(axes.xaxis)
+        _percent_ticks(axes.yaxis)
+        axes.set_xlabel("filed without a person")
+        axes.set_ylabel("of those, right")
 
     return draw
 
@@ -261,9 +259,9 @@ def learning(document: Document) -> Callable[[Any, Any], None] | None:
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xticks(sizes, [f"{size:g}" for size in sizes])
-        _percent(axes.yaxis)
-        axes.set_xlabel(WORDS["axis_labels"])
-        axes.set_ylabel(WORDS["accuracy"])
+        _percent_ticks(axes.yaxis)
+        axes.set_xlabel("labelled photos per category")
+        axes.set_ylabel("accuracy")
 
     return draw
 

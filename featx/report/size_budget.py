@@ -30,56 +30,62 @@ class PageBudget:
     steps: tuple[str, ...] = ()
 
 
-Step = tuple[str, Callable[[PageBudget], PageBudget]]
+@dataclass(frozen=True)
+class Step:
+    """One thing a page can go without: what it is called, what it changes, and which later step makes it needless."""
+
+    name: str
+    words: str
+    change: Callable[[PageBudget], PageBudget]
+    replaced_by: str = ""
 
 
 def _without(*kinds: str) -> Callable[[PageBudget], PageBudget]:
-    return lambda slim: replace(slim, without=slim.without | set(kinds))
+    return lambda budget: replace(budget, without=budget.without | set(kinds))
 
 
-STEPS: tuple[Step, ...] = (
-    ("many_points", lambda slim: replace(slim, points=50_000)),
-    ("names", lambda slim: replace(slim, named_points=False)),
-    ("smaller", lambda slim: replace(slim, side=SMALL_SIDE)),
-    ("smaller_map", lambda slim: replace(slim, tile=SMALL_TILE)),
-    ("typical", _without("typical")),
-    ("copies", _without("copies")),
-    ("best", _without("best")),
-    ("many_categories", lambda slim: replace(slim, categories=1_000)),
-    ("suspected", _without("suspected")),
-    ("map_pictures", _without("map_pictures")),
-    ("worst", _without("worst")),
-    ("mistakes", _without("mistakes")),
-    ("points", lambda slim: replace(slim, points=10_000)),
-    ("categories", lambda slim: replace(slim, categories=200)),
-    ("map", _without("map")),
-    ("few_categories", lambda slim: replace(slim, categories=50)),
+def _with(**limits: Any) -> Callable[[PageBudget], PageBudget]:
+    return lambda budget: replace(budget, **limits)
+
+
+STEPS = (
+    Step("many_points", "all but 50,000 photos of the map", _with(points=50_000), replaced_by="points"),
+    Step("names", "names of photos without a thumbnail on the map", _with(named_points=False), replaced_by="map"),
+    Step("smaller", "large thumbnails", _with(side=SMALL_SIDE)),
+    Step("smaller_map", "large thumbnails on the map", _with(tile=SMALL_TILE), replaced_by="map_pictures"),
+    Step("typical", "typical photos beside the mix-ups", _without("typical")),
+    Step("copies", "photos of the copies", _without("copies")),
+    Step("best", "photos where look-alike search works best", _without("best")),
+    Step("many_categories", "categories after the 1,000 weakest", _with(categories=1_000), replaced_by="categories"),
+    Step("suspected", "photos whose label is suspected", _without("suspected")),
+    Step("map_pictures", "thumbnails on the map", _without("map_pictures"), replaced_by="map"),
+    Step("worst", "photos where look-alike search works worst", _without("worst")),
+    Step("mistakes", "photos of the mistakes", _without("mistakes")),
+    Step("points", "all but 10,000 photos of the map", _with(points=10_000), replaced_by="map"),
+    Step("categories", "categories after the 200 weakest", _with(categories=200), replaced_by="few_categories"),
+    Step("map", "the map", _without("map")),
+    Step("few_categories", "categories after the 50 weakest", _with(categories=50)),
 )
 
-# Steps that another one makes needless to tell.
-TIGHTER = {
-    "many_points": "points",
-    "points": "map",
-    "map_pictures": "map",
-    "smaller_map": "map_pictures",
-    "names": "map",
-    "many_categories": "categories",
-    "categories": "few_categories",
-}
+
+def left_out(budget: PageBudget) -> list[str]:
+    """What a page leaves out to stay small, in words; of two limits on one thing, only the tighter."""
+    steps = [step for step in STEPS if step.name in budget.steps]
+    return [step.words for step in steps if step.replaced_by not in budget.steps]
 
 
-def slimmed(render: Callable[[PageBudget], str], limit: int) -> tuple[str, PageBudget]:
+def fit_page(render: Callable[[PageBudget], str], limit: int) -> tuple[str, PageBudget]:
     """The page, with as little left out as makes it fit into `limit` bytes, and what that was."""
-    slim, page = PageBudget(), render(PageBudget())
+    budget, page = PageBudget(), render(PageBudget())
     size = _size(page)
-    for name, change in STEPS:
+    for step in STEPS:
         if size <= limit:
             break
-        tried = replace(change(slim), steps=(*slim.steps, name))
-        smaller = render(tried)
+        tighter = replace(step.change(budget), steps=(*budget.steps, step.name))
+        smaller = render(tighter)
         if _size(smaller) < size * (1 - WORTH):
-            slim, page, size = tried, smaller, _size(smaller)
-    return page, slim
+            budget, page, size = tighter, smaller, _size(smaller)
+    return page, budget
 
 
 def _size(page: str) -> int:
@@ -97,16 +103,16 @@ def picture(folder: Path, name: str | None, side: int) -> str | None:
     return _address(webp(image, SMALL_QUALITY))
 
 
-def sheet(folder: Path, drawn: Mapping[str, Any], slim: PageBudget) -> str | None:
+def sheet(folder: Path, drawn: Mapping[str, Any], budget: PageBudget) -> str | None:
     """The map's squares as an address that needs no file."""
-    if slim.without & {"map", "map_pictures"}:
+    if budget.without & {"map", "map_pictures"}:
         return None
-    if slim.tile >= drawn["tile"]:
+    if budget.tile >= drawn["tile"]:
         return inline(folder, drawn["sheet"])
     image = read_kept(folder, drawn["sheet"])
     if image is None:
         return None
-    share = slim.tile / int(drawn["tile"])
+    share = budget.tile / int(drawn["tile"])
     return _address(webp(image.resize((round(image.width * share), round(image.height * share))), TILE_QUALITY))
 
 
@@ -114,19 +120,19 @@ def _address(data: bytes) -> str:
     return "data:image/webp;base64," + base64.b64encode(data).decode()
 
 
-def map_data(drawn: Mapping[str, Any] | None, slim: PageBudget) -> dict[str, Any]:
+def map_data(drawn: Mapping[str, Any] | None, budget: PageBudget) -> dict[str, Any]:
     """What the page's script needs to draw the map; empty where there is none."""
-    if not drawn or "map" in slim.without:
+    if not drawn or "map" in budget.without:
         return {}
-    told = {key: drawn[key] for key in ("points", "classes", "columns", "ids", "ids_of")}
-    told["tile"] = min(int(drawn["tile"]), slim.tile)
+    data = {key: drawn[key] for key in ("points", "classes", "columns", "ids", "ids_of")}
+    data["tile"] = min(int(drawn["tile"]), budget.tile)
     points = np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
-    if not slim.named_points and told["ids_of"] == "points":
+    if not budget.named_points and data["ids_of"] == "points":
         held = sorted((int(tile), i) for i, tile in enumerate(points[:, 3]) if tile != 65535)
-        told |= {"ids": [drawn["ids"][i] for _, i in held], "ids_of": "tiles"}
-    if slim.points is not None and len(points) > slim.points:
-        kept = np.unique(np.linspace(0, len(points) - 1, slim.points).round().astype(int))
-        told["points"] = base64.b64encode(points[kept].tobytes()).decode()
-        if told["ids_of"] == "points":
-            told["ids"] = [told["ids"][i] for i in kept]
-    return told
+        data |= {"ids": [drawn["ids"][i] for _, i in held], "ids_of": "tiles"}
+    if budget.points is not None and len(points) > budget.points:
+        kept = np.unique(np.linspace(0, len(points) - 1, budget.points).round().astype(int))
+        data["points"] = base64.b64encode(points[kept].tobytes()).decode()
+        if data["ids_of"] == "points":
+            data["ids"] = [data["ids"][i] for i in kept]
+    return data

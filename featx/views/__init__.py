@@ -1,5 +1,6 @@
-"""Pages of thumbnails for people to look at.
+"""Pages and figures for people to look at.
 
-gallery    rows of answers
-findings   duplicates and doubtful labels, as tables and pages
+quantities  percents, sizes, times and counts as people read them
+gallery     rows of answers
+findings    duplicates and doubtful labels, as tables and pages
 """

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.cli.output import Output, _wrapped, clock, duration, error_text, pluralise, size
+from featx.cli.output import Output, _wrapped, error_text
 from tests.conftest import ROOT
 
 
@@ -48,19 +48,6 @@ def test_quiet_says_nothing_but_the_result(capsys):
 def test_names_cannot_steer_the_terminal(name):
     shown = error_text(f"cannot read {name}", "")
     assert not any((ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 for c in shown.replace("\t", ""))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.41, "0.4 s"), (42, "42 s"), (204, "3 min 24 s"), (7260, "2 h 1 min")]
-)
-def test_time_spent_is_told_as_people_tell_it(seconds, words):
-    assert duration(seconds) == words
-
-
-def test_time_left_sizes_and_counts():
-    assert (clock(73), clock(3700)) == ("1:13", "1:01:40")
-    assert (size(97_000_000), size(1_500), size(12)) == ("97 MB", "1.5 kB", "12 B")
-    assert (pluralise(1, "image"), pluralise(1200, "category", "categories")) == ("1 image", "1,200 categories")
 
 
 def test_progress_without_a_terminal_prints_no_control_codes(capsys):

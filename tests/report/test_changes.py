@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 
 from featx.errors import FeatxError
 from featx.report import build_document, changes, read_document, write_report
-from featx.report.formatting import WAYS, at
-from featx.report.strings import NOTES
+from featx.report.changes import OTHER_PHOTOS
+from featx.report.formatting import NUMBER_FORMATS, value_at
 from tests.report.documents import Numbers, catalogue, comparison
 
 CLASSES = ["boots", "hats", "mugs", "shoes", "vases"]
@@ -66,7 +66,7 @@ def test_a_fall_is_on_the_page_in_the_markdown_and_in_the_json(root, documents, 
     first = markdown.split("## ")[1]
     assert first.startswith("What changed since 2026-01-01")
     assert "Accuracy" in first
-    assert "fell for more than chance" in first
+    assert "fell by more than chance" in first
     metric = told["metrics"][0]
     assert f"| {metric['old']:.1%} | {metric['new']:.1%} |" in first
     page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
@@ -76,14 +76,14 @@ def test_a_fall_is_on_the_page_in_the_markdown_and_in_the_json(root, documents, 
     numbers = [one for one in reader.found if one[0]["data-path"].startswith("/changes/")]
     assert len(numbers) >= 9
     for attributes, shown in numbers:
-        assert shown == WAYS[attributes["data-way"]](at(document, attributes["data-path"]))
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(document, attributes["data-path"]))
 
 
 @pytest.mark.parametrize(("new", "code"), [("good", 0), ("near", 0), ("bad", 7)])
 def test_only_a_fall_beyond_chance_ends_with_code_seven(root, featx, new, code):
     ran = featx("report", "--from", str(root / new), "--against", str(root / "good"), "-o", "out", "--format", "md")
     assert ran.returncode == code, ran.stderr
-    assert ("fell for more than chance" in ran.stderr) == (code == 7)
+    assert ("fell by more than chance" in ran.stderr) == (code == 7)
 
 
 def test_a_rise_is_told_and_is_no_fault(root, featx):
@@ -110,7 +110,7 @@ def test_other_categories_photos_or_entries_are_named(shop, documents, tmp_path)
     text = " ".join(found.notes)
     assert "new 1 (lamps)" in text
     assert "gone 1 (boots)" in text
-    assert NOTES["photos"] in found.notes
+    assert OTHER_PHOTOS in found.notes
     assert "recommended svm on builtin, this one logreg on builtin" in text
     assert not changes(old, copy.deepcopy(old)).notes
 

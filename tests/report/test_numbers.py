@@ -21,7 +21,7 @@ from featx.comparison import compare
 from featx.comparison.result import rounded
 from featx.extraction import extract
 from featx.report import read_document, write_report
-from featx.report.formatting import WAYS, at
+from featx.report.formatting import NUMBER_FORMATS, value_at
 from featx.retrieval.quality import measure
 from tests.conftest import photo
 from tests.report.documents import Numbers
@@ -114,9 +114,9 @@ def test_every_number_on_the_page_is_the_jsons_in_every_section(run, document):
     sections = {attributes["data-path"].split("/")[1] for attributes, _ in reader.found}
     assert sections >= {"which", "honest", "fails", "trust", "data", "similar", "map", "made", "about"}
     for attributes, shown in reader.found:
-        value = at(document, attributes["data-path"])
+        value = value_at(document, attributes["data-path"])
         assert float(attributes["value"]) == value
-        assert shown == WAYS[attributes["data-way"]](value)
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value)
 
 
 def test_the_recommended_entry_is_the_best_that_is_no_baseline(run, document):

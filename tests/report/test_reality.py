@@ -14,7 +14,7 @@ import pytest
 
 from featx.report import read_document
 from featx.report.files import LIMIT
-from featx.report.formatting import WAYS, at
+from featx.report.formatting import NUMBER_FORMATS, value_at
 from tests.conftest import ROOT, SHARED
 from tests.report.documents import Numbers
 
@@ -139,7 +139,7 @@ def check(folder: Path) -> dict:
     reader = Numbers()
     reader.feed(page)
     for attributes, shown in reader.found:
-        assert shown == WAYS[attributes["data-way"]](at(document, attributes["data-path"]))
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(document, attributes["data-path"]))
     assert (folder / "report.html").stat().st_size <= LIMIT
     assert page.count("data:image/webp") > 60
     assert document["pictures"]["n_missing"] == 0

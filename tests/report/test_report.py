@@ -19,7 +19,7 @@ from featx.errors import FeatxError
 from featx.metrics.confusion import confusion_counts
 from featx.report import build_document, changes, read_document, write_files, write_report
 from featx.report.confusion import clustered_order, confusion_of, matrix_of, worst_blocks
-from featx.report.formatting import WAYS, at
+from featx.report.formatting import NUMBER_FORMATS, value_at
 from featx.report.map_layout import lay_out
 from featx.report.markdown import markdown
 from featx.report.published_results import published_for
@@ -66,9 +66,9 @@ def test_every_number_on_the_page_equals_the_json(written, document):
     reader.feed(written.page.read_text(encoding="utf-8"))
     assert len(reader.found) > 250
     for attributes, shown in reader.found:
-        value = at(document, attributes["data-path"])
+        value = value_at(document, attributes["data-path"])
         assert float(attributes["value"]) == value, attributes
-        assert shown == WAYS[attributes["data-way"]](value), attributes
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value), attributes
 
 
 def test_the_json_equals_an_independent_recomputation(shop, document):
@@ -185,7 +185,7 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
     shop = catalogue(tmp_path / "photos", names, 4)
     written = write_report(comparison(shop), shop, root=tmp_path / "reports")
     page = written.page.read_text(encoding="utf-8")
-    assert "Published on this data set: Grocery Store Dataset" in page
+    assert "Published results on Grocery Store Dataset" in page
     for shown in ("65.0%", "75.4%", "57.3%", "72.8%", "72.5%", "85.2%", "Klasson"):
         assert shown in page
     assert "so compare with care" in page
@@ -319,7 +319,7 @@ def test_the_command_writes_again_and_tells_a_fall_with_code_seven(featx, shop, 
     ran = featx("report", "--against", str(old.folder / "report.json"))
     assert ran.returncode == 7
     assert "accuracy" in ran.stdout
-    assert "fell for more than chance" in ran.stderr
+    assert "fell by more than chance" in ran.stderr
 
 
 def test_the_command_names_what_is_missing(featx):

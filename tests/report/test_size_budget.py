@@ -12,10 +12,9 @@ import pytest
 
 from featx.report import write_files, write_report
 from featx.report.files import LIMIT
-from featx.report.formatting import WAYS, at
-from featx.report.page import left_out, renderer
-from featx.report.size_budget import STEPS, PageBudget, map_data, slimmed
-from featx.report.strings import WORDS
+from featx.report.formatting import NUMBER_FORMATS, value_at
+from featx.report.page import renderer
+from featx.report.size_budget import STEPS, PageBudget, fit_page, left_out, map_data
 from tests.report.documents import Numbers, catalogue, comparison
 
 
@@ -37,7 +36,7 @@ def shown_pictures(page: str) -> int:
 def test_a_page_within_the_limit_goes_without_nothing(full):
     assert full.bytes <= LIMIT
     assert full.left_out == []
-    assert WORDS["foot_left_out"][:20] not in full.page.read_text(encoding="utf-8")
+    assert "To stay within" not in full.page.read_text(encoding="utf-8")
 
 
 def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path):
@@ -60,21 +59,21 @@ def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path)
 def test_what_is_most_useful_stays_longest(full):
     render = renderer(full.document, full.folder, LIMIT)
     size = len(render(PageBudget()).encode())
-    page, slim = slimmed(render, int(size * 0.6))
-    assert "mistakes" not in slim.without
+    page, budget = fit_page(render, int(size * 0.6))
+    assert "mistakes" not in budget.without
     assert shown_pictures(page) > 10
-    order = [name for name, _ in STEPS]
-    assert [name for name in order if name in slim.steps] == list(slim.steps)
+    order = [step.name for step in STEPS]
+    assert [name for name in order if name in budget.steps] == list(budget.steps)
     assert order.index("typical") < order.index("suspected") < order.index("mistakes") < order.index("map")
 
 
 def test_nothing_is_left_out_that_saves_nothing(full):
-    _, slim = slimmed(renderer(full.document, full.folder, LIMIT), 1)
+    _, budget = fit_page(renderer(full.document, full.folder, LIMIT), 1)
     # 240 photos are fewer than any limit on the map's photos, and 12 categories than any on the table.
-    assert not {"many_points", "points", "many_categories", "categories", "few_categories"} & set(slim.steps)
-    assert "map" in slim.steps
-    assert left_out(slim).count(WORDS["slim_map"]) == 1
-    assert WORDS["slim_map_pictures"] not in left_out(slim)
+    assert not {"many_points", "points", "many_categories", "categories", "few_categories"} & set(budget.steps)
+    assert "map" in budget.steps
+    assert left_out(budget).count("the map") == 1
+    assert "thumbnails on the map" not in left_out(budget)
 
 
 def test_a_smaller_page_still_tells_the_numbers_of_the_json(full, tmp_path):
@@ -83,7 +82,7 @@ def test_a_smaller_page_still_tells_the_numbers_of_the_json(full, tmp_path):
     reader.feed(again.page.read_text(encoding="utf-8"))
     assert len(reader.found) > 200
     for attributes, shown in reader.found:
-        assert shown == WAYS[attributes["data-way"]](at(full.document, attributes["data-path"]))
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(full.document, attributes["data-path"]))
 
 
 def test_two_small_renders_are_identical(full, tmp_path):

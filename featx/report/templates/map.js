@@ -2,11 +2,10 @@
 (() => {
   const canvas = document.getElementById("map-canvas");
   if (!canvas) return;
-  const words = JSON.parse(document.getElementById("words").textContent);
-  const told = JSON.parse(document.getElementById("map-data").textContent);
-  const bytes = Uint8Array.from(atob(told.points), (c) => c.charCodeAt(0));
+  const drawn = JSON.parse(document.getElementById("map-data").textContent);
+  const bytes = Uint8Array.from(atob(drawn.points), (c) => c.charCodeAt(0));
   const points = new Uint16Array(bytes.buffer), n = points.length / 4, NONE = 65535;
-  const colours = words.colours, tip = document.getElementById("map-tip"), box = canvas.parentElement;
+  const colours = JSON.parse(document.getElementById("colours").textContent), tip = document.getElementById("map-tip"), box = canvas.parentElement;
   const chosen = document.getElementById("map-category");
   const view = { scale: 1, x: 0, y: 0 };
   let wide = 0, high = 0, fit = 1, stretch = 1, waiting = false, held = -1;
@@ -36,7 +35,7 @@
       const far = (points[4 * i] - x) ** 2 + (points[4 * i + 1] - y) ** 2;
       if (far < least) { least = far; best = i; }
     }
-    const full = told.classes[category];
+    const full = drawn.classes[category];
     return { category, at: best, n: own.length, text: full.length > 26 ? `${full.slice(0, 25)}…` : full };
   }).sort((a, b) => b.n - a.n);
   const order = Array.from({ length: n }, (_, i) => i).sort((a, b) => points[4 * a + 2] - points[4 * b + 2]);
@@ -157,16 +156,16 @@
     tip.replaceChildren();
     const category = points[4 * i + 2], tile = points[4 * i + 3];
     if (tile !== NONE) {
-      const picture = document.createElement("i"), grow = 96 / told.tile;
+      const picture = document.createElement("i"), grow = 96 / drawn.tile;
       picture.style.backgroundImage = `url(${document.getElementById("map-sheet").src})`;
-      picture.style.backgroundSize = `${told.tile * told.columns * grow}px auto`;
-      picture.style.backgroundPosition = `${-96 * (tile % told.columns)}px ${-96 * Math.floor(tile / told.columns)}px`;
+      picture.style.backgroundSize = `${drawn.tile * drawn.columns * grow}px auto`;
+      picture.style.backgroundPosition = `${-96 * (tile % drawn.columns)}px ${-96 * Math.floor(tile / drawn.columns)}px`;
       tip.append(picture);
     }
     const name = document.createElement("b");
-    name.textContent = category === NONE ? "–" : told.classes[category];
+    name.textContent = category === NONE ? "–" : drawn.classes[category];
     tip.append(name);
-    const id = told.ids_of === "points" ? told.ids[i] : tile === NONE ? "" : told.ids[tile];
+    const id = drawn.ids_of === "points" ? drawn.ids[i] : tile === NONE ? "" : drawn.ids[tile];
     tip.append(document.createTextNode(id));
     const x = px(i), y = py(i);
     tip.style.left = `${Math.max(4, Math.min(wide - tip.offsetWidth - 4, x + 16))}px`;

@@ -1,8 +1,5 @@
 "use strict";
 (() => {
-  const words = JSON.parse(document.getElementById("words").textContent);
-  const fill = (text, parts) => text.replace(/\{(\w+)\}/g, (_, key) => parts[key]);
-
   // Tables: sort by a column, find a row.
   for (const table of document.querySelectorAll("table[data-sortable]")) {
     const heads = [...table.tHead.rows[0].cells];
@@ -29,7 +26,7 @@
   }
   const find = document.getElementById("find");
   if (find) {
-    const rows = [...document.querySelectorAll("#categories tbody tr")], told = document.getElementById("found");
+    const rows = [...document.querySelectorAll("#categories tbody tr")], count = document.getElementById("found");
     const plain = (text) => text.toLocaleLowerCase().normalize("NFKD").replace(/\p{M}/gu, "");
     const look = () => {
       const wanted = plain(find.value.trim());
@@ -38,7 +35,7 @@
         row.hidden = !plain(row.cells[0].textContent).includes(wanted);
         n += !row.hidden;
       }
-      told.textContent = fill(words.found, { n: n, all: rows.length });
+      count.textContent = `${n} of ${rows.length} shown`;
     };
     find.addEventListener("input", look);
     look();

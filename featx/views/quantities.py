@@ -1,0 +1,40 @@
+"""Quantities as people read them: percents, sizes, times, counts."""
+
+from __future__ import annotations
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """0.8812 as 88.1%."""
+    return f"{value:.{digits}%}".replace("-", "−")
+
+
+def size(n_bytes: float) -> str:
+    """Bytes in decimal units, as file managers show them."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= limit:
+            value = n_bytes / limit
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{n_bytes:.0f} B"
+
+
+def duration(seconds: float) -> str:
+    """Time spent: 40 ms, 8.1 s, 42 s, 3 min 24 s, 2 h 1 min."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def clock(seconds: float) -> str:
+    """Time left, as a kitchen timer shows it: 3:24, 2:01:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def pluralise(n: int, one: str, many: str = "") -> str:
+    """`1 image`, `12 images`, `1,200 categories`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
