@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from featx.backbones import weights
 from featx.errors import FeatxError
+from featx.files.atomic import write_atomic
 from featx.files.regular import read_json
 from featx.workspace import Workspace
 
@@ -78,8 +78,6 @@ def _note(source: str, why: str) -> None:
     stamp = _stamp()
     try:
         Workspace.here().make()
-        temporary = stamp.with_name(f"{stamp.name}.{os.getpid()}")
-        temporary.write_text(json.dumps({"url": source, "why": why, "at": time.time()}) + "\n", encoding="utf-8")
-        temporary.replace(stamp)  # not synced: what a power cut spoils is no note at all, and is asked for again
+        write_atomic(stamp, (json.dumps({"url": source, "why": why, "at": time.time()}) + "\n").encode())
     except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
         return

@@ -6,11 +6,9 @@ cross_val_score(pipeline, paths, labels, groups=products, cv=StratifiedGroupKFol
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +24,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from featx.compute.threads import cores
 from featx.errors import FeatxError
+from featx.files.atomic import write_atomic
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes, upright_rgb
 
 if TYPE_CHECKING:
@@ -298,13 +297,5 @@ class _Kept:
         path = self._path(digest)
         numbers = features.astype("<f4").tobytes()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(numbers).digest() + numbers)
-            # Not synced, a photo at a time as they are: what a power cut spoils is not what its digest says.
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        # Not synced, a photo at a time as they are: what a power cut spoils is not what its digest says.
+        write_atomic(path, hashlib.sha256(numbers).digest() + numbers, synced=False, swept=False)

@@ -21,27 +21,41 @@ ABANDONED = 3600.0
 
 
 @contextmanager
-def atomic_writer(path: Path, *, swept: bool = True) -> Iterator[BinaryIO]:
+def atomic_writer(path: Path, *, synced: bool = True, swept: bool = True) -> Iterator[BinaryIO]:
     """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not.
 
+    `synced=False` is for files that say themselves whether they are whole, such as those named by their digest.
     `swept=False` is for writers of very many files, who would look through the folder for leftovers with each of them.
     """
     if swept:
         remove_stale_temporaries(path)
-    temporary = path.with_name(f"{_start(path.name.lstrip('.'))}.{os.getpid()}.{os.urandom(3).hex()}.new")
+    temporary = temporary_path(path)
     try:
         with temporary.open("xb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
-    # Where a folder cannot be synced, a power cut may bring the old file back; it is whole too.
-    with suppress(OSError):
-        fsync_folder(path.parent)
+    if synced:
+        # Where a folder cannot be synced, a power cut may bring the old file back; it is whole too.
+        with suppress(OSError):
+            fsync_folder(path.parent)
+
+
+def temporary_path(path: Path) -> Path:
+    """A new name beside `path` to write under, known to `remove_stale_temporaries`."""
+    return path.with_name(f"{_start(path.name.lstrip('.'))}.{os.getpid()}.{os.urandom(3).hex()}.new")
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Give a file that was synced its name, and make that survive a power cut too."""
+    os.replace(temporary, path)
+    fsync_folder(path.parent)
 
 
 @contextmanager
@@ -64,14 +78,14 @@ def cannot_write(path: Path, error: OSError, hint: str = "choose another place")
     return FeatxError(code, f"cannot write `{path}`: {error.strerror or error}", hint)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """The same for bytes that are there already."""
-    with atomic_writer(path) as file:
+def write_atomic(path: Path, data: bytes, *, synced: bool = True, swept: bool = True) -> None:
+    """Write bytes as `atomic_writer` does."""
+    with atomic_writer(path, synced=synced, swept=swept) as file:
         file.write(data)
 
 
 def _start(name: str) -> str:
-    """How a file is called while it is written; a name that fills what a file system takes leaves no room for more."""
+    """The start of a temporary name; a name that fills what a file system takes leaves no room for more."""
     data = os.fsencode(name)
     return "." + (name if len(data) <= 200 else data[:200].decode("utf-8", "ignore"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from featx.files.atomic import write_atomic
 from featx.images import UnreadablePhoto, read_photo
 
 SIDE = 96
@@ -104,9 +104,7 @@ def _write(path: Path, data: bytes) -> None:
         if path.read_bytes() == data:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.new")
-    aside.write_bytes(data)
-    os.replace(aside, path)
+    write_atomic(path, data, synced=False, swept=False)
 
 
 def inline(folder: Path, name: str | None) -> str | None:

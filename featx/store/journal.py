@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError
-from featx.files.atomic import fsync_folder
+from featx.files.atomic import replace_durably, temporary_path
 from featx.files.regular import BINARY, CLOEXEC, read_at
 
 MAGIC = b"FXJ1"
@@ -171,13 +171,12 @@ class Journal:
     @classmethod
     def create(cls, path: Path, head: object) -> Journal:
         """A new journal; it appears under its name only once its head is on the disk."""
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}.new")
+        temporary = temporary_path(path)
         fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY | CLOEXEC, 0o666)
         try:
             end = write_all(fd, encode(HEAD, 0, head))
             os.fsync(fd)
-            os.replace(temporary, path)
-            fsync_folder(path.parent)
+            replace_durably(temporary, path)
         except BaseException:
             os.close(fd)
             temporary.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
+from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
 from featx.files.locks import LockHeld, lock_file
 from featx.files.regular import read_json
 from featx.store import journal as log
@@ -306,14 +306,13 @@ class StoreWriter:
 
     def _merge(self) -> None:
         """Let the sealing process write a new file, verify it, and only then put it in place and drop the journal."""
-        target = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(3).hex()}.new")
+        target = temporary_path(self.path)
         try:
             self._write_aside(target)
             self._verify(target)
             with target.open("rb") as file:
                 os.fsync(file.fileno())
-            os.replace(target, self.path)
-            fsync_folder(self.path.parent)
+            replace_durably(target, self.path)
         except OSError as error:
             raise self._not_stored(error) from error
         finally:

@@ -28,7 +28,7 @@ from featx.backbones.weights.cache import (
 )
 from featx.backbones.weights.published import PUBLISHER, file_name, hash_prefix
 from featx.errors import FeatxError
-from featx.files.atomic import fsync_folder, write_atomic
+from featx.files.atomic import replace_durably, write_atomic
 from featx.files.locks import LockHeld, wait_for_lock
 from featx.files.regular import read_json
 
@@ -320,10 +320,9 @@ class _Part:
         os.fsync(self.file.fileno())
         if os.name == "nt":  # where an open file cannot be renamed
             self.file.close()
-        self.path.replace(target)
+        replace_durably(self.path, target)
         self.finished = True
         self.note.unlink(missing_ok=True)
-        fsync_folder(target.parent)
 
     def drop(self) -> None:
         """Forget the bytes so far."""
