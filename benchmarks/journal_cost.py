@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 from PIL import Image
 
+from featx.backbones import Fingerprint
 from featx.catalogue.reading import read_catalogue
 from featx.extraction import ExtractionOptions, run_extraction
 from featx.store import Row, StoredItem, StoreWriter
@@ -36,7 +37,7 @@ def appended(rows: int, batch: int, folder: Path) -> dict[str, float]:
     """Seconds for each row: committing batches, and sealing them into the file in the end."""
     features = np.random.default_rng(0).random((rows, WIDTH), dtype=np.float32)
     path = folder / f"{batch}.h5"
-    with StoreWriter.open(path, {"backbone": "x"}, width=WIDTH) as writer:
+    with StoreWriter.open(path, Fingerprint.from_dict({"backbone": "x", "width": WIDTH})) as writer:
         begun = time.perf_counter()
         for start in range(0, rows, batch):
             writer.append(

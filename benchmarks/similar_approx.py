@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones import Fingerprint
 from featx.retrieval import index_of
 from featx.retrieval.engines.usearch_engine import approximate_of, open_nearby
 from featx.store import Row, StoreWriter
@@ -43,7 +44,7 @@ def made_up(rows: int, width: int, seed: int) -> np.ndarray:
 
 
 def write_store(path: Path, features: np.ndarray) -> None:
-    with StoreWriter.open(path, {"backbone": "made up"}, width=features.shape[1]) as writer:
+    with StoreWriter.open(path, Fingerprint.from_dict({"backbone": "made up", "width": features.shape[1]})) as writer:
         for start in range(0, len(features), 1000):
             part = features[start : start + 1000]
             writer.append(

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from featx.backbones import Fingerprint
 from featx.store import Row, StoreWriter
 
 READ = "import numpy, h5py; numpy.ones(({rows}, {width}), 'f4')[:1]; open({path!r}, 'rb').read()"
@@ -27,7 +28,7 @@ READ = "import numpy, h5py; numpy.ones(({rows}, {width}), 'f4')[:1]; open({path!
 def make(path: Path, rows: int, width: int) -> None:
     random = np.random.default_rng(0)
     centres = random.normal(size=(200, width)).astype(np.float32)
-    with StoreWriter.open(path, {"backbone": "made up"}, width=width) as writer:
+    with StoreWriter.open(path, Fingerprint.from_dict({"backbone": "made up", "width": width})) as writer:
         for start in range(0, rows, 1000):
             groups = random.integers(0, 200, 1000)
             features = np.abs(centres[groups] + random.normal(size=(1000, width)).astype(np.float32))

@@ -25,10 +25,11 @@ BATCH = 128
 
 def write(path: Path, rows: int, width: int) -> dict[str, float]:
     """Commit batch after batch, then seal."""
+    from featx.backbones import Fingerprint
     from featx.store import Row, StoreWriter
 
     random = np.random.default_rng(0)
-    with StoreWriter.open(path, {"backbone": "x", "width": width}, width=width) as writer:
+    with StoreWriter.open(path, Fingerprint.from_dict({"backbone": "x", "width": width})) as writer:
         begun = time.perf_counter()
         for start in range(0, rows, BATCH):
             features = random.random((min(BATCH, rows - start), width), dtype=np.float32)

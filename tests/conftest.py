@@ -21,6 +21,8 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
+from featx.backbones import Fingerprint
+
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("wandering", deadline=None)
@@ -163,6 +165,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FEATX_STORE", raising=False)
     monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
     return tmp_path
+
+
+def toy_fingerprint(width: int, **fields: object) -> Fingerprint:
+    """The fingerprint of features that were made by hand."""
+    return Fingerprint.from_dict({"backbone": "toy", "width": width, **fields})
 
 
 def card_of(classes: list[str], width: int, **more: object) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def fit(
     held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
     held_scores = scores_of(final, held.features, classes) if len(held) else scores[:0]
     temperature = held_out_temperature(held_scores, held_truth, temperature)
-    model = Classifier(recipe.name, final, classes, temperature, dict(opened.fingerprint), fit_novelty(x, cut, seed))
+    model = Classifier(recipe.name, final, classes, temperature, opened.fingerprint, fit_novelty(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = share_by_group(right[counted], lesson.groups[counted])
@@ -243,7 +243,7 @@ def _card(
     return {
         "version": 1,
         "clf": model.name,
-        "backbone": str(store.fingerprint.get("backbone")),
+        "backbone": store.fingerprint.backbone,
         "store": str(store.path),
         "n": len(lesson.learn),
         "classes": len(model.classes),
@@ -269,7 +269,7 @@ def _card(
         "small": small,
         "checks": [{"code": "FX101", "level": "warning" if twins > 0.2 else "passed", "share": round(twins, 4)}],
         "settings": {**recipe.for_card(), "temperature": round(model.temperature, 6)},
-        "fingerprint": model.fingerprint,
+        "fingerprint": model.fingerprint.to_dict(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

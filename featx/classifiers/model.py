@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.backbones.fingerprint import feature_difference
+from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.calibration import probabilities
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
@@ -25,7 +24,7 @@ class Classifier:
     pipeline: Any
     classes: list[str]
     temperature: float
-    fingerprint: dict[str, object]
+    fingerprint: Fingerprint
     familiar: NoveltyDetector
     card: dict[str, Any] = field(default_factory=dict)
 
@@ -60,13 +59,13 @@ class Classifier:
         return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
 
 
-def require_same_features(model: Classifier, fingerprint: Mapping[str, object], where: Path) -> None:
+def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Path) -> None:
     """A classifier answers only for features made the way it was trained on."""
-    what = feature_difference(model.fingerprint, fingerprint)
-    if what:
+    field = model.fingerprint.difference(fingerprint, "classify")
+    if field:
         raise FeatxError(
             "other-backbone",
-            f"the classifier was trained on {what} {model.fingerprint.get(what)}, but {where} holds"
-            f" {fingerprint.get(what)}",
+            f"the classifier was trained on {field.replace('_', ' ')} {getattr(model.fingerprint, field)}, but {where}"
+            f" holds {getattr(fingerprint, field)}",
             f"train again: `featx fit --store {where}`",
         )

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.card import card_bytes, page, read_card
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import NoveltyDetector
@@ -180,9 +181,11 @@ def _made(card: dict[str, Any], held: dict[str, Any]) -> Classifier:
     classes, familiar = held["classes"], NoveltyDetector(np.asarray(held["familiar"]), float(held["familiar_from"]))
     if classes != card["labels"] or not set(map(str, held["pipeline"].classes_)) <= set(classes):
         raise UntrustedClassifier("its categories are not those on its card")
-    return Classifier(
-        card["clf"], held["pipeline"], classes, held["temperature"], dict(card["fingerprint"]), familiar, card
-    )
+    try:
+        fingerprint = Fingerprint.from_dict(card["fingerprint"])
+    except FeatxError as error:
+        raise UntrustedClassifier(error.message) from error
+    return Classifier(card["clf"], held["pipeline"], classes, held["temperature"], fingerprint, familiar, card)
 
 
 def _skops() -> ModuleType:

@@ -97,7 +97,7 @@ def fit(
     splits, others = held_out(test, [opened])
     if len(others) > 1:
         raise FeatxError("bad-flag", "`featx fit` is scored on one store", "name one of them")
-    backbone = opened.fingerprint.get("backbone")
+    backbone = opened.fingerprint.backbone
     reached: list[float] = []
     paths: list[Path] = []
     for name in names:

@@ -142,7 +142,7 @@ def _gather(store: Store, workspace: Workspace) -> _Facts:
     return _Facts(
         store=facts_of(store, decisions.labels),
         source=store.provenance.get("source"),
-        fingerprint=dict(store.fingerprint),
+        fingerprint=store.fingerprint.to_dict(),
         provenance=dict(store.provenance),
         decisions=decisions,
         decisions_path=where(),

@@ -218,7 +218,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
         if opened is not None:
             return reopen_backbone(opened, device)
         backbone = open_from_fingerprint(model.fingerprint, device=device)
-        require_same_features(model, backbone.fingerprint.to_dict(), Path(backbone.name))
+        require_same_features(model, backbone.fingerprint, Path(backbone.name))
         return backbone
 
     return Predictor(model, opened, open_it, top=top)

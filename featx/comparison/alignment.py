@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from featx.backbones.fingerprint import feature_difference
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.folds import union_groups
 from featx.labels.training_set import HELD_OUT, TrainingSet, labels_for, training_set_of
@@ -165,7 +164,7 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
         return [None] * len(stores)
     found: list[Store | None] = []
     for store in stores:
-        fitting = [one for one in elsewhere if not feature_difference(store.fingerprint, one.fingerprint)]
+        fitting = [one for one in elsewhere if not store.fingerprint.difference(one.fingerprint, "classify")]
         # Where none fits, taking one apart will say what differs.
         found.append(fitting[0] if fitting else elsewhere[0])
     spare = [one for one in elsewhere if one not in found]
@@ -219,7 +218,7 @@ def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) ->
 
 def _names(stores: Sequence[Store]) -> list[str]:
     """What each store is called: its backbone, or its file where two have the same."""
-    backbones = [str(store.fingerprint.get("backbone")) for store in stores]
+    backbones = [store.fingerprint.backbone for store in stores]
     stems = [Path(store.path).stem for store in stores]
     for names in (backbones, stems):
         if max(Counter(names).values()) == 1:

@@ -77,7 +77,7 @@ def compare(
         raise _nothing_to_score(matched, folds)
     features = {name: matched.features(i) for i, name in enumerate(matched.names)}
     contenders = _contenders(matched, names, seed)
-    if colour and "colour" not in [str(store.fingerprint.get("backbone")) for store in opened]:
+    if colour and "colour" not in [store.fingerprint.backbone for store in opened]:
         found, why = colour_features(matched.paths, matched.digests, cache)
         if found is None:
             notes.append(f"the colour baseline was left out: {why}")
@@ -248,8 +248,8 @@ def _store(store: Store, name: str, matched: AlignedStores, checks: list[dict[st
     return {
         "name": name,
         "path": str(path),
-        "fingerprint": dict(store.fingerprint),
-        "backbone": str(store.fingerprint.get("backbone")),
+        "fingerprint": store.fingerprint.to_dict(),
+        "backbone": store.fingerprint.backbone,
         "width": store.width,
         "n": len(store),
         "n_labelled": len(matched.ids),

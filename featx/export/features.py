@@ -12,13 +12,16 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol, TextIO
+from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, atomic_writer
 from featx.files.cells import Cell, safe_cell
+
+if TYPE_CHECKING:
+    from featx.backbones import Fingerprint
 
 FORMATS = ("npz", "npy", "csv", "parquet", "jsonl", "safetensors")
 _BLOCK = 4096
@@ -38,7 +41,7 @@ class Exportable(Protocol):
         """Where the store lies."""
 
     @property
-    def fingerprint(self) -> Mapping[str, Any]:
+    def fingerprint(self) -> Fingerprint:
         """What made the features."""
 
     @property
@@ -181,7 +184,7 @@ class _Table:
         self.n, self.width = features.shape[0], math.prod(features.shape[1:])
         # The views of one photo come one after another in its row.
         self.features = features.reshape(self.n, self.width)
-        self.fingerprint = json.dumps(dict(store.fingerprint), ensure_ascii=False, default=str)
+        self.fingerprint = json.dumps(store.fingerprint.to_dict(), ensure_ascii=False)
         named: dict[str, Sequence[Cell]] = {
             "id": store.ids,
             "path": store.paths,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import choose_backbone
@@ -24,7 +25,7 @@ def resolve_destination(request: ExtractionOptions, store: Path | None, workspac
         with suppress(FeatxError):
             store = workspace.current_store()
     if store is not None and exists(store) and not request.replace:
-        return str(open_store(store).fingerprint["backbone"]), "as before", store
+        return open_store(store).fingerprint.backbone, "as before", store
     name, reason = choose_backbone()
     return name, reason, store or workspace.store_path(name)
 
@@ -65,15 +66,15 @@ def _must_look_like_a_store(path: Path) -> None:
 
 
 def require_same_fingerprint(known: Store, request: ExtractionOptions, name: str, path: Path) -> None:
-    """A store holds features of one making. What can be seen without loading the network is refused at once."""
-    has = known.fingerprint
-    asked: list[tuple[str, object, object]] = [("backbone", has.get("backbone"), name)]
-    if request.layer is not None:
-        asked.append(("layer", has.get("layer"), request.layer))
-    if request.layer is not None and request.pool is not None:
-        asked.append(("pool", has.get("pool"), request.pool))
-    if request.views != int(str(has.get("views", 1))):
-        asked.append(("views", has.get("views", 1), request.views))
-    for what, stored, wanted in asked:
-        if stored != wanted:
-            raise other_backbone(path, what, stored, wanted)
+    """Refuse at once what can be seen without loading the network: a store holds features made in one way."""
+    stored = known.fingerprint
+    wanted = replace(
+        stored,
+        backbone=name,
+        layer=request.layer or stored.layer,
+        pool=request.pool if request.layer and request.pool else stored.pool,
+        precision=stored.precision if request.precision == "auto" else request.precision,
+        views=request.views,
+    )
+    if field := stored.difference(wanted, "append"):
+        raise other_backbone(path, field, stored, wanted)

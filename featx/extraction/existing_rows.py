@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from featx.backbones import Fingerprint
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.store import Store, StoredItem
 
@@ -17,7 +18,7 @@ class ExistingRows:
 
     def __init__(self, store: Store | None) -> None:
         self.rows: dict[str, StoredItem] = {} if store is None else dict(store.known())
-        self.fingerprint: Mapping[str, object] | None = None if store is None else store.fingerprint
+        self.fingerprint: Fingerprint | None = None if store is None else store.fingerprint
         self.provenance: dict[str, object] = {} if store is None else dict(store.provenance)
         self.by_path = {row.path: row for row in self.rows.values()}
         self.digests = {row.digest for row in self.rows.values()}

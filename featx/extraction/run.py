@@ -145,6 +145,7 @@ class ExtractionRun:
         self.summary.skipped = list(catalogue.skipped)
         self.stop = threading.Event()
         self.backbone: Backbone | None = None
+        self.fingerprint: Fingerprint | None = None
         self.looks = Inspector(self.known, self.seen, self.skips, self.stop, force=request.force)
         self._draft_size: tuple[int, int] | None = None
         self._halving = threading.Lock()
@@ -196,16 +197,14 @@ class ExtractionRun:
         todo = self._anything_to_compute()
         if todo:
             self._open_backbone()
-        fingerprint = self.backbone.fingerprint.to_dict() if self.backbone is not None else self.known.fingerprint
+        fingerprint = self.fingerprint or self.known.fingerprint
         if fingerprint is None:  # an empty catalogue never reaches this point; every photo of it was skipped
             raise self._all_skipped()
-        width = int(str(fingerprint["width"]))
+        width = fingerprint.width
         self.summary.width = width
         ensure_room(self.path, len(self.items) * self.request.views if todo else 0, width)
         with (
-            StoreWriter.open(
-                self.path, fingerprint, width=width, dtype=self.request.dtype, provenance=self.provenance
-            ) as writer,
+            StoreWriter.open(self.path, fingerprint, dtype=self.request.dtype, provenance=self.provenance) as writer,
             Interrupts(self.stop, self.listener),
         ):
             if writer.recovered:
@@ -250,29 +249,22 @@ class ExtractionRun:
         return False
 
     def _open_backbone(self) -> None:
-        stored = self.known.fingerprint or {}
-        request = self.request
+        stored, request = self.known.fingerprint, self.request
         weights = (
-            request.weights if request.weights is not None or not stored else same_weights(stored, self.provenance)
+            request.weights if request.weights is not None or stored is None else same_weights(stored, self.provenance)
         )
         backbone = open_backbone(
             self.name,
             weights=weights,
-            layer=request.layer or asked_layer(stored),
-            pool=request.pool or str(stored.get("pool") or "avg"),
+            layer=request.layer or (asked_layer(stored) if stored is not None else None),
+            pool=request.pool or (stored.pool if stored is not None else "") or "avg",
             device=request.device,
             precision=request.precision,
         )
-        fingerprint = replace(backbone.fingerprint, views=request.views)
-        if stored:
-            mine = fingerprint.to_dict()
-            same_bytes = stored.get("weights_sha256") == mine["weights_sha256"]
-            for key, value in mine.items():
-                if key == "weights" and same_bytes:
-                    fingerprint = replace(fingerprint, weights=str(stored["weights"]))  # the same file, renamed
-                elif key in stored and stored[key] != value:
-                    raise other_backbone(self.path, key.replace("_", " "), stored[key], value)
-        self.backbone = _with_fingerprint(backbone, fingerprint)
+        self.fingerprint = replace(backbone.fingerprint, views=request.views)
+        if stored is not None and (field := stored.difference(self.fingerprint, "append")):
+            raise other_backbone(self.path, field, stored, self.fingerprint)
+        self.backbone = backbone
         self.summary.device = backbone.device
         # A view is a crop of its own; only the whole photo is known to need no more than this.
         if request.views == 1 and not request.exact_decode:
@@ -515,11 +507,6 @@ class ExtractionRun:
 
 
 # --- small pieces ---------------------------------------------------------------------------------------------------
-
-
-def _with_fingerprint(backbone: Backbone, fingerprint: Fingerprint) -> Backbone:
-    backbone.fingerprint = fingerprint
-    return backbone
 
 
 def _row(item: Item, digest: str, features: np.ndarray) -> Row:

@@ -19,8 +19,7 @@ def check_store(store: Store, sample: int = 8) -> list[str]:
     damage = list(store.check())
     if damage:
         return damage
-    fingerprint = store.fingerprint
-    if str(fingerprint.get("weights")) == "random":
+    if store.fingerprint.weights == "random":
         return damage
     spread = np.linspace(0, len(store) - 1, min(sample, len(store))).round().astype(int)
     photos: list[tuple[int, Image.Image]] = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.backbones.fingerprint import feature_difference
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.folds import groups_of
@@ -108,14 +107,14 @@ def _learnable(store: Store, labels: Sequence[str | None], test: Sequence[str]) 
 
 
 def _must_match(store: Store, learned_from: Store) -> None:
-    what = feature_difference(learned_from.fingerprint, store.fingerprint)
-    if what:
+    field = learned_from.fingerprint.difference(store.fingerprint, "classify")
+    if field:
         raise FeatxError(
             "other-backbone",
-            f"{store.path} was made with {what} {store.fingerprint.get(what)}, {learned_from.path} with"
-            f" {learned_from.fingerprint.get(what)}",
+            f"{store.path} was made with {field.replace('_', ' ')} {getattr(store.fingerprint, field)},"
+            f" {learned_from.path} with {getattr(learned_from.fingerprint, field)}",
             f"extract its photos as the others were: `featx extract PHOTOS --backbone"
-            f" {learned_from.fingerprint.get('backbone')} --store OTHER.h5`",
+            f" {learned_from.fingerprint.backbone} --store OTHER.h5`",
         )
 
 

@@ -160,7 +160,7 @@ class Predictor:
     def _answer(self, batch: list[_Look], limits: DecisionRule) -> Iterator[Prediction]:
         fresh = [i for i, look in enumerate(batch) if look.prepared is not None]
         known = [i for i, look in enumerate(batch) if look.row is not None]
-        features = np.zeros((len(batch), int(str(self.model.fingerprint["width"]))), dtype=np.float32)
+        features = np.zeros((len(batch), self.model.fingerprint.width), dtype=np.float32)
         if fresh:
             features[fresh] = self.backbone.features([batch[i].prepared for i in fresh])
         for i in known:
@@ -227,7 +227,7 @@ def predict(
         if store is not None:
             return reopen_backbone(store, device)
         backbone = open_from_fingerprint(used.fingerprint, device=device)
-        require_same_features(used, backbone.fingerprint.to_dict(), Path(backbone.name))
+        require_same_features(used, backbone.fingerprint, Path(backbone.name))
         return backbone
 
     limits = DecisionRule(

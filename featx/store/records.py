@@ -9,6 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones.fingerprint import Fingerprint
+
 Value = str | int | float | bool | None
 NOTHING: Mapping[str, Value] = MappingProxyType({})
 
@@ -55,7 +57,7 @@ class SkippedItem:
 class FeatureSpec:
     """What made the features of a store, and their shape; the same for every row."""
 
-    fingerprint: Mapping[str, object]
+    fingerprint: Fingerprint
     width: int
     views: int
     dtype: str

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import featx
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 from featx.files.regular import read_at
 from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem, Value
@@ -86,7 +87,7 @@ def write(
         }
         for name, value in facts.items():
             file.attrs[name] = value
-        for name, told in (("fingerprint", making.fingerprint), ("provenance", provenance)):
+        for name, told in (("fingerprint", making.fingerprint.to_dict()), ("provenance", provenance)):
             file.attrs[name] = np.bytes_(json.dumps(told, sort_keys=True).encode("ascii"))
         features = file.create_dataset(
             "features", (len(rows), *making.row_shape), dtype=making.dtype, fill_time="never"
@@ -188,11 +189,15 @@ class SealedFile:
                  ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
         self.n, self.store_id, self.merged = int(facts["n"]), str(facts["store_id"]), str(facts["merged_journal"])
         self.provenance: dict[str, object] = json.loads(facts["provenance"])
-        fingerprint = json.loads(facts["fingerprint"])
-        if not isinstance(fingerprint, dict) or not isinstance(self.provenance, dict):
-            raise broken(path, "it does not say what made its features")
+        if not isinstance(self.provenance, dict):
+            raise broken(path, "it does not say how its features were made")
         features = file["features"]
-        self.making = FeatureSpec(fingerprint, int(facts["width"]), int(facts["views"]), str(features.dtype))
+        width, views = int(facts["width"]), int(facts["views"])
+        try:
+            fingerprint = Fingerprint.from_dict(json.loads(facts["fingerprint"]), width=width)
+        except FeatxError as error:
+            raise broken(path, error.message) from error
+        self.making = FeatureSpec(fingerprint, width, views, str(features.dtype))
         if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
             raise broken(path, "its features have another shape than it says")
         if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 from featx.files.regular import open_regular, read_at
 from featx.store import journal as log
@@ -227,7 +228,11 @@ def _together(
         making, provenance = sealed.making, dict(sealed.provenance)
     else:
         assert head is not None
-        making = FeatureSpec(head["fingerprint"], head["width"], head["views"], head["dtype"])
+        try:
+            fingerprint = Fingerprint.from_dict(head["fingerprint"], width=head["width"])
+        except FeatxError as error:
+            raise _no_journal(path, error.message) from error
+        making = FeatureSpec(fingerprint, head["width"], head["views"], head["dtype"])
         provenance = dict(head["provenance"])
     contents = Snapshot(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
     if sealed is not None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 from featx.store.records import SkippedItem, StoredItem, Value
 from featx.store.snapshot import Snapshot, load_snapshot
@@ -57,9 +58,9 @@ class Store:
         return np.dtype(self._contents.making.dtype)
 
     @property
-    def fingerprint(self) -> dict[str, object]:
+    def fingerprint(self) -> Fingerprint:
         """The identity of what made the features."""
-        return dict(self._contents.making.fingerprint)
+        return self._contents.making.fingerprint
 
     @property
     def provenance(self) -> dict[str, object]:

@@ -19,6 +19,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.errors import FeatxError
 from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
 from featx.files.locks import LockHeld, lock_file
@@ -70,9 +71,8 @@ class StoreWriter:
     def open(
         cls,
         path: Path | str,
-        fingerprint: Mapping[str, object],
+        fingerprint: Fingerprint,
         *,
-        width: int,
         dtype: str = "float32",
         provenance: Mapping[str, object] | None = None,
     ) -> Self:
@@ -81,8 +81,6 @@ class StoreWriter:
         A store that exists keeps its number format, whatever `dtype` says.
         """
         path = Path(path)
-        told = json.loads(json.dumps(dict(fingerprint)))
-        views = int(told.get("views") or 1)
         if dtype not in ("float32", "float16"):
             raise FeatxError("bad-flag", f"a store keeps float32 or float16, not `{dtype}`", "use `float32`")
         held = cls.locked(path)
@@ -93,12 +91,13 @@ class StoreWriter:
                 leftover.unlink(missing_ok=True)
             contents = load_snapshot(path)
             if contents is None:
-                contents = Snapshot(path, FeatureSpec(told, width, views, dtype), dict(provenance or {}))
+                making = FeatureSpec(fingerprint, fingerprint.width, fingerprint.views, dtype)
+                contents = Snapshot(path, making, dict(provenance or {}))
             making = contents.making
-            differs = sorted(k for k in {*told, *making.fingerprint} if told.get(k) != making.fingerprint.get(k))
-            if differs or making.width != width:
-                what = differs[0] if differs else "width"
-                has, wants = making.fingerprint.get(what, making.width), told.get(what, width)
+            field = making.fingerprint.difference(fingerprint, "append")
+            if field:
+                what = field.replace("_", " ")
+                has, wants = getattr(making.fingerprint, field), getattr(fingerprint, field)
                 raise FeatxError(
                     "other-backbone",
                     f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
@@ -284,7 +283,7 @@ class StoreWriter:
             "schema": log.SCHEMA,
             "journal": uuid.uuid4().hex,
             "base": contents.sealed.store_id if contents.sealed is not None else "",
-            "fingerprint": dict(self.making.fingerprint),
+            "fingerprint": self.making.fingerprint.to_dict(),
             "width": self.making.width,
             "views": self.making.views,
             "dtype": self.making.dtype,
@@ -381,7 +380,7 @@ class StoreWriter:
             "dtype": self.making.dtype,
             "categories": dict(sorted(labels.items())),
             "skipped": len(self._contents.skipped),
-            "fingerprint": dict(self.making.fingerprint),
+            "fingerprint": self.making.fingerprint.to_dict(),
         }
         beside = self.path.with_suffix(".json")
         with suppress(OSError):

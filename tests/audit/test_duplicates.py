@@ -20,15 +20,13 @@ from featx.audit.near_pairs import Forest, directions, near_pairs
 from featx.audit.perceptual_hashes import HashCache
 from featx.errors import FeatxError
 from featx.store import Row, StoreWriter, open_store
-from tests.conftest import ROOT, photo
-
-FINGERPRINT = {"backbone": "toy", "weights": "none"}
+from tests.conftest import ROOT, photo, toy_fingerprint
 
 
 def store_of(path: Path, rows: list[dict]) -> featx.Store:
     """A store with the given rows; a digest is that of the photo where there is one."""
     width = len(rows[0]["features"])
-    with StoreWriter.open(path, FINGERPRINT, width=width) as writer:
+    with StoreWriter.open(path, toy_fingerprint(width)) as writer:
         writer.append(
             [
                 Row(

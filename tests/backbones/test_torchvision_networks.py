@@ -11,7 +11,6 @@ import torchvision
 from PIL import Image
 
 from featx.backbones import open_backbone
-from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.layers import last_classifying_layer
 from featx.backbones.listing import backbone_table
 from featx.errors import FeatxError
@@ -210,16 +209,6 @@ def test_timm_networks_are_backbones_too():
     pytest.importorskip("timm")
     backbone = open_backbone("timm:resnet18", weights="random", device="cpu")
     assert backbone.features([backbone.prepare(picture())]).shape == (1, 512)
-
-
-def test_every_ingredient_is_in_the_fingerprint():
-    base = Fingerprint("a", "b", "c", "d", "e", "f", "g", 1)
-    changed = [Fingerprint(*[x + "!" if i == j else x for j, x in enumerate("abcdefg")], 1) for i in range(7)] + [
-        Fingerprint("a", "b", "c", "d", "e", "f", "g", 2),
-        Fingerprint("a", "b", "c", "d", "e", "f", "g", 1, 2),
-    ]
-    assert len({one.digest() for one in [base, *changed]}) == 10
-    assert Fingerprint.from_dict(base.to_dict()) == base
 
 
 @pytest.mark.reality

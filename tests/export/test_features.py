@@ -18,11 +18,13 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
+from featx.backbones import Fingerprint
 from featx.cli.export import export
 from featx.errors import FeatxError
 from featx.export import features as exporting
 from featx.export.features import FORMATS, export_store, format_of
 from featx.files.cells import safe_cell
+from tests.conftest import toy_fingerprint
 
 
 @dataclass
@@ -36,7 +38,7 @@ class ToyStore:
     splits: list[str | None]
     digests: list[str]
     columns: dict[str, list] = field(default_factory=dict)
-    fingerprint: dict[str, object] = field(default_factory=lambda: {"backbone": "colour", "width": 3})
+    fingerprint: Fingerprint = field(default_factory=lambda: toy_fingerprint(3, backbone="colour"))
 
 
 def toy(folder: Path, n: int = 5, width: int = 3, **columns: list) -> ToyStore:
@@ -343,7 +345,7 @@ def test_a_real_store_is_exported_with_and_without_its_unsealed_rows(tmp_path):
         )
         for i, values in enumerate(source.features)
     ]
-    with store_module.StoreWriter.open(path, {"backbone": "colour"}, width=3) as writer:
+    with store_module.StoreWriter.open(path, toy_fingerprint(3, backbone="colour")) as writer:
         writer.append(rows[:2])
         writer.seal()
         writer.append(rows[2:])

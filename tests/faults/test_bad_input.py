@@ -340,6 +340,10 @@ def spoilt_store(path: Path, kind: str) -> str:
             file.attrs["fingerprint"] = np.bytes_(b"[1]")
         elif kind == "fingerprint is no JSON":
             file.attrs["fingerprint"] = np.bytes_(b"{")
+        elif kind == "fingerprint without a backbone":
+            file.attrs["fingerprint"] = np.bytes_(b'{"width": 4}')
+        elif kind == "fingerprint of another width":
+            file.attrs["fingerprint"] = np.bytes_(b'{"backbone": "toy", "width": 5}')
         elif kind == "negative count":
             file.attrs["n"] = -3
         elif kind == "zero width":
@@ -359,7 +363,7 @@ def spoilt_store(path: Path, kind: str) -> str:
 SPOILT = ["object references", "pickled attribute", "features of text", "whole numbers as features", "other shape",
           "other count", "doubled ids", "NaN features", "no fingerprint", "fingerprint is no object", "negative count",
           "fingerprint is no JSON", "zero width", "group instead of data", "named type", "deep JSON",
-          "provenance is a list"]  # fmt: skip
+          "provenance is a list", "fingerprint without a backbone", "fingerprint of another width"]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", SPOILT)

@@ -34,7 +34,7 @@ from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.engines import usearch_engine
 from featx.store import open_store
-from tests.conftest import card_of
+from tests.conftest import card_of, toy_fingerprint
 from tests.faults.recording import Recorder, killed, power_lost
 from tests.report import documents as report_documents
 from tests.retrieval.test_search import catalogue, make_store
@@ -62,7 +62,7 @@ def classifier(folder: Path) -> Kept:
 
     def write(n: int) -> None:
         pipeline = make_pipeline(NearestCentroid()).fit(features + n, labels)
-        model = Classifier("centroid", pipeline, classes, 1.0, card["fingerprint"], familiar, {**card, "n": n})
+        model = Classifier("centroid", pipeline, classes, 1.0, toy_fingerprint(6), familiar, {**card, "n": n})
         save(model, folder / "svm.skops")
 
     def found() -> int | None:

@@ -26,7 +26,7 @@ from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
 from featx.files.markdown import escape_markdown, inline_code
-from tests.conftest import card_of, photo
+from tests.conftest import card_of, photo, toy_fingerprint
 from tests.counting import counted_calls
 
 WIDTH = 8
@@ -52,9 +52,9 @@ def made(name: str, path: Path, spoil: Callable[[Any], None] = lambda step: None
 
 def sealed(pipeline: Any, path: Path, **others: Any) -> Path:
     told = {"temperature": 1.0, "rows": np.ones((4, WIDTH), np.float16), "width": WIDTH} | others
-    fingerprint = {"backbone": "colour", "width": told["width"]}
+    fingerprint = toy_fingerprint(told["width"], backbone="colour")
     familiar = NoveltyDetector(told["rows"], 0.1)
-    card = {**CARD, "fingerprint": fingerprint}
+    card = {**CARD, "fingerprint": fingerprint.to_dict()}
     save(Classifier("x", pipeline, ["0", "1", "2"], told["temperature"], fingerprint, familiar, card), path)
     return path
 
@@ -372,7 +372,7 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
     told = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
     pipeline = train_classifier(ClassifierSettings("svm"), np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
     familiar = NoveltyDetector(np.ones((1, WIDTH)), 0.1)
-    fingerprint = {"backbone": name, "width": WIDTH}
+    fingerprint = toy_fingerprint(WIDTH, backbone=name)
     save(Classifier("x", pipeline, ["a", "b"], 1.0, fingerprint, familiar, {**CARD, **told}), tmp_path / "m.skops")
     lines = (tmp_path / "m.md").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])

@@ -156,7 +156,7 @@ def test_a_sealing_process_that_was_begun_ahead_ends_with_the_one_that_began_it(
     script = """if True:
         import os, sys, time
         from featx.store import StoreWriter
-        writer = StoreWriter.open("a.h5", {"backbone": "x"}, width=4)
+        writer = StoreWriter.open("a.h5", toy_fingerprint(4))
         writer.make_ready()
         print(writer._sealer._process.pid, flush=True)
         if sys.argv[1] == "close":

@@ -16,6 +16,7 @@ from featx.prediction import sort_folders
 from featx.report import thumbnails
 from featx.store import StoreWriter
 from featx.workspace import Workspace
+from tests.conftest import toy_fingerprint
 from tests.faults.test_half_written import MARK, Kept, replay
 
 
@@ -38,7 +39,9 @@ def note_of_the_current_store(folder: Path) -> Kept:
 
 def card_of_a_store(folder: Path) -> Kept:
     def write(n: int) -> None:
-        making = SimpleNamespace(width=n, views=1, dtype="float32", fingerprint={"backbone": "x" * 9_000})
+        making = SimpleNamespace(
+            width=n, views=1, dtype="float32", fingerprint=toy_fingerprint(n, backbone="x" * 9_000)
+        )
         StoreWriter._write_card(
             SimpleNamespace(path=folder / "a.h5", making=making, _contents=SimpleNamespace(rows={}, skipped={}))  # type: ignore[arg-type]
         )

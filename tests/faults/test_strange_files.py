@@ -24,7 +24,7 @@ from featx.retrieval import index_of, mend_index
 from featx.retrieval.engines.usearch_engine import damage
 from featx.store import StoreWriter, open_store
 from featx.workspace import Workspace
-from tests.conftest import ROOT, photo
+from tests.conftest import ROOT, photo, toy_fingerprint
 
 
 def a_pipe(path: Path) -> None:
@@ -158,7 +158,7 @@ def test_replace_never_removes_what_is_no_store(workplace, folder):
 def test_a_store_whose_name_is_a_pattern_sweeps_up_only_its_own(workplace):
     other = Path(".other.h5.123.abc.new")
     other.write_bytes(b"somebody is writing this")
-    with StoreWriter.open(Path("*.h5"), {"backbone": "x"}, width=3):
+    with StoreWriter.open(Path("*.h5"), toy_fingerprint(3)):
         pass
     assert other.exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ from featx.comparison.evaluate import evaluate
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.labels.training_set import held_out_of, training_set_of
-from featx.store import Store
+from featx.prediction.predict import predict
+from featx.prediction.suggest import suggest
+from featx.store import Row, Store, StoreWriter, open_store
 from tests.conftest import Run, photo
 
 
@@ -73,6 +76,37 @@ def test_a_store_made_otherwise_is_refused_with_what_differs(home, other):
         with pytest.raises(FeatxError, match="was made with backbone builtin") as caught:
             made()
         assert caught.value.code == "other-backbone" and "colour" in caught.value.hint
+
+
+def with_another_fingerprint(store: Store, path: Path, **changes: object) -> Store:
+    """The rows of a store in another one, as if its features had been made differently."""
+    with StoreWriter.open(path, replace(store.fingerprint, **changes)) as writer:  # type: ignore[arg-type]
+        writer.append(
+            [
+                Row(one.item_id, one.path, one.digest, one.label, one.product, one.split, one.extra, features)
+                for one, features in zip(store.known().values(), store.features, strict=True)
+            ]
+        )
+        writer.seal()
+    return open_store(path)
+
+
+@pytest.mark.parametrize("precision", ["int8", "bf16", "fp16"])
+def test_features_of_another_precision_never_mix(home, other, tmp_path, precision):
+    lower = with_another_fingerprint(other[0], tmp_path / "lower.h5", precision=precision)
+    model = fit(home[0], "centroid", folds=2)
+    for mixed in (
+        lambda: predict([other[0].paths[0]], model, store=lower),
+        lambda: evaluate(model, lower),
+        lambda: suggest(lower, model),
+        lambda: fit(home[0], "centroid", folds=2, test_store=lower),
+        lambda: compare(home[0], "knn", folds=2, test_stores=[lower]),
+    ):
+        with pytest.raises(FeatxError, match=rf"precision.*({precision}|fp32).*({precision}|fp32)") as caught:
+            mixed()
+        assert caught.value.code == "other-backbone"
+    with pytest.raises(FeatxError, match=f"precision {precision}, but this run asks for precision fp32"):
+        StoreWriter.open(lower.path, home[0].fingerprint)
 
 
 def test_the_very_store_that_is_learned_from_cannot_test_it(home, tmp_path):

@@ -224,7 +224,7 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
             return np.ones(len(features))
 
     rows = backbone.features([backbone.prepare(read_photo(path).image)])
-    model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), fit_novelty(rows, []))
+    model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
     stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
     for done in range(1, 10 * BATCH):
         assert next(stream).label == "b"
@@ -250,7 +250,7 @@ class Same:
 photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
 backbone = open_backbone(sys.argv[1], device="cpu")
 rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
-model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint.to_dict(), fit_novelty(rows, []))
+model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
 items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
 peaks = []
 for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, DecisionRule()), start=1):

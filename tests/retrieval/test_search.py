@@ -20,7 +20,7 @@ from featx.retrieval.lookup import find
 from featx.retrieval.related import related
 from featx.retrieval.string_column import StringColumn
 from featx.store import Row, StoreWriter, open_store
-from tests.conftest import ROOT
+from tests.conftest import ROOT, toy_fingerprint
 
 random = np.random.default_rng(7)
 
@@ -39,7 +39,7 @@ def make_store(path, features, products=None, labels=None, dtype="float32"):
         )
         for i, one in enumerate(features)
     ]
-    with StoreWriter.open(path, {"backbone": "toy"}, width=features.shape[1], dtype=dtype) as writer:
+    with StoreWriter.open(path, toy_fingerprint(features.shape[1]), dtype=dtype) as writer:
         writer.append(rows)
         writer.seal()
     return path
@@ -230,12 +230,12 @@ def test_a_store_that_changed_is_never_answered_from_its_old_cache(tmp_path):
     best = before[0].item_id
     place = int(best.removeprefix("item"))
     row = Row(best, f"photos/{best}.jpg", f"{place:064x}", None, None, None, {"price": float(place)}, features[place])
-    with StoreWriter.open(path, {"backbone": "toy"}, width=16) as writer:
+    with StoreWriter.open(path, toy_fingerprint(16)) as writer:
         writer.remove([best])
         assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
         writer.seal()
     assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
-    with StoreWriter.open(path, {"backbone": "toy"}, width=16) as writer:
+    with StoreWriter.open(path, toy_fingerprint(16)) as writer:
         writer.append([row])
         assert index_of(path).query("item3", 5, copies=True)[0].item_id == best
         writer.seal()

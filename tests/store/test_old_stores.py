@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.store import Row, SkippedItem, StoredItem, StoreWriter, open_store, sealed_file
+from tests.conftest import toy_fingerprint
 from tests.store.test_store import row, writer
 
 KEPT = Path(__file__).parent / "old_stores"
@@ -53,7 +54,7 @@ def test_a_store_of_format_1_opens_with_every_fact(old):
     store = open_store(path)
     assert list(store.known().values()) == [*ROWS, WAITING][:n]
     assert np.array_equal(store.features, FEATURES[:n]) and store.check() == []
-    assert store.fingerprint["backbone"] == "toy" and store.provenance == {"source": "photos"}
+    assert store.fingerprint.backbone == "toy" and store.provenance == {"source": "photos"}
     skipped = {"photos/bad.jpg": SkippedItem("photos/bad.jpg", "truncated", "half of it", 12, 34)}
     if n == 4:
         skipped["photos/e.jpg"] = SkippedItem("photos/e.jpg", "empty", "", 0, 1)
@@ -63,7 +64,7 @@ def test_a_store_of_format_1_opens_with_every_fact(old):
 def test_a_store_of_format_1_is_written_on_and_keeps_what_it_held(old):
     path, n = old
     fresh = Row("e", "photos/e2.jpg", "e" * 64, None, None, None, {}, np.ones(3, dtype=np.float32))
-    with StoreWriter.open(path, open_store(path).fingerprint, width=3) as w:
+    with StoreWriter.open(path, open_store(path).fingerprint) as w:
         w.append([fresh])
         w.seal()
     store = open_store(path)
@@ -110,7 +111,7 @@ def test_a_store_of_a_later_format_is_refused_in_words(old, featx, what):
         if what == "journal alone":
             path.unlink()
     before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
-    for opened in (open_store, lambda path: StoreWriter.open(path, {"backbone": "toy"}, width=3)):
+    for opened in (open_store, lambda path: StoreWriter.open(path, toy_fingerprint(3))):
         with pytest.raises(FeatxError) as caught:
             opened(path)
         assert caught.value.code == "store-newer" and "newer featx" in caught.value.message

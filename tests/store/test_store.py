@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.store import Row, SkippedItem, StoredItem, StoreWriter, ensure_room, open_store
+from tests.conftest import toy_fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
-MAKING = {"backbone": "toy", "width": 4}
+MAKING = toy_fingerprint(4)
 
 
 def vector(i: int, width: int = 4) -> np.ndarray:
@@ -37,7 +38,7 @@ def row(i: int, **facts: object) -> Row:
 
 
 def writer(path: Path, **asked: object) -> StoreWriter:
-    return StoreWriter.open(path, MAKING, **{"width": 4, "provenance": {"source": "x"}, **asked})  # type: ignore[arg-type]
+    return StoreWriter.open(path, MAKING, **{"provenance": {"source": "x"}, **asked})  # type: ignore[arg-type]
 
 
 def held(path: Path) -> dict[str, tuple[object, bytes]]:
@@ -96,7 +97,7 @@ def test_plain_h5py_reads_the_store(tmp_path):
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_views_and_number_formats(tmp_path, dtype):
     features = np.random.default_rng(0).random((3, 4), dtype=np.float32)
-    with StoreWriter.open(tmp_path / "a.h5", {**MAKING, "views": 3}, width=4, dtype=dtype) as w:
+    with StoreWriter.open(tmp_path / "a.h5", toy_fingerprint(4, views=3), dtype=dtype) as w:
         w.append([row(0, features=features)])
         w.seal()
     store = open_store(tmp_path / "a.h5")
@@ -366,14 +367,14 @@ def test_a_full_disk_keeps_every_reported_row(tmp_path):
         pytest.skip("a small disk cannot be mounted here")
     try:
         reported = []
-        with pytest.raises(FeatxError) as caught, StoreWriter.open(disk / "a.h5", MAKING, width=4) as w:
+        with pytest.raises(FeatxError) as caught, StoreWriter.open(disk / "a.h5", MAKING) as w:
             for i in range(100_000):
                 w.append([row(j) for j in range(32 * i, 32 * i + 32)])
                 reported = list(w.known())
         assert caught.value.code == "disk-full" and f"{len(reported):,} images are saved" in caught.value.hint
         assert list(open_store(disk / "a.h5").ids) == reported
         with pytest.raises(FeatxError) as caught:
-            StoreWriter.open(disk / "a.h5", MAKING, width=4)
+            StoreWriter.open(disk / "a.h5", MAKING)
         assert caught.value.code == "disk-full"
         assert list(open_store(disk / "a.h5").ids) == reported
     finally:
@@ -431,7 +432,7 @@ def test_a_store_of_another_making_is_refused(tmp_path):
     with writer(tmp_path / "a.h5") as w:
         w.append([row(0)])
     with pytest.raises(FeatxError, match="toy") as caught:
-        StoreWriter.open(tmp_path / "a.h5", {**MAKING, "backbone": "other"}, width=4)
+        StoreWriter.open(tmp_path / "a.h5", toy_fingerprint(4, backbone="other"))
     assert caught.value.code == "other-backbone"
 
 

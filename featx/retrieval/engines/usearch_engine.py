@@ -190,7 +190,7 @@ def _fingerprint(index: IndexRows) -> str:
 
     assert index.path is not None
     store = open_store(index.path)
-    return f"{sorted(store.fingerprint.items())} {store.width} {KIND}"
+    return f"{sorted(store.fingerprint.to_dict().items())} {store.width} {KIND}"
 
 
 def _mended(

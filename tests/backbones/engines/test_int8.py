@@ -51,7 +51,7 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
     request = ExtractionOptions(backbone="squeezenet1_1", weights="random", precision="int8")
     run_extraction(read_catalogue(folder), request, store=workplace / "a.h5")
     store = open_store(workplace / "a.h5")
-    assert store.fingerprint["precision"] == "int8" and store.provenance["engine"] == "openvino"
+    assert store.fingerprint.precision == "int8" and store.provenance["engine"] == "openvino"
     later = open_backbone("squeezenet1_1", weights="random", precision="int8")  # no engine named, as a search does
     with Image.open(store.paths[0]) as picture:
         found = later.features([later.prepare(picture.convert("RGB"))])

@@ -14,7 +14,7 @@ from featx.errors import FeatxError
 from featx.retrieval import index_of
 from featx.retrieval.engines.usearch_engine import approximate_of, damage, open_nearby
 from featx.store import Row, StoreWriter
-from tests.conftest import Run
+from tests.conftest import Run, toy_fingerprint
 
 pytest.importorskip("usearch", reason="usearch is not installed")
 
@@ -35,7 +35,7 @@ def rows_of(numbers: range, seed: int = 3) -> list[Row]:
 
 
 def make_store(path, rows, gone=()):
-    with StoreWriter.open(path, {"backbone": "toy"}, width=WIDTH) as writer:
+    with StoreWriter.open(path, toy_fingerprint(WIDTH)) as writer:
         if gone:
             writer.remove(list(gone))
         writer.append(rows)
@@ -116,7 +116,7 @@ def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None
 def test_photos_that_are_not_sealed_are_never_missed(tmp_path) -> None:
     path = make_store(tmp_path / "toy.h5", rows_of(range(200)))
     assert open_nearby(index_of(path), make=True) is not None
-    with StoreWriter.open(path, {"backbone": "toy"}, width=WIDTH) as writer:
+    with StoreWriter.open(path, toy_fingerprint(WIDTH)) as writer:
         writer.append(rows_of(range(200, 210)))
         index = index_of(path)
         index.nearby = open_nearby(index, make=True)
