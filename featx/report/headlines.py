@@ -112,6 +112,17 @@ def automated(r: Located) -> Any:
     return next((row for row in r.trust.thresholds if row.target == TARGET and row.coverage), None)
 
 
+def too_few(r: Located, text: Formatter) -> str:
+    """Why no threshold can be trusted: there are too few products, as `featx fit` counts them."""
+    if r.trust.products is None:
+        return text.say("too few photos ({trust.n:count}) to suggest a threshold", trust=r.trust)
+    return text.say(
+        "too few products ({trust.products:count} of {trust.needed:count}) to say how much can be filed without a "
+        "person at 98% right",
+        trust=r.trust,
+    )
+
+
 def _trust(r: Located, text: Formatter) -> str:
     if not r.trust:
         return text.say(
@@ -120,7 +131,7 @@ def _trust(r: Located, text: Formatter) -> str:
     if not r.trust.n:
         return text.say("Confidence against how often it is right, in {n:count} steps.", n=len(r.trust.reliability))
     if not r.trust.enough:
-        rest = "too few photos ({trust.n:count}) to suggest a threshold"
+        rest = "{few}"
     elif automated(r) is None:
         rest = "no threshold reaches 98% right"
     else:
@@ -131,6 +142,7 @@ def _trust(r: Located, text: Formatter) -> str:
         + ".",
         trust=r.trust,
         row=automated(r),
+        few="" if r.trust.enough else too_few(r, text),
     )
 
 

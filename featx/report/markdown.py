@@ -96,7 +96,7 @@ def _fails(r: Located, text: Formatter) -> list[str]:
 
 
 def _trust(r: Located, text: Formatter) -> list[str]:
-    if not r.trust or not r.trust.enough:
+    if not r.trust or not r.trust.thresholds or (not r.trust.enough and r.trust.products is None):
         return []
     heads = dict.fromkeys(("to be right", "accept from", "filed", "right, measured"), "right")
     rows = [

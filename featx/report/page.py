@@ -29,6 +29,7 @@ from featx.report.headlines import (
     headline,
     search_figure,
     times,
+    too_few,
 )
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
 from featx.report.size_budget import PageBudget, left_out, map_data, picture, sheet
@@ -207,6 +208,12 @@ class ReportView:
     def doubling(self) -> str:
         """What twice the photos would bring."""
         return doubling(self.report, self.text)
+
+    @cached_property
+    def too_few(self) -> str:
+        """Why no threshold can be trusted."""
+        reason = too_few(self.report, self.text)
+        return type(reason)(reason[:1].upper() + reason[1:] + ".")
 
     @cached_property
     def unscored(self) -> str:
