@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 
 from featx.backbones import open_backbone
-from featx.compute.threads import cores
+from featx.embedding.stream import Source, embed, read_file
 from featx.files.atomic import atomic_writer
 from featx.files.regular import open_regular
-from featx.images import UnreadablePhoto, read_photo
 
 MOST = 10_000
 
@@ -26,26 +24,19 @@ def colour_features(
     if len(paths) > MOST:
         return None, f"{len(paths):,} photos are too many to read again (at most {MOST:,})"
     known = _read(cache)
-    wanted = [i for i, digest in enumerate(digests) if digest not in known]
-    backbone = open_backbone("colour")
+    missing = [i for i, digest in enumerate(digests) if digest not in known]
 
-    def look(i: int) -> tuple[str, np.ndarray] | str:
-        try:
-            photo = read_photo(paths[i])
-        except UnreadablePhoto as error:
-            return str(error)
-        if photo.digest != digests[i]:
-            return f"{paths[i]}: it changed since it was extracted"
-        return digests[i], backbone.features([backbone.prepare(photo.image)])[0]
+    def read(i: int) -> Source | None:
+        source = read_file(paths[i], exact=True)
+        return source if source.digest == digests[i] else None
 
-    # The first photo tells whether the folder is still there, before thousands are tried.
-    for part in (wanted[:1], wanted[1:]):
-        with ThreadPoolExecutor(min(4, cores())) as pool:
-            for found in pool.map(look, part):
-                if isinstance(found, str):
-                    return None, f"a photo cannot be read any more ({found})"
-                known[found[0]] = found[1]
-    if wanted and cache is not None:
+    with embed(missing, lambda: open_backbone("colour"), read=read) as stream:
+        for result in stream:
+            if result.features is None:
+                why = result.unreadable or f"{paths[result.photo]}: it changed since it was extracted"
+                return None, f"a photo cannot be read any more ({why})"
+            known[result.digest] = result.features
+    if missing and cache is not None:
         _write(cache, {digest: known[digest] for digest in digests})
     return np.stack([known[digest] for digest in digests]), ""
 

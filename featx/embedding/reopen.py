@@ -62,6 +62,11 @@ def rebuild_command(store: Store) -> str:
     return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
 
 
+def decodes_exactly(provenance: Mapping[str, object]) -> bool:
+    """Whether the photos of a store were decoded at full size, however large."""
+    return provenance.get("decoding") == "exact"
+
+
 def other_backbone(path: Path, field: str, stored: Fingerprint, wanted: Fingerprint) -> FeatxError:
     """The error for a store made in another way than this run asks for: the field that differs, and both its values."""
     what, has, wants = field.replace("_", " "), getattr(stored, field), getattr(wanted, field)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,33 +14,51 @@ from featx.images.crop import Crop
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone
+    from featx.embedding.stream import Source
+    from featx.store import Store
 
 
 class Embedder:
-    """New photos made into features with the backbone of a store, which is opened for the first of them."""
+    """Turns new photos into features with the backbone of a store, which is opened for the first of them."""
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self._backbone: Backbone | None = None
+        self._opened: tuple[Store, Backbone] | None = None
 
     def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
         """The features of a photo, made exactly as those of the store."""
+        from featx.embedding.stream import embed
+
+        # A batch of one: nobody waits for fifteen photos that are not there, and a query has no neighbours anyway.
+        with embed([path], self._backbone, read=partial(self._read, crop=crop), workers=1, batch=1) as stream:
+            result = next(stream)
+        if result.unreadable is not None:
+            raise unreadable_query(result.unreadable) from result.unreadable
+        assert result.features is not None
+        return result.features
+
+    def _open(self) -> tuple[Store, Backbone]:
         from featx.embedding.reopen import reopen_backbone
-        from featx.images import UnreadablePhoto, read_photo
         from featx.store import open_store
 
-        try:
-            image = read_photo(path).image
-        except UnreadablePhoto as error:
-            raise unreadable_query(error) from error
-        if crop is not None:
-            image = crop.cut(image, str(path))
-        if self._backbone is None:
-            self._backbone = reopen_backbone(open_store(self.store))
-        features: NDArray[np.float32] = self._backbone.features([self._backbone.prepare(image)])[0]
-        return features
+        if self._opened is None:
+            store = open_store(self.store)
+            self._opened = store, reopen_backbone(store)
+        return self._opened
+
+    def _backbone(self) -> Backbone:
+        return self._open()[1]
+
+    def _read(self, path: Path, crop: Crop | None) -> Source:
+        from featx.embedding.reopen import decodes_exactly
+        from featx.embedding.stream import Source, read_file
+
+        if crop is None:
+            return read_file(path, exact=decodes_exactly(self._open()[0].provenance))
+        whole = read_file(path, exact=True)  # a crop counts the pixels of the whole photo
+        return Source(whole.digest, lambda _: [crop.cut(image, str(path)) for image in whole.decode(None)])
 
 
 def unreadable_query(error: Exception) -> FeatxError:
     """The error for a query photo that cannot be read."""
-    return FeatxError("photo-unreadable", f"cannot read {error}", "name another photo, or mend this one")
+    return FeatxError("photo-unreadable", f"cannot read {error}", "name another photo, or fix this one")

@@ -10,8 +10,7 @@ import hashlib
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,10 +21,10 @@ import numpy.typing as npt
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featx.compute.threads import cores
+from featx.embedding.stream import Source, embed, nothing_known, read_file
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
-from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes, upright_rgb
+from featx.images import UnreadablePhoto, upright_rgb
 
 if TYPE_CHECKING:
     from featx.backbones import Backbone
@@ -46,7 +45,8 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     weights : "default" or None for the network's default ones, the name of others, or a file.
     layer : the layer to read; None for the one before the classifying layer.
     device : "auto", "cpu", "cuda" or "mps".
-    batch_size : how many photos the network sees at once.
+    batch_size : how many photos the network sees at once; None for as many as `featx extract` shows it, whose
+        features these then are to the last digit.
     cache : a folder that keeps the features of every photo by its content, or None.
 
     """
@@ -60,7 +60,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         weights: str | Path | None = None,
         layer: str | None = None,
         device: str = "auto",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         cache: str | Path | None = None,
     ) -> None:
         self.backbone = backbone
@@ -80,14 +80,22 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: object) -> Features:
         """The features of the photos, a row each in the order given; an unreadable photo stops it by name."""
         size = self._checked_batch_size()
-        photos = _listed(X)
+        photos = list(enumerate(_listed(X)))
         opened = self._opened()
         self._refuse_another(opened)
-        kept = None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint, opened.backbone.width)
-        rows = np.empty((len(photos), opened.backbone.width), dtype=np.float32)
-        with ThreadPoolExecutor(min(8, cores()), thread_name_prefix="featx-photo") as pool:
-            for start, ready in _ahead(pool, opened, photos, size, kept):
-                rows[start : start + len(ready)] = opened.features_of(ready, kept)
+        backbone = opened.backbone
+        kept = None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint, backbone.width)
+        known = nothing_known if kept is None else kept.read
+        rows = np.empty((len(photos), backbone.width), dtype=np.float32)
+        # Clones share the backbone, and it computes for one of them at a time.
+        with opened.lock, embed(photos, lambda: backbone, read=_read, known=known, batch=size) as stream:
+            for result in stream:
+                position, _ = result.photo
+                if result.features is None:
+                    raise _unreadable(result.unreadable, position)
+                rows[position] = result.features
+                if kept is not None and not result.reused:
+                    kept.write(result.digest, result.features)
         return rows
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
@@ -107,8 +115,10 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         tags.requires_fit = False
         return tags
 
-    def _checked_batch_size(self) -> int:
+    def _checked_batch_size(self) -> int | None:
         size = self.batch_size
+        if size is None:
+            return None
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
             raise FeatxError("bad-flag", f"batch_size must be a whole number from 1, not {size!r}")
         return int(size)
@@ -137,20 +147,6 @@ class _Opened:
     fingerprint: str
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def features_of(self, photos: Sequence[_Ready], kept: _Kept | None) -> Features:
-        rows = np.empty((len(photos), self.backbone.width), dtype=np.float32)
-        new = [at for at, photo in enumerate(photos) if photo.features is None]
-        for at, photo in enumerate(photos):
-            if photo.features is not None:
-                rows[at] = photo.features
-        if new:
-            with self.lock:  # a backbone computes for one thread at a time
-                rows[new] = self.backbone.features([photos[at].prepared for at in new])
-        if kept is not None:
-            for at in new:
-                kept.write(photos[at].digest, rows[at])
-        return rows
-
 
 @lru_cache(maxsize=2)
 def _open(name: str, weights: str | None, stamp: tuple[int, int] | None, layer: str | None, device: str) -> _Opened:
@@ -176,13 +172,6 @@ def _stamp(weights: str | None) -> tuple[int, int] | None:
 # --- photos in ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Ready:
-    digest: str
-    prepared: Any = None
-    features: Features | None = None
-
-
 def _listed(photos: Any) -> list[Any]:
     if isinstance(photos, (str, bytes, os.PathLike, Image.Image)):
         raise FeatxError("bad-flag", "this is one photo, not a list of photos", "put it in a list: transform([photo])")
@@ -201,57 +190,30 @@ def _listed(photos: Any) -> list[Any]:
     return list(photos)
 
 
-def _ahead(
-    pool: ThreadPoolExecutor, opened: _Opened, photos: Sequence[Any], size: int, kept: _Kept | None
-) -> Iterator[tuple[int, list[_Ready]]]:
-    """Batches of prepared photos; while one is computed, the next is decoded, and no more than that."""
-    waiting: list[tuple[int, list[Future[_Ready]]]] = []
-    try:
-        for start in range(0, len(photos), size):
-            batch = enumerate(photos[start : start + size], start)
-            waiting.append((start, [pool.submit(_ready, photo, at, opened, kept) for at, photo in batch]))
-            if len(waiting) == 2:
-                first, futures = waiting.pop(0)
-                yield first, [future.result() for future in futures]
-        for first, futures in waiting:
-            yield first, [future.result() for future in futures]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+def _read(numbered: tuple[int, Any]) -> Source:
+    position, photo = numbered
+    if isinstance(photo, (str, os.PathLike)):
+        return read_file(photo)
+    image = upright_rgb(photo) if isinstance(photo, Image.Image) else _from_array(photo, position)
+    return Source(_digest_of_pixels(image), lambda _: [image])
 
 
-def _ready(photo: object, at: int, opened: _Opened, kept: _Kept | None) -> _Ready:
-    try:
-        if isinstance(photo, (str, os.PathLike)):
-            data = read_bytes(photo)
-            digest, source = digest_of(data), os.fspath(photo)
-            known = kept.read(digest) if kept else None
-            image = None if known is not None else decode_photo(data, source)
-        else:
-            image = upright_rgb(photo) if isinstance(photo, Image.Image) else _from_array(photo, at)
-            digest = _digest_of_pixels(image)
-            known = kept.read(digest) if kept else None
-    except UnreadablePhoto as refused:
-        named = UnreadablePhoto(refused.path or f"photo {at}", refused.reason, refused.detail)
-        raise _unreadable(named) from refused
-    if known is not None or image is None:
-        return _Ready(digest, features=known)
-    return _Ready(digest, prepared=opened.backbone.prepare(image))
-
-
-def _unreadable(refused: UnreadablePhoto) -> FeatxError:
+def _unreadable(refused: UnreadablePhoto | None, position: int) -> FeatxError:
+    assert refused is not None
+    named = UnreadablePhoto(refused.path or f"photo {position}", refused.reason, refused.detail)
     return FeatxError(
         "photo-unreadable",
-        f"cannot read {refused}",
+        f"cannot read {named}",
         "leave it out, or put the photo back; `featx extract` goes on without such photos and lists them",
-        {"path": refused.path, "reason": refused.reason, "detail": refused.detail},
+        {"path": named.path, "reason": named.reason, "detail": named.detail},
     )
 
 
-def _from_array(photo: object, at: int) -> Image.Image:
+def _from_array(photo: object, position: int) -> Image.Image:
     if not isinstance(photo, np.ndarray):
         raise FeatxError(
             "bad-flag",
-            f"photo {at} is of type {type(photo).__name__}",
+            f"photo {position} is of type {type(photo).__name__}",
             "photos are paths, PIL images or uint8 arrays",
         )
     if photo.ndim == 3 and photo.shape[2] == 1:
@@ -259,11 +221,11 @@ def _from_array(photo: object, at: int) -> Image.Image:
     if photo.dtype != np.uint8 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
         raise FeatxError(
             "bad-flag",
-            f"photo {at} is an array of {photo.dtype} with shape {photo.shape}",
+            f"photo {position} is an array of {photo.dtype} with shape {photo.shape}",
             "arrays are uint8 (0 to 255), height × width, with 1, 3 or 4 channels last",
         )
     if photo.size == 0:
-        raise FeatxError("photo-unreadable", f"photo {at} is an array without pixels")
+        raise FeatxError("photo-unreadable", f"photo {position} is an array without pixels")
     return upright_rgb(Image.fromarray(np.ascontiguousarray(photo)))
 
 

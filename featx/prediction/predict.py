@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,17 @@ from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import newest_classifier
 from featx.classifiers.thresholds import Thresholds, thresholds_for
+from featx.embedding.reopen import decodes_exactly
+from featx.embedding.stream import Embedded, Source, embed, read_file
 from featx.errors import FeatxError
-from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
+from featx.images import UnreadablePhoto
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
     from featx.backbones.base import Backbone
     from featx.store import Store
 
-BATCH = 32
+CLASSIFIED_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -120,34 +121,23 @@ class Predictor:
 
     def stream(self, items: Iterable[Item], limits: DecisionRule, *, workers: int = 4) -> Iterator[Prediction]:
         """Predictions in the order of the items; only a few batches are in memory at a time."""
-        waiting: deque[Future[_Look]] = deque()
-        source, batch = iter(items), []
-        with ThreadPoolExecutor(workers) as pool:
-            try:
-                while True:
-                    while len(waiting) < 3 * BATCH and (item := next(source, None)) is not None:
-                        waiting.append(pool.submit(self._look, item))
-                    if not waiting:
-                        break
-                    batch.append(waiting.popleft().result())
-                    if len(batch) == BATCH:
-                        yield from self._answer(batch, limits)
-                        batch = []
-                if batch:
-                    yield from self._answer(batch, limits)
-            finally:
-                for one in waiting:
-                    one.cancel()
+        exact = self.store is not None and decodes_exactly(self.store.provenance)
 
-    def _look(self, item: Item) -> _Look:
-        try:
-            data = read_bytes(item.path)
-            row = self._rows.get(digest_of(data))
-            if row is not None:
-                return _Look(item, row=row)
-            return _Look(item, prepared=self.backbone.prepare(decode_photo(data, item.path)))
-        except UnreadablePhoto as error:
-            return _Look(item, unreadable=f"{error.reason}: {error.detail}" if error.detail else error.reason)
+        def read(item: Item) -> Source:
+            return read_file(item.path, exact=exact)
+
+        with embed(items, lambda: self.backbone, read=read, known=self._stored, workers=workers) as stream:
+            while batch := list(islice(stream, CLASSIFIED_AT_ONCE)):
+                yield from self._decide(batch, limits)
+
+    def _stored(self, digest: str) -> np.ndarray | None:
+        """The features of a photo that the store knows; called from several threads."""
+        row = self._rows.get(digest)
+        if row is None or self.store is None:
+            return None
+        with self._once:
+            features: np.ndarray = self.store.features[row]
+        return features
 
     @property
     def backbone(self) -> Backbone:
@@ -157,27 +147,25 @@ class Predictor:
                 self._backbone = self._open()
             return self._backbone
 
-    def _answer(self, batch: list[_Look], limits: DecisionRule) -> Iterator[Prediction]:
-        fresh = [i for i, look in enumerate(batch) if look.prepared is not None]
-        known = [i for i, look in enumerate(batch) if look.row is not None]
-        features = np.zeros((len(batch), self.model.fingerprint.width), dtype=np.float32)
-        if fresh:
-            features[fresh] = self.backbone.features([batch[i].prepared for i in fresh])
-        for i in known:
-            assert self.store is not None
-            features[i] = self.store.features[batch[i].row]
-        self.from_store += len(known)
-        usable = sorted(fresh + known)
-        answers = dict(zip(usable, self.answers(features[usable]), strict=True)) if usable else {}
-        for i, look in enumerate(batch):
-            if i not in answers:
-                yield Prediction(look.item, unreadable=look.unreadable)
+    def _decide(self, batch: Sequence[Embedded[Item]], limits: DecisionRule) -> Iterator[Prediction]:
+        self.from_store += sum(result.reused for result in batch)
+        usable = [result.features for result in batch if result.features is not None]
+        answers = iter(self._answers_of_one_shape(usable))
+        for result in batch:
+            if result.features is None:
+                yield Prediction(result.photo, unreadable=_reason(result.unreadable))
                 continue
-            top, similarity = answers[i]
+            top, similarity = next(answers)
             doubt = "unsure" if limits.unsure(*top[0]) else ""
             if limits.unlike and similarity < self.model.familiar.threshold:
                 doubt = "unlike anything learned"
-            yield Prediction(look.item, top, similarity, doubt)
+            yield Prediction(result.photo, top, similarity, doubt)
+
+    def _answers_of_one_shape(self, rows: Sequence[np.ndarray]) -> list[tuple[tuple[tuple[str, float], ...], float]]:
+        """Answers from a matrix of one shape, filled up, so that no answer depends on how many are asked for."""
+        if not rows:
+            return []
+        return self.answers(np.stack([*rows, *[rows[-1]] * (CLASSIFIED_AT_ONCE - len(rows))]))[: len(rows)]
 
     def answers(self, features: np.ndarray) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """For each row the likeliest categories and the cosine with the nearest known photo."""
@@ -190,12 +178,9 @@ class Predictor:
         ]
 
 
-@dataclass(frozen=True)
-class _Look:
-    item: Item
-    row: int | None = None
-    prepared: Any = None
-    unreadable: str = ""
+def _reason(error: UnreadablePhoto | None) -> str:
+    assert error is not None
+    return f"{error.reason}: {error.detail}" if error.detail else error.reason
 
 
 def predict(

@@ -22,6 +22,7 @@ from featx.embedding import transformer
 from featx.embedding.transformer import ImageEmbedder
 from featx.errors import FeatxError
 from featx.images import decode_photo
+from tests.conftest import photo
 from tests.images import odd_images
 
 
@@ -38,6 +39,8 @@ class MeanColour:
     """A backbone one can check by eye: the mean red, green and blue."""
 
     fingerprint: FakeFingerprint
+    name: str = "mean"
+    device: str = "cpu"
     width: int = 3
     prepared: int = 0
     batches: list[int] = field(default_factory=list)
@@ -90,7 +93,18 @@ def test_each_row_belongs_to_the_photo_at_its_place(backbone, shop):
     assert rows.dtype == np.float32 and rows.shape == (24, 3)
     expected = [np.asarray(Image.open(path)).reshape(-1, 3).mean(axis=0) for path in paths]
     assert np.array_equal(rows, np.array(expected, dtype=np.float32))
-    assert backbone.batches == [5, 5, 5, 5, 4]
+    assert backbone.batches == [5, 5, 5, 5, 5]
+
+
+def test_its_features_are_those_of_extract_to_the_last_digit_however_many_photos_there_are(tmp_path, monkeypatch):
+    import featx
+
+    monkeypatch.chdir(tmp_path)
+    paths = [str(photo(tmp_path / "photos" / "x" / f"{i:02}.jpg", seed=i, size=(64, 64))) for i in range(21)]
+    stored = featx.extract("photos", backbone="squeezenet1_0", weights="random", store="squeezenet.h5")
+    embedder = ImageEmbedder("squeezenet1_0", weights="random")
+    assert np.array_equal(embedder.transform(paths), stored.features)
+    assert np.array_equal(embedder.transform(paths[4:5]), stored.features[4:5])
 
 
 def test_paths_pictures_and_arrays_give_the_same_features(backbone, shop):
@@ -140,7 +154,7 @@ def test_what_is_no_list_of_photos_is_refused_in_words(backbone, photos, words):
         ImageEmbedder().transform(photos)
 
 
-@pytest.mark.parametrize("size", [0, -1, 2.5, True, None])
+@pytest.mark.parametrize("size", [0, -1, 2.5, True])
 def test_a_senseless_batch_size_is_refused(backbone, size):
     with pytest.raises(FeatxError, match="batch_size"):
         ImageEmbedder(batch_size=size).transform([])

@@ -205,7 +205,8 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
 
     from featx.backbones import open_backbone
     from featx.classifiers.model import Classifier
-    from featx.prediction.predict import BATCH, DecisionRule, Predictor
+    from featx.embedding.stream import BATCH_ON_CPU
+    from featx.prediction.predict import CLASSIFIED_AT_ONCE, DecisionRule, Predictor
 
     backbone = open_backbone("colour")
     path, taken = photo(tmp_path / "a.jpg"), 0
@@ -226,10 +227,45 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
     rows = backbone.features([backbone.prepare(read_photo(path).image)])
     model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
     stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
-    for done in range(1, 10 * BATCH):
+    for done in range(1, 10 * CLASSIFIED_AT_ONCE):
         assert next(stream).label == "b"
-        assert taken - done <= 4 * BATCH
+        assert taken - done <= CLASSIFIED_AT_ONCE + 6 * BATCH_ON_CPU
     stream.close()
+
+
+def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_computed(tmp_path, monkeypatch):
+    import featx as library
+    from featx.backbones import open_backbone
+    from featx.classifiers.model import Classifier
+    from featx.prediction.predict import DecisionRule, Predictor
+
+    monkeypatch.chdir(tmp_path)
+    paths = [photo(tmp_path / "photos" / "x" / f"{i:02}.jpg", seed=i, size=(64, 64)) for i in range(37)]
+    stored = library.extract("photos", backbone="squeezenet1_0", weights="random", store="squeezenet.h5")
+    random = np.random.default_rng(0)
+
+    class Linear:
+        """A classifier whose answers hang on the last digit of every feature."""
+
+        classes_ = np.array(["a", "b", "c"])
+        weights = random.normal(size=(stored.width, 3))
+
+        def decision_function(self, features):
+            return features @ self.weights
+
+    backbone = open_backbone("squeezenet1_0", weights="random")
+    familiar = fit_novelty(np.asarray(stored.features), [])
+    model = Classifier("svm", Linear(), ["a", "b", "c"], 1.0, stored.fingerprint, familiar)
+
+    def answers(photos, store=None):
+        predictor = Predictor(model, store, lambda: backbone, top=3)
+        return [(one.item.path, one.top, one.similarity) for one in predictor.stream(photos, DecisionRule())]
+
+    items = [Item(str(i), str(path)) for i, path in enumerate(paths)]
+    known = answers(items, stored)
+    assert answers(items) == known
+    assert answers(items[3:4]) == known[3:4]
+    assert answers([items[36], items[0], items[5]]) == [known[36], known[0], known[5]]
 
 
 STREAMED = """
@@ -237,7 +273,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from featx.backbones import open_backbone
-from featx.catalogue import Item
+from featx.catalogue.items import Item
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import fit_novelty
 from featx.prediction.predict import DecisionRule, Predictor

@@ -1,0 +1,301 @@
+"""Photos to features, the one way everything in featx does it.
+
+Photos are read and decoded in several threads, computed in batches of one shape, and come out in their order.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from threading import Event, Lock
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones import Backbone, OutOfMemory
+from featx.compute.threads import cores
+from featx.errors import FeatxError
+from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+BATCH_ON_CPU = 16
+BATCH_ON_GPU = 128
+# A batch is filled up to its full shape, so a huge one would take a huge memory, however few photos there are.
+MOST_IN_A_BATCH = 4096
+# While one batch is computed, the next is at hand already.
+BATCHES_UNDER_WAY = 2
+# Photos that need no computing wait for those before them that do. When more than these wait, a batch that is not full
+# yet is computed, for the sake of memory.
+MOST_WAITING = 4096
+
+Features = NDArray[np.float32]
+Lookup = Callable[[str], Features | None]
+Photo = TypeVar("Photo")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo before it is decoded: the digest of its bytes, and what gives its image, or several views of it.
+
+    `decode` is told how small a JPEG may come out, or None for never smaller than it is.
+    """
+
+    digest: str
+    decode: Callable[[tuple[int, int] | None], Sequence[Image.Image]]
+
+
+@dataclass(frozen=True)
+class Embedded(Generic[Photo]):
+    """What became of one photo: its features, (width,) or (views, width), or the reason why it could not be read.
+
+    Neither is there when `read` said that the photo need not be computed.
+    """
+
+    photo: Photo
+    digest: str = ""
+    features: Features | None = None
+    reused: bool = False
+    unreadable: UnreadablePhoto | None = None
+
+
+def read_file(path: str | os.PathLike[str], *, exact: bool = False) -> Source:
+    """A photo on disk; with `exact` a large JPEG is decoded at its full size."""
+    data, name = read_bytes(path), os.fspath(path)
+    return Source(digest_of(data), lambda smallest: [decode_photo(data, name, draft_size=None if exact else smallest)])
+
+
+def nothing_known(digest: str) -> Features | None:
+    """A lookup that knows no photo."""
+
+
+def batch_size_for(encoder: Backbone) -> int:
+    """How many photos a batch of an encoder has: the same for every command, for the last digits depend on it."""
+    if not encoder.device.startswith("cpu"):
+        return BATCH_ON_GPU
+    return max(BATCH_ON_CPU, min(int(getattr(encoder, "photos_at_once", 0)), MOST_IN_A_BATCH))
+
+
+def embed(
+    photos: Iterable[Photo],
+    open_encoder: Callable[[], Backbone],
+    *,
+    read: Callable[[Any], Source | None] = read_file,
+    known: Lookup = nothing_known,
+    workers: int | None = None,
+    batch: int | None = None,
+    stop: Event | None = None,
+) -> EmbeddingStream[Photo]:
+    """Features of photos, in their order, with only a few batches in memory.
+
+    `read` is called for every photo in worker threads; None from it means that the photo is not to be computed.
+    `known` spares computing by the digest of a photo's bytes. The encoder is opened for the first photo that needs it.
+    Every batch has `batch` photos, the last one filled up, so that no photo's numbers depend on its neighbours.
+    Once `stop` is set no further batch begins, and the stream ends with what is under way.
+    """
+    return EmbeddingStream(photos, open_encoder, read, known, workers or min(16, cores()), batch or 0, stop or Event())
+
+
+class EmbeddingStream(Iterator[Embedded[Photo]]):
+    """The photos of `embed` as they come out, and how it went so far; leaving its `with` block ends the threads."""
+
+    def __init__(
+        self,
+        photos: Iterable[Photo],
+        open_encoder: Callable[[], Backbone],
+        read: Callable[[Photo], Source | None],
+        known: Lookup,
+        workers: int,
+        batch: int,
+        stop: Event,
+    ) -> None:
+        # Photos in a batch; 0 until the encoder is open, less than at first after memory ran out.
+        self.batch = batch
+        self.seconds_reading = 0.0
+        self.seconds_computing = 0.0
+        self._photos, self._read, self._known = iter(photos), read, known
+        self._encoder = _OpenedOnce(open_encoder)
+        self._workers, self._stop = workers, stop
+        self._halving = Lock()
+        self._loading: deque[Future[_Slot[Photo]]] = deque()
+        self._in_order: deque[_Slot[Photo]] = deque()
+        self._filling: list[_Slot[Photo]] = []
+        self._computing: deque[Future[None]] = deque()
+        self._computers: ThreadPoolExecutor | None = None
+        self._results = self._run()
+
+    def __next__(self) -> Embedded[Photo]:
+        return next(self._results)
+
+    def close(self) -> None:
+        """Read and compute no further."""
+        self._results.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self) -> Generator[Embedded[Photo], None, None]:
+        with ExitStack() as stack:
+            readers = _threads(stack, self._workers, "read")
+            while not self._stop.is_set():
+                self._read_ahead(readers)
+                if not self._loading:
+                    break
+                self._take_in(self._loading.popleft())
+                if self._filling and len(self._filling) >= self._batch_size():
+                    self._begin_batch(stack)
+                elif len(self._in_order) > MOST_WAITING:
+                    self._begin_batch(stack)
+                    self._wait_for_batches(0)
+                yield from self._finished()
+            self._begin_batch(stack)
+            while self._computing:
+                self._wait_for_batches(len(self._computing) - 1)
+                yield from self._finished()
+            yield from self._finished()
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _read_ahead(self, readers: ThreadPoolExecutor) -> None:
+        ahead = 2 * self._workers + 2 * (self.batch or BATCH_ON_CPU)
+        while len(self._loading) < ahead:
+            try:
+                photo = next(self._photos)
+            except StopIteration:
+                return
+            self._loading.append(readers.submit(self._load, photo))
+
+    def _load(self, photo: Photo) -> _Slot[Photo]:
+        """What one photo needs, as far as a worker thread can bring it."""
+        if self._stop.is_set():
+            return _Slot(photo)
+        try:
+            source = self._read(photo)
+            if source is None:
+                return _Slot(photo)
+            features = self._known(source.digest)
+            if features is not None:
+                return _Slot(photo, source.digest, features=features, reused=True)
+            encoder = self._encoder.get()
+            views = source.decode(getattr(encoder, "decode_size", None))
+            return _Slot(photo, source.digest, [encoder.prepare(view) for view in views])
+        except UnreadablePhoto as error:
+            return _Slot(photo, unreadable=error)
+
+    def _take_in(self, loading: Future[_Slot[Photo]]) -> None:
+        begun = time.monotonic()
+        slot = loading.result()
+        self.seconds_reading += time.monotonic() - begun
+        self._in_order.append(slot)
+        if slot.prepared is not None:
+            self._filling.append(slot)
+
+    # --- computing ----------------------------------------------------------------------------------------------------
+
+    def _batch_size(self) -> int:
+        self.batch = self.batch or batch_size_for(self._encoder.get())
+        return self.batch
+
+    def _begin_batch(self, stack: ExitStack) -> None:
+        if not self._filling:
+            return
+        self._batch_size()
+        if self._computers is None:
+            calls = int(getattr(self._encoder.get(), "calls_at_once", 1))
+            self._computers = _threads(stack, calls, "compute")
+        self._wait_for_batches(BATCHES_UNDER_WAY - 1)
+        self._computing.append(self._computers.submit(self._compute, self._filling))
+        self._filling = []
+
+    def _wait_for_batches(self, left: int) -> None:
+        """Wait until so many batches at most are under way."""
+        while len(self._computing) > left:
+            begun = time.monotonic()
+            self._computing.popleft().result()
+            self.seconds_computing += time.monotonic() - begun
+
+    def _compute(self, slots: Sequence[_Slot[Photo]]) -> None:
+        features = self._features([view for slot in slots for view in slot.prepared or ()])
+        start = 0
+        for slot in slots:
+            views = len(slot.prepared or ())
+            slot.features = features[start] if views == 1 else features[start : start + views]
+            slot.prepared = None
+            start += views
+
+    def _features(self, prepared: Sequence[Any]) -> Features:
+        """Features in batches of one shape; where the device has too little memory for it, of half of that."""
+        encoder = self._encoder.get()
+        done: list[Features] = []
+        start = 0
+        while start < len(prepared):
+            size = self.batch
+            part = list(prepared[start : start + size])
+            try:
+                done.append(encoder.features(part + [part[-1]] * (size - len(part)))[: len(part)])
+            except OutOfMemory as error:
+                if size == 1:
+                    raise _too_little_memory(encoder) from error
+                with self._halving:
+                    if self.batch == size:  # else another batch has found out already
+                        self.batch = size // 2
+                continue
+            start += len(part)
+        return np.concatenate(done)
+
+    def _finished(self) -> Iterator[Embedded[Photo]]:
+        while self._in_order and self._in_order[0].prepared is None:
+            slot = self._in_order.popleft()
+            yield Embedded(slot.photo, slot.digest, slot.features, slot.reused, slot.unreadable)
+
+
+@dataclass
+class _Slot(Generic[Photo]):
+    """The place of one photo in the stream; what is prepared is gone once its features are there."""
+
+    photo: Photo
+    digest: str = ""
+    prepared: Sequence[Any] | None = None
+    features: Features | None = None
+    reused: bool = False
+    unreadable: UnreadablePhoto | None = None
+
+
+class _OpenedOnce:
+    """An encoder that several threads ask for, and the first of them opens."""
+
+    def __init__(self, open_encoder: Callable[[], Backbone]) -> None:
+        self._open, self._lock = open_encoder, Lock()
+        self._encoder: Backbone | None = None
+
+    def get(self) -> Backbone:
+        if self._encoder is None:
+            with self._lock:
+                if self._encoder is None:
+                    self._encoder = self._open()
+        return self._encoder
+
+
+def _threads(stack: ExitStack, n: int, name: str) -> ThreadPoolExecutor:
+    """Threads that end with the stream; what they have not begun by then is dropped."""
+    pool = ThreadPoolExecutor(n, thread_name_prefix=name)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool
+
+
+def _too_little_memory(encoder: Backbone) -> FeatxError:
+    return FeatxError(
+        "out-of-memory",
+        f"{encoder.device} has too little memory for even one photo with {encoder.name}",
+        "try a smaller backbone, or `--device cpu`",
+    )
