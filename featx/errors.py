@@ -1,11 +1,11 @@
-"""The sentences users read when something cannot go on: a fact, a hint, an exit code."""
+"""Errors as users read them: a fact, a hint, an exit code."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# Every error name and the exit code scripts may rely on. The names are a contract: they only ever get added.
+# Every error name with its exit code: a contract with scripts, to which names are only ever added.
 EXIT_CODES: Mapping[str, int] = MappingProxyType(
     {
         "bug": 1,
@@ -49,7 +49,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
 
 
 class FeatxError(Exception):
-    """Something a person can mend: what was found and wanted (message), and what to do next (hint).
+    """An error a person can fix: what was found and wanted (message), and what to do next (hint).
 
     The message is one fact, lower case, without a full stop; it may carry two or three lines of evidence.
     """
@@ -68,12 +68,12 @@ class FeatxError(Exception):
         self.details = dict(details or {})
 
     def __reduce__(self) -> tuple[type[FeatxError], tuple[str, str, str, dict[str, object]]]:
-        """Errors travel between processes whole."""
+        """Keep all fields when an error travels between processes."""
         return type(self), (self.code, self.message, self.hint, self.details)
 
     @property
     def exit_code(self) -> int:
-        """The exit status a command ends with when this error stops it."""
+        """The exit code of a command that this error stops."""
         return EXIT_CODES[self.code]
 
     def __str__(self) -> str:
@@ -81,7 +81,7 @@ class FeatxError(Exception):
 
 
 def closest(word: str, known: list[str] | tuple[str, ...], most: int = 3) -> list[str]:
-    """The known names nearest to a mistyped one, best first; for "did you mean"."""
+    """The known names closest to a mistyped one, best first."""
     from difflib import get_close_matches
 
     lowered = {name.lower(): name for name in known}
@@ -89,6 +89,6 @@ def closest(word: str, known: list[str] | tuple[str, ...], most: int = 3) -> lis
 
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...], otherwise: str = "") -> str:
-    """A hint that offers the nearest known names, or `otherwise` when none is near."""
+    """A hint that offers the closest known names, or `otherwise` where none is close."""
     near = closest(word, known)
     return f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else otherwise

@@ -1,4 +1,4 @@
-"""The `featx` command: what runs, and how an error ends it."""
+"""The entry point of `featx`: run one command, and turn an error into a sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from featx.errors import FeatxError
 
 
 def main() -> None:
-    """Run one command; turn what went wrong into a sentence and an exit code."""
+    """Run one command; an error becomes a sentence on stderr and an exit code."""
     as_json = "--json" in sys.argv
     verbose = "-v" in sys.argv or "--verbose" in sys.argv
     try:
         _open_streams()
         _read_names_as_utf8()
         for stream in (sys.stdout, sys.stderr):
-            # File names may hold bytes that are no UTF-8; printing one must not end the command.
+            # File names may hold bytes that are not UTF-8; printing one must not end the command.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         try:
             _run(sys.argv[1:])
@@ -40,9 +40,9 @@ def main() -> None:
         )
         sys.exit(6)
     except Exception as error:
-        told = _told_by_the_system(error) or _bug(error)
-        _show(told, as_json=as_json, verbose=verbose)
-        sys.exit(told.exit_code)
+        reported = _system_limit(error) or _bug(error)
+        _show(reported, as_json=as_json, verbose=verbose)
+        sys.exit(reported.exit_code)
 
 
 def _run(words: list[str]) -> None:
@@ -58,23 +58,23 @@ def _run(words: list[str]) -> None:
 
 
 def _read_names_as_utf8() -> None:
-    """Begin again in Python's UTF-8 mode where the locale has it read the names of files in another way.
+    """Restart in Python's UTF-8 mode where the locale would decode file names in another way.
 
-    A store that was written in one locale would otherwise not find its photos in another.
+    Otherwise a store written in one locale would not find its photos in another.
     """
     words = sys.orig_argv
-    asked_for = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
-    if asked_for or not sys.executable or words[len(words) - len(sys.argv) + 1 :] != sys.argv[1:]:
+    already = sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1"
+    if already or not sys.executable or words[len(words) - len(sys.argv) + 1 :] != sys.argv[1:]:
         return
     environment = {**os.environ, "PYTHONUTF8": "1"}
     if sys.stdout.isatty():
-        # The terminal still shows what it showed before.
+        # The terminal keeps its own encoding.
         environment.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
     os.execve(sys.executable, [sys.executable, *words[1:]], environment)
 
 
 def _open_streams() -> None:
-    """Whoever closed a stream gets nothing on it; else the next file that is opened, a store perhaps, would be it."""
+    """Open /dev/null for each closed stream, or the next file opened, perhaps a store, would take its place."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -85,28 +85,26 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
-def _told_by_the_system(error: Exception) -> FeatxError | None:
-    """What is no bug but a limit of the system, met where no sentence was ready for it."""
+def _system_limit(error: Exception) -> FeatxError | None:
+    """A full disk or an overlong name is not a bug, wherever it is met."""
     if not isinstance(error, OSError):
         return None
     if error.errno == errno.ENAMETOOLONG:
         return _too_long(error)
     if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return None
-    what = f"`{error.filename}`" if error.filename else "the output"
+    target = f"`{error.filename}`" if error.filename else "the output"
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would be tried once more at the end
-    return FeatxError("disk-full", f"cannot write {what}: {error.strerror}", "free some space and run it again")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at exit
+    return FeatxError("disk-full", f"cannot write {target}: {error.strerror}", "free some space and run it again")
 
 
 def _too_long(error: OSError) -> FeatxError:
     name = os.path.basename(str(error.filename or ""))
     shown = name if len(name) <= 40 else f"{name[:40]}…"
-    return FeatxError(
-        "bad-flag", f"`{shown}` is too long for the name of a file ({len(name):,} characters)", "shorten it"
-    )
+    return FeatxError("bad-flag", f"`{shown}` is too long for a file name ({len(name):,} characters)", "shorten it")
 
 
 def _bug(error: Exception) -> FeatxError:
@@ -117,11 +115,11 @@ def _bug(error: Exception) -> FeatxError:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"featx {' '.join(sys.argv[1:])}\n{_trace()}\n")
-        where = f"the details are in {log}; please send them with your report"
+        hint = f"the traceback is in {log}; please include it in your report"
     except OSError:
-        where = "run it again with `--verbose` to see the details"
+        hint = "run it again with `--verbose` to see the traceback"
     command = sys.argv[1] if len(sys.argv) > 1 else ""
-    return FeatxError("bug", f"featx broke in `{command}` ({type(error).__name__}: {error})", where)
+    return FeatxError("bug", f"featx broke in `{command}` ({type(error).__name__}: {error})", hint)
 
 
 def _trace() -> str:

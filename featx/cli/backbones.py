@@ -1,4 +1,4 @@
-"""`featx backbones`: which networks there are, and where in one the features can be read."""
+"""`featx backbones`: the networks to choose from, and the layers whose features can be read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from featx.errors import FeatxError, did_you_mean
 
 
 def backbones(
-    name: Annotated[str | None, typer.Argument(help="Only names that hold this.", show_default="all")] = None,
+    name: Annotated[str | None, typer.Argument(help="Only names that contain this.", show_default="all")] = None,
     layers: Annotated[bool, typer.Option("--layers", help="List the layers of one network with their shapes.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only those whose weights are on this machine.")] = False,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """List the networks that turn images into features.
+    """List the networks that turn photos into features.
 
     Example: featx backbones resnet50 --layers
     """
@@ -37,7 +37,7 @@ def backbones(
         known = [row["name"] for row in backbone_table()]
         raise FeatxError(
             "unknown-backbone",
-            f"no backbone is called `{name}`",
+            f"there is no backbone `{name}`",
             did_you_mean(name, known, "`featx backbones` lists all"),
         )
     columns = ["name", "numbers", "million", "GFLOPs", "ImageNet", "input", "licence", "here"]
@@ -68,7 +68,7 @@ def _print_layers(name: str | None, out: Output) -> None:
     if name is None:
         raise FeatxError("bad-flag", "`--layers` needs the name of one network", "`featx backbones resnet50 --layers`")
     if name in ("colour", "builtin"):
-        raise FeatxError("bad-flag", f"`{name}` has no choice of layers", "ask for a torchvision network")
+        raise FeatxError("bad-flag", f"`{name}` has no layers to choose from", "name a torchvision network")
     from featx.backbones.torchvision_networks import shapes_of
 
     shapes = shapes_of(name)

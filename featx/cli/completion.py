@@ -1,4 +1,7 @@
-"""What TAB offers after a flag. Each press starts a process: only small JSON files are read, and nothing may fail."""
+"""The completions TAB offers after a flag.
+
+Each press starts a process, so only small JSON files are read, and nothing may fail.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from pathlib import Path
 
 
 def backbone_names(incomplete: str) -> list[str]:
-    """Backbones whose name begins so."""
+    """Backbones whose name begins with `incomplete`."""
     try:
         table = json.loads((Path(__file__).parents[1] / "backbones" / "table.json").read_text(encoding="utf-8"))
         known = ["builtin", "colour", *(row["name"] for row in table)]
@@ -17,21 +20,21 @@ def backbone_names(incomplete: str) -> list[str]:
 
 
 def classifier_names(incomplete: str) -> list[str]:
-    """Classifiers whose name begins so."""
+    """Classifiers whose name begins with `incomplete`."""
     from featx.classifiers.kinds import CLASSIFIERS
 
     return [name for name in CLASSIFIERS if name.startswith(incomplete)]
 
 
 def category_names(incomplete: str) -> list[str]:
-    """Categories of the current store whose name begins so, from the small file beside it."""
+    """Categories of the current store that begin with `incomplete`, from the small file beside it."""
     from featx.errors import FeatxError
     from featx.files.regular import read_json
     from featx.workspace import Workspace
 
     try:
-        beside = Workspace.here().current_store().with_suffix(".json")
-        categories = read_json(beside)["categories"]
+        card = Workspace.here().current_store().with_suffix(".json")
+        categories = read_json(card)["categories"]
     except (FeatxError, OSError, ValueError, KeyError, TypeError):
         return []
     return [str(name) for name in categories if str(name).startswith(incomplete)]

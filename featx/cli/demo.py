@@ -1,4 +1,4 @@
-"""`featx demo`: a made-up catalogue, and everything run on it once."""
+"""`featx demo`: draw a sample catalogue and run everything on it once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ STEPS = (("extract", "data/train"), ("fit", "--clf", "svm"), ("similar", "sku123
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.", show_default=True)] = Path(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.", show_default=True)] = Path(
         "featx-demo"
     ),
     products: Annotated[
         int, typer.Option("--products", min=1, max=10_000_000, help="How many products the shop sells.")
     ] = 112,
     shots: Annotated[int, typer.Option("--shots", min=1, max=99, help="Photos of each product.")] = 3,
-    size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Width and height of a photo.")] = 200,
+    size: Annotated[int, typer.Option("--size", min=16, max=2048, help="Width and height in pixels.")] = 200,
     seed: SeedOption = 0,
     no_run: Annotated[bool, typer.Option("--no-run", help="Only draw the photos.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Draw into a folder that is not empty.")] = False,
@@ -31,7 +31,7 @@ def demo(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Run everything on a small made-up catalogue, offline.
+    """Draw a small sample catalogue and run everything on it, offline.
 
     Example: featx demo
     """
@@ -50,13 +50,13 @@ def demo(
             )
     except (PermissionError, FileNotFoundError, NotADirectoryError) as error:
         raise FeatxError(
-            "no-permission", f"cannot write in {folder}", "name a folder that you may write in: `featx demo DIR`"
+            "no-permission", f"cannot write to {folder}", "name a folder you can write to: `featx demo DIR`"
         ) from error
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise FeatxError(
-            "disk-full", f"the disk of {folder} is full", "make room, or ask for fewer: `featx demo --products 28`"
+            "disk-full", f"the disk of {folder} is full", "free some space, or draw fewer: `featx demo --products 28`"
         ) from error
     categories = len({row.category for row in rows})
     took = duration(time.monotonic() - begun)
@@ -82,8 +82,8 @@ def demo(
         }
     )
     commands = " && ".join(" ".join(("featx", *step)) for step in _steps(products))
-    looked = next((row.image for row in rows if row.split == "test" and not row.fault), rows[0].image)
-    out.next(f"cd {folder} && " + (commands if no_run else f"featx similar data/{looked}"))
+    example = next((row.image for row in rows if row.split == "test" and not row.fault), rows[0].image)
+    out.next(f"cd {folder} && " + (commands if no_run else f"featx similar data/{example}"))
 
 
 def _steps(products: int) -> tuple[tuple[str, ...], ...]:
@@ -108,16 +108,16 @@ def _run(step: tuple[str, ...], folder: Path, out: Output) -> None:
 
     out.say(f"\n$ featx {' '.join(step)}")
     flags = ["--quiet"] if out.quiet else []
-    # The store and artifacts of the demonstration lie in its own folder, whatever the surroundings say.
-    surroundings = {k: v for k, v in os.environ.items() if k not in ("FEATX_STORE", "FEATX_ARTIFACTS")}
+    # The demo keeps its store and artifacts in its own folder, whatever the environment says.
+    environment = {k: v for k, v in os.environ.items() if k not in ("FEATX_STORE", "FEATX_ARTIFACTS")}
     home = Path(__file__).resolve().parents[2]
     if home.name not in ("site-packages", "dist-packages"):
-        # A checkout that is not installed must be found from the new folder too.
-        surroundings["PYTHONPATH"] = os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])
+        # A checkout that is not installed must be importable from the new folder too.
+        environment["PYTHONPATH"] = os.pathsep.join([str(home), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-m", "featx", *step, *flags],
         cwd=folder,
-        env=surroundings,
+        env=environment,
         # Under --json stdout belongs to the one document of this command.
         stdout=sys.stderr if out.json else None,
         check=False,

@@ -34,7 +34,7 @@ def extract(
         typer.Option(
             "--backbone",
             "-b",
-            help="Which network; `featx backbones` lists them.",
+            help="The network; `featx backbones` lists them.",
             show_default="chosen once",
             autocompletion=backbone_names,
         ),
@@ -46,7 +46,7 @@ def extract(
         ),
     ] = None,
     layer: Annotated[
-        str | None, typer.Option("--layer", help="Another layer than the last before the classifier.")
+        str | None, typer.Option("--layer", help="Read another layer than the input of the classification head.")
     ] = None,
     pool: Annotated[
         str | None,
@@ -57,22 +57,22 @@ def extract(
     label_from: Annotated[
         str,
         typer.Option(
-            "--label-from", help="auto, leaf, top, path, prefix or none: which part of the path is the category."
+            "--label-from", help="The part of the path that is the category: auto, leaf, top, path, prefix or none."
         ),
     ] = "auto",
     pattern: Annotated[
         str | None,
         typer.Option(
-            "--pattern", help="What file names say, such as {product}_{shot} or a regular expression with named groups."
+            "--pattern", help="How to read file names: {product}_{shot}, or a regular expression with named groups."
         ),
     ] = None,
     image_col: Annotated[str | None, typer.Option("--image-col", help="Column with the photo's path.")] = None,
     label_col: Annotated[str | None, typer.Option("--label-col", help="Column with the category.")] = None,
     id_col: Annotated[str | None, typer.Option("--id-col", help="Column with the item's id.")] = None,
     group_col: Annotated[
-        str | None, typer.Option("--group-col", help="Column with the product; `none`: do not guess it.")
+        str | None, typer.Option("--group-col", help="Column with the product; `none` turns guessing off.")
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", help="Take every photo as train, val or test.")] = None,
+    split: Annotated[str | None, typer.Option("--split", help="The split of every photo: train, val or test.")] = None,
     split_col: Annotated[str | None, typer.Option("--split-col", help="Column with train, val or test.")] = None,
     allow_outside: Annotated[
         bool, typer.Option("--allow-outside", help="Allow a table to name photos outside its own folder.")
@@ -80,39 +80,38 @@ def extract(
     device: DeviceOption = "auto",
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or int8.")] = "auto",
     engine: Annotated[
-        str, typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime.")
+        str,
+        typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime."),
     ] = "auto",
     exact_decode: Annotated[
         bool,
-        typer.Option("--exact-decode", help="Decode large JPEGs at full size; slower."),
+        typer.Option("--exact-decode", help="Decode large JPEGs at full size (slower)."),
     ] = False,
     batch_size: Annotated[
         int | None,
-        typer.Option("--batch-size", "--batch", min=1, max=4096, help="Photos in one pass.", show_default="automatic"),
+        typer.Option("--batch-size", "--batch", min=1, max=4096, help="Photos per batch.", show_default="automatic"),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, max=256, help="Threads that read and decode.", show_default="one a core"),
+        typer.Option("--workers", min=1, max=256, help="Threads that read and decode.", show_default="one per core"),
     ] = None,
     views: Annotated[
-        int, typer.Option("--views", min=1, max=64, help="Also keep flips and crops of each photo, for training.")
+        int, typer.Option("--views", min=1, max=64, help="Store flips and crops of each photo too, for training.")
     ] = 1,
-    half: Annotated[bool, typer.Option("--half", help="Keep features as float16: half the file.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Store features as float16, in half the space.")] = False,
     seed: SeedOption = 0,
-    prune: Annotated[bool, typer.Option("--prune", help="Forget photos that are gone from disk.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Compute everything again.")] = False,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Throw the old store away first (asks; see --yes).")
-    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove photos that are no longer on disk.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Recompute everything.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Delete the old store first (asks; see --yes).")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --replace.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop with an error at the first unreadable photo.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done; write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Turn images into features, once; later runs only do what is new.
+    """Turn photos into features, once; later runs compute only what is new.
 
     Example: featx extract data/train
     """
@@ -135,7 +134,7 @@ def extract(
         allow_outside=allow_outside,
     )
     if replace and not dry_run:
-        _sure(yes)
+        _confirm(yes)
     request = ExtractionOptions(
         backbone=backbone,
         weights=weights,
@@ -162,16 +161,16 @@ def extract(
     with download_bar(out, "weights") as download, watched_downloads(download):
         summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
-    _tell(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
+    _print(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
     if summary.stopped:
         raise typer.Exit(130)
 
 
-INSTEAD = "give one folder that holds the others, or run one `featx extract` for each: they go into the same store"
+INSTEAD = "name one folder that contains the others, or run `featx extract` once for each: all go into the same store"
 
 
 def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
-    """What was named on the command line: one folder or table, photos, or paths on stdin."""
+    """The source named on the command line: one folder or table, photos, or paths on stdin."""
     if images == ["-"]:
         import sys
 
@@ -191,24 +190,24 @@ def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
     return images
 
 
-def _sure(yes: bool) -> None:
+def _confirm(yes: bool) -> None:
     import sys
 
     if yes:
         return
     if not sys.stdin.isatty():
         raise FeatxError(
-            "bad-flag", "`--replace` throws the old store away and nobody is here to confirm it", "add `--yes`"
+            "bad-flag", "`--replace` deletes the old store, and there is no terminal to confirm it on", "add `--yes`"
         )
-    if not typer.confirm("Throw the old store away and compute everything again?", err=True):
+    if not typer.confirm("Delete the old store and recompute everything?", err=True):
         raise typer.Exit(0)
 
 
 def _narrator(out: Output) -> ExtractionEvents:
-    from featx.extraction import ExtractionEvents as Hearing
+    from featx.extraction import ExtractionEvents as Events
 
-    class Narrator(Hearing):
-        """Tells the person at the terminal what is going on."""
+    class Narrator(Events):
+        """Reports progress to the person at the terminal."""
 
         def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
             out.say(catalogue.describe())
@@ -219,17 +218,17 @@ def _narrator(out: Output) -> ExtractionEvents:
             engine = {"openvino": ", OpenVINO", "onnxruntime": ", ONNX Runtime", "compile": ", compiled"}.get(
                 getattr(backbone, "engine", ""), ""
             )
-            out.say(f"{backbone.name} on {backbone.device_reason}{engine} · {backbone.width:,} numbers per image")
+            out.say(f"{backbone.name} on {backbone.device_reason}{engine} · {backbone.width:,} numbers per photo")
             out.detail(f"weights: {backbone.fingerprint.weights} · layer: {backbone.fingerprint.layer}")
 
         def other_engine(self, why: str) -> None:
-            out.detail(f"{why}; plain torch runs it")
+            out.detail(f"{why}; plain torch runs it instead")
 
         def resuming(self, done: int, total: int) -> None:
             out.say(f"resuming: {done:,} of {total:,} already done")
 
         def halved(self, batch_size: int) -> None:
-            out.warn(f"out of memory: going on with batches of {batch_size}")
+            out.warn(f"out of memory: continuing with batches of {batch_size}")
 
         def stopping(self) -> None:
             out.say("stopping after this batch (Ctrl-C again to quit now)")
@@ -242,25 +241,25 @@ def _narrator(out: Output) -> ExtractionEvents:
     return Narrator()
 
 
-def _tell(summary: ExtractionReport, out: Output, source: str, then: str) -> None:
+def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> None:
     out.document(summary.to_dict())
     if summary.dry_run:
-        _tell_plan(summary, out)
+        _print_plan(summary, out)
     elif summary.stopped:
-        out.warn(f"stopped: {summary.total:,} of {summary.listed:,} images are saved in {summary.store}")
-        out.next("the same command goes on from there")
+        out.warn(f"stopped: {summary.total:,} of {summary.listed:,} photos are saved in {summary.store}")
+        out.next("run the same command again to continue")
     else:
-        _tell_done(summary, out)
-    _tell_skipped(summary, out)
+        _print_done(summary, out)
+    _print_skipped(summary, out)
     if summary.current_before:
-        out.say(f"  commands without `--store` use {summary.store} from now on, and no longer {summary.current_before}")
+        out.say(f"  commands without `--store` now use {summary.store} instead of {summary.current_before}")
     if summary.gone and not summary.stopped:
-        out.warn(f"{pluralise(len(summary.gone), 'image is', 'images are')} gone from disk but kept in the store")
-        out.next(f"featx extract {source} --prune   to forget them")
+        out.warn(f"{pluralise(len(summary.gone), 'photo is', 'photos are')} gone from disk but kept in the store")
+        out.next(f"featx extract {source} --prune   to remove them")
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
             out.result(str(summary.store))
-        out.next(f"{then}   or   featx similar <image>")
+        out.next(f"{then}   or   featx similar <photo>")
 
 
 def _changes(summary: ExtractionReport) -> str:
@@ -268,42 +267,42 @@ def _changes(summary: ExtractionReport) -> str:
         (summary.new, "new"),
         (summary.changed, "changed"),
         (summary.renamed, "renamed"),
-        (summary.copied, "with known bytes (not computed again)"),
+        (summary.copied, "with known bytes (not recomputed)"),
         (summary.refreshed, "with new labels or columns"),
-        (summary.pruned, "forgotten"),
+        (summary.pruned, "removed"),
     )
     return ", ".join(f"{n:,} {word}" for n, word in counts if n)
 
 
-def _tell_done(summary: ExtractionReport, out: Output) -> None:
+def _print_done(summary: ExtractionReport, out: Output) -> None:
     changes = _changes(summary)
     took = duration(summary.seconds)
     if not changes:
-        out.ok(f"nothing new: all {summary.total:,} images are already in {summary.store} ({took})")
+        out.ok(f"nothing new: all {summary.total:,} photos are already in {summary.store} ({took})")
         return
     first = summary.new + summary.copied == summary.total
-    weighs = size(summary.store.stat().st_size)
+    file_size = size(summary.store.stat().st_size)
     lead = "" if first else f"{changes}: "
-    out.ok(f"{lead}{pluralise(summary.total, 'embedding')} in {summary.store} ({weighs}, {took})")
+    out.ok(f"{lead}features of {pluralise(summary.total, 'photo')} in {summary.store} ({file_size}, {took})")
     if first and summary.copied:
-        out.say(f"  {summary.copied:,} of them are copies of the same bytes and were computed once")
+        out.say(f"  {pluralise(summary.copied, 'exact copy', 'exact copies')} computed only once")
     if summary.computed >= 32:
-        out.say(f"  {summary.images_per_second:.0f} images/s; {summary.bottleneck}")
+        out.say(f"  {summary.images_per_second:.0f} photos/s; {summary.bottleneck}")
 
 
-def _tell_plan(summary: ExtractionReport, out: Output) -> None:
+def _print_plan(summary: ExtractionReport, out: Output) -> None:
     changes = _changes(summary) or "nothing new"
-    out.result(f"would do: {changes}; {summary.unchanged:,} stay as they are ({summary.store})")
+    out.result(f"would do: {changes}; {summary.unchanged:,} unchanged ({summary.store})")
 
 
-def _tell_skipped(summary: ExtractionReport, out: Output) -> None:
+def _print_skipped(summary: ExtractionReport, out: Output) -> None:
     if not summary.skipped:
         return
-    reasons = Counter(one.reason for one in summary.skipped)
-    said = ", ".join(f"{n:,} {reason.replace('-', ' ')}" for reason, n in reasons.most_common())
+    reasons = Counter(photo.reason for photo in summary.skipped)
+    counts = ", ".join(f"{n:,} {reason.replace('-', ' ')}" for reason, n in reasons.most_common())
     where = f" (list: {summary.skipped_list})" if summary.skipped_list else ""
-    out.warn(f"{pluralise(len(summary.skipped), 'file')} skipped: {said}{where}")
-    for one in summary.skipped[:3]:
-        out.say(f"    {one.path}: {one.reason.replace('-', ' ')}" + (f" ({one.detail})" if one.detail else ""))
+    out.warn(f"{pluralise(len(summary.skipped), 'file')} skipped: {counts}{where}")
+    for photo in summary.skipped[:3]:
+        out.say(f"    {photo.path}: {photo.reason.replace('-', ' ')}" + (f" ({photo.detail})" if photo.detail else ""))
     if len(summary.skipped) > 3:
         out.say(f"    … {len(summary.skipped) - 3:,} more")

@@ -1,4 +1,4 @@
-"""`--test SPLIT|STORE`: what is scored and never learned from."""
+"""`--test SPLIT|STORE`: the photos that are scored and never learned from."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 USUAL = "test,val"
 
 
-def held_out(asked: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], list[Store]]:
-    """The splits and the stores that were named; every split must be there, every store must be one."""
+def held_out(requested: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], list[Store]]:
+    """The splits or stores that `--test` names; each must exist."""
     from featx.labels.training_set import HELD_OUT
     from featx.store import open_store
 
-    parts = [part.strip() for part in asked.split(",") if part.strip()]
-    named = [part for part in parts if Path(part).suffix in (".h5", ".hdf5") or Path(part).is_file()]
-    splits = [part for part in parts if part not in named]
-    if named and splits:
-        raise FeatxError("bad-flag", "`--test` names both a split and a store", "name the one or the other")
-    there = sorted({split for store in stores for split in store.splits if split})
-    strange = [split for split in splits if split not in there]
-    if strange and asked != USUAL:
+    parts = [part.strip() for part in requested.split(",") if part.strip()]
+    paths = [part for part in parts if Path(part).suffix in (".h5", ".hdf5") or Path(part).is_file()]
+    splits = [part for part in parts if part not in paths]
+    if paths and splits:
+        raise FeatxError("bad-flag", "`--test` names both a split and a store", "name one or the other")
+    known = sorted({split for store in stores for split in store.splits if split})
+    unknown = [split for split in splits if split not in known]
+    if unknown and requested != USUAL:
         raise FeatxError(
             "bad-flag",
-            f"no picture of {stores[0].path} is in split `{strange[0]}`",
-            did_you_mean(strange[0], there, f"there is {', '.join(there) or 'no split at all'}; or name a store"),
+            f"no photo in {stores[0].path} belongs to split `{unknown[0]}`",
+            did_you_mean(unknown[0], known, f"its splits: {', '.join(known) or 'none'}; or name a store"),
         )
-    return (HELD_OUT, [open_store(part) for part in named]) if named else (tuple(splits), [])
+    return (HELD_OUT, [open_store(path) for path in paths]) if paths else (tuple(splits), [])

@@ -1,6 +1,6 @@
-"""Which commands there are, and the page that `featx --help` shows.
+"""The commands, and the page that `featx --help` shows.
 
-The page is drawn from this table alone: a look at what there is must not wait for what it takes to run it.
+The page is drawn from this table alone: asking what featx can do must not wait for the libraries that do it.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ import shutil
 import sys
 from textwrap import wrap
 
-TAGLINE = "Product pictures in, categories and look-alikes out."
+TAGLINE = "Product photos in, categories and look-alikes out."
 START = "Start here:  featx extract data/train && featx fit && featx similar sku123.jpg"
 
-# (module and function, panel, what it does: the first line of its own help).
+# (command, panel, summary: the first line of its own help)
 COMMANDS = (
-    ("extract", "Make a model", "Turn images into features, once; later runs only do what is new."),
-    ("fit", "Make a model", "Train a category classifier and say how good it is."),
-    ("compare", "Know how good it is", "Compare classifiers and backbones, and say whether the difference is real."),
-    ("evaluate", "Know how good it is", "Score a saved classifier on pictures it never learned from."),
-    ("predict", "Use it", "Say the category of photos, and how sure that is."),
-    ("similar", "Use it", "List the products that look most like this one."),
+    ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
+    ("fit", "Train", "Train a category classifier and say how good it is."),
+    ("compare", "Measure", "Compare classifiers and backbones, and say whether the difference is real."),
+    ("evaluate", "Measure", "Score a saved classifier on pictures it never learned from."),
+    ("predict", "Use", "Say the category of photos, and how sure that is."),
+    ("similar", "Use", "List the products that look most like this one."),
     (
         "suggest",
-        "Look after the catalogue",
+        "Maintain the catalogue",
         "Name the photos without a category whose label would teach the classifier most.",
     ),
-    ("duplicates", "Look after the catalogue", "List pictures that are the same or nearly so."),
-    ("issues", "Look after the catalogue", "List pictures whose category is probably wrong; apply fixes."),
+    ("duplicates", "Maintain the catalogue", "List pictures that are the same or nearly so."),
+    ("issues", "Maintain the catalogue", "List pictures whose category is probably wrong; apply fixes."),
     ("report", "Share", "Write or open the last comparison again, without recomputing."),
     ("export", "Share", "Write features, labels and columns for other programs."),
     ("info", "Help", "Show what the store holds, which classifiers exist and whether this machine is ready."),
-    ("backbones", "Help", "List the networks that turn images into features."),
-    ("demo", "Help", "Run everything on a small made-up catalogue, offline."),
+    ("backbones", "Help", "List the networks that turn photos into features."),
+    ("demo", "Help", "Draw a small sample catalogue and run everything on it, offline."),
 )
-GROUPS = (("weights", "Help", "List, download or bring in backbone weights."),)
-# The names these commands have in other tools.
+GROUPS = (("weights", "Help", "List, download or import the weights of backbones."),)
+# Names of these commands in other tools.
 ALIASES = {"label-issues": "issues", "bench": "compare"}
 OPTIONS = (
     ("--version", "", "Print the version."),
@@ -47,7 +47,7 @@ NARROWEST, WIDEST = 40, 100
 
 
 def front_page() -> str:
-    """What `featx --help` prints, as wide as the terminal and in its colours where it has any."""
+    """The page of `featx --help`, as wide as the terminal, in colour where the terminal has colours."""
     width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     panels: dict[str, list[tuple[str, str]]] = {}
@@ -70,7 +70,7 @@ def _panel(title: str, rows: list[tuple[str, str]], column: int, width: int, col
     lines = [f"{dim}╭─ {title} {'─' * (width - len(title) - 5)}╮{off}"]
     room = width - column - 6
     for name, summary in rows:
-        for place, text in enumerate(wrap(summary, room) or [""]):
-            said = name if place == 0 else ""
-            lines.append(f"{dim}│{off} {bold}{said:{column}}{off}  {text:{room}} {dim}│{off}")
+        for i, text in enumerate(wrap(summary, room) or [""]):
+            label = name if i == 0 else ""
+            lines.append(f"{dim}│{off} {bold}{label:{column}}{off}  {text:{room}} {dim}│{off}")
     return [*lines, f"{dim}╰{'─' * (width - 2)}╯{off}"]

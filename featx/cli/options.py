@@ -1,4 +1,4 @@
-"""The flags that many commands share, written down once so that they mean the same everywhere."""
+"""Flags shared by many commands, defined once so that they mean the same everywhere."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import typer
 StoreOption = Annotated[
     Path | None,
     typer.Option(
-        "--store", "-s", envvar="FEATX_STORE", metavar="PATH", help="Which store to use.", show_default="current"
+        "--store", "-s", envvar="FEATX_STORE", metavar="PATH", help="The store to use.", show_default="current"
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")]
-VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Say more; show the trace of an error.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="For everything random.")]
+QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
+VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of an error.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]

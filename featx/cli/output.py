@@ -1,4 +1,4 @@
-"""What a command prints, and where: results on stdout, everything else on stderr."""
+"""The output of a command: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ Cell = str | int | float | None
 
 
 class Advance(Protocol):
-    """Told after each batch: how many items are done in all, and a word about the rest."""
+    """Called after each batch with the number of items done so far and an optional note."""
 
     def __call__(self, done: int, note: str = "") -> None:
-        """Show that `done` items are through."""
+        """Show progress."""
 
 
 @dataclass
 class Output:
-    """The two streams of one command and how the person asked to see them."""
+    """The two streams of one command, with the flags that decide what goes to them."""
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False
-    _columns_told: bool = field(default=False, repr=False)
+    _columns_named: bool = field(default=False, repr=False)
 
     @property
     def for_people(self) -> bool:
-        """Whether stdout is a terminal that should get tables and sentences."""
+        """Whether stdout is a terminal, which gets tables and sentences."""
         return not self.json and sys.stdout.isatty()
 
     def say(self, text: str) -> None:
-        """A line about what is going on, for the person only."""
+        """A progress line, for people only."""
         if not self.quiet:
             _write(sys.stderr, text)
 
@@ -54,34 +54,34 @@ class Output:
             _write(sys.stderr, text)
 
     def ok(self, text: str) -> None:
-        """What was achieved."""
+        """A line for a finished step."""
         if not self.quiet:
             _write(sys.stderr, f"{_mark('✓', 'ok', sys.stderr)} {text}", style="green")
 
     def warn(self, text: str) -> None:
-        """What was skipped or looks wrong; shown even with `--quiet` off only."""
+        """A line for something skipped or suspicious; hidden by `--quiet`."""
         if not self.quiet:
             _write(sys.stderr, f"! {text}", style="yellow")
 
     def next(self, text: str) -> None:
-        """What to type now."""
+        """A suggestion of the next command."""
         if not self.quiet and not self.json:
             _write(sys.stderr, f"  next: {text}", style="cyan")
 
     def result(self, text: str) -> None:
-        """A line of the result, for a person (nothing under `--json`: the document says it)."""
+        """A line of the result for people; `--json` prints the document instead."""
         if not self.json:
             _write(sys.stdout, text)
 
     def headline(self, text: str) -> None:
-        """What a list comes to: above its table on a terminal, else on stderr, so that stdout holds the list alone."""
+        """The summary of a list: above its table on a terminal, else on stderr, so that stdout holds only the list."""
         if self.for_people:
             self.result(text)
         else:
             self.say(text)
 
     def document(self, value: object) -> None:
-        """The one JSON document of a command that has one result (printed only under `--json`)."""
+        """The JSON document of a command with one result; printed only under `--json`."""
         if self.json:
             print(json_line(value, sys.stdout), flush=True)
 
@@ -94,10 +94,10 @@ class Output:
         right: Sequence[str] = (),
         paths: Sequence[str] = (),
     ) -> None:
-        """A list: a table on a terminal, tab-separated lines in a pipe, a JSON object a line under `--json`.
+        """A list: a table on a terminal, tab-separated lines in a pipe, JSON Lines under `--json`.
 
-        Where a table is too wide, `paths` are the columns that keep the ends of their cells. What the columns of a
-        pipe are is told once, on stderr.
+        Where a table is too wide, the columns in `paths` are shortened at the front. In a pipe, stderr names the
+        columns once.
         """
         if self.json:
             for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
@@ -107,15 +107,15 @@ class Output:
             if rows:
                 _table(columns, rows, right, paths)
         else:
-            if rows and not self._columns_told:
-                self._columns_told = True
+            if rows and not self._columns_named:
+                self._columns_named = True
                 self.say(f"  columns: {', '.join(_flat(name) or 'remark' for name in columns)}")
             for row in rows:
                 _write(sys.stdout, "\t".join(_flat("" if cell is None else str(cell)) for cell in row))
 
     @contextmanager
-    def progress(self, total: int, what: str, unit: str = "images") -> Iterator[Advance]:
-        """A transient bar on a terminal; elsewhere a plain line every 10 % or 30 seconds."""
+    def progress(self, total: int, what: str, unit: str = "photos") -> Iterator[Advance]:
+        """A transient bar on a terminal; elsewhere a plain line every 10% or 30 seconds."""
         if self.quiet or os.environ.get("FEATX_NO_PROGRESS"):
             yield lambda done, note="": None
         elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
@@ -126,7 +126,7 @@ class Output:
 
 
 def json_line(value: object, stream: TextIO) -> str:
-    """One line of JSON; where the stream is not UTF-8, in characters that every encoding has."""
+    """One line of JSON; plain ASCII where the stream is not UTF-8."""
     plain = (stream.encoding or "utf-8").lower().replace("_", "-") not in ("utf-8", "utf8")
     return jsonlib.dumps(value, ensure_ascii=plain, allow_nan=False, default=str)
 
@@ -134,7 +134,7 @@ def json_line(value: object, stream: TextIO) -> str:
 def _console(stream: TextIO, *, wrapped: bool = False) -> Console:
     from rich.console import Console
 
-    # Without colours nothing else that steers a terminal is sent either, bold type included.
+    # Without colours, no other escape sequence is sent either, such as bold type.
     system: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
     return Console(file=stream, highlight=False, soft_wrap=not wrapped, markup=False, emoji=False, color_system=system)
 
@@ -148,15 +148,15 @@ def _write(stream: TextIO, text: str, style: str | None = None) -> None:
 
 
 def _printable(text: str) -> str:
-    """Names of files and labels must not steer the terminal: control characters are shown, not sent.
+    """Show control characters instead of sending them: file names and labels must not steer the terminal.
 
-    Nor may they turn the direction of writing, behind which `gpj.exe` reads as `exe.jpg`.
+    Nor may they reverse the writing direction, which makes `gpj.exe` read as `exe.jpg`.
     """
     return "".join(_shown(c) for c in text)
 
 
 def without_steering(text: str) -> str:
-    """Text of any origin, such as a trace, as a terminal may get it."""
+    """Text of any origin, such as a traceback, made safe for a terminal."""
     return _encodable(_printable(text), sys.stderr)
 
 
@@ -210,26 +210,26 @@ GAP = 2
 SHORTEST = 20
 
 
-def _fit(columns: Sequence[str], cells: list[list[str]], at: Sequence[int], width: int) -> None:
-    """Shorten the widest of the columns `at` until the table fits, but never below what tells files apart."""
+def _fit(columns: Sequence[str], cells: list[list[str]], shrinkable: Sequence[int], width: int) -> None:
+    """Shorten the widest of the `shrinkable` columns until the table fits, but never below `SHORTEST`."""
     from rich.cells import cell_len
 
     head = [max(name.split("\n"), key=len) for name in columns]
     widths = [max(cell_len(row[i]) for row in [head, *cells]) for i in range(len(columns))]
-    while at and sum(widths) + GAP * (len(widths) - 1) > width:
-        widest = max(at, key=widths.__getitem__)
+    while shrinkable and sum(widths) + GAP * (len(widths) - 1) > width:
+        widest = max(shrinkable, key=widths.__getitem__)
         if widths[widest] <= SHORTEST:
             break
         widths[widest] -= 1
     mark = _encodable("…", sys.stdout)
     for row in cells:
-        for i in at:
+        for i in shrinkable:
             if cell_len(row[i]) > widths[i]:
                 row[i] = mark + _end_of(row[i], widths[i] - cell_len(mark))
 
 
 def _end_of(path: str, width: int) -> str:
-    """As much of a path's end as fits, whole folders where the name leaves room for one."""
+    """As much of the end of a path as fits, cut at a folder where there is room for one."""
     from rich.cells import cell_len
 
     end = path[-width:]
@@ -256,45 +256,45 @@ def _bar(total: int, unit: str) -> Iterator[Advance]:
 
 def _plain_progress(total: int, what: str, unit: str) -> Advance:
     begun, pace = time.monotonic(), _Pace(total, unit)
-    said = {"tenth": 0, "at": begun}
+    last = {"tenth": 0, "time": begun}
 
     def advance(done: int, note: str = "") -> None:
         now, tenth = time.monotonic(), done * 10 // max(total, 1)
         line = pace.line(done, note)
-        # A run that ends within seconds needs no running commentary.
-        if now - begun > 5 and (tenth > said["tenth"] or now - said["at"] >= 30):
-            said.update(tenth=tenth, at=now)
+        # A run that ends within seconds needs no progress lines.
+        if now - begun > 5 and (tenth > last["tenth"] or now - last["time"] >= 30):
+            last.update(tenth=tenth, time=now)
             _write(sys.stderr, f"{what} {line}")
 
     return advance
 
 
 class _Pace:
-    """How far the work is and how fast it goes, counted from the first that is done: loading a network is no photo."""
+    """Progress and speed, timed from the first finished item: loading a network is not part of the speed."""
 
     def __init__(self, total: int, unit: str) -> None:
         self.total, self.unit = total, unit
         self.begun, self.before = time.monotonic(), 0
 
     def line(self, done: int, note: str = "") -> str:
-        """What is told of it when so many are done."""
-        far = f"{done}%" if self.unit == "percent" else f"{done:,}/{self.total:,}"
+        """The progress line after `done` items."""
+        position = f"{done}%" if self.unit == "percent" else f"{done:,}/{self.total:,}"
         if done and not self.before and self.unit != "percent":
             self.begun, self.before = time.monotonic(), done
         more, seconds = done - self.before, max(time.monotonic() - self.begun, 1e-6)
-        told = [far]
+        parts = [position]
         if more > 0:
             rate = more / seconds
             if self.unit != "percent":
-                told.append(f"{rate:.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:.0f} {self.unit}/min")
-            told.append(f"{clock((self.total - done) / rate)} left")
+                parts.append(f"{rate:.0f} {self.unit}/s" if rate >= 1 else f"{60 * rate:.0f} {self.unit}/min")
+            parts.append(f"{clock((self.total - done) / rate)} left")
         elif not done:
-            told.append("starting")
-        return "  ".join([*told, *([note] if note else [])])
+            parts.append("starting")
+        return "  ".join([*parts, *([note] if note else [])])
 
 
 def error_text(message: str, hint: str) -> str:
-    """An error as a person reads it: the fact, a blank line, what to do; at most 80 columns wide."""
+    """An error for people: the fact, a blank line, the hint; at most 80 columns wide."""
     import shutil
 
     width = min(80, max(40, shutil.get_terminal_size().columns))
@@ -304,17 +304,17 @@ def error_text(message: str, hint: str) -> str:
     return _encodable(_printable("\n\n".join(blocks)), sys.stderr)
 
 
-# Stands for a space at which no line may end.
+# Stands for a space that must not become a line break.
 _FIRM = "\ue000"
 
 
 def _wrapped(lead: str, text: str, width: int) -> str:
-    """Text in lines of a width; what stands between backticks stays on one, so that it can be copied."""
+    """Wrap text, keeping each command in backticks on one line so that it can be copied."""
     import re
     import textwrap
 
     lines: list[str] = []
-    for line in re.sub("`[^`\n]*`", lambda found: found[0].replace(" ", _FIRM), text).split("\n"):
+    for line in re.sub("`[^`\n]*`", lambda match: match[0].replace(" ", _FIRM), text).split("\n"):
         indent = lead if not lines else " " * len(lead)
         lines += textwrap.wrap(
             line,

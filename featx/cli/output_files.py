@@ -14,15 +14,15 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a kind of file that cannot be written before any work is done."""
+    """Refuse an unknown file type before any work is done."""
     if path.suffix.lower() not in SUFFIXES:
         raise FeatxError(
-            "bad-flag", f"cannot write `{path.suffix or path}` files", f"end the name in {', '.join(SUFFIXES)}"
+            "bad-flag", f"cannot write `{path.suffix or path}` files", f"use a name that ends in {', '.join(SUFFIXES)}"
         )
 
 
 def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> int:
-    """Write records aside, then rename; returns how many there were. Cells a spreadsheet would run are made text."""
+    """Write records atomically and count them. Cells that a spreadsheet would run as formulas become text."""
     from featx.files.cells import safe_cell
 
     check_suffix(path)

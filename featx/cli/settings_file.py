@@ -1,7 +1,7 @@
 """The optional settings file: `featx.toml`, or `[tool.featx]` in `pyproject.toml`, in the working folder.
 
-Keys are the long names of flags. A table per command, and `[featx]` for every command that has the flag; what is
-typed wins over `FEATX_*` variables, which win over the file.
+Keys are the long names of flags, in a table per command or in `[featx]` for every command that has the flag. The
+command line wins over `FEATX_*` variables, which win over the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from featx.files.regular import open_regular
 
 NAME = "featx.toml"
 FOR_ALL = "featx"
-# Reading one takes a time that grows with the square of how deep a name in it goes.
+# The time to parse one grows with the square of the depth of its dotted names.
 LARGEST, DEEPEST, READ = 256 << 10, 4000, 4 << 20
 
 
@@ -30,7 +30,7 @@ class Flag:
     several: bool = False
 
     def holds(self, value: Any) -> Any:
-        """The value as the command line wants it."""
+        """The value in the form the command line expects."""
         return [value] if self.several and not isinstance(value, list) else value
 
 
@@ -39,67 +39,67 @@ Flags = Mapping[str, Mapping[str, Any]]
 
 
 def read_settings(folder: Path, known: Callable[[], Flags]) -> dict[str, Any]:
-    """The defaults of each command's parameters that the settings file of a folder asks for; empty without one.
+    """The defaults that the settings file of a folder sets, by command and parameter; empty without a file.
 
-    `known` tells all commands and their flags; it is asked only where there is a file.
+    `known` returns all commands and their flags; it is called only where there is a file.
     """
     path, text, tables = _tables(folder)
     if not tables:
         return {}
     flags = known()
-    found: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
     for table, keys in tables.items():
         if not isinstance(keys, dict):
-            raise _wrong(path, text, table, f"`{table}` stands in no table", [], f"put it under [{FOR_ALL}]")
+            raise _bad_setting(path, text, table, f"`{table}` is outside any table", [], f"put it under [{FOR_ALL}]")
         if table != FOR_ALL and table not in flags:
-            raise _wrong(path, text, table, f"[{table}] is no command", [*flags, FOR_ALL])
+            raise _bad_setting(path, text, table, f"[{table}] is not a command", [*flags, FOR_ALL])
     for key, value in tables.get(FOR_ALL, {}).items():
         takers = [command for command in flags if key in _plain(flags[command])]
         if not takers:
             everything = sorted({flag for command in flags for flag in _plain(flags[command])})
-            raise _wrong(path, text, key, f"no command has a flag `--{key}`", everything)
+            raise _bad_setting(path, text, key, f"no command has a flag `--{key}`", everything)
         for command in takers:
             flag = flags[command][key]
-            _must_be_a_value(path, text, key, value, flag)
-            found.setdefault(command, {})[flag.parameter] = flag.holds(value)
+            _require_value(path, text, key, value, flag)
+            defaults.setdefault(command, {})[flag.parameter] = flag.holds(value)
     for command, keys in tables.items():
         if command != FOR_ALL:
-            _command(found.setdefault(command, {}), flags[command], keys, path, text, command)
-    return found
+            _command(defaults.setdefault(command, {}), flags[command], keys, path, text, command)
+    return defaults
 
 
 def _command(
-    found: dict[str, Any], flags: Mapping[str, Any], keys: Mapping[str, Any], path: Path, text: str, command: str
+    defaults: dict[str, Any], flags: Mapping[str, Any], keys: Mapping[str, Any], path: Path, text: str, command: str
 ) -> None:
     for key, value in keys.items():
         if key not in flags:
-            raise _wrong(path, text, key, f"`featx {command}` has no flag `--{key}`", list(flags))
+            raise _bad_setting(path, text, key, f"`featx {command}` has no flag `--{key}`", list(flags))
         if isinstance(flags[key], Mapping):
             if not isinstance(value, dict):
-                raise _wrong(path, text, key, f"`{key}` is a command, not a flag", [], f"write [{command}.{key}]")
-            _command(found.setdefault(key, {}), flags[key], value, path, text, f"{command} {key}")
+                raise _bad_setting(path, text, key, f"`{key}` is a command, not a flag", [], f"write [{command}.{key}]")
+            _command(defaults.setdefault(key, {}), flags[key], value, path, text, f"{command} {key}")
         else:
-            _must_be_a_value(path, text, key, value, flags[key])
-            found[flags[key].parameter] = flags[key].holds(value)
+            _require_value(path, text, key, value, flags[key])
+            defaults[flags[key].parameter] = flags[key].holds(value)
 
 
-def _must_be_a_value(path: Path, text: str, key: str, value: Any, flag: Flag) -> None:
-    """What could be typed behind a flag: a text, a number or yes and no; a list of those where it takes several."""
-    for one in value if flag.several and isinstance(value, list) else [value]:
-        plain = isinstance(one, str | bool) or (isinstance(one, int | float) and math.isfinite(one))
-        if not plain or (isinstance(one, str) and "\0" in one):
-            raise _wrong(
+def _require_value(path: Path, text: str, key: str, value: Any, flag: Flag) -> None:
+    """Refuse a value that could not be typed after the flag; flags that take several also accept a list."""
+    for item in value if flag.several and isinstance(value, list) else [value]:
+        plain = isinstance(item, str | bool) or (isinstance(item, int | float) and math.isfinite(item))
+        if not plain or (isinstance(item, str) and "\0" in item):
+            raise _bad_setting(
                 path,
                 text,
                 key,
-                f"`{key}` is {_kind(one)}, which no flag takes",
+                f"`{key}` is {_kind(item)}, which no flag takes",
                 [],
-                "write one text, one number, true or false" + (", or a list of texts" if flag.several else ""),
+                "write a string, a number, true or false" + (", or a list of strings" if flag.several else ""),
             )
 
 
 def _kind(value: Any) -> str:
-    kinds = {list: "a list", dict: "a table", str: "a text with a zero byte", float: "no finite number"}
+    kinds = {list: "a list", dict: "a table", str: "a string with a zero byte", float: "not a finite number"}
     return kinds.get(type(value), "a date or time")
 
 
@@ -120,18 +120,18 @@ def _tables(folder: Path) -> tuple[Path, str, dict[str, Any]]:
             if inside:
                 continue
             why = error.strerror if isinstance(error, OSError) else f"it is not UTF-8 ({error.reason})"
-            raise FeatxError("bad-config", f"cannot read {path}: {why}", "mend or remove it") from error
+            raise FeatxError("bad-config", f"cannot read {path}: {why}", "fix or remove it") from error
         if inside and "tool.featx" not in text:
             continue
         if len(data) > LARGEST or any(line.count(".") > DEEPEST for line in text.splitlines()):
-            raise FeatxError("bad-config", f"{path} is too large for settings", "keep only what featx is to know")
+            raise FeatxError("bad-config", f"{path} is too large for settings", "keep only those of featx in it")
         import tomllib
 
         try:
             tables: Any = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            why = "its brackets go too deep" if isinstance(error, RecursionError) else str(error)
-            raise FeatxError("bad-config", f"{path} is no valid TOML: {why}", "mend that line") from error
+            why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            raise FeatxError("bad-config", f"{path} is not valid TOML: {why}", "fix that line") from error
         for part in inside:
             tables = tables.get(part, {}) if isinstance(tables, dict) else {}
         if isinstance(tables, dict) and tables:
@@ -139,8 +139,8 @@ def _tables(folder: Path) -> tuple[Path, str, dict[str, Any]]:
     return folder / NAME, "", {}
 
 
-def _wrong(path: Path, text: str, key: str, what: str, known: list[str], hint: str = "") -> FeatxError:
+def _bad_setting(path: Path, text: str, key: str, what: str, known: list[str], hint: str = "") -> FeatxError:
     pattern = re.compile(rf"^\s*(?:\[\s*(?:tool\.featx\.)?)?[\"']?{re.escape(key)}[\"']?\s*(?:=|\]|\.)")
-    line = next((n for n, one in enumerate(text.splitlines(), start=1) if pattern.match(one)), None)
+    line = next((n for n, content in enumerate(text.splitlines(), start=1) if pattern.match(content)), None)
     where = f"{path}:{line}" if line else str(path)
     return FeatxError("bad-config", f"{where}: {what}", hint or did_you_mean(key, known, "see `featx --help`"))

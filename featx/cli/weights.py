@@ -1,4 +1,4 @@
-"""`featx weights`: which weights there are, and getting them onto this machine."""
+"""`featx weights`: list weights and bring them to this machine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from featx.cli.output import Output, size
 from featx.errors import FeatxError
 
 app = typer.Typer(
-    help="List, download or bring in backbone weights.\n\nExample: featx weights list",
+    help="List, download or import the weights of backbones.\n\nExample: featx weights list",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A network, as `featx weights list` names it.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A network from `featx weights list`.")]
 RecipeOption = Annotated[
-    str | None, typer.Option("--weights", "-w", metavar="RECIPE", help="Another of its weights: IMAGENET1K_V2.")
+    str | None,
+    typer.Option("--weights", "-w", metavar="RECIPE", help="Other published weights, such as IMAGENET1K_V2."),
 ]
 
 
@@ -41,12 +42,12 @@ def download_bar(out: Output, what: str) -> Iterator[Callable[[int, int], None]]
 
 @app.command("list")
 def list_(
-    every: Annotated[bool, typer.Option("--all", "-a", help="All that are published, not a dozen.")] = False,
+    every: Annotated[bool, typer.Option("--all", "-a", help="All published weights instead of a dozen.")] = False,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """List weights that can be used, and which are on this machine.
+    """List the weights to choose from, and which are on this machine.
 
     Example: featx weights list --all
     """
@@ -62,11 +63,13 @@ def list_(
     records: list[dict[str, object]] = []
     builtin = weights.builtin_weights()
     if builtin is not None:
-        records.append(_record("builtin", "travels with featx", builtin.stat().st_size))
+        records.append(_record("builtin", "ships with featx", builtin.stat().st_size))
     records.append(_record("colour", "none needed", 0))
     for entry in known:
-        at_hand = entry.file_name in here
-        records.append(_record(entry.backbone, entry.weights, entry.size, top1=entry.top1, here=at_hand, url=entry.url))
+        downloaded = entry.file_name in here
+        records.append(
+            _record(entry.backbone, entry.weights, entry.size, top1=entry.top1, here=downloaded, url=entry.url)
+        )
     explained = {entry.file_name for entry in known}
     for name, path in here.items():
         if name not in explained:
@@ -102,7 +105,7 @@ def get(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Download the weights of a network, going on where an earlier download broke off.
+    """Download the weights of a network; resumes an interrupted download.
 
     Example: featx weights get resnet50
     """
@@ -115,7 +118,9 @@ def get(
     with download_bar(out, f"weights {name}") as progress:
         path = weights.fetch_weights(entry.url, progress=progress, backbone=name)
     n_bytes = path.stat().st_size
-    out.ok(f"{name} {entry.weights} {'was here already' if was_here else 'downloaded'} and checked ({size(n_bytes)})")
+    out.ok(
+        f"{name} {entry.weights} {'already here' if was_here else 'downloaded'}, checksum verified ({size(n_bytes)})"
+    )
     out.result(str(path))
     out.document(
         {"name": name, "weights": entry.weights, "path": str(path), "bytes": n_bytes, "downloaded": not was_here}
@@ -132,7 +137,7 @@ def add(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Check a weights file that was downloaded elsewhere, and put it where every tool finds it.
+    """Verify a weights file downloaded elsewhere, and copy it to where every tool finds it.
 
     Example: featx weights add resnet50-0676ba61.pth
     """
@@ -140,7 +145,7 @@ def add(
 
     out = Output(as_json, quiet, verbose)
     path = weights.add_weights(file)
-    out.ok(f"{file} is whole and in its place")
+    out.ok(f"{file} is intact and installed")
     out.result(str(path))
     out.document({"path": str(path), "bytes": path.stat().st_size})
 
@@ -148,13 +153,14 @@ def add(
 @app.command("verify")
 def verify(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]...", help="Which files; all in the folder if none is named.")
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="The files to check; all in the folder by default."),
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Check weights files against their published checksums; ends with 5 if one is damaged.
+    """Verify weights files against their published checksums; exits with code 5 if one is damaged.
 
     Example: featx weights verify
     """
@@ -185,7 +191,7 @@ def verify(
 
 @app.command("path")
 def path(as_json: JsonFlag = False, quiet: QuietFlag = False, verbose: VerboseFlag = False) -> None:
-    """Print the folder in which weights are kept, shared with every tool that uses torch.
+    """Print the weights folder, shared with every tool that uses torch.
 
     Example: featx weights path
     """

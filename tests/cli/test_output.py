@@ -66,7 +66,7 @@ def test_images_a_second_are_counted_from_the_first_and_not_from_the_start(capsy
             advance(done)
     first, *others = capsys.readouterr().err.splitlines()
     assert first == "predict 32/320"
-    assert others and all("16 images/s" in line for line in others) and "0:10 left" in others[-1]
+    assert others and all("16 photos/s" in line for line in others) and "0:10 left" in others[-1]
 
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", None])

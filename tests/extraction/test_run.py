@@ -316,7 +316,7 @@ def test_ctrl_c_saves_the_work_and_says_how_to_go_on(workplace):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
-    assert "the same command goes on from there" in said
+    assert "run the same command again to continue" in said
     ran = start(workplace, "many", "-b", "colour", "--batch-size", "2")
     _, said = ran.communicate(timeout=120)
     assert ran.returncode == 0 and "resuming" in said
@@ -327,7 +327,7 @@ def test_the_command_prints_its_result_to_stdout_only(featx, folder):
     ran = featx("extract", "photos", "-b", "colour")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "artifacts/embeddings/colour.h5"
-    assert "12 images in 3 categories" in ran.stderr and "12 embeddings" in ran.stderr
+    assert "12 images in 3 categories" in ran.stderr and "features of 12 photos" in ran.stderr
     assert "\x1b" not in ran.stderr
     again = featx("extract", "photos", "-b", "colour", "--json", "--quiet")
     said = json.loads(again.stdout)

@@ -196,7 +196,7 @@ def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first)
     wait_for_rows(workplace / "a.h5")
     process.send_signal(first)
     code, _, complained = ended(process)
-    assert code == 130 and "the same command goes on from there" in complained, complained
+    assert code == 130 and "run the same command again to continue" in complained, complained
     saved = contents("a.h5")
     # The journal of the run that was stopped still lies there: rows of this one are written when it has grown.
     before = Path("a.h5.journal").stat().st_size if Path("a.h5.journal").exists() else 0
