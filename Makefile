@@ -1,4 +1,4 @@
-# Two commands set everything up: `make demo` and `make test`. The rest is for people who work on featx.
+# `make demo` and `make test` set everything up. The other targets are for people who work on featx.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,15 +16,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/.installed  ## install, then the three headline commands on the sample catalogue
+demo: $(VENV)/.installed  ## install, then run the three headline commands on the sample catalogue
 	$(RUN) extract data/train
 	$(RUN) fit --clf svm
 	$(RUN) similar sku123.jpg
 	@echo
 	@echo "Look at:  artifacts/embeddings/ (the features), artifacts/models/ (the classifier and its card)"
-	@echo "Now yours:  $(RUN) extract FOLDER-OF-PHOTOS"
+	@echo "Now your own photos:  $(RUN) extract FOLDER-OF-PHOTOS"
 
-test: $(VENV)/.installed-dev  ## install with the development extra, then the whole default test suite
+test: $(VENV)/.installed-dev  ## install with the development extra, then run the default test suite
 	$(BIN)/python -m pytest -n auto
 
 test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged files, many photos
@@ -33,7 +33,7 @@ test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged fi
 test-lowest:  ## the test suite with the lowest versions that pyproject.toml allows, in .venv-lowest
 	.ci/lowest
 
-audit: $(VENV)/.installed-dev  ## known holes in everything featx is installed with; asks the package index
+audit: $(VENV)/.installed-dev  ## known vulnerabilities of every installed package; asks the package index
 	$(BIN)/python .ci/audit
 
 lint: $(VENV)/.installed-dev
@@ -46,7 +46,7 @@ types: $(VENV)/.installed-dev
 imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## write the generated pages again
+docs: $(VENV)/.installed-dev  ## regenerate docs/cli.md, docs/errors.md and the table of backbones
 	$(BIN)/python docs/generate.py
 
 check: lint types imports test

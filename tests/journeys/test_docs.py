@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), ROOT / "featx/README.md", *(ROOT / "docs").glob("*.md")])
 
 
 def generator():
@@ -37,6 +37,13 @@ def test_the_error_table_is_current():
 def test_every_link_leads_to_a_file(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_of_the_project_that_a_page_names_exists(page):
+    named = re.findall(r"\b((?:tests|featx|benchmarks|docs|training)/[\w/.-]+\.\w+)", page.read_text(encoding="utf-8"))
+    # Paths in an example are relative to the reader's folder; these are relative to the checkout.
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def commands_of(page: Path, fence: str) -> list[str]:
