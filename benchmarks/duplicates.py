@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 
-from featx.audit.near_pairs import Forest, directions, near_pairs
+from featx.audit.near_pairs import Forest, near_pairs
+from featx.compute.vectors import unit_rows
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.monotonic()
     forest = Forest(len(features))
-    for i, j, scores in near_pairs(directions(features), 0.98):
+    for i, j, scores in near_pairs(unit_rows(features), 0.98):
         forest.link(i, j, scores)
     groups = forest.groups()
     seconds = time.monotonic() - begun

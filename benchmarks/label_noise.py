@@ -14,7 +14,7 @@ import argparse
 import numpy as np
 
 from featx.audit.issues import DOUBTED, Judged, judge
-from featx.audit.near_pairs import directions
+from featx.compute.vectors import unit_rows
 from featx.store import open_store
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         store = open_store(path)
         rows = store.labelled()
         features = store.features[rows]
-        unit = directions(features)
+        unit = unit_rows(features)
         truth = np.array([store.labels[i] for i in rows], dtype=object).astype(str)
         classes = np.array(sorted(set(truth.tolist())))
         results: dict[str, list[tuple[int, float, float]]] = {}

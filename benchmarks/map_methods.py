@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from featx.compute.vectors import unit_rows
 from featx.report import map_layout
 from featx.store import open_store
 
@@ -45,14 +46,14 @@ def by_featx(rows: np.ndarray) -> np.ndarray:
 
 def by_scikit_learn(rows: np.ndarray) -> np.ndarray:
     """t-SNE of every row."""
-    return map_layout._tsne(map_layout._directions(map_layout._unit(rows), 0), 0)
+    return map_layout._tsne(map_layout._directions(unit_rows(rows), 0), 0)
 
 
 def by_opentsne(rows: np.ndarray) -> np.ndarray:
     """openTSNE with its defaults, on one thread."""
     import openTSNE
 
-    directions = map_layout._directions(map_layout._unit(rows), 0)
+    directions = map_layout._directions(unit_rows(rows), 0)
     return np.asarray(openTSNE.TSNE(n_jobs=1, random_state=0).fit(directions))
 
 
@@ -65,7 +66,7 @@ def nearest(rows: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
 def measure(name: str, rows: np.ndarray, labels: np.ndarray, methods: Iterable[tuple[str, Method]]) -> None:
     """Print a row for each method."""
     asked = np.random.default_rng(0).choice(len(rows), min(ASKED, len(rows)), replace=False)
-    true = nearest(map_layout._unit(rows), asked, NEAR)
+    true = nearest(unit_rows(rows), asked, NEAR)
     for method, place in methods:
         begun = time.process_time()
         places = place(rows)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.audit.near_pairs import Forest, directions, near_pairs
+from featx.audit.near_pairs import Forest, near_pairs
 from featx.audit.perceptual_hashes import HashCache
+from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
@@ -208,7 +209,7 @@ def find_duplicates(
             same_j.append(row)
     forest.link(np.array(same_i, dtype=int), np.array(same_j, dtype=int), np.ones(len(same_i)))
     rows = np.array(list(first.values()), dtype=int)
-    unit = directions(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
+    unit = unit_rows(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
     pictures = HashCache(opened)
     least = _choose(unit, rows, pictures) if min_score is None else min_score
     alike = agreed = nearly = unread = 0
@@ -254,9 +255,8 @@ def _choose(unit: np.ndarray, rows: np.ndarray, pictures: HashCache) -> float:
     asked = np.array(sorted(range(len(rows)), key=digests.__getitem__)[:: max(1, len(rows) // 1000)][:1000])
     bands: list[list[tuple[str, str, int, int]]] = [[] for _ in CHOICES]
     counts = np.zeros(len(CHOICES), dtype=int)
-    for start in range(0, len(asked), 50):
-        part = asked[start : start + 50]
-        alike = unit[part] @ unit.T
+    for block, alike in cosine_blocks(unit[asked], unit, 50):
+        part = asked[block]
         alike[np.arange(len(part)), part] = -1
         for band, least in enumerate(CHOICES):
             places = np.argwhere((alike >= least) & (alike < (CHOICES[band - 1] if band else 2)))

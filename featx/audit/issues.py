@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
-from featx.audit.near_pairs import directions
+from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.store import Store, open_store
 from featx.views.findings import figure, html_table
 
 NEIGHBOURS = 10
-BLOCK = 1024
 # Measured with benchmarks/label_noise.py; see docs/issues.md.
 DOUBTED = 0.02
 STRENGTH = 1e-2
@@ -144,7 +143,7 @@ def find_issues(
             f"{opened.path} holds {held}, and labels can be doubted only with two",
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
-    unit = directions(opened.features_map())
+    unit = unit_rows(opened.features_map())
     judged = judge(
         unit[rows],
         np.asarray(opened.features_map()[rows], dtype=np.float32),
@@ -229,15 +228,10 @@ def judge(
 
 def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The labels of the nearest pictures of other products; -1 where there are no more."""
-    nearest = np.full((len(unit), NEIGHBOURS), -1)
-    for start in range(0, len(unit), BLOCK):
-        alike = unit[start : start + BLOCK] @ unit.T
-        alike[groups[start : start + BLOCK, None] == groups[None, :]] = -2
-        take = min(NEIGHBOURS, alike.shape[1])
-        found = np.argpartition(-alike, take - 1, axis=1)[:, :take]
-        score = np.take_along_axis(alike, found, 1)
-        nearest[start : start + BLOCK, :take] = np.where(score > -2, own[found], -1)
-    return nearest
+    found, _ = nearest(unit, unit, NEIGHBOURS, (groups, groups))
+    labels = np.full((len(unit), NEIGHBOURS), -1)
+    labels[:, : found.shape[1]] = np.where(found >= 0, own[found], -1)
+    return labels
 
 
 def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, judged: Judged) -> list[LabelIssue]:
@@ -318,14 +312,11 @@ def _twins(labels: np.ndarray, judged: Judged) -> tuple[TwinCategories, ...]:
 
 def _outliers(store: Store, labels: Sequence[str | None], unit: np.ndarray) -> tuple[Outlier, ...]:
     """Pictures whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
-    near = np.zeros(len(unit))
-    take = min(5, len(unit) - 1)
-    if take < 1:
+    if len(unit) < 2:
         return ()
-    for start in range(0, len(unit), BLOCK):
-        alike = unit[start : start + BLOCK] @ unit.T
-        alike[np.arange(len(alike)), np.arange(start, start + len(alike))] = -2
-        near[start : start + BLOCK] = np.sort(np.partition(alike, -take, axis=1)[:, -take:], axis=1).mean(axis=1)
+    itself = np.arange(len(unit))
+    _, similar = nearest(unit, unit, min(5, len(unit) - 1), (itself, itself))
+    near = np.sort(similar, axis=1).mean(axis=1).astype(np.float64)
     middle = np.median(near)
     spread = max(1.4826 * float(np.median(np.abs(near - middle))), 1e-3)
     far = [i for i in np.argsort(near, kind="stable") if near[i] < middle - FAR * spread]

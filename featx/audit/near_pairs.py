@@ -3,53 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-TILE = 2048
-WIDE = 8192
+from featx.compute.vectors import pairs_above
+
+STEP = 2048
 MOST_EDGES = 1_000_000
 
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def directions(features: Any) -> np.ndarray:
-    """Rows of length one in float32; a row of zeros, or one that is not finite, points nowhere and matches nothing."""
-    rows = np.array(features, dtype=np.float32)
-    rows[~np.isfinite(rows).all(axis=1)] = 0
-    # Scaled first: the square of a very small or very large number is not a float32.
-    most = np.abs(rows).max(axis=1, initial=0)
-    rows /= np.where(most > 0, most, 1)[:, None]
-    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    rows /= np.where(lengths > 0, lengths, 1)[:, None]
-    return rows
 
 
 def near_pairs(
     unit: np.ndarray, least: float, progress: Callable[[int], object] = lambda done: None
 ) -> Iterator[Pairs]:
     """Pairs of rows (i before j) with a cosine of at least `least`, tile by tile, each with its exact cosine."""
-    for top in range(0, len(unit), TILE):
-        rows = unit[top : top + TILE]
-        for left in range(top, len(unit), WIDE):
-            alike = rows @ unit[left : left + WIDE].T
-            # Float32 products differ in the last digits with the place of a row; what counts is computed again below.
-            places = np.flatnonzero(alike >= least - 1e-5)
-            i, j = np.divmod(places, alike.shape[1])
-            i, j = i + top, j + left
-            forward = i < j
-            for start in range(0, int(forward.sum()), MOST_EDGES):
-                yield _exact(
-                    unit, i[forward][start : start + MOST_EDGES], j[forward][start : start + MOST_EDGES], least
-                )
-        progress(min(top + TILE, len(unit)))
+    # Float32 products differ in the last digits with the place of a row; what counts is computed again.
+    for i, j in pairs_above(unit, least - 1e-5, progress):
+        for start in range(0, len(i), MOST_EDGES):
+            part = slice(start, start + MOST_EDGES)
+            yield _exact(unit, i[part], j[part], least)
 
 
 def _exact(unit: np.ndarray, i: np.ndarray, j: np.ndarray, least: float) -> Pairs:
     scores = np.empty(len(i))
-    for start in range(0, len(i), TILE):
-        part = slice(start, start + TILE)
+    for start in range(0, len(i), STEP):
+        part = slice(start, start + STEP)
         scores[part] = np.einsum("ij,ij->i", unit[i[part]].astype(np.float64), unit[j[part]].astype(np.float64))
     # Two rows of length one in float32 may have a cosine a hair above one.
     scores = np.clip(np.round(scores, 6), -1, 1)

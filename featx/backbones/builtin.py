@@ -18,6 +18,7 @@ from PIL import Image
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
 from featx.backbones.engines.mixin import EngineMixin
 from featx.backbones.fingerprint import Fingerprint
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -89,12 +90,6 @@ def colour_histograms(pixels: np.ndarray) -> np.ndarray:
     places = (hue_bin * SATURATIONS + saturation) * VALUES + value + COLOURS * np.arange(len(x))[:, None]
     counts = np.bincount(places.ravel(), minlength=COLOURS * len(x)).reshape(len(x), COLOURS)
     return np.sqrt(counts / x.shape[1]).astype(np.float32)
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Rows of unit length; a row of zeros stays one."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.maximum(length, 1e-12), dtype=np.float32)
 
 
 class BuiltinBackbone(EngineMixin):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.compute.vectors import unit_rows
+from featx.compute.vectors import max_cosines, unit_rows
 from featx.labels.folds import Fold
 
 MOST = 4000
@@ -24,10 +24,7 @@ class NoveltyDetector:
         """The cosine of each row with the most alike row that was learned from."""
         if not len(self.rows):
             return np.ones(len(features), dtype=np.float32)
-        known = self.rows.astype(np.float32)
-        unit = unit_rows(features)
-        parts = [(unit[start : start + 1024] @ known.T).max(axis=1) for start in range(0, len(unit), 1024)]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+        return max_cosines(unit_rows(features), self.rows.astype(np.float32))
 
     def strange(self, features: np.ndarray) -> np.ndarray:
         """Which rows are unlike anything learned from."""

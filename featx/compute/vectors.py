@@ -1,20 +1,57 @@
-"""Rows of features as numbers: their lengths, directions, and half precision read quickly."""
+"""Rows of features as directions: their lengths, cosines block by block, the nearest of them, pairs above a limit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Matrix = NDArray[Any]
+Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
+
 BLOCK = 16_384
 # So many rows in half precision stay in the fastest memory while they are widened.
 HALVES = 128
 SHORTEST, LONGEST = 1e-30, 1e30
+# How many cosines are held at a time (128 MB of them), and of how many queries at most.
+COSINES, QUERIES = 32_000_000, 1024
+TILE, WIDE = 2048, 8192
+# The cosine of a pair that does not count is below all that do.
+HIDDEN = -2.0
 
 
-def scales(features: NDArray[Any]) -> NDArray[np.float32]:
-    """What brings each row to length 1; 0 for a row without a direction."""
+# --- lengths ----------------------------------------------------------------------------------------------------------
+
+
+def unit_rows(features: Matrix) -> NDArray[np.float32]:
+    """Rows at length 1; a row of zeros, or one that is not finite, has no direction and becomes zeros."""
+    unit = np.empty(np.shape(features), dtype=np.float32)
+    for start in range(0, len(unit), BLOCK):
+        rows = np.asarray(features[start : start + BLOCK])
+        rows = rows.astype(np.promote_types(rows.dtype, np.float32), copy=False)
+        with np.errstate(all="ignore"):
+            lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+            unit[start : start + BLOCK] = rows / np.where(lengths > 0, lengths, 1)
+        extreme = np.flatnonzero(~((lengths[:, 0] > 1e-12) & (lengths[:, 0] < 1e15)))
+        if len(extreme):
+            unit[start + extreme] = _unit_extremes(rows[extreme])
+    return unit
+
+
+def _unit_extremes(rows: Matrix) -> NDArray[np.float64]:
+    """Rows whose squares single precision cannot hold."""
+    rows = rows.astype(np.float64)
+    rows[~np.isfinite(rows).all(axis=1)] = 0
+    largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
+    rows /= np.where(largest > 0, largest, 1)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1))
+
+
+def inverse_lengths(features: Matrix) -> NDArray[np.float32]:
+    """The factor that brings each row to length 1; 0 for a row without a direction."""
     found = np.zeros(len(features), dtype=np.float32)
     for start in range(0, len(found), BLOCK):
         rows = np.asarray(features[start : start + BLOCK], dtype=np.float64)
@@ -48,8 +85,74 @@ def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
     return found
 
 
-def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Rows of length one; a row of zeros stays one."""
-    rows = np.asarray(features, dtype=np.float32)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+# --- cosines ----------------------------------------------------------------------------------------------------------
+
+
+def cosine_blocks(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], most: int = QUERIES
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The cosines of unit queries with all unit rows, some queries at a time: which ones, and a row for each."""
+    step = max(1, min(most, COSINES // max(len(rows), 1)))
+    for start in range(0, len(queries), step):
+        part = slice(start, min(start + step, len(queries)))
+        yield part, queries[part] @ rows.T
+
+
+def max_cosines(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of each unit query with the nearest of the unit rows, of which there is one at least."""
+    best = np.empty(len(queries), dtype=np.float32)
+    for part, cosines in cosine_blocks(queries, rows):
+        best[part] = cosines.max(axis=1)
+    return best
+
+
+def nearest(
+    queries: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    k: int,
+    apart: tuple[NDArray[Any], NDArray[Any]] | None = None,
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """The k nearest rows of each query, nearest first, and their cosines; ties go to the earlier row.
+
+    `apart` numbers the groups of queries and rows: no row answers a query of its own group. Where there are fewer than
+    k answers, the index is -1 and the cosine `HIDDEN`.
+    """
+    k = min(k, len(rows))
+    found = np.empty((len(queries), k), dtype=np.intp)
+    similar = np.empty((len(queries), k), dtype=np.float32)
+    for part, cosines in cosine_blocks(queries, rows):
+        if apart is not None:
+            cosines[apart[0][part][:, None] == apart[1][None, :]] = HIDDEN
+        found[part] = top_k(cosines, k)
+        similar[part] = np.take_along_axis(cosines, found[part], axis=1)
+    found[similar <= HIDDEN] = -1
+    return found, similar
+
+
+def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
+    """The columns of the k largest numbers of each row, largest first; of equal ones the earlier column comes first."""
+    width = numbers.shape[1]
+    k = min(k, width)
+    if k < 1:
+        return np.empty((len(numbers), 0), dtype=np.intp)
+    found = np.sort(np.argpartition(numbers, width - k, axis=1)[:, width - k :], axis=1)
+    values = np.take_along_axis(numbers, found, axis=1)
+    # Where several share the last place, the partition took any of them.
+    for row in np.flatnonzero((numbers >= values.min(axis=1)[:, None]).sum(axis=1) > k):
+        found[row] = np.sort(np.argsort(-numbers[row], kind="stable")[:k])
+    values = np.take_along_axis(numbers, found, axis=1)
+    return np.take_along_axis(found, np.argsort(-values, axis=1, kind="stable"), axis=1)
+
+
+def pairs_above(
+    unit: NDArray[np.float32], least: float, progress: Callable[[int], object] = lambda done: None
+) -> Iterator[Pairs]:
+    """Pairs of unit rows (i before j) with a float32 cosine of at least `least`, tile by tile."""
+    for top in range(0, len(unit), TILE):
+        rows = unit[top : top + TILE]
+        for left in range(top, len(unit), WIDE):
+            cosines = rows @ unit[left : left + WIDE].T
+            i, j = np.divmod(np.flatnonzero(cosines >= least), cosines.shape[1])
+            i, j = i + top, j + left
+            yield i[i < j], j[i < j]
+        progress(min(top + TILE, len(unit)))

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from featx.compute.vectors import unit_rows
+from featx.compute.vectors import max_cosines, pairs_above, unit_rows
 
 NEAR_CERTAIN = 0.98
 TWIN = 0.95
-BLOCK = 1024
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -35,17 +34,14 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
     left: list[np.ndarray] = []
     right: list[np.ndarray] = []
     waiting = 0
-    for start in range(0, len(unit), BLOCK):
-        mine = unit[start : start + BLOCK]
-        for other in range(start, len(unit), BLOCK):
-            i, j = np.nonzero(mine @ unit[other : other + BLOCK].T >= NEAR_CERTAIN)
-            apart = groups[one_of[i + start]] != groups[one_of[j + other]]
-            left.append(one_of[i[apart] + start])
-            right.append(one_of[j[apart] + other])
-            waiting += len(left[-1])
-            if waiting > 1_000_000:
-                groups = _linked(groups, np.concatenate(left), np.concatenate(right))
-                left, right, waiting = [], [], 0
+    for i, j in pairs_above(unit, NEAR_CERTAIN):
+        differ = groups[one_of[i]] != groups[one_of[j]]
+        left.append(one_of[i[differ]])
+        right.append(one_of[j[differ]])
+        waiting += len(left[-1])
+        if waiting > 1_000_000:
+            groups = _linked(groups, np.concatenate(left), np.concatenate(right))
+            left, right, waiting = [], [], 0
     return _linked(groups, np.concatenate(left), np.concatenate(right))
 
 
@@ -107,8 +103,4 @@ def near_duplicate_rate(features: np.ndarray, learned_from: np.ndarray) -> float
     """The share of rows that look nearly like (cosine 0.95 or more) a row that was learned from."""
     if not len(features) or not len(learned_from):
         return 0.0
-    unit, others = unit_rows(features), unit_rows(learned_from)
-    twins = 0
-    for start in range(0, len(unit), BLOCK):
-        twins += int(((unit[start : start + BLOCK] @ others.T).max(axis=1) >= TWIN).sum())
-    return twins / len(unit)
+    return float((max_cosines(unit_rows(features), unit_rows(learned_from)) >= TWIN).mean())

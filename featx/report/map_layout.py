@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from featx.compute.vectors import unit_rows
 from featx.files.atomic import atomic_writer
 from featx.files.regular import open_regular
 
@@ -54,19 +55,14 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
 
 
 def _placed(rows: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
-    unit = _unit(rows)
+    unit = unit_rows(rows)
     # Photos that all look the same have no map, and t-SNE's tree does not end on them.
-    if len(rows) < 5 or not np.isfinite(unit).all() or float(np.ptp(unit, axis=0).max()) < 1e-6:
+    if len(rows) < 5 or not np.isfinite(rows).all() or float(np.ptp(unit, axis=0).max()) < 1e-6:
         return _line(len(rows)), "a row"
     directions = _directions(unit, seed)
     if len(rows) <= WHOLE:
         return _tsne(directions, seed), "t-SNE"
     return _among_landmarks(directions, seed), f"t-SNE of {LANDMARKS:,} photos, the others placed among them"
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 def _directions(rows: np.ndarray, seed: int) -> np.ndarray:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.compute.vectors import nearest, unit_rows
+
 if TYPE_CHECKING:
     from featx.report.thumbnails import ThumbnailCache
     from featx.store import Store
@@ -34,9 +36,7 @@ def example_rows(store: Store, all_labels: Sequence[str | None], pictures: Thumb
     labelled = np.array([i for i, label in enumerate(all_labels) if label], dtype=int)
     if len(labelled) < 3:
         return None
-    rows = np.asarray(store.features, dtype=np.float32)[labelled]
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = rows / np.where(lengths > 0, lengths, 1)
+    unit = unit_rows(np.asarray(store.features)[labelled])
     labels = np.array([all_labels[i] for i in labelled], dtype=object)
     products = np.array([store.products[i] or store.ids[i] for i in labelled], dtype=object)
     _, product = np.unique(products.astype(str), return_inverse=True)
@@ -44,16 +44,14 @@ def example_rows(store: Store, all_labels: Sequence[str | None], pictures: Thumb
     if len(queries) > QUERIES:
         queries = np.sort(np.random.default_rng(0).choice(queries, QUERIES, replace=False))
     found = []
-    for start in range(0, len(queries), 512):
-        part = queries[start : start + 512]
-        alike = unit[part] @ unit.T
-        # A query never finds itself or another photo of its own product.
-        alike[product[part][:, None] == product[None, :]] = -2
-        for row, query in zip(alike, part, strict=True):
-            near = _nearest(row, product)
-            if near:
-                share = float(np.mean([labels[i] == labels[query] for i in near]))
-                found.append((share, float(np.mean([row[i] for i in near])), int(query), near, [row[i] for i in near]))
+    # A query never finds itself or another photo of its own product.
+    rows, similar = nearest(unit[queries], unit, 12 * NEIGHBOURS, (product[queries], product))
+    for query, candidates, values in zip(queries, rows, similar, strict=True):
+        places = _one_a_product(candidates, product)
+        if len(places):
+            near, cosines = candidates[places], values[places]
+            share = float(np.mean(labels[near] == labels[query]))
+            found.append((share, float(np.mean(cosines)), int(query), near.tolist(), cosines.tolist()))
 
     def shown(one: tuple[float, float, int, list[int], list[Any]]) -> dict[str, Any]:
         _, _, query, near, similarity = one
@@ -72,19 +70,10 @@ def example_rows(store: Store, all_labels: Sequence[str | None], pictures: Thumb
     return {"best": [shown(one) for one in best], "worst": [shown(one) for one in worst if one[0] < 1]}
 
 
-def _nearest(row: np.ndarray, product: np.ndarray) -> list[int]:
-    """The most similar rows, one a product."""
-    many = min(len(row), 12 * NEIGHBOURS)
-    candidates = np.argpartition(-row, many - 1)[:many]
-    near: list[int] = []
-    seen: set[int] = set()
-    for i in candidates[np.lexsort((candidates, -row[candidates]))]:
-        if row[i] > -1.5 and int(product[i]) not in seen:
-            seen.add(int(product[i]))
-            near.append(int(i))
-        if len(near) == NEIGHBOURS:
-            break
-    return near
+def _one_a_product(near: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """The places of the nearest rows, the most similar of each product."""
+    near = near[near >= 0]
+    return np.sort(np.unique(product[near], return_index=True)[1])[:NEIGHBOURS]
 
 
 def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:

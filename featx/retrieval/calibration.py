@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.compute.vectors import top_k
 from featx.retrieval.rows import IndexRows
 from featx.retrieval.similarity_words import Band, SimilarityScale
 
@@ -73,13 +74,11 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         unit = index.unit_rows(part)
-        found = np.empty((len(part), n), dtype=np.float32)
-        for at in range(0, n, 16_384):
-            found[:, at : at + 16_384] = unit @ index.unit_rows(slice(at, at + 16_384)).T
+        found = index.cosines(unit)
         for i, row in enumerate(part):
             # The same bytes under another name are no evidence of what alike photos are.
             found[i, (digests == digests[row]) if has_digests else row] = -2
-        places = np.argpartition(found, n - k, axis=1)[:, n - k :]
+        places = top_k(found, k)
         similar.append(np.take_along_axis(found, places, axis=1))
         nearest.append(places)
     values, places = np.concatenate(similar), np.concatenate(nearest)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.compute.vectors import cosine_blocks
 from featx.retrieval.search import SimilarityIndex
 
 AT = (1, 5, 10)
 MOST_ASKED = 5000
 RESAMPLES = 1000
-ELEMENTS = 16_000_000
 METRICS = (*(f"recall_at_{k}" for k in AT), "precision_at_10", "map")
 
 
@@ -42,12 +42,10 @@ def measure(
     asked = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most_asked)).round().astype(np.intp))
     per_label, per_product = (np.empty((len(asked), len(METRICS))) for _ in range(2))
     seen = np.zeros(len(ids), dtype=np.int64)
-    step = max(1, ELEMENTS // max(len(ids), 1))
-    for start in range(0, len(asked), step):
-        rows = asked[start : start + step]
-        similar = np.round(unit[rows] @ unit.T, 6)
-        for at, row in enumerate(rows, start=start):
-            ranked = np.argsort(-similar[at - start], kind="stable")
+    for part, cosines in cosine_blocks(unit[asked], unit):
+        similar = np.round(cosines, 6)
+        for at, row in enumerate(asked[part], start=part.start):
+            ranked = np.argsort(-similar[at - part.start], kind="stable")
             ranked = ranked[ranked != row]
             seen[ranked[: AT[-1]]] += 1
             other = ranked[product[ranked] != product[row]]

@@ -13,7 +13,6 @@ from featx.retrieval.search import Pool, SimilarityIndex
 
 # How many similarities are held at a time: 128 MB of them.
 ELEMENTS = 32_000_000
-COLUMNS = 16_384
 
 
 @dataclass(frozen=True)
@@ -76,10 +75,7 @@ def _scores(
     if not len(codes):
         return np.empty((len(begins), 0))
     unit = index.unit_rows(asked)
-    found = np.empty((len(asked), len(kept)), dtype=np.float32)
-    for start in range(0, len(kept), COLUMNS):
-        part = kept[start : start + COLUMNS]
-        found[:, start : start + COLUMNS] = unit @ index.unit_rows(part).T
+    found = index.cosines(unit, kept)
     np.clip(found, -1, 1, out=found)
     same = digests[asked][:, None] == digests[kept][None, :] if digests is not None else None
     if pool == "best":

@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import scales
+from featx.compute.vectors import BLOCK, inverse_lengths
 from featx.errors import FeatxError
 from featx.retrieval.engines.graph import GraphEngine
 from featx.retrieval.similarity_words import SimilarityScale
@@ -67,7 +67,7 @@ class IndexRows:
         }
         return cls(
             features,
-            scales(features),
+            inverse_lengths(features),
             StringColumn.of(ids),
             StringColumn.of(paths or ids),
             StringColumn.of(digests or [""] * len(ids)),
@@ -130,6 +130,15 @@ class IndexRows:
             unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
         unit[self.scale[rows] == 0] = 0
         return np.ascontiguousarray(unit, dtype=np.float32)
+
+    def cosines(self, unit: NDArray[np.float32], rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """The cosines of unit queries with all rows or some, whose directions are made block by block."""
+        n = len(self) if rows is None else len(rows)
+        found = np.empty((len(unit), n), dtype=np.float32)
+        for start in range(0, n, BLOCK):
+            part = slice(start, start + BLOCK)
+            found[:, part] = unit @ self.unit_rows(part if rows is None else rows[part]).T
+        return found
 
 
 def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:

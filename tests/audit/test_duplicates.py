@@ -16,8 +16,10 @@ from PIL import Image
 
 import featx
 from featx.audit import near_pairs as pairs_module
-from featx.audit.near_pairs import Forest, directions, near_pairs
+from featx.audit.near_pairs import Forest, near_pairs
 from featx.audit.perceptual_hashes import HashCache
+from featx.compute import vectors
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.store import Row, StoreWriter, open_store
 from tests.conftest import ROOT, photo, toy_fingerprint
@@ -68,7 +70,7 @@ def test_the_groups_are_those_of_a_union_find_over_all_pairs(n, seed, least):
     random = np.random.default_rng(seed)
     features = random.standard_normal((n, 3))
     features[random.integers(0, n, n // 4)] = 0
-    unit = directions(features)
+    unit = unit_rows(features)
     exact = unit.astype(np.float64) @ unit.astype(np.float64).T
     wanted = union_find(n, [(i, j) for i in range(n) for j in range(i) if round(exact[i, j], 6) >= round(least, 6)])
     forest = Forest(n)
@@ -79,7 +81,7 @@ def test_the_groups_are_those_of_a_union_find_over_all_pairs(n, seed, least):
 
 def test_tiles_change_nothing_and_memory_is_thinned(monkeypatch):
     random = np.random.default_rng(3)
-    unit = directions(random.standard_normal((120, 3)))
+    unit = unit_rows(random.standard_normal((120, 3)))
 
     def groups() -> list:
         forest = Forest(len(unit))
@@ -88,8 +90,8 @@ def test_tiles_change_nothing_and_memory_is_thinned(monkeypatch):
         return sorted(forest.groups())
 
     whole = groups()
-    monkeypatch.setattr(pairs_module, "TILE", 7)
-    monkeypatch.setattr(pairs_module, "WIDE", 11)
+    monkeypatch.setattr(vectors, "TILE", 7)
+    monkeypatch.setattr(vectors, "WIDE", 11)
     monkeypatch.setattr(pairs_module, "MOST_EDGES", 5)
     assert len(whole) > 1
     assert groups() == whole
@@ -101,7 +103,7 @@ def test_zeros_infinities_and_nan_match_nothing():
     features[2, 0] = np.inf
     features[3:5] = 1e-30
     features[5] = 1e30
-    found = [(int(a), int(b)) for i, j, _ in near_pairs(directions(features), 0.5) for a, b in zip(i, j, strict=True)]
+    found = [(int(a), int(b)) for i, j, _ in near_pairs(unit_rows(features), 0.5) for a, b in zip(i, j, strict=True)]
     assert sorted(found) == [(3, 4), (3, 5), (4, 5)]
 
 

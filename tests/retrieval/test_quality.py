@@ -43,7 +43,7 @@ def catalogue(n=120, seed=0):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_figures_are_those_of_a_plain_computation(seed, monkeypatch):
-    monkeypatch.setattr("featx.retrieval.quality.ELEMENTS", 1000)
+    monkeypatch.setattr("featx.compute.vectors.COSINES", 1000)
     given = catalogue(seed=seed)
     found, wanted = measure(*given), plain(*given)
     for told, rows in ((found, wanted["label"]), (found["products"], wanted["product"])):

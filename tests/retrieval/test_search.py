@@ -166,7 +166,7 @@ def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
     features, labels, products = catalogue(90)
     index = SimilarityIndex.of(features, [f"i{i}" for i in range(90)], products=products, labels=labels)
     monkeypatch.setattr("featx.retrieval.related.ELEMENTS", 1000)
-    monkeypatch.setattr("featx.retrieval.related.COLUMNS", 32)
+    monkeypatch.setattr("featx.retrieval.rows.BLOCK", 32)
     allowed = index.allowed("category != 'c3'")
     found = list(related(index, 4, allowed=allowed, pool=pool))
     assert len(found) == 30
