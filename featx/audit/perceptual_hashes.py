@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from featx.compute.threads import cores
-from featx.files.atomic import atomic_writer
-from featx.files.regular import open_regular
+from featx.files.caches import read_arrays, write_arrays
 from featx.images import UnreadablePhoto, read_photo
 from featx.store import Store
 
@@ -106,16 +103,19 @@ class HashCache:
             return
         here = set(self.store.digests)
         known = {digest: told for digest, told in self._known.items() if digest in here}
-        with suppress(OSError), atomic_writer(self._beside) as file:
-            np.savez(file, digests=np.array(list(known), dtype="S64"), hashes=np.array(list(known.values())))
+        with suppress(OSError):
+            write_arrays(
+                self._beside,
+                {"digests": np.array(list(known), dtype="S64"), "hashes": np.array(list(known.values()))},
+            )
         self._fresh = 0
 
 
 def _load(path: Path) -> Mapping[str, np.ndarray]:
-    # A cache: what cannot be read is computed again.
-    with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
-        with open_regular(path) as file, np.load(file, allow_pickle=False) as held:
-            digests, hashes = held["digests"], held["hashes"]
-        if hashes.dtype == np.uint8 and hashes.shape == (len(digests), len(CROPS), BYTES):
-            return {digest.decode(): told for digest, told in zip(digests, hashes, strict=True)}
-    return {}
+    arrays = read_arrays(path, "digests", "hashes")
+    if arrays is None:
+        return {}
+    digests, hashes = arrays["digests"], arrays["hashes"]
+    if digests.dtype != "S64" or hashes.dtype != np.uint8 or hashes.shape != (len(digests), len(CROPS), BYTES):
+        return {}
+    return {digest.decode("ascii", "replace"): crops for digest, crops in zip(digests, hashes, strict=True)}

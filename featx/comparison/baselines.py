@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from featx.backbones import open_backbone
 from featx.embedding.stream import Source, embed, read_file
-from featx.files.atomic import atomic_writer
-from featx.files.regular import open_regular
+from featx.files.caches import read_arrays, write_arrays
 
 MOST = 10_000
 
@@ -42,17 +39,11 @@ def colour_features(
 
 
 def _read(cache: Path | None) -> dict[str, np.ndarray]:
-    if cache is None or not cache.exists():
+    arrays = read_arrays(cache, "digests", "features")
+    if arrays is None or len(arrays["digests"]) != len(arrays["features"]):
         return {}
-    try:
-        with open_regular(cache) as file, np.load(file, allow_pickle=False) as held:
-            return dict(zip(held["digests"].tolist(), held["features"], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
-        # Only a cache: what cannot be read is computed again.
-        return {}
+    return dict(zip(arrays["digests"].tolist(), arrays["features"], strict=True))
 
 
 def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_writer(cache) as file:
-        np.savez(file, digests=np.array(list(known)), features=np.stack(list(known.values())))
+    write_arrays(cache, {"digests": np.array(list(known)), "features": np.stack(list(known.values()))})

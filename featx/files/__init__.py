@@ -3,6 +3,7 @@
 regular      open only what is a regular file
 atomic       write aside, then rename
 locks        one writer at a time
+caches       arrays that can be computed again
 mapped       headed binary files, memory-mapped
 cells        spreadsheet-safe cells
 markdown     names in Markdown

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from featx.compute.vectors import unit_rows
-from featx.files.atomic import atomic_writer
-from featx.files.regular import open_regular
+from featx.files.caches import read_arrays, write_arrays
 
 # t-SNE's time grows faster than the number of points: above this many, the rest are placed among these.
 LANDMARKS = 5_000
@@ -37,8 +34,8 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
     """Place the rows of `features` so that those that look alike lie together; cached by content in `cache`."""
     rows = np.ascontiguousarray(features, dtype=np.float32)
     kept = None if cache is None else cache / f"map-{_digest(rows, seed)}.npz"
-    if kept is not None and (found := _read(kept, len(rows))) is not None:
-        return found
+    if (layout := _read(kept, len(rows))) is not None:
+        return layout
     begun = time.perf_counter()
     # Only what is loaded already is held to one thread.
     import sklearn.decomposition
@@ -123,16 +120,12 @@ def _digest(rows: np.ndarray, seed: int) -> str:
     return known.hexdigest()[:16]
 
 
-def _read(path: Path, n: int) -> Layout | None:
-    try:
-        with open_regular(path) as held, np.load(held, allow_pickle=False) as file:
-            found = Layout(file["places"], str(file["method"]), float(file["seconds"]))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error):
+def _read(path: Path | None, n: int) -> Layout | None:
+    arrays = read_arrays(path, "places", "method", "seconds")
+    if arrays is None or arrays["places"].shape != (n, 2) or arrays["method"].ndim or arrays["seconds"].ndim:
         return None
-    return found if found.places.shape == (n, 2) else None
+    return Layout(arrays["places"], str(arrays["method"]), float(arrays["seconds"]))
 
 
 def _write(path: Path, layout: Layout) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_writer(path) as file:
-        np.savez(file, places=layout.places, method=layout.method, seconds=layout.seconds)
+    write_arrays(path, {"places": layout.places, "method": layout.method, "seconds": layout.seconds})
