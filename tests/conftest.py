@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ os.environ.setdefault("FEATX_OFFLINE", "1")
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 
@@ -33,6 +36,20 @@ SHARED = ROOT.parent / "shared"
 
 Ran = "subprocess.CompletedProcess[str]"
 Run = Callable[..., Ran]
+
+
+# What a process reads once, before its first command.
+READ_AT_START = ("PYTHON", "LANG", "LC_", "TMPDIR", "HOME", "OMP_", "XDG_")
+SEVERAL = """
+import json, os, sys
+from pathlib import Path
+from tests.conftest import run_here
+told = []
+for words in json.loads(sys.argv[1]):
+    ran = run_here(tuple(words), Path.cwd(), "", dict(os.environ))
+    told.append([ran.args, ran.returncode, ran.stdout, ran.stderr])
+print(json.dumps(told))
+"""
 
 
 def command_environment(more: dict[str, str]) -> dict[str, str]:
@@ -67,7 +84,29 @@ def featx(tmp_path: Path) -> Run:
     """Run the real `main` in this process, where everything is imported already; answers as `featx_process` does."""
 
     def run(*words: str, cwd: Path = tmp_path, stdin: str | None = None, **environment: str):
+        late = [name for name in environment if name.startswith(READ_AT_START)]
+        assert not late, f"{late} are read when a process starts: use featx_process"
         return run_here(words, cwd, stdin or "", command_environment(environment))
+
+    return run
+
+
+@pytest.fixture
+def featx_commands(tmp_path: Path) -> Callable[..., list[Ran]]:
+    """Run several commands one after the other in one new process: begun once for all of them."""
+
+    def run(
+        *commands: Sequence[str], cwd: Path = tmp_path, prepare: Callable[[], None] | None = None, **environment: str
+    ) -> list[Ran]:
+        ran = subprocess.run(
+            [sys.executable, "-c", SEVERAL, json.dumps(commands)],
+            cwd=cwd, env=command_environment(environment), capture_output=True, text=True, timeout=900,
+            preexec_fn=prepare,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        told = [subprocess.CompletedProcess(*answer) for answer in json.loads(ran.stdout)]
+        told[-1].stderr += ran.stderr  # what was said outside of any command
+        return told
 
     return run
 
@@ -135,6 +174,37 @@ def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     folder = tmp_path_factory.mktemp("kept") / "networks"
     monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: folder)
     return folder
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first test to ask for it makes; the others, in whichever process, only read or copy it."""
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = base / name
+    with FileLock(base / f"{name}.lock"):
+        if not (base / f"{name}.made").exists():
+            folder.mkdir(exist_ok=True)
+            make(folder)
+            (base / f"{name}.made").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted networks for tests that are not about converting them: each is made once a run."""
+    return made_once(tmp_path_factory, "shared-networks", lambda _: None)
+
+
+@pytest.fixture(scope="session")
+def sample_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample catalogue in `data`, with its features by the built-in network; read it, or work in a copy."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(ROOT / "data", folder / "data")
+        ran = run_here(("extract", "data", "-b", "builtin"), folder, "", command_environment({}))
+        assert ran.returncode == 0, ran.stderr
+
+    return made_once(tmp_path_factory, "sample-shop", make)
 
 
 def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40), noise: int | None = None) -> Path:

@@ -15,7 +15,7 @@ from featx.audit import find_duplicates
 from featx.errors import FeatxError
 from featx.labels.decisions import decided, labels_after_decisions, record
 from tests.audit.test_duplicates import store_of
-from tests.conftest import ROOT, SHARED
+from tests.conftest import SHARED
 
 CATEGORIES = ("boots", "hats", "mugs")
 
@@ -211,9 +211,8 @@ def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
     assert featx("label-issues", "-s", "s.h5", "--fail-over", "0", "-q").returncode == 0
 
 
-def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, tmp_path):
-    shutil.copytree(ROOT / "data", tmp_path / "data")
-    assert featx("extract", "data").returncode == 0
+def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, sample_shop, tmp_path):
+    shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
     ran = featx("issues", "--json")
     assert ran.returncode == 0, ran.stderr
     told = [json.loads(line) for line in ran.stdout.splitlines()]

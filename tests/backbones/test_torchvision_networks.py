@@ -197,12 +197,15 @@ def test_asking_for_a_gpu_that_is_not_there_is_an_error():
 
 def test_nonsense_options_are_errors_not_traces():
     for options in ({"pool": "sum"}, {"precision": "int3"}, {"device": "tpu"}):
-        with pytest.raises(FeatxError):
+        with pytest.raises(FeatxError, match=next(iter(options.values()))) as caught:
             open_backbone("resnet18", weights="random", **options)
-    with pytest.raises(FeatxError):
+        assert caught.value.code == "bad-flag"
+    with pytest.raises(FeatxError, match="layer") as caught:
         open_backbone("colour", layer="x")
-    with pytest.raises(FeatxError):
+    assert caught.value.code == "bad-flag"
+    with pytest.raises(FeatxError, match=r"no\.such:thing") as caught:
         open_backbone("no.such:thing")
+    assert caught.value.code == "unknown-backbone"
 
 
 def test_timm_networks_are_backbones_too():

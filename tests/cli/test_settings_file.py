@@ -116,8 +116,9 @@ def test_a_value_that_nobody_could_type_is_told_with_its_line(tmp_path: Path, va
     with pytest.raises(FeatxError, match=r"featx\.toml") as caught:
         settings(tmp_path, f"[{table}]\nbatch-size = {value}\n")
     assert caught.value.code == "bad-config" and len(caught.value.message) < 300
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError) as caught:
         settings(tmp_path, f"[similar]\nwhere = ['a', {value}]\n")
+    assert caught.value.code == "bad-config"
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def test_views_are_seeded_and_the_first_is_the_photo_itself(workplace, folder):
     assert not np.array_equal(once.all_views[:, 1], once.all_views[:, 2])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_rows_survive_any_corruption_in_any_order(workplace, folder, data):
     """Whatever is broken, whenever: every readable photo has exactly its own features."""

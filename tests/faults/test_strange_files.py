@@ -88,10 +88,12 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
     assert Workspace(Path())._noted() is None
     assert StatCache(Path("b"))._known == {}
     assert facts_of(Path("c.skops")).accuracy is None
-    for refused in (lambda: load_classifier(Path("d.skops")), lambda: read_document(Path("d.json")),
-                    lambda: weights.load_state_dict(Path("net-12345678.pth"))):  # fmt: skip
-        with pytest.raises(FeatxError):
+    for codes, refused in ((["model-broken"], lambda: load_classifier(Path("d.skops"))),
+                          (["no-permission", "no-such-file"], lambda: read_document(Path("d.json"))),
+                          (["weights-broken"], lambda: weights.load_state_dict(Path("net-12345678.pth")))):  # fmt: skip
+        with pytest.raises(FeatxError) as caught:
             refused()
+        assert caught.value.code in codes
     assert map_layout._read(Path("e.npz"), 3) is None and baselines._read(Path("e.npz")) == {}
     damage(Path("f.h5"))
     assert completion.category_names("x") == []
@@ -191,19 +193,23 @@ def rights_come_back(workplace):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
-def test_what_may_not_be_written_is_named_and_what_only_reads_goes_on(workplace, folder, rights_come_back):
+def test_what_may_not_be_written_is_named_and_what_only_reads_goes_on(
+    featx, featx_commands, workplace, folder, rights_come_back
+):
     extract = ("extract", "photos", "-b", "colour")
-    assert ran(workplace, *extract)[0] == 0
-    assert ran(workplace, "fit", "--clf", "centroid", "--folds", "2")[0] == 0
+    assert featx(*extract).returncode == 0
+    assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
     for path in [workplace / "artifacts", *(workplace / "artifacts").rglob("*")]:
         path.chmod(0o500 if path.is_dir() else 0o400)
     photo(folder / "boots" / "new.jpg", seed=77)
-    for words, named in ((extract, "artifacts/embeddings"), (("fit", "--clf", "knn", "--folds", "2"), "knn.skops"),
-                         (("compare", "--clf", "knn", "--folds", "2"), "comparison.json")):  # fmt: skip
-        code, complained = ran(workplace, *words)
-        assert code == 6 and named in complained.replace("\n       ", ""), complained
-    for words in (("similar", "boots0"), ("predict", "photos"), ("info", "--check"), ("duplicates",), ("issues",)):
-        assert ran(workplace, *words)[0] == 0, words
+    writes = {extract: "artifacts/embeddings", ("fit", "--clf", "knn", "--folds", "2"): "knn.skops",
+              ("compare", "--clf", "knn", "--folds", "2"): "comparison.json"}  # fmt: skip
+    reads = (("similar", "boots0"), ("predict", "photos"), ("info", "--check"), ("duplicates",), ("issues",))
+    answers = featx_commands(*writes, *reads, prepare=like_anybody)
+    for ran, named in zip(answers, [*writes.values(), *[""] * len(reads)], strict=True):
+        assert "Traceback" not in ran.stderr and "broke" not in ran.stderr, ran.stderr
+        assert ran.returncode == (6 if named else 0), ran
+        assert named in ran.stderr.replace("\n       ", ""), ran
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")

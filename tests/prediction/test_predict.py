@@ -183,8 +183,9 @@ def test_known_photos_are_familiar_and_others_are_not():
 
 
 def test_an_impossible_coverage_is_refused():
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError) as caught:
         limit_for(SimpleNamespace(card={}), 0.9)
+    assert caught.value.code == "bad-flag"
 
 
 def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monkeypatch):

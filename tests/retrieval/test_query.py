@@ -82,8 +82,9 @@ def test_a_part_of_a_photo_is_looked_up(store, workplace):
 
 @pytest.mark.parametrize("text", ["", "1,2,3", "a,b,c,d", "0,0,0,5", "0.5,0,0.6,1", "-1,0,5,5", "1,2,3,4,5"])
 def test_a_crop_that_means_nothing_is_refused(text):
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError) as caught:
         Crop.of(text)
+    assert caught.value.code == "bad-flag"
 
 
 def test_the_command_answers_in_every_shape(featx, store):

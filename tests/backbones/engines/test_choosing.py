@@ -27,6 +27,11 @@ SQUEEZENET = SHARED / "weights/squeezenet1_0_imagenet_dc-46c89ed6.pth"
 needs_openvino = pytest.mark.skipif("openvino" not in HERE, reason="openvino is not installed")
 
 
+@pytest.fixture(autouse=True)
+def kept_for_all(shared_networks, monkeypatch):
+    monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: shared_networks)
+
+
 def blobs(seed: int, size: tuple[int, int] = (300, 260)) -> Image.Image:
     random = np.random.default_rng(seed)
     return Image.fromarray(random.integers(0, 256, (9, 11, 3), dtype=np.uint8)).resize(size, Image.Resampling.BICUBIC)
@@ -124,8 +129,9 @@ def test_wrong_engines_are_told_in_a_sentence():
     with pytest.raises(FeatxError) as caught:
         backbone.use_engine("openvin", photos=1, batch_size=1)
     assert "openvino" in caught.value.hint
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError, match="runs on the CPU") as caught:
         choose_engine("openvino", device="cuda", photos=1, network=backbone.network)
+    assert caught.value.code == "bad-flag"
     if "onnxruntime" in HERE:
         with pytest.raises(FeatxError) as caught:
             engined("resnet18", "onnxruntime", precision="bf16")

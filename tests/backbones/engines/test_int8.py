@@ -27,6 +27,16 @@ quantises = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def kept_for_all(shared_networks, monkeypatch):
+    monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: shared_networks)
+
+
+@pytest.fixture
+def nothing_kept(kept_for_all, no_network_kept, monkeypatch):
+    monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: no_network_kept)
+
+
 def opened(name, precision="int8", weights=None):
     weights = weights or (None if name == "builtin" else "random")
     backbone = open_backbone(name, weights=weights, device="cpu", precision=precision)
@@ -82,14 +92,15 @@ def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(prec
 
 
 @quantises
-def test_a_network_that_int8_changes_too_much_is_refused(monkeypatch):
+def test_a_network_that_int8_changes_too_much_is_refused(nothing_kept, monkeypatch):
     monkeypatch.setitem(TOLERANCE, "int8", 1.1)
+    monkeypatch.setattr(int8, "quantised", lambda network, prepare: network)  # it is not even changed
     with pytest.raises(FeatxError) as caught:
         opened("squeezenet1_1")
     assert caught.value.code == "bad-flag" and "cosine" in caught.value.message
 
 
-def test_int8_says_where_it_cannot_run(monkeypatch):
+def test_int8_says_where_it_cannot_run(nothing_kept, monkeypatch):
     with pytest.raises(FeatxError, match="int8 runs on the CPU"):
         open_backbone("builtin", device="cuda", precision="int8")
     backbone = open_backbone("builtin", precision="int8")

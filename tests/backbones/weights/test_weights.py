@@ -178,8 +178,9 @@ def test_what_an_interrupted_download_brought_is_used_by_the_next_one(server, fo
 
 def test_a_download_is_begun_anew_when_the_remote_file_has_changed(server):
     server.cut_after = [400_000, 0]
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError, match="broke off") as caught:
         weights.fetch_weights(server.url)
+    assert caught.value.code == "weights-missing"
     server.etag = '"two"'
     assert weights.fetch_weights(server.url).read_bytes() == BODY
 
@@ -214,8 +215,9 @@ def test_a_body_of_unknown_length_is_judged_by_its_checksum(server, folder):
 
 def test_a_resumed_download_of_mixed_parts_gets_one_fresh_try(server, folder):
     server.cut_after = [400_000, 0]
-    with pytest.raises(FeatxError):
+    with pytest.raises(FeatxError, match="broke off") as caught:
         weights.fetch_weights(server.url)
+    assert caught.value.code == "weights-missing"
     part = next(folder.glob(".*.part"))
     part.write_bytes(b"\0" * part.stat().st_size)
     assert weights.fetch_weights(server.url).read_bytes() == BODY
