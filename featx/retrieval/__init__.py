@@ -10,10 +10,9 @@ calibration  which word a similarity deserves in this catalogue, measured on its
 lookup      what a name means: an item, a product, a file
 engines/    approximate search
 query       what was asked for -> the rows of a query
-conditions  `--where`
+conditions  `--where`: its text read into a tree
+condition_tree  such a tree, evaluated with NumPy or written as SQL
 quality     how good search is in this catalogue
-approximate such a graph beside the store that proposes candidates in very large catalogues
-headed      how the files beside a store are laid out
 related     the most alike products of every product, block by block
 """
 

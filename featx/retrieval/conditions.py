@@ -13,22 +13,34 @@ and `_` (one character); `like` and `contains` do not mind capitals. Nothing is 
 
 from __future__ import annotations
 
-import math
-import operator
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
-
-Value = str | int | float | bool | None
-Row = tuple[Value, ...]
-Test = Callable[[Row], bool | None]
-Operand = Callable[[Row], Value]
+from featx.retrieval.condition_tree import (
+    SIGNS,
+    Among,
+    And,
+    Column,
+    Columns,
+    Comparison,
+    IsNull,
+    Literal,
+    Match,
+    Node,
+    Not,
+    Operand,
+    Or,
+    Value,
+    column_names,
+    compared_literals,
+    evaluate,
+    to_sql,
+)
 
 DEEPEST = 100
 _TOKEN = re.compile(
@@ -41,41 +53,37 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
-_SIGNS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "=": operator.eq,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<>": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
+# Other ways to write a sign.
+_SAME = {"==": "=", "<>": "!="}
 _WORDS = {"and", "or", "not", "in", "like", "contains", "is", "null", "true", "false"}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition that was read: which columns it needs, and which rows meet it."""
+    """A condition that was read: its text, and the tree that `condition_tree` evaluates or writes as SQL."""
 
     text: str
-    columns: tuple[str, ...]
-    _test: Test
-    _compared: tuple[tuple[str, Value, int], ...]
+    tree: Node
 
-    def rows(self, columns: Mapping[str, Sequence[Value]], n: int) -> NDArray[np.bool_]:
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns it needs."""
+        return column_names(self.tree)
+
+    def rows(self, columns: Columns, n: int) -> NDArray[np.bool_]:
         """For each of n rows, whether it meets the condition."""
-        used = [columns[name] for name in self.columns]
-        for name, literal, at in self._compared:
-            _comparable(self.text, name, columns[name], literal, at)
-        if not used:
-            return np.full(n, self._test(()) is True)
+        for column, literal in compared_literals(self.tree):
+            _require_comparable(self.text, column.name, columns[column.name], literal)
         try:
-            return np.fromiter((self._test(row) is True for row in zip(*used, strict=True)), bool, n)
+            return evaluate(self.tree, columns, n)
         except TypeError as error:
             # A store that somebody else wrote may hold lists.
             what = f"a column holds values that cannot be compared so ({error})"
             raise _wrong(self.text, 0, what, "leave that column out") from error
+
+    def to_sql(self) -> tuple[str, list[Value]]:
+        """The condition for a database, and its parameters."""
+        return to_sql(self.tree)
 
 
 def read_condition(text: str, known: Collection[str], aliases: Mapping[str, str] | None = None) -> Condition:
@@ -83,13 +91,14 @@ def read_condition(text: str, known: Collection[str], aliases: Mapping[str, str]
     return _Reader(text, known, aliases or {}).whole()
 
 
-def _comparable(text: str, name: str, values: Sequence[Value], literal: Value, at: int) -> None:
+def _require_comparable(text: str, name: str, values: Sequence[Value], literal: Literal) -> None:
     """Refuse a comparison of words with numbers: it could never hold, and would answer with nothing."""
     kinds = {type(value) for value in values if value is not None}
     words, number = kinds == {str}, kinds and kinds <= {int, float}
-    if (words and not isinstance(literal, str)) or (number and isinstance(literal, str)):
+    if (words and not isinstance(literal.value, str)) or (number and isinstance(literal.value, str)):
         holds, wanted = ("text", "quote it: '…'") if words else ("numbers", "leave the quotes away")
-        raise _wrong(text, at, f"`{name}` holds {holds}, and is compared with {_shown(literal)}", wanted)
+        what = f"`{name}` holds {holds}, and is compared with {_shown(literal.value)}"
+        raise _wrong(text, literal.position, what, wanted)
 
 
 def _shown(literal: Value) -> str:
@@ -116,14 +125,6 @@ class _Token:
     at: int
 
 
-@dataclass(frozen=True)
-class _Operand:
-    value: Operand
-    at: int
-    column: str | None = None
-    literal: Value = None
-
-
 class _Reader:
     """One pass over the tokens, a method for each rule of the language."""
 
@@ -132,14 +133,12 @@ class _Reader:
         self.tokens = self._split()
         self.i = 0
         self.depth = 0
-        self.columns: dict[str, int] = {}
-        self.compared: list[tuple[str, Value, int]] = []
 
     def whole(self) -> Condition:
-        test = self._either()
+        tree = self._either()
         if self._now.kind != "end":
             raise self._unexpected("`and` or `or`")
-        return Condition(self.text, tuple(self.columns), test, tuple(self.compared))
+        return Condition(self.text, tree)
 
     def _split(self) -> list[_Token]:
         tokens, at = [], 0
@@ -185,26 +184,25 @@ class _Reader:
             "for example: --where \"price < 20 and label = 'mugs'\"",
         )
 
-    def _either(self) -> Test:
+    def _either(self) -> Node:
         parts = [self._both()]
         while self._take("or"):
             parts.append(self._both())
-        return parts[0] if len(parts) == 1 else lambda row: _any([part(row) for part in parts])
+        return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
-    def _both(self) -> Test:
+    def _both(self) -> Node:
         parts = [self._negated()]
         while self._take("and"):
             parts.append(self._negated())
-        return parts[0] if len(parts) == 1 else lambda row: _all([part(row) for part in parts])
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
 
-    def _negated(self) -> Test:
+    def _negated(self) -> Node:
         self.depth += 1
         if self.depth > DEEPEST:
             raise _wrong(self.text, self._now.at, "it is nested too deeply", "write it with fewer parentheses")
         try:
             if self._take("not"):
-                part = self._negated()
-                return lambda row: _not(part(row))
+                return Not(self._negated())
             if self._take("("):
                 inner = self._either()
                 self._need(")")
@@ -213,57 +211,40 @@ class _Reader:
         finally:
             self.depth -= 1
 
-    def _part(self) -> Test:
+    def _part(self) -> Node:
         left = self._operand()
-        sign = self._take(*_SIGNS)
+        sign = self._take(*SIGNS, *_SAME)
         if sign is not None:
-            right = self._operand()
-            self._note(left, right)
-            return _compare(_SIGNS[sign], left.value, right.value)
+            return Comparison(_SAME.get(sign, sign), left, self._operand())
         if self._take("is"):
-            wanted = not self._take("not")
+            negated = self._take("not") is not None
             self._need("null")
-            return lambda row: (left.value(row) is None) is wanted
+            return Not(IsNull(left)) if negated else IsNull(left)
         negated = self._take("not") is not None
         kind = self._take("in", "like", "contains")
         if kind is None:
             raise self._unexpected("a comparison")
-        test = self._among(left) if kind == "in" else self._matching(left, kind)
-        return (lambda row: _not(test(row))) if negated else test
+        node = Among(left, self._choices()) if kind == "in" else Match(left, self._quoted(), kind == "contains")
+        return Not(node) if negated else node
 
-    def _among(self, left: _Operand) -> Test:
+    def _choices(self) -> tuple[Operand, ...]:
         self._need("(")
         choices = [self._operand()]
         while self._take(","):
             choices.append(self._operand())
         self._need(")")
-        for one in choices:
-            self._note(left, one)
-        tests = [_compare(operator.eq, left.value, one.value) for one in choices]
-        return lambda row: _any([test(row) for test in tests])
+        return tuple(choices)
 
-    def _matching(self, left: _Operand, kind: str) -> Test:
+    def _quoted(self) -> str:
         token = self._now
         if token.kind != "text":
             raise self._unexpected("a text in quotes")
         self.i += 1
-        text = token.text[1:-1].replace("''", "'")
-        if kind == "contains":
-            pattern = re.compile(re.escape(text), re.IGNORECASE)
-        else:
-            pieces = [".*" if c == "%" else "." if c == "_" else re.escape(c) for c in re.sub("%+", "%", text)]
-            pattern = re.compile("".join(pieces) + r"\Z", re.IGNORECASE | re.DOTALL)
-        look = pattern.search if kind == "contains" else pattern.match
+        return token.text[1:-1].replace("''", "'")
 
-        def test(row: Row) -> bool | None:
-            value = left.value(row)
-            return None if value is None else look(str(value)) is not None
-
-        return test
-
-    def _operand(self) -> _Operand:
+    def _operand(self) -> Operand:
         token = self._now
-        literal: Value
+        literal: str | int | float | bool
         if token.kind == "number":
             literal = float(token.text) if re.search(r"[.eE]", token.text) else int(token.text)
         elif token.kind == "text":
@@ -278,9 +259,9 @@ class _Reader:
         else:
             raise self._unexpected("a column, a 'text' or a number")
         self.i += 1
-        return _Operand(lambda row: literal, token.at, literal=literal)
+        return Literal(literal, token.at)
 
-    def _column(self, token: _Token) -> _Operand:
+    def _column(self, token: _Token) -> Column:
         name = token.text
         if token.kind == "column":
             name = name[1:-1].replace('""', '"') if name.startswith('"') else name[1:-1]
@@ -292,39 +273,4 @@ class _Reader:
             if token.kind == "word" and "did you mean" not in near:
                 near += f"; a text needs quotes: '{name}'"
             raise _wrong(self.text, token.at, what, near, "bad-column")
-        place = self.columns.setdefault(name, len(self.columns))
-        return _Operand(lambda row: row[place], token.at, column=name)
-
-    def _note(self, left: _Operand, right: _Operand) -> None:
-        for one, other in ((left, right), (right, left)):
-            if one.column is not None and other.column is None:
-                self.compared.append((one.column, other.literal, other.at))
-
-
-def _compare(sign: Callable[[Any, Any], bool], left: Operand, right: Operand) -> Test:
-    def test(row: Row) -> bool | None:
-        one, other = left(row), right(row)
-        if one is None or other is None or _no_number(one) or _no_number(other):
-            return None
-        if isinstance(one, str) != isinstance(other, str):
-            # Words and numbers mixed in one column: different, and neither is the smaller.
-            return sign is operator.ne
-        return bool(sign(one, other))
-
-    return test
-
-
-def _no_number(value: Value) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _any(found: list[bool | None]) -> bool | None:
-    return True if True in found else None if None in found else False
-
-
-def _all(found: list[bool | None]) -> bool | None:
-    return False if False in found else None if None in found else True
-
-
-def _not(found: bool | None) -> bool | None:
-    return None if found is None else not found
+        return Column(name, token.at)
