@@ -15,7 +15,7 @@ from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
-from featx.views.findings import figure, html_table, page
+from featx.views.findings import Photo, PhotoGroup, findings_page, notebook_table
 
 USUAL = 0.98
 CHOICES = (0.99, 0.98, 0.97, 0.96, 0.95)
@@ -114,12 +114,10 @@ class Duplicates:
 
     def _repr_html_(self) -> str:
         rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups[:20]]
-        pictures = "".join(
-            figure(one.path, [one.item_id, one.label or ""], 64)
-            for group in self.groups[:5]
-            for one in group.pictures[:3]
-        )
-        return html_table(("kind", "score", "pictures", "categories"), rows) + pictures
+        photos = [
+            Photo(one.path, (one.item_id, one.label or "")) for group in self.groups[:5] for one in group.pictures[:3]
+        ]
+        return notebook_table(("kind", "score", "pictures", "categories"), rows, photos)
 
     @property
     def pictures(self) -> int:
@@ -164,19 +162,18 @@ class Duplicates:
         return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
 
     def to_html(self, most: int = 200) -> str:
-        """A page of picture rows; the groups beyond `most` are counted, not shown."""
-        lead = f"{len(self.groups):,} groups, {self.pictures:,} of {self.n:,} pictures."
+        """A page of photos; the groups beyond `most` are counted, not shown."""
+        lead = f"{len(self.groups):,} groups, {self.pictures:,} of {self.n:,} photos."
         if len(self.groups) > most:
             lead += f" The first {most} groups are shown."
-        sections = []
-        for at, group in enumerate(self.groups[:most], start=1):
-            shown = "".join(
-                figure(one.path, [one.item_id, one.label or "no category", one.split or ""])
-                for one in group.pictures[:20]
+        groups = [
+            PhotoGroup(
+                f"{at}. {group.kind}, {group.score:.3f}",
+                [Photo(one.path, (one.item_id, one.label or "no category", one.split or "")) for one in group.pictures],
             )
-            rest = f"<p>and {len(group.pictures) - 20} more</p>" if len(group.pictures) > 20 else ""
-            sections.append(f"<section><h2>{at}. {group.kind}, {group.score:.3f}</h2>{shown}{rest}</section>")
-        return page("Pictures that are there twice", lead, sections)
+            for at, group in enumerate(self.groups[:most], start=1)
+        ]
+        return findings_page("Duplicate photos", lead, groups)
 
 
 def find_duplicates(

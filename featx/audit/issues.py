@@ -15,7 +15,7 @@ from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.store import Store, open_store
-from featx.views.findings import figure, html_table
+from featx.views.findings import Photo, notebook_table
 
 NEIGHBOURS = 10
 # Measured with benchmarks/label_noise.py; see docs/issues.md.
@@ -96,8 +96,8 @@ class Issues:
     def _repr_html_(self) -> str:
         columns = ("product", "says", "looks like", "sure", "file")
         rows = [(one.product, one.says, one.looks_like, f"{one.sure:.2f}", one.path) for one in self.labels[:20]]
-        shown = "".join(figure(one.path, [one.says, f"looks like {one.looks_like}"], 64) for one in self.labels[:12])
-        return html_table(columns, rows) + shown
+        photos = [Photo(one.path, (one.says, f"looks like {one.looks_like}")) for one in self.labels[:12]]
+        return notebook_table(columns, rows, photos)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for programs."""

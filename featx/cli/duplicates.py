@@ -46,8 +46,9 @@ def duplicates(
     from featx.audit import find_duplicates
     from featx.audit.duplicates import COLUMNS
     from featx.cli.decisions import decided_labels
+    from featx.files.spreadsheet import write_table
     from featx.store import open_store
-    from featx.views.findings import write_table, write_whole
+    from featx.views.pages import write_page
     from featx.workspace import Workspace
 
     if output is not None and output.suffix.lower() != ".csv":
@@ -61,7 +62,7 @@ def duplicates(
         write_table(output, COLUMNS, found.rows())
         out.ok(f"wrote {pluralise(found.pictures, 'row')} to {output}")
     if html is not None:
-        write_whole(html, found.to_html())
+        write_page(html, found.to_html())
         out.ok(f"wrote {pluralise(min(len(found), 200), 'group')} to {html}")
     if output is None and html is None:
         _show(found, out)

@@ -87,7 +87,7 @@ def _apply(table: Path, store: Store, out: Output) -> None:
 
 
 def _write(found: Issues, output: Path, out: Output) -> None:
-    from featx.views.findings import write_table
+    from featx.files.spreadsheet import write_table
 
     rows = [
         (

@@ -307,7 +307,8 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
 
 
 def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page: Path | None, open_page: bool) -> None:
-    from featx.views.gallery import Row, write_page
+    from featx.views.gallery import Row, gallery_page
+    from featx.views.pages import write_page
 
     if page is None:
         from featx.workspace import Workspace
@@ -316,7 +317,8 @@ def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page
         workspace.make()
         page = workspace.root / "similar.html"
     rows = [Row(found.query.name, found.query.paths, found) for found in answers]
-    write_page(page, rows)
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_page(page, gallery_page(rows))
     out.ok(f"wrote {pluralise(len(rows), 'row')} of pictures to {page}")
     if open_page:
         import webbrowser

@@ -19,7 +19,8 @@ def show_pictures(answers: list[Matches], *, always: bool = False) -> None:
     if not (always or _can_show()) or size.columns < 52 or len(answers) != 1:
         return
     from featx.cli.output import _encodable, _printable
-    from featx.views.gallery import half_blocks, thumbnail
+    from featx.images.thumbnails import thumbnail
+    from featx.views.gallery import half_blocks
 
     matches = answers[0]
     fits = 6 if size.columns >= 76 and size.lines >= 30 else min(IN_A_ROW, size.columns // (ACROSS + 2))

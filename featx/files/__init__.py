@@ -6,6 +6,7 @@ locks        one writer at a time
 caches       arrays that can be computed again
 mapped       headed binary files, memory-mapped
 cells        spreadsheet-safe cells
+spreadsheet  tables that spreadsheets open safely
 markdown     names in Markdown
 json_schema  is a JSON document what it should be?
 """

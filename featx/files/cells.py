@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 Cell = str | int | float | bool | None
@@ -10,12 +10,9 @@ Cell = str | int | float | bool | None
 
 def safe_cell(value: Cell) -> Cell:
     """A cell no spreadsheet takes for a formula: text that begins like one gets an apostrophe in front."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return value
-
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def bare(cell: str) -> str:

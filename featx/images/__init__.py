@@ -8,6 +8,7 @@ formats   which format they are of
 limits    what is refused before it takes memory or time
 decoding  bytes to a picture
 colours   upright, sRGB, on white
+thumbnails  small pictures for pages and terminals
 truncation  cut off, or damaged?
 """
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from featx.errors import FeatxError, did_you_mean
 from featx.files.cells import bare
+from featx.files.spreadsheet import write_table
 from featx.store import Store
-from featx.views.findings import write_table
 from featx.workspace import Workspace
 
 KEEP, CHANGE, EXCLUDE = DECISIONS = ("keep", "change", "exclude")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
@@ -14,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError
-from featx.files.atomic import SPREADSHEET, write_atomic
-from featx.files.cells import safe_cell
+from featx.files.atomic import write_atomic
+from featx.files.spreadsheet import csv_bytes
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
@@ -145,11 +143,7 @@ def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
         tables["skipped"] = (("path", "reason"), [[row["path"], row["reason"]] for row in data["skipped"]["rows"]])
     files = []
     for name, (heads, rows) in tables.items():
-        held = io.StringIO()
-        writer = csv.writer(held, lineterminator="\r\n")
-        writer.writerow(heads)
-        writer.writerows([safe_cell(cell) for cell in row] for row in rows)
-        files.append(_keep(folder / f"{name}.csv", held.getvalue().encode(SPREADSHEET, "surrogatepass")))
+        files.append(_keep(folder / f"{name}.csv", csv_bytes(heads, rows, errors="surrogatepass")))
     return files
 
 

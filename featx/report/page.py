@@ -14,6 +14,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from featx.images.thumbnails import data_uri
 from featx.report.confusion import matrix_of
 from featx.report.confusion_image import COLOURS, matrix_png
 from featx.report.formatting import NUMBER_FORMATS, HtmlFormatter, Located, LocatedNumber, plain
@@ -276,7 +277,7 @@ class ReportView:
         confusion = (self.document.get("fails") or {}).get("confusion")
         if confusion is None or len(confusion["classes"]) <= WHOLE_MATRIX:
             return None
-        return "data:image/png;base64," + base64.b64encode(matrix_png(confusion)).decode()
+        return data_uri(matrix_png(confusion), "png")
 
     @cached_property
     def commands(self) -> list[str]:

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from featx.report.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept, webp
+from featx.images.thumbnails import data_uri, webp
+from featx.report.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept
 
 SMALL_SIDE, SMALL_QUALITY, SMALL_TILE = 64, 45, 24
 # A step that saves less than this share of the page is not worth what it takes away.
@@ -100,7 +101,7 @@ def picture(folder: Path, name: str | None, side: int) -> str | None:
     if image is None:
         return None
     image.thumbnail((side, side))
-    return _address(webp(image, SMALL_QUALITY))
+    return data_uri(webp(image, SMALL_QUALITY), "webp")
 
 
 def sheet(folder: Path, drawn: Mapping[str, Any], budget: PageBudget) -> str | None:
@@ -113,11 +114,8 @@ def sheet(folder: Path, drawn: Mapping[str, Any], budget: PageBudget) -> str | N
     if image is None:
         return None
     share = budget.tile / int(drawn["tile"])
-    return _address(webp(image.resize((round(image.width * share), round(image.height * share))), TILE_QUALITY))
-
-
-def _address(data: bytes) -> str:
-    return "data:image/webp;base64," + base64.b64encode(data).decode()
+    smaller = image.resize((round(image.width * share), round(image.height * share)))
+    return data_uri(webp(smaller, TILE_QUALITY), "webp")
 
 
 def map_data(drawn: Mapping[str, Any] | None, budget: PageBudget) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import io
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from featx.files.atomic import write_atomic
-from featx.images import UnreadablePhoto, read_photo
+from featx.images.thumbnails import data_uri, square_thumbnail, thumbnail, webp
 
 SIDE = 96
 QUALITY = 62
@@ -50,26 +49,33 @@ class ThumbnailCache:
         return self.made[item_id]
 
     def _make(self, item_id: str, path: str) -> str | None:
-        image = self._read(item_id, path, SIDE)
+        image = thumbnail(self.base / path, SIDE)
         if image is None:
+            self._miss(item_id)
             return None
-        image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-        data = webp(image, QUALITY)
+        return self._keep(webp(image, QUALITY))
+
+    def _keep(self, data: bytes) -> str:
         name = _name_of(data)
         _write(self.folder / FOLDER / name, data)
         return name
+
+    def _miss(self, item_id: str) -> None:
+        if item_id not in self.missing:
+            self.missing.append(item_id)
 
     def sheet(self, item_ids: Sequence[str]) -> tuple[str | None, list[str]]:
         """One picture that holds a small square of each photo; its file name, and whose squares it holds, in order."""
         tiles: list[Image.Image] = []
         held: list[str] = []
         for item_id in item_ids:
-            image = self._read(item_id, self.paths[item_id], TILE) if item_id in self.paths else None
-            if image is not None:
-                side = min(image.size)
-                left, top = (image.width - side) // 2, (image.height - side) // 2
-                square = image.crop((left, top, left + side, top + side))
-                tiles.append(square.resize((TILE, TILE), Image.Resampling.LANCZOS))
+            if item_id not in self.paths:
+                continue
+            tile = square_thumbnail(self.base / self.paths[item_id], TILE)
+            if tile is None:
+                self._miss(item_id)
+            else:
+                tiles.append(tile)
                 held.append(item_id)
         if not tiles:
             return None, []
@@ -77,25 +83,7 @@ class ThumbnailCache:
         sheet = Image.new("RGB", (SHEET_WIDTH * TILE, high * TILE), "white")
         for i, tile in enumerate(tiles):
             sheet.paste(tile, (i % SHEET_WIDTH * TILE, i // SHEET_WIDTH * TILE))
-        data = webp(sheet, TILE_QUALITY)
-        name = _name_of(data)
-        _write(self.folder / FOLDER / name, data)
-        return name, held
-
-    def _read(self, item_id: str, path: str, side: int) -> Image.Image | None:
-        try:
-            return read_photo(self.base / path, draft_size=(2 * side, 2 * side)).image
-        except UnreadablePhoto:
-            if item_id not in self.missing:
-                self.missing.append(item_id)
-            return None
-
-
-def webp(image: Image.Image, quality: int) -> bytes:
-    """A picture as the bytes of a WebP file."""
-    held = io.BytesIO()
-    image.convert("RGB").save(held, "WEBP", quality=quality, method=6)
-    return held.getvalue()
+        return self._keep(webp(sheet, TILE_QUALITY)), held
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -110,7 +98,7 @@ def _write(path: Path, data: bytes) -> None:
 def inline(folder: Path, name: str | None) -> str | None:
     """A thumbnail as an address that needs no file; None where it is not there."""
     data = _kept(folder, name)
-    return None if data is None else "data:image/webp;base64," + base64.b64encode(data).decode()
+    return None if data is None else data_uri(data, "webp")
 
 
 def read_kept(folder: Path, name: str | None) -> Image.Image | None:

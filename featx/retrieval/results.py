@@ -83,6 +83,6 @@ class Matches:
         return pandas.DataFrame(self.to_dict())
 
     def _repr_html_(self) -> str:
-        from featx.views.gallery import row_of_pictures
+        from featx.views.gallery import notebook_row
 
-        return row_of_pictures(self.query.name, self.query.paths, self.neighbours)
+        return notebook_row(self.query.name, self.query.paths, self.neighbours)

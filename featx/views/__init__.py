@@ -1,6 +1,7 @@
 """Pages and figures for people to look at.
 
 quantities  percents, sizes, times and counts as people read them
+pages       templates filled in, pages written
 gallery     rows of answers
-findings    duplicates and doubtful labels, as tables and pages
+findings    duplicates and doubtful labels, as pages and in a notebook
 """

@@ -16,7 +16,7 @@ from featx.errors import FeatxError
 from featx.images.crop import Crop
 from featx.retrieval import Matches, Neighbour, Query
 from featx.retrieval.query import find_query, open_index, pool_queries, steer
-from featx.views.gallery import Row, half_blocks, page
+from featx.views.gallery import Row, gallery_page, half_blocks
 from tests.conftest import photo
 
 
@@ -147,7 +147,7 @@ def test_a_page_of_pictures_is_whole_and_safe(featx, store, workplace):
     name = '<script>alert("x")</script>'
     neighbour = Neighbour(name, name, 0.5, name, "/nowhere/" + name, word=name)
     query = Query(name, np.ones((1, 2)), paths=(name,))
-    bad = page([Row(name, (name,), Matches(query, (neighbour,)))])
+    bad = gallery_page([Row(name, (name,), Matches(query, (neighbour,)))])
     assert "<script" not in bad
     assert "no picture" in bad
     assert "<script" not in Matches(query, (neighbour,))._repr_html_()
