@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from featx.compute.graphs import connected_groups, strongest_links
 from featx.compute.vectors import pairs_above
 
 STEP = 2048
@@ -52,33 +53,16 @@ class Forest:
             self._thin()
 
     def _thin(self) -> None:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import minimum_spanning_tree
-
-        i, j, scores = (np.concatenate(part) for part in zip(*self._parts, strict=True))
-        order = np.lexsort((-scores, j, i))
-        i, j, scores = i[order], j[order], scores[order]
-        # The same pair may be linked twice (same bytes and same look); a sparse matrix would add the two up.
-        first = np.append(True, (np.diff(i) != 0) | (np.diff(j) != 0))
-        # Before 1.15, SciPy's trees knew no other indices than 32 bits.
-        places = (i[first].astype(np.int32), j[first].astype(np.int32))
-        tree = minimum_spanning_tree(coo_array((3 - scores[first], places), shape=(self.n, self.n)).tocsr())
-        kept = tree.tocoo()
-        rows, columns = kept.coords
-        self._parts = [(np.minimum(rows, columns), np.maximum(rows, columns), 3 - kept.data)]
-        self._held = len(rows)
+        self._parts = [strongest_links(self.n, *(np.concatenate(part) for part in zip(*self._parts, strict=True)))]
+        self._held = len(self._parts[0][0])
 
     def groups(self) -> list[tuple[list[int], float]]:
         """The rows of each group of two or more, with the weakest link that holds the group together."""
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
         if not self._held:
             return []
         self._thin()
         i, j, scores = self._parts[0]
-        graph = coo_array((np.ones(len(i)), (i, j)), shape=(self.n, self.n)).tocsr()
-        of = connected_components(graph, directed=False)[1]
+        of = connected_groups(self.n, i, j)
         weakest: dict[int, float] = {}
         members: dict[int, set[int]] = {}
         for a, b, score in zip(i.tolist(), j.tolist(), scores.tolist(), strict=True):

@@ -1,6 +1,7 @@
 """Frozen networks that turn photos into features, each with its own weights and preprocessing.
 
 base       what a backbone is; light
+fingerprint  what made features, and whether others may stand beside them
 listing    which there are
 default    which one to use when nobody named one
 weights    find, fetch and verify weights files
@@ -8,7 +9,8 @@ torchvision_networks  torchvision's networks                     (torch's door)
 layers     where in a network the features are read
 timm_networks, builtin, colour    the other kinds of backbone
 engines/   what runs them
-kept, quantising, calibration     converted networks between runs; int8
+builtin_network  the network that travels with featx
+devices    CPU or GPU, and torch imported
 """
 
 from __future__ import annotations

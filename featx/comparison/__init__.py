@@ -8,6 +8,7 @@ mistakes      where the best one fails, category by category
 learning_curve  accuracy against photos per category
 result        the comparison as a document, a DataFrame, a table in a notebook
 compare       all of it in order
+evaluate      one trained classifier on photos it never saw
 """
 
 from __future__ import annotations

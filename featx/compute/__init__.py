@@ -2,5 +2,6 @@
 
 threads    how many cores, and how many threads a piece of work deserves
 machine    threads, GPU, disk and versions, for `featx info`
-vectors    unit rows, half precision, blocked products
+vectors    unit rows, blocked cosines, the nearest rows, half precision
+graphs     rows that are linked, and the groups they form
 """

@@ -10,6 +10,8 @@ decoding  bytes to a picture
 colours   upright, sRGB, on white
 thumbnails  small pictures for pages and terminals
 truncation  cut off, or damaged?
+crop      a part of a photo
+views     several views of one photo
 """
 
 from featx.images.decoding import Photo, decode_photo, digest_of, read_photo, upright_rgb

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from featx.compute.graphs import connected_groups
 from featx.compute.vectors import max_cosines, pairs_above, unit_rows
 
 NEAR_CERTAIN = 0.98
@@ -55,13 +56,8 @@ def union_groups(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _linked(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Groups with the pairs of rows joined; a group is named by the first of its rows."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     _, place = np.unique(groups, return_inverse=True)
-    n = int(place.max()) + 1
-    pairs = (np.ones(len(left), dtype=np.int8), (place[left], place[right]))
-    _, component = connected_components(coo_matrix(pairs, shape=(n, n)), directed=False)
+    component = connected_groups(int(place.max()) + 1, place[left], place[right])
     _, first, member = np.unique(component[place], return_index=True, return_inverse=True)
     return np.asarray(first[member])
 

@@ -1,6 +1,6 @@
 """The sample catalogue: a made-up shop whose photos featx draws itself, the same for the same seed.
 
-products (what is sold) → product_shapes (surfaces) → scene (photos) → write (files and the manifest)
+products (what is sold) → product_shapes and solids (surfaces) → scene (photos) → write (files and the manifest)
 """
 
 from featx.samples.products import CATEGORIES, Product, product

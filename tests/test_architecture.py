@@ -1,0 +1,106 @@
+"""What the documents say of the architecture is so: doors, contract, one place for each idea."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+
+from tests.conftest import ROOT
+
+PACKAGE = ROOT / "featx"
+# The common language, records, and what results offer only where it is installed.
+NO_DOOR = {"numpy", "msgspec", "pandas", "typing_extensions"}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path.relative_to(PACKAGE).with_suffix("").as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Every library that is imported anywhere in a module, by its first name."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add((node.module or "").split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"featx"}
+
+
+def rooms_of_each_library() -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for name, tree in modules():
+        for library in imported(tree):
+            found[library].add(name.split("/")[0])
+    return {library: rooms for library, rooms in found.items() if library not in NO_DOOR}
+
+
+def test_each_library_is_imported_just_where_the_table_of_doors_says():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Doors")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", text, re.MULTILINE)
+    assert {library: set(re.findall(r"`(\w+)`", rooms)) for library, rooms in rows} == rooms_of_each_library()
+
+
+def test_the_import_contract_protects_each_library():
+    contract = configparser.ConfigParser()
+    contract.read(ROOT / ".importlinter")
+    allowed = {}
+    for section in map(contract.__getitem__, contract.sections()):
+        if section.get("type") == "protected":
+            rooms = {importer.split(".")[1] for importer in section["allowed_importers"].split()}
+            allowed |= dict.fromkeys(section["protected_modules"].split(), rooms)
+    for library, rooms in rooms_of_each_library().items():
+        assert rooms <= allowed[library], library
+
+
+def test_data_frames_are_imported_only_by_the_function_that_makes_one():
+    for name, tree in modules():
+        assert "pandas" not in {library for node in tree.body for library in imported_at_once(node)}, name
+
+
+def imported_at_once(node: ast.stmt) -> set[str]:
+    return imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else set()
+
+
+def calls(tree: ast.AST) -> set[str]:
+    """Every function that is called by a dotted name, such as `os.replace`."""
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+# A classifier's file gets its second name by a link first; `latest` is a link itself.
+RENAMED_BY_HAND = {"files/atomic", "classifiers/persistence", "report/files"}
+
+
+def test_files_are_put_in_place_by_one_module():
+    assert {name for name, tree in modules() if calls(tree) & {"os.replace", "os.rename"}} <= RENAMED_BY_HAND
+
+
+def test_directions_are_made_by_one_module():
+    """Lengths are taken for other ends too: distances on the map, features compared one by one, geometry of samples."""
+    own = {"compute/vectors", "report/map_layout", "extraction/verification", "backbones/engines/base"}
+    assert {name for name, tree in modules() if "np.linalg.norm" in calls(tree) and name[:8] != "samples/"} <= own
+
+
+# A file for each command, for each part of a report, for each solver: their names say what is in them.
+UNLISTED = {"cli", "report", "solvers"}
+
+
+def test_every_folder_lists_its_files():
+    for folder in sorted(path.parent for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE):
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+        files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+        if folder.name not in UNLISTED:
+            assert {name for name in files if not re.search(rf"\b{name}\b", text)} == set(), folder
+
+
+def test_no_path_of_a_module_in_the_documents_is_out_of_date():
+    for page in [*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md"]:
+        for path in re.findall(r"`(featx/[\w/]+\.py)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / path).exists(), f"{page.name}: {path}"
+        for room, file in re.findall(r"`(\w+)/(\w+\.py)`", page.read_text(encoding="utf-8")):
+            assert (PACKAGE / room / file).exists() or (ROOT / room / file).exists(), f"{page.name}: {room}/{file}"
