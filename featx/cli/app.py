@@ -39,7 +39,7 @@ def main() -> None:
             as_json=as_json,
         )
         sys.exit(6)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         reported = _system_limit(error) or _bug(error)
         _show(reported, as_json=as_json, verbose=verbose)
         sys.exit(reported.exit_code)

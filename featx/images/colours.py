@@ -28,7 +28,7 @@ def orientation_of(image: Image.Image) -> int:
     try:
         value: Any = image.getexif().get(0x0112, 1)
         return int(value)
-    except Exception:
+    except Exception:  # noqa: BLE001
         return 1  # broken metadata says nothing about the pixels
 
 
@@ -116,7 +116,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile and len(profile) <= MAX_PROFILE_BYTES and (transform := _transform(profile, image.mode)) is not None:
         try:
             turned = transform.apply(image)
-        except Exception:  # a profile that fails on the pixels is as good as none
+        except Exception:  # a profile that fails on the pixels is as good as none  # noqa: BLE001
             turned = None
         if turned is not None:
             return turned
@@ -137,7 +137,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
             return None
         transform = ImageCms.buildTransform(opened, ImageCms.createProfile("sRGB"), mode, "RGB")
         return None if mode == "RGB" and _changes_nothing(transform) else transform
-    except Exception:  # lcms and Pillow raise several kinds; a broken profile never costs the photo
+    except Exception:  # lcms and Pillow raise several kinds; a broken profile never costs the photo  # noqa: BLE001
         return None
 
 

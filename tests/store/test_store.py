@@ -127,7 +127,7 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path
     with writer(tmp_path / "whole.h5") as w:
         w.append([row(i) for i in range(2500)])
         w.seal(order=order)
-    for part in (range(2000, 2500), range(0, 700), range(700, 2000)):
+    for part in (range(2000, 2500), range(700), range(700, 2000)):
         with writer(tmp_path / "parts.h5") as w:
             w.append([row(i) for i in part])
             w.update([StoredItem(f"i{part[0]}", "other", "", "else")])

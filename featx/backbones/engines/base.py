@@ -158,7 +158,7 @@ def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any
     try:
         with torch.inference_mode(False), torch.no_grad():
             fused = fuse(network)
-    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is
+    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is  # noqa: BLE001
         return network
     with torch.inference_mode():
         least = min_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())

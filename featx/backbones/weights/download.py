@@ -183,7 +183,7 @@ def _open(request: urllib.request.Request, timeout: float) -> HTTPResponse:
         result: HTTPResponse | BaseException
         try:
             result = cast("HTTPResponse", opener.open(request, timeout=timeout * _STALL))
-        except BaseException as error:  # told to the thread that waits
+        except BaseException as error:  # told to the thread that waits  # noqa: BLE001
             result = error
         with lock:
             if given_up.is_set():

@@ -74,7 +74,7 @@ def test_the_objective_is_scikit_learns_and_as_low(
     assert (ours.predict(x) == plain.predict(x)).mean() >= 0.97
 
 
-@pytest.mark.parametrize("ours, plain", [(LinearSVM, LinearSVC), (Logistic, LogisticRegression)])
+@pytest.mark.parametrize(("ours", "plain"), [(LinearSVM, LinearSVC), (Logistic, LogisticRegression)])
 @pytest.mark.parametrize("classes", [2, 4])
 def test_balanced_classes_weigh_as_in_scikit_learn(ours: type, plain: type, classes: int) -> None:
     x, y = problem(5, classes=classes)
