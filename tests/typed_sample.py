@@ -35,8 +35,8 @@ def store_to_answers(store: featx.Store) -> None:
     """From features to classifiers, answers and pages."""
     classifier = featx.fit(store)
     assert_type(classifier, featx.Classifier)
-    featx.save(classifier, Path("svm.skops"))
-    assert_type(featx.load_classifier("svm.skops"), featx.Classifier)
+    featx.save(classifier, Path("svm.safetensors"))
+    assert_type(featx.load_classifier("svm.safetensors"), featx.Classifier)
     comparison = featx.compare(store)
     assert_type(comparison, featx.Comparison)
     assert_type(featx.evaluate(classifier), Evaluation)

@@ -11,8 +11,9 @@ novelty       unlike anything in training?
 fit           all of it in order, scored in cross-validation or on held-out photos
 model         a trained classifier in memory
 card          what it learned from and how good it is
-persistence   the two files on disk
-verification  what is believed of files that come from elsewhere
+encoding      classifier <-> bytes: arrays in safetensors and a typed header
+verification  the checks of arrays that come from a file
+persistence   the files on disk, and who may write them
 registry      the classifiers of this workspace
 listing       what their cards say, and which are damaged
 promotion     does a new classifier replace the old one?

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from featx.classifiers.kinds import CLASSIFIERS
 from featx.files.json_schema import NUMBER, Each, Maybe, Row, first_error
 from featx.files.markdown import escape_markdown, inline_code
 from featx.files.regular import parse_json
@@ -73,6 +75,23 @@ def card_bytes(card: Mapping[str, object]) -> bytes:
     told = {"card_sha256": NO_DIGEST, **{key: value for key, value in card.items() if key != "card_sha256"}}
     data = (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
     return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
+
+
+def training_command(card: Mapping[str, Any]) -> str:
+    """The command that trains this classifier again."""
+    settings, spec = card.get("settings") or {}, CLASSIFIERS.get(card["clf"])
+    reduce, level, folds = settings.get("reduce"), card.get("level"), card.get("asked_folds")
+    splits = ",".join(card.get("held_out") or ())
+    words = ["featx", "fit", "--clf", card["clf"], "--store", card["store"]]
+    words += ["--folds", folds] if folds not in (None, 5) else []
+    words += ["--tune"] if card.get("tuned") else []
+    words += ["--class-weight", settings["class_weight"]] if settings.get("class_weight") else []
+    words += ["--reduce", reduce] if reduce and not (spec is not None and reduce == spec.reduction) else []
+    words += ["--resample"] if settings.get("resample") else []
+    words += ["--level", level] if level is not None else []
+    words += ["--test", card.get("test_store") or splits] if card.get("test_store") or splits != "test,val" else []
+    words += ["--seed", settings["seed"]] if settings.get("seed") else []
+    return shlex.join(str(word) for word in words)
 
 
 def page(card: dict[str, Any]) -> str:

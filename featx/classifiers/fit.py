@@ -96,7 +96,7 @@ def fit(
     held_truth = np.array([place.get(label, -1) for label in held.truth], dtype=int)
     held_scores = scores_of(final, held.features, classes) if len(held) else scores[:0]
     temperature = held_out_temperature(held_scores, held_truth, temperature)
-    model = Classifier(recipe.name, final, classes, temperature, opened.fingerprint, fit_novelty(x, cut, seed))
+    model = Classifier(recipe, final, classes, temperature, opened.fingerprint, fit_novelty(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
     shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
     cv = share_by_group(right[counted], lesson.groups[counted])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.classifiers.card import read_card
 from featx.classifiers.persistence import load_classifier
-from featx.classifiers.registry import newest_classifier
+from featx.classifiers.registry import classifier_files, newest_classifier
 from featx.errors import FeatxError
 from featx.files.regular import read_regular
 
@@ -28,7 +28,7 @@ class ClassifierFacts:
 
 def list_classifiers(folder: Path) -> list[ClassifierFacts]:
     """Every classifier in a folder, by name."""
-    paths = sorted(folder.glob("*.skops"))
+    paths = classifier_files(folder)
     newest = newest_classifier(folder) if paths else None
     return [facts_of(path, used=path == newest) for path in paths]
 
@@ -55,7 +55,7 @@ def facts_of(path: Path, *, used: bool = False) -> ClassifierFacts:
 def damaged_classifiers(folder: Path) -> list[str]:
     """Load and verify every classifier as `featx predict` would; what is wrong with each damaged one, and the fix."""
     damage = []
-    for path in sorted(folder.glob("*.skops")):
+    for path in classifier_files(folder):
         try:
             load_classifier(path)
         except FeatxError as error:

@@ -13,6 +13,7 @@ from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.calibration import probabilities
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
+from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
 
 
@@ -20,13 +21,31 @@ from featx.errors import FeatxError
 class Classifier:
     """A trained classifier with its honest scores; scikit-learn's pipeline is under `pipeline`."""
 
-    name: str
+    settings: ClassifierSettings
     pipeline: Any
     classes: list[str]
     temperature: float
     fingerprint: Fingerprint
     familiar: NoveltyDetector
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Which classifier this is, as `--clf` names it."""
+        return self.settings.name
+
+    def save(self, path: Path | str) -> None:
+        """Write it and its cards; `path` ends in `.safetensors`."""
+        from featx.classifiers.persistence import save
+
+        save(self, Path(path))
+
+    @staticmethod
+    def load(path: Path | str) -> Classifier:
+        """Read a saved classifier, checked before anybody asks it."""
+        from featx.classifiers.persistence import load_classifier
+
+        return load_classifier(path)
 
     @property
     def classes_(self) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.spec import ClassifierSettings, SavedArray, numbers
 from featx.compute.threads import cores, threads_for
 
 
@@ -24,7 +24,13 @@ def train_classifier(settings: ClassifierSettings, features: np.ndarray, labels:
         rows = oversample(labels, settings.seed)
         features, labels = features[rows], labels[rows]
     with threads_for(features.size * features.shape[1]):
-        return build(settings).fit(features, labels)
+        pipeline = build(settings).fit(features, labels)
+    # Laid out as they are read back from a file: matrix products then round the same way, to the last bit.
+    for _, step, arrays in saved_steps(pipeline, settings):
+        for name, array in arrays.items():
+            if array.lengths:
+                setattr(step, name, np.ascontiguousarray(getattr(step, name)))
+    return pipeline
 
 
 def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -39,6 +45,21 @@ def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
         own = np.flatnonzero(truth == category)
         rows += [np.tile(own, most // count), random.choice(own, most % count, replace=False)]
     return np.sort(np.concatenate(rows), kind="stable")
+
+
+# What the steps before a classifier find in training, by the names that `make_pipeline` gives them.
+STEPS: Mapping[str, Mapping[str, SavedArray]] = {
+    "normalizer": {},
+    "standardscaler": {"mean_": numbers("in"), "scale_": numbers("in")},
+    "ldaprojection": {"mean_": numbers("in"), "directions_": numbers("in", "out"), "size_": numbers()},
+    "pca": {"mean_": numbers("in"), "components_": numbers("out", "in")},
+}
+
+
+def saved_steps(pipeline: Any, settings: ClassifierSettings) -> Iterator[tuple[str, Any, Mapping[str, SavedArray]]]:
+    """Each step of a pipeline with its name and the arrays that are all there is to save of it."""
+    for name, step in pipeline.steps:
+        yield name, step, settings.spec.arrays if step is pipeline[-1] else STEPS[name]
 
 
 def _scaling(settings: ClassifierSettings) -> list[Any]:

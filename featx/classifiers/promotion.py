@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.persistence import load_classifier, one_writer, write
+from featx.classifiers.registry import archive_same_name
 from featx.errors import FeatxError
 from featx.labels.training_set import HELD_OUT, held_out_of
 from featx.metrics.significance import LIMIT, sign_flips
@@ -31,6 +32,31 @@ class PromotionDecision:
     def told(self) -> dict[str, Any]:
         """The verdict for programs."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What became of a newly trained classifier: whether it was saved, and where its namesake of another store is."""
+
+    saved: bool
+    decision: PromotionDecision | None
+    archived: Path | None
+
+
+def publish(
+    new: Classifier, path: Path, store: Store, elsewhere: Store | None = None, *, update: bool = False
+) -> Publication:
+    """Save a classifier; with `update` only if it is not worse than the one it would replace.
+
+    From reading the old one to replacing it nobody else writes there, so nothing is replaced unseen.
+    """
+    with one_writer(path.parent):
+        decision = decide_promotion(path, new, store, elsewhere) if update else None
+        if decision is not None and not decision.replace:
+            return Publication(False, decision, None)
+        archived = archive_same_name(path, store.path, new.card["level"])
+        write(new, path)
+        return Publication(True, decision, archived)
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:

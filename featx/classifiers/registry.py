@@ -6,14 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from featx.classifiers.card import read_card
-from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, load_classifier, old_format, write
 from featx.errors import FeatxError
 from featx.files.regular import read_regular, same_place
 
 
+def classifier_files(models: Path) -> list[Path]:
+    """The classifiers in a folder, by name."""
+    return sorted(models.glob(f"*{SUFFIX}"))
+
+
 def latest_for_store(models: Path, store: Path) -> Path:
     """The classifier trained last on a store, else the one trained last on any."""
-    found = [path for path in models.glob("*.skops") if same_place(_card(path).get("store", ""), store)]
+    found = [path for path in classifier_files(models) if same_place(_card(path).get("store", ""), store)]
     return max(found, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
 
 
@@ -28,11 +33,11 @@ def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None
     except FeatxError:  # nobody could use it any more
         return None
     base, number = f"{path.stem}-{Path(trained_on).stem}", 1
-    kept = path.with_name(f"{base}.skops")
+    kept = path.with_name(f"{base}{SUFFIX}")
     while kept.exists() and not _alike(_card(kept), card):
         number += 1
-        kept = path.with_name(f"{base}-{number}.skops")
-    save(old, kept)
+        kept = path.with_name(f"{base}-{number}{SUFFIX}")
+    write(old, kept)
     return kept
 
 
@@ -49,7 +54,9 @@ def _card(path: Path) -> dict[str, Any]:
 
 def newest_classifier(models: Path) -> Path:
     """The classifier that was trained last."""
-    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
+    trained = sorted(classifier_files(models), key=lambda path: path.stat().st_mtime)
     if not trained:
+        if old := sorted(models.glob(f"*{OLD_SUFFIX}"), key=lambda path: path.stat().st_mtime):
+            raise old_format(old[-1])
         raise FeatxError("no-model", f"no classifier in `{models}` yet", "train one: `featx fit`")
     return trained[-1]

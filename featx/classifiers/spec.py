@@ -66,6 +66,33 @@ class Grid:
     wide: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class SavedArray:
+    """A fitted array of a pipeline's step as it is kept on disk: what its lengths are called, and whether it counts.
+
+    `in` and `out` are the columns a step takes and gives, `classes` the categories, `scores` the rows of weights (one
+    for two categories). Any other length is free, but the same wherever its name stands.
+    """
+
+    lengths: tuple[str, ...] = ()
+    whole: bool = False
+
+
+def numbers(*lengths: str) -> SavedArray:
+    """An array of real numbers; without lengths a single one."""
+    return SavedArray(lengths)
+
+
+def whole_numbers(*lengths: str) -> SavedArray:
+    """An array of whole numbers."""
+    return SavedArray(lengths, whole=True)
+
+
+def no_fault(step: Any, width: int) -> str | None:
+    """The check of a step whose arrays are right as soon as their shapes are."""
+    return None
+
+
 # Predictions of several candidates that see the same rows, each with its index among the candidates.
 Predictions = Iterator[tuple[int, "np.ndarray"]]
 PredictMany = Callable[[Sequence[ClassifierSettings], "np.ndarray", "np.ndarray", "np.ndarray"], Predictions]
@@ -79,6 +106,10 @@ class ClassifierSpec:
     summary: str
     # The untrained last step of the pipeline.
     estimator: Callable[[ClassifierSettings], Any]
+    # What training finds, all of which is saved; the rest of the step follows from the settings.
+    arrays: Mapping[str, SavedArray]
+    # What is wrong with arrays from a file, once their shapes and types are right.
+    fault: Callable[[Any, int], str | None] = no_fault
     aliases: tuple[str, ...] = ()
     # Whether `featx compare` runs it unasked.
     compared: bool = True

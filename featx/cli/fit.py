@@ -103,8 +103,9 @@ def fit(
     for name in names:
         out.say(f"{name} on {pluralise(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
+        from featx.classifiers.persistence import SUFFIX
 
-        path = workspace.models / (f"{name}.skops" if level is None else f"{name}-{_safe(level)}.skops")
+        path = workspace.models / f"{name if level is None else f'{name}-{_safe(level)}'}{SUFFIX}"
         with out.progress(100, "fit", "percent") as advance:
             model = train(
                 opened,
@@ -156,19 +157,10 @@ def _keep(
     last: bool,
 ) -> float:
     """Save it, or leave the old one; how often the one that is there now is right."""
-    from featx.classifiers.persistence import save
+    from featx.classifiers.promotion import publish
 
-    verdict = None
-    if update:
-        from featx.classifiers.promotion import decide_promotion
-
-        verdict = decide_promotion(path, model, store, elsewhere)
-    kept = None
-    if verdict is None or verdict.replace:
-        from featx.classifiers.registry import archive_same_name
-
-        kept = archive_same_name(path, store.path, model.card["level"])
-        save(model, path)
+    publication = publish(model, path, store, elsewhere, update=update)
+    verdict = publication.decision
     card = model.card
     told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
     out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
@@ -195,13 +187,13 @@ def _keep(
         out.warn("FX101: with that many near-twins the score is flattered; trust only a folder from elsewhere")
     if verdict is not None:
         out.say(f"  {verdict.sentence}")
-    if verdict is not None and not verdict.replace:
+    if verdict is not None and not publication.saved:
         out.warn(f"the old classifier stays: {path}")
         return float(verdict.before or 0.0)
     weighs, learned = size(card["bytes"]), pluralise(card["n"], "picture")
     out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
-    if kept is not None:
-        out.say(f"  the one of that name, trained on another store, is kept: {kept}")
+    if publication.archived is not None:
+        out.say(f"  the one of that name, trained on another store, is kept: {publication.archived}")
     return float((card["test"] or card["cv"])["accuracy"])
 
 

@@ -37,7 +37,7 @@ def predict(
         str | None,
         typer.Option(
             "--clf",
-            help="Which trained classifier, or a .skops file.",
+            help="Which trained classifier, or a .safetensors file.",
             show_default="newest",
             autocompletion=classifier_names,
         ),
@@ -238,21 +238,20 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
 
 def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path:
     """The classifier that was asked for: a file, a name, or the one trained last, on `store` where one is given."""
+    from featx.classifiers.registry import classifier_files, latest_for_store, newest_classifier
     from featx.errors import did_you_mean
 
-    if clf is not None and (clf.endswith(".skops") or os.sep in clf):
+    if clf is not None and (clf.endswith((".safetensors", ".skops")) or os.sep in clf):
         return Path(clf)
-    trained = sorted(models.glob("*.skops"), key=lambda path: path.stat().st_mtime)
+    trained = sorted(classifier_files(models), key=lambda path: path.stat().st_mtime)
     if clf is not None:
         from featx.classifiers.kinds import aliases
 
-        path = models / f"{aliases().get(clf, clf)}.skops"
+        path = models / f"{aliases().get(clf, clf)}.safetensors"
         if not path.exists() and trained:
             hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
             raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
         return path
-    from featx.classifiers.registry import latest_for_store, newest_classifier
-
     return newest_classifier(models) if store is None else latest_for_store(models, store)
 
 

@@ -18,7 +18,7 @@ def suggest(
         str | None,
         typer.Option(
             "--clf",
-            help="Which trained classifier, or a .skops file.",
+            help="Which trained classifier, or a .safetensors file.",
             show_default="newest",
             autocompletion=classifier_names,
         ),

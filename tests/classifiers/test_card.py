@@ -50,8 +50,8 @@ def model(store: Store) -> Classifier:
 
 @pytest.fixture
 def saved(model: Classifier, tmp_path: Path) -> Path:
-    save(model, tmp_path / "lda.skops")
-    return tmp_path / "lda.skops"
+    save(model, tmp_path / "lda.safetensors")
+    return tmp_path / "lda.safetensors"
 
 
 def written(path: Path, card: dict[str, Any]) -> None:

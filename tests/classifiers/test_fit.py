@@ -81,9 +81,9 @@ def test_photos_with_the_same_bytes_or_nearly_the_same_features_stay_together():
 @pytest.mark.parametrize("name", ["svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid"])
 def test_every_classifier_is_saved_loaded_and_answers_the_same(store, tmp_path, name):
     made = fit(store, name, folds=2)
-    save(made, tmp_path / f"{name}.skops")
-    again = load_classifier(tmp_path / f"{name}.skops")
-    np.testing.assert_allclose(again.predict_proba(store.features), made.predict_proba(store.features), rtol=1e-6)
+    save(made, tmp_path / f"{name}.safetensors")
+    again = load_classifier(tmp_path / f"{name}.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(store.features), made.predict_proba(store.features))
     shares = made.predict_proba(store.features)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
     assert made.card["test"]["n"] == 6
@@ -95,7 +95,7 @@ def test_the_card_tells_scores_that_can_be_computed_again(store, model):
     assert model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
     assert model.card["fingerprint"]["backbone"] == "colour"
     assert "Model(svm" in repr(model)
-    shown = replace(model, name="<script>")._repr_html_()
+    shown = replace(model, settings=ClassifierSettings("<script>"))._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and f"{model.card['test']['accuracy']:.1%}" in shown
 
 
@@ -148,15 +148,15 @@ def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(st
 def test_a_file_of_ones_own_beside_a_classifier_is_never_replaced(model, tmp_path, name):
     (tmp_path / name).write_text("# mine\n")
     with pytest.raises(FeatxError, match="not written by featx") as refused:
-        save(model, tmp_path / ("shop.data" if name == "shop.data" else "shop.skops"))
+        save(model, tmp_path / ("shop.data" if name == "shop.data" else "shop.safetensors"))
     assert refused.value.code == "bad-flag"
     assert (tmp_path / name).read_text() == "# mine\n" and [one.name for one in tmp_path.iterdir()] == [name]
 
 
 def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_path):
-    path = tmp_path / "shop.skops"
+    path = tmp_path / "shop.safetensors"
     save(model, path)
-    for name in ("shop.json", "shop.md", "shop.skops"):
+    for name in ("shop.json", "shop.md", "shop.safetensors"):
         damaged = bytearray((tmp_path / name).read_bytes())
         damaged[: len(damaged) // 3] = b"\0" * (len(damaged) // 3)
         (tmp_path / name).write_bytes(damaged)
@@ -168,13 +168,13 @@ def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_pat
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_classifier_byte_for_byte(store, tmp_path, name):
-    for path in (tmp_path / "one.skops", tmp_path / "other.skops"):
+    for path in (tmp_path / "one.safetensors", tmp_path / "other.safetensors"):
         save(fit(store, name, folds=2, seed=3), path)
-    assert (tmp_path / "one.skops").read_bytes() == (tmp_path / "other.skops").read_bytes()
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
 
 
 def test_a_file_that_was_changed_by_one_byte_is_refused(model, tmp_path):
-    path = tmp_path / "svm.skops"
+    path = tmp_path / "svm.safetensors"
     save(model, path)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -201,35 +201,32 @@ def forged(path: Path, model, data: bytes) -> None:
     path.with_suffix(".json").write_bytes(card_bytes({**card, "sha256": hashlib.sha256(data).hexdigest()}))
 
 
-@pytest.mark.parametrize("kind", ["pickle", "joblib", "skops"])
+@pytest.mark.parametrize("kind", ["pickle", "joblib"])
 def test_a_hostile_classifier_is_refused_and_its_code_never_runs(model, tmp_path, monkeypatch, kind):
     import io
 
     import joblib
-    import skops.io
 
     monkeypatch.chdir(tmp_path)
     buffer = io.BytesIO()
     if kind == "pickle":
         data = pickle.dumps(Harm())
-    elif kind == "joblib":
+    else:
         joblib.dump(Harm(), buffer)
         data = buffer.getvalue()
-    else:
-        data = skops.io.dumps({"pipeline": Path, "classes": [], "temperature": np.frompyfunc(print, 1, 1)})
-    forged(tmp_path / "svm.skops", model, data)
+    forged(tmp_path / "svm.safetensors", model, data)
     with pytest.raises(FeatxError) as caught:
-        load_classifier(tmp_path / "svm.skops")
+        load_classifier(tmp_path / "svm.safetensors")
     assert caught.value.code == "model-broken"
     assert not Path("harm-was-done").exists()
 
 
 @pytest.mark.parametrize("card", ["", "[]", "{}", '{"sha256": 3, "fingerprint": []}', "\x00"])
 def test_a_classifier_without_a_readable_card_is_refused(model, tmp_path, card):
-    save(model, tmp_path / "svm.skops")
+    save(model, tmp_path / "svm.safetensors")
     (tmp_path / "svm.json").write_text(card)
     with pytest.raises(FeatxError) as caught:
-        load_classifier(tmp_path / "svm.skops")
+        load_classifier(tmp_path / "svm.safetensors")
     assert caught.value.code == "model-broken"
 
 
@@ -313,30 +310,30 @@ def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
 def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_one_does(
     store, model, tmp_path, monkeypatch
 ):
-    save(model, tmp_path / "svm.skops")
-    same = decide_promotion(tmp_path / "svm.skops", model, store)
+    save(model, tmp_path / "svm.safetensors")
+    same = decide_promotion(tmp_path / "svm.safetensors", model, store)
     assert same.replace and (same.better, same.worse, same.n, same.p) == (0, 0, 6, 1)
     other = dict(zip(model.classes, model.classes[1:] + model.classes[:1], strict=True))
     wrong = np.array([other[str(label)] for label in store.labels])
     confused = replace(model, pipeline=train_classifier(ClassifierSettings("svm"), store.features, wrong))
     # Six pictures of three products stand or fall together: no test can tell, and the scores decide.
-    few = decide_promotion(tmp_path / "svm.skops", confused, store)
+    few = decide_promotion(tmp_path / "svm.safetensors", confused, store)
     assert not few.replace and few.p > 0.05 and "too few products for a test" in few.sentence
     monkeypatch.setattr(Store, "product_of", lambda self, i: self.ids[i])
-    verdict = decide_promotion(tmp_path / "svm.skops", confused, store)
+    verdict = decide_promotion(tmp_path / "svm.safetensors", confused, store)
     right = round(model.card["test"]["accuracy"] * 6)
     assert right == 6 and verdict.worse == 6 and not verdict.replace and verdict.p < 0.05
     assert f"{verdict.worse} broken" in verdict.sentence
-    assert decide_promotion(tmp_path / "none.skops", model, store).replace
+    assert decide_promotion(tmp_path / "none.safetensors", model, store).replace
 
 
 def test_without_held_out_pictures_only_a_clear_fall_keeps_the_old_classifier_and_no_test_is_claimed(
     store, model, tmp_path
 ):
-    save(replace(model, card=model.card | {"cv": told_cv(0.95, 0.93, 0.97)}), tmp_path / "svm.skops")
+    save(replace(model, card=model.card | {"cv": told_cv(0.95, 0.93, 0.97)}), tmp_path / "svm.safetensors")
     for scored, replaced in (((0.94, 0.90, 0.96), True), ((0.90, 0.88, 0.92), False)):
         card = model.card | {"held_out": ["of no picture"], "cv": told_cv(*scored)}
-        verdict = decide_promotion(tmp_path / "svm.skops", replace(model, card=card), store)
+        verdict = decide_promotion(tmp_path / "svm.safetensors", replace(model, card=card), store)
         assert verdict.replace is replaced and verdict.p is None and verdict.before == 0.95
         assert "each on the photos and labels of its day" in verdict.sentence
 
@@ -366,8 +363,8 @@ def test_an_old_classifier_that_stays_is_named_by_its_own_score(featx, tmp_path)
 
 def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     made = fit(store, "centroid", folds=2, level="kind")
-    save(made, tmp_path / "kind.skops")
-    verdict = decide_promotion(tmp_path / "kind.skops", made, store)
+    save(made, tmp_path / "kind.safetensors")
+    verdict = decide_promotion(tmp_path / "kind.safetensors", made, store)
     assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
 
 
@@ -401,7 +398,7 @@ def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(feat
         next(line for line in ran.stderr.splitlines() if "most often right" in line).split(":")[1].split(",")[0].strip()
     )
     assert newest_classifier(tmp_path / "artifacts/models").stem == best
-    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.skops")} == set(NAMES)
+    assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.safetensors")} == set(NAMES)
     told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
     assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
 
@@ -441,7 +438,7 @@ def test_any_level_of_nested_folders_is_fitted_asked_and_compared(featx: Run, tm
     for level, wanted in (("1", {"Fruit", "Packages"}), ("2", {"Fruit/Apple", "Fruit/Pear", "Packages/Milk"})):
         ran = featx("fit", "--clf", "centroid", "--folds", "2", "--level", level)
         assert ran.returncode == 0, ran.stderr
-        path = tmp_path / "artifacts" / "models" / f"centroid-{level}.skops"
+        path = tmp_path / "artifacts" / "models" / f"centroid-{level}.safetensors"
         assert set(load_classifier(path).classes) == wanted
         rows = [json.loads(line) for line in featx("predict", "photos", "--any", "--json").stdout.splitlines()]
         assert {row["category"] for row in rows} <= wanted
@@ -461,7 +458,7 @@ def test_two_columns_are_two_levels(featx: Run, tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
     assert featx("extract", "list.csv", "--label-col", "kind", "-b", "colour").returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2", "--level", "family", "-q").returncode == 0
-    path = tmp_path / "artifacts" / "models" / "centroid-family.skops"
+    path = tmp_path / "artifacts" / "models" / "centroid-family.safetensors"
     assert set(load_classifier(path).classes) == {"feet", "table"}
     words = ["--clf", "knn", "--folds", "2", "--coarse", "family", "--fast", "--no-colour", "--json"]
     told = json.loads(featx("compare", *words).stdout)["entries"][0]["coarse"]
@@ -471,10 +468,10 @@ def test_two_columns_are_two_levels(featx: Run, tmp_path):
 def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(featx: Run, store, model, tmp_path):
     models = tmp_path / "artifacts" / "models"
     folded = model.card | {"test": None, "store": "other.h5", "cv": told_cv(0.9, 0.8, 1.0)}
-    save(replace(model, card=folded), models / "lda.skops")
-    save(model, models / "svm.skops")
+    save(replace(model, card=folded), models / "lda.safetensors")
+    save(model, models / "svm.safetensors")
     ran = featx("info", "--store", str(store.path))
-    lda, svm, told = (line for line in ran.stdout.splitlines() if ".skops" in line or "different photos" in line)
+    lda, svm, told = (line for line in ran.stdout.splitlines() if ".safetensors" in line or "different photos" in line)
     assert "% right in cross-validation on 18 photos of other.h5" in lda and "predict" not in lda
     assert "100.0% right on 6 held-out photos   ← used by `featx predict`" in svm
     assert "scored on different photos" in told
@@ -503,9 +500,9 @@ def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its
         assert featx("extract", photos, "-b", "colour", "--store", store).returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2", "-s", "a.h5").returncode == 0
     ran = featx("fit", "--clf", "centroid", "--folds", "2", "-s", "b.h5")
-    assert "trained on another store, is kept: artifacts/models/centroid-a.skops" in ran.stderr, ran.stderr
-    assert set(load_classifier(models / "centroid.skops").classes) == {"bowls", "vases"}
-    assert set(load_classifier(models / "centroid-a.skops").classes) == {"boots", "hats", "mugs"}
+    assert "trained on another store, is kept: artifacts/models/centroid-a.safetensors" in ran.stderr, ran.stderr
+    assert set(load_classifier(models / "centroid.safetensors").classes) == {"bowls", "vases"}
+    assert set(load_classifier(models / "centroid-a.safetensors").classes) == {"boots", "hats", "mugs"}
 
     def said(*words: str) -> set[str]:
         ran = featx("predict", "photos/boots/boots1.jpg", "--any", "--json", *words)
@@ -514,18 +511,22 @@ def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its
     assert said("-s", "b.h5") <= {"bowls", "vases"} and said("-s", "a.h5") == {"boots"}
     ran = featx("predict", "photos/boots/boots1.jpg", "-s", "a.h5", "--clf", "centroid")
     assert "trained on b.h5" in ran.stderr
-    assert "models/centroid-a.skops" in featx("suggest", "-s", "a.h5", "-v").stderr
+    assert "models/centroid-a.safetensors" in featx("suggest", "-s", "a.h5", "-v").stderr
 
 
 def test_a_namesake_is_kept_once_for_each_store_it_was_trained_on(store, model, tmp_path):
-    path = tmp_path / "svm.skops"
+    path = tmp_path / "svm.safetensors"
     for trained_on in ("a.h5", "b.h5", "a.h5", "b.h5"):
         kept = archive_same_name(path, Path(trained_on), None)
         save(replace(model, card=model.card | {"store": trained_on}), path)
-    assert kept == tmp_path / "svm-a.skops"
-    assert sorted(one.name for one in tmp_path.glob("*.skops")) == ["svm-a.skops", "svm-b.skops", "svm.skops"]
-    assert latest_for_store(tmp_path, Path("a.h5")) == tmp_path / "svm-a.skops"
-    assert latest_for_store(tmp_path, Path("b.h5")).name in ("svm.skops", "svm-b.skops")
+    assert kept == tmp_path / "svm-a.safetensors"
+    assert sorted(one.name for one in tmp_path.glob("*.safetensors")) == [
+        "svm-a.safetensors",
+        "svm-b.safetensors",
+        "svm.safetensors",
+    ]
+    assert latest_for_store(tmp_path, Path("a.h5")) == tmp_path / "svm-a.safetensors"
+    assert latest_for_store(tmp_path, Path("b.h5")).name in ("svm.safetensors", "svm-b.safetensors")
     assert archive_same_name(path, Path("b.h5"), None) is None
 
 

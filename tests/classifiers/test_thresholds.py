@@ -180,7 +180,7 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
     )
     for row in made.card["thresholds"]:
         row["categories"] = {"boots": None, "hats": 0.0, "mugs": None}
-    save(made, tmp_path / "artifacts" / "models" / "centroid.skops")
+    save(made, tmp_path / "artifacts" / "models" / "centroid.safetensors")
     assert "Thresholds by category" in (tmp_path / "artifacts/models/centroid.md").read_text()
     ran = featx("predict", "photos", "--min-precision", "0.9", "--any", "--json", FEATX_STORE=str(store.path))
     assert ran.returncode == 0, ran.stderr
@@ -242,7 +242,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     truth = np.array(partly.labels)[held] == np.array(made.classes)[shares.argmax(axis=1)]
     told = yield_on(rows[0.98], shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
     assert rows[0.98]["held_out"] == {"n": 60, "answered": told.n, "right": round(told.value, 4)}
-    save(made, tmp_path / "artifacts" / "models" / "knn.skops")
+    save(made, tmp_path / "artifacts" / "models" / "knn.safetensors")
     one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
     ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
     assert "60 held-out pictures are too few to choose on" in ran.stderr, ran.stderr

@@ -319,7 +319,7 @@ def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run
     few = [lines[0], *(line for line in lines[1:] if "mugs" not in line or line.split(",")[3] == "train")]
     (table.parent / "few.csv").write_text("\n".join(few) + "\n")
     store = extract(table.parent / "few.csv", backbone="colour", store=tmp_path / "few.h5")
-    save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.skops")
+    save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.safetensors")
     ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
@@ -336,7 +336,7 @@ def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path)
 
 
 def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores, tmp_path):
-    save(fit(stores[0], "centroid", folds=2), tmp_path / "artifacts/models/centroid.skops")
+    save(fit(stores[0], "centroid", folds=2), tmp_path / "artifacts/models/centroid.safetensors")
     ran = featx("evaluate", "-o", "matrix.csv", FEATX_STORE=str(stores[0].path))
     assert ran.returncode == 0, ran.stderr
     assert [line.split("\t")[0] for line in ran.stdout.splitlines()] == ["feet/boots", "feet/shoes", "table/mugs"]

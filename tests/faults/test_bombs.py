@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import shutil
@@ -17,9 +15,7 @@ import pytest
 from featx.backbones.weights import load_state_dict
 from featx.catalogue.reading import read_catalogue
 from featx.catalogue.tables import read_table
-from featx.classifiers.card import card_bytes
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import load_classifier, save
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.retrieval import SimilarityIndex
@@ -153,26 +149,6 @@ def test_a_table_with_thousands_of_columns_is_refused_at_once(tmp_path, kind):
     (tmp_path / f"list.{kind}").write_text(text)
     with pytest.raises(FeatxError, match="10,001 columns"):
         read_catalogue(tmp_path / f"list.{kind}")
-
-
-def test_a_classifier_that_unfolds_to_more_than_its_file_is_refused_before_it_does(tmp_path):
-    for category in ("boots", "hats"):
-        for item in range(6):
-            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=item + 50 * (category == "hats"))
-    model = fit(extract(tmp_path / "photos", backbone="colour", store=tmp_path / "s.h5"), "centroid", folds=2)
-    path = tmp_path / "m.skops"
-    save(model, path)
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as new:
-        for name in old.namelist():
-            new.writestr(name, old.read(name))
-        new.writestr("more.npy", bytes(50_000_000))
-    path.write_bytes(bomb.getvalue())
-    card = {**model.card, "sha256": hashlib.sha256(bomb.getvalue()).hexdigest()}
-    path.with_suffix(".json").write_bytes(card_bytes(card))
-    with pytest.raises(FeatxError, match="unfolds") as refused:
-        load_classifier(path)
-    assert refused.value.code == "model-broken"
 
 
 def test_a_hole_of_a_terabyte_at_the_end_of_a_journal_takes_no_time(sealed):

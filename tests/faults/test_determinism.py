@@ -81,7 +81,7 @@ def test_the_same_seed_gives_the_same_files_in_every_process(featx_commands, tmp
         documents = [*(shop / "artifacts/models").glob("*.json"), shop / "artifacts/reports/comparison.json",
                      shop / "report/report.json"]  # fmt: skip
         told = {path.name: without_times(json.loads(path.read_text())) for path in documents}
-        whole = [*(shop / "artifacts/models").glob("*.skops"), *(shop / "report").glob("**/*.png"),
+        whole = [*(shop / "artifacts/models").glob("*.safetensors"), *(shop / "report").glob("**/*.png"),
                  *(shop / "report").glob("**/*.csv")]  # fmt: skip
         found.append(told | {path.name: path.read_bytes() for path in whole})
     assert found[0].keys() == found[1].keys() and len(found[0]) > 8

@@ -14,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.neighbors import NearestCentroid
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 
 from featx.audit import perceptual_hashes as hashes
 from featx.audit.perceptual_hashes import HashCache
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.spec import ClassifierSettings
 from featx.comparison import baselines
 from featx.comparison.result import Comparison
 from featx.errors import FeatxError
@@ -54,27 +55,28 @@ class Kept:
 
 
 def classifier(folder: Path) -> Kept:
-    features = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
-    classes = ["boots", "hats"]
+    classes, settings = ["boots", "hats"], ClassifierSettings("centroid")
     labels = np.array(classes)[np.arange(40) % 2]
-    card = card_of(classes, 6)
-    familiar = NoveltyDetector(features.astype(np.float16), 0.1)
+    card = card_of(classes, 6, clf="centroid")
+    familiar = NoveltyDetector(np.ones((4, 6), np.float16), 0.1)
+
+    def trained(n: int) -> Pipeline:
+        features = np.random.default_rng(n).normal(size=(40, 6)).astype(np.float32)
+        return train_classifier(settings, features, labels)
 
     def write(n: int) -> None:
-        pipeline = make_pipeline(NearestCentroid()).fit(features + n, labels)
-        model = Classifier("centroid", pipeline, classes, 1.0, toy_fingerprint(6), familiar, {**card, "n": n})
-        save(model, folder / "svm.skops")
+        model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), familiar, {**card, "n": n})
+        save(model, folder / "svm.safetensors")
 
     def found() -> int | None:
         try:
-            model = load_classifier(folder / "svm.skops")
+            model = load_classifier(folder / "svm.safetensors")
         except FeatxError as error:
             assert error.code == "no-model", error
             return None
         n = int(model.card["n"])
         # The card and the file beside it are of one writing.
-        wanted = NearestCentroid().fit(features + n, labels)
-        assert np.array_equal(model.pipeline[-1].centroids_, wanted.centroids_)
+        assert np.array_equal(model.pipeline[-1].centroids_, trained(n)[-1].centroids_)
         return n
 
     return Kept(write, found)
@@ -335,7 +337,7 @@ def test_classifiers_trained_at_the_same_time_never_get_each_others_card(tmp_pat
             children.remove(done)
         kept.found()
     assert kept.found() in (14, 1014, 2014)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["svm.json", "svm.md", "svm.skops"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["svm.json", "svm.md", "svm.safetensors"]
 
 
 # --- really killed ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import pickle
@@ -71,7 +70,7 @@ def trained(workplace: Path, folder: Path) -> Path:
         [sys.executable, "-m", "featx", "fit", "--clf", "centroid", "--store", str(store.path), "--quiet"],
         cwd=workplace, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, timeout=240,
     )  # fmt: skip
-    (path,) = workplace.glob("artifacts/models/*.skops")
+    (path,) = workplace.glob("artifacts/models/*.safetensors")
     load_classifier(path)
     return path
 
@@ -91,13 +90,13 @@ def sealed_anew(path: Path, data: bytes) -> None:
 def test_info_check_says_that_a_classifier_is_damaged_and_that_the_store_is_whole(featx, folder, tmp_path):
     assert featx("extract", "photos", "-b", "colour").returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
-    for name in ("centroid.skops", "centroid.json"):
+    for name in ("centroid.safetensors", "centroid.json"):
         path = tmp_path / "artifacts/models" / name
         whole = path.read_bytes()
         path.write_bytes(whole[:-70] + bytes([whole[-70] ^ 1]) + whole[-69:])
         ran = featx("info", "--check")
         assert ran.returncode == 5 and "the store is intact" in ran.stderr, ran.stderr
-        assert "centroid.skops" in ran.stderr and "featx fit" in ran.stderr and "--replace" not in ran.stderr
+        assert "centroid.safetensors" in ran.stderr and "featx fit" in ran.stderr and "--replace" not in ran.stderr
         path.write_bytes(whole)
     assert featx("info", "--check").returncode == 0
 
@@ -130,24 +129,8 @@ def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never
             load_classifier(path)
         assert caught.value.code == "model-broken" and not ran.exists()
 
-    sealed_anew(path, pickle.dumps(Bomb(ran)))
-    refused()
-    for swap in ("os.system", "subprocess.Popen", "builtins.eval", "pathlib.Path"):
-        out = io.BytesIO()
-        module, _, name = swap.rpartition(".")
-        with zipfile.ZipFile(io.BytesIO(good)) as old, zipfile.ZipFile(out, "w") as new:
-            for one in old.namelist():
-                data = old.read(one)
-                if one == "schema.json":
-                    schema = json.loads(data)
-                    schema["content"]["bomb"] = {
-                        "__class__": name, "__module__": module, "__loader__": "ObjectNode", "__id__": 10**9,
-                        "content": {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode",
-                                    "content": '"touch ran"', "is_json": True},
-                    }  # fmt: skip
-                    data = json.dumps(schema).encode()
-                new.writestr(one, data)
-        sealed_anew(path, out.getvalue())
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        sealed_anew(path, pickle.dumps(Bomb(ran), protocol))
         refused()
     path.with_suffix(".json").write_bytes(card)
     for cut in range(0, len(good), max(1, len(good) // 25)):

@@ -83,12 +83,21 @@ def test_what_is_no_plain_file_beside_a_store_hangs_nothing_and_costs_no_row(wor
 @pytest.mark.parametrize("strange", STRANGE)
 def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, strange):
     """Each of them is read by its own code; a wrong one must answer as if it were not there, or in a sentence."""
-    for name in ("current.json", "b.seen", "c.json", "d.json", "d.skops", "e.npz", "f.h5.approx", "net-12345678.pth"):
+    for name in (
+        "current.json",
+        "b.seen",
+        "c.json",
+        "d.json",
+        "d.safetensors",
+        "e.npz",
+        "f.h5.approx",
+        "net-12345678.pth",
+    ):
         strange(Path(name))
     assert Workspace(Path())._noted() is None
     assert StatCache(Path("b"))._known == {}
-    assert facts_of(Path("c.skops")).accuracy is None
-    for codes, refused in ((["model-broken"], lambda: load_classifier(Path("d.skops"))),
+    assert facts_of(Path("c.safetensors")).accuracy is None
+    for codes, refused in ((["model-broken"], lambda: load_classifier(Path("d.safetensors"))),
                           (["no-permission", "no-such-file"], lambda: read_document(Path("d.json"))),
                           (["weights-broken"], lambda: weights.load_state_dict(Path("net-12345678.pth")))):  # fmt: skip
         with pytest.raises(FeatxError) as caught:
@@ -102,8 +111,8 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
 def test_json_whose_brackets_go_too_deep_is_refused_in_words(workplace):
     Path("a.json").write_text("[" * 200_000)
     Path("current.json").write_text("[" * 200_000)
-    Path("a.skops").write_bytes(b"")
-    for refused in (lambda: read_document(Path("a.json")), lambda: load_classifier(Path("a.skops"))):
+    Path("a.safetensors").write_bytes(b"")
+    for refused in (lambda: read_document(Path("a.json")), lambda: load_classifier(Path("a.safetensors"))):
         with pytest.raises(FeatxError) as caught:
             refused()
         assert caught.value.code in ("bad-manifest", "model-broken")
@@ -202,7 +211,7 @@ def test_what_may_not_be_written_is_named_and_what_only_reads_goes_on(
     for path in [workplace / "artifacts", *(workplace / "artifacts").rglob("*")]:
         path.chmod(0o500 if path.is_dir() else 0o400)
     photo(folder / "boots" / "new.jpg", seed=77)
-    writes = {extract: "artifacts/embeddings", ("fit", "--clf", "knn", "--folds", "2"): "knn.skops",
+    writes = {extract: "artifacts/embeddings", ("fit", "--clf", "knn", "--folds", "2"): "knn.safeten",
               ("compare", "--clf", "knn", "--folds", "2"): "comparison.json"}  # fmt: skip
     reads = (("similar", "boots0"), ("predict", "photos"), ("info", "--check"), ("duplicates",), ("issues",))
     answers = featx_commands(*writes, *reads, prepare=like_anybody)

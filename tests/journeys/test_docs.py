@@ -93,7 +93,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("FEATX_STORE", raising=False)
         patch.delenv("FEATX_ARTIFACTS", raising=False)
         store = extract("data", backbone="colour", store=Workspace.here().store_path("colour"))
-        save(fit(store, "svm"), Workspace.here().models / "svm.skops")
+        save(fit(store, "svm"), Workspace.here().models / "svm.safetensors")
         for copy in ("a.h5", "b.h5", "other-shop.h5"):
             shutil.copy(store.path, root / copy)
     return root

@@ -139,8 +139,8 @@ def test_a_store_that_belongs_to_none_of_the_compared_ones_is_refused(home, othe
 
 def test_an_update_is_judged_on_the_other_store_too(home, other, tmp_path):
     model = fit(home[0], "centroid", folds=2, test_store=other[0])
-    save(model, tmp_path / "centroid.skops")
-    verdict = decide_promotion(tmp_path / "centroid.skops", model, home[0], other[0])
+    save(model, tmp_path / "centroid.safetensors")
+    verdict = decide_promotion(tmp_path / "centroid.safetensors", model, home[0], other[0])
     assert verdict.n == 24 and verdict.replace and f"{model.card['test']['accuracy']:.1%}" in verdict.sentence
 
 

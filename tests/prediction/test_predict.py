@@ -140,14 +140,16 @@ def test_a_photo_whose_name_fills_what_a_file_system_takes_is_copied_as_well(len
 
 
 def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo(featx: Run, shop, tmp_path):
-    card = next((shop / "artifacts/models").glob("*.skops"))
+    card = next((shop / "artifacts/models").glob("*.safetensors"))
     model = load_classifier(card)
     names = ["n" * 300, *model.classes[1:]]
     step = model.pipeline.steps[-1][1]
     step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
     model.classes = model.card["labels"] = names
-    save(model, tmp_path / "long.skops")
-    ran = featx("predict", "new", "--clf", str(tmp_path / "long.skops"), "--sort-into", str(tmp_path / "s"), cwd=shop)
+    save(model, tmp_path / "long.safetensors")
+    ran = featx(
+        "predict", "new", "--clf", str(tmp_path / "long.safetensors"), "--sort-into", str(tmp_path / "s"), cwd=shop
+    )
     assert ran.returncode == 2 and "nnn" in ran.stderr and "300 bytes" in ran.stderr, ran.stderr
     assert not (tmp_path / "s").exists()
 
@@ -160,7 +162,7 @@ def test_equal_names_never_overwrite_one_another(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["nothere.jpg"], 2), (["new", "--clf", "svn"], 4), (["new", "--clf", "x/y.skops"], 4), (["new", "-n"], 2)],
+    [(["nothere.jpg"], 2), (["new", "--clf", "svn"], 4), (["new", "--clf", "x/y.safetensors"], 4), (["new", "-n"], 2)],
 )
 def test_wrong_input_is_a_sentence(featx: Run, shop, words, code):
     ran = featx("predict", *words, cwd=shop)
@@ -197,7 +199,7 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
     assert [(one.item.path, one.label or None) for one in found] == [(one["file"], one["category"]) for one in told]
     assert all(len(one.top) == 2 for one in found if not one.unreadable)
     with pytest.raises(FeatxError) as caught:
-        library.predict("new", "nowhere.skops")
+        library.predict("new", "nowhere.safetensors")
     assert caught.value.code == "no-model"
 
 
@@ -206,6 +208,7 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
 
     from featx.backbones import open_backbone
     from featx.classifiers.model import Classifier
+    from featx.classifiers.spec import ClassifierSettings
     from featx.embedding.stream import BATCH_ON_CPU
     from featx.prediction.predict import CLASSIFIED_AT_ONCE, DecisionRule, Predictor
 
@@ -226,7 +229,7 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
             return np.ones(len(features))
 
     rows = backbone.features([backbone.prepare(read_photo(path).image)])
-    model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
+    model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
     stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
     for done in range(1, 10 * CLASSIFIED_AT_ONCE):
         assert next(stream).label == "b"
@@ -277,6 +280,7 @@ from featx.backbones import open_backbone
 from featx.catalogue.items import Item
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import fit_novelty
+from featx.classifiers.spec import ClassifierSettings
 from featx.prediction.predict import DecisionRule, Predictor
 
 class Same:
@@ -287,7 +291,7 @@ class Same:
 photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
 backbone = open_backbone(sys.argv[1], device="cpu")
 rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
-model = Classifier("svm", Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
+model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
 items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
 peaks = []
 for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, DecisionRule()), start=1):

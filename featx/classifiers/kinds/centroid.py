@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, numbers
 
 
 def _centroid(settings: ClassifierSettings) -> Any:
@@ -13,4 +13,14 @@ def _centroid(settings: ClassifierSettings) -> Any:
     return Centroid()
 
 
-CENTROID = ClassifierSpec("centroid", "the nearest category centre", _centroid, compared=False)
+CENTROID = ClassifierSpec(
+    "centroid",
+    "the nearest category centre",
+    _centroid,
+    {
+        "centroids_": numbers("classes", "in"),
+        "class_prior_": numbers("classes"),
+        "within_class_std_dev_": numbers("in"),
+    },
+    compared=False,
+)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions, numbers, whole_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,28 +16,33 @@ SEARCH_TREES = 100
 
 
 def _random_forest(settings: ClassifierSettings) -> Any:
-    from sklearn.ensemble import RandomForestClassifier
-
-    return _forest(RandomForestClassifier, settings)
+    return _forest(settings, extra=False)
 
 
 def _extra_trees(settings: ClassifierSettings) -> Any:
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    return _forest(ExtraTreesClassifier, settings)
+    return _forest(settings, extra=True)
 
 
-def _forest(kind: Any, settings: ClassifierSettings) -> Any:
+def _forest(settings: ClassifierSettings, extra: bool) -> Any:
+    from featx.classifiers.solvers import Forest
+
     # A forest tries the square root of how many numbers there are, or so many times that, for each split.
-    return kind(
+    return Forest(
         TREES,
+        extra=extra,
         max_features="sqrt" if settings.tried is None else settings.tried,
         max_depth=settings.depth,
         min_samples_leaf=int(settings.strength or 1),
+        class_weight=settings.class_weight,
         random_state=settings.seed,
         n_jobs=settings.threads,
-        class_weight=settings.class_weight,
     )
+
+
+def _fault(forest: Any, width: int) -> str | None:
+    from featx.classifiers.solvers.forest import fault
+
+    return fault(forest, width)
 
 
 def _predict_many(
@@ -52,6 +57,17 @@ def _predict_many(
 
 
 _COMMON: dict[str, Any] = {
+    "arrays": {
+        "root_": whole_numbers("trees and one"),
+        "feature_": whole_numbers("nodes"),
+        "threshold_": numbers("nodes"),
+        "left_": whole_numbers("nodes"),
+        "right_": whole_numbers("nodes"),
+        "start_": whole_numbers("nodes and one"),
+        "category_": whole_numbers("shares"),
+        "share_": numbers("shares"),
+    },
+    "fault": _fault,
     "scaling": "none",
     "reduction": "lda",
     "class_weights": True,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +45,12 @@ KERNEL_SVM = ClassifierSpec(
     "svm-rbf",
     "curved borders",
     _kernel_svm,
+    {
+        "landmarks_": numbers("landmarks", "in"),
+        "gamma_": numbers(),
+        "coef_": numbers("landmarks", "scores"),
+        "intercept_": numbers("scores"),
+    },
     aliases=("rbf",),
     compared=False,
     reduction="lda",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,11 +43,13 @@ def _powers(low: int, high: int) -> tuple[float, ...]:
     return tuple(10.0 ** (half / 2) for half in range(2 * low, 2 * high + 1))
 
 
+WEIGHTS = {"coef_": numbers("scores", "in"), "intercept_": numbers("scores")}
 # The best C differs by orders of magnitude between backbones, so it is searched, not assumed.
 SVM = ClassifierSpec(
     "svm",
     "straight borders, one category against the rest",
     _svm,
+    WEIGHTS,
     aliases=("linear-svm",),
     scaling="standard",
     reduction="lda",
@@ -63,6 +65,7 @@ LOGISTIC_REGRESSION = ClassifierSpec(
     "logreg",
     "straight borders, all categories at once",
     _logistic,
+    WEIGHTS,
     aliases=("lr",),
     scaling="standard",
     reduction="lda",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, Predictions, numbers, whole_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,10 +35,20 @@ def _predict_many(
         yield index, voters.classes_[highest(scores)]
 
 
+def _fault(voters: Any, width: int) -> str | None:
+    if voters.n_neighbors < 1 or not len(voters.rows_):
+        return "it has no neighbours to ask"
+    if voters.truth_.min() < 0 or voters.truth_.max() >= len(voters.classes_):
+        return "its neighbours are of categories it does not have"
+    return None
+
+
 KNN = ClassifierSpec(
     "knn",
     "the nearest photos vote",
     _knn,
+    {"rows_": numbers("rows", "in"), "truth_": whole_numbers("rows"), "sizes_": numbers("rows")},
+    _fault,
     reduction="lda",
     parallel_folds=True,
     strength_name="neighbours",

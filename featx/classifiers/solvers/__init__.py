@@ -16,6 +16,7 @@ nearest rows vote by how near they are.
 """
 
 from featx.classifiers.solvers.centroid import Centroid
+from featx.classifiers.solvers.forest import Forest
 from featx.classifiers.solvers.kernel_svm import KernelSVM
 from featx.classifiers.solvers.knn import SoftKNN
 from featx.classifiers.solvers.lda import LDAProjection, ShrinkageLDA
@@ -23,6 +24,7 @@ from featx.classifiers.solvers.linear_models import LinearSVM, Logistic
 
 __all__ = [
     "Centroid",
+    "Forest",
     "KernelSVM",
     "LDAProjection",
     "LinearSVM",

@@ -122,16 +122,9 @@ def test_one_class_is_refused() -> None:
         LinearSVM().fit(np.ones((4, 2)), ["a"] * 4)
 
 
-def test_estimators_survive_a_skops_file() -> None:
-    skops = pytest.importorskip("skops.io")
+def test_probabilities_of_logistic_regression_add_up_to_one() -> None:
     x, y = problem(9)
-    names = np.array(["pasta", "rice", "tea", "oat"])[y]
-    for made in (LinearSVM(), Logistic()):
-        fitted = make_pipeline(StandardScaler(), made).fit(x, names)
-        data = skops.dumps(fitted)
-        again = skops.loads(data, trusted=skops.get_untrusted_types(data=data))
-        assert (again.predict(x) == fitted.predict(x)).all()
-    assert Logistic().fit(x, names).predict_proba(x).sum(axis=1) == pytest.approx(1)
+    assert Logistic().fit(x, y).predict_proba(x).sum(axis=1) == pytest.approx(1)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,103 @@
+"""A classifier is one record: whoever adds one gets training, tuning, saving, loading and the command line with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from featx.classifiers.fit import fit
+from featx.classifiers.kinds import CLASSIFIERS, names_of, register
+from featx.classifiers.model import Classifier
+from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, numbers
+from featx.classifiers.tuning import wide_grid
+from featx.errors import FeatxError
+from featx.extraction import extract
+from tests.conftest import photo
+
+
+class NearestMean(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """The nearest mean, each as important as a power of how near it is."""
+
+    def __init__(self, power: float = 1.0) -> None:
+        self.power = power
+
+    def fit(self, X: Any, y: Any) -> Self:
+        self.classes_ = np.unique(y)
+        self.means_ = np.stack([X[y == label].mean(axis=0) for label in self.classes_])
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        away = ((np.asarray(X)[:, None] - self.means_) ** 2).sum(axis=2)
+        return np.asarray(-self.power * away if len(self.classes_) > 2 else away[:, 0] - away[:, 1])
+
+    def predict(self, X: Any) -> np.ndarray:
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+
+def _toy(settings: ClassifierSettings) -> Any:
+    return NearestMean(settings.strength or 1.0)
+
+
+def _fault(step: Any, width: int) -> str | None:
+    return "its means are negative" if step.means_.max() < 0 else None
+
+
+TOY = ClassifierSpec(
+    "toy",
+    "the nearest mean",
+    _toy,
+    {"means_": numbers("classes", "in")},
+    _fault,
+    aliases=("mean",),
+    parallel_folds=True,
+    strength_name="power",
+    grid=Grid((1.0, 2.0), (0.5, 1.0, 2.0, 4.0)),
+    reductions=("none", "lda"),
+)
+
+
+@pytest.fixture
+def toy() -> Iterator[ClassifierSpec]:
+    register(TOY)
+    yield TOY
+    del CLASSIFIERS["toy"]
+
+
+@pytest.fixture
+def store(tmp_path):
+    for c, category in enumerate(["boots", "hats", "mugs"]):
+        for item in range(6):
+            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
+    return extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
+
+
+def test_one_record_is_all_it_takes_to_train_save_and_load_another_classifier(toy, store, tmp_path):
+    made = fit(store, "mean", folds=2)
+    assert made.name == "toy" and made.card["settings"]["power"] in (1.0, 2.0)
+    made.save(tmp_path / "toy.safetensors")
+    again = Classifier.load(tmp_path / "toy.safetensors")
+    assert np.array_equal(again.predict_proba(store.features), made.predict_proba(store.features))
+    assert again.settings == made.settings or again.settings.threads == -1
+    assert type(again.pipeline[-1]) is NearestMean
+
+
+def test_one_record_is_all_it_takes_to_tune_it_and_to_name_it(toy, store):
+    assert {one.reduction for one in wide_grid(ClassifierSettings("toy"), 99)} == {"none", "lda"}
+    assert fit(store, "toy", folds=2, tune=True).card["tuned"] is True
+    assert names_of("mean,svm") == ["toy", "svm"] and "toy" in names_of("all")
+
+
+def test_a_file_of_a_classifier_that_is_not_registered_is_refused(store, tmp_path):
+    register(TOY)
+    try:
+        fit(store, "toy", folds=2).save(tmp_path / "toy.safetensors")
+    finally:
+        del CLASSIFIERS["toy"]
+    with pytest.raises(FeatxError, match="`toy`, which this featx does not know") as refused:
+        Classifier.load(tmp_path / "toy.safetensors")
+    assert refused.value.code == "model-broken"
