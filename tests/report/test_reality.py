@@ -146,10 +146,12 @@ def check(folder: Path) -> dict:
     return document
 
 
+@pytest.mark.long
 def test_a_report_of_groceries_looks_right_at_every_width(groceries, browser):
     look(browser, groceries)
 
 
+@pytest.mark.long
 def test_a_report_of_clothes_looks_right_at_every_width(clothes, browser):
     look(browser, clothes)
 
@@ -171,6 +173,7 @@ def test_the_groceries_are_recognised_and_published_figures_shown(groceries):
     assert "Counting only the" in page
 
 
+@pytest.mark.long
 def test_the_clothes_are_no_data_set_with_published_figures(clothes):
     document = check(clothes)
     assert document["honest"]["published"] == []
