@@ -213,12 +213,13 @@ def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
 
 def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, sample_shop, tmp_path):
     shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
-    ran = featx("issues", "--json", "--fail-over", "0", "-o", "fixes.csv")
-    assert ran.returncode == 7, ran.stderr
+    ran = featx("issues", "--json")
+    assert ran.returncode == 0, ran.stderr
     told = [json.loads(line) for line in ran.stdout.splitlines()]
     (planted,) = [one for one in told if one["issue"] == "label" and one["item_id"] == "sku109-3"]
     assert (planted["says"], planted["looks_like"]) == ("bowls", "mugs")
     assert [one["splits"] for one in told if one["issue"] == "leak"] == [["test", "train"]]
+    assert featx("issues", "--fail-over", "0", "-o", "fixes.csv").returncode == 7
     assert featx("issues", "--apply", "fixes.csv").returncode == 0
     assert not (tmp_path / "artifacts/fixes.csv").exists()
     assert featx("issues", "--apply", "nowhere.csv").returncode == 2
