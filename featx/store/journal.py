@@ -1,7 +1,7 @@
-"""The journal beside a store: frames are only ever added at its end; one that is on the disk is committed.
+"""The journal beside a store: frames are only appended, and a frame that is on the disk is committed.
 
 A frame is a fixed header (magic, kind, sequence number, lengths, CRC-32 of the payload, CRC-32 of the header itself),
-then JSON, then raw features. What a crash leaves of an unfinished frame fails its checks and is not there.
+then JSON, then raw features. The rest of a frame that a crash left unfinished fails its checks and is ignored.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ STEP = 1 << 20
 
 @dataclass(frozen=True)
 class Frame:
-    """One committed fact: its kind, what the JSON says, and where its features lie in the journal."""
+    """One committed change: its kind, its JSON, and the offset of its features in the journal."""
 
     kind: int
-    said: Any
-    at: int
+    payload: Any
+    offset: int
     length: int
 
 
 @dataclass
 class Replay:
-    """A journal read from its beginning: the committed frames, where they end, and what lies behind them."""
+    """A journal read from its beginning: the committed frames, where they end, and any damage behind them."""
 
     frames: list[Frame]
     end: int
     damage: str = ""
 
 
-def encode(kind: int, sequence: int, said: object, features: bytes | memoryview = b"") -> list[bytes | memoryview]:
-    """A frame as the pieces to be written one after the other."""
-    meta = json.dumps(said, separators=(",", ":")).encode("ascii")
+def encode(kind: int, sequence: int, payload: object, features: bytes | memoryview = b"") -> list[bytes | memoryview]:
+    """A frame as the pieces to write one after the other."""
+    meta = json.dumps(payload, separators=(",", ":")).encode("ascii")
     crc = zlib.crc32(features, zlib.crc32(meta))
     front = HEADER.pack(MAGIC, kind, sequence, len(meta), len(features), crc, 0)[:-4]
     return [front + struct.pack("<I", zlib.crc32(front)), meta, features]
 
 
 def write_all(fd: int, pieces: Sequence[bytes | memoryview]) -> int:
-    """Write every byte, however little the system takes at a time."""
+    """Write every byte, however few the system accepts at a time."""
     total = 0
     for piece in pieces:
         rest = memoryview(piece)
@@ -77,62 +77,62 @@ def _header(data: bytes) -> tuple[int, int, int, int, int] | None:
     return kind, sequence, meta, features, crc
 
 
-def _payload(fd: int, at: int, meta: int, features: int, crc: int) -> bytes | None:
-    """The JSON of a frame whose payload is whole; the features are only passed through the checksum."""
-    said = read_at(fd, meta, at)
-    if len(said) < meta:
+def _payload(fd: int, offset: int, meta: int, features: int, crc: int) -> bytes | None:
+    """The JSON of a frame if its payload is intact; the features only pass through the checksum."""
+    text = read_at(fd, meta, offset)
+    if len(text) < meta:
         return None
-    running, done = zlib.crc32(said), 0
+    running, done = zlib.crc32(text), 0
     while done < features:
-        piece = read_at(fd, min(STEP, features - done), at + meta + done)
+        piece = read_at(fd, min(STEP, features - done), offset + meta + done)
         if not piece:
             return None
         running = zlib.crc32(piece, running)
         done += len(piece)
-    return said if running == crc else None
+    return text if running == crc else None
 
 
 def replay(fd: int, path: Path) -> Replay:
-    """Read every committed frame. Damage before the last frame is an error, never fewer rows."""
+    """Read every committed frame. Damage before the last frame is an error, never silently fewer rows."""
     size = os.fstat(fd).st_size
-    found = Replay([], 0)
-    while found.end < size:
-        at = found.end
+    result = Replay([], 0)
+    while result.end < size:
+        at = result.end
         head = _header(read_at(fd, HEADER.size, at))
-        said = None
-        if head is not None and head[1] == len(found.frames):
+        text = None
+        if head is not None and head[1] == len(result.frames):
             kind, _, meta, features, crc = head
             finish = at + HEADER.size + meta + features
             if finish > size:
-                return found  # cut off while it was written: never committed
-            said = _payload(fd, at + HEADER.size, meta, features, crc)
-        if said is None:
-            if _frame_after(fd, at + 1, size, len(found.frames)):
+                return result  # cut off while it was written: never committed
+            text = _payload(fd, at + HEADER.size, meta, features, crc)
+        if text is None:
+            if _frame_after(fd, at + 1, size, len(result.frames)):
                 raise FeatxError(
                     "store-broken",
-                    f"`{path}` is damaged at byte {at:,}; {len(found.frames):,} batches before it are whole",
-                    "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+                    f"`{path}` is damaged at byte {at:,}; {len(result.frames):,} batches before it are intact",
+                    "rebuild the store from the photos: `featx extract` with `--replace --yes`",
                     {"store": str(path), "byte": at},
                 )
             if size - at >= HEADER.size:
-                found.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
-            return found
+                result.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
+            return result
         try:
-            told = json.loads(said)
+            payload = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "store-broken",
-                f"`{path}` is no journal of a store: at byte {at:,} it holds no JSON",
-                "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+                f"`{path}` is not the journal of a store: at byte {at:,} there is no JSON",
+                "rebuild the store from the photos: `featx extract` with `--replace --yes`",
                 {"store": str(path), "byte": at},
             ) from error
-        found.frames.append(Frame(kind, told, at + HEADER.size + meta, features))
-        found.end = finish
-    return found
+        result.frames.append(Frame(kind, payload, at + HEADER.size + meta, features))
+        result.end = finish
+    return result
 
 
 def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
-    """Whether a later frame is whole: then what lies before it is damage, not an unfinished end."""
+    """Whether an intact frame follows: then the bytes before it are damage, not an unfinished end."""
     at = start
     while at < size:
         at = _data_from(fd, at, size)
@@ -148,7 +148,7 @@ def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
 
 
 def _data_from(fd: int, at: int, size: int) -> int:
-    """Where the next bytes lie that are not a hole in the file: a hole holds no frame, however long it is."""
+    """The next offset that is not in a hole of the file: a hole contains no frame, however long it is."""
     if not hasattr(os, "SEEK_DATA"):
         return at
     here = os.lseek(fd, 0, os.SEEK_CUR)
@@ -161,7 +161,7 @@ def _data_from(fd: int, at: int, size: int) -> int:
 
 
 class Journal:
-    """A journal being written. One failed write ends it: what is committed stays, nothing more is added."""
+    """A journal being written. A failed write ends it: committed frames stay, no more are added."""
 
     def __init__(self, path: Path, fd: int, end: int) -> None:
         self.path, self.fd, self.end = path, fd, end
@@ -183,11 +183,11 @@ class Journal:
             raise
         return cls(path, fd, end)
 
-    def append(self, kind: int, said: object, features: bytes | memoryview = b"") -> int:
-        """Commit one frame; the answer is where its features lie."""
+    def append(self, kind: int, payload: object, features: bytes | memoryview = b"") -> int:
+        """Commit one frame; returns the offset of its features."""
         if self.failed:
-            raise OSError("this journal took no more after a failed write")
-        pieces = encode(kind, self.sequence, said, features)
+            raise OSError("this journal is closed after a failed write")
+        pieces = encode(kind, self.sequence, payload, features)
         start = self.end
         try:
             written = write_all(self.fd, pieces)
@@ -203,7 +203,7 @@ class Journal:
         return start + len(pieces[0]) + len(pieces[1])
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

@@ -1,4 +1,4 @@
-"""What a store keeps: rows, what is known of a row without its features, and photos that could not be used."""
+"""The records of a store: rows, rows without their features, and photos that could not be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One photo, all that is known of it, and its features: (width,), or (views, width) where views are kept."""
+    """One photo with its metadata and features: (width,), or (views, width) where views are stored."""
 
     item_id: str
     path: str
@@ -44,7 +44,7 @@ class StoredItem:
 
 @dataclass(frozen=True, slots=True)
 class SkippedItem:
-    """A photo that could not be used, and what its file looked like then; a changed file deserves a new try."""
+    """A photo that could not be used, with the size and time of its file then; a changed file is tried again."""
 
     path: str
     reason: str
@@ -55,7 +55,7 @@ class SkippedItem:
 
 @dataclass(frozen=True)
 class FeatureSpec:
-    """What made the features of a store, and their shape; the same for every row."""
+    """The origin and shape of the features of a store; the same for every row."""
 
     fingerprint: Fingerprint
     width: int

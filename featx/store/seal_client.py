@@ -1,4 +1,4 @@
-"""The sealing process, seen from the one that starts it."""
+"""Start and control the sealing process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 
 class SealClient:
-    """A process that writes a store and its journal into a new file once it is told which; begun ahead, it is at hand.
+    """A process that writes a store and its journal into a new file, started ahead of time and given the name later.
 
-    It ends when this process does: there is nobody left then who could tell it.
+    It ends when this process does, since nobody can name the file any more.
     """
 
     def __init__(self, store: Path) -> None:
@@ -27,15 +27,15 @@ class SealClient:
         )
 
     def write(self, target: Path) -> tuple[int, str]:
-        """Write the new file; the exit status, and the last line that was said."""
+        """Write the new file; returns the exit status and the last line of stderr."""
         try:
-            _, said = self._process.communicate(os.fsencode(target.absolute()))
+            _, errors = self._process.communicate(os.fsencode(target.absolute()))
         except BaseException:
             self.drop()
             raise
-        return self._process.returncode, (said.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        return self._process.returncode, (errors.decode("utf-8", "replace").strip().splitlines() or [""])[-1]
 
     def drop(self) -> None:
-        """Nothing is to be written after all."""
+        """Stop the process without writing."""
         self._process.kill()
         self._process.communicate()

@@ -1,7 +1,7 @@
 """The sealing process: `python -m featx.store.seal_process STORE` writes store and journal together into a new file.
 
-The name of that file is read from standard input, to its end; where nothing comes, nobody asks any more.
-A process of its own because libhdf5 ends the one it runs in when a disk fills up; the file people use is not touched.
+The name of that file is read from standard input; an empty input means that nobody is waiting any more.
+It is a separate process because libhdf5 kills the one it runs in when a disk fills up; the file in use is not touched.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FULL, BROKEN = 6, 5
 
 
 def main(store: str, target: str) -> int:
-    """Write the new file; the exit status tells the parent how it went."""
+    """Write the new file; returns the exit status for the parent."""
     try:
         contents = load_snapshot(Path(store))
         if contents is None:
@@ -43,5 +43,5 @@ def main(store: str, target: str) -> int:
 
 
 if __name__ == "__main__":
-    asked = sys.stdin.buffer.read()
-    sys.exit(main(sys.argv[1], os.fsdecode(asked)) if asked else 0)
+    target = sys.stdin.buffer.read()
+    sys.exit(main(sys.argv[1], os.fsdecode(target)) if target else 0)

@@ -1,7 +1,7 @@
-"""The HDF5 file of a store: written whole into a new file, and read with suspicion.
+"""The HDF5 file of a store: always written as a new file, and never trusted when read.
 
-Features lie in one contiguous dataset (so they can be memory-mapped) with a CRC-32 of our own for each 1,024 rows; all
-else has a fixed width and HDF5's own checksum.
+Features are one contiguous dataset (so they can be memory-mapped) with our own CRC-32 for each 1,024 rows; everything
+else has a fixed width and HDF5's checksum.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ EVERYTHING = slice(None)
 CHUNK = 1 << 20
 WORDS = ("label", "product", "split")
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
-# In `columns_state`: an empty cell, a value, an item that does not have the column at all.
+# In `columns_state`: an empty cell, a value, an item without the column.
 EMPTY, VALUE, ABSENT = range(3)
 
 
 def newer(path: Path, schema: object) -> FeatxError:
-    """The error for a store that a later featx wrote."""
+    """The error for a store written by a later version."""
     return FeatxError(
         "store-newer",
         f"`{path}` was written by a newer featx (format {schema}; this one reads up to {SCHEMA})",
@@ -53,11 +53,11 @@ _BROKEN = "`{}` is damaged or not a feature store: "
 
 
 def broken(path: Path, what: str) -> FeatxError:
-    """The error for a file that is damaged, or no store of ours."""
+    """The error for a file that is damaged or not a store."""
     return FeatxError(
         "store-broken",
         _BROKEN.format(path) + what,
-        "the photos are the original: `featx extract` with `--replace --yes` makes it again",
+        "rebuild it from the photos: `featx extract` with `--replace --yes`",
         {"store": str(path)},
     )
 
@@ -87,25 +87,25 @@ def write(
         }
         for name, value in facts.items():
             file.attrs[name] = value
-        for name, told in (("fingerprint", making.fingerprint.to_dict()), ("provenance", provenance)):
-            file.attrs[name] = np.bytes_(json.dumps(told, sort_keys=True).encode("ascii"))
+        for name, document in (("fingerprint", making.fingerprint.to_dict()), ("provenance", provenance)):
+            file.attrs[name] = np.bytes_(json.dumps(document, sort_keys=True).encode("ascii"))
         features = file.create_dataset(
             "features", (len(rows), *making.row_shape), dtype=making.dtype, fill_time="never"
         )
-        sums, at = [], 0
+        sums, start = [], 0
         for block in blocks:
             part = np.frombuffer(block, dtype=making.dtype).reshape(-1, *making.row_shape)
-            features[at : at + len(part)] = part
+            features[start : start + len(part)] = part
             sums.append(zlib.crc32(block))
-            at += len(part)
+            start += len(part)
         _numbers(file, "features_crc32", np.array(sums, dtype=np.uint32))
         _strings(file, "id", [row.item_id for row in rows])
         _strings(file, "path", [row.path for row in rows])
         _strings(file, "digest", [row.digest for row in rows])
         for word in WORDS:
-            told_words = [getattr(row, word) for row in rows]
-            _strings(file, word, [one or "" for one in told_words])
-            _numbers(file, f"{word}_known", np.array([one is not None for one in told_words], dtype=np.uint8))
+            values = [getattr(row, word) for row in rows]
+            _strings(file, word, [value or "" for value in values])
+            _numbers(file, f"{word}_known", np.array([value is not None for value in values], dtype=np.uint8))
         columns, states = file.create_group("columns"), file.create_group("columns_state")
         for name in sorted({name for row in rows for name in row.extra}):
             _column(columns, states, name, rows)
@@ -135,7 +135,7 @@ def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[S
         kind = "string"
         _strings(columns, key, [str(value or "") for value in values])
     else:
-        # Kinds that are mixed keep theirs as JSON, so that nothing turns into something else.
+        # Mixed types are kept as JSON, so that no value changes its type.
         kind = "json"
         _strings(columns, key, ["" if value is None else json.dumps(value) for value in values])
     columns[key].attrs["kind"] = np.bytes_(kind.encode())
@@ -170,21 +170,21 @@ def _numbers(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
 
 
 class SealedFile:
-    """A sealed store, checked for what could harm its reader before anything is read."""
+    """A sealed store, checked for anything that could harm its reader before it is read."""
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
         self.size = os.stat(file.id.get_vfd_handle()).st_size
         schema = self._attribute(file, "schema_version")
         if not isinstance(schema, int):
-            raise broken(path, "no format number")
+            raise broken(path, "it has no format number")
         if schema > SCHEMA:
             raise newer(path, schema)
         if schema < 1:
             raise broken(path, f"there is no format {schema}")
-        # Texts are padded to the longest and squeezed well; all together they still cannot be anything.
+        # Texts are padded to the longest and compress well, but their total size still has a limit.
         if sum(self._vet(group, name) for group, name in _walk(path, file)) > 50 * self.size + MOST_TOGETHER:
-            raise broken(path, "its datasets together say that they are larger than the file can hold")
+            raise broken(path, "its datasets claim to expand beyond the file size")
         facts = {name: self._attribute(file, name) for name in
                  ("n", "width", "views", "store_id", "merged_journal", "fingerprint", "provenance")}  # fmt: skip
         self.n, self.store_id, self.merged = int(facts["n"]), str(facts["store_id"]), str(facts["merged_journal"])
@@ -199,9 +199,9 @@ class SealedFile:
             raise broken(path, error.message) from error
         self.making = FeatureSpec(fingerprint, width, views, str(features.dtype))
         if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
-            raise broken(path, "its features have another shape than it says")
+            raise broken(path, "the shape of its features is not the one it declares")
         if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
-            raise broken(path, "its features are not laid out in one piece")
+            raise broken(path, "its features are not contiguous")
         self.offset = features.id.get_offset() if self.n else 0
         if self.n and (self.offset is None or self.offset + self.n * self.making.row_bytes > self.size):
             raise broken(path, "it ends before its features do")
@@ -232,7 +232,7 @@ class SealedFile:
             raise broken(path, _first_line(error)) from error
 
     def _vet(self, group: h5py.Group, name: bytes) -> int:
-        """How many bytes a dataset says it has, once nothing about it is suspicious."""
+        """The size in bytes that a dataset declares; refuses anything suspicious about it."""
         dataset = h5py.h5d.open(group.id, name)
         kind, plan = dataset.get_type(), dataset.get_create_plist()
         where = name.decode("utf-8", "replace")
@@ -240,7 +240,7 @@ class SealedFile:
             kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
         )
         if not plain:
-            raise broken(self.path, f"`{where}` holds values of a kind that a store never has")
+            raise broken(self.path, f"`{where}` has a type that a store never has")
         layout = plan.get_layout()
         if layout not in (h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED) or plan.get_external_count():
             raise broken(self.path, f"`{where}` keeps its data outside this file")
@@ -250,14 +250,14 @@ class SealedFile:
         if layout == h5py.h5d.CHUNKED:
             piece = kind.get_size() * prod(plan.get_chunk())
             if piece > MAX_CHUNK:
-                raise broken(self.path, f"`{where}` has pieces of {piece:,} bytes")
-        # Deflate makes at best one byte of 1,032; a small chunk that was never filled is no bomb either. The length of
-        # the whole file is no yardstick for what is squeezed: holes in it take no room.
+                raise broken(self.path, f"`{where}` has chunks of {piece:,} bytes")
+        # Deflate shrinks at best 1,032 bytes to one, and a small unfilled chunk does no harm either. The length of the
+        # whole file says nothing about compressed data: holes in it take no space.
         most = (
             self.size if layout == h5py.h5d.CONTIGUOUS else 1040 * min(dataset.get_storage_size(), self.size) + UNFILLED
         )
         if declared > most:
-            raise broken(self.path, f"`{where}` says that it is larger than the file can hold")
+            raise broken(self.path, f"`{where}` claims to expand beyond the file size")
         return declared
 
     def _attribute(self, file: h5py.File, name: str) -> Any:
@@ -267,33 +267,33 @@ class SealedFile:
             kind.get_class() != h5py.h5t.INTEGER
             and (kind.get_class() != h5py.h5t.STRING or kind.is_variable_str() or kind.get_size() > MAX_CHUNK)
         ):
-            raise broken(self.path, f"its `{name}` is of a kind that a store never has")
+            raise broken(self.path, f"its `{name}` has a type that a store never has")
         value = file.attrs[name]
         return bytes(value).decode() if isinstance(value, bytes) else int(value)
 
     def _read(self, group: h5py.Group, name: str, n: int, part: slice = EVERYTHING) -> NDArray[Any]:
         dataset = group[name]
         if dataset.shape != (n,):
-            raise broken(self.path, f"`{name}` has another number of rows than the features")
+            raise broken(self.path, f"`{name}` and the features differ in their number of rows")
         return np.asarray(dataset[part])
 
     def _texts(self, group: h5py.Group, name: str, n: int, part: slice = EVERYTHING) -> list[str]:
         dataset = group[name]
         if dataset.shape != (n,):
-            raise broken(self.path, f"`{name}` has another number of rows than the features")
+            raise broken(self.path, f"`{name}` and the features differ in their number of rows")
         first, last, _ = part.indices(n)
         step = dataset.chunks[0] if dataset.chunks else max(n, 1)
         texts: list[str] = []
         for start in range(first, last, step):
             piece = dataset[start : min(start + step, last)].tolist()
-            texts += [bytes(one).decode("utf-8", "surrogateescape") for one in piece]
+            texts += [bytes(text).decode("utf-8", "surrogateescape") for text in piece]
         return texts
 
     def rows(self) -> list[StoredItem]:
         """Every row without its features, in order."""
         rows = [row for piece in self.pieces() for row in piece]
         if len({row.item_id for row in rows}) != self.n:
-            raise broken(self.path, "an id is there twice")
+            raise broken(self.path, "an id occurs twice")
         return rows
 
     def pieces(self, step: int = 8192) -> Iterator[list[StoredItem]]:
@@ -340,7 +340,7 @@ class SealedFile:
     def _values(self, columns: h5py.Group, key: str, state: Sequence[int], part: slice) -> Iterator[Value]:
         attribute = h5py.h5a.open(columns[key].id, b"kind")
         if attribute.get_type().get_class() != h5py.h5t.STRING or attribute.get_type().is_variable_str():
-            raise broken(self.path, f"column `{key}` does not say what it holds")
+            raise broken(self.path, f"column `{key}` does not declare its type")
         kind = bytes(columns[key].attrs["kind"]).decode()
         if kind in ("string", "json"):
             for has, text in zip(state, self._texts(columns, key, self.n, part), strict=True):
@@ -351,9 +351,9 @@ class SealedFile:
                 yield convert(number) if has == VALUE else None
 
     def _json(self, key: str, text: str) -> Value:
-        # Of a list in a list a few letters make a hundred bytes; no cell ever holds one.
+        # A nested list takes a hundred bytes for a few characters; no cell ever contains one.
         if text[:1] in ("[", "{"):
-            raise broken(self.path, f"column `{key}` holds what is no value")
+            raise broken(self.path, f"column `{key}` contains something that is not a cell")
         value: Value = json.loads(text)
         return value
 
@@ -364,7 +364,7 @@ class SealedFile:
             n = int(group["path"].shape[0])
             texts = [self._texts(group, name, n) for name in ("path", "reason", "detail")]
             numbers = [self._read(group, name, n).tolist() for name in ("size", "mtime_ns")]
-            return [SkippedItem(*told) for told in zip(*texts, *numbers, strict=True)]
+            return [SkippedItem(*record) for record in zip(*texts, *numbers, strict=True)]
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise broken(self.path, _first_line(error)) from error
 
@@ -386,7 +386,7 @@ class SealedFile:
         if wanted or zlib.crc32(data) != int(self._sums[number]):
             raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not what was written")
         if not np.isfinite(np.frombuffer(data, dtype=self.making.dtype)).all():
-            raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} hold what is no number")
+            raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not all numbers")
         return data
 
     def check(self) -> list[str]:
@@ -400,7 +400,7 @@ class SealedFile:
         return damage
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -412,15 +412,15 @@ def _walk(path: Path, file: h5py.File) -> Iterator[tuple[h5py.Group, bytes]]:
     for group_name in ("", "columns", "columns_state", "skipped"):
         group = file[group_name] if group_name else file
         if len(group) > MOST_DATASETS:
-            raise broken(path, "it holds too many datasets")
+            raise broken(path, "it has too many datasets")
         for name in list(group.id):
             where = name.decode("utf-8", "replace")
             if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD:
                 raise broken(path, f"`{where}` is a link to somewhere else")
-            told = h5py.h5o.get_info(group.id, name)
-            if told.rc > 1:
-                raise broken(path, f"`{where}` is there under several names")
-            kind = told.type
+            information = h5py.h5o.get_info(group.id, name)
+            if information.rc > 1:
+                raise broken(path, f"`{where}` has several names")
+            kind = information.type
             if kind == h5py.h5o.TYPE_GROUP and not group_name and where in ("columns", "columns_state", "skipped"):
                 continue
             if kind != h5py.h5o.TYPE_DATASET:

@@ -1,4 +1,4 @@
-"""Sealed rows and journal frames put together: which rows a store holds now, and where their features lie."""
+"""The sealed file and the journal combined: the rows a store holds now, and where their features are."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from featx.workspace import journal_beside
 
 @dataclass
 class Snapshot:
-    """What a store holds. A place is a row of the sealed file (0, 1, …) or ~offset of the features in the journal."""
+    """The content of a store. A place is a row of the sealed file (0, 1, …) or ~offset of features in the journal."""
 
     path: Path
     making: FeatureSpec
@@ -42,34 +42,34 @@ class Snapshot:
     journal_damage: str = ""
     _block: tuple[int, bytes] = (-1, b"")
 
-    def apply(self, kind: int, said: Any, at: int) -> None:
-        """Take in one committed frame."""
+    def apply(self, kind: int, payload: Any, offset: int) -> None:
+        """Apply one committed frame."""
         if kind == log.ROWS:
-            for i, told in enumerate(said):
-                row = from_record(told)
-                place = ~(at + i * self.making.row_bytes)
+            for i, record in enumerate(payload):
+                row = from_record(record)
+                place = ~(offset + i * self.making.row_bytes)
                 self.rows[row.item_id] = row
                 self.places[row.item_id] = place
                 self.digests[row.digest] = place
                 self.skipped.pop(row.path, None)
-            self.journal_rows += len(said)
+            self.journal_rows += len(payload)
         elif kind == log.UPDATE:
-            for told in said:
-                row = from_record(told)
+            for record in payload:
+                row = from_record(record)
                 self.rows[row.item_id] = row
         elif kind == log.RENAME:
-            self._rename(said)
+            self._rename(payload)
         elif kind == log.REMOVE:
-            for item_id in said:
+            for item_id in payload:
                 self.rows.pop(item_id, None)
                 self.places.pop(item_id, None)
         elif kind == log.SKIPPED:
-            for told in said:
-                self.skipped[told[0]] = SkippedItem(*told)
+            for record in payload:
+                self.skipped[record[0]] = SkippedItem(*record)
         elif kind == log.SEAL:
-            self.provenance = said["provenance"]
-            if said["order"] is not None:
-                self.rows = {item_id: self.rows[item_id] for item_id in said["order"]}
+            self.provenance = payload["provenance"]
+            if payload["order"] is not None:
+                self.rows = {item_id: self.rows[item_id] for item_id in payload["order"]}
 
     def _rename(self, names: Mapping[str, str]) -> None:
         taken = set(names.values()) - set(names)
@@ -90,7 +90,7 @@ class Snapshot:
             # The frame's checksum was verified when the journal was opened.
             data = read_at(self.journal_fd, size, ~place)
             if len(data) != size:
-                raise FeatxError("store-broken", f"the journal of `{self.path}` became shorter while it was read", "")
+                raise FeatxError("store-broken", f"the journal of `{self.path}` shrank while it was read", "")
             return data
         assert self.sealed is not None
         number = place // BLOCK
@@ -118,7 +118,7 @@ class Snapshot:
                 yield b"".join(self.raw(place) for place in part)
 
     def close(self) -> None:
-        """Let go of both files."""
+        """Close both files."""
         if self.sealed is not None:
             self.sealed.close()
         if self.journal_fd >= 0:
@@ -127,18 +127,18 @@ class Snapshot:
 
 
 def to_record(row: StoredItem) -> list[Any]:
-    """A row as the journal tells it."""
+    """A row in the form of the journal."""
     return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
 
 
-def from_record(told: Sequence[Any]) -> StoredItem:
-    """A row as the journal told it; the words many rows share are kept once."""
-    item_id, path, digest, *words, extra = told
+def from_record(record: Sequence[Any]) -> StoredItem:
+    """A row from the journal; labels, products and splits are interned, since many rows share them."""
+    item_id, path, digest, *words, extra = record
     if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
-        raise TypeError("a row is not told as rows are")
+        raise TypeError("not the record of a row")
     shared = [sys.intern(word) if word is not None else None for word in words]
     if any(isinstance(value, float) and isnan(value) for value in extra.values()):
-        # What is no number is no value: it would not even equal itself when it is read again.
+        # NaN becomes an empty cell: it would not even equal itself when it is read again.
         extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
     return StoredItem(
         item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
@@ -146,9 +146,9 @@ def from_record(told: Sequence[Any]) -> StoredItem:
 
 
 def load_snapshot(path: Path) -> Snapshot | None:
-    """Everything committed to a store, without needing the lock; None where there is nothing at all."""
+    """Everything committed to a store; needs no lock. None where there is no store."""
     for _ in range(20):
-        # The journal first: when a writer seals in between, the new file says which journal it has taken in.
+        # The journal first: if a writer seals in between, the new file names the journal it has merged.
         fd = _open(journal_beside(path))
         sealed = None
         try:
@@ -166,13 +166,13 @@ def load_snapshot(path: Path) -> Snapshot | None:
                     raise FeatxError(
                         "store-broken",
                         f"`{journal_beside(path)}` holds no readable row",
-                        "remove it and extract again: it cannot be told what it held",
+                        "remove it and extract again: what it held cannot be recovered",
                     )
                 return None
             try:
-                return _together(path, sealed, head, replay, fd)
+                return _combine(path, sealed, head, replay, fd)
             except (KeyError, ValueError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
-                raise _no_journal(path, f"a frame is not what one holds ({type(error).__name__})") from error
+                raise _no_journal(path, f"a frame has the wrong content ({type(error).__name__})") from error
         except BaseException:
             if sealed is not None:
                 sealed.close()
@@ -182,7 +182,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
     raise FeatxError(
         "store-broken",
         f"`{journal_beside(path)}` belongs to another file than `{path}`",
-        "put the file back that it belongs to, or remove the journal to give up the rows waiting in it",
+        "restore the file it belongs to, or remove the journal and lose the rows waiting in it",
         {"store": str(path)},
     )
 
@@ -198,30 +198,30 @@ def _open(path: Path) -> int:
 
 
 def _head(path: Path, frame: log.Frame) -> dict[str, Any]:
-    """What a journal says of itself; only its format number is looked at before that is known."""
-    told = frame.said
-    if frame.kind != log.HEAD or not isinstance(told, dict) or type(told.get("schema")) is not int:
-        raise _no_journal(path, "it does not begin with what it is")
-    if told["schema"] > log.SCHEMA:
-        raise newer(path, told["schema"])
-    texts = all(isinstance(told.get(name), str) for name in ("journal", "base", "dtype"))
-    numbers = all(type(told.get(name)) is int and 0 < told[name] < 2**31 for name in ("width", "views"))
-    facts = all(isinstance(told.get(name), dict) for name in ("fingerprint", "provenance"))
-    if told["schema"] < 1 or not (texts and numbers and facts) or told["dtype"] not in ("float32", "float16"):
-        raise _no_journal(path, "it does not say what its rows are")
-    return told
+    """The head of a journal; its format number is checked before anything else."""
+    head = frame.payload
+    if frame.kind != log.HEAD or not isinstance(head, dict) or type(head.get("schema")) is not int:
+        raise _no_journal(path, "it does not begin with a head")
+    if head["schema"] > log.SCHEMA:
+        raise newer(path, head["schema"])
+    texts = all(isinstance(head.get(name), str) for name in ("journal", "base", "dtype"))
+    numbers = all(type(head.get(name)) is int and 0 < head[name] < 2**31 for name in ("width", "views"))
+    facts = all(isinstance(head.get(name), dict) for name in ("fingerprint", "provenance"))
+    if head["schema"] < 1 or not (texts and numbers and facts) or head["dtype"] not in ("float32", "float16"):
+        raise _no_journal(path, "its head does not describe its rows")
+    return head
 
 
 def _no_journal(path: Path, what: str) -> FeatxError:
     return FeatxError(
         "store-broken",
-        f"`{journal_beside(path)}` is damaged or no journal of a store: {what}",
-        "the photos are the original: `featx extract` with `--replace --yes` makes the store again",
+        f"`{journal_beside(path)}` is damaged or not the journal of a store: {what}",
+        "rebuild the store from the photos: `featx extract` with `--replace --yes`",
         {"store": str(path)},
     )
 
 
-def _together(
+def _combine(
     path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
 ) -> Snapshot:
     if sealed is not None:
@@ -244,7 +244,7 @@ def _together(
     if head is not None:
         contents.journal_id = head["journal"]
         for frame in replay.frames[1:]:
-            if frame.kind == log.ROWS and len(frame.said) * making.row_bytes != frame.length:
-                raise _no_journal(path, "its features have another length than its rows")
-            contents.apply(frame.kind, frame.said, frame.at)
+            if frame.kind == log.ROWS and len(frame.payload) * making.row_bytes != frame.length:
+                raise _no_journal(path, "its features do not match its rows in length")
+            contents.apply(frame.kind, frame.payload, frame.offset)
     return contents

@@ -1,4 +1,4 @@
-"""Reading a store: the sealed rows and those that wait in the journal, as one."""
+"""Reading a store: sealed rows and rows waiting in the journal, as one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from featx.workspace import Workspace
 
 
 class Store:
-    """A store as it was when it was opened: position i is the same photo in every list and in `features`."""
+    """A store as it was when opened; row i is the same photo in every list and in `features`."""
 
     def __init__(self, path: Path, contents: Snapshot) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class Store:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return f"<Store {self.path}: {len(self):,} images, {self.width:,} numbers each>"
+        return f"<Store {self.path}: {len(self):,} photos, {self.width:,} numbers each>"
 
     def __del__(self) -> None:
         contents = getattr(self, "_contents", None)
@@ -44,17 +44,17 @@ class Store:
 
     @property
     def width(self) -> int:
-        """How many numbers describe one photo (one view of it)."""
+        """How many numbers describe one view of a photo."""
         return self._contents.making.width
 
     @property
     def views(self) -> int:
-        """How many views of each photo are kept."""
+        """How many views of each photo are stored."""
         return self._contents.making.views
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The number format on the disk."""
+        """The number format on disk."""
         return np.dtype(self._contents.making.dtype)
 
     @property
@@ -183,11 +183,11 @@ class Store:
             import pandas  # type: ignore[import-untyped,unused-ignore]
         except ImportError as error:
             raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
-        told = {"image": self.paths, "id": self.ids, "label": self.labels, "product": self.products}
-        return pandas.DataFrame({**told, "split": self.splits, **self.columns, "embedding": list(self.features)})
+        columns = {"image": self.paths, "id": self.ids, "label": self.labels, "product": self.products}
+        return pandas.DataFrame({**columns, "split": self.splits, **self.columns, "embedding": list(self.features)})
 
     def check(self) -> list[str]:
-        """Verify every checksum; what is damaged, in words."""
+        """Verify every checksum; returns a sentence for each damaged part."""
         sealed = self._contents.sealed
         damage = sealed.check() if sealed is not None else []
         return damage + ([self._contents.journal_damage] if self._contents.journal_damage else [])

@@ -1,4 +1,4 @@
-"""Writing a store: rows are safe when `append` returns; sealing turns them into the HDF5 file people read."""
+"""Writing a store: rows are safe when `append` returns; sealing turns them into the HDF5 file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StoreWriter:
     @classmethod
     @contextmanager
     def locked(cls, path: Path | str) -> Iterator[None]:
-        """Keep every other writer of a store away for a while; readers are not held up."""
+        """Lock out every other writer of a store; readers do not wait."""
         path = Path(path)
         with ExitStack() as stack:
             try:
@@ -76,9 +76,9 @@ class StoreWriter:
         dtype: str = "float32",
         provenance: Mapping[str, object] | None = None,
     ) -> Self:
-        """Open a store for writing, or begin one; rows an interrupted run left in the journal are sealed first.
+        """Open a store for writing, or create one; rows that an interrupted run left in the journal are sealed first.
 
-        A store that exists keeps its number format, whatever `dtype` says.
+        An existing store keeps its number format, whatever `dtype` says.
         """
         path = Path(path)
         if dtype not in ("float32", "float16"):
@@ -101,13 +101,13 @@ class StoreWriter:
                 raise FeatxError(
                     "other-backbone",
                     f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
-                    "use another file with `--store`, or make this one again: `--replace --yes`",
+                    "use another file with `--store`, or rebuild this one: `--replace --yes`",
                     {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
                 )
             writer = cls(path, making, contents, contents.journal_rows)
             writer._held = held
             if contents.journal_id:
-                # Never write behind an old end: what a crash left there may not be on the disk.
+                # Never append to an old journal: its last bytes may not be on the disk after a crash.
                 writer._merge()
             elif contents.journal_fd >= 0:
                 writer._drop_journal()
@@ -127,7 +127,7 @@ class StoreWriter:
         self.close()
 
     def close(self) -> None:
-        """Let go of the store; rows that are not sealed yet wait in the journal."""
+        """Close the store; rows that are not sealed yet wait in the journal."""
         with self._lock:
             if self._sealer is not None:
                 self._sealer.drop()
@@ -141,14 +141,14 @@ class StoreWriter:
                 held, self._held = self._held, None
                 held.__exit__(None, None, None)
 
-    # --- what is there ------------------------------------------------------------------------------------------------
+    # --- reading ----------------------------------------------------------------------------------------------------
 
     def known(self) -> Mapping[str, StoredItem]:
         """Every row without its features, by item id, in row order."""
         return MappingProxyType(self._contents.rows)
 
     def digests(self) -> Mapping[str, int]:
-        """The digests whose features are here, each with the place they lie at."""
+        """The digests whose features are here, each with its place."""
         return MappingProxyType(self._contents.digests)
 
     def copy_features(self, digest: str) -> NDArray[Any]:
@@ -160,16 +160,16 @@ class StoreWriter:
         """Photos that could not be used, by path."""
         return MappingProxyType(self._contents.skipped)
 
-    # --- what changes -------------------------------------------------------------------------------------------------
+    # --- writing -----------------------------------------------------------------------------------------------------
 
     def append(self, rows: Sequence[Row]) -> None:
         """Commit rows: when this returns they survive a kill or a power cut. A known id is replaced."""
         if not rows:
             return
-        told, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
+        records, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
         for i, row in enumerate(rows):
             known = StoredItem(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra)
-            told.append(_checked(known))
+            records.append(_checked(known))
             if np.shape(row.features) != self.making.row_shape:
                 raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.making.row_shape}")
             with np.errstate(over="ignore"):
@@ -180,24 +180,24 @@ class StoreWriter:
             raise FeatxError(
                 "weights-misfit",
                 f"the features of `{row.path}` are not all finite numbers in {self.making.dtype}",
-                "such features would spoil every comparison: try `--precision fp32`, or check the weights",
+                "such features would ruin every comparison: try `--precision fp32`, or check the weights",
                 {"path": row.path},
             )
-        self._commit(log.ROWS, told, features.data.cast("B"))
+        self._commit(log.ROWS, records, features.data.cast("B"))
 
     def update(self, rows: Sequence[StoredItem]) -> None:
         """Refresh path, label, product, split and extra columns of known rows; their features and digests stay."""
-        told = []
+        records = []
         for row in rows:
             digest = self._known(row.item_id).digest
-            told.append(
+            records.append(
                 _checked(StoredItem(row.item_id, row.path, digest, row.label, row.product, row.split, row.extra))
             )
-        if told:
-            self._commit(log.UPDATE, told)
+        if records:
+            self._commit(log.UPDATE, records)
 
     def rename(self, names: Mapping[str, str]) -> None:
-        """Give items new ids (old → new), all at once; a row that already has a new id gives way."""
+        """Give items new ids (old → new), all at once; a row that already has one of the new ids is replaced."""
         for old in names:
             self._known(old)
         if len(set(names.values())) != len(names):
@@ -208,21 +208,21 @@ class StoreWriter:
             self._commit(log.RENAME, dict(names))
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Forget rows; ids that are not there are no matter."""
+        """Remove rows; unknown ids are ignored."""
         here = [item_id for item_id in ids if item_id in self._contents.rows]
         if here:
             self._commit(log.REMOVE, here)
 
     def note_skipped(self, photos: Sequence[SkippedItem]) -> None:
-        """Remember photos that could not be used, and what their files looked like."""
+        """Record photos that could not be used, with the size and time of their files."""
         fresh = [photo for photo in photos if self._contents.skipped.get(photo.path) != photo]
         if fresh:
             self._commit(log.SKIPPED, [[p.path, p.reason, p.detail, p.size, p.mtime_ns] for p in fresh])
 
     def seal(self, *, provenance: Mapping[str, object] | None = None, order: Sequence[str] | None = None) -> None:
-        """Write everything into a new HDF5 file and put it in the place of the old one, whole or not at all.
+        """Write everything into a new HDF5 file that replaces the old one, completely or not at all.
 
-        Rows named in `order` come first, in that order. When nothing changed, the file is left as it is.
+        Rows named in `order` come first, in that order. When nothing changed, the file stays as it is.
         """
         with self._lock:
             now = list(self._contents.rows)
@@ -231,32 +231,32 @@ class StoreWriter:
                 wanted = [*first, *(item_id for item_id in now if item_id not in first)]
             else:
                 wanted = now
-            told = self._contents.provenance if provenance is None else json.loads(json.dumps(dict(provenance)))
+            recorded = self._contents.provenance if provenance is None else json.loads(json.dumps(dict(provenance)))
             if (
                 self._journal is None
                 and self._contents.sealed is not None
                 and wanted == now
-                and told == self._contents.provenance
+                and recorded == self._contents.provenance
             ):
                 return
-            self._commit(log.SEAL, {"order": wanted if wanted != now else None, "provenance": told})
+            self._commit(log.SEAL, {"order": wanted if wanted != now else None, "provenance": recorded})
             self._merge()
 
     def make_ready(self) -> None:
-        """Begin the sealing process, so that it is at hand when the last row is committed."""
+        """Start the sealing process ahead of time, while the last rows are computed."""
         with self._lock:
             self._sealer = self._sealer or SealClient(self.path)
 
     @property
     def _contents(self) -> Snapshot:
-        """What is there; after a seal it is read again only when somebody asks, for most writers are done then."""
+        """The content of the store; after a seal it is reloaded only on demand, since most writers are done then."""
         if self._loaded is None:
             self._loaded = load_snapshot(self.path)
         if self._loaded is None:
             raise FeatxError("store-broken", f"`{self.path}` vanished while it was written", "extract again")
         return self._loaded
 
-    # --- how ----------------------------------------------------------------------------------------------------------
+    # --- inside -------------------------------------------------------------------------------------------------------
 
     def _known(self, item_id: str) -> StoredItem:
         row = self._contents.rows.get(item_id)
@@ -264,18 +264,18 @@ class StoreWriter:
             raise FeatxError("not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`")
         return row
 
-    def _commit(self, kind: int, said: Any, features: bytes | memoryview = b"") -> None:
+    def _commit(self, kind: int, payload: Any, features: bytes | memoryview = b"") -> None:
         with self._lock:
             try:
                 if self._journal is None:
                     self._begin()
                 assert self._journal is not None
-                at = self._journal.append(kind, said, features)
+                offset = self._journal.append(kind, payload, features)
             except OSError as error:
                 raise self._not_stored(error) from error
             before = self._contents.journal_rows
-            self._contents.apply(kind, said, at)
-            self._contents.journal_rows = before + (len(said) if kind == log.ROWS else 0)
+            self._contents.apply(kind, payload, offset)
+            self._contents.journal_rows = before + (len(payload) if kind == log.ROWS else 0)
 
     def _begin(self) -> None:
         contents = self._contents
@@ -300,11 +300,11 @@ class StoreWriter:
                 "no-permission", f"cannot write beside `{self.path}`: {error.strerror}", "make it writable"
             )
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = f"the disk is full: {self.path}" if full else f"the disk took no more of {self.path}: {error}"
+        why = f"the disk is full: {self.path}" if full else f"cannot write more of {self.path}: {error}"
         return _disk_full(self.path, why, saved)
 
     def _merge(self) -> None:
-        """Let the sealing process write a new file, verify it, and only then put it in place and drop the journal."""
+        """Let the sealing process write a new file, verify it, then replace the old file and drop the journal."""
         target = temporary_path(self.path)
         try:
             self._write_aside(target)
@@ -324,19 +324,19 @@ class StoreWriter:
 
     def _write_aside(self, target: Path) -> None:
         sealer, self._sealer = self._sealer or SealClient(self.path), None
-        status, said = sealer.write(target)
+        status, message = sealer.write(target)
         if status == 0:
             return
         needs = len(self._contents.rows) * self.making.row_bytes
         if status == 5:
-            raise FeatxError("store-broken", said, "extract again with `--replace --yes`", {"store": str(self.path)})
+            raise FeatxError("store-broken", message, "extract again with `--replace --yes`", {"store": str(self.path)})
         if status == 6 or shutil.disk_usage(self.path.parent).free < needs:
             raise _disk_full(self.path, f"the disk is full: {self.path} needs about {_mb(needs)} more",
                              len(self._contents.rows))  # fmt: skip
         raise FeatxError(
             "worker-died",
-            f"the process that writes {self.path} ended with status {status}: {said}",
-            f"{len(self._contents.rows):,} images are saved; run the same command again",
+            f"the process that writes {self.path} ended with status {status}: {message}",
+            f"{len(self._contents.rows):,} photos are saved; run the same command again",
             {"saved": len(self._contents.rows)},
         )
 
@@ -344,11 +344,11 @@ class StoreWriter:
         sealed = SealedFile.open(target)
         try:
             if sealed is None or sealed.merged != self._contents.journal_id or sealed.check():
-                raise FeatxError("store-broken", f"what was written for {self.path} cannot be read back", "try again")
+                raise FeatxError("store-broken", f"the new file of {self.path} cannot be read back", "try again")
             mine = iter(self._contents.rows.values())
             same = all(row == next(mine, None) for piece in sealed.pieces() for row in piece)
             if not same or next(mine, None) is not None:
-                raise FeatxError("store-broken", f"what was written for {self.path} differs from its rows", "try again")
+                raise FeatxError("store-broken", f"the new file of {self.path} differs from its rows", "try again")
         finally:
             if sealed is not None:
                 sealed.close()
@@ -357,7 +357,7 @@ class StoreWriter:
         if self._journal is not None:
             self._journal.close()
             self._journal = None
-        # Were it to come back after a power cut, the sealed file says that it has taken it in.
+        # Should it reappear after a power cut, the sealed file records that it has been merged.
         with suppress(OSError):
             journal_beside(self.path).unlink(missing_ok=True)
         if self._contents.journal_fd >= 0:
@@ -365,7 +365,7 @@ class StoreWriter:
             self._contents.journal_fd = -1
 
     def _write_card(self) -> None:
-        """NAME.json: what is in the store, for programs that do not read HDF5; losing it loses nothing."""
+        """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
         rows = self._contents.rows.values()
         labels: dict[str, int] = {}
         for row in rows:
@@ -392,18 +392,18 @@ class StoreWriter:
 
 
 def is_card(path: Path) -> bool:
-    """Whether a file is the card of a store, or none is there: somebody's own `shop.json` beside `shop.h5` stays."""
+    """Whether a file is missing or the card of a store: your own `shop.json` beside `shop.h5` is never replaced."""
     try:
-        told = read_json(path)
+        card = read_json(path)
     except FileNotFoundError:
         return True
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and {"schema_version", "store", "fingerprint"} <= told.keys()
+    return isinstance(card, dict) and {"schema_version", "store", "fingerprint"} <= card.keys()
 
 
 def ensure_room(path: Path | str, n_rows: int, width: int) -> None:
-    """Refuse to start what the disk has no room for."""
+    """Refuse to start when the disk has too little room."""
     needs = int(n_rows * width * 4 * MARGIN)
     folder = Path(path).absolute().parent
     while not folder.exists():
@@ -423,7 +423,7 @@ def _disk_full(path: Path, why: str, saved: int) -> FeatxError:
     return FeatxError(
         "disk-full",
         why,
-        f"{saved:,} images are saved. Free some space and run the same command\n"
+        f"{saved:,} photos are saved. Free some space and run the same command\n"
         f"again, or move the store: `--store /bigdisk/{path.name}`",
         {"saved": saved},
     )
@@ -447,14 +447,14 @@ def _checked(row: StoredItem) -> list[Any]:
 
 def _plain(text: str, what: str) -> None:
     if "\0" in text:
-        raise FeatxError("bad-manifest", f"{what} {text!r} holds a NUL character", "remove it")
+        raise FeatxError("bad-manifest", f"{what} {text!r} contains a NUL character", "remove it")
     if text.isascii():
         return
     try:
         same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError as error:
-        raise FeatxError("bad-manifest", f"{what} {text!r} holds half a character", "mend it") from error
-    # In Latin-1, say, every name can be read, and would be stored as another one.
+        raise FeatxError("bad-manifest", f"{what} {text!r} contains half a character", "fix it") from error
+    # In Latin-1, for example, every name can be decoded, but would be stored as another one.
     if what == "path" and same and sys.getfilesystemencoding() != "utf-8":
         with suppress(UnicodeEncodeError):
             same = os.fsencode(text) == text.encode("utf-8", "surrogateescape")
@@ -462,5 +462,5 @@ def _plain(text: str, what: str) -> None:
         raise FeatxError(
             "bad-config",
             f"{what} {text!r} was read as if file names were not UTF-8",
-            "this system's locale says so; run with `PYTHONUTF8=1`",
+            "this comes from the system's locale; run with `PYTHONUTF8=1`",
         )

@@ -192,7 +192,7 @@ def test_a_killed_sealing_process_is_an_error_that_says_what_is_safe(workplace, 
         extraction.run_extraction(
             read_catalogue(photos), extraction.ExtractionOptions(backbone="colour"), store=Path("a.h5")
         )
-    assert caught.value.code == "worker-died" and "20 images are saved" in caught.value.hint
+    assert caught.value.code == "worker-died" and "20 photos are saved" in caught.value.hint
     assert len(open_store("a.h5")) == 20
     monkeypatch.undo()
     os.chdir(workplace)

@@ -115,7 +115,7 @@ def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "4")
     code, said, complained = ended(started(workplace, *words, prepare=limited))
     assert (code, said) == (6, ""), complained
-    assert "the disk is full" in complained and "images are saved" in complained
+    assert "the disk is full" in complained and "photos are saved" in complained
     saved = len(open_store("a.h5"))
     assert saved > 4
     assert ended(started(workplace, *words))[0] == 0

@@ -350,7 +350,7 @@ def test_any_failing_system_call_loses_no_reported_row(tmp_path, monkeypatch, ca
                         reported += [row(i), row(i + 1)]
                     w.seal()
             except FeatxError as error:
-                assert error.code == "disk-full" and f"{len(reported)} images are saved" in error.hint
+                assert error.code == "disk-full" and f"{len(reported)} photos are saved" in error.hint
         if reported:
             assert held(path) == expected(reported)
         with writer(path) as w:
@@ -371,7 +371,7 @@ def test_a_full_disk_keeps_every_reported_row(tmp_path):
             for i in range(100_000):
                 w.append([row(j) for j in range(32 * i, 32 * i + 32)])
                 reported = list(w.known())
-        assert caught.value.code == "disk-full" and f"{len(reported):,} images are saved" in caught.value.hint
+        assert caught.value.code == "disk-full" and f"{len(reported):,} photos are saved" in caught.value.hint
         assert list(open_store(disk / "a.h5").ids) == reported
         with pytest.raises(FeatxError) as caught:
             StoreWriter.open(disk / "a.h5", MAKING)
