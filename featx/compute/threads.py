@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from threading import Event, local
@@ -32,6 +31,8 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
     if at_once < 2:
         yield from map(work, items)
         return
+    from joblib import Parallel, delayed  # only those who train pay for this import
+
     over = Event()
 
     def done(item: Item) -> Answer:
@@ -39,13 +40,13 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
         still_wanted()  # what has not begun when the whole is stopped never begins
         return work(item)
 
+    # Threads, not processes: matrix products let go of Python's lock, and the features are never copied.
     with one_thread():
-        pool = ThreadPoolExecutor(at_once, thread_name_prefix="train")
         try:
-            yield from pool.map(done, items)
+            parallel = Parallel(n_jobs=at_once, backend="threading", return_as="generator", pre_dispatch="n_jobs")
+            yield from parallel(delayed(done)(item) for item in items)
         finally:
             over.set()
-            pool.shutdown(cancel_futures=True)
 
 
 class NoLongerWanted(Exception):
