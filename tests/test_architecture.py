@@ -80,6 +80,11 @@ def test_files_are_put_in_place_by_one_module():
     assert {name for name, tree in modules() if calls(tree) & {"os.replace", "os.rename"}} <= RENAMED_BY_HAND
 
 
+def test_tables_are_written_by_one_module():
+    """The manifest of the sample catalogue is no table for a spreadsheet."""
+    assert {name for name, tree in modules() if "csv.writer" in calls(tree)} <= {"files/spreadsheet", "samples/write"}
+
+
 def test_directions_are_made_by_one_module():
     """Lengths are taken for other ends too: distances on the map, features compared one by one, geometry of samples."""
     own = {"compute/vectors", "report/map_layout", "extraction/verification", "backbones/engines/base"}

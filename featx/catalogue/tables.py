@@ -22,6 +22,7 @@ from typing import TextIO
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
 from featx.errors import FeatxError
 from featx.files.regular import open_regular
+from featx.files.spreadsheet import delimiter_of
 
 Value = str | int | float | bool | None
 
@@ -143,13 +144,7 @@ def _separated(path: Path, file: TextIO) -> Table:
     csv.field_size_limit(64 * 2**20)
     first = file.readline()
     file.seek(0)
-    mark = (
-        "\t"
-        if path.suffix.lower() == ".tsv" or ("\t" in first and "," not in first)
-        else ";"
-        if first.count(";") > first.count(",")
-        else ","
-    )
+    mark = delimiter_of(first, path.suffix)
     reader = csv.reader(file, delimiter=mark, skipinitialspace=True)
     lines = ((reader.line_num, line) for line in reader if line)
     try:

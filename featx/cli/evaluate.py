@@ -119,13 +119,11 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
 
 
 def _write(found: Evaluation, output: Path) -> None:
-    import csv
-
     from featx.files.atomic import atomic_text_writer
-    from featx.files.cells import safe_cell
+    from featx.files.spreadsheet import TableWriter
 
-    classes = [safe_cell(label) for label in found.details["classes"]]
+    classes = found.details["classes"]
     with atomic_text_writer(output) as file:
-        table = csv.writer(file, lineterminator="\r\n")
-        table.writerow(["is \\ says", *classes])
-        table.writerows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))
+        table = TableWriter(file)
+        table.row(["is \\ says", *classes])
+        table.rows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from featx.errors import FeatxError
 from featx.files.atomic import atomic_text_writer
+
+if TYPE_CHECKING:
+    from featx.files.cells import Cell
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json")
 
@@ -21,20 +24,19 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, object]]) -> int:
+def write_records(path: Path, columns: Sequence[str], records: Iterable[Mapping[str, Cell]]) -> int:
     """Write records atomically and count them. Cells that a spreadsheet would run as formulas become text."""
-    from featx.files.cells import safe_cell
+    from featx.files.spreadsheet import TableWriter
 
     check_suffix(path)
     kind = path.suffix.lower()
     count = 0
     with atomic_text_writer(path) as file:
         if kind in (".csv", ".tsv"):
-            table = csv.writer(file, dialect="excel" if kind == ".csv" else "excel-tab")
-            table.writerow(columns)
+            table = TableWriter(file, "," if kind == ".csv" else "\t")
+            table.row(columns)
             for record in records:
-                cells = [record.get(column) for column in columns]
-                table.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
+                table.row(record.get(column) for column in columns)
                 count += 1
         else:
             opening, between, closing = ("[\n", ",\n", "\n]\n") if kind == ".json" else ("", "\n", "\n")

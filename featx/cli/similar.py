@@ -226,7 +226,7 @@ def _print_paths(paths: list[str]) -> None:
 
 
 def _print(
-    out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, object]], several: bool
+    out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, Cell]], several: bool
 ) -> None:
     # An id that is a path says what the file says.
     product = not out.for_people or not all("/" in one.product and one.product in one.path for one in _each(answers))

@@ -129,14 +129,11 @@ class Comparison:
         return path
 
     def _write_table(self, file: Any) -> None:
-        import csv
+        from featx.files.spreadsheet import TableWriter
 
-        from featx.files.cells import safe_cell
-
-        table = csv.writer(file, lineterminator="\r\n")
-        table.writerow(COLUMNS)
-        for row in self.rows():
-            table.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in row.values()])
+        table = TableWriter(file)
+        table.row(COLUMNS)
+        table.rows(row.values() for row in self.rows())
 
     def __repr__(self) -> str:
         return f"<Comparison of {len(self.entries)}: {self.best['why']}>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import json
@@ -18,7 +17,8 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, atomic_writer
-from featx.files.cells import Cell, safe_cell
+from featx.files.cells import Cell
+from featx.files.spreadsheet import TableWriter
 
 if TYPE_CHECKING:
     from featx.backbones import Fingerprint
@@ -263,21 +263,20 @@ def _numbers(block: np.ndarray) -> Iterator[list[str]]:
 
 
 def _write_csv(text: TextIO, table: _Table, report: Progress, *, features: bool = True) -> None:
-    writer = csv.writer(text, lineterminator=_ROW_END)
-    names = [safe_cell(name) for name in table.columns]
-    writer.writerow(names + ([f"f{i}" for i in range(table.width)] if features else []))
+    writer = TableWriter(text)
+    writer.row([*table.columns, *(f"f{i}" for i in range(table.width if features else 0))])
     columns = list(table.columns.values())
     if not features:
-        writer.writerows([safe_cell(column[i]) for column in columns] for i in range(table.n))
+        writer.rows([column[i] for column in columns] for i in range(table.n))
         return
     # Numbers need no quoting; looking for quotes in thousands of them would cost as much as writing them.
     head = io.StringIO(newline="")
-    head_writer = csv.writer(head, lineterminator=_ROW_END)
+    head_writer = TableWriter(head)
     for begin, end, block in table.blocks(report):
         for i, numbers in zip(range(begin, end), _numbers(block), strict=True):
             head.seek(0)
             head.truncate()
-            head_writer.writerow([safe_cell(column[i]) for column in columns])
+            head_writer.row(column[i] for column in columns)
             text.write(f"{head.getvalue().removesuffix(_ROW_END)},{','.join(numbers)}{_ROW_END}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import time
@@ -13,8 +11,9 @@ from pathlib import Path
 
 from featx.catalogue.items import Skipped
 from featx.errors import FeatxError
-from featx.files.atomic import SPREADSHEET, atomic_writer, cannot_write
+from featx.files.atomic import atomic_writer, cannot_write
 from featx.files.regular import read_json
+from featx.files.spreadsheet import csv_bytes
 from featx.store import SkippedItem, Store, StoreWriter
 
 # About 200 bytes a photo; of a larger note than this nothing is believed.
@@ -126,18 +125,9 @@ class SkipLog:
         if not skipped:
             path.unlink(missing_ok=True)
             return ""
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\r\n")
-        table.writerow(["path", "reason", "detail"])
-        for one in sorted(skipped, key=lambda skip: skip.path):
-            table.writerow([_unformula(one.path), one.reason, _unformula(one.detail)])
-        _replace(path, [text.getvalue().encode(SPREADSHEET, "surrogateescape")])
+        rows = [(skip.path, skip.reason, skip.detail) for skip in sorted(skipped, key=lambda skip: skip.path)]
+        _replace(path, [csv_bytes(("path", "reason", "detail"), rows)])
         return str(path)
-
-
-def _unformula(cell: str) -> str:
-    """A spreadsheet must not run a file's name."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def _replace(path: Path, pieces: Iterable[bytes]) -> None:

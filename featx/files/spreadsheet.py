@@ -1,4 +1,4 @@
-"""Tables that a spreadsheet opens safely: with the mark of UTF-8, and no cell that is a formula."""
+"""Tables as spreadsheets read and write them: with the mark of UTF-8, and no cell that is a formula."""
 
 from __future__ import annotations
 
@@ -6,18 +6,42 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
 from featx.files.cells import Cell, safe_cell
 
 
+class TableWriter:
+    """Writes rows into an open text file; no cell is one that a spreadsheet takes for a formula."""
+
+    def __init__(self, file: TextIO, delimiter: str = ",") -> None:
+        self._csv = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
+
+    def row(self, cells: Iterable[Cell]) -> None:
+        """Write one row; what is missing is an empty cell."""
+        self._csv.writerow([safe_cell(cell) for cell in cells])
+
+    def rows(self, rows: Iterable[Iterable[Cell]]) -> None:
+        """Write several rows."""
+        for cells in rows:
+            self.row(cells)
+
+
+def delimiter_of(header: str, suffix: str = ".csv") -> str:
+    """What parts the cells of a table that begins with this line: spreadsheets save commas, semicolons or tabs."""
+    if suffix.lower() == ".tsv" or ("\t" in header and "," not in header):
+        return "\t"
+    return ";" if header.count(";") > header.count(",") else ","
+
+
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, errors: str = "surrogateescape") -> bytes:
     """A table as the bytes of a CSV file; `errors` is what becomes of names that are no text."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\r\n")
-    table.writerow(columns)
-    table.writerows([["" if cell is None else safe_cell(cell) for cell in row] for row in rows])
+    text = io.StringIO(newline="")
+    table = TableWriter(text)
+    table.row(columns)
+    table.rows(rows)
     return text.getvalue().encode(SPREADSHEET, errors)
 
 

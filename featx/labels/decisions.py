@@ -17,7 +17,7 @@ from pathlib import Path
 
 from featx.errors import FeatxError, did_you_mean
 from featx.files.cells import bare
-from featx.files.spreadsheet import write_table
+from featx.files.spreadsheet import delimiter_of, write_table
 from featx.store import Store
 from featx.workspace import Workspace
 
@@ -202,8 +202,7 @@ def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]
         raise FeatxError(
             "no-such-file", f"cannot read `{path}`: {error.strerror}", "write it first: `featx issues -o fixes.csv`"
         ) from error
-    head = text.partition("\n")[0]
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count), restval="")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]), restval="")
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:

@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
+from featx.files.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Matches:
         best = f", best {self[0].product} {self[0].similarity:.2f}" if self.neighbours else ""
         return f"Matches({len(self)} for {self.query.name}{best})"
 
-    def to_dict(self) -> list[dict[str, object]]:
+    def to_dict(self) -> list[dict[str, Cell]]:
         """The answers as plain records, as `--json` prints them."""
         return [
             {
