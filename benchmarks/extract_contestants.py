@@ -19,7 +19,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from featx.backbones import Backbone, open_backbone
+from featx.backbones import Encoder, open_backbone
 from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
 from featx.backbones.layers import last_classifying_layer
 from featx.catalogue.reading import read_catalogue
@@ -144,7 +144,7 @@ class _Opened(ExtractionEvents):
         self.at, self.cpu = 0.0, 0.0
         self.why = ""
 
-    def opened(self, backbone: Backbone) -> None:
+    def opened(self, backbone: Encoder) -> None:
         self.at, self.cpu = time.perf_counter(), _cpu()
 
     def other_engine(self, why: str) -> None:
@@ -192,9 +192,8 @@ def network_only(
     weights = None if name == "builtin" else "random"
     backbone: Any = open_backbone(name, weights=weights, device=device, precision=precision)
     size = 16 if device == "cpu" else 128
-    if hasattr(backbone, "use_engine"):
-        backbone.use_engine(engine, photos=10**6, batch_size=size)
-    size = max(size, 2 * getattr(backbone, "photos_at_once", 0))
+    backbone.use_engine(engine, photos=10**6, batch_size=size)
+    size = max(size, 2 * backbone.spec.batch_hint)
     prepared = [backbone.prepare(decode_photo(read_bytes(photo)))] * size
     backbone.features(prepared)
     times = max(1, photos // size)
@@ -211,7 +210,7 @@ def network_only(
 def decode_only(name: str, paths: Sequence[Path], *, workers: int, device: str) -> Callable[[], Took]:
     """Reading, decoding and preparing alone, on all cores."""
     backbone = open_backbone(name, weights=None if name == "builtin" else "random", device=device)
-    size = getattr(backbone, "decode_size", None)
+    size = backbone.spec.decode_size
 
     def one(path: Path) -> None:
         backbone.prepare(decode_photo(read_bytes(path), str(path), draft_size=size))

@@ -11,7 +11,7 @@ from typing import assert_type
 import featx
 from featx.audit.duplicates import Duplicates
 from featx.audit.issues import Issues
-from featx.backbones import Backbone
+from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue
 from featx.comparison.evaluate import Evaluation
 from featx.prediction.predict import Predictions
@@ -24,7 +24,7 @@ def photos_to_store() -> featx.Store:
     """From photos to features."""
     assert_type(featx.__version__, str)
     assert_type(featx.read_catalogue("photos"), Catalogue)
-    assert_type(featx.open_backbone("colour"), Backbone)
+    assert_type(featx.open_backbone("colour"), Encoder)
     featx.read_photo(Path("photo.jpg"))
     assert_type(featx.extract("photos"), featx.Store)
     featx.ImageEmbedder("colour")

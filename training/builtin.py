@@ -30,7 +30,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional as F
 
-from featx.backbones.builtin import BuiltinBackbone
+from featx.backbones.builtin import BuiltinEncoder
 from featx.backbones.builtin_network import HEAD_WIDTH, WIDTHS, BuiltinNetwork, folded
 from training.generated import draw_picture
 from training.photos import SHORT_SIDE, list_sources, open_all
@@ -207,7 +207,7 @@ def export(
 
 def centres(network: BuiltinNetwork, images: list[Image.Image], batch: int = 32) -> dict[str, np.ndarray]:
     """The mean of each block of the package's own features over whole photos."""
-    plain = BuiltinBackbone(network.to(memory_format=torch.channels_last), {}, "", "cpu", "")
+    plain = BuiltinEncoder(network.to(memory_format=torch.channels_last), {}, "", "cpu", "")
     kept: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), batch):
         prepared = [plain.prepare(image) for image in images[start : start + batch]]

@@ -1,34 +1,145 @@
-"""What a backbone is and what makes its features what they are; light, nothing here loads a network."""
+"""The contract of every encoder, and the record of a family of backbones; light, nothing here loads a network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from featx.backbones.fingerprint import Fingerprint
+from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from torch import nn
+
+Modality = Literal["image", "text"]
 
 
-class Backbone(Protocol):
-    """A frozen network: photos are prepared in any thread, features are computed in one."""
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What callers must know of an encoder to feed it well; a snapshot, which another engine makes out of date."""
 
     name: str
     width: int
+    modality: Modality = "image"
+    device: str = "cpu"
+    device_reason: str = "CPU"
+    versions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # torch, compile, openvino or onnxruntime; "" where there is no choice.
+    engine: str = ""
+    # JPEGs may be decoded at a reduced scale down to this size; None: never.
+    decode_size: tuple[int, int] | None = None
+    # How many photos keep every core busy; 0: any number.
+    batch_hint: int = 0
+    # From how many threads `features` may be called, so that no core waits between two batches.
+    parallel_calls: int = 1
+    # The weights file the person named, where they named one.
+    weights_file: str = ""
+
+
+class Encoder(ABC):
+    """Frozen: sources are prepared in any thread, and their features never depend on what was computed before.
+
+    The doors below `features` are for explanations, fine-tuning and export; an encoder without a network refuses them
+    in a sentence.
+    """
+
+    # The features of one view of a source.
     fingerprint: Fingerprint
-    device: str
-    device_reason: str
-    versions: Mapping[str, str]
 
-    def prepare(self, image: Image.Image) -> Any:
-        """One upright RGB photo as the network wants it; of one fixed shape; called from many threads."""
+    @property
+    @abstractmethod
+    def spec(self) -> EncoderSpec:
+        """The facts that callers need."""
 
-    def features(self, prepared: Sequence[Any]) -> np.ndarray:
-        """Features of prepared photos: (n, width), float32, finite; called from one thread only."""
+    @abstractmethod
+    def prepare(self, source: Any) -> Any:
+        """One upright RGB photo (or one text) as the network takes it; of one fixed shape; called from many threads."""
+
+    @abstractmethod
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
+        """Features of prepared sources: (n, width), float32, finite; from at most `spec.parallel_calls` threads."""
+
+    def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
+        """Compute with another engine from now on; returns why `auto` could not have the one it wanted, or ""."""
+        if requested != "auto":
+            raise FeatxError("bad-flag", f"the `{self.spec.name}` backbone has one engine", "leave `--engine` out")
+        return ""
+
+    def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
+        """The last feature maps of prepared sources before pooling: (n, channels, height, width), float32."""
+        raise self._without("feature maps")
+
+    def pool_maps(self, maps: np.ndarray) -> np.ndarray:
+        """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
+        raise self._without("feature maps")
+
+    def graph(self) -> nn.Module:
+        """One module from a batch of prepared sources to their features, in eval mode, for export."""
+        raise self._without("a network to export")
+
+    def trainable_module(self) -> nn.Module:
+        """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""
+        raise self._without("a network to train")
+
+    def _without(self, what: str) -> FeatxError:
+        return FeatxError("bad-flag", f"the `{self.spec.name}` backbone has no {what}", "choose a torchvision network")
 
 
 class OutOfMemory(Exception):
     """The device has too little memory for a batch of this size; a smaller one may do."""
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """Which backbone a person asks for; None stands for the usual choice."""
+
+    name: str
+    weights: str | None = None
+    layer: str | None = None
+    pool: str = "avg"
+    device: str = "auto"
+    precision: str = "auto"
+
+    @property
+    def exact_precision(self) -> str:
+        """The precision to compute in: float32 where none was asked for."""
+        return "fp32" if self.precision == "auto" else self.precision
+
+
+@dataclass(frozen=True)
+class OwnWeights:
+    """Weights that need no download: what to call them in a list, and how large they are."""
+
+    note: str
+    n_bytes: int
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class BackboneFamily:
+    """One kind of backbone: which names belong to it, how one is opened, and what the commands say of it."""
+
+    name: str
+    owns: Callable[[str], bool]
+    open: Callable[[BackboneRequest], Encoder]
+    # A row of `featx backbones` for each backbone.
+    rows: Callable[[], list[dict[str, Any]]] = list
+    # None where weights are downloaded, or where the installation lacks them.
+    own_weights: Callable[[], OwnWeights | None] = lambda: None
+    # The layers that can be read in one, with their shapes; None where there is no choice.
+    layer_shapes: Callable[[str], Shapes] | None = None
+    takes_weights: bool = True
+    # A floor that every score must beat, rather than a choice.
+    is_baseline: bool = False
+
+    @property
+    def has_layers(self) -> bool:
+        """Whether features can be read at a layer of one's choice."""
+        return self.layer_shapes is not None

@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from featx.backbones.base import BackboneFamily, BackboneRequest, OwnWeights
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
-from featx.backbones.engines.mixin import EngineMixin
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.network_encoder import NetworkEncoder
+from featx.backbones.weights import builtin_weights
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
-    from featx.backbones.engines.base import Engine
 
 FOLDER = Path(__file__).parent
+NAME = "builtin"
 SIDE = 192
+# JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
+DECODE_SIZE = (SIDE * 5 // 4, SIDE * 5 // 4)
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 HUES, SATURATIONS, VALUES = 12, 4, 4
@@ -41,9 +45,6 @@ BLOCKS = (
     ("colour", COLOURS, 0.08),
     ("colour in the middle", COLOURS, 0.07),
 )
-# Converting it takes some 4 s and then saves 3 ms of CPU time a photo; reading what was converted takes half a second.
-WORTH_CONVERTING = 1500
-WORTH_READING = 250
 WIDTH = sum(width for _, width, _ in BLOCKS)
 PREPROCESSING = f"whole photo to {SIDE}x{SIDE}, bicubic; ImageNet mean and std"
 
@@ -92,13 +93,12 @@ def colour_histograms(pixels: np.ndarray) -> np.ndarray:
     return np.sqrt(counts / x.shape[1]).astype(np.float32)
 
 
-class BuiltinBackbone(EngineMixin):
+class BuiltinEncoder(NetworkEncoder):
     """The opened backbone: frozen, in eval mode."""
 
-    name = "builtin"
-    width = WIDTH
-    # JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
-    decode_size = (SIDE * 5 // 4, SIDE * 5 // 4)
+    # Converting it takes some 4 s and then saves 3 ms of CPU time a photo; reading a converted one takes half a second.
+    worth_converting = 1500
+    worth_reading = 250
 
     def __init__(
         self,
@@ -110,23 +110,9 @@ class BuiltinBackbone(EngineMixin):
         precision: str = "fp32",
     ) -> None:
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
-        torch, torchvision = import_torch()
-        from featx.backbones.engines.base import EmbeddingModule
-        from featx.backbones.engines.torch_engine import TorchEngine
-
-        self._module = EmbeddingModule(network, lambda pooled: pooled, MEAN, STD).eval().to(device)
-        # int8 needs a network of its own, which is read or made when the first photo comes.
-        self._engine: Engine | None = None if precision == "int8" else TorchEngine(self._module, device, precision)
         self._centre = centre
-        self.device = device
-        self.device_reason = device_reason
-        self.versions: Mapping[str, str] = {
-            "torch": str(torch.__version__),
-            "torchvision": str(torchvision.__version__),
-            "numpy": np.__version__,
-        }
-        self.fingerprint = Fingerprint(
-            backbone=self.name,
+        fingerprint = Fingerprint(
+            backbone=NAME,
             weights="built-in",
             weights_sha256=digest,
             layer="head+stage+colour+middle",
@@ -135,74 +121,102 @@ class BuiltinBackbone(EngineMixin):
             precision=precision,
             width=WIDTH,
         )
+        super().__init__(
+            network,
+            lambda pooled: pooled,
+            (MEAN, STD),
+            fingerprint,
+            device=device,
+            device_reason=device_reason,
+            decode_size=DECODE_SIZE,
+        )
 
-    @property
-    def network(self) -> Any:
-        """The bare network: prepared numbers in, pooled maps out."""
-        return self._module.network
-
-    def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
-        """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines.base import EngineJob, example_photos
-        from featx.backbones.engines.choosing import engine_for, try_engine
-
-        example = example_photos((SIDE, SIDE, 3), np.dtype(np.uint8), batch_size)
-        work = EngineJob(self._module, example, self.fingerprint, self.prepare, self.device)
-        name = engine_for(asked, work, photos, WORTH_CONVERTING, WORTH_READING)
-        engine, why = try_engine(asked, name, work)
-        if engine is not None:
-            self._run_on(engine)
-        return why
-
-    def prepare(self, image: Image.Image) -> np.ndarray:
+    def prepare(self, source: Image.Image) -> np.ndarray:
         """The whole photo as bytes of one size; runs in any thread."""
-        small = image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        small = source.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
         return np.array(small, dtype=np.uint8)
 
-    def blocks(self, prepared: Sequence[Any]) -> dict[str, np.ndarray]:
+    def blocks(self, batch: Sequence[Any]) -> dict[str, np.ndarray]:
         """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""
-        pixels = np.stack([np.asarray(one, dtype=np.uint8) for one in prepared])
-        return blocks_of(self._computed(pixels), pixels)
+        pixels = np.stack([np.asarray(photo, dtype=np.uint8) for photo in batch])
+        return blocks_of(self._compute(pixels), pixels)
 
     @raises_out_of_memory
-    def features(self, prepared: Sequence[Any]) -> np.ndarray:
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos, a float32 row of unit length each."""
-        if not len(prepared):
+        if not len(batch):
             return np.zeros((0, WIDTH), dtype=np.float32)
-        return self.joined(self.blocks(prepared))
+        return self.joined(self.blocks(batch))
 
     def joined(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The blocks as features: what all photos have in common is taken out, for it says nothing of any."""
+        """The blocks as features, less their centre: what all photos have in common describes none of them."""
         parts = [unit_rows(blocks[name] - self._centre[name]) * np.sqrt(share) for name, _, share in BLOCKS]
         return unit_rows(np.concatenate(parts, axis=1))
 
 
 def blocks_of(pooled: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    """What the network said of some photos, and their colours, block by block, in rows of unit length."""
-    found, at = {}, 0
+    """The network's output for some photos, and their colours, block by block, in rows of unit length."""
+    blocks, start = {}, 0
     for name, width, _ in BLOCKS:
         if not name.startswith("colour"):
             # The square root tames the few channels that would otherwise decide every similarity.
-            found[name] = unit_rows(np.sqrt(pooled[:, at : at + width]))
-            at += width
+            blocks[name] = unit_rows(np.sqrt(pooled[:, start : start + width]))
+            start += width
     quarter = SIDE // 4
     middle = np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter])
-    found["colour"], found["colour in the middle"] = colour_histograms(pixels), colour_histograms(middle)
-    return found
+    blocks["colour"], blocks["colour in the middle"] = colour_histograms(pixels), colour_histograms(middle)
+    return blocks
 
 
-def open_builtin(*, device: str = "auto", precision: str = "auto") -> BuiltinBackbone:
+def open_builtin(request: BackboneRequest) -> BuiltinEncoder:
     """Open the built-in backbone; it needs no download."""
-    torch, _ = import_torch()
+    import_torch()
     from safetensors.torch import load
 
     from featx.backbones.builtin_network import BuiltinNetwork
 
     data, digest = read_weights()
     network = BuiltinNetwork()
-    held = {name: value.float() for name, value in load(data).items()}
-    centre = {name: held.pop(f"centre.{name}").numpy() for name, _, _ in BLOCKS}
-    network.load_state_dict(held)
-    device, reason = choose_device(device)
-    network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-    return BuiltinBackbone(network, centre, digest, device, reason, "fp32" if precision == "auto" else precision)
+    tensors = {name: value.float() for name, value in load(data).items()}
+    centre = {name: tensors.pop(f"centre.{name}").numpy() for name, _, _ in BLOCKS}
+    network.load_state_dict(tensors)
+    device, reason = choose_device(request.device)
+    return BuiltinEncoder(network, centre, digest, device, reason, request.exact_precision)
+
+
+def _rows() -> list[dict[str, Any]]:
+    try:
+        about = json.loads((FOLDER / "builtin.json").read_text(encoding="utf-8"))
+        # The file holds half-precision numbers and next to nothing else.
+        parameters = about["bytes"] // 2
+    except (OSError, ValueError, KeyError):
+        return []  # an installation without the built-in weights lists what it has
+    return [
+        {
+            "name": NAME,
+            "width": WIDTH,
+            "parameters": parameters,
+            "gflops": None,
+            "input": SIDE,
+            "weights": [],
+            "default": None,
+            "url": None,
+            "top1": None,
+            "licence": "MIT",
+        }
+    ]
+
+
+def _own_weights() -> OwnWeights | None:
+    file = builtin_weights()
+    return None if file is None else OwnWeights("ships with featx", file.stat().st_size)
+
+
+FAMILY = BackboneFamily(
+    NAME,
+    owns=lambda name: name == NAME,
+    open=open_builtin,
+    rows=_rows,
+    own_weights=_own_weights,
+    takes_weights=False,
+)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.backbones.base import BackboneFamily, Encoder, EncoderSpec, OwnWeights
 from featx.backbones.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from PIL import Image
 
+NAME = "colour"
 SIDE = 64
 HUES, SATURATIONS, VALUES = 8, 4, 4
 GRID = 2
@@ -20,18 +22,12 @@ LAYOUT = 4
 WIDTH = BINS * (1 + GRID * GRID) + LAYOUT * LAYOUT * 3
 
 
-class ColourBackbone:
+class ColourEncoder(Encoder):
     """Square-rooted colour histograms of the photo and its quarters, and a 4 × 4 thumbnail."""
 
-    name = "colour"
-    width = WIDTH
-    device = "cpu"
-    device_reason = "CPU"
-
     def __init__(self) -> None:
-        self.versions: Mapping[str, str] = {"numpy": np.__version__}
         self.fingerprint = Fingerprint(
-            backbone="colour",
+            backbone=NAME,
             weights="none",
             weights_sha256="",
             layer="penultimate",
@@ -41,16 +37,21 @@ class ColourBackbone:
             width=WIDTH,
         )
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
+    @property
+    def spec(self) -> EncoderSpec:
+        """The facts that callers need."""
+        return EncoderSpec(NAME, WIDTH, versions={"numpy": np.__version__})
+
+    def prepare(self, source: Image.Image) -> np.ndarray:
         """The photo as a small square of hue, saturation and value, with its thumbnail in RGB."""
         from PIL import Image as pillow
 
-        small = image.resize((SIDE, SIDE), pillow.Resampling.BOX)
+        small = source.resize((SIDE, SIDE), pillow.Resampling.BOX)
         return np.concatenate([np.asarray(small.convert("HSV")), np.asarray(small)], axis=2)
 
-    def features(self, prepared: Sequence[Any]) -> np.ndarray:
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
         """Histograms and thumbnails, a row per photo."""
-        return np.stack([_describe(pixels) for pixels in prepared]).astype(np.float32)
+        return np.stack([_describe(pixels) for pixels in batch]).astype(np.float32)
 
 
 def _describe(pixels: np.ndarray) -> np.ndarray:
@@ -63,3 +64,31 @@ def _describe(pixels: np.ndarray) -> np.ndarray:
     histograms = np.sqrt(np.stack(counts)) * np.sqrt([[0.5], *[[0.5 / len(quarters)]] * len(quarters)])
     thumbnail = pixels[..., 3:].reshape(LAYOUT, cell, LAYOUT, cell, 3).mean((1, 3)).ravel() / 255
     return np.concatenate([histograms.ravel(), thumbnail / 4])
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": NAME,
+            "width": WIDTH,
+            "parameters": 0,
+            "gflops": None,
+            "input": SIDE,
+            "weights": [],
+            "default": None,
+            "url": None,
+            "top1": None,
+            "licence": "MIT",
+        }
+    ]
+
+
+FAMILY = BackboneFamily(
+    NAME,
+    owns=lambda name: name == NAME,
+    open=lambda request: ColourEncoder(),
+    rows=_rows,
+    own_weights=lambda: OwnWeights("none needed", 0),
+    takes_weights=False,
+    is_baseline=True,
+)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from featx.backbones import weights
+from featx.backbones.registry import family_of
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
 from featx.files.regular import read_json
@@ -24,7 +25,7 @@ _seen: dict[str, str] = {}
 def choose_backbone() -> tuple[str, str]:
     """A backbone's name, and one line on why it was chosen and how to get the other.
 
-    resnet50 where its weights are here or can be fetched; else the built-in one; else `colour`.
+    resnet50 where its weights are here or can be downloaded; else the best that needs no download.
     """
     if (weights.weights_folder() / PREFERRED.file_name).is_file():
         return PREFERRED.backbone, f"{PREFERRED.backbone}: its weights are on this machine"
@@ -32,19 +33,15 @@ def choose_backbone() -> tuple[str, str]:
     megabytes = f"{PREFERRED.size / 1e6:.0f} MB"
     if not why_not:
         host = urlsplit(weights.source_url(PREFERRED.url)).hostname
-        instead = f"; without a download: --backbone {_spare()}"
+        instead = f"; without a download: --backbone {weights.fallback_backbone()}"
         return (
             PREFERRED.backbone,
             f"{PREFERRED.backbone}: its weights can be fetched from {host} ({megabytes}, once){instead}",
         )
-    spare = _spare()
-    what = "travels with featx" if spare == "builtin" else "needs no weights, a floor rather than a choice"
+    spare = weights.fallback_backbone()
+    what = "a baseline rather than a choice" if family_of(spare).is_baseline else "ships with featx"
     better = f"for {PREFERRED.backbone}: featx weights get {PREFERRED.backbone} ({megabytes})"
     return spare, f"{spare}: {what}; no weights for {PREFERRED.backbone} here, and {why_not}; {better}"
-
-
-def _spare() -> str:
-    return "builtin" if weights.builtin_weights() is not None else "colour"
 
 
 def _network_trouble() -> str:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.torchvision_networks import WEIGHTS_SUFFIXES, FrozenNetwork
 from featx.backbones.weights import file_sha256, load_state_dict
 from featx.errors import FeatxError, did_you_mean
 
+PREFIX = "timm:"
 
-def open_timm(
-    name: str,
-    *,
-    weights: str | Path | None = None,
-    layer: str | None = None,
-    pool: str = "avg",
-    device: str = "auto",
-    precision: str = "auto",
-) -> FrozenNetwork:
+
+def open_timm(request: BackboneRequest) -> FrozenNetwork:
     """Load one of timm's networks."""
     torch, _ = import_torch()
     try:
         import timm
     except ImportError as error:
-        raise FeatxError("extra-missing", f"`{name}` needs one more package", 'pip install "featx[timm]"') from error
-    short = name.removeprefix("timm:")
+        raise FeatxError(
+            "extra-missing", f"`{request.name}` needs one more package", 'pip install "featx[timm]"'
+        ) from error
+    short = request.name.removeprefix(PREFIX)
     known = timm.list_models() + timm.list_pretrained()
     if short not in known:
         raise FeatxError(
@@ -34,14 +32,11 @@ def open_timm(
             f"timm has no network called `{short}`",
             did_you_mean(short, known, "see timm's own list"),
         )
-    if layer is not None or pool != "avg":
-        raise FeatxError(
-            "bad-flag", "timm networks give their pre-logits features only", "leave --layer and --pool out"
-        )
-    place, reason = choose_device(device)
-    given = str(weights) if weights is not None else None
-    is_file = given is not None and given.lower().endswith(WEIGHTS_SUFFIXES)
-    sha256 = "random"
+    if request.pool != "avg":
+        raise FeatxError("bad-flag", "timm networks give their pre-logits features only", "leave --pool out")
+    device, device_reason = choose_device(request.device)
+    given = request.weights
+    file = Path(given) if given is not None and given.lower().endswith(WEIGHTS_SUFFIXES) else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:
@@ -54,44 +49,52 @@ def open_timm(
                 f"timm could not get the weights of `{short}`: {str(error).splitlines()[0][:200]}",
                 "give a file: `--weights FILE.safetensors`",
             ) from error
-    if is_file:
-        file = Path(str(given))
-        theirs = load_state_dict(file)
-        own = network.state_dict()
-        missing = [key for key in own if key not in theirs]
-        wrong = [key for key in own if key in theirs and own[key].shape != theirs[key].shape]
-        if missing or wrong:
-            raise FeatxError(
-                "weights-misfit",
-                f"{file} does not hold weights of {name}\n{len(missing)} missing, {len(wrong)} of another shape: "
-                + ", ".join([*missing, *wrong][:3]),
-                "name the network the file was made for",
-                {"missing": missing, "of_another_shape": wrong},
-            )
-        network.load_state_dict({key: theirs[key] for key in own})
+    sha256 = "random"
+    if file is not None:
+        _put_weights(network, file, request.name)
         sha256 = file_sha256(file)
     elif given not in (None, "random"):
-        raise FeatxError("bad-flag", f"`{name}` has no weights `{given}`", "give a file, or a timm name with its tag")
-    elif given is None:
-        sha256 = (
-            f"timm {timm.__version__} {network.pretrained_cfg.get('hf_hub_id') or network.pretrained_cfg.get('url')}"
+        raise FeatxError(
+            "bad-flag", f"`{request.name}` has no weights `{given}`", "give a file, or a timm name with its tag"
         )
+    elif given is None:
+        origin = network.pretrained_cfg.get("hf_hub_id") or network.pretrained_cfg.get("url")
+        sha256 = f"timm {timm.__version__} {origin}"
     transforms = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
     return FrozenNetwork(
         network,
         transforms,
         Fingerprint(
-            backbone=name,
-            weights=f"file {Path(str(given)).name}" if is_file else given or "pretrained",
+            backbone=request.name,
+            weights=f"file {file.name}" if file is not None else given or "pretrained",
             weights_sha256=sha256,
             layer="penultimate",
-            pool=pool,
+            pool=request.pool,
             preprocessing=" ".join(str(transforms).split()),
-            precision="fp32" if precision == "auto" else precision,
-            width=int(network.num_features if not hasattr(network, "head_hidden_size") else network.head_hidden_size),
+            precision=request.exact_precision,
+            width=int(getattr(network, "head_hidden_size", network.num_features)),
         ),
-        read=lambda x: x,
-        device=place,
-        device_reason=reason,
-        weights_file=str(Path(str(given)).resolve()) if is_file else "",
+        read=lambda rows: rows,
+        device=device,
+        device_reason=device_reason,
+        weights_file="" if file is None else str(file.resolve()),
     )
+
+
+def _put_weights(network: Any, file: Path, name: str) -> None:
+    """Load tensors into a network; what does not fit is named."""
+    tensors, own = load_state_dict(file), network.state_dict()
+    missing = [key for key in own if key not in tensors]
+    misshapen = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
+    if missing or misshapen:
+        raise FeatxError(
+            "weights-misfit",
+            f"{file} does not hold weights of {name}\n{len(missing)} missing, {len(misshapen)} of another shape: "
+            + ", ".join([*missing, *misshapen][:3]),
+            "name the network the file was made for",
+            {"missing": missing, "of_another_shape": misshapen},
+        )
+    network.load_state_dict({key: tensors[key] for key in own})
+
+
+FAMILY = BackboneFamily("timm", owns=lambda name: name.startswith(PREFIX), open=open_timm)

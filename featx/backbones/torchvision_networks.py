@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
-from featx.backbones.engines.mixin import EngineMixin
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.preprocessing import preset_of
 from featx.backbones.weights import fetch_weights, file_sha256, find_published, hash_prefix, load_state_dict
 from featx.errors import FeatxError, did_you_mean
 
-if TYPE_CHECKING:
-    from featx.backbones.engines.base import Engine, EngineJob
-
 WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
-class FrozenNetwork(EngineMixin):
-    """A network in eval mode that never changes: photos prepared as its weights want them, features out."""
+class FrozenNetwork(NetworkEncoder):
+    """A network of torchvision or timm: photos prepared as its weights want them, features out."""
 
     def __init__(
         self,
@@ -37,83 +36,29 @@ class FrozenNetwork(EngineMixin):
         device_reason: str,
         weights_file: str = "",
     ) -> None:
-        torch, torchvision = import_torch()
-        self.name = fingerprint.backbone
-        self.width = fingerprint.width
-        self.fingerprint = fingerprint
-        self.device, self.device_reason = device, device_reason
-        self.weights_file = weights_file
-        self.versions: Mapping[str, str] = {
-            "torch": str(torch.__version__),
-            "torchvision": str(torchvision.__version__),
-            "numpy": np.__version__,
-        }
         preset = preset_of(transforms)
         self._prepare: Callable[[Image.Image], Any] = preset or transforms
-        # JPEGs may be decoded at a reduced scale down to this size; None: never.
-        self.decode_size = preset.decode_size if preset is not None else None
-        self.network = network.eval().requires_grad_(False).to(device)
-        if device != "mps":
-            self.network = self.network.to(memory_format=torch.channels_last)
-        self._read = read
-        self._normal = (preset.mean, preset.std) if preset is not None else (None, None)
-        # int8 needs a network of its own, which is read or made when the first photo comes.
-        self._engine: Engine | None = None if fingerprint.precision == "int8" else self._torch_engine()
+        super().__init__(
+            network,
+            read,
+            None if preset is None else (preset.mean, preset.std),
+            fingerprint,
+            device=device,
+            device_reason=device_reason,
+            decode_size=None if preset is None else preset.decode_size,
+            weights_file=weights_file,
+        )
 
-    def use_engine(self, asked: str, *, photos: int, batch_size: int) -> str:
-        """Compute with another engine from now on; returns why not, where `auto` could not have the one it wanted."""
-        from featx.backbones.engines.base import example_photos
-        from featx.backbones.engines.choosing import engine_for, try_engine
-
-        one = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
-        example = example_photos(one.shape, one.dtype, batch_size)
-        work = self._runnable(example)
-        name = engine_for(asked, work, photos)
-        if name != "openvino":  # which folds it by itself
-            self._fold_batch_norm(example)
-            work = self._runnable(example)
-        engine, why = try_engine(asked, name, work)
-        if engine is None:
-            self._fold_batch_norm(example)
-            self._engine = self._torch_engine()
-            return why
-        self._run_on(engine)
-        return ""
-
-    def _runnable(self, example: np.ndarray) -> EngineJob:
-        from featx.backbones.engines.base import EmbeddingModule, EngineJob
-
-        module = EmbeddingModule(self.network, self._read, *self._normal).eval().to(self.device)
-        return EngineJob(module, example, self.fingerprint, self.prepare, self.device)
-
-    def _torch_engine(self) -> Engine:
-        from featx.backbones.engines.base import EmbeddingModule
-        from featx.backbones.engines.torch_engine import TorchEngine
-
-        module = EmbeddingModule(self.network, self._read, *self._normal).eval().to(self.device)
-        return TorchEngine(module, self.device, self.fingerprint.precision)
-
-    def _fold_batch_norm(self, example: np.ndarray) -> None:
-        from featx.backbones.engines.base import fold_batch_norm
-
-        torch, _ = import_torch()
-        if self.device == "cpu" and self.fingerprint.precision == "fp32":
-            side = example.shape[1:3] if self._normal[0] is not None else example.shape[2:4]
-            probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))
-            folded = fold_batch_norm(self.network, probe, self._read)
-            self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-    def prepare(self, image: Image.Image) -> Any:
+    def prepare(self, source: Image.Image) -> Any:
         """The photo as the weights were trained to see it."""
-        return self._prepare(image)
+        return self._prepare(source)
 
     @raises_out_of_memory
-    def features(self, prepared: Sequence[Any]) -> np.ndarray:
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
         """Features of prepared photos: (n, width), float32."""
-        if not prepared:
-            return np.zeros((0, self.width), dtype=np.float32)
-        batch = np.stack([np.asarray(one) for one in prepared])
-        return self._computed(batch)
+        if not batch:
+            return np.zeros((0, self.fingerprint.width), dtype=np.float32)
+        return self._compute(np.stack([np.asarray(photo) for photo in batch]))
 
 
 def network_names() -> list[str]:
@@ -123,12 +68,14 @@ def network_names() -> list[str]:
     return names
 
 
-def _known(name: str) -> None:
+def require_known(name: str, others: Sequence[str] = ()) -> None:
+    """Refuse a name that torchvision does not know; `others` are names that may have been meant."""
     names = network_names()
     if name not in names:
-        near = [*names, "colour", "builtin"]
         raise FeatxError(
-            "unknown-backbone", f"no backbone called `{name}`", did_you_mean(name, near, "`featx backbones` lists them")
+            "unknown-backbone",
+            f"no backbone called `{name}`",
+            did_you_mean(name, [*names, *others], "`featx backbones` lists them"),
         )
 
 
@@ -145,33 +92,25 @@ def build(name: str, weights: Any = None) -> Any:
     return torchvision.models.get_model(name, weights=None, **settings).eval()
 
 
-def open_torchvision(
-    name: str,
-    *,
-    weights: str | Path | None = None,
-    layer: str | None = None,
-    pool: str = "avg",
-    device: str = "auto",
-    precision: str = "auto",
-) -> FrozenNetwork:
+def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
     """Load one of torchvision's networks with published weights, a file, or random numbers."""
     torch, torchvision = import_torch()
     from featx.backbones import layers
 
-    _known(name)
-    place, reason = choose_device(device)
-    given = str(weights) if weights is not None else None
+    name, layer = request.name, request.layer
+    device, device_reason = choose_device(request.device)
+    given = request.weights
     is_file = given is not None and (given.lower().endswith(WEIGHTS_SUFFIXES) or Path(given).is_file())
-    every = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
+    recipes = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
     file: Path | None = None
     if given == "random":
-        recipe, said = every[find_published(name).weights], "random"
+        recipe, weights = recipes[find_published(name).weights], "random"
     elif is_file:
         file = Path(str(given))
-        recipe, said = every[_recipe_of(name, file, every)], f"file {file.name}"
+        recipe, weights = recipes[_recipe_of(name, file, recipes)], f"file {file.name}"
     else:
         entry = find_published(name, given)
-        recipe, said = every[entry.weights], entry.weights
+        recipe, weights = recipes[entry.weights], entry.weights
         file = fetch_weights(entry.url, backbone=name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -184,10 +123,10 @@ def open_torchvision(
         put_weights(network, state, head, name, file)
     network = layers.without_head(network) if layer is None else layers.tapped_at(network, layer, name)
 
-    def read(found: Any) -> Any:
-        """The network's answer as a row for each photo; Swin keeps its channels last."""
-        maps = found if layer is None else found["features"]
-        return layers.pooled(maps, pool, channels_last=layer is not None and name.startswith("swin"))
+    def read(output: Any) -> Any:
+        """The network's output as a row for each photo; Swin keeps its channels last."""
+        maps = output if layer is None else output["features"]
+        return layers.pooled(maps, request.pool, channels_last=layer is not None and name.startswith("swin"))
 
     transforms: Callable[[Image.Image], Any] = recipe.transforms()
     with torch.inference_mode():
@@ -198,24 +137,24 @@ def open_torchvision(
         transforms,
         Fingerprint(
             backbone=name,
-            weights=said,
+            weights=weights,
             weights_sha256=sha256,
             layer=layer or "penultimate",
-            pool=pool,
+            pool=request.pool,
             preprocessing=" ".join(str(transforms).split()),
-            precision="fp32" if precision == "auto" else precision,
+            precision=request.exact_precision,
             width=width,
         ),
         read=read,
-        device=place,
-        device_reason=reason,
+        device=device,
+        device_reason=device_reason,
         weights_file=str(file.resolve()) if file is not None and is_file else "",
     )
 
 
-def _recipe_of(name: str, file: Path, every: Mapping[str, Any]) -> str:
-    """Whose preprocessing a file of one's own gets: that of the published file it is, else the usual one's."""
-    for recipe, entry in every.items():
+def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:
+    """The recipe whose preprocessing a file of one's own gets: the one it is published under, else the usual one."""
+    for recipe, entry in recipes.items():
         if entry.url.rpartition("/")[2] == file.name:
             return recipe
     return find_published(name).weights
@@ -277,5 +216,16 @@ def shapes_of(name: str) -> dict[str, tuple[int, ...]]:
     """Every node of a network with the shape of its output for one photo."""
     from featx.backbones import layers
 
-    _known(name)
+    require_known(name)
     return layers.node_shapes(build(name), describe(name)["input"])
+
+
+def _rows() -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(Path(__file__).with_name("table.json").read_text(encoding="utf-8"))
+    return rows
+
+
+# The last of the families: a name that no other owns is one of torchvision's, or a mistake.
+FAMILY = BackboneFamily(
+    "torchvision", owns=lambda name: True, open=open_torchvision, rows=_rows, layer_shapes=shapes_of
+)

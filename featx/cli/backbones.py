@@ -27,14 +27,14 @@ def backbones(
     if layers:
         _print_layers(name, out)
         return
-    from featx.backbones.listing import backbone_table
+    from featx.backbones.registry import backbone_rows
 
-    rows = [row for row in backbone_table() if name is None or name.lower() in row["name"].lower()]
+    rows = [row for row in backbone_rows() if name is None or name.lower() in row["name"].lower()]
     rows = [{**row, "here": _is_here(row)} for row in rows]
     if here:
         rows = [row for row in rows if row["here"]]
     if not rows and name is not None and not here:
-        known = [row["name"] for row in backbone_table()]
+        known = [row["name"] for row in backbone_rows()]
         raise FeatxError(
             "unknown-backbone",
             f"there is no backbone `{name}`",
@@ -67,11 +67,12 @@ def _is_here(row: dict[str, Any]) -> bool:
 def _print_layers(name: str | None, out: Output) -> None:
     if name is None:
         raise FeatxError("bad-flag", "`--layers` needs the name of one network", "`featx backbones resnet50 --layers`")
-    if name in ("colour", "builtin"):
-        raise FeatxError("bad-flag", f"`{name}` has no layers to choose from", "name a torchvision network")
-    from featx.backbones.torchvision_networks import shapes_of
+    from featx.backbones.registry import family_of
 
-    shapes = shapes_of(name)
+    layer_shapes = family_of(name).layer_shapes
+    if layer_shapes is None:
+        raise FeatxError("bad-flag", f"`{name}` has no layers to choose from", "name a torchvision network")
+    shapes = layer_shapes(name)
     out.records(
         ["layer", "shape"],
         [[layer, " × ".join(map(str, shape))] for layer, shape in shapes.items()],

@@ -16,7 +16,7 @@ from featx.cli.output import Advance, Output, duration, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones import Backbone
+    from featx.backbones import Encoder
     from featx.catalogue.items import Catalogue
     from featx.extraction import ExtractionEvents, ExtractionReport
 
@@ -214,11 +214,12 @@ def _narrator(out: Output) -> ExtractionEvents:
             if reason and reason != "as before":
                 out.say(reason)
 
-        def opened(self, backbone: Backbone) -> None:
+        def opened(self, backbone: Encoder) -> None:
+            spec = backbone.spec
             engine = {"openvino": ", OpenVINO", "onnxruntime": ", ONNX Runtime", "compile": ", compiled"}.get(
-                getattr(backbone, "engine", ""), ""
+                spec.engine, ""
             )
-            out.say(f"{backbone.name} on {backbone.device_reason}{engine} · {backbone.width:,} numbers per photo")
+            out.say(f"{spec.name} on {spec.device_reason}{engine} · {spec.width:,} numbers per photo")
             out.detail(f"weights: {backbone.fingerprint.weights} · layer: {backbone.fingerprint.layer}")
 
         def other_engine(self, why: str) -> None:

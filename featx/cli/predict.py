@@ -18,7 +18,7 @@ from featx.compute.threads import cores
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones.base import Backbone
+    from featx.backbones import Encoder
     from featx.catalogue.items import Catalogue
     from featx.classifiers.model import Classifier
     from featx.classifiers.thresholds import Thresholds
@@ -212,13 +212,13 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
         opened = None
     out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
 
-    def open_it() -> Backbone:
+    def open_it() -> Encoder:
         from featx.embedding.reopen import open_from_fingerprint, reopen_backbone
 
         if opened is not None:
             return reopen_backbone(opened, device)
         backbone = open_from_fingerprint(model.fingerprint, device=device)
-        require_same_features(model, backbone.fingerprint, Path(backbone.name))
+        require_same_features(model, backbone.fingerprint, Path(backbone.spec.name))
         return backbone
 
     return Predictor(model, opened, open_it, top=top)

@@ -52,6 +52,7 @@ def list_(
     Example: featx weights list --all
     """
     from featx.backbones import weights
+    from featx.backbones.registry import FAMILIES
 
     out = Output(as_json, quiet, verbose)
     here = {path.name: path for path in weights.weights_here()}
@@ -61,10 +62,10 @@ def list_(
         short = {entry.file_name for entry in known}
         known += [e for e in weights.published_weights() if e.file_name in here and e.file_name not in short]
     records: list[dict[str, object]] = []
-    builtin = weights.builtin_weights()
-    if builtin is not None:
-        records.append(_record("builtin", "ships with featx", builtin.stat().st_size))
-    records.append(_record("colour", "none needed", 0))
+    # The baseline comes last: it is no choice.
+    for family in sorted(FAMILIES, key=lambda family: family.is_baseline):
+        if own := family.own_weights():
+            records.append(_record(family.name, own.note, own.n_bytes))
     for entry in known:
         downloaded = entry.file_name in here
         records.append(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones import open_backbone
+from featx.backbones.registry import baseline_name
 from featx.embedding.stream import Source, embed, read_file
 from featx.files.caches import read_arrays, write_arrays
 
@@ -27,7 +28,7 @@ def colour_features(
         source = read_file(paths[i], exact=True)
         return source if source.digest == digests[i] else None
 
-    with embed(missing, lambda: open_backbone("colour"), read=read) as stream:
+    with embed(missing, lambda: open_backbone(baseline_name()), read=read) as stream:
         for result in stream:
             if result.features is None:
                 why = result.unreadable or f"{paths[result.photo]}: it changed since it was extracted"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from featx.backbones.registry import baseline_name
 from featx.classifiers.kinds import COMPARED, names_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.comparison.alignment import AlignedStores, align
@@ -28,7 +29,7 @@ from featx.labels.training_set import HELD_OUT
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
 
-COLOUR = "colour"
+COLOUR = baseline_name()
 MOST_SEARCHED = 20_000
 
 
@@ -77,7 +78,7 @@ def compare(
         raise _nothing_to_score(matched, folds)
     features = {name: matched.features(i) for i, name in enumerate(matched.names)}
     contenders = _contenders(matched, names, seed)
-    if colour and "colour" not in [store.fingerprint.backbone for store in opened]:
+    if colour and COLOUR not in [store.fingerprint.backbone for store in opened]:
         found, why = colour_features(matched.paths, matched.digests, cache)
         if found is None:
             notes.append(f"the colour baseline was left out: {why}")

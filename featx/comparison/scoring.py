@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones.registry import baseline_name
 from featx.comparison.alignment import AlignedStores
 from featx.comparison.candidates import CandidateResult, EvaluationPlan
 from featx.labels.folds import Fold, near_duplicate_rate
@@ -278,7 +279,7 @@ def choose(
         found.sort(key=lambda one: -accuracy(place[one[0], one[1]]))
     why = _sentence(best, alike, ties, scoring)
     if floor is not None and accuracy(best) <= accuracy(floor):
-        name = "colours alone" if floor["store"] == "colour" else f"`{floor['clf']}`"
+        name = "colours alone" if floor["store"] == baseline_name() else f"`{floor['clf']}`"
         why += f"; but the baseline {name} is right as often or more ({accuracy(floor):.1%})"
     return {"store": mine[0], "clf": mine[1], "ties": ties, "alike": alike, "below": below, "why": why}
 
@@ -333,7 +334,7 @@ def checks_of(
         return float(told.get("value", told.get("mean")))
 
     top = max(mine, key=headline)
-    colour = [headline(one) for one in entries if one["store"] == "colour" and one["baseline"]]
+    colour = [headline(one) for one in entries if one["store"] == baseline_name() and one["baseline"]]
     if colour:
         checks.append(_check("FX105", headline(top) <= max(colour), share=max(colour)))
     if top["test"] and top["cv"]:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from featx.backbones import Backbone, Fingerprint, open_backbone
+from featx.backbones import Encoder, Fingerprint, open_backbone
+from featx.backbones.registry import family_of
 from featx.errors import FeatxError
 from featx.store import Store
 
 
-def reopen_backbone(store: Store, device: str = "auto") -> Backbone:
+def reopen_backbone(store: Store, device: str = "auto") -> Encoder:
     """The backbone that made a store, opened again; other weights than then are refused."""
     backbone = open_from_fingerprint(store.fingerprint, store.provenance, device=device)
     field = store.fingerprint.difference(backbone.fingerprint, "search")
@@ -23,7 +24,7 @@ def reopen_backbone(store: Store, device: str = "auto") -> Backbone:
 
 def open_from_fingerprint(
     fingerprint: Fingerprint, provenance: Mapping[str, object] = MappingProxyType({}), device: str = "auto"
-) -> Backbone:
+) -> Encoder:
     """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
     return open_backbone(
         fingerprint.backbone,
@@ -45,7 +46,7 @@ def same_weights(stored: Fingerprint, provenance: Mapping[str, object]) -> str |
 
 def asked_layer(stored: Fingerprint) -> str | None:
     """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
-    fixed = stored.backbone in ("builtin", "colour") or stored.layer in ("", "penultimate")
+    fixed = stored.layer in ("", "penultimate") or not family_of(stored.backbone).has_layers
     return None if fixed else stored.layer
 
 

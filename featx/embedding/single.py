@@ -13,7 +13,7 @@ from featx.errors import FeatxError
 from featx.images.crop import Crop
 
 if TYPE_CHECKING:
-    from featx.backbones import Backbone
+    from featx.backbones import Encoder
     from featx.embedding.stream import Source
     from featx.store import Store
 
@@ -23,7 +23,7 @@ class Embedder:
 
     def __init__(self, store: Path) -> None:
         self.store = store
-        self._opened: tuple[Store, Backbone] | None = None
+        self._opened: tuple[Store, Encoder] | None = None
 
     def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
         """The features of a photo, made exactly as those of the store."""
@@ -37,7 +37,7 @@ class Embedder:
         assert result.features is not None
         return result.features
 
-    def _open(self) -> tuple[Store, Backbone]:
+    def _open(self) -> tuple[Store, Encoder]:
         from featx.embedding.reopen import reopen_backbone
         from featx.store import open_store
 
@@ -46,7 +46,7 @@ class Embedder:
             self._opened = store, reopen_backbone(store)
         return self._opened
 
-    def _backbone(self) -> Backbone:
+    def _backbone(self) -> Encoder:
         return self._open()[1]
 
     def _read(self, path: Path, crop: Crop | None) -> Source:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones import Backbone, OutOfMemory
+from featx.backbones import Encoder, OutOfMemory
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
@@ -76,16 +76,16 @@ def nothing_known(digest: str) -> Features | None:
     """A lookup that knows no photo."""
 
 
-def batch_size_for(encoder: Backbone) -> int:
+def batch_size_for(encoder: Encoder) -> int:
     """How many photos a batch of an encoder has: the same for every command, for the last digits depend on it."""
-    if not encoder.device.startswith("cpu"):
+    if not encoder.spec.device.startswith("cpu"):
         return BATCH_ON_GPU
-    return max(BATCH_ON_CPU, min(int(getattr(encoder, "photos_at_once", 0)), MOST_IN_A_BATCH))
+    return max(BATCH_ON_CPU, min(encoder.spec.batch_hint, MOST_IN_A_BATCH))
 
 
 def embed(
     photos: Iterable[Photo],
-    open_encoder: Callable[[], Backbone],
+    open_encoder: Callable[[], Encoder],
     *,
     read: Callable[[Any], Source | None] = read_file,
     known: Lookup = nothing_known,
@@ -109,7 +109,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
     def __init__(
         self,
         photos: Iterable[Photo],
-        open_encoder: Callable[[], Backbone],
+        open_encoder: Callable[[], Encoder],
         read: Callable[[Photo], Source | None],
         known: Lookup,
         workers: int,
@@ -187,7 +187,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             if features is not None:
                 return _Slot(photo, source.digest, features=features, reused=True)
             encoder = self._encoder.get()
-            views = source.decode(getattr(encoder, "decode_size", None))
+            views = source.decode(encoder.spec.decode_size)
             return _Slot(photo, source.digest, [encoder.prepare(view) for view in views])
         except UnreadablePhoto as error:
             return _Slot(photo, unreadable=error)
@@ -211,8 +211,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             return
         self._batch_size()
         if self._computers is None:
-            calls = int(getattr(self._encoder.get(), "calls_at_once", 1))
-            self._computers = _threads(stack, calls, "compute")
+            self._computers = _threads(stack, self._encoder.get().spec.parallel_calls, "compute")
         self._wait_for_batches(BATCHES_UNDER_WAY - 1)
         self._computing.append(self._computers.submit(self._compute, self._filling))
         self._filling = []
@@ -274,11 +273,11 @@ class _Slot(Generic[Photo]):
 class _OpenedOnce:
     """An encoder that several threads ask for, and the first of them opens."""
 
-    def __init__(self, open_encoder: Callable[[], Backbone]) -> None:
+    def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
         self._open, self._lock = open_encoder, Lock()
-        self._encoder: Backbone | None = None
+        self._encoder: Encoder | None = None
 
-    def get(self) -> Backbone:
+    def get(self) -> Encoder:
         if self._encoder is None:
             with self._lock:
                 if self._encoder is None:
@@ -293,9 +292,9 @@ def _threads(stack: ExitStack, n: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-def _too_little_memory(encoder: Backbone) -> FeatxError:
+def _too_little_memory(encoder: Encoder) -> FeatxError:
     return FeatxError(
         "out-of-memory",
-        f"{encoder.device} has too little memory for even one photo with {encoder.name}",
+        f"{encoder.spec.device} has too little memory for even one photo with {encoder.spec.name}",
         "try a smaller backbone, or `--device cpu`",
     )

@@ -27,7 +27,7 @@ from featx.files.atomic import write_atomic
 from featx.images import UnreadablePhoto, upright_rgb
 
 if TYPE_CHECKING:
-    from featx.backbones import Backbone
+    from featx.backbones import Encoder, Fingerprint
 
 Features = npt.NDArray[np.float32]
 
@@ -51,7 +51,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     """
 
-    fingerprint_: str
+    fingerprint_: Fingerprint
 
     def __init__(
         self,
@@ -84,9 +84,11 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         opened = self._opened()
         self._refuse_another(opened)
         backbone = opened.backbone
-        kept = None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint, backbone.width)
+        kept = (
+            None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint.digest(), backbone.spec.width)
+        )
         known = nothing_known if kept is None else kept.read
-        rows = np.empty((len(photos), backbone.width), dtype=np.float32)
+        rows = np.empty((len(photos), backbone.spec.width), dtype=np.float32)
         # Clones share the backbone, and it computes for one of them at a time.
         with opened.lock, embed(photos, lambda: backbone, read=_read, known=known, batch=size) as stream:
             for result in stream:
@@ -101,7 +103,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """One name per column: the backbone's, and a number."""
         name = re.sub(r"\W+", "_", str(self.backbone)).strip("_")
-        return np.array([f"{name}_{column}" for column in range(self._opened().backbone.width)], dtype=object)
+        return np.array([f"{name}_{column}" for column in range(self._opened().backbone.spec.width)], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -129,12 +131,14 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _refuse_another(self, opened: _Opened) -> None:
         fitted = getattr(self, "fingerprint_", opened.fingerprint)
-        if fitted != opened.fingerprint:
+        field = fitted.difference(opened.fingerprint, "classify")
+        if field:
+            had, has = getattr(fitted, field), getattr(opened.fingerprint, field)
             raise FeatxError(
                 "other-backbone",
-                f"this embedder was fitted on {fitted}, but `{self.backbone}` now makes {opened.fingerprint}",
+                f"this embedder was fitted on {field.replace('_', ' ')} {had}, but `{self.backbone}` now has {has}",
                 "put the weights it was fitted with in place, or call fit again and retrain what follows it",
-                {"fitted": fitted, "opened": opened.fingerprint},
+                {"what": field, "fitted": str(had), "opened": str(has)},
             )
 
 
@@ -143,18 +147,18 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass
 class _Opened:
-    backbone: Backbone
-    fingerprint: str
+    backbone: Encoder
+    fingerprint: Fingerprint
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 @lru_cache(maxsize=2)
 def _open(name: str, weights: str | None, stamp: tuple[int, int] | None, layer: str | None, device: str) -> _Opened:
     backbone = _load(name, weights, layer, device)
-    return _Opened(backbone, backbone.fingerprint.digest())
+    return _Opened(backbone, backbone.fingerprint)
 
 
-def _load(name: str, weights: str | None, layer: str | None, device: str) -> Backbone:
+def _load(name: str, weights: str | None, layer: str | None, device: str) -> Encoder:
     from featx.backbones import open_backbone
 
     return open_backbone(name, weights=weights, layer=layer, device=device)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featx.backbones import Backbone
+from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue, Skipped
 from featx.errors import FeatxError
 
@@ -133,7 +133,7 @@ class ExtractionEvents:
     def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
         """The catalogue is read and the backbone's name is settled."""
 
-    def opened(self, backbone: Backbone) -> None:
+    def opened(self, backbone: Encoder) -> None:
         """The network is loaded and about to run."""
 
     def other_engine(self, why: str) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.backbones import Backbone, Fingerprint, OutOfMemory, open_backbone
+from featx.backbones import Encoder, Fingerprint, OutOfMemory, open_backbone
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.compute.threads import cores
@@ -144,7 +144,7 @@ class ExtractionRun:
         )
         self.summary.skipped = list(catalogue.skipped)
         self.stop = threading.Event()
-        self.backbone: Backbone | None = None
+        self.backbone: Encoder | None = None
         self.fingerprint: Fingerprint | None = None
         self.looks = Inspector(self.known, self.seen, self.skips, self.stop, force=request.force)
         self._draft_size: tuple[int, int] | None = None
@@ -265,28 +265,23 @@ class ExtractionRun:
         if stored is not None and (field := stored.difference(self.fingerprint, "append")):
             raise other_backbone(self.path, field, stored, self.fingerprint)
         self.backbone = backbone
-        self.summary.device = backbone.device
+        self.summary.device = backbone.spec.device
         # A view is a crop of its own; only the whole photo is known to need no more than this.
         if request.views == 1 and not request.exact_decode:
-            self._draft_size = getattr(backbone, "decode_size", None)
+            self._draft_size = backbone.spec.decode_size
         self._choose_engine(backbone)
         self.listener.opened(backbone)
 
-    def _choose_engine(self, backbone: Backbone) -> None:
+    def _choose_engine(self, backbone: Encoder) -> None:
         """Which library runs the network; an interrupted first run goes on with the one it began with."""
         asked = self.request.engine
         begun = str(self.provenance.get("engine") or "") if "written" not in self.provenance else ""
-        choose = getattr(backbone, "use_engine", None)
-        if choose is None:
-            if asked != "auto":
-                raise FeatxError("bad-flag", f"the `{backbone.name}` backbone has one engine", "leave `--engine` out")
-        else:
-            new = sum(1 for item in self.items if self.request.force or self.known.row_of(item) is None)
-            wanted = begun if asked == "auto" and begun else asked
-            why = choose(wanted, photos=new * self.request.views, batch_size=self._batch_size())
-            if why:
-                self.listener.other_engine(why)
-        self.summary.engine = str(getattr(backbone, "engine", ""))
+        new = sum(1 for item in self.items if self.request.force or self.known.row_of(item) is None)
+        wanted = begun if asked == "auto" and begun else asked
+        why = backbone.use_engine(wanted, photos=new * self.request.views, batch_size=self._batch_size())
+        if why:
+            self.listener.other_engine(why)
+        self.summary.engine = backbone.spec.engine
         if not self.provenance and self.summary.engine:
             self.provenance = {"engine": self.summary.engine}
 
@@ -296,9 +291,11 @@ class ExtractionRun:
     def _batch_size(self) -> int:
         if self.request.batch_size:
             return self.request.batch_size
-        on_cpu = self.backbone is None or self.backbone.device.startswith("cpu")
-        busy = min(int(getattr(self.backbone, "photos_at_once", 0)), MOST_IN_A_BATCH)
-        return max(BATCH_ON_CPU, busy) if on_cpu else BATCH_ON_GPU
+        if self.backbone is None:
+            return BATCH_ON_CPU
+        spec = self.backbone.spec
+        busy = min(spec.batch_hint, MOST_IN_A_BATCH)
+        return max(BATCH_ON_CPU, busy) if spec.device.startswith("cpu") else BATCH_ON_GPU
 
     def _compute(self, writer: StoreWriter) -> None:
         batch_size = self.summary.batch_size = self._batch_size()
@@ -309,7 +306,7 @@ class ExtractionRun:
         bad: dict[str, Skipped] = {}
         waited = worked = 0.0
         begun = time.monotonic()
-        calls = int(getattr(self.backbone, "calls_at_once", 1))
+        calls = 1 if self.backbone is None else self.backbone.spec.parallel_calls
         computing: deque[Future[list[Row]]] = deque()
         committing: Future[None] | None = None
         with (
@@ -407,14 +404,14 @@ class ExtractionRun:
         while at < len(prepared):
             size = self.summary.batch_size
             part = list(prepared[at : at + size])
-            filled = part + [part[-1]] * (size - len(part)) if self.backbone.width else part
+            filled = part + [part[-1]] * (size - len(part))
             try:
                 done.append(self.backbone.features(filled)[: len(part)])
             except OutOfMemory as error:
                 if size == 1:
                     raise FeatxError(
                         "out-of-memory",
-                        f"{self.backbone.device} has too little memory for even one photo with {self.name}",
+                        f"{self.backbone.spec.device} has too little memory for even one photo with {self.name}",
                         "try a smaller backbone, or `--device cpu`",
                     ) from error
                 with self._halving:
@@ -474,7 +471,7 @@ class ExtractionRun:
         self.seen.write()
 
     def _made_how(self) -> dict[str, object]:
-        summary, backbone = self.summary, self.backbone
+        summary, spec = self.summary, self.backbone.spec if self.backbone is not None else None
         return {
             "command": shlex.join(["featx", *sys.argv[1:]]),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -484,14 +481,14 @@ class ExtractionRun:
             "device": summary.device,
             "engine": summary.engine or self.provenance.get("engine"),
             "decoding": "scaled" if self._draft_size else "exact",
-            "weights_file": getattr(backbone, "weights_file", "") or self.provenance.get("weights_file", ""),
+            "weights_file": (spec.weights_file if spec else "") or self.provenance.get("weights_file", ""),
             "batch_size": summary.batch_size,
             "views": self.request.views,
             "seed": self.request.seed,
             "images_per_second": round(summary.images_per_second, 1),
             "versions": {
                 "python": platform.python_version(),
-                **(dict(backbone.versions) if backbone is not None else {}),
+                **(spec.versions if spec else {}),
             },
         }
 

@@ -24,7 +24,7 @@ from featx.images import UnreadablePhoto
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
-    from featx.backbones.base import Backbone
+    from featx.backbones import Encoder
     from featx.store import Store
 
 CLASSIFIED_AT_ONCE = 32
@@ -111,12 +111,12 @@ class Predictor:
     """Answers for photos, in batches, with a classifier and the backbone its features come from."""
 
     def __init__(
-        self, model: Classifier, store: Store | None, open_backbone: Callable[[], Backbone], *, top: int = 1
+        self, model: Classifier, store: Store | None, open_backbone: Callable[[], Encoder], *, top: int = 1
     ) -> None:
         self.model, self.store, self.top = model, store, max(1, top)
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
         self._open, self._once = open_backbone, threading.Lock()
-        self._backbone: Backbone | None = None
+        self._backbone: Encoder | None = None
         self.from_store = 0
 
     def stream(self, items: Iterable[Item], limits: DecisionRule, *, workers: int = 4) -> Iterator[Prediction]:
@@ -140,7 +140,7 @@ class Predictor:
         return features
 
     @property
-    def backbone(self) -> Backbone:
+    def backbone(self) -> Encoder:
         """The network, loaded when the first photo needs it."""
         with self._once:
             if self._backbone is None:
@@ -208,11 +208,11 @@ def predict(
     if store is not None:
         require_same_features(used, store.fingerprint, store.path)
 
-    def open_it() -> Backbone:
+    def open_it() -> Encoder:
         if store is not None:
             return reopen_backbone(store, device)
         backbone = open_from_fingerprint(used.fingerprint, device=device)
-        require_same_features(used, backbone.fingerprint, Path(backbone.name))
+        require_same_features(used, backbone.fingerprint, Path(backbone.spec.name))
         return backbone
 
     limits = DecisionRule(

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from featx.backbones import builtin
+from featx.backbones import builtin, open_backbone
 from featx.errors import FeatxError
 
 REALITY = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "grocery"
 
 
 @pytest.fixture(scope="module")
-def backbone() -> builtin.BuiltinBackbone:
+def backbone() -> builtin.BuiltinEncoder:
     """The backbone on the CPU."""
-    return builtin.open_builtin(device="cpu")
+    return open_backbone("builtin", device="cpu")
 
 
 def picture(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
@@ -31,22 +31,22 @@ def picture(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
     return small.resize(size, Image.Resampling.BICUBIC)
 
 
-def test_features_are_finite_float32_rows_of_unit_length(backbone: builtin.BuiltinBackbone) -> None:
+def test_features_are_finite_float32_rows_of_unit_length(backbone: builtin.BuiltinEncoder) -> None:
     """Every photo gives one usable row, whatever its shape."""
     images = [picture(1), picture(2, (50, 400)), picture(3, (1, 1)), Image.new("RGB", (90, 90)), Image.new("L", (9, 9))]
     found = backbone.features([backbone.prepare(image) for image in images])
-    assert found.shape == (5, backbone.width)
+    assert found.shape == (5, backbone.spec.width)
     assert found.dtype == np.float32
     assert np.isfinite(found).all()
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
 
 
-def test_no_photo_gives_no_row(backbone: builtin.BuiltinBackbone) -> None:
+def test_no_photo_gives_no_row(backbone: builtin.BuiltinEncoder) -> None:
     """An empty batch is no error."""
-    assert backbone.features([]).shape == (0, backbone.width)
+    assert backbone.features([]).shape == (0, backbone.spec.width)
 
 
-def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinBackbone) -> None:
+def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinEncoder) -> None:
     """What a photo is computed beside does not matter, nor does computing it twice."""
     prepared = [backbone.prepare(picture(seed)) for seed in range(5)]
     together = backbone.features(prepared)
@@ -55,18 +55,18 @@ def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinBac
     np.testing.assert_array_equal(together, backbone.features(prepared))
 
 
-def test_openvino_gives_the_same_features(backbone: builtin.BuiltinBackbone) -> None:
+def test_openvino_gives_the_same_features(backbone: builtin.BuiltinEncoder) -> None:
     """Another engine changes the last digits only, and is named."""
     pytest.importorskip("openvino", reason="openvino is not installed")
-    other = builtin.open_builtin(device="cpu")
+    other = open_backbone("builtin", device="cpu")
     assert other.use_engine("openvino", photos=10_000, batch_size=4) == ""
-    assert (backbone.engine, other.engine) == ("torch", "openvino")
+    assert (backbone.spec.engine, other.spec.engine) == ("torch", "openvino")
     prepared = [backbone.prepare(picture(seed)) for seed in range(4)]
     cosines = (backbone.features(prepared) * other.features(prepared)).sum(axis=1)
     assert cosines.min() >= 0.9999
 
 
-def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.BuiltinBackbone) -> None:
+def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.BuiltinEncoder) -> None:
     """Frozen means frozen."""
     network = backbone.network
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -77,7 +77,7 @@ def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.Bui
         assert value.equal(before[name]), name
 
 
-def test_colour_tells_two_plain_photos_apart(backbone: builtin.BuiltinBackbone) -> None:
+def test_colour_tells_two_plain_photos_apart(backbone: builtin.BuiltinEncoder) -> None:
     """A red and a blue one are less alike than two reds."""
     reds = [Image.new("RGB", (80, 80), (200 + step, 20, 20)) for step in (0, 6)]
     found = backbone.features([backbone.prepare(image) for image in [*reds, Image.new("RGB", (80, 80), (20, 20, 200))]])
@@ -93,12 +93,12 @@ def test_histograms_count_every_pixel_once() -> None:
     np.testing.assert_allclose((found**2).sum(1), 1, rtol=1e-5)
 
 
-def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.BuiltinBackbone) -> None:
+def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.BuiltinEncoder) -> None:
     """A store can tell these weights from any later ones."""
     _, digest = builtin.read_weights()
     assert backbone.fingerprint.weights_sha256 == digest
-    assert backbone.fingerprint.backbone == backbone.name == "builtin"
-    assert backbone.fingerprint.width == backbone.width == builtin.WIDTH
+    assert backbone.fingerprint.backbone == backbone.spec.name == "builtin"
+    assert backbone.fingerprint.width == backbone.spec.width == builtin.WIDTH
 
 
 def test_damaged_weights_are_refused_before_they_are_parsed(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_absent_weights_are_an_error_with_a_way_out(tmp_path: Path) -> None:
 
 def test_bf16_is_close_to_float32_and_another_fingerprint() -> None:
     """A lower precision is used where it is asked for, and never mixes with the usual one."""
-    plain, fast = (builtin.open_builtin(device="cpu", precision=one) for one in ("auto", "bf16"))
+    plain, fast = (open_backbone("builtin", device="cpu", precision=one) for one in ("auto", "bf16"))
     assert (plain.fingerprint.precision, fast.fingerprint.precision) == ("fp32", "bf16")
     random = np.random.default_rng(0)
     pictures = [Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(2)]
@@ -146,7 +146,7 @@ def test_naming_it_loads_no_torch() -> None:
 
 @pytest.mark.reality
 @pytest.mark.skipif(not REALITY.is_dir(), reason="the grocery photos are not here")
-def test_photos_of_one_fruit_are_more_alike_than_of_two(backbone: builtin.BuiltinBackbone) -> None:
+def test_photos_of_one_fruit_are_more_alike_than_of_two(backbone: builtin.BuiltinEncoder) -> None:
     """On photos kept out of the training, the nearest class mean names most fruit, in other shops too."""
     fruit = ("Banana", "Kiwi", "Lemon", "Orange", "Pineapple", "Papaya")
     means, asked, labels = [], [], []

@@ -23,7 +23,7 @@ def bare_machine(tmp_path, monkeypatch):
     monkeypatch.delenv("FEATX_OFFLINE", raising=False)
     monkeypatch.setattr(default, "_seen", {})
     monkeypatch.setattr(default, "PATIENCE", 0.3)
-    monkeypatch.setattr(weights, "builtin_weights", lambda: None)
+    monkeypatch.setattr(weights, "fallback_backbone", lambda: "colour")
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def test_weights_that_can_be_fetched_decide_and_a_way_without_is_named(monkeypat
     assert "--backbone colour" in reason
 
 
-@pytest.mark.parametrize("builtin", [False, True])
-def test_with_no_network_the_choice_needs_none_and_says_how_to_get_the_other(monkeypatch, tmp_path, builtin):
+@pytest.mark.parametrize("spare", ["builtin", "colour"])
+def test_with_no_network_the_choice_needs_none_and_says_how_to_get_the_other(monkeypatch, spare):
     monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "the host did not answer (3 s)")
-    monkeypatch.setattr(weights, "builtin_weights", lambda: tmp_path / "builtin.safetensors" if builtin else None)
+    monkeypatch.setattr(weights, "fallback_backbone", lambda: spare)
     name, reason = default.choose_backbone()
-    assert name == ("builtin" if builtin else "colour")
+    assert name == spare
     assert reason.startswith(f"{name}: ")
     assert "the host did not answer (3 s)" in reason
     assert "featx weights get resnet50" in reason

@@ -12,7 +12,7 @@ from PIL import Image
 
 from featx.backbones import open_backbone
 from featx.backbones.layers import last_classifying_layer
-from featx.backbones.listing import backbone_table
+from featx.backbones.registry import backbone_rows
 from featx.errors import FeatxError
 from featx.images import read_photo
 from tests.conftest import SHARED
@@ -47,17 +47,17 @@ def picture(seed: int = 0, size: tuple[int, int] = (300, 260), mode: str = "RGB"
 
 def plain_torchvision(backbone, pictures):
     """The textbook way, written on its own: the whole network, a hook that keeps what enters the last layer."""
-    recipe = torchvision.models.get_model_weights(backbone.name)[
-        next(row["default"] for row in backbone_table() if row["name"] == backbone.name)
+    recipe = torchvision.models.get_model_weights(backbone.spec.name)[
+        next(row["default"] for row in backbone_rows() if row["name"] == backbone.spec.name)
     ]
     settings = {}
-    if backbone.name in ("googlenet", "inception_v3"):
+    if backbone.spec.name in ("googlenet", "inception_v3"):
         settings = {"transform_input": True, "init_weights": False, "aux_logits": False}
-    if backbone.name == "vit_h_14":
+    if backbone.spec.name == "vit_h_14":
         settings = {"image_size": 518}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = torchvision.models.get_model(backbone.name, weights=None, **settings).eval()
+        network = torchvision.models.get_model(backbone.spec.name, weights=None, **settings).eval()
     return hooked(network, recipe.transforms(), pictures)
 
 
@@ -93,15 +93,15 @@ def test_features_equal_those_of_plain_torchvision(name):
     backbone = open_backbone(name, weights="random", device="cpu")
     pictures = [picture(1), picture(2, (64, 90))]
     mine = backbone.features([backbone.prepare(one) for one in pictures])
-    assert mine.shape == (2, backbone.width) and mine.dtype == np.float32
-    assert backbone.width == next(row["width"] for row in backbone_table() if row["name"] == name)
+    assert mine.shape == (2, backbone.spec.width) and mine.dtype == np.float32
+    assert backbone.spec.width == next(row["width"] for row in backbone_rows() if row["name"] == name)
     assert alike(mine, plain_torchvision(backbone, pictures)).min() >= 0.9999
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", [row["name"] for row in backbone_table() if row["weights"]])
+@pytest.mark.parametrize("name", [row["name"] for row in backbone_rows() if row["weights"]])
 def test_every_network_gives_its_penultimate_features(name):
-    row = next(row for row in backbone_table() if row["name"] == name)
+    row = next(row for row in backbone_rows() if row["name"] == name)
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if free < 12 * row["parameters"] + 1e9:
         pytest.skip(f"needs {12 * row['parameters'] / 1e9:.0f} GB of free memory")
@@ -113,7 +113,7 @@ def test_every_network_gives_its_penultimate_features(name):
 
 
 def test_the_table_names_every_torchvision_network():
-    listed = {row["name"] for row in backbone_table() if row["weights"]}
+    listed = {row["name"] for row in backbone_rows() if row["weights"]}
     assert listed == set(torchvision.models.list_models(module=torchvision.models))
 
 
@@ -174,7 +174,7 @@ def saved(tmp_path, name, changes=None, drop=()):
 def test_a_head_with_other_classes_is_no_obstacle(tmp_path):
     changes = {"fc.weight": torch.zeros(7, 512), "fc.bias": torch.zeros(7)}
     backbone = open_backbone("resnet18", weights=saved(tmp_path, "resnet18", changes), device="cpu")
-    assert backbone.width == 512
+    assert backbone.spec.width == 512
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path):

@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import itertools
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from featx.backbones import OutOfMemory
+from featx.backbones import Encoder, EncoderSpec, OutOfMemory
 from featx.embedding.stream import MOST_WAITING, Source, embed
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto
 from tests.conftest import photo
 
 
-class Shaped:
+class Shaped(Encoder):
     """An encoder whose numbers tell the shape of the batch they came from."""
 
-    name, device, decode_size, calls_at_once, photos_at_once = "shaped", "cpu", None, 1, 0
+    spec = EncoderSpec("shaped", 2)
 
     def __init__(self, most: int = 10**9) -> None:
         self.batches: list[int] = []
         self.most = most
 
-    def prepare(self, image):
-        return image
+    def prepare(self, source):
+        return source
 
-    def features(self, prepared):
-        if len(prepared) > self.most:
+    def features(self, batch):
+        if len(batch) > self.most:
             raise OutOfMemory("too much")
-        self.batches.append(len(prepared))
-        return np.array([[number, len(prepared)] for number in prepared], dtype=np.float32)
+        self.batches.append(len(batch))
+        return np.array([[number, len(batch)] for number in batch], dtype=np.float32)
 
 
 def number(value: int) -> Source:
@@ -70,8 +69,8 @@ def test_an_unreadable_photo_comes_out_as_a_value_with_its_reason(tmp_path):
     paths = [good, tmp_path / "bad.jpg", tmp_path / "none.jpg", good]
 
     class Mean(Shaped):
-        def features(self, prepared):
-            return np.stack([np.asarray(image).mean((0, 1)) for image in prepared]).astype(np.float32)
+        def features(self, batch):
+            return np.stack([np.asarray(image).mean((0, 1)) for image in batch]).astype(np.float32)
 
     results = all_of(paths, Mean())
     assert [result.unreadable and result.unreadable.reason for result in results] == [
@@ -166,7 +165,8 @@ def test_an_error_in_a_worker_or_in_the_network_reaches_the_caller_and_ends_ever
     before = threading.active_count()
     with pytest.raises(RuntimeError, match="broken reader"):
         all_of(range(100), Shaped(), read=broken)
-    network = SimpleNamespace(**{**vars(Shaped), "prepare": lambda image: image, "features": lambda batch: 1 / 0})
+    network = Shaped()
+    network.features = lambda batch: 1 / 0
     with pytest.raises(ZeroDivisionError):
         all_of(range(100), network, read=number)
     assert threading.active_count() == before

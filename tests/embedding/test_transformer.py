@@ -18,51 +18,42 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import check_estimator
 
+from featx.backbones import Encoder, EncoderSpec, Fingerprint
 from featx.embedding import transformer
 from featx.embedding.transformer import ImageEmbedder
 from featx.errors import FeatxError
 from featx.images import decode_photo
-from tests.conftest import photo
+from tests.conftest import photo, toy_fingerprint
 from tests.images import odd_images
 
 
 @dataclass
-class FakeFingerprint:
-    name: str
-
-    def digest(self) -> str:
-        return self.name
-
-
-@dataclass
-class MeanColour:
+class MeanColour(Encoder):
     """A backbone one can check by eye: the mean red, green and blue."""
 
-    fingerprint: FakeFingerprint
-    name: str = "mean"
-    device: str = "cpu"
-    width: int = 3
+    fingerprint: Fingerprint
+    spec = EncoderSpec("mean", 3)
     prepared: int = 0
     batches: list[int] = field(default_factory=list)
     busy: threading.Lock = field(default_factory=threading.Lock)
 
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        assert image.mode == "RGB"
+    def prepare(self, source: Image.Image) -> np.ndarray:
+        assert source.mode == "RGB"
         self.prepared += 1
-        return np.asarray(image).reshape(-1, 3).mean(axis=0)
+        return np.asarray(source).reshape(-1, 3).mean(axis=0)
 
-    def features(self, prepared: list[np.ndarray]) -> np.ndarray:
+    def features(self, batch: list[np.ndarray]) -> np.ndarray:
         assert self.busy.acquire(blocking=False), "called from two threads at once"
         try:
-            self.batches.append(len(prepared))
-            return np.stack(prepared).astype(np.float32)
+            self.batches.append(len(batch))
+            return np.stack(batch).astype(np.float32)
         finally:
             self.busy.release()
 
 
 @pytest.fixture
 def backbone(monkeypatch):
-    made = MeanColour(FakeFingerprint("mean"))
+    made = MeanColour(toy_fingerprint(3, backbone="mean"))
     made.opened = []
 
     def load(name: str, weights: str | None, layer: str | None, device: str) -> MeanColour:
@@ -217,14 +208,14 @@ def test_pickles_are_small_and_keep_the_fingerprint(backbone, shop):
     stored = pickle.dumps(fitted)
     assert len(stored) < 1000
     again = pickle.loads(stored)
-    assert again.fingerprint_ == "mean"
+    assert again.fingerprint_ == backbone.fingerprint
     assert np.array_equal(again.transform(shop[0]), fitted.transform(shop[0]))
 
 
 def test_features_of_other_weights_than_fitted_are_refused(backbone, shop):
     fitted = pickle.loads(pickle.dumps(ImageEmbedder("mean").fit(shop[0])))
     transformer._open.cache_clear()
-    backbone.fingerprint = FakeFingerprint("other")
+    backbone.fingerprint = toy_fingerprint(3, backbone="mean", weights_sha256="other")
     with pytest.raises(FeatxError) as refused:
         fitted.transform(shop[0])
     assert refused.value.code == "other-backbone"
@@ -263,7 +254,7 @@ def test_a_changed_photo_and_another_backbone_are_computed_anew(backbone, shop, 
     assert ImageEmbedder(cache=tmp_path / "cache").transform(paths)[0].tolist() == [1, 2, 3]
     assert backbone.prepared == 25
     transformer._open.cache_clear()
-    backbone.fingerprint = FakeFingerprint("other")
+    backbone.fingerprint = toy_fingerprint(3, backbone="mean", weights_sha256="other")
     ImageEmbedder(cache=tmp_path / "cache").transform(paths)
     assert backbone.prepared == 49
 

@@ -155,8 +155,9 @@ def ended(process: Path) -> bool:
 def test_a_sealing_process_that_was_begun_ahead_ends_with_the_one_that_began_it(workplace):
     script = """if True:
         import os, sys, time
+        from featx.backbones import Fingerprint
         from featx.store import StoreWriter
-        writer = StoreWriter.open("a.h5", toy_fingerprint(4))
+        writer = StoreWriter.open("a.h5", Fingerprint.from_dict({"backbone": "toy", "width": 4}))
         writer.make_ready()
         print(writer._sealer._process.pid, flush=True)
         if sys.argv[1] == "close":

@@ -5,6 +5,5 @@ choosing          which engine runs this network here
 torch_engine, openvino_engine, onnx_engine    one engine each
 conversion_cache  converted networks, kept on disk
 int8, int8_images quantisation, and the pictures it is calibrated on
-mixin             the backbone's side of it
 no_telemetry      libraries that report home are kept from it
 """

@@ -34,10 +34,14 @@ CONVERSION = 1
 
 
 class Engine(Protocol):
-    """Computes features: a batch of prepared photos in, (n, width) float32 out; may be called from several threads."""
+    """Computes features: a batch of prepared photos in, (n, width) float32 out."""
 
     name: str
     version: str
+    # How many photos keep all cores busy; 0: any number.
+    batch_hint: int
+    # From how many threads it may be called, so that the cores never wait between two batches.
+    parallel_calls: int
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Features of one batch."""

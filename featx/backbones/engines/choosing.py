@@ -20,10 +20,6 @@ from featx.backbones.engines.torch_engine import TorchEngine
 from featx.errors import FeatxError, did_you_mean
 
 ENGINES = ("auto", "torch", "compile", "openvino", "onnxruntime")
-# Converting a network takes seconds; fewer photos than this are done sooner without.
-WORTH_CONVERTING = 300
-# A network that was converted before is read in a moment.
-WORTH_READING = 64
 _CONVOLUTIONS = 10
 _COMPARED = 4
 
@@ -34,7 +30,7 @@ def choose_engine(
     device: str,
     photos: int,
     network: nn.Module,
-    worth_from: int = WORTH_CONVERTING,
+    worth_from: int,
     precision: str = "fp32",
 ) -> str:
     """The engine for so many photos; `auto` converts a network only where that pays."""
@@ -60,9 +56,7 @@ def converts(network: nn.Module, device: str) -> bool:
     return device == "cpu" and many and find_spec("openvino") is not None
 
 
-def engine_for(
-    asked: str, work: EngineJob, photos: int, cold: int = WORTH_CONVERTING, warm: int = WORTH_READING
-) -> str:
+def engine_for(asked: str, work: EngineJob, photos: int, cold: int, warm: int) -> str:
     """The engine for so many photos of this network; converting pays for fewer where that was done before."""
     worth_from = cold
     if asked == "auto" and warm <= photos < cold and converts(work.module, work.device):

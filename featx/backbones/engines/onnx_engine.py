@@ -17,6 +17,8 @@ class OnnxRuntimeEngine:
     """ONNX Runtime on the CPU."""
 
     name = "onnxruntime"
+    batch_hint = 0
+    parallel_calls = 1
 
     def __init__(self, module: EmbeddingModule, example: np.ndarray, precision: str) -> None:
         onnxruntime = import_without_telemetry("onnxruntime")

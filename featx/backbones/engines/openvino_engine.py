@@ -27,7 +27,7 @@ class OpenVinoEngine:
 
     name = "openvino"
     # While the last pieces of one batch run, the first of the next fill the cores.
-    calls_at_once = 2
+    parallel_calls = 2
 
     def __init__(self, graph: ConvertedNetwork, photo: tuple[int, ...], precision: str) -> None:
         openvino = import_without_telemetry("openvino")
@@ -44,7 +44,7 @@ class OpenVinoEngine:
         if networks > 1:
             # Each would bind its thread to the first core.
             settings["ENABLE_CPU_PINNING"] = False
-        self.photos_at_once = cores * PIECE
+        self.batch_hint = cores * PIECE
         self._free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(networks):
             network = opened(graph)
@@ -56,7 +56,7 @@ class OpenVinoEngine:
 
     def agrees_everywhere(self, photos: np.ndarray, answers: np.ndarray) -> bool:
         """Whether every core gives these answers to these photos."""
-        turns = -(-self.photos_at_once // len(photos))
+        turns = -(-self.batch_hint // len(photos))
         # Pieces go to whoever was free longest, so that with one for each core every core has its turn.
         said = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
         return min_cosine(np.tile(answers, (turns, 1)), said) >= TOLERANCE["fp32"]

@@ -14,6 +14,9 @@ from featx.backbones.engines.base import EmbeddingModule
 class TorchEngine:
     """torch, operation by operation, or compiled into one program."""
 
+    batch_hint = 0
+    parallel_calls = 1
+
     def __init__(self, module: EmbeddingModule, device: str, precision: str, *, compiled: bool = False) -> None:
         self.name = "compile" if compiled else "torch"
         self.version = f"torch {torch.__version__}"

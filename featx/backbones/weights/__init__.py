@@ -10,6 +10,7 @@ importing  files that were downloaded elsewhere
 from featx.backbones.weights.cache import (
     SUFFIXES,
     builtin_weights,
+    fallback_backbone,
     file_sha256,
     find_weights,
     state_folder,
@@ -38,6 +39,7 @@ __all__ = [
     "PublishedWeights",
     "add_weights",
     "builtin_weights",
+    "fallback_backbone",
     "fetch_weights",
     "file_name",
     "file_sha256",

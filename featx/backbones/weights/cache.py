@@ -45,7 +45,7 @@ def weights_missing(url: str, why: str, *, backbone: str | None = None) -> Featx
     target = weights_folder() / name
     known = next((entry.backbone for entry in RECOMMENDED if entry.url == url), None)
     shown = backbone or known or name.removesuffix(f"-{hash_prefix(name)}{target.suffix}")
-    instead = "builtin" if builtin_weights() is not None else "colour"
+    instead = fallback_backbone()
     return FeatxError(
         "weights-missing",
         f"the weights for `{shown}` are not on this machine, and {why}\nlooked in: {target}",
@@ -59,6 +59,11 @@ def builtin_weights() -> Path | None:
     """The weights file that travels with featx, where this installation has it."""
     path = Path(__file__).parent.with_name("builtin.safetensors")
     return path if path.is_file() else None
+
+
+def fallback_backbone() -> str:
+    """The best backbone that works without a download."""
+    return "builtin" if builtin_weights() is not None else "colour"
 
 
 def find_weights(url: str) -> Path | None:

@@ -12,7 +12,7 @@ from PIL import Image
 import featx
 from featx.backbones import OutOfMemory, open_backbone
 from featx.backbones.engines.base import TOLERANCE, min_cosine
-from featx.backbones.engines.choosing import WORTH_CONVERTING, choose_engine
+from featx.backbones.engines.choosing import choose_engine
 from featx.backbones.preprocessing import preset_of
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
@@ -75,7 +75,7 @@ def test_float32_engines_give_the_features_of_plain_torch(name, engine):
     pictures = [blobs(i) for i in range(4)]
     plain = open_backbone(name, weights="random", device="cpu")
     other = engined(name, engine)
-    assert other.engine == engine
+    assert other.spec.engine == engine
     assert other.fingerprint == plain.fingerprint
     mine, theirs = (one.features([one.prepare(picture) for picture in pictures]) for one in (other, plain))
     assert mine.dtype == np.float32 and mine.shape == theirs.shape
@@ -99,7 +99,7 @@ def test_engines_take_batches_of_any_size():
     whole = backbone.features(prepared)
     parts = np.concatenate([backbone.features(prepared[:1]), backbone.features(prepared[1:3]), whole[3:]])
     assert min_cosine(whole, parts) >= TOLERANCE["fp32"]
-    assert backbone.features([]).shape == (0, backbone.width)
+    assert backbone.features([]).shape == (0, backbone.spec.width)
 
 
 @needs_openvino
@@ -117,11 +117,11 @@ def test_bf16_is_another_fingerprint_and_within_its_own_tolerance():
 def test_the_automatic_engine_converts_only_where_that_pays():
     network = open_backbone("resnet18", weights="random", device="cpu").network
     best = "openvino" if "openvino" in HERE else "torch"
-    assert choose_engine("auto", device="cpu", photos=WORTH_CONVERTING, network=network) == best
-    assert choose_engine("auto", device="cpu", photos=WORTH_CONVERTING - 1, network=network) == "torch"
-    assert choose_engine("auto", device="cuda", photos=10**6, network=network) == "torch"
+    assert choose_engine("auto", device="cpu", photos=300, network=network, worth_from=300) == best
+    assert choose_engine("auto", device="cpu", photos=299, network=network, worth_from=300) == "torch"
+    assert choose_engine("auto", device="cuda", photos=10**6, network=network, worth_from=300) == "torch"
     few = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3))
-    assert choose_engine("auto", device="cpu", photos=10**6, network=few) == "torch"
+    assert choose_engine("auto", device="cpu", photos=10**6, network=few, worth_from=300) == "torch"
 
 
 def test_wrong_engines_are_told_in_a_sentence():
@@ -130,7 +130,7 @@ def test_wrong_engines_are_told_in_a_sentence():
         backbone.use_engine("openvin", photos=1, batch_size=1)
     assert "openvino" in caught.value.hint
     with pytest.raises(FeatxError, match="runs on the CPU") as caught:
-        choose_engine("openvino", device="cuda", photos=1, network=backbone.network)
+        choose_engine("openvino", device="cuda", photos=1, network=backbone.network, worth_from=300)
     assert caught.value.code == "bad-flag"
     if "onnxruntime" in HERE:
         with pytest.raises(FeatxError) as caught:
@@ -149,7 +149,7 @@ def test_an_engine_with_other_answers_is_not_used(monkeypatch):
         backbone.use_engine("openvino", photos=1, batch_size=2)
     assert "cosine" in caught.value.message
     why = backbone.use_engine("auto", photos=10**6, batch_size=2)
-    assert "cosine" in why and backbone.engine == "torch"
+    assert "cosine" in why and backbone.spec.engine == "torch"
 
 
 # --- in an extraction -------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_scaled_decoding_of_real_photos_keeps_the_features(tmp_path, name):
     backbone = open_backbone(name, weights=SQUEEZENET if name != "builtin" else None, device="cpu")
     photos = [read_bytes(path) for path in large_photos(tmp_path)]
     exact = backbone.features([backbone.prepare(decode_photo(data)) for data in photos])
-    small = [decode_photo(data, draft_size=backbone.decode_size) for data in photos]
+    small = [decode_photo(data, draft_size=backbone.spec.decode_size) for data in photos]
     assert all(max(one.size) < 1600 for one in small)
     assert min_cosine(exact, backbone.features([backbone.prepare(one) for one in small])) >= 0.999
 

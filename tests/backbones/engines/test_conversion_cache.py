@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from featx.backbones import open_backbone
-from featx.backbones.engines import choosing, conversion_cache, openvino_engine
+from featx.backbones.engines import conversion_cache, openvino_engine
+from featx.backbones.network_encoder import NetworkEncoder
 from tests.conftest import made_once
 
 pytestmark = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -121,17 +122,17 @@ def test_networks_unused_for_longest_go_when_there_are_too_many(monkeypatch, no_
 
 
 def test_auto_takes_a_kept_network_for_fewer_photos(monkeypatch):
-    few = choosing.WORTH_READING
+    few = NetworkEncoder.worth_reading
     backbone = open_backbone("resnet18", weights="random", device="cpu")
     backbone.use_engine("auto", photos=few, batch_size=4)
-    assert backbone.engine == "torch"
+    assert backbone.spec.engine == "torch"
     opened("resnet18")
     backbone = open_backbone("resnet18", weights="random", device="cpu")
     backbone.use_engine("auto", photos=few, batch_size=4)
-    assert backbone.engine == "openvino"
+    assert backbone.spec.engine == "openvino"
     backbone = open_backbone("resnet18", weights="random", device="cpu")
     backbone.use_engine("auto", photos=few - 1, batch_size=4)
-    assert backbone.engine == "torch"
+    assert backbone.spec.engine == "torch"
 
 
 def test_a_photos_numbers_are_the_same_in_batches_of_every_size(kept_before):

@@ -1,0 +1,128 @@
+"""What every family with a network shares: a frozen network, and an engine that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from featx.backbones.base import Encoder, EncoderSpec
+from featx.backbones.devices import import_torch
+from featx.backbones.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from featx.backbones.engines.base import EmbeddingModule, Engine, EngineJob
+
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class NetworkEncoder(Encoder):
+    """A network in eval mode that never changes; the engine that runs it may."""
+
+    # Converting a network takes seconds; fewer photos than this are done sooner without.
+    worth_converting = 300
+    # A network that was converted before is read in a moment.
+    worth_reading = 64
+
+    def __init__(
+        self,
+        network: Any,
+        read: Callable[[Any], Any],
+        normalisation: Normalisation | None,
+        fingerprint: Fingerprint,
+        *,
+        device: str,
+        device_reason: str,
+        decode_size: tuple[int, int] | None = None,
+        weights_file: str = "",
+    ) -> None:
+        """Freeze a network; `read` turns its output into rows, `normalisation` is the mean and deviation of bytes."""
+        torch, torchvision = import_torch()
+        self.fingerprint = fingerprint
+        self.network = network.eval().requires_grad_(False).to(device)
+        if device != "mps":
+            self.network = self.network.to(memory_format=torch.channels_last)
+        self._read, self._normalisation = read, normalisation
+        self._device, self._device_reason = device, device_reason
+        self._decode_size, self._weights_file = decode_size, weights_file
+        self._versions = {
+            "torch": str(torch.__version__),
+            "torchvision": str(torchvision.__version__),
+            "numpy": np.__version__,
+        }
+        # int8 needs a network of its own, which is read or made when the first photo comes.
+        self._engine: Engine | None = None if fingerprint.precision == "int8" else self._torch_engine()
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The facts that callers need, as they are with the engine of now."""
+        engine = self._engine
+        return EncoderSpec(
+            name=self.fingerprint.backbone,
+            width=self.fingerprint.width,
+            device=self._device,
+            device_reason=self._device_reason,
+            versions=dict(self._versions),
+            engine="openvino" if engine is None else engine.name,
+            decode_size=self._decode_size,
+            batch_hint=0 if engine is None else engine.batch_hint,
+            parallel_calls=1 if engine is None else engine.parallel_calls,
+            weights_file=self._weights_file,
+        )
+
+    def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
+        """Compute with another engine from now on; returns why `auto` could not have the one it wanted, or ""."""
+        from featx.backbones.engines.base import example_photos
+        from featx.backbones.engines.choosing import engine_for, try_engine
+
+        prepared = np.asarray(self.prepare(Image.new("RGB", (256, 256))))
+        example = example_photos(prepared.shape, prepared.dtype, batch_size)
+        job = self._job(example)
+        name = engine_for(requested, job, photos, self.worth_converting, self.worth_reading)
+        if name != "openvino":  # which folds it by itself
+            self._fold_batch_norm(example)
+            job = self._job(example)
+        engine, why = try_engine(requested, name, job)
+        if engine is None:
+            self._fold_batch_norm(example)
+            self._engine = self._torch_engine()
+            return why
+        self._engine = engine
+        library, _, version = engine.version.partition(" ")
+        self._versions = {**self._versions, library: version}
+        return ""
+
+    def _compute(self, batch: np.ndarray) -> np.ndarray:
+        if self._engine is None:
+            self.use_engine("openvino", photos=len(batch), batch_size=len(batch))
+        assert self._engine is not None
+        return self._engine(batch)
+
+    def _module(self) -> EmbeddingModule:
+        from featx.backbones.engines.base import EmbeddingModule
+
+        return EmbeddingModule(self.network, self._read, *(self._normalisation or ())).eval().to(self._device)
+
+    def _job(self, example: np.ndarray) -> EngineJob:
+        from featx.backbones.engines.base import EngineJob
+
+        return EngineJob(self._module(), example, self.fingerprint, self.prepare, self._device)
+
+    def _torch_engine(self) -> Engine:
+        from featx.backbones.engines.torch_engine import TorchEngine
+
+        return TorchEngine(self._module(), self._device, self.fingerprint.precision)
+
+    def _fold_batch_norm(self, example: np.ndarray) -> None:
+        from featx.backbones.engines.base import fold_batch_norm
+
+        torch, _ = import_torch()
+        if self._device == "cpu" and self.fingerprint.precision == "fp32":
+            side = example.shape[1:3] if self._normalisation is not None else example.shape[2:4]
+            probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))
+            folded: nn.Module = fold_batch_norm(self.network, probe, self._read)
+            self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)

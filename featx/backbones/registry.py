@@ -1,0 +1,62 @@
+"""The families of backbones, one record in one file each; a name belongs to the first family that owns it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from featx.backbones import builtin, colour, custom, timm_networks, torchvision_networks
+from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
+from featx.errors import FeatxError
+
+POOLS = ("avg", "max", "gem", "avgmax", "flatten")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+
+FAMILIES = (
+    colour.FAMILY,
+    builtin.FAMILY,
+    timm_networks.FAMILY,
+    custom.FAMILY,
+    torchvision_networks.FAMILY,
+)
+
+
+def family_of(name: str) -> BackboneFamily:
+    """The family that a backbone belongs to by its name; whether there is such a backbone shows when it is opened."""
+    return next(family for family in FAMILIES if family.owns(name))
+
+
+def baseline_name() -> str:
+    """The backbone that every score must beat."""
+    return next(family.name for family in FAMILIES if family.is_baseline)
+
+
+def backbone_rows() -> list[dict[str, Any]]:
+    """Every backbone by name: how wide, how large, how good; read from tables, so no network is loaded."""
+    return [row for family in FAMILIES for row in family.rows()]
+
+
+def open_backbone(request: BackboneRequest) -> Encoder:
+    """Open the backbone that was asked for, after refusing what its family cannot do."""
+    request = _checked(request)
+    family = family_of(request.name)
+    refused = {"weights": not family.takes_weights, "layer": not family.has_layers}
+    for flag, is_refused in refused.items():
+        if is_refused and getattr(request, flag) is not None:
+            raise FeatxError(
+                "bad-flag", f"the `{request.name}` backbone has no choice of {flag}", f"leave `--{flag}` out"
+            )
+    if family is torchvision_networks.FAMILY:
+        torchvision_networks.require_known(request.name, [row["name"] for row in backbone_rows()])
+    return family.open(request)
+
+
+def _checked(request: BackboneRequest) -> BackboneRequest:
+    for what, value, known in (("pooling", request.pool, POOLS), ("precision", request.precision, PRECISIONS)):
+        if value not in known:
+            raise FeatxError("bad-flag", f"no {what} called `{value}`", f"choose one of {', '.join(known)}")
+    if request.precision != "int8":
+        return request
+    if request.device not in ("auto", "cpu"):
+        raise FeatxError("bad-flag", f"int8 runs on the CPU, not on {request.device}", "leave `--device` out")
+    return replace(request, device="cpu")
