@@ -1,4 +1,4 @@
-"""Where things lie: the artifacts folder, the names in it, and which store is the current one."""
+"""Where files are kept: the artifacts folder, the names in it, and the current store."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Workspace:
         return f" --store {shlex.quote(str(store))}"
 
     def note_current(self, store: Path) -> None:
-        """Remember the store that was just extracted into, relative to the artifacts folder when it lies inside."""
+        """Remember the store that was just extracted into, relative to the artifacts folder if it is inside."""
         try:
             noted = store.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
@@ -121,5 +121,5 @@ class Workspace:
 def journal_beside(store: Path) -> Path:
     """The journal in which rows wait until they are sealed into the store."""
     if not store.name:
-        raise FeatxError("bad-flag", f"`{store}` is no name for a store", "name a file, such as `--store my.h5`")
+        raise FeatxError("bad-flag", f"`{store}` is not a file name", "name a file, such as `--store my.h5`")
     return store.with_name(store.name + ".journal")

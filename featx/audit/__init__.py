@@ -1,9 +1,9 @@
-"""Look after a catalogue: pictures that are there twice, labels that are probably wrong, and decisions about them.
+"""Maintain a catalogue: duplicate photos, and labels that are probably wrong.
 
 near_pairs         rows whose features point the same way, tile by tile
-perceptual_hashes  whether two photos show the same picture: perceptual hashes, kept beside the store
+perceptual_hashes  whether two photos are the same image: perceptual hashes, cached beside the store
 duplicates         groups of copies, and how far to trust them
-issues             labels, products, categories and pictures that somebody should look at
+issues             labels, products, categories and photos that somebody should look at
 """
 
 from __future__ import annotations

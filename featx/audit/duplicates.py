@@ -1,4 +1,4 @@
-"""Pictures that are the same or nearly so: groups of them, and how far the similarity can be trusted to say so."""
+"""Photos that are the same or nearly so: groups of them, and how far the similarity can be trusted to say so."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = ("group", "kind", "score", "id", "product", "category", "split", "file
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a group."""
+    """One photo of a group."""
 
     item_id: str
     product: str
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class DuplicateGroup:
-    """Pictures that are the same: `same file` or `near copy`, and the weakest similarity that joins them."""
+    """Photos that are the same: `same file` or `near copy`, and the weakest similarity that joins them."""
 
     kind: str
     score: float
@@ -76,7 +76,7 @@ class DuplicateGroup:
 
 @dataclass(frozen=True)
 class CopyEvidence:
-    """What the near copies rest on: pairs alike enough, those whose pictures agree too, and those that just miss it."""
+    """What the near copies rest on: pairs alike enough, those whose photos agree too, and those that just miss it."""
 
     alike: int
     agreed: int
@@ -87,7 +87,7 @@ class CopyEvidence:
     def precision(self) -> float | None:
         """The estimated share of agreeing pairs that are copies; None where no pair agrees.
 
-        Accidents grow rarer the better two pictures agree, copies do not: there are at most about as many accidents
+        Accidents grow rarer the better two photos agree, copies do not: there are at most about as many accidents
         among the agreeing pairs as there are pairs in the strip just beyond the limit.
         """
         return max(0.0, 1 - self.nearly / self.agreed) if self.agreed else None
@@ -110,7 +110,7 @@ class Duplicates:
         return len(self.groups)
 
     def __repr__(self) -> str:
-        return f"Duplicates({len(self.groups):,} groups, {self.pictures:,} of {self.n:,} pictures)"
+        return f"Duplicates({len(self.groups):,} groups, {self.pictures:,} of {self.n:,} photos)"
 
     def _repr_html_(self) -> str:
         rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups[:20]]
@@ -121,7 +121,7 @@ class Duplicates:
 
     @property
     def pictures(self) -> int:
-        """How many pictures are in a group."""
+        """How many photos are in a group."""
         return sum(len(group.pictures) for group in self.groups)
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Duplicates:
         }
 
     def rows(self) -> list[tuple[str | int | float | None, ...]]:
-        """A row for each picture, in the order of `COLUMNS`."""
+        """A row for each photo, in the order of `COLUMNS`."""
         return [
             (
                 at,
@@ -156,7 +156,7 @@ class Duplicates:
         ]
 
     def to_pandas(self) -> Any:
-        """A data frame with a row for each picture."""
+        """A data frame with a row for each photo."""
         import pandas  # type: ignore[import-untyped,unused-ignore]
 
         return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
@@ -184,7 +184,7 @@ def find_duplicates(
     fixes: Path | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Duplicates:
-    """Groups of pictures that are the same file, or nearly the same picture.
+    """Groups of photos that are the same file, or nearly the same photo.
 
     Near copies have a cosine of at least `min_score` (chosen from the data where it is left open) and, where both
     photos can be read, agree in their perceptual hashes. `across` keeps groups that hold two labels or two splits.
@@ -244,7 +244,7 @@ def _group(store: Store, labels: list[str | None], members: list[int], score: fl
 def _choose(unit: np.ndarray, rows: np.ndarray, pictures: HashCache) -> float:
     """The lowest similarity at which nine in ten agreeing pairs are copies, or else the one with the best estimate.
 
-    Measured on up to 1,000 pictures against all others; a digest decides who is in the sample, not the order of rows.
+    Measured on up to 1,000 photos against all others; a digest decides who is in the sample, not the order of rows.
     """
     if len(unit) < 2:
         return USUAL

@@ -1,4 +1,4 @@
-"""What somebody should look at: labels, products, categories and pictures that do not agree with the rest."""
+"""What somebody should look at: labels, products, categories and photos that do not agree with the rest."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ FAR = 5.0
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A label that is probably wrong: what it says, what the picture looks like, and how sure it is that it is wrong.
+    """A label that is probably wrong: what it says, what the photo looks like, and how sure it is that it is wrong.
 
-    `why` is `look` (a classifier that never saw it says so) or `product` (the other pictures of the product do).
+    `why` is `look` (a classifier that never saw it says so) or `product` (the other photos of the product do).
     """
 
     item_id: str
@@ -46,7 +46,7 @@ class LabelIssue:
 
 @dataclass(frozen=True)
 class MixedProduct:
-    """A product whose pictures carry different labels."""
+    """A product whose photos carry different labels."""
 
     product: str
     labels: dict[str, int]
@@ -64,7 +64,7 @@ class TwinCategories:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A picture unlike anything else in the catalogue, with the similarity to what is nearest."""
+    """A photo unlike anything else in the catalogue, with the similarity to what is nearest."""
 
     item_id: str
     label: str | None
@@ -129,7 +129,7 @@ def find_issues(
 ) -> Issues:
     """What is probably wrong in the labels of a store.
 
-    Each picture is judged by a classifier that saw neither it nor another picture of its product, and by its nearest
+    Each photo is judged by a classifier that saw neither it nor another photo of its product, and by its nearest
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
     opened = store if isinstance(store, Store) else open_store(store)
@@ -215,7 +215,7 @@ def judge(
         learned = np.bincount(own[learn], minlength=len(classes))
         if (learned > 0).sum() < 2:
             continue
-        # Too few of a kind to learn it from: its pictures would look wrong whatever they show.
+        # Too few of a kind to learn it from: its photos would look wrong whatever they show.
         fair[score] = learned[own[score]] >= 3
         pipeline = train_classifier(ClassifierSettings("logreg", STRENGTH, seed=seed), features[learn], labels[learn])
         scores[score] = scores_of(pipeline, features[score], classes)
@@ -227,7 +227,7 @@ def judge(
 
 
 def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The labels of the nearest pictures of other products; -1 where there are no more."""
+    """The labels of the nearest photos of other products; -1 where there are no more."""
     found, _ = nearest(unit, unit, NEIGHBOURS, (groups, groups))
     labels = np.full((len(unit), NEIGHBOURS), -1)
     labels[:, : found.shape[1]] = np.where(found >= 0, own[found], -1)
@@ -311,7 +311,7 @@ def _twins(labels: np.ndarray, judged: Judged) -> tuple[TwinCategories, ...]:
 
 
 def _outliers(store: Store, labels: Sequence[str | None], unit: np.ndarray) -> tuple[Outlier, ...]:
-    """Pictures whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
+    """Photos whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
     if len(unit) < 2:
         return ()
     itself = np.arange(len(unit))

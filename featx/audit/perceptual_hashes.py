@@ -1,4 +1,4 @@
-"""Do two photos show the same picture? Perceptual hashes that survive saving again, resizing and a small crop."""
+"""Are two photos the same image? Perceptual hashes that survive re-encoding, resizing and a small crop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.files.caches import read_arrays, write_arrays
 from featx.images import UnreadablePhoto, read_photo
 from featx.store import Store
 
-# Of the middle of a picture, this much is left away on each side: a cropped copy agrees with one of them.
+# This much is cut from each side of a photo: a cropped copy agrees with one of these crops.
 CROPS = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12)
 SIDE = 16
 BYTES = SIDE * SIDE // 8
@@ -25,7 +25,7 @@ NEARLY = 0.14
 
 
 def hash_of(path: str, digest: str) -> np.ndarray | None:
-    """Which of two neighbouring patches is brighter, 256 times, for the picture and six crops of it.
+    """Which of two neighbouring patches is brighter, 256 times, for the photo and six crops of it.
 
     None where the file cannot be read any more, or is no longer the photo that was extracted.
     """

@@ -14,7 +14,7 @@ NOTHING: Mapping[str, Value] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One photo: its id, where it lies, and what is said of it."""
+    """One photo: its id, its path and its metadata."""
 
     item_id: str
     path: str
@@ -26,7 +26,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Something that was listed or found and is no usable photo."""
+    """A file that was listed or found but is not a usable photo."""
 
     path: str
     reason: str
@@ -35,7 +35,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items featx was pointed at, and how their labels and products were told."""
+    """The items featx was pointed at, and where their labels and products came from."""
 
     root: str
     items: Sequence[Item]
@@ -62,8 +62,8 @@ class Catalogue:
     def describe(self) -> str:
         """The first line an extraction prints."""
         n, k = len(self.items), len(self.labels)
-        images = f"{n:,} image{'' if n == 1 else 's'}"
+        photos = f"{n:,} photo{'' if n == 1 else 's'}"
         if not k:
-            return f"{images} under {self.root} (no categories)"
-        said = f"{images} in {k:,} {'category' if k == 1 else 'categories'} under {self.root}"
-        return f"{said} (category = {self.label_source})"
+            return f"{photos} under {self.root} (no categories)"
+        categories = f"{k:,} {'category' if k == 1 else 'categories'}"
+        return f"{photos} in {categories} under {self.root} (category = {self.label_source})"

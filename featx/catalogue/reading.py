@@ -81,7 +81,7 @@ def read_catalogue(
 
 @dataclass(frozen=True)
 class _Layout:
-    """How labels, products and splits are told from paths."""
+    """How labels, products and splits are read from paths."""
 
     label_from: str | None
     pattern: re.Pattern[str] | None
@@ -210,10 +210,8 @@ def _walk(root: str) -> Iterator[str]:
 def _no_images(where: str, others: Counter[str]) -> FeatxError:
     n = sum(others.values())
     found = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(5))
-    said = (
-        f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them an image: {found}" if n else "\nthe folder is empty"
-    )
-    return FeatxError("no-images", f"no images under {where}{said}", f"featx reads {' '.join(sorted(IMAGE_SUFFIXES))}")
+    said = f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them a photo: {found}" if n else "\nthe folder is empty"
+    return FeatxError("no-images", f"no photos under {where}{said}", f"featx reads {' '.join(sorted(IMAGE_SUFFIXES))}")
 
 
 def _ids(relative: Sequence[str]) -> list[str]:
@@ -224,7 +222,7 @@ def _ids(relative: Sequence[str]) -> list[str]:
 
 
 def _guess_products(items: list[Item]) -> tuple[list[Item], str]:
-    """Several shots of one product, told by the file name up to its last number, if that makes sensible groups."""
+    """Shots of one product, recognised by the file name up to its last number, if that makes sensible groups."""
     groups: dict[tuple[str | None, str], list[int]] = {}
     for i, item in enumerate(items):
         stem = os.path.splitext(os.path.basename(item.path))[0]
@@ -317,7 +315,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     split = columns.pick(columns.split, SPLIT_COLUMNS, header, table, "split-col")
     id_named = columns.pick(columns.item_id, (), header, table, "id-col")
     root = str(table.parent)
-    # What `featx suggest` wrote beside a photo helps the person who labels it, and is no fact about the photo.
+    # The columns of `featx suggest` help the person who labels a photo; they are not facts about it.
     hints = SUGGESTED if set(SUGGESTED) <= set(header) else ()
 
     def cells_of(column: str) -> Sequence[str | None]:
@@ -395,7 +393,7 @@ def _located(
         if not allow_outside and not _inside(path, link, real_root, inside):
             raise FeatxError(
                 "path-escapes",
-                f"{table} names `{said}`, which lies outside `{root}`",
+                f"{table} names `{said}`, which is outside `{root}`",
                 "put the table beside its photos, or allow it: `--allow-outside`",
             )
         if mode is None or (link and not os.path.exists(path)):
@@ -464,7 +462,7 @@ def _table_ids(
         if named:
             raise FeatxError(
                 "duplicate-id",
-                f"column `{column}` of {table} is no id: {len(doubled):,} values stand in several rows or are empty,"
+                f"column `{column}` of {table} is not an id: {len(doubled):,} values are repeated or empty,"
                 f" such as {', '.join(repr(one) for one in doubled[:3])}",
                 f"if it names the product, use `--group-col {column}`",
             )

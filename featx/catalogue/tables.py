@@ -160,7 +160,7 @@ def _separated(path: Path, file: TextIO) -> Table:
                 raise FeatxError(
                     "bad-manifest",
                     f"line {odd[0]} of {path} has {len(odd[1])} cells, but there are {len(header)} columns",
-                    "mend the line; a cell that holds a comma stands in quotes",
+                    "fix the line; quote a cell that contains a comma",
                 )
             kept.take([line for _, line in waiting])
             number, line = waiting[-1]
@@ -169,10 +169,10 @@ def _separated(path: Path, file: TextIO) -> Table:
             raise FeatxError(
                 "bad-manifest",
                 f"a quote that opens in the last row of {path}, which ends in line {number:,}, is never closed",
-                'close it, or write a quote that is meant as such twice: `""`',
+                'close it, or double a quote that is part of the text: `""`',
             )
     except csv.Error as error:
-        raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "mend the line") from error
+        raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "fix the line") from error
     return _Columns(header, kept.cells, kept.rows, commas=mark == ";")
 
 
@@ -191,7 +191,7 @@ def _not_too_wide(path: Path, columns: int) -> None:
         raise FeatxError(
             "bad-manifest",
             f"{path} has {columns:,} columns, and a catalogue at most {MOST_COLUMNS:,}",
-            "leave out those that nobody will ask for",
+            "leave out those you do not need",
         )
 
 
@@ -263,9 +263,7 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         try:
             row = json.loads(line.rstrip("\r\n"))
         except (ValueError, RecursionError) as error:
-            raise FeatxError(
-                "bad-manifest", f"line {number} of {path} is not JSON: {error}", "mend the line"
-            ) from error
+            raise FeatxError("bad-manifest", f"line {number} of {path} is not JSON: {error}", "fix the line") from error
         if not isinstance(row, dict):
             raise FeatxError("bad-manifest", f"line {number} of {path} is not a JSON object", "one object a line")
         rows.append({header.setdefault(name, name): _plain(value, words) for name, value in row.items()})

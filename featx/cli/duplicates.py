@@ -1,4 +1,4 @@
-"""`featx duplicates`: pictures that are the same or nearly so."""
+"""`featx duplicates`: photos that are identical or nearly so."""
 
 from __future__ import annotations
 
@@ -23,22 +23,24 @@ ENOUGH = 30
 def duplicates(
     min_score: Annotated[
         float | None,
-        typer.Option("--min-score", metavar="0–1", help="How alike near copies are.", show_default="from the data"),
+        typer.Option(
+            "--min-score", metavar="0–1", help="The least similarity of near copies.", show_default="from the data"
+        ),
     ] = None,
     across: Annotated[
-        str | None, typer.Option("--across", metavar="label|split", help="Only groups with two labels or splits.")
+        str | None, typer.Option("--across", metavar="label|split", help="Only groups with two labels or two splits.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all groups to a .csv file.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the pictures.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the photos.")] = None,
     fail_over: Annotated[
-        int | None, typer.Option("--fail-over", min=0, metavar="N", help="End with code 7 above N groups.")
+        int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N groups.")
     ] = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """List pictures that are the same or nearly so.
+    """List photos that are identical or nearly so.
 
     Example: featx duplicates --across split
     """
@@ -75,9 +77,9 @@ def duplicates(
 
 def _show(found: Duplicates, out: Output) -> None:
     same = sum(len(one.pictures) for one in found if one.kind == "same file")
-    groups, pictures = pluralise(len(found), "group"), pluralise(found.pictures, "picture")
+    groups, pictures = pluralise(len(found), "group"), pluralise(found.pictures, "photo")
     kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same"
-    out.headline(f"{groups}, {pictures}{kinds}" if len(found) else "no picture is there twice")
+    out.headline(f"{groups}, {pictures}{kinds}" if len(found) else "no duplicates")
     shown = found.groups[:MOST] if out.for_people else found.groups
     rows: list[list[Cell]] = []
     for at, one in enumerate(shown, start=1):
@@ -90,9 +92,9 @@ def _show(found: Duplicates, out: Output) -> None:
         rows.append([*about, files[0]])
         rows += [["", "", "", "", "", file] for file in [*files[1:EACH], *more]]
     if rows:
-        columns = ("group", "kind", "score", "pictures", "categories", "file" if out.for_people else "files")
+        columns = ("group", "kind", "score", "photos", "categories", "file" if out.for_people else "files")
         records = [{"group": at, **one.to_dict()} for at, one in enumerate(shown, start=1)]
-        out.records(columns, rows, records, right=["group", "score", "pictures"], paths=columns[-1:])
+        out.records(columns, rows, records, right=["group", "score", "photos"], paths=columns[-1:])
     if len(found) > len(shown):
         out.say(f"  … {len(found) - len(shown):,} more (-o dupes.csv writes all)")
 
@@ -107,20 +109,20 @@ def _remarks(found: Duplicates, out: Output) -> None:
         few = "; too few to estimate how many are copies"
         share = few if trust.agreed < ENOUGH else f", and by estimate {trust.precision:.0%} of those are copies"
     if trust.alike:
-        out.say(f"  cosine ≥ {found.min_score:g}: {pairs} alike, of which {agree} in a look at the pictures{share}")
+        out.say(f"  cosine ≥ {found.min_score:g}: {pairs}, of which {agree} in a comparison of the pixels{share}")
     else:
-        out.say(f"  cosine ≥ {found.min_score:g}: no two different files are so alike")
+        out.say(f"  cosine ≥ {found.min_score:g}: no two different files are this similar")
     if found.unreadable:
-        gone = pluralise(found.unreadable, "picture")
-        out.warn(f"{gone} could not be read again: a cosine of 0.99 or more was taken for a copy")
+        gone = pluralise(found.unreadable, "photo")
+        out.warn(f"{gone} could not be read again; there a cosine of 0.99 or more counts as a copy")
     labels, splits = (sum(len(names) > 1 for names in told) for told in _told(found))
     if labels:
-        out.warn(f"{pluralise(labels, 'group carries', 'groups carry')} two different categories: one of them is wrong")
+        out.warn(f"{pluralise(labels, 'group has', 'groups have')} two different categories: one of them is wrong")
     if splits:
-        out.warn(f"{pluralise(splits, 'group is', 'groups are')} in two splits: the test score is flattered")
+        out.warn(f"{pluralise(splits, 'group is', 'groups are')} in two splits: the test score is too good")
     products = sum(len(one.products) > 1 for one in found)
     if products:
-        out.say(f"  {pluralise(products, 'group shows', 'groups show')} one picture under two product ids")
+        out.say(f"  {pluralise(products, 'group shows', 'groups show')} one photo under two product ids")
 
 
 def _told(found: Duplicates) -> tuple[list[list[str]], list[list[str]]]:

@@ -1,4 +1,4 @@
-"""`featx export`: a store's features for other programs."""
+"""`featx export`: the features of a store for other tools."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ def export(
         typer.Option("--to", "-t", metavar="FORMAT", help="npz, npy, csv, parquet, jsonl or safetensors."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to; named like the store if not given.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The file to write; named like the store by default."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     store: StoreOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Write features, labels and columns for other programs.
+    """Write features, labels and columns for other tools.
 
     Example: featx export --to parquet -o features.parquet
     """

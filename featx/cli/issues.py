@@ -1,4 +1,4 @@
-"""`featx issues`: labels that are probably wrong, and what was decided about them."""
+"""`featx issues`: labels that are probably wrong, and decisions about them."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def issues(
         Path | None, typer.Option("--output", "-o", help="Write a .csv file with an empty column for decisions.")
     ] = None,
     apply: Annotated[
-        Path | None, typer.Option("--apply", metavar="CSV", help="Take over the decisions: keep, change, exclude.")
+        Path | None, typer.Option("--apply", metavar="CSV", help="Apply decisions: keep, change or exclude.")
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
     fail_over: Annotated[
-        int | None, typer.Option("--fail-over", min=0, metavar="N", help="End with code 7 above N wrong labels.")
+        int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N wrong labels.")
     ] = None,
     seed: SeedOption = 0,
     store: StoreOption = None,
@@ -36,7 +36,7 @@ def issues(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """List pictures whose category is probably wrong; apply fixes.
+    """List photos whose category is probably wrong; apply decisions.
 
     Example: featx issues -o fixes.csv
     """
@@ -50,7 +50,11 @@ def issues(
     out.detail(f"store: {opened.path}")
     if apply is not None:
         if output is not None or fail_over is not None:
-            raise FeatxError("bad-flag", "--apply goes alone", "list what is left afterwards: `featx issues`")
+            raise FeatxError(
+                "bad-flag",
+                "`--apply` cannot be combined with other flags",
+                "list what is left afterwards: `featx issues`",
+            )
         _apply(apply, opened, out)
         return
     from featx.audit import find_issues
@@ -75,14 +79,14 @@ def _apply(table: Path, store: Store, out: Output) -> None:
 
     counts = record(table, store)
     changed, excluded, kept, left = (counts[name] for name in ("change", "exclude", "keep", "open"))
-    told = {"changed": changed, "excluded": excluded, "kept": kept, "undecided": left, "fixes": str(where())}
-    out.document(told)
+    document = {"changed": changed, "excluded": excluded, "kept": kept, "undecided": left, "fixes": str(where())}
+    out.document(document)
     if not changed + excluded + kept:
-        out.warn(f"{table} holds no decision: write keep, change or exclude into column `decision`")
+        out.warn(f"{table} contains no decision: write keep, change or exclude into column `decision`")
         return
     rest = f", {left:,} left open" if left else ""
-    out.ok(f"{changed:,} relabelled, {excluded:,} excluded, {kept:,} kept as they were{rest} ({where()})")
-    out.say("  image files were not touched; undo: delete the lines from that file")
+    out.ok(f"{changed:,} relabelled, {excluded:,} excluded, {kept:,} kept{rest} ({where()})")
+    out.say("  photos were not touched; to undo, delete lines from that file")
     out.next("featx fit")
 
 
@@ -108,16 +112,16 @@ def _write(found: Issues, output: Path, out: Output) -> None:
     write_table(output, TABLE, rows)
     out.ok(f"wrote {pluralise(len(rows), 'row')} to {output}")
     if rows:
-        out.say("  write keep, change or exclude into column `decision`; `change` takes what `new_label` says")
+        out.say("  write keep, change or exclude into column `decision`; `change` uses the category in `new_label`")
         out.next(f"featx issues --apply {output}")
 
 
 def _show(found: Issues, out: Output) -> None:
     shown = found.labels[:MOST] if out.for_people else found.labels
     share = f"{len(found) / found.n:.1%}"
-    first = f"; the surest {len(shown):,} of {len(found):,}:" if len(shown) < len(found) else ""
+    first = f"; the most certain {len(shown):,} of {len(found):,}:" if len(shown) < len(found) else ""
     out.headline(f"{len(found):,} of {found.n:,} labels look wrong ({share}){first}")
-    # A picture that is its own product is named by its file already.
+    # A photo that is its own product is named by its file already.
     product = not out.for_people or any(one.product != one.item_id for one in shown)
     rows = [
         (
@@ -148,23 +152,19 @@ def _show(found: Issues, out: Output) -> None:
 
 def _remarks(found: Issues, out: Output) -> None:
     for one in found.twins[:5]:
-        out.warn(
-            f"{one.a} and {one.b} behave as one category: {one.a_as_b:.0%} and {one.b_as_a:.0%} are taken for the other"
-        )
+        out.warn(f"{one.a} and {one.b} behave as one category: {one.a_as_b:.0%} and {one.b_as_a:.0%} are confused")
     if found.products:
         names = ", ".join(one.product for one in found.products[:5])
-        out.warn(
-            f"{pluralise(len(found.products), 'product has', 'products have')} pictures in two categories: {names}"
-        )
+        out.warn(f"{pluralise(len(found.products), 'product has', 'products have')} photos in two categories: {names}")
     if found.leaks:
         out.warn(
-            f"{pluralise(len(found.leaks), 'picture is', 'pictures are')} in two splits; the test score is flattered: "
+            f"{pluralise(len(found.leaks), 'photo is', 'photos are')} in two splits: the test score is too good: "
             "`featx duplicates --across split`"
         )
     if found.outliers:
         names = ", ".join(one.path for one in found.outliers[:3])
-        alike = pluralise(len(found.outliers), "picture is", "pictures are")
+        alike = pluralise(len(found.outliers), "photo is", "photos are")
         out.say(f"  {alike} unlike anything else: {names}" + (", …" if len(found.outliers) > 3 else ""))
     if found.not_judged:
         names = ", ".join(f"{name} ({n})" for name, n in list(found.not_judged.items())[:5])
-        out.say(f"  too few pictures to judge: {names}" + (", …" if len(found.not_judged) > 5 else ""))
+        out.say(f"  too few photos to judge: {names}" + (", …" if len(found.not_judged) > 5 else ""))

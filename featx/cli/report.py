@@ -1,4 +1,4 @@
-"""`featx report`: the last comparison as one page, again."""
+"""`featx report`: render the last comparison again."""
 
 from __future__ import annotations
 
@@ -19,23 +19,27 @@ if TYPE_CHECKING:
 
 def report(
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="FILE", help="A report.json or comparison.json to write from.")
+        Path | None, typer.Option("--from", metavar="FILE", help="The report.json or comparison.json to render.")
     ] = None,
-    formats: Annotated[str, typer.Option("--format", metavar="NAMES", help="What to write.")] = "html,md,json,png",
+    formats: Annotated[
+        str, typer.Option("--format", metavar="NAMES", help="The formats to write.")
+    ] = "html,md,json,png",
     against: Annotated[
-        Path | None, typer.Option("--against", metavar="OLD", help="Say what changed; code 7 when something fell.")
+        Path | None, typer.Option("--against", metavar="OLD", help="Show changes; exit with code 7 if a score fell.")
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="The folder to write to.")
+    ] = None,
     price: Annotated[
-        float | None, typer.Option("--price-per-hour", min=0, help="What an hour of this machine costs.")
+        float | None, typer.Option("--price-per-hour", min=0, help="The price of an hour of this machine.")
     ] = None,
-    open_it: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
+    open_it: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Write or open the last comparison again, without recomputing.
+    """Write the report of the last comparison again, without recomputing.
 
     Example: featx report --open
     """
@@ -92,7 +96,7 @@ def report(
 
 
 def say_page(written: Written, out: Output) -> None:
-    """Where the page is, how large, and what it had to leave out."""
+    """Print where the page is, its size, and what it leaves out."""
     out.ok(f"report: {written.page} ({size(written.bytes)})")
     missing = (written.document.get("pictures") or {}).get("n_missing") or 0
     if missing:
@@ -117,7 +121,7 @@ def _old_report(path: Path) -> dict[str, Any]:
 
     found = read_document(path)
     if not found["schema"].startswith("featx-report/"):
-        raise FeatxError("bad-manifest", f"`{path}` is no report", "name the report.json of an earlier report")
+        raise FeatxError("bad-manifest", f"`{path}` is not a report", "name the report.json of an earlier report")
     return found
 
 
@@ -135,7 +139,7 @@ def _store_of(comparison: dict[str, Any], workspace: Workspace, given: Path | No
 
 
 def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
-    """The photos the last extraction could not use; None where there is no telling."""
+    """The photos the last extraction could not use; None where that is unknown."""
     import csv
 
     try:

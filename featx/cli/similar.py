@@ -1,4 +1,4 @@
-"""`featx similar`: the products that look most like one."""
+"""`featx similar`: the products that look most like a query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Settings(TypedDict):
-    """What narrows the answers, the same for one query and for all."""
+    """The flags that narrow the answers, for one query and for all."""
 
     where: str | None
     label: str | None
@@ -29,14 +29,14 @@ class Settings(TypedDict):
 
 
 class PoolChoice(StrEnum):
-    """How several photos of one product count together."""
+    """How several photos of one product are combined."""
 
     best = "best"
     mean = "mean"
 
 
 class PicturesChoice(StrEnum):
-    """Whether the terminal shows pictures."""
+    """Whether the terminal shows thumbnails."""
 
     auto = "auto"
     blocks = "blocks"
@@ -60,35 +60,35 @@ def similar(
         typer.Option("--where", metavar="CONDITION", help="Only these, like \"price < 20 and label = 'mugs'\"."),
     ] = None,
     min_similarity: Annotated[
-        float, typer.Option("--min-similarity", min=-1, max=1, help="Only products at least so alike.")
+        float, typer.Option("--min-similarity", min=-1, max=1, help="Only products at least this similar.")
     ] = -1.0,
     pool: Annotated[
         PoolChoice | None,
-        typer.Option("--pool", help="Take all queries as photos of one product: by the best pair, or on average."),
+        typer.Option("--pool", help="Treat all queries as photos of one product: best pair, or average."),
     ] = None,
     crop: Annotated[
-        str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Look for a part of the photo: pixels or shares.")
+        str | None, typer.Option("--crop", metavar="X,Y,W,H", help="Use a part of the photo, in pixels or fractions.")
     ] = None,
-    like: Annotated[list[str] | None, typer.Option("--like", metavar="QUERY", help="More like this one.")] = None,
-    unlike: Annotated[list[str] | None, typer.Option("--unlike", metavar="QUERY", help="Less like that one.")] = None,
-    diverse: Annotated[bool, typer.Option("--diverse", help="No ten shots of one sandal.")] = False,
-    copies: Annotated[bool, typer.Option("--copies", help="Show near-copies of the picture too.")] = False,
+    like: Annotated[list[str] | None, typer.Option("--like", metavar="QUERY", help="More like this.")] = None,
+    unlike: Annotated[list[str] | None, typer.Option("--unlike", metavar="QUERY", help="Less like this.")] = None,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Avoid answers that resemble each other.")] = False,
+    copies: Annotated[bool, typer.Option("--copies", help="Show near-copies of the query too.")] = False,
     approx: Annotated[
         bool | None,
-        typer.Option("--approx/--exact", help="Look at likely products only, or at all; for very large catalogues."),
+        typer.Option("--approx/--exact", help="Compare likely products only, or all; for very large catalogues."),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="The related products of every product; with -o FILE.csv.")
+        bool, typer.Option("--all", help="List related products of every product, with -o FILE.csv.")
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a .csv, .tsv, .json, .jsonl or .html file instead.")
     ] = None,
-    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of pictures.")] = None,
-    open_page: Annotated[bool, typer.Option("--open", help="Show the page of pictures in the browser.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of photos.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page of photos in the browser.")] = False,
     pictures: Annotated[
-        PicturesChoice, typer.Option("--pictures", help="Pictures in the terminal.")
+        PicturesChoice, typer.Option("--photos", help="Thumbnails in the terminal.")
     ] = PicturesChoice.auto,
-    paths: Annotated[bool, typer.Option("--paths", help="Print the photos' paths only, one a line.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print only the photos' paths, one per line.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -106,7 +106,9 @@ def similar(
     asked_for = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
     _check_flags(asked_for, query, everything, like, unlike, output, html, open_page, crop)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
-        raise FeatxError("bad-flag", f"`--html` writes a page, and `{html}` is none", "end its name in .html")
+        raise FeatxError(
+            "bad-flag", f"`--html` writes a page, but `{html}` is not one", "use a name that ends in .html"
+        )
     if output is not None and output.suffix.lower() != ".html":
         check_suffix(output)
     if everything and approx:
@@ -116,9 +118,9 @@ def similar(
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
     )
-    out.detail(f"store: {index.path} ({pluralise(len(index), 'image')})")
+    out.detail(f"store: {index.path} ({pluralise(len(index), 'photo')})")
     if approx and index.nearby is None:
-        out.warn("the store has photos that are not sealed yet, so all were looked at; `featx extract` seals them")
+        out.warn("the store has photos that are not sealed yet, so search was exact; `featx extract` seals them")
     settings: Settings = {
         "where": where,
         "label": label,
@@ -154,7 +156,7 @@ def similar(
     _say_hidden(out, answers)
     if index.nearby is not None:
         share = f"{100 * index.nearby.recall:.1f} %"
-        out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact looks at all)")
+        out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact compares all)")
 
 
 COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision")
@@ -187,16 +189,14 @@ def _check_flags(
     if everything:
         if query or like or unlike or html or open_page or crop:
             raise FeatxError(
-                "bad-flag", "`--all` asks for every product, and takes no query", "`featx similar --all -o related.csv`"
+                "bad-flag", "`--all` lists every product, and takes no query", "`featx similar --all -o related.csv`"
             )
         if output is not None and output.suffix.lower() == ".html":
             raise FeatxError("bad-flag", "`--all` writes a table, not a page", "`featx similar --all -o related.csv`")
     elif not names and not like:
         if query:
-            raise FeatxError("bad-flag", "stdin named nothing to look for", "one name or path a line")
-        raise FeatxError(
-            "bad-flag", "nothing to look for", "name a photo, an item or a product: `featx similar sku123.jpg`"
-        )
+            raise FeatxError("bad-flag", "stdin contained no query", "write one name or path per line")
+        raise FeatxError("bad-flag", "no query", "name a photo, an item or a product: `featx similar sku123.jpg`")
 
 
 def _asked(
@@ -216,7 +216,7 @@ def _asked(
 
 
 def _print_paths(paths: list[str]) -> None:
-    """Paths for another program, as they are: names that are no UTF-8 included."""
+    """Print paths for another program unchanged, including names that are not UTF-8."""
     import os
     import sys
 
@@ -228,7 +228,7 @@ def _print_paths(paths: list[str]) -> None:
 def _print(
     out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, Cell]], several: bool
 ) -> None:
-    # An id that is a path says what the file says.
+    # An id that is a path repeats the file column.
     product = not out.for_people or not all("/" in one.product and one.product in one.path for one in _each(answers))
     worded = any(one.word for one in _each(answers)) and out.for_people
     rows: list[list[str | int | float | None]] = [
@@ -248,7 +248,7 @@ def _print(
     out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"], paths=["file"])
     for found in answers:
         if not len(found):
-            out.say(f"  nothing in {index.path} answers `{found.query.name}` under these conditions")
+            out.say(f"  no product in {index.path} matches `{found.query.name}` under these conditions")
     if not out.for_people:
         return
     shown = {one.word for found in answers for one in found}
@@ -265,7 +265,7 @@ def _each(answers: list[Matches]) -> Iterator[Neighbour]:
 def _say_hidden(out: Output, answers: list[Matches]) -> None:
     hidden = sum(found.hidden for found in answers)
     if hidden:
-        out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your picture hidden (--copies shows them)")
+        out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your photo hidden (--copies shows them)")
 
 
 def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, settings: Settings) -> None:
@@ -319,7 +319,7 @@ def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page
     rows = [Row(found.query.name, found.query.paths, found) for found in answers]
     page.parent.mkdir(parents=True, exist_ok=True)
     write_page(page, gallery_page(rows))
-    out.ok(f"wrote {pluralise(len(rows), 'row')} of pictures to {page}")
+    out.ok(f"wrote {pluralise(len(rows), 'row')} of photos to {page}")
     if open_page:
         import webbrowser
 

@@ -81,7 +81,7 @@ def format_of(name: str | None, output: Path | None) -> str:
     """The format asked for, by name or else by the ending of the file to write."""
     if name is not None:
         if name not in FORMATS:
-            raise FeatxError("bad-flag", f"`{name}` is no format featx writes", f"it writes {', '.join(FORMATS)}")
+            raise FeatxError("bad-flag", f"featx does not write `{name}`", f"it writes {', '.join(FORMATS)}")
         return name
     ending = output.suffix.lower().lstrip(".") if output is not None else ""
     if ending in FORMATS:
@@ -257,7 +257,7 @@ def _array(values: Sequence[Cell]) -> np.ndarray:
 def _numbers(block: np.ndarray) -> Iterator[list[str]]:
     """The shortest decimals that give back the same float32, row by row."""
     if not np.isfinite(block).all():
-        raise FeatxError("store-broken", "the store holds features that are no numbers", "look: `featx info --check`")
+        raise FeatxError("store-broken", "some features in the store are not numbers", "check it: `featx info --check`")
     for row in block:
         yield row.astype(np.str_).tolist()
 

@@ -498,7 +498,7 @@ class ExtractionRun:
         where = self.skips.write_list(self.summary.skipped, self.workspace.skipped_list)
         return FeatxError(
             "all-corrupt",
-            f"none of the {len(self.items) + len(self.catalogue.skipped):,} images could be read: {said}",
+            f"none of the {len(self.items) + len(self.catalogue.skipped):,} photos could be read: {said}",
             f"each is listed with its reason in {where}",
         )
 
@@ -521,5 +521,5 @@ def _strict(skip: Skipped) -> FeatxError:
     return FeatxError(
         "photo-unreadable",
         f"{skip.path} is {skip.reason.replace('-', ' ')}{detail}, and --strict was asked for",
-        "mend or remove the file, or run without `--strict` to skip such files by name",
+        "fix or remove the file, or run without `--strict` to skip such files",
     )

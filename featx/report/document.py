@@ -59,7 +59,7 @@ def build_document(
     if comparison.get("schema") != COMPARISON:
         raise FeatxError(
             "bad-manifest",
-            f"this is no comparison: its schema is `{comparison.get('schema')}`, not `{COMPARISON}`",
+            f"this is not a comparison: its schema is `{comparison.get('schema')}`, not `{COMPARISON}`",
             "make one: `featx compare`",
         )
     paths = {} if store is None else dict(zip(store.ids, store.paths, strict=True))

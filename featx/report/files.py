@@ -54,7 +54,7 @@ def check_formats(formats: Sequence[str]) -> None:
     strange = [name for name in formats if name not in FORMATS]
     if strange or not formats:
         raise FeatxError(
-            "bad-flag", f"`{(strange or [''])[0]}` is no format of a report", f"it has {', '.join(FORMATS)}"
+            "bad-flag", f"`{(strange or [''])[0]}` is not a format of a report", f"choose from {', '.join(FORMATS)}"
         )
 
 

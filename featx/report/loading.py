@@ -24,14 +24,14 @@ def read_document(path: Path) -> dict[str, Any]:
         raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror or error}") from error
     except ValueError as error:
         raise FeatxError(
-            "bad-manifest", f"`{path}` is no JSON file: {error}", "make a report: `featx compare`"
+            "bad-manifest", f"`{path}` is not a JSON file: {error}", "make a report: `featx compare`"
         ) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema not in (SCHEMA, COMPARISON):
         known = isinstance(schema, str) and schema.startswith(("featx-report/", "featx-comparison/"))
         raise FeatxError(
             "bad-manifest",
-            f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'no featx report'}",
+            f"`{path}` is {f'of schema `{schema}`, which this featx does not know' if known else 'not a featx report'}",
             "read it with a newer featx" if known else "name a report.json, or make one: `featx compare`",
         )
     wrong = first_error(document, REPORT) if schema == SCHEMA else first_error(document, COMPARED) or _at_odds(document)

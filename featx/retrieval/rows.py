@@ -94,7 +94,7 @@ class IndexRows:
         if not np.isfinite(index.features[np.flatnonzero(index.scale == 0)]).all():
             raise FeatxError(
                 "store-broken",
-                f"`{store.path}` holds features that are no number",
+                f"`{store.path}` has features that are not numbers",
                 "`featx info --check` says which; extract again with `--replace --yes`",
             )
         index.path = store.path

@@ -199,7 +199,7 @@ def test_names_are_escaped_in_every_page(tmp_path):
 def test_few_rows_are_no_trouble(tmp_path):
     one = store_of(tmp_path / "s.h5", [{"id": "a", "features": [1, 2]}])
     assert len(featx.find_duplicates(one)) == 0
-    assert repr(featx.find_duplicates(one)) == "Duplicates(0 groups, 0 of 1 pictures)"
+    assert repr(featx.find_duplicates(one)) == "Duplicates(0 groups, 0 of 1 photos)"
     assert list(featx.find_duplicates(one).to_pandas().columns)[:3] == ["group", "kind", "score"]
 
 
@@ -234,8 +234,8 @@ def test_every_file_of_a_group_is_named(featx, tmp_path):
     ran = featx("duplicates")
     (line,) = ran.stdout.splitlines()
     assert line.split("\t")[5:] == ["p/a/first.jpg", "p/b/copy one.jpg", "p/c/last.jpg"]
-    assert "1 group, 3 pictures: 3 are the same file, 0 nearly the same" in ran.stderr
-    assert "no two different files are so alike" in ran.stderr
+    assert "1 group, 3 photos: 3 are the same file, 0 nearly the same" in ran.stderr
+    assert "no two different files are this similar" in ran.stderr
 
 
 def test_a_catalogue_without_copies_is_told_so(featx, tmp_path):
@@ -243,4 +243,4 @@ def test_a_catalogue_without_copies_is_told_so(featx, tmp_path):
     ran = featx("extract", "p", "-b", "colour")
     assert "next: featx duplicates" in ran.stderr and "featx fit" not in ran.stderr
     ran = featx("duplicates")
-    assert ran.stdout == "" and "no picture is there twice" in ran.stderr
+    assert ran.stdout == "" and "no duplicates" in ran.stderr

@@ -27,7 +27,7 @@ def test_flat_classes_take_the_folder_as_label(tmp_path):
     touch(tmp_path / "boots/a.jpg", tmp_path / "hats/b.PNG")
     catalogue = read_catalogue(tmp_path)
     assert told(catalogue) == {"a": ("boots", None, None), "b": ("hats", None, None)}
-    assert catalogue.describe() == f"2 images in 2 categories under {tmp_path} (category = folder name)"
+    assert catalogue.describe() == f"2 photos in 2 categories under {tmp_path} (category = folder name)"
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_names_may_hold_anything(tmp_path):
 
 def test_an_empty_folder_says_what_was_found(tmp_path):
     touch(tmp_path / "a.txt", tmp_path / "b.zip")
-    with pytest.raises(FeatxError, match="found 2 files, none of them an image") as caught:
+    with pytest.raises(FeatxError, match="found 2 files, none of them a photo") as caught:
         read_catalogue(tmp_path)
     assert caught.value.exit_code == 3
 
@@ -214,7 +214,7 @@ def test_a_mistyped_column_gets_the_right_one(tmp_path):
 
 
 def test_a_named_id_column_must_be_one(tmp_path):
-    with pytest.raises(FeatxError, match="no id") as caught:
+    with pytest.raises(FeatxError, match="not an id") as caught:
         read_catalogue(table(tmp_path, "image,sku\np/a.jpg,1\np/b.jpg,1\n"), id_col="sku")
     assert "--group-col sku" in caught.value.hint
 

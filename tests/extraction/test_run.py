@@ -166,7 +166,7 @@ def test_a_photo_that_went_bad_stops_answering_with_old_features(workplace, fold
 def test_nothing_readable_is_an_error_with_reasons(workplace, folder):
     for path in folder.rglob("*.jpg"):
         path.write_bytes(b"junk")
-    with pytest.raises(FeatxError, match="none of the 12 images could be read") as caught:
+    with pytest.raises(FeatxError, match="none of the 12 photos could be read") as caught:
         summary_of(folder)
     assert caught.value.code == "all-corrupt"
 
@@ -327,7 +327,7 @@ def test_the_command_prints_its_result_to_stdout_only(featx, folder):
     ran = featx("extract", "photos", "-b", "colour")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "artifacts/embeddings/colour.h5"
-    assert "12 images in 3 categories" in ran.stderr and "features of 12 photos" in ran.stderr
+    assert "12 photos in 3 categories" in ran.stderr and "features of 12 photos" in ran.stderr
     assert "\x1b" not in ran.stderr
     again = featx("extract", "photos", "-b", "colour", "--json", "--quiet")
     said = json.loads(again.stdout)

@@ -138,15 +138,15 @@ def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is no JSON file"),
-        ('{"schema": "featx-report/1"', "is no JSON file"),
-        ("[]", "is no featx report"),
+        ("", "is not a JSON file"),
+        ('{"schema": "featx-report/1"', "is not a JSON file"),
+        ("[]", "is not a featx report"),
         ('{"schema": "featx-report/1"}', "it has no `featx`"),
         ('{"schema": "featx-report/7"}', "does not know"),
         (
             '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], '
             '"best": {"store": "a", "clf": "b"}}',
-            "no report",
+            "not a report",
         ),
     ],
 )

@@ -232,7 +232,11 @@ def test_without_the_same_photos_the_intervals_decide(shop, written, tmp_path):
 
 def test_a_file_of_another_kind_or_a_newer_one_is_refused(tmp_path):
     path = tmp_path / "x.json"
-    for text, said in (("{}", "no featx report"), ('{"schema": "featx-report/9"}', "does not know"), ("[", "no JSON")):
+    for text, said in (
+        ("{}", "not a featx report"),
+        ('{"schema": "featx-report/9"}', "does not know"),
+        ("[", "not a JSON"),
+    ):
         path.write_text(text)
         with pytest.raises(FeatxError, match=said):
             read_document(path)
