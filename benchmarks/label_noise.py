@@ -13,22 +13,26 @@ import argparse
 
 import numpy as np
 
-from featx.audit.issues import DOUBTED, Judged, judge
+from featx.audit.issues import DOUBTED, LabelEvidence, judge
 from featx.compute.vectors import unit_rows
 from featx.store import open_store
 
 
-def listed(judged: Judged) -> np.ndarray:
-    at, best = np.arange(len(judged.own)), judged.classifier.argmax(axis=1)
-    return judged.fair & (best != judged.own) & (judged.classifier[at, judged.own] < DOUBTED)
+def listed(judged: LabelEvidence) -> np.ndarray:
+    at, best = np.arange(len(judged.answers.truth)), judged.answers.probabilities.argmax(axis=1)
+    return (
+        judged.fair
+        & (best != judged.answers.truth)
+        & (judged.answers.probabilities[at, judged.answers.truth] < DOUBTED)
+    )
 
 
-def confident(judged: Judged) -> np.ndarray:
+def confident(judged: LabelEvidence) -> np.ndarray:
     """Confident learning: a class is claimed where its probability is at least what its own members usually get."""
     classes = range(len(judged.classes))
-    usual = np.array([judged.classifier[judged.own == k, k].mean() for k in classes])
-    claims = np.where(judged.classifier >= usual, judged.classifier, -1)
-    return claims.max(axis=1).clip(0).astype(bool) & (claims.argmax(axis=1) != judged.own) & judged.fair
+    usual = np.array([judged.answers.probabilities[judged.answers.truth == k, k].mean() for k in classes])
+    claims = np.where(judged.answers.probabilities >= usual, judged.answers.probabilities, -1)
+    return claims.max(axis=1).clip(0).astype(bool) & (claims.argmax(axis=1) != judged.answers.truth) & judged.fair
 
 
 def most(score: np.ndarray, count: int) -> np.ndarray:
@@ -37,7 +41,7 @@ def most(score: np.ndarray, count: int) -> np.ndarray:
     return chosen
 
 
-def peers(judged: Judged) -> dict[str, np.ndarray]:
+def peers(judged: LabelEvidence) -> dict[str, np.ndarray]:
     """cleanlab's ways with the same out-of-fold probabilities, where it is installed."""
     try:
         from cleanlab.filter import find_label_issues
@@ -45,7 +49,7 @@ def peers(judged: Judged) -> dict[str, np.ndarray]:
         return {}
     found = {}
     for way in ("prune_by_noise_rate", "both", "confident_learning"):
-        flags = find_label_issues(judged.own, judged.classifier, filter_by=way, n_jobs=1)
+        flags = find_label_issues(judged.answers.truth, judged.answers.probabilities, filter_by=way, n_jobs=1)
         found[f"cleanlab, {way}"] = np.asarray(flags, dtype=bool)
     return found
 
@@ -77,8 +81,12 @@ def main() -> None:
             ways = {
                 "found by featx": ours,
                 "confident learning": confident(judged),
-                "as many by neighbours": most((judged.agree == judged.own[:, None]).mean(axis=1), int(ours.sum())),
-                "cut at the planted number": most(judged.classifier[at, judged.own], int(planted.sum())),
+                "as many by neighbours": most(
+                    (judged.neighbour_labels == judged.answers.truth[:, None]).mean(axis=1), int(ours.sum())
+                ),
+                "cut at the planted number": most(
+                    judged.answers.probabilities[at, judged.answers.truth], int(planted.sum())
+                ),
             }
             for name, flags in (ways | peers(judged)).items():
                 hits = int((flags & planted).sum())

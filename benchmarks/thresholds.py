@@ -23,10 +23,11 @@ import numpy as np
 from featx.classifiers.calibration import fit_temperature, probabilities
 from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings
-from featx.classifiers.thresholds import TARGETS, choose, min_products_for, table_of, yield_on
+from featx.classifiers.thresholds import choose, table_of, yield_on
 from featx.labels.folds import grouped_folds
 from featx.labels.training_set import training_set_of
 from featx.metrics.scores import wilson
+from featx.metrics.selective import TARGETS, min_products_for
 from featx.store import open_store
 
 DRAWS, PARTS, ENOUGH = 5, 5, 10

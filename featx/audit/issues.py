@@ -14,6 +14,8 @@ from featx.audit.duplicates import DuplicateGroup, find_duplicates
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
+from featx.metrics.confusion import confusion_counts
+from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
 from featx.views.findings import Photo, notebook_table
 
@@ -144,7 +146,7 @@ def find_issues(
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
     unit = unit_rows(opened.features_map())
-    judged = judge(
+    evidence = judge(
         unit[rows],
         np.asarray(opened.features_map()[rows], dtype=np.float32),
         labels,
@@ -155,7 +157,7 @@ def find_issues(
         progress,
     )
     kept = {one.key for one in decided(fixes) if one.decision == KEEP}
-    doubts = _doubts(opened, rows, labels, judged)
+    doubts = _doubts(opened, rows, labels, evidence)
     products, from_products = _mixed(opened, rows, labels)
     found: dict[str, LabelIssue] = {one.item_id: one for one in from_products}
     found |= {one.item_id: one for one in doubts}
@@ -167,22 +169,23 @@ def find_issues(
         tuple(shown),
         copies.groups if copies else (),
         products,
-        _twins(labels, judged),
+        _twins(evidence),
         _outliers(opened, told, unit),
         len(rows),
-        {name: int(n) for name, n in sorted(Counter(labels[~judged.fair].tolist()).items())},
+        {name: int(n) for name, n in sorted(Counter(labels[~evidence.fair].tolist()).items())},
     )
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What folds and neighbours make of each labelled row."""
+class LabelEvidence:
+    """How folds and neighbours judge each labelled row; `fair` where its category could be learned without it.
+
+    The truth of `answers` is the label in doubt. `neighbour_labels` are those of the nearest photos, -1 for none.
+    """
 
     classes: list[str]
-    own: np.ndarray
-    classifier: np.ndarray
-    agree: np.ndarray
-    neighbours: np.ndarray
+    answers: ScoredAnswers
+    neighbour_labels: np.ndarray
     fair: np.ndarray
 
 
@@ -195,7 +198,7 @@ def judge(
     folds: int,
     seed: int,
     progress: Callable[[int], object] = lambda done: None,
-) -> Judged:
+) -> LabelEvidence:
     """Probabilities for each row from a classifier that knows nothing of its product, and what its neighbours are."""
     from featx.classifiers.calibration import fit_temperature, probabilities
     from featx.classifiers.pipelines import scores_of, train_classifier
@@ -222,8 +225,7 @@ def judge(
         progress(done + 1)
     temperature = fit_temperature(scores[fair], own[fair]) if fair.any() else 1.0
     classifier = probabilities(scores, temperature)
-    agree = nearest_labels(unit, own, groups)
-    return Judged(classes, own, classifier, agree, (agree >= 0).sum(axis=1), fair)
+    return LabelEvidence(classes, ScoredAnswers(own, classifier, groups), nearest_labels(unit, own, groups), fair)
 
 
 def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.ndarray:
@@ -234,12 +236,12 @@ def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.
     return labels
 
 
-def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, judged: Judged) -> list[LabelIssue]:
-    at = np.arange(len(rows))
-    best = judged.classifier.argmax(axis=1)
-    own = judged.classifier[at, judged.own]
-    suspect = judged.fair & (best != judged.own) & (own < DOUBTED)
-    agree = (judged.agree == best[:, None]).sum(axis=1)
+def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, evidence: LabelEvidence) -> list[LabelIssue]:
+    answers, best = evidence.answers, evidence.answers.predicted
+    own = answers.probabilities[np.arange(len(rows)), answers.truth]
+    suspect = evidence.fair & ~answers.correct & (own < DOUBTED)
+    agree = (evidence.neighbour_labels == best[:, None]).sum(axis=1)
+    neighbours = (evidence.neighbour_labels >= 0).sum(axis=1)
     return [
         LabelIssue(
             store.ids[rows[k]],
@@ -247,10 +249,10 @@ def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, judged: Judged) 
             store.paths[rows[k]],
             store.digests[rows[k]],
             str(labels[k]),
-            judged.classes[best[k]],
+            evidence.classes[best[k]],
             round(1 - float(own[k]), 4),
             int(agree[k]),
-            int(judged.neighbours[k]),
+            int(neighbours[k]),
             "look",
         )
         for k in np.flatnonzero(suspect)
@@ -291,22 +293,18 @@ def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[Mi
     return tuple(mixed), issues
 
 
-def _twins(labels: np.ndarray, judged: Judged) -> tuple[TwinCategories, ...]:
+def _twins(evidence: LabelEvidence) -> tuple[TwinCategories, ...]:
     """Categories of which a third or more is taken for the other, both ways, by classifiers that had not seen them."""
-    says = judged.classifier.argmax(axis=1)
-    sizes = np.bincount(judged.own[judged.fair], minlength=len(judged.classes))
-    taken: Counter[tuple[int, int]] = Counter(
-        (int(a), int(b)) for a, b in zip(judged.own[judged.fair], says[judged.fair], strict=True) if a != b
-    )
+    answers, fair, classes = evidence.answers, evidence.fair, evidence.classes
+    counts = confusion_counts(answers.truth[fair], answers.predicted[fair], len(classes))
+    sizes = counts.sum(axis=1)
     found = []
-    for (a, b), times in taken.items():
-        back = taken.get((b, a), 0)
-        if a > b or min(sizes[a], sizes[b]) < 5:
+    for a, b in np.argwhere(np.triu(counts, 1)).tolist():
+        if min(sizes[a], sizes[b]) < 5:
             continue
-        there, here = times / sizes[a], back / sizes[b]
-        if min(there, here) >= AS_ONE * 0.6 and (times + back) / (sizes[a] + sizes[b]) >= AS_ONE:
-            pair = (judged.classes[a], judged.classes[b])
-            found.append(TwinCategories(*pair, round(float(there), 4), round(float(here), 4)))
+        a_as_b, b_as_a = counts[a, b] / sizes[a], counts[b, a] / sizes[b]
+        if min(a_as_b, b_as_a) >= AS_ONE * 0.6 and (counts[a, b] + counts[b, a]) / (sizes[a] + sizes[b]) >= AS_ONE:
+            found.append(TwinCategories(classes[a], classes[b], round(float(a_as_b), 4), round(float(b_as_a), 4)))
     return tuple(sorted(found, key=lambda one: (-(one.a_as_b + one.b_as_a), one.a, one.b)))
 
 

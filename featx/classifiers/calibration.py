@@ -19,19 +19,19 @@ def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
 
 
-# One number is chosen: a hundred pictures from where the classifier will be used tell it better than thousands that
-# look like what was learned from.
+# Only one number is fitted: a hundred photos from where the classifier will be used fit it better than thousands that
+# look like the training photos.
 CALIBRATING = 100
 
 
 def held_out_temperature(scores: np.ndarray, truth: np.ndarray, otherwise: float) -> float:
-    """The temperature that suits held-out pictures, when there are enough of them; a truth of -1 has no say."""
+    """The temperature that suits held-out photos, when there are enough of them; a truth of -1 has no say."""
     known = truth >= 0
     return fit_temperature(scores[known], truth[known]) if int(known.sum()) >= CALIBRATING else otherwise
 
 
 def cross_calibrate(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, otherwise: float) -> np.ndarray:
-    """Probabilities of held-out pictures; the temperature of each half of the products is chosen on the other half."""
+    """Probabilities of held-out photos; the temperature of each half of the products is chosen on the other half."""
     known = truth >= 0
     if int(known.sum()) < 2 * CALIBRATING:
         return probabilities(scores, otherwise)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -18,14 +17,15 @@ from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, fit_novelty
 from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings, known_reduction
-from featx.classifiers.thresholds import LEAST, min_products_for, products, table_of, yield_on
+from featx.classifiers.thresholds import table_of, yield_on
 from featx.classifiers.tuning import best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
 from featx.errors import FeatxError
-from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
+from featx.labels.folds import Fold, foldable_categories, grouped_folds, near_duplicate_rate
 from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
-from featx.metrics.scores import Proportion, share_by_group, wilson
-from featx.metrics.selective import Automation, automation_at, ceil_threshold, coverage_table
+from featx.metrics.assessment import Assessment, assess, yield_record
+from featx.metrics.scores import Proportion, ScoredAnswers
+from featx.metrics.selective import coverage_table
 from featx.store import Store, open_store
 
 
@@ -87,8 +87,7 @@ def fit(
         fold_twins.append((len(score), near_duplicate_rate(x[score], x[train])))
     recipe = search.best(x, y, cut if tune else cut[:1])
     truth = np.array([place[label] for label in y])
-    # Where all but one category are too small, nothing is told apart in what could be scored.
-    counted = np.array([label not in small and len(small) < len(classes) - 1 for label in y])
+    counted = np.isin(y, foldable_categories(y, lesson.groups, folds))
     temperature = fit_temperature(scores[counted], truth[counted]) if counted.any() else 1.0
     final = train_classifier(recipe, x, y)
     held = lesson.held
@@ -98,26 +97,24 @@ def fit(
     temperature = held_out_temperature(held_scores, held_truth, temperature)
     model = Classifier(recipe, final, classes, temperature, opened.fingerprint, fit_novelty(x, cut, seed))
     # What the folds said of every picture, unless a held-out folder says it better.
-    shares, right = probabilities(scores, temperature), scores.argmax(axis=1) == truth
-    cv = share_by_group(right[counted], lesson.groups[counted])
-    tested: Proportion | None = None
-    folded = Judged(shares[counted], truth[counted], lesson.groups[counted], "cross-validation")
-    judged = [folded]
+    shares = probabilities(scores, temperature)
+    folded = ScoredAnswers(truth[counted], shares[counted], lesson.groups[counted], "cross-validation")
+    assessment = cross_validated = assess(folded, classes)
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
     if len(held):
         # With enough held-out pictures at hand, nothing is promised from cross-validation any more.
-        apart = Judged(probabilities(held_scores, temperature), held_truth, held.groups, "held-out pictures")
-        judged = [apart, folded]
-        tested = share_by_group(apart.right, held.groups)
+        held_out = ScoredAnswers(held_truth, probabilities(held_scores, temperature), held.groups, "held-out photos")
+        assessment = assess(held_out, classes, [folded])
         twins = near_duplicate_rate(held.features, x)
-    model.card = _card(model, lesson, recipe, cv, tested, judged, small, twins, len(cut))
+    tested = assessment.accuracy if len(held) else None
+    model.card = _card(model, lesson, recipe, cross_validated.accuracy, tested, assessment, small, twins, len(cut))
     model.card["level"] = level
     model.card["held_out_categories"] = len(set(held.truth.tolist())) if len(held) else 0
     model.card["held_out"] = list(test)
     model.card["test_store"] = None if elsewhere is None else str(elsewhere.path)
     model.card["learned_in_test"] = held.learned
     enough = int((held_truth >= 0).sum()) >= CALIBRATING
-    model.card["calibrated_on"] = "held-out pictures" if enough else "cross-validation"
+    model.card["calibrated_on"] = "held-out photos" if enough else "cross-validation"
     model.card["asked_folds"] = folds
     model.card["tuned"] = tune
     model.card["seconds"] = round(time.monotonic() - begun, 1)
@@ -170,55 +167,18 @@ def _small(labels: np.ndarray, groups: np.ndarray, folds: int) -> dict[str, int]
     return {label: n for label, n in sorted(sizes.items()) if len({*groups[labels == label].tolist()}) < folds}
 
 
-# What is filed without a person is right this often.
-FILED = 0.98
-
-
-@dataclass(frozen=True)
-class Judged:
-    """Probabilities for pictures the classifier had not seen, what they truly are, and which pictures those were."""
-
-    shares: np.ndarray
-    truth: np.ndarray
-    groups: np.ndarray
-    where: str
-
-    @property
-    def says(self) -> np.ndarray:
-        """The likeliest class of each picture."""
-        return np.asarray(self.shares.argmax(axis=1))
-
-    @property
-    def sure(self) -> np.ndarray:
-        """How sure the classifier is of it."""
-        return np.asarray(self.shares.max(axis=1))
-
-    @property
-    def right(self) -> np.ndarray:
-        """Whether it is true."""
-        return np.asarray(self.says == self.truth)
-
-
-def _first(judged: Sequence[Judged], n: int) -> Judged | None:
-    """Those pictures that speak: held-out ones if they show enough products, else those of the folds."""
-    return next((one for one in judged if products(one.groups) >= n), None)
-
-
-def _promises(judged: Sequence[Judged], classes: list[str]) -> list[dict[str, Any]]:
-    """Thresholds by target; where the held-out pictures are too few to choose on, they still say what was kept."""
-    found: list[dict[str, Any]] = []
-    for one in judged:
-        table = table_of(one.sure, one.says, one.right, classes, one.groups, found)
-        found += [row | {"measured_on": one.where} for row in table]
-    apart = judged[0]
-    for row in found:
-        if row["measured_on"] != apart.where:
-            row["held_out"] = _check(yield_on(row, apart.sure, apart.says, apart.right, classes), len(apart.truth))
-    return sorted(found, key=lambda row: float(row["target"]))
-
-
-def _check(share: Proportion, n: int) -> dict[str, Any]:
-    return {"n": n, "answered": share.n, "right": round(share.value, 4)}
+def _promises(assessment: Assessment, classes: list[str]) -> list[dict[str, Any]]:
+    """Thresholds by target; where held-out photos are too few to choose on, they still show what came of it."""
+    rows: list[dict[str, Any]] = []
+    for one in assessment.candidates:
+        table = table_of(one.confidence, one.predicted, one.correct, classes, one.groups, rows)
+        rows += [row | {"measured_on": one.measured_on} for row in table]
+    scored = assessment.answers
+    for row in rows:
+        if row["measured_on"] != scored.measured_on:
+            share = yield_on(row, scored.confidence, scored.predicted, scored.correct, classes)
+            row["held_out"] = yield_record(share, len(scored))
+    return sorted(rows, key=lambda row: float(row["target"]))
 
 
 def _card(
@@ -227,17 +187,12 @@ def _card(
     recipe: ClassifierSettings,
     cv: Proportion,
     test: Proportion | None,
-    judged: Sequence[Judged],
+    assessment: Assessment,
     small: dict[str, int],
     twins: float,
     folds: int,
 ) -> dict[str, Any]:
-    store, apart = lesson.store, judged[0]
-    enough = _first(judged, min_products_for(FILED))
-    filed = Automation(FILED, 0.0, None, apart.where)
-    if enough is not None:
-        filed = automation_at(enough.sure, enough.right, enough.where, FILED)
-    many = _first(judged, LEAST) or apart
+    store, truth, curve = lesson.store, assessment.answers.truth, assessment.curve_answers
     grouped = store.provenance.get("product_source") or "none"
     biggest = Counter(lesson.labels[lesson.learn].tolist()).most_common(1)[0][0]
     return {
@@ -251,21 +206,13 @@ def _card(
         "test": None if test is None else _told(test),
         "cv": {**_told(cv), "folds": folds, "grouped_by": grouped, "groups": len(set(lesson.groups.tolist()))},
         # On the very pictures that were scored: of some categories none may be among them.
-        "baseline": round(float((apart.truth == model.classes.index(biggest)).mean()), 4) if len(apart.truth) else 0.0,
-        "automation": {
-            "target": filed.target,
-            "coverage": None if enough is None else round(filed.coverage, 4),
-            "threshold": None if filed.threshold is None else ceil_threshold(filed.threshold, 6),
-            "measured_on": filed.measured_on,
-            "n": max(products(one.groups) for one in judged) if enough is None else products(enough.groups),
-            "needed": min_products_for(FILED),
-            "held_out": _filed(filed, apart) if enough is not None and enough is not apart else None,
-        },
-        "coverage": coverage_table(many.sure, many.right, many.groups),
-        "coverage_on": many.where,
-        "thresholds": _promises(judged, model.classes),
+        "baseline": round(float((truth == model.classes.index(biggest)).mean()), 4) if len(truth) else 0.0,
+        "automation": assessment.automation_record(),
+        "coverage": coverage_table(curve.confidence, curve.correct, curve.groups),
+        "coverage_on": curve.measured_on,
+        "thresholds": _promises(assessment, model.classes),
         "unlike": {"threshold": round(model.familiar.threshold, 4), "false_alarms": FALSE_ALARMS},
-        "weakest": _weakest(model.classes, apart.truth, apart.says),
+        "weakest": assessment.weakest(),
         "small": small,
         "checks": [{"code": "FX101", "level": "warning" if twins > 0.2 else "passed", "share": round(twins, 4)}],
         "settings": {**recipe.for_card(), "temperature": round(model.temperature, 6)},
@@ -274,32 +221,5 @@ def _card(
     }
 
 
-def _filed(filed: Automation, apart: Judged) -> dict[str, Any]:
-    """What filing without a person would have done to held-out pictures that were too few to choose on."""
-    stands = apart.sure >= (2.0 if filed.threshold is None else filed.threshold)
-    return _check(wilson(int(apart.right[stands].sum()), int(stands.sum())), len(stands))
-
-
 def _told(share: Proportion) -> dict[str, Any]:
     return {"accuracy": round(share.value, 4), "ci95": [round(share.low, 4), round(share.high, 4)], "n": share.n}
-
-
-def _weakest(classes: list[str], truth: np.ndarray, says: np.ndarray, most: int = 3) -> list[dict[str, Any]]:
-    """The categories that are missed most, and what they are usually taken for."""
-    found = []
-    for i, label in enumerate(classes):
-        mine = truth == i
-        misses = Counter(says[mine & (says != truth)].tolist())
-        if mine.any() and misses:
-            other, times = misses.most_common(1)[0]
-            found.append(
-                {
-                    "label": label,
-                    "recall": round(float((says[mine] == i).mean()), 4),
-                    "n": int(mine.sum()),
-                    "taken_for": classes[other],
-                    "times": times,
-                    "misses": sum(misses.values()),
-                }
-            )
-    return sorted(found, key=lambda one: (one["recall"], one["label"]))[:most]

@@ -1,4 +1,4 @@
-"""From which confidence on an answer may stand: one threshold for each category, and the precision they really buy."""
+"""Above which confidence an answer may stand: one threshold for each category, and the precision they really buy."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ import numpy as np
 
 from featx.errors import FeatxError
 from featx.metrics.scores import Proportion, share_by_group, wilson
-from featx.metrics.selective import automation_at, ceil_threshold
+from featx.metrics.selective import LEAST, TARGETS, automation_at, ceil_threshold, min_products_for
 
-TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 # A category is believed as much as all together until it brought this many answers of its own.
 PRIOR = 20
 PARTS = 5
-# However little is promised, fewer products than these show nothing about categories.
-LEAST = 50
-
-
-def min_products_for(target: float) -> int:
-    """How many products a promise needs: with fewer, all may be right and it is broken one time in twenty."""
-    return max(LEAST, round(3 / (1 - target)))
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """From which confidence on answers stand, so that the target share of them is right; None is never."""
+    """Above which confidence answers stand, so that the target share of them is correct; None means never."""
 
     target: float
     everywhere: float | None
@@ -35,123 +27,124 @@ class Thresholds:
 
     def of(self, label: str) -> float:
         """The threshold of an answer; above 1 where no confidence is enough."""
-        found = self.categories.get(label, self.everywhere)
-        return 2.0 if found is None else found
-
-
-def products(groups: np.ndarray) -> int:
-    """How many products the pictures show: those of one stand or fall together, and count once."""
-    return len(np.unique(groups))
+        threshold = self.categories.get(label, self.everywhere)
+        return 2.0 if threshold is None else threshold
 
 
 def choose(
     target: float,
-    sure: np.ndarray,
-    says: np.ndarray,
-    right: np.ndarray,
+    confidence: np.ndarray,
+    predicted: np.ndarray,
+    correct: np.ndarray,
     classes: Sequence[str],
     least: Thresholds | None = None,
 ) -> Thresholds:
-    """The lowest threshold of each category at which its answers are still right at the target precision.
+    """The lowest threshold of each category at which its answers are still correct at the target precision.
 
-    How often a category's answers are right is drawn towards how often all answers of that confidence are: a rare
-    category borrows the common threshold, and earns its own as it brings evidence. Who asks for more never gets a lower
-    threshold than who asks for less, nor than one of `least`.
+    The precision of a category is drawn towards that of all answers of the same confidence: a rare category borrows the
+    common threshold, and earns its own as it brings evidence. A higher target never gets a lower threshold than a lower
+    target, nor than one of `least`.
     """
-    found = least
-    for step in sorted({target, *(one for one in TARGETS if one < target)}):
-        found = _raised(_chosen(step, sure, says, right, classes), found)
-    assert found is not None
-    return found
+    thresholds = least
+    for step in sorted({target, *(lower for lower in TARGETS if lower < target)}):
+        thresholds = _raised(_chosen(step, confidence, predicted, correct, classes), thresholds)
+    assert thresholds is not None
+    return thresholds
 
 
-def _raised(found: Thresholds, least: Thresholds | None) -> Thresholds:
+def _raised(thresholds: Thresholds, least: Thresholds | None) -> Thresholds:
     """Thresholds that are nowhere below others."""
     if least is None:
-        return found
+        return thresholds
 
-    def higher(one: float | None, other: float | None) -> float | None:
-        return None if one is None or other is None else max(one, other)
+    def higher(a: float | None, b: float | None) -> float | None:
+        return None if a is None or b is None else max(a, b)
 
     categories = {
-        label: higher(one, least.categories.get(label, least.everywhere)) for label, one in found.categories.items()
+        label: higher(threshold, least.categories.get(label, least.everywhere))
+        for label, threshold in thresholds.categories.items()
     }
-    return Thresholds(found.target, higher(found.everywhere, least.everywhere), categories)
+    return Thresholds(thresholds.target, higher(thresholds.everywhere, least.everywhere), categories)
 
 
-def _chosen(target: float, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]) -> Thresholds:
-    everywhere = automation_at(sure, right, "", target).threshold
-    order = np.argsort(-sure, kind="stable")
-    falling = -sure[order]
-    precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    found: dict[str, float | None] = {}
+def _chosen(
+    target: float, confidence: np.ndarray, predicted: np.ndarray, correct: np.ndarray, classes: Sequence[str]
+) -> Thresholds:
+    everywhere = automation_at(confidence, correct, target).threshold
+    order = np.argsort(-confidence, kind="stable")
+    falling = -confidence[order]
+    precision = np.cumsum(correct[order]) / np.arange(1, len(order) + 1)
+    categories: dict[str, float | None] = {}
     for number, label in enumerate(classes):
-        mine = order[says[order] == number]
-        cuts = sure[mine] if everywhere is None else np.union1d(sure[mine], [everywhere])
+        mine = order[predicted[order] == number]
+        cuts = confidence[mine] if everywhere is None else np.union1d(confidence[mine], [everywhere])
         if not len(cuts):
-            found[label] = everywhere
+            categories[label] = everywhere
             continue
-        answered = np.searchsorted(-sure[mine], -cuts, side="right")
-        hits = np.concatenate([[0], np.cumsum(right[mine])])[answered]
+        answered = np.searchsorted(-confidence[mine], -cuts, side="right")
+        hits = np.concatenate([[0], np.cumsum(correct[mine])])[answered]
         common = precision[np.searchsorted(falling, -cuts, side="right") - 1]
         good = cuts[(hits + PRIOR * common) / (answered + PRIOR) >= target]
-        found[label] = float(good.min()) if len(good) else None
-    return Thresholds(target, everywhere, found)
+        categories[label] = float(good.min()) if len(good) else None
+    return Thresholds(target, everywhere, categories)
 
 
 def cross_validated_yield(
     target: float,
-    sure: np.ndarray,
-    says: np.ndarray,
-    right: np.ndarray,
+    confidence: np.ndarray,
+    predicted: np.ndarray,
+    correct: np.ndarray,
     classes: Sequence[str],
     groups: np.ndarray,
     least: Thresholds | None = None,
 ) -> tuple[float, Proportion]:
-    """What thresholds chosen on some products buy on others: the share answered, and how much of that is right."""
-    part = np.random.default_rng(0).integers(0, PARTS, int(groups.max()) + 1)[groups]
-    stands = np.zeros(len(sure), dtype=bool)
-    for one in range(PARTS):
-        mine, others = part == one, part != one
-        chosen = choose(target, sure[others], says[others], right[others], classes, least)
-        limits = np.array([chosen.of(label) for label in classes])
-        stands[mine] = sure[mine] >= limits[says[mine]]
-    return float(stands.mean()), share_by_group(right[stands], groups[stands])
+    """What thresholds chosen on some products buy on others: the share answered, and how much of that is correct."""
+    part_of = np.random.default_rng(0).integers(0, PARTS, int(groups.max()) + 1)[groups]
+    stands = np.zeros(len(confidence), dtype=bool)
+    for part in range(PARTS):
+        mine, others = part_of == part, part_of != part
+        thresholds = choose(target, confidence[others], predicted[others], correct[others], classes, least)
+        stands[mine] = confidence[mine] >= _by_class(thresholds, classes)[predicted[mine]]
+    return float(stands.mean()), share_by_group(correct[stands], groups[stands])
+
+
+def _by_class(thresholds: Thresholds, classes: Sequence[str]) -> np.ndarray:
+    return np.array([thresholds.of(label) for label in classes])
 
 
 def table_of(
-    sure: np.ndarray,
-    says: np.ndarray,
-    right: np.ndarray,
+    confidence: np.ndarray,
+    predicted: np.ndarray,
+    correct: np.ndarray,
     classes: Sequence[str],
     groups: np.ndarray,
     below: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """For each target what belongs on the card: the thresholds, and what they bought on products not chosen on.
+    """The rows of the card: for each target the thresholds, and what they bought on products they were not chosen on.
 
-    A target that answers for so few products cannot show is left out, and so is one that a row of `below` has. No
-    threshold lies under those of the rows of `below` for less, which were chosen on other pictures.
+    A target for which there are too few products is left out, and so is one that has a row in `below`. No threshold
+    lies under those of the rows of `below` for lower targets, which were chosen on other photos.
     """
     table: list[dict[str, Any]] = []
     for target in TARGETS:
-        if products(groups) < min_products_for(target) or any(row["target"] == target for row in below):
+        if len(np.unique(groups)) < min_products_for(target) or any(row["target"] == target for row in below):
             continue
         lower = max(
             (row for row in below if row["target"] < target), key=lambda row: float(row["target"]), default=None
         )
         least = None if lower is None else _of_row(lower)
-        chosen = choose(target, sure, says, right, classes, least)
-        answered, share = cross_validated_yield(target, sure, says, right, classes, groups, least)
+        thresholds = choose(target, confidence, predicted, correct, classes, least)
+        answered, share = cross_validated_yield(target, confidence, predicted, correct, classes, groups, least)
         table.append(
             {
                 "target": target,
-                "everywhere": _short(chosen.everywhere),
+                "everywhere": _rounded_up(thresholds.everywhere),
                 "answered": round(answered, 4),
                 "precision": round(share.value, 4),
                 "low": round(share.low, 4),
                 "high": round(share.high, 4),
                 "n": share.n,
-                "categories": {label: _short(found) for label, found in chosen.categories.items()},
+                "categories": {label: _rounded_up(value) for label, value in thresholds.categories.items()},
             }
         )
     return table
@@ -169,17 +162,17 @@ def thresholds_for(card: Mapping[str, Any], precision: float) -> tuple[Threshold
         raise FeatxError(
             "bad-flag",
             f"no precision can be promised from {card['automation']['n']:,} products",
-            f"label pictures of at least {LEAST}, or set the limit yourself with `--sure`",
+            f"label photos of at least {LEAST} products, or set the threshold yourself with `--sure`",
         )
     good = [row for row in card["thresholds"] if row["target"] >= precision - 1e-9]
     if not good:
         most = max(float(row["target"]) for row in card["thresholds"])
-        wanted = next((target for target in TARGETS if target >= precision - 1e-9), None)
-        few = "" if wanted is None else f", which takes {min_products_for(wanted):,} products it has not learned from"
+        target = next((target for target in TARGETS if target >= precision - 1e-9), None)
+        few = "" if target is None else f", which takes {min_products_for(target):,} products it has not learned from"
         raise FeatxError(
             "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"ask for {most:g} at most"
         )
-    row = min(good, key=lambda one: float(one["target"]))
+    row = min(good, key=lambda row: float(row["target"]))
     return _of_row(row), row
 
 
@@ -188,14 +181,13 @@ def _of_row(row: Mapping[str, Any]) -> Thresholds:
 
 
 def yield_on(
-    row: Mapping[str, Any], sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: Sequence[str]
+    row: Mapping[str, Any], confidence: np.ndarray, predicted: np.ndarray, correct: np.ndarray, classes: Sequence[str]
 ) -> Proportion:
-    """What the thresholds of a row of the card give on other pictures: how much of what is answered is right."""
-    limits = _of_row(row)
-    stands = sure >= np.array([limits.of(label) for label in classes])[says]
-    return wilson(int(right[stands].sum()), int(stands.sum()))
+    """What the thresholds of a row of the card give on other photos: how much of what is answered is correct."""
+    stands = confidence >= _by_class(_of_row(row), classes)[predicted]
+    return wilson(int(correct[stands].sum()), int(stands.sum()))
 
 
-def _short(threshold: float | None) -> float | None:
-    """Rounded up: rounding must not let in what was not measured."""
+def _rounded_up(threshold: float | None) -> float | None:
+    """Rounding must not let in what was not measured."""
     return None if threshold is None else ceil_threshold(threshold, 6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from featx.views.quantities import percent
 
 if TYPE_CHECKING:
     from featx.comparison import Comparison
+    from featx.comparison.document import ComparedStore, ComparisonDocument, LearningPoint
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -32,40 +33,43 @@ def compare(
         list[str] | None,
         typer.Option(
             "--clf",
-            help="Classifiers, with commas or repeated.",
+            help="Classifiers, separated by commas; repeatable.",
             show_default="svm,logreg,lda,rf,knn",
             autocompletion=classifier_names,
         ),
     ] = None,
     store: Annotated[
         list[Path] | None,
-        typer.Option("--store", "-s", metavar="PATH", help="Stores; repeat it.", show_default="current"),
+        typer.Option("--store", "-s", metavar="PATH", help="Stores to compare; repeatable.", show_default="current"),
     ] = None,
     backbone: Annotated[
         list[str] | None,
-        typer.Option("--backbone", "-b", help="With PHOTOS: networks; repeat it.", autocompletion=backbone_names),
+        typer.Option("--backbone", "-b", help="With PHOTOS: backbones; repeatable.", autocompletion=backbone_names),
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="Cut the folds anew so often.")] = 1,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="How many times to cut new folds.")] = 1,
     group_col: Annotated[
-        str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep pictures with the same value together.")
+        str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep photos with the same value together.")
     ] = None,
     level: Annotated[
-        str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
+        str | None,
+        typer.Option("--level", metavar="COLUMN|N", help="Compare on other categories: a column, or N path parts."),
     ] = None,
     coarse: Annotated[
-        str | None, typer.Option("--coarse", metavar="COLUMN|N", help="Score this coarser level of the answers too.")
+        str | None, typer.Option("--coarse", metavar="COLUMN|N", help="Also score the answers at this coarser level.")
     ] = None,
     test: Annotated[
-        str, typer.Option("--test", metavar="SPLIT|STORE", help="Score only: splits, or another store.")
+        str, typer.Option("--test", metavar="SPLIT|STORE", help="Hold out: splits, or another store.")
     ] = "test,val",
     learning_curve: Annotated[
-        bool, typer.Option("--learning-curve", help="Accuracy against photos per category.")
+        bool, typer.Option("--learning-curve", help="Measure accuracy against photos per category.")
     ] = False,
-    colour: Annotated[bool, typer.Option("--colour/--no-colour", help="The baseline by colours alone.")] = True,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write a .json or .csv file too.")] = None,
+    colour: Annotated[
+        bool, typer.Option("--colour/--no-colour", help="Include the baseline that sees colours alone.")
+    ] = True,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write a .json or .csv file.")] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="No report page: neither its map nor a look for wrong labels and copies.")
+        bool, typer.Option("--fast", help="Skip the report page, its map and its checks of labels and copies.")
     ] = False,
     seed: SeedOption = 0,
     json: JsonFlag = False,
@@ -120,12 +124,12 @@ def compare(
     if out.for_people:
         _print_answers(found, page, out)
     flag = workspace.flag_for(_best_store(found, stores).path)
-    out.next(f"featx fit --clf {found.best['clf']}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
+    out.next(f"featx fit --clf {found.best.clf}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
 
 
 def _best_store(found: Comparison, stores: list[Store]) -> Store:
-    told = zip(stores, found.document["stores"], strict=True)
-    return next(store for store, one in told if one["name"] == found.best["store"])
+    pairs = zip(stores, found.document.stores, strict=True)
+    return next(store for store, compared in pairs if compared.name == found.best.store)
 
 
 def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
@@ -189,40 +193,40 @@ def _stores(
 
 def _print(found: Comparison, out: Output) -> None:
     document, rows = found.document, found.rows()
-    out.headline(document["best"]["why"])
+    out.headline(document.best.why)
     if not out.for_people:
         out.records(list(rows[0]), [_plain_cells(row) for row in rows])
     else:
         _print_tables(document, rows, out)
-    if document["learning_curve"]:
-        _print_curve(document, out)
+    if document.learning_curve:
+        _print_curve(document.learning_curve, out)
 
 
-def _say(document: dict[str, Any], out: Output) -> None:
+def _say(document: ComparisonDocument, out: Output) -> None:
     """What one should know before believing the table: always told, on a terminal or not."""
-    settings = document["settings"]
-    if document["doubling"]:
-        out.say(f"  {document['doubling']['why']}")
-    for store in document["stores"]:
+    settings = document.settings
+    if document.doubling:
+        out.say(f"  {document.doubling.why}")
+    for store in document.stores:
         _say_checks(store, document, out)
     if settings["left_out_of_folds"]:
         names = settings["left_out_of_folds"]
         few = pluralise(len(names), "category has", "categories have")
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        out.warn(f"{few} fewer than {settings['folds']} products: learned, but left out of the folds' score: {listed}")
-    for note in document["notes"]:
+        out.warn(f"{few} fewer than {settings['folds']} products: learned, but left out of the folds: {listed}")
+    for note in document.notes:
         out.say(f"  {note}")
 
 
-def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Output) -> None:
+def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out: Output) -> None:
     from featx.comparison.result import standing
 
-    settings, several = document["settings"], len(document["stores"]) > 1
+    settings, several = document.settings, len(document.stores) > 1
     groups = f"{settings['groups']:,} groups of one product or near-certain copies, never split"
     repeated = f" × {settings['repeats']}" if settings["repeats"] > 1 else ""
-    categories = len(document["stores"][0]["categories"])
+    categories = len(document.stores[0].categories)
     out.result(
-        f"{pluralise(settings['n_learn'], 'picture')} · {pluralise(categories, 'category', 'categories')}"
+        f"{pluralise(settings['n_learn'], 'photo')} · {pluralise(categories, 'category', 'categories')}"
         f" · {settings['folds']} folds{repeated} · {groups}"
     )
     out.result("")
@@ -261,7 +265,7 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
     out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
     told = [(row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]]
     if any(random > grouped + 0.005 for random, grouped in told):
-        out.result("* plain folds split the pictures of one product: what many would report, and too good to be true")
+        out.result("* plain folds split the photos of one product: what many would report, and too good to be true")
     out.result("")
     costs: list[list[Cell]] = [
         [
@@ -274,7 +278,7 @@ def _print_tables(document: dict[str, Any], rows: list[dict[str, Any]], out: Out
         for row in rows
         if not row["baseline"]
     ]
-    names = ["classifier", *(["backbone"] if several else []), "to learn", "a picture", "size"]
+    names = ["classifier", *(["backbone"] if several else []), "training", "per photo", "size"]
     out.records(names, costs, right=names[-3:])
     _print_verdicts(document, several, out)
 
@@ -296,18 +300,17 @@ def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float |
         row.insert(at, bar(share, BAR))
 
 
-def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> None:
-    best = [document["best"]["store"], document["best"]["clf"]]
-    held = bool(document["held_out_tests"])
+def _print_verdicts(document: ComparisonDocument, several: bool, out: Output) -> None:
+    best, held = document.best.name, bool(document.held_out_tests)
     lines = []
-    for one in document["held_out_tests"] or document["tests"]:
-        if best not in (one["a"], one["b"]) or one["verdict"] == "tie":
+    for test in document.held_out_tests or document.tests:
+        if best not in (test.a, test.b) or test.verdict == "tie":
             continue
-        winner, loser = (one["a"], one["b"]) if one["verdict"] == "a" else (one["b"], one["a"])
-        low, high = sorted((abs(one["low"]), abs(one["high"])))
+        winner, loser = (test.a, test.b) if test.verdict == "a" else (test.b, test.a)
+        low, high = sorted((abs(test.low or 0.0), abs(test.high or 0.0)))
         names = [f"{clf} on {store}" if several else clf for store, clf in (winner, loser)]
-        chance = "< 0.001" if one["p_holm"] < 0.001 else f"= {one['p_holm']:.3f}"
-        points = f"{100 * abs(one['difference']):.1f} points ({100 * low:.1f} – {100 * high:.1f})"
+        chance = "< 0.001" if (test.p_holm or 0.0) < 0.001 else f"= {test.p_holm:.3f}"
+        points = f"{100 * abs(test.difference):.1f} points ({100 * low:.1f} – {100 * high:.1f})"
         lines.append(f"{names[0]} is better than {names[1]} by {points}, p {chance}")
     if lines:
         out.result("")
@@ -316,39 +319,38 @@ def _print_verdicts(document: dict[str, Any], several: bool, out: Output) -> Non
         out.result(line)
     if len(lines) > len(shown):
         out.result(f"and better than {len(lines) - len(shown)} more (-v shows them)")
-    where = "the same held-out pictures" if held else "the same folds, corrected for their overlap"
+    where = "the same held-out photos" if held else "the same folds, corrected for their overlap"
     if lines:
         out.result(f"(paired tests on {where}, and for their number)")
 
 
-def _print_curve(document: dict[str, Any], out: Output) -> None:
+def _print_curve(curve: Sequence[LearningPoint], out: Output) -> None:
     if out.for_people:
         out.result("")
         from featx.cli.sparklines import bar
 
         rows: list[list[Cell]] = [
-            [point["per_class"], point["n"], _percent(point["accuracy"]["mean"]), bar(point["accuracy"]["mean"], BAR)]
-            for point in document["learning_curve"]
+            [point.per_class, point.n, _percent(point.accuracy.mean), bar(point.accuracy.mean, BAR)]
+            for point in curve
+            if point.accuracy
         ]
-        columns = ["photos per category, at most", "in all", "right", ""]
+        columns = ["photos per category (at most)", "in all", "right", ""]
         out.records(columns, rows, right=columns[:-1])
 
 
-def _say_checks(store: dict[str, Any], document: dict[str, Any], out: Output) -> None:
-    lead = f"{store['name']}: " if len(document["stores"]) > 1 else ""
-    seen = "in training" if document["settings"]["n_test"] else "in the other folds"
-    for check in store["checks"]:
-        bad, share = check["level"] == "warning", check["share"]
-        if check["code"] == "FX101":
-            out.say(f"  {lead}{share:.0%} of the scored pictures have a near-twin {seen} (cosine ≥ 0.95)")
+def _say_checks(store: ComparedStore, document: ComparisonDocument, out: Output) -> None:
+    lead = f"{store.name}: " if len(document.stores) > 1 else ""
+    seen = "in training" if document.settings["n_test"] else "in the other folds"
+    for check in store.checks:
+        bad, share = check.level == "warning", check.share or 0.0
+        if check.code == "FX101":
+            out.say(f"  {lead}{share:.0%} of the scored photos have a near-twin {seen} (cosine ≥ 0.95)")
             if bad:
-                out.warn(
-                    f"FX101: {lead}with that many near-twins the score is flattered; trust pictures from elsewhere"
-                )
-        elif check["code"] == "FX105" and bad:
-            out.warn(f"FX105: {lead}nothing here is better than colours alone ({share:.1%})")
-        elif check["code"] == "FX106" and bad:
-            out.warn(f"FX106: {lead}the folds promise {100 * share:.0f} points more than held-out pictures show")
+                out.warn(f"FX101: {lead}with so many near-twins the score is flattered; trust photos from elsewhere")
+        elif check.code == "FX105" and bad:
+            out.warn(f"FX105: {lead}no classifier is better than colours alone ({share:.1%})")
+        elif check.code == "FX106" and bad:
+            out.warn(f"FX106: {lead}the folds promise {100 * share:.0f} points more than held-out photos show")
 
 
 def _percent(value: float | None) -> str | None:

@@ -1,4 +1,4 @@
-"""`featx evaluate`: a saved classifier on pictures it never learned from."""
+"""`featx evaluate`: a saved classifier on photos it never learned from."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 SHOWN = 5
 NAMES = {
     "accuracy": "right",
-    "balanced_accuracy": "right, every category alike",
+    "balanced_accuracy": "right, categories equal",
     "macro_f1": "macro F1",
-    "top3": "right among its first 3",
-    "top5": "right among its first 5",
+    "top3": "right within the first 3",
+    "top5": "right within the first 5",
     "log_loss": "log loss",
     "ece": "calibration error",
 }
@@ -30,11 +30,12 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", "--clf", metavar="FILE|NAME", help="Which trained classifier.", show_default="newest"
+            "--model", "-m", "--clf", metavar="FILE|NAME", help="Which saved classifier.", show_default="newest"
         ),
     ] = None,
     split: Annotated[
-        list[str] | None, typer.Option("--split", metavar="SPLIT", help="Which splits.", show_default="test and val")
+        list[str] | None,
+        typer.Option("--split", metavar="SPLIT", help="Which splits to score.", show_default="test and val"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the confusion matrix as a .csv file.")
@@ -44,7 +45,7 @@ def evaluate(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Score a saved classifier on pictures it never learned from.
+    """Score a saved classifier on photos it never learned from.
 
     Example: featx evaluate --split test
     """
@@ -65,27 +66,30 @@ def evaluate(
     if not json:
         _print(found, path, out)
     if found.left_out:
-        out.warn(f"{pluralise(found.left_out, 'picture')} it had learned from left out (same bytes)")
+        out.warn(f"{pluralise(found.left_out, 'photo')} with the same bytes as a training photo left out")
     if found.unknown:
         names = ", ".join(list(found.unknown)[:5])
         out.warn(
-            f"{pluralise(sum(found.unknown.values()), 'picture')} of categories it never learned, always wrong: {names}"
+            f"{pluralise(sum(found.unknown.values()), 'photo')} of categories it never learned, always wrong: {names}"
         )
-    if sum(bool(one["n"]) for one in found.details["per_class"]) == 1:
-        out.warn("all these pictures are of one category: nothing is told apart in them, whatever the score")
+    if sum(bool(row.n) for row in found.details.per_class) == 1:
+        out.warn("all these photos are of one category: with nothing to confuse, the score says little")
     if found.unscored:
         names = ", ".join(found.unscored[:5]) + (", …" if len(found.unscored) > 5 else "")
         few = pluralise(len(found.unscored), "category has", "categories have")
-        out.say(f"  {few} no picture here, and no part in what counts every category alike: {names}")
+        out.say(f"  {few} no photo here, and no part in the scores that weight categories equally: {names}")
     if output is not None:
         _write(found, output)
         out.ok(f"wrote the confusion matrix to {output}")
 
 
 def _print(found: Evaluation, path: Path, out: Output) -> None:
-    classes = found.details["per_class"]
-    where = " and ".join(found.splits) or "all pictures"
-    out.headline(f"{path} on {pluralise(found.n, 'picture')} of {found.store} ({where})")
+    from featx.cli.automation import automation_lines
+    from featx.comparison.document import to_plain
+
+    classes, confusions = found.details.per_class, found.details.confusions
+    where = " and ".join(found.splits) or "all photos"
+    out.headline(f"{path} on {pluralise(found.n, 'photo')} of {found.store} ({where})")
     out.headline("")
     for name, shown in NAMES.items():
         one = found.scores[name]
@@ -93,28 +97,27 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
             out.headline(f"{shown:<28} {one.value:6.3f}    ({one.low:.3f} – {one.high:.3f})")
         else:
             out.headline(f"{shown:<28} {one.value:6.1%}    ({one.low:.1%} – {one.high:.1%})")
+    for line in automation_lines(to_plain(found.details.automation)):
+        out.headline(line)
     out.headline("")
     if not out.for_people:
         rows: list[list[Cell]] = [
-            [round(cell, 4) if isinstance(cell, float) else cell for cell in one.values()] for one in classes
+            [round(cell, 4) if isinstance(cell, float) else cell for cell in to_plain(row).values()] for row in classes
         ]
         out.records(["label", "n", "precision", "recall", "f1"], rows)
         return
-    worst = sorted((one for one in classes if one["n"]), key=lambda one: (one["recall"], -one["n"]))
+    worst = sorted((row for row in classes if row.n), key=lambda row: (row.recall or 0.0, -row.n))
     shown_rows = worst if out.verbose else worst[:SHOWN]
     table: list[list[Cell]] = [
-        [one["label"], one["n"], f"{one['precision']:.0%}", f"{one['recall']:.0%}", f"{one['f1']:.0%}"]
-        for one in shown_rows
+        [row.label, row.n, f"{row.precision:.0%}", f"{row.recall:.0%}", f"{row.f1:.0%}"] for row in shown_rows
     ]
-    columns = ["weakest categories", "pictures", "precision", "recall", "F1"]
+    columns = ["weakest categories", "photos", "precision", "recall", "F1"]
     out.records(columns, table, right=columns[1:])
     if len(worst) > len(shown_rows):
         out.result(f"{len(worst) - len(shown_rows)} more (-v shows every category)")
-    if found.details["confusions"]:
+    if confusions:
         out.result("")
-        pairs: list[list[Cell]] = [
-            [one["truth"], one["says"], one["n"], one["examples"][0]] for one in found.details["confusions"][:SHOWN]
-        ]
+        pairs: list[list[Cell]] = [[pair.truth, pair.says, pair.n, pair.examples[0]] for pair in confusions[:SHOWN]]
         out.records(["is", "taken for", "times", "for example"], pairs, right=["times"], paths=["for example"])
 
 
@@ -122,7 +125,7 @@ def _write(found: Evaluation, output: Path) -> None:
     from featx.files.atomic import atomic_text_writer
     from featx.files.spreadsheet import TableWriter
 
-    classes = found.details["classes"]
+    classes = found.details.classes
     with atomic_text_writer(output) as file:
         table = TableWriter(file)
         table.row(["is \\ says", *classes])

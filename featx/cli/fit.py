@@ -209,25 +209,13 @@ def _print(card: dict[str, Any], out: Output) -> None:
                 f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'picture')}"
             )
 
-    from featx.metrics.selective import format_threshold
+    from featx.cli.automation import automation_lines
 
-    cv, automation = card["cv"], card["automation"]
     share("right, on held-out pictures", card["test"])
-    share("right, in cross-validation", cv)
+    share("right, in cross-validation", card["cv"])
     out.result(f"{'always the biggest category':<28} {card['baseline']:6.1%}")
-    if automation["coverage"] is None:
-        said = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
-    else:
-        sure = "" if automation["threshold"] is None else f" (sure ≥ {format_threshold(automation['threshold'])})"
-        said = f"{automation['coverage']:6.0%}    at 98% right{sure}, measured on {automation['measured_on']}"
-    held = automation["held_out"]
-    out.result(f"{'filed without a person':<28} {said}")
-    if held is not None:
-        did = f"; of them {held['answered']:,} would be filed" if automation["threshold"] is not None else ""
-        right = f", {held['right']:.0%} right" if held["answered"] else ""
-        out.result(
-            f"{'':<28}           {pluralise(held['n'], 'held-out picture')} are too few to choose on{did}{right}"
-        )
+    for line in automation_lines(card["automation"]):
+        out.result(line)
     if card["test"] is None:
         out.result("no held-out folder: pictures from where the model will be used would give a truer score")
     if card["weakest"]:

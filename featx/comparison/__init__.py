@@ -1,7 +1,7 @@
-"""Classifiers and backbones on the same folds and the same held-out pictures, and who really wins.
+"""Classifiers and backbones on the same folds and the same held-out photos, and who really wins.
 
-alignment     the same pictures in every store, and what must stay together
-candidates    one classifier on one store: its answers for every fold and for the held-out pictures
+alignment     the same photos in every store, and what must stay together
+candidates    one classifier on one store: its answers for every fold and for the held-out photos
 baselines     what needs no network, so that a good-looking score means something
 scoring       scores, intervals and paired tests
 mistakes      where the best one fails, category by category

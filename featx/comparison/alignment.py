@@ -1,4 +1,4 @@
-"""The same pictures in every store: matched by id, with the groups that no fold may split."""
+"""The same photos in every store: aligned by id, with the groups that no fold may split."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AlignedStores:
 
     @property
     def learned_labels(self) -> np.ndarray:
-        """The categories of the pictures that may be learned from."""
+        """The categories of the photos that may be learned from."""
         return self.labels[: self.n_learn]
 
     @property
@@ -44,13 +44,13 @@ class AlignedStores:
         """The categories that can be learned."""
         return sorted(set(self.learned_labels.tolist()))
 
-    def features(self, place: int) -> np.ndarray:
-        """The features of one store, a row for each matched picture."""
-        return np.concatenate([store.features[rows] for store, rows in self.parts[place]])
+    def features(self, index: int) -> np.ndarray:
+        """The features of one store, a row for each aligned photo."""
+        return np.concatenate([store.features[rows] for store, rows in self.parts[index]])
 
     @property
     def paths(self) -> list[str]:
-        """Where the photos lie, as the first store says."""
+        """The paths of the photos in the first store."""
         return [store.paths[i] for store, rows in self.parts[0] for i in rows]
 
     @property
@@ -67,74 +67,74 @@ def align(
     group: str | None = None,
     elsewhere: Sequence[Store] = (),
 ) -> AlignedStores:
-    """Take what all stores have in common; what one alone has is named and left out.
+    """Align what all stores have in common; photos that only some have are counted and left out.
 
-    With stores `elsewhere` (one for each backbone) the held-out pictures are theirs.
+    With stores `elsewhere` (one for each backbone) the held-out photos are theirs.
     """
-    there = sorted({split for split in stores[0].splits if split})
+    splits = sorted({split for split in stores[0].splits if split})
     for split in test:
-        if split not in there and split not in ("test", "val"):
+        if split not in splits and split not in ("test", "val"):
             raise FeatxError(
                 "bad-flag",
-                f"no picture of {stores[0].path} is in split `{split}`",
-                did_you_mean(split, there, f"there is {', '.join(there) or 'no split at all'}"),
+                f"no photo in {stores[0].path} belongs to split `{split}`",
+                did_you_mean(split, splits, f"there is {', '.join(splits) or 'no split at all'}"),
             )
     others_of = _paired(stores, elsewhere)
-    lessons = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
-    first, others = lessons[0], lessons[1:]
+    training_sets = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
+    first, others = training_sets[0], training_sets[1:]
     notes = []
-    learn = [{lesson.store.ids[i]: int(i) for i in lesson.learn} for lesson in lessons]
-    held = [{lesson.held.store.ids[i]: int(i) for i in lesson.held.rows} for lesson in lessons]
-    ids_learn = [one for one in learn[0] if all(one in known for known in learn[1:])]
-    ids_held = [one for one in held[0] if all(one in known for known in held[1:])]
+    learn = [{training_set.store.ids[i]: int(i) for i in training_set.learn} for training_set in training_sets]
+    held = [{training_set.held.store.ids[i]: int(i) for i in training_set.held.rows} for training_set in training_sets]
+    ids_learn = [item for item in learn[0] if all(item in known for known in learn[1:])]
+    ids_held = [item for item in held[0] if all(item in known for known in held[1:])]
     if not ids_learn:
         raise FeatxError(
             "bad-flag",
-            f"{stores[0].path} and {stores[1].path} have no labelled picture in common",
+            f"{stores[0].path} and {stores[1].path} have no labelled photo in common",
             "compare stores that were made from the same photos",
         )
     most = max(len(known) for known in learn)
     if len(ids_learn) < most:
-        notes.append(f"{most - len(ids_learn):,} pictures are not in every store and were left out")
+        notes.append(f"{most - len(ids_learn):,} photos are not in every store and were left out")
     ids = ids_learn + ids_held
     parts: list[tuple[Part, Part]] = [
         (
-            (lesson.store, np.array([known[one] for one in ids_learn], dtype=int)),
-            (lesson.held.store, np.array([apart[one] for one in ids_held], dtype=int)),
+            (training_set.store, np.array([known[item] for item in ids_learn], dtype=int)),
+            (training_set.held.store, np.array([held_out[item] for item in ids_held], dtype=int)),
         )
-        for lesson, known, apart in zip(lessons, learn, held, strict=True)
+        for training_set, known, held_out in zip(training_sets, learn, held, strict=True)
     ]
     labels = _labels(first, parts[0])
-    strange = sum(int((_labels(one, two) != labels).sum()) for one, two in zip(others, parts[1:], strict=True))
-    if strange:
-        notes.append(f"{strange:,} pictures have another category in another store; {stores[0].path} decides")
+    differing = sum(int((_labels(other, part) != labels).sum()) for other, part in zip(others, parts[1:], strict=True))
+    if differing:
+        notes.append(f"{differing:,} photos have another category in another store; {stores[0].path} decides")
     if elsewhere:
         notes += [
-            f"{lesson.held.learned:,} pictures of {lesson.held.store.path} are learned from, and not scored"
-            for lesson in lessons
-            if lesson.held.learned
+            f"{training_set.held.learned:,} photos of {training_set.held.store.path} are learned from, and not scored"
+            for training_set in training_sets
+            if training_set.held.learned
         ]
     if held[0] and not ids_held:
         raise FeatxError(
             "bad-flag",
-            f"{lessons[0].held.store.path} and the others to score have no picture in common",
+            f"{training_sets[0].held.store.path} and the others to score have no photo in common",
             "make them from the same photos",
         )
     if len(set(labels[: len(ids_learn)].tolist())) < 2:
         raise FeatxError(
             "class-too-small",
-            "the pictures that every store has are of one category only",
+            "the photos that every store has are of one category only",
             "compare stores that were made from the same photos",
         )
     unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
     if unlabelled:
-        one = unlabelled == 1
-        what = f"{unlabelled:,} picture{'' if one else 's'}"
-        notes.append(f"{what} without a category, or set apart, {'was' if one else 'were'} left out")
+        single = unlabelled == 1
+        photos = f"{unlabelled:,} photo{'' if single else 's'}"
+        notes.append(f"{photos} without a category, or held out, {'was' if single else 'were'} left out")
     groups = np.arange(len(ids_learn))
-    for lesson, known in zip(lessons, learn, strict=True):
-        place = {int(row): i for i, row in enumerate(lesson.learn)}
-        groups = union_groups(groups, lesson.groups[[place[known[one]] for one in ids_learn]])
+    for training_set, known in zip(training_sets, learn, strict=True):
+        index = {int(row): i for i, row in enumerate(training_set.learn)}
+        groups = union_groups(groups, training_set.groups[[index[known[item]] for item in ids_learn]])
     grouped_by = str(stores[0].provenance.get("product_source") or "none")
     products = [store.product_of(int(i)) for store, rows in parts[0] for i in rows]
     if group is not None:
@@ -159,26 +159,26 @@ def align(
 
 
 def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store | None]:
-    """For each store the one whose pictures it is scored on: made the same way."""
+    """For each store the one whose photos it is scored on: made the same way."""
     if not elsewhere:
         return [None] * len(stores)
-    found: list[Store | None] = []
+    pairs: list[Store | None] = []
     for store in stores:
         fitting = [one for one in elsewhere if not store.fingerprint.difference(one.fingerprint, "classify")]
-        # Where none fits, taking one apart will say what differs.
-        found.append(fitting[0] if fitting else elsewhere[0])
-    spare = [one for one in elsewhere if one not in found]
+        # Where none fits, its training set is refused in a sentence that says what differs.
+        pairs.append(fitting[0] if fitting else elsewhere[0])
+    spare = [store for store in elsewhere if store not in pairs]
     if spare:
         raise FeatxError(
             "bad-flag",
             f"{spare[0].path} was made like none of the compared stores, or is named twice",
             "name one store to score for each store that is compared",
         )
-    return found
+    return pairs
 
 
-def _labels(lesson: TrainingSet, parts: tuple[Part, Part]) -> np.ndarray:
-    return np.concatenate([lesson.labels[parts[0][1]], lesson.held.labels[parts[1][1]]])
+def _labels(training_set: TrainingSet, parts: tuple[Part, Part]) -> np.ndarray:
+    return np.concatenate([training_set.labels[parts[0][1]], training_set.held.labels[parts[1][1]]])
 
 
 def _column(parts: tuple[Part, Part], name: str, otherwise: list[str]) -> list[str]:
@@ -194,21 +194,23 @@ def _column(parts: tuple[Part, Part], name: str, otherwise: list[str]) -> list[s
     return [other if value is None else str(value) for value, other in zip(values, otherwise, strict=True)]
 
 
-def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) -> tuple[np.ndarray | None, str | None]:
-    """A coarser level of the categories: the one asked for, else the first part of labels such as `Fruit/Apple`."""
-    if asked is not None:
-        told: list[str | None] = []
+def _coarser(
+    parts: tuple[Part, Part], labels: np.ndarray, requested: str | None
+) -> tuple[np.ndarray | None, str | None]:
+    """A coarser level of the categories: the requested one, else the first part of labels such as `Fruit/Apple`."""
+    if requested is not None:
+        values: list[str | None] = []
         for store, rows in parts:
-            coarser = labels_for(store, asked) if len(rows) else []
-            told += [coarser[i] for i in rows]
-        missing = sum(one is None for one in told)
+            coarser = labels_for(store, requested) if len(rows) else []
+            values += [coarser[i] for i in rows]
+        missing = sum(value is None for value in values)
         if missing:
             raise FeatxError(
                 "bad-column",
-                f"{missing:,} pictures have no `{asked}`",
-                "fill in the column, or choose a level that every picture has",
+                f"{missing:,} photos have no `{requested}`",
+                "fill in the column, or choose a level that every photo has",
             )
-        return np.array([str(one) for one in told]), asked
+        return np.array([str(value) for value in values]), requested
     above = [label.rsplit("/", 1)[0] for label in labels]
     nested = sum("/" in label for label in labels) > len(labels) / 2
     if nested and 1 < len(set(above)) < len(set(labels.tolist())):
@@ -217,7 +219,7 @@ def _coarser(parts: tuple[Part, Part], labels: np.ndarray, asked: str | None) ->
 
 
 def _names(stores: Sequence[Store]) -> list[str]:
-    """What each store is called: its backbone, or its file where two have the same."""
+    """A name for each store: its backbone, or its file where two have the same."""
     backbones = [store.fingerprint.backbone for store in stores]
     stems = [Path(store.path).stem for store in stores]
     for names in (backbones, stems):

@@ -1,4 +1,4 @@
-"""One classifier on one store: its answers for every fold and for the held-out pictures, and what they cost."""
+"""One classifier on one store: its answers for every fold and for the held-out photos, and what they cost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifi
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid
 from featx.compute.threads import side_by_side
-from featx.labels.folds import Fold, grouped_folds, plain_folds
+from featx.labels.folds import Fold, foldable_categories, grouped_folds, plain_folds
 
 MOST_FREQUENT = "most-frequent"
 
@@ -31,28 +31,45 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """How it is told from the others."""
+        """The store and the classifier."""
         return f"{self.store}/{self.clf}"
 
 
 @dataclass
 class CandidateResult:
-    """What a contender says: probabilities for each scored part of each fold and for the held-out pictures."""
+    """The answers of a candidate: scores for the scored part of each fold and for the held-out photos, uncalibrated.
 
-    contender: Candidate
+    `fold_temperatures` were chosen without the fold that they are for. `temperature` is the one that a saved classifier
+    would have, `cv_temperature` the one that the folds alone give.
+    """
+
+    candidate: Candidate
     folds: list[np.ndarray] = field(default_factory=list)
+    fold_temperatures: list[float] = field(default_factory=list)
     plain: list[np.ndarray] = field(default_factory=list)
     held: np.ndarray | None = None
     strength: float | None = None
+    cv_temperature: float = 1.0
     temperature: float = 1.0
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
     bytes: int = 0
 
+    @property
+    def fold_probabilities(self) -> Iterator[np.ndarray]:
+        """Probabilities of each fold, calibrated on the other folds."""
+        pairs = zip(self.folds, self.fold_temperatures, strict=True)
+        return (probabilities(scores, temperature) for scores, temperature in pairs)
+
+    def held_probabilities(self, plan: EvaluationPlan) -> np.ndarray:
+        """Probabilities of the held-out photos, each half of the products calibrated on the other half."""
+        assert self.held is not None
+        return cross_calibrate(self.held, plan.held_truth, plan.held_groups, self.cv_temperature)
+
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """What every contender has to do: learn these labels, score these folds."""
+    """What every candidate does: learn these labels, score these folds."""
 
     labels: np.ndarray
     groups: np.ndarray
@@ -62,10 +79,11 @@ class EvaluationPlan:
     seed: int
     held_truth: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     held_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
+    foldable: list[str] = field(default_factory=list)
     cuts: dict[tuple[bytes, bool], list[Fold]] = field(default_factory=dict, repr=False)
 
     def inner(self, learn: np.ndarray, *, grouped: bool) -> list[Fold]:
-        """The hold-out of what a fold learns from, on which a strength is chosen; cut once for every contender."""
+        """The part of a fold's training rows on which a strength is chosen; cut once for every candidate."""
         key = (learn.tobytes(), grouped)
         if key not in self.cuts:
             labels = self.labels[learn].tolist()
@@ -88,105 +106,115 @@ class EvaluationPlan:
         return [fold for cut in self.repeats for fold in cut]
 
 
-def set_task(labels: np.ndarray, groups: np.ndarray, folds: int, repeats: int, seed: int) -> EvaluationPlan:
-    """Cut the folds once, for everyone; plain ones too where groups make a difference."""
+def make_plan(labels: np.ndarray, groups: np.ndarray, folds: int, repeats: int, seed: int) -> EvaluationPlan:
+    """Cut the folds once, for every candidate; plain ones too where groups make a difference."""
     cuts = [grouped_folds(labels.tolist(), groups, folds, seed + repeat) for repeat in range(repeats)]
     differ = len(np.unique(groups)) < len(groups)
     plain = plain_folds(labels.tolist(), folds, seed) if differ else []
-    return EvaluationPlan(labels, groups, sorted(set(labels.tolist())), [cut for cut in cuts if cut], plain, seed)
+    classes = sorted(set(labels.tolist()))
+    foldable = foldable_categories(labels, groups, folds)
+    return EvaluationPlan(labels, groups, classes, [cut for cut in cuts if cut], plain, seed, foldable=foldable)
 
 
-def answers_of(
-    contender: Candidate,
-    task: EvaluationPlan,
+def run_candidate(
+    candidate: Candidate,
+    plan: EvaluationPlan,
     features: np.ndarray,
     held: np.ndarray,
     *,
     plain: bool = True,
     progress: Callable[[], object] = lambda: None,
 ) -> CandidateResult:
-    """Let a contender answer; the strength is chosen anew inside each fold, from what that fold learns from alone."""
-    told = CandidateResult(contender)
+    """Score a candidate; the strength is chosen anew inside each fold, from the training rows of that fold alone."""
+    result = CandidateResult(candidate)
     first: list[np.ndarray] = []
-    for number, cut in enumerate(task.repeats):
+    for number, cut in enumerate(plan.repeats):
         raw = []
-        for scores in _each(contender, task, features, cut, grouped=True):
+        for scores in _each(candidate, plan, features, cut, grouped=True):
             raw.append(scores)
             progress()
-        told.folds += _calibrated(raw, task, cut)
+        result.folds += raw
+        result.fold_temperatures += _fold_temperatures(raw, plan, cut)
         first = raw if number == 0 else first
-    if plain and task.plain:
-        raw = list(_each(contender, task, features, task.plain, grouped=False))
-        told.plain = _calibrated(raw, task, task.plain)
+    if plain and plan.plain:
+        result.plain = list(_each(candidate, plan, features, plan.plain, grouped=False))
     if first:
-        scored = np.concatenate([score for _, score in task.repeats[0]])
-        told.temperature = fit_temperature(np.concatenate(first), task.truth[scored])
-    _final(told, task, features, held)
+        result.cv_temperature = _temperature(first, plan, plan.repeats[0])
+    _final(result, plan, features, held)
     progress()
-    return told
+    return result
 
 
-def _final(told: CandidateResult, task: EvaluationPlan, features: np.ndarray, held: np.ndarray) -> None:
-    """Learn from everything that may be learned from, as `featx fit` does; answer for the held-out pictures."""
-    recipe = told.contender.recipe
+def _final(result: CandidateResult, plan: EvaluationPlan, features: np.ndarray, held: np.ndarray) -> None:
+    """Learn from all training rows, as `featx fit` does; answer for the held-out photos."""
+    recipe = result.candidate.recipe
     begun = time.perf_counter()
     if recipe is None:
-        raw = _frequencies(task.labels, len(held), task.classes)
+        raw = _frequencies(plan.labels, len(held), plan.classes)
     else:
-        cut = task.repeats[0][:1] if task.repeats else []
-        recipe = best(default_grid(recipe), features, task.labels, cut)
-        told.strength = recipe.strength
+        cut = plan.repeats[0][:1] if plan.repeats else []
+        recipe = best(default_grid(recipe), features, plan.labels, cut)
+        result.strength = recipe.strength
         begun = time.perf_counter()
-        pipeline = train_classifier(recipe, features, task.labels)
-        told.fit_seconds = time.perf_counter() - begun
-        asked = held if len(held) else features[:1000]
+        pipeline = train_classifier(recipe, features, plan.labels)
+        result.fit_seconds = time.perf_counter() - begun
+        rows = held if len(held) else features[:1000]
         begun = time.perf_counter()
-        raw = scores_of(pipeline, asked, task.classes)
-        told.predict_seconds = (time.perf_counter() - begun) / len(asked)
+        raw = scores_of(pipeline, rows, plan.classes)
+        result.predict_seconds = (time.perf_counter() - begun) / len(rows)
         # Measured, never kept: what is saved is written by `featx fit`, in a form that runs no code.
-        told.bytes = len(pickle.dumps(pipeline, protocol=5))
+        result.bytes = len(pickle.dumps(pipeline, protocol=5))
+    result.temperature = result.cv_temperature
     if len(held):
-        told.held = cross_calibrate(raw, task.held_truth, task.held_groups, told.temperature)
-        told.temperature = held_out_temperature(raw, task.held_truth, told.temperature)
+        result.held = raw
+        result.temperature = held_out_temperature(raw, plan.held_truth, result.cv_temperature)
 
 
 def _each(
-    contender: Candidate, task: EvaluationPlan, features: np.ndarray, cut: Sequence[Fold], *, grouped: bool
+    candidate: Candidate, plan: EvaluationPlan, features: np.ndarray, cut: Sequence[Fold], *, grouped: bool
 ) -> Iterator[np.ndarray]:
-    """What a contender says of the scored part of each fold."""
-    recipe = contender.recipe
+    """The scores of a candidate for the scored part of each fold."""
+    recipe = candidate.recipe
     several = [] if recipe is None else default_grid(recipe)
     # Cutting takes Python's lock, and is done before any fold begins.
-    inner = [task.inner(learn, grouped=grouped) if len(several) > 1 else [] for learn, _ in cut]
+    inner = [plan.inner(learn, grouped=grouped) if len(several) > 1 else [] for learn, _ in cut]
 
     def raw(number: int) -> np.ndarray:
         learn, score = cut[number]
-        labels = task.labels[learn]
+        labels = plan.labels[learn]
         if not several or len(set(labels.tolist())) < 2:
-            return _frequencies(labels, len(score), task.classes)
+            return _frequencies(labels, len(score), plan.classes)
         x = features[learn]
         pipeline: Any = train_classifier(best(several, x, labels, inner[number]), x, labels)
-        return scores_of(pipeline, features[score], task.classes)
+        return scores_of(pipeline, features[score], plan.classes)
 
     return side_by_side(raw, range(len(cut)), 1 if recipe is None else parallel_fits(recipe, features))
 
 
 def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarray:
-    """The answer of one who has not looked: each category as likely as it is common."""
+    """The answer without a look at the photo: each category as probable as it is common."""
     counts = np.array([(labels == label).sum() for label in classes], dtype=np.float64)
     return np.tile(np.log(np.maximum(counts, 1e-6) / max(len(labels), 1)), (n, 1))
 
 
-def _calibrated(raw: Sequence[np.ndarray], task: EvaluationPlan, cut: Sequence[Fold]) -> list[np.ndarray]:
-    """Probabilities of each fold, with a temperature that was chosen on the other folds."""
-    truth = [task.truth[score] for _, score in cut]
-    shares = []
-    for i, scores in enumerate(raw):
+def _fold_temperatures(raw: Sequence[np.ndarray], plan: EvaluationPlan, cut: Sequence[Fold]) -> list[float]:
+    """For each fold a temperature that was chosen on the other folds."""
+    truth = [plan.truth[score] for _, score in cut]
+    temperatures = []
+    for i in range(len(raw)):
         others = [j for j in range(len(raw)) if j != i]
-        temperature = (
+        temperatures.append(
             fit_temperature(np.concatenate([raw[j] for j in others]), np.concatenate([truth[j] for j in others]))
             if others
             else 1.0
         )
-        shares.append(probabilities(scores, temperature))
-    return shares
+    return temperatures
+
+
+def _temperature(raw: Sequence[np.ndarray], plan: EvaluationPlan, cut: Sequence[Fold]) -> float:
+    """The temperature that `featx fit` would choose: on the categories that are scored."""
+    scored = np.concatenate([score for _, score in cut])
+    counted = np.isin(plan.labels[scored], plan.foldable)
+    if not counted.any():
+        return 1.0
+    return fit_temperature(np.concatenate(raw)[counted], plan.truth[scored][counted])

@@ -1,4 +1,4 @@
-"""Every classifier on every store: the same pictures, the same folds, the same held-out pictures."""
+"""Every classifier on every store: the same photos, the same folds, the same held-out photos."""
 
 from __future__ import annotations
 
@@ -14,18 +14,38 @@ from typing import Any, Protocol
 import numpy as np
 
 from featx.backbones.registry import baseline_name
+from featx.classifiers.calibration import probabilities
 from featx.classifiers.kinds import COMPARED, names_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.comparison.alignment import AlignedStores, align
 from featx.comparison.baselines import colour_features
-from featx.comparison.candidates import MOST_FREQUENT, Candidate, CandidateResult, EvaluationPlan, answers_of, set_task
+from featx.comparison.candidates import (
+    MOST_FREQUENT,
+    Candidate,
+    CandidateResult,
+    EvaluationPlan,
+    make_plan,
+    run_candidate,
+)
+from featx.comparison.document import (
+    Check,
+    ComparedStore,
+    ComparisonDocument,
+    Details,
+    LearningPoint,
+    SearchQuality,
+    as_record,
+    rounded,
+    rounded_document,
+)
 from featx.comparison.learning_curve import doubling, learning_curve
 from featx.comparison.mistakes import collect_mistakes
-from featx.comparison.result import Comparison, rounded
-from featx.comparison.scoring import Scoring, checks_of, choose, score_candidate, scored_folds, tests_between
+from featx.comparison.result import Comparison
+from featx.comparison.scoring import Scoring, checks_of, recommend, score_candidate, scored_folds, tests_between
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.training_set import HELD_OUT
+from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
 
@@ -34,7 +54,7 @@ MOST_SEARCHED = 20_000
 
 
 class Listener(Protocol):
-    """Told after each fold: how many are done of how many, and whose it was."""
+    """Called after each fold: how many are done of how many, and which candidate it was."""
 
     def __call__(self, done: int, total: int, note: str) -> object:
         """Show it."""
@@ -61,178 +81,184 @@ def compare(
 ) -> Comparison:
     """Compare classifiers and backbones on the same folds; held-out splits are scored once and come first.
 
-    `group` names a column whose pictures stay together, `coarse` a column (or a number of path parts) to score too.
-    With `test_stores`, one for each backbone, all their labelled pictures are the held-out ones. `retrieval` measures
-    the look-alike search of each store too.
+    `group` names a column whose photos stay together, `coarse` a column (or a number of path parts) to score too.
+    With `test_stores`, one for each backbone, all their labelled photos are held out. `retrieval` also measures the
+    look-alike search of each store.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
-    opened = [one if isinstance(one, Store) else open_store(one) for one in given]
+    opened = [store if isinstance(store, Store) else open_store(store) for store in given]
     names = names_of(clf)
-    elsewhere = [one if isinstance(one, Store) else open_store(one) for one in test_stores]
-    matched = align(opened, level, coarse, test, group, elsewhere)
-    notes = list(matched.notes)
-    task = with_held_out(set_task(matched.learned_labels, matched.groups, folds, repeats, seed), matched)
-    counted = scored_folds(task, folds)
-    if not counted and matched.n_learn == len(matched.ids):
-        raise _nothing_to_score(matched, folds)
-    features = {name: matched.features(i) for i, name in enumerate(matched.names)}
-    contenders = _contenders(matched, names, seed)
+    elsewhere = [store if isinstance(store, Store) else open_store(store) for store in test_stores]
+    aligned = align(opened, level, coarse, test, group, elsewhere)
+    notes = list(aligned.notes)
+    plan = with_held_out(make_plan(aligned.learned_labels, aligned.groups, folds, repeats, seed), aligned)
+    counted = scored_folds(plan)
+    if not counted and aligned.n_learn == len(aligned.ids):
+        raise _nothing_to_score(aligned, folds)
+    features = {name: aligned.features(i) for i, name in enumerate(aligned.names)}
+    candidates = _candidates(aligned, names, seed)
     if colour and COLOUR not in [store.fingerprint.backbone for store in opened]:
-        found, why = colour_features(matched.paths, matched.digests, cache)
-        if found is None:
+        colours, why = colour_features(aligned.paths, aligned.digests, cache)
+        if colours is None:
             notes.append(f"the colour baseline was left out: {why}")
         else:
-            features[COLOUR] = found
-            contenders.append(Candidate(COLOUR, "logreg", True, ClassifierSettings("logreg", seed=seed)))
-    answers = _all_answers(contenders, task, features, matched.n_learn, progress)
-    scoring = Scoring(matched, task, counted, seed)
-    # Rounded first: the sentence, the table and the card of `featx fit` then say the same.
-    entries = [rounded(score_candidate(told, scoring)) for told in answers]
-    serious = [i for i, one in enumerate(contenders) if not one.baseline]
+            features[COLOUR] = colours
+            candidates.append(Candidate(COLOUR, "logreg", True, ClassifierSettings("logreg", seed=seed)))
+    answers = _all_answers(candidates, plan, features, aligned.n_learn, progress)
+    scoring = Scoring(aligned, plan, counted, seed)
+    entries = [score_candidate(result, scoring) for result in answers]
+    serious = [i for i, candidate in enumerate(candidates) if not candidate.baseline]
     between, held_between = tests_between(answers, entries, serious, scoring)
-    best = choose(entries, serious, held_between or between, scoring)
-    winner = next(one for one in answers if (one.contender.store, one.contender.clf) == (best["store"], best["clf"]))
-    points = _curve(winner, features[winner.contender.store], matched, task) if curve else None
-    searches = _retrieval(opened, matched.names, notes) if retrieval else {}
-    document: dict[str, Any] = {
-        "schema": "featx-comparison/1",
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "featx": _version(),
-        "command": list(command),
-        "machine": _machine(),
-        "settings": {
+    best = recommend(entries, serious, held_between or between, scoring)
+    winner = next(result for result, entry in zip(answers, entries, strict=True) if entry.name == best.name)
+    points = _curve(winner, features[winner.candidate.store], aligned, plan) if curve else None
+    searches = _retrieval(opened, aligned.names, notes) if retrieval else None
+    document = ComparisonDocument(
+        written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        featx=_version(),
+        command=list(command),
+        machine=_machine(),
+        settings={
             "folds": folds,
             "repeats": repeats,
             "seed": seed,
-            "grouped_by": matched.grouped_by,
-            "groups": len(set(matched.groups.tolist())),
+            "grouped_by": aligned.grouped_by,
+            "groups": len(set(aligned.groups.tolist())),
             "level": level,
-            "coarse": matched.coarse_name,
-            "test": [str(one.path) for one in elsewhere] or list(test),
-            "n_learn": matched.n_learn,
-            "n_test": len(matched.ids) - matched.n_learn,
-            "left_out_of_folds": sorted(set(task.classes) - scoring.foldable),
+            "coarse": aligned.coarse_name,
+            "test": [str(store.path) for store in elsewhere] or list(test),
+            "n_learn": aligned.n_learn,
+            "n_test": len(aligned.ids) - aligned.n_learn,
+            "left_out_of_folds": sorted(set(plan.classes) - scoring.foldable),
         },
-        "notes": notes,
-        "stores": [
-            _store(store, name, matched, checks_of(i, features[name], entries, best, scoring))
-            for i, (store, name) in enumerate(zip(opened, matched.names, strict=True))
+        notes=notes,
+        stores=[
+            _store(store, name, aligned, checks_of(i, features[name], entries, scoring))
+            for i, (store, name) in enumerate(zip(opened, aligned.names, strict=True))
         ],
-        "entries": entries,
-        "tests": between,
-        "held_out_tests": held_between,
-        "best": best,
-        "details": {winner.contender.name: _details(winner, scoring)},
-        "learning_curve": points,
-        "doubling": None if points is None else doubling(points),
-        "retrieval": searches,
-        "seconds": round(time.monotonic() - begun, 1),
-        "peak_memory": _peak_memory(),
-    }
-    return Comparison(rounded(document))
+        entries=entries,
+        tests=between,
+        held_out_tests=held_between,
+        best=best,
+        details={winner.candidate.name: _details(winner, scoring)},
+        learning_curve=points,
+        doubling=None if points is None else doubling(points),
+        retrieval=searches,
+        seconds=round(time.monotonic() - begun, 1),
+        peak_memory=_peak_memory(),
+    )
+    return Comparison(rounded_document(document))
 
 
-def with_held_out(task: EvaluationPlan, matched: AlignedStores) -> EvaluationPlan:
-    """The task with what is true of the held-out pictures, and which of them are of one product."""
-    place = {label: i for i, label in enumerate(task.classes)}
-    truth = np.array([place.get(label, -1) for label in matched.labels[matched.n_learn :]], dtype=int)
-    groups = np.unique(matched.products[matched.n_learn :], return_inverse=True)[1]
-    return replace(task, held_truth=truth, held_groups=groups)
+def with_held_out(plan: EvaluationPlan, aligned: AlignedStores) -> EvaluationPlan:
+    """The plan with the true classes of the held-out photos, and which of them show one product."""
+    number_of = {label: i for i, label in enumerate(plan.classes)}
+    truth = np.array([number_of.get(label, -1) for label in aligned.labels[aligned.n_learn :]], dtype=int)
+    groups = np.unique(aligned.products[aligned.n_learn :], return_inverse=True)[1]
+    return replace(plan, held_truth=truth, held_groups=groups)
 
 
-def _contenders(matched: AlignedStores, names: Sequence[str], seed: int) -> list[Candidate]:
-    contenders = [
-        Candidate(store, name, False, ClassifierSettings(name, seed=seed)) for store in matched.names for name in names
+def _candidates(aligned: AlignedStores, names: Sequence[str], seed: int) -> list[Candidate]:
+    candidates = [
+        Candidate(store, name, False, ClassifierSettings(name, seed=seed)) for store in aligned.names for name in names
     ]
-    contenders.append(Candidate(matched.names[0], MOST_FREQUENT, True, None))
+    candidates.append(Candidate(aligned.names[0], MOST_FREQUENT, True, None))
     if "centroid" not in names:
-        contenders += [
-            Candidate(store, "centroid", True, ClassifierSettings("centroid", seed=seed)) for store in matched.names
+        candidates += [
+            Candidate(store, "centroid", True, ClassifierSettings("centroid", seed=seed)) for store in aligned.names
         ]
-    return contenders
+    return candidates
 
 
 def _all_answers(
-    contenders: Sequence[Candidate],
-    task: EvaluationPlan,
+    candidates: Sequence[Candidate],
+    plan: EvaluationPlan,
     features: dict[str, np.ndarray],
     n_learn: int,
     progress: Listener,
 ) -> list[CandidateResult]:
-    total, done = len(contenders) * (len(task.folds) + 1), 0
+    total, done = len(candidates) * (len(plan.folds) + 1), 0
     answers = []
-    for one in contenders:
+    for candidate in candidates:
 
-        def step(name: str = one.name) -> None:
+        def step(name: str = candidate.name) -> None:
             nonlocal done
             done += 1
             progress(done, total, name)
 
-        rows = features[one.store]
-        answers.append(answers_of(one, task, rows[:n_learn], rows[n_learn:], plain=not one.baseline, progress=step))
+        rows, plain = features[candidate.store], not candidate.baseline
+        answers.append(run_candidate(candidate, plan, rows[:n_learn], rows[n_learn:], plain=plain, progress=step))
     return answers
 
 
 def _curve(
-    winner: CandidateResult, rows: np.ndarray, matched: AlignedStores, task: EvaluationPlan
-) -> list[dict[str, Any]]:
-    """On the held-out pictures where there are any, else over the folds."""
-    recipe = winner.contender.recipe
+    winner: CandidateResult, rows: np.ndarray, aligned: AlignedStores, plan: EvaluationPlan
+) -> list[LearningPoint]:
+    """On the held-out photos where there are any, else over the folds."""
+    recipe = winner.candidate.recipe
     assert recipe is not None
-    n, everything = matched.n_learn, np.arange(len(rows))
-    parts = [(everything[:n], everything[n:])] if len(rows) > n else task.repeats[0]
-    return learning_curve(recipe, winner.strength, rows, matched.labels, parts, task.seed)
+    n, everything = aligned.n_learn, np.arange(len(rows))
+    parts = [(everything[:n], everything[n:])] if len(rows) > n else plan.repeats[0]
+    return learning_curve(recipe, winner.strength, rows, aligned.labels, parts, plan.seed)
 
 
-def _details(winner: CandidateResult, scoring: Scoring) -> dict[str, Any]:
-    matched, task = scoring.matched, scoring.task
+def _details(winner: CandidateResult, scoring: Scoring) -> Details:
+    aligned, plan = scoring.aligned, scoring.plan
+    folded, rows = _fold_answers(winner, scoring)
+    where, assessment = "cv", assess(folded, plan.classes)
     if winner.held is not None:
-        rows = np.arange(matched.n_learn, len(matched.ids))
-        judged = ScoredAnswers(scoring.held_truth, winner.held)
-        where = "test"
-    else:
-        cut = task.repeats[0]
-        rows = np.concatenate([score[kept] for (_, score), kept in zip(cut, scoring.kept, strict=False)])
-        shares = np.concatenate(
-            [told[kept] for told, kept in zip(winner.folds[: len(cut)], scoring.kept, strict=False)]
-        )
-        judged, where = ScoredAnswers(task.truth[rows], shares), "cv"
-    truths = matched.labels[rows].tolist()
-    return collect_mistakes(judged, [matched.ids[i] for i in rows], truths, task.classes, where)
+        rows = np.arange(aligned.n_learn, len(aligned.ids))
+        shares = probabilities(winner.held, winner.temperature)
+        held_out = ScoredAnswers(scoring.held_truth, shares, scoring.held_groups, "held-out photos")
+        where, assessment = "test", assess(held_out, plan.classes, [folded])
+    truths = aligned.labels[rows].tolist()
+    return collect_mistakes(assessment, [aligned.ids[i] for i in rows], truths, where)
 
 
-def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) -> dict[str, Any]:
+def _fold_answers(winner: CandidateResult, scoring: Scoring) -> tuple[ScoredAnswers, np.ndarray]:
+    """The answers of the first folds as a saved classifier would give them, and the rows that they are about."""
+    plan, parts = scoring.plan, []
+    for (_, score), raw, keep in zip(plan.repeats[0] if plan.repeats else (), winner.folds, scoring.kept, strict=False):
+        parts.append((score[keep], raw[keep]))
+    rows = np.concatenate([score for score, _ in parts]) if parts else np.zeros(0, dtype=int)
+    raw = np.concatenate([raw for _, raw in parts]) if parts else np.zeros((0, len(plan.classes)))
+    shares = probabilities(raw, winner.temperature)
+    return ScoredAnswers(plan.truth[rows], shares, plan.groups[rows], "cross-validation"), rows
+
+
+def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) -> dict[str, SearchQuality]:
     """How well look-alike search works on each store; a note where one is too large to measure."""
     from featx.retrieval.quality import measure
 
-    measured: dict[str, Any] = {}
+    measured: dict[str, SearchQuality] = {}
     for name, store in zip(names, stores, strict=True):
         labels = labels_after_decisions(store).labels
         rows = [i for i, label in enumerate(labels) if label is not None]
         if len(rows) > MOST_SEARCHED:
-            notes.append(f"look-alike search was not measured on {name}: more than {MOST_SEARCHED:,} pictures")
+            notes.append(f"look-alike search was not measured on {name}: more than {MOST_SEARCHED:,} photos")
             continue
-        measured[name] = measure(
+        quality = measure(
             store.features[rows],
             [labels[i] for i in rows],
             [store.product_of(i) for i in rows],
             [store.ids[i] for i in rows],
         )
+        measured[name] = as_record(rounded(quality), SearchQuality)
     return measured
 
 
-def _nothing_to_score(matched: AlignedStores, folds: int) -> FeatxError:
-    sizes = sorted(len({*matched.groups[matched.learned_labels == label].tolist()}) for label in matched.classes)
-    # Two categories at least must be scored for something to be told apart.
+def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:
+    sizes = sorted(len({*aligned.groups[aligned.learned_labels == label].tolist()}) for label in aligned.classes)
+    # At least two categories must be scored: with one there is nothing to confuse.
     most = sizes[-2]
     if most < 2:
         return FeatxError(
             "class-too-small",
-            "each category is one product, or all but one: nothing is left to score once its pictures stay together"
+            "each category is one product, or all but one: nothing is left to score once its photos stay together"
             if sizes[-1] > 1
-            else "each category is one product: nothing is left to score once its pictures stay together",
-            "add pictures of other products to every category, or hold some out in a `test` folder",
+            else "each category is one product: nothing is left to score once its photos stay together",
+            "add photos of other products to every category, or hold some out in a `test` folder",
             {"products_per_category": most},
         )
     return FeatxError(
@@ -244,28 +270,28 @@ def _nothing_to_score(matched: AlignedStores, folds: int) -> FeatxError:
     )
 
 
-def _store(store: Store, name: str, matched: AlignedStores, checks: list[dict[str, Any]]) -> dict[str, Any]:
-    path = Path(store.path)
-    return {
-        "name": name,
-        "path": str(path),
-        "fingerprint": store.fingerprint.to_dict(),
-        "backbone": store.fingerprint.backbone,
-        "width": store.width,
-        "n": len(store),
-        "n_labelled": len(matched.ids),
-        "n_products": len(set(matched.products)),
-        "categories": matched.classes,
-        "relabelled": _relabelled(store),
-        "bytes": path.stat().st_size if path.exists() else 0,
-        "images_per_second": store.provenance.get("images_per_second"),
-        "extracted": {
+def _store(store: Store, name: str, aligned: AlignedStores, checks: list[Check]) -> ComparedStore:
+    path, speed = Path(store.path), store.provenance.get("images_per_second")
+    return ComparedStore(
+        name=name,
+        path=str(path),
+        fingerprint=store.fingerprint.to_dict(),
+        backbone=store.fingerprint.backbone,
+        width=store.width,
+        n=len(store),
+        n_labelled=len(aligned.ids),
+        n_products=len(set(aligned.products)),
+        categories=aligned.classes,
+        relabelled=_relabelled(store),
+        bytes=path.stat().st_size if path.exists() else 0,
+        images_per_second=float(speed) if isinstance(speed, int | float) else None,
+        extracted={
             key: store.provenance[key]
             for key in ("command", "written", "device", "batch_size", "versions")
             if store.provenance.get(key) is not None
         },
-        "checks": checks,
-    }
+        checks=checks,
+    )
 
 
 def _relabelled(store: Store) -> dict[str, str | None]:
@@ -290,7 +316,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's own name where the system tells it, else its kind."""
+    """The processor's name where the system gives it, else its kind."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

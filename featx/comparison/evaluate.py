@@ -1,4 +1,4 @@
-"""A saved classifier scored on pictures it never learned from."""
+"""A saved classifier scored on photos it never learned from."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
+from featx.comparison.document import Details, rounded, to_plain
 from featx.comparison.mistakes import collect_mistakes
-from featx.comparison.result import rounded
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import same_place
 from featx.labels.training_set import labels_for
-from featx.metrics.confusion import confusion_matrix
-from featx.metrics.scores import Interval, ScoredAnswers, bootstrap
+from featx.metrics.assessment import assess
+from featx.metrics.confusion import confusion_counts
+from featx.metrics.scores import Interval, ScoredAnswers
 from featx.store import Store, open_store
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores with intervals, each category, the worst confusions; `left_out` counts pictures it had learned from."""
+    """Scores with intervals, each category, the worst confusions; `left_out` counts photos it had learned from."""
 
     model: Classifier
     store: Path
@@ -35,17 +36,16 @@ class Evaluation:
     unknown: dict[str, int]
     unscored: list[str]
     scores: dict[str, Interval]
-    details: dict[str, Any]
+    details: Details
 
     @property
     def matrix(self) -> np.ndarray:
         """How often each category (row) was taken for each (column)."""
-        classes = len(self.details["classes"])
-        return confusion_matrix(np.array(self.details["truth"]), np.array(self.details["says"]), classes)
+        return confusion_counts(self.details.truth, self.details.says, len(self.details.classes))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values."""
-        told: dict[str, Any] = rounded(
+        plain: dict[str, Any] = rounded(
             {
                 "schema": "featx-evaluation/1",
                 "clf": self.model.name,
@@ -57,25 +57,24 @@ class Evaluation:
                 "unknown_categories": self.unknown,
                 "categories_without_a_picture": self.unscored,
                 "scores": {name: vars(score) for name, score in self.scores.items()},
-                "details": self.details,
             }
         )
-        return told
+        return plain | {"details": to_plain(self.details)}
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each category."""
         import pandas  # type: ignore[import-untyped,unused-ignore]
 
-        return pandas.DataFrame(self.details["per_class"])
+        return pandas.DataFrame(to_plain(self.details.per_class))
 
     def __repr__(self) -> str:
         right = self.scores["accuracy"]
-        return f"<Evaluation: {right.value:.1%} right ({right.low:.1%} – {right.high:.1%}) on {self.n:,} pictures>"
+        return f"<Evaluation: {right.value:.1%} right ({right.low:.1%} – {right.high:.1%}) on {self.n:,} photos>"
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{one.value:.3f}</td><td>{one.low:.3f} – {one.high:.3f}</td></tr>"
-            for name, one in self.scores.items()
+            f"<tr><th>{escape(name)}</th><td>{score.value:.3f}</td><td>{score.low:.3f} – {score.high:.3f}</td></tr>"
+            for name, score in self.scores.items()
         )
         return f"<table><caption>{escape(repr(self))}</caption>{rows}</table>"
 
@@ -85,7 +84,7 @@ def evaluate(
 ) -> Evaluation:
     """Score a classifier on held-out rows: the named splits, else `test` and `val`, else a store it never saw.
 
-    Pictures that it learned from, by the digest of their bytes, are left out and counted.
+    Photos that it learned from, by the digest of their bytes, are left out and counted.
     """
     loaded = model if isinstance(model, Classifier) else load_classifier(model)
     opened = store if isinstance(store, Store) else open_store(store)
@@ -93,59 +92,61 @@ def evaluate(
     labels = labels_for(opened, loaded.card.get("level"))
     trained_on = Path(str(loaded.card.get("store", "")))
     same = same_place(str(trained_on), opened.path) and opened.path.exists()
-    there = sorted({split for split in opened.splits if split})
+    present = sorted({split for split in opened.splits if split})
     for split in splits or ():
-        if split not in there:
+        if split not in present:
             raise FeatxError(
                 "bad-flag",
-                f"no picture of {opened.path} is in split `{split}`",
-                did_you_mean(split, there, f"there is {', '.join(there) or 'no split at all'}"),
+                f"no photo in {opened.path} belongs to split `{split}`",
+                did_you_mean(split, present, f"there is {', '.join(present) or 'no split at all'}"),
             )
-    asked = list(splits or [split for split in ("test", "val") if split in there])
-    if not asked and same:
+    requested = list(splits or [split for split in ("test", "val") if split in present])
+    if not requested and same:
         raise FeatxError(
             "bad-flag",
-            f"every picture of {opened.path} was learned from, and nothing is held out",
+            f"every photo of {opened.path} was learned from, and nothing is held out",
             "name a store made from other photos: `featx evaluate --store OTHER.h5`; or see `featx compare`",
         )
-    chosen = [i for i, label in enumerate(labels) if label is not None and (not asked or opened.splits[i] in asked)]
+    chosen = [
+        i for i, label in enumerate(labels) if label is not None and (not requested or opened.splits[i] in requested)
+    ]
     learned = _learned(opened if same else _open(trained_on))
     rows = [i for i in chosen if opened.digests[i] not in learned]
     if not rows:
         raise FeatxError(
             "class-too-small",
-            f"no labelled picture of {opened.path} is left to score"
+            f"no labelled photo of {opened.path} is left to score"
             + (f": all {len(chosen):,} were learned from" if chosen else ""),
             "name another split or store",
         )
-    place = {label: i for i, label in enumerate(loaded.classes)}
+    number_of = {label: i for i, label in enumerate(loaded.classes)}
     truths = [str(labels[i]) for i in rows]
-    if not set(truths) & set(place):
+    if not set(truths) & set(number_of):
         raise FeatxError(
             "class-too-small",
-            f"no picture of {opened.path} is of a category that {loaded.name} learned",
+            f"no photo of {opened.path} is of a category that {loaded.name} learned",
             f"it learned {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
         )
-    judged = ScoredAnswers(
-        np.array([place.get(one, -1) for one in truths]), loaded.predict_proba(opened.features[rows])
+    answers = ScoredAnswers(
+        np.array([number_of.get(label, -1) for label in truths]),
+        loaded.predict_proba(opened.features[rows]),
+        np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1],
+        "held-out photos",
     )
-    products = np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1]
-    unknown = {label: truths.count(label) for label in sorted(set(truths) - set(place))}
-    where = " and ".join(asked) or "all pictures"
+    assessment = assess(answers, loaded.classes)
+    unknown = {label: truths.count(label) for label in sorted(set(truths) - set(number_of))}
+    where = " and ".join(requested) or "all photos"
     return Evaluation(
         loaded,
         opened.path,
-        asked,
+        requested,
         len(rows),
-        len(set(products.tolist())),
+        answers.n_products,
         len(chosen) - len(rows),
         unknown,
-        sorted(set(place) - set(truths)),
-        {
-            name: Interval(**rounded(vars(score)))
-            for name, score in bootstrap(judged.truth, judged.shares, products).items()
-        },
-        collect_mistakes(judged, [opened.ids[i] for i in rows], truths, loaded.classes, where),
+        sorted(set(number_of) - set(truths)),
+        {name: Interval(**rounded(vars(score))) for name, score in assessment.scores.items()},
+        collect_mistakes(assessment, [opened.ids[i] for i in rows], truths, where),
     )
 
 
@@ -158,7 +159,7 @@ def _open(path: Path) -> Store | None:
 
 
 def _learned(store: Store | None) -> set[str]:
-    """Digests of what was learned from; a photo that was excluded since had a part in it all the same."""
+    """Digests of the photos that were learned from; also of those that were excluded since."""
     if store is None:
         return set()
     return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
+from featx.comparison.document import Doubling, LearningPoint, MeanAndSpread
 from featx.labels.folds import Fold
 
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -23,7 +23,7 @@ def learning_curve(
     labels: np.ndarray,
     parts: Sequence[Fold],
     seed: int,
-) -> list[dict[str, Any]]:
+) -> list[LearningPoint]:
     """Accuracy after learning from at most k photos of each category, drawn at random, for growing k.
 
     `parts` are (rows to learn from, rows to score); the last point learns from all there is.
@@ -48,13 +48,8 @@ def learning_curve(
                 sizes.append(len(chosen))
         if found:
             sd = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
-            curve.append(
-                {
-                    "per_class": k,
-                    "accuracy": {"mean": float(np.mean(found)), "sd": sd},
-                    "n": round(float(np.mean(sizes))),
-                }
-            )
+            accuracy = MeanAndSpread(float(np.mean(found)), sd)
+            curve.append(LearningPoint(k, accuracy, round(float(np.mean(sizes)))))
     return curve
 
 
@@ -67,25 +62,21 @@ def _at_most(labels: np.ndarray, k: int, random: np.random.Generator) -> np.ndar
     return np.sort(np.array(kept, dtype=int))
 
 
-def doubling(curve: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def doubling(curve: Sequence[LearningPoint]) -> Doubling:
     """What twice as many labelled photos would bring, where the curve allows a guess; else why it does not.
 
     A power law through the last points; nothing is promised when they do not rise or do not lie on one.
     """
     if len(curve) < 4:
-        return {"accuracy": None, "why": "too few points to say what more photos would bring"}
-    sizes = np.array([one["n"] for one in curve[-4:]], dtype=np.float64)
-    error = 1 - np.array([one["accuracy"]["mean"] for one in curve[-4:]])
+        return Doubling(None, "too few points to say what more photos would bring")
+    sizes = np.array([point.n for point in curve[-4:]], dtype=np.float64)
+    error = 1 - np.array([point.accuracy.mean if point.accuracy else np.nan for point in curve[-4:]])
     if (np.diff(error[-3:]) >= 0).any():
-        return {
-            "accuracy": None,
-            "why": "the curve is flat at its end: more photos of the same kind would bring little",
-        }
+        return Doubling(None, "the curve is flat at its end: more photos of the same kind would bring little")
     slope, offset = np.polyfit(np.log(sizes), np.log(np.maximum(error, 1e-6)), 1)
     if np.abs(np.exp(offset + slope * np.log(sizes)) - error).max() > 0.03:
-        return {"accuracy": None, "why": "the curve is too rough to say what more photos would bring"}
+        return Doubling(None, "the curve is too rough to say what more photos would bring")
     gain = float(error[-1] * (1 - 2.0**slope))
-    return {
-        "accuracy": float(1 - error[-1] + gain),
-        "why": f"twice as many labelled photos would bring about {100 * gain:.1f} points",
-    }
+    return Doubling(
+        float(1 - error[-1] + gain), f"twice as many labelled photos would bring about {100 * gain:.1f} points"
+    )

@@ -7,49 +7,54 @@ from typing import Any
 
 import numpy as np
 
-from featx.metrics.scores import ScoredAnswers, per_class, reliability
-from featx.metrics.selective import coverage_curve
+from featx.comparison.document import ANSWER_DECIMALS, Details, as_record, rounded
+from featx.metrics.assessment import Assessment
+from featx.metrics.confusion import confusion_counts
+from featx.metrics.scores import per_class
 
 EXAMPLES = 6
 PAIRS = 200
 
 
-def collect_mistakes(
-    judged: ScoredAnswers, ids: Sequence[str], truths: Sequence[str], classes: Sequence[str], measured_on: str
-) -> dict[str, Any]:
-    """What was said of every scored picture, and what follows from it.
+def collect_mistakes(assessment: Assessment, ids: Sequence[str], truths: Sequence[str], measured_on: str) -> Details:
+    """The answer for every scored photo, and what follows from it.
 
-    `truths` are the true categories by name: some may be unknown to the classifier, and are put behind its `classes`.
+    `truths` are the true categories by name: some may be unknown to the classifier, and are put behind its classes.
     """
+    answers, classes = assessment.answers, assessment.classes
     names = [*classes, *sorted(set(truths) - set(classes))]
-    place = {label: i for i, label in enumerate(names)}
-    truth = np.array([place[label] for label in truths], dtype=int)
-    says, confidence, right = judged.says, judged.confidence, judged.right
-    return {
+    number_of = {label: i for i, label in enumerate(names)}
+    truth = np.array([number_of[label] for label in truths], dtype=int)
+    details = {
         "measured_on": measured_on,
         "ids": list(ids),
         "truth": truth.tolist(),
-        "says": says.tolist(),
-        "confidence": confidence.tolist(),
+        "says": answers.predicted.tolist(),
+        "confidence": answers.confidence.tolist(),
         "classes": names,
-        "per_class": per_class(truth, says, names),
-        "confusions": confusions(truth, says, confidence, ids, names),
-        "reliability": [one for one in reliability(confidence, right) if one["n"]],
-        "coverage": coverage_curve(confidence, right),
+        "per_class": per_class(truth, answers.predicted, names),
+        "confusions": confusions(truth, answers.predicted, answers.confidence, ids, names),
+        "reliability": assessment.reliability,
+        "coverage": assessment.coverage,
+        "automation": assessment.automation_record(),
+        "thresholds": assessment.threshold_records(),
     }
+    return as_record(rounded(details, ANSWER_DECIMALS), Details)
 
 
 def confusions(
-    truth: np.ndarray, says: np.ndarray, confidence: np.ndarray, ids: Sequence[str], classes: Sequence[str]
+    truth: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, ids: Sequence[str], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Which category is taken for which, most often first; the surest mistakes as examples."""
-    wrong = np.flatnonzero(truth != says)
-    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")]
-    pairs: dict[tuple[int, int], list[str]] = {}
-    for i in wrong:
-        pairs.setdefault((int(truth[i]), int(says[i])), []).append(ids[int(i)])
-    worst = sorted(pairs.items(), key=lambda one: (-len(one[1]), one[0]))[:PAIRS]
-    return [
-        {"truth": classes[true], "says": classes[said], "n": len(found), "examples": found[:EXAMPLES]}
-        for (true, said), found in worst
-    ]
+    """Which category is taken for which, most often first; the most confident mistakes as examples."""
+    counts = confusion_counts(truth, predicted, len(classes))
+    np.fill_diagonal(counts, 0)
+    rows, columns = np.nonzero(counts)
+    pairs = sorted(zip(rows.tolist(), columns.tolist(), strict=True), key=lambda pair: (-counts[pair], pair))[:PAIRS]
+    by_confidence = np.argsort(-confidence, kind="stable")
+    truth, predicted = truth[by_confidence], predicted[by_confidence]
+    found = []
+    for a, b in pairs:
+        examples = by_confidence[(truth == a) & (predicted == b)][:EXAMPLES]
+        pair = {"truth": classes[a], "says": classes[b], "n": int(counts[a, b])}
+        found.append({**pair, "examples": [ids[int(i)] for i in examples]})
+    return found

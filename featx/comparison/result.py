@@ -1,4 +1,4 @@
-"""A comparison as a record: a document for programs, a DataFrame, a table in a notebook."""
+"""A comparison for people and programs: comparison.json, a DataFrame, a table in a notebook."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from featx.comparison.document import Best, ComparisonDocument, Entry, to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
 from featx.views.quantities import percent
@@ -45,53 +46,21 @@ COLUMNS = (
 class Comparison:
     """Every classifier on every store: the scores, the tests between them, where the best one fails."""
 
-    document: dict[str, Any]
+    document: ComparisonDocument
 
     @property
-    def best(self) -> dict[str, Any]:
+    def best(self) -> Best:
         """The store and classifier to use, how the others stand to it, and the reason in a sentence."""
-        best: dict[str, Any] = self.document["best"]
-        return best
+        return self.document.best
 
     @property
-    def entries(self) -> list[dict[str, Any]]:
+    def entries(self) -> list[Entry]:
         """One record for each classifier on each store, baselines too."""
-        entries: list[dict[str, Any]] = self.document["entries"]
-        return entries
+        return self.document.entries
 
     def rows(self) -> list[dict[str, Any]]:
         """One flat record for each entry, best first: what the table shows."""
-        alike, ties, below = ({tuple(one) for one in self.best.get(key) or ()} for key in ("alike", "ties", "below"))
-        rows = []
-        for entry in self.entries:
-            test, cv = entry["test"] or {}, entry["cv"]
-            first = test or cv
-            held, folds = test.get("accuracy", {}), cv.get("accuracy", {})
-            plain, coarse = (entry["naive"] or {}).get("accuracy", {}), entry["coarse"] or {}
-            higher = coarse.get("test") or coarse.get("cv") or {}
-            told = {name: first.get(name, {}) for name in COLUMNS[12:18]}
-            values = (
-                entry["store"],
-                entry["clf"],
-                entry["baseline"],
-                (entry["store"], entry["clf"]) == (self.best["store"], self.best["clf"]),
-                (entry["store"], entry["clf"]) in alike,
-                held.get("value"),
-                held.get("low"),
-                held.get("high"),
-                folds.get("mean"),
-                folds.get("low"),
-                folds.get("high"),
-                plain.get("mean"),
-                *(one.get("value", one.get("mean")) for one in told.values()),
-                higher.get("value", higher.get("mean")),
-                entry["fit_seconds"],
-                entry["predict_seconds"],
-                entry["bytes"],
-                (entry["store"], entry["clf"]) in ties,
-                (entry["store"], entry["clf"]) in below,
-            )
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
+        rows = [self._row(entry) for entry in self.entries]
 
         def rank(row: dict[str, Any]) -> tuple[bool, float]:
             value = row["test_accuracy"] if row["test_accuracy"] is not None else row["cv_accuracy"]
@@ -99,9 +68,35 @@ class Comparison:
 
         return sorted(rows, key=rank)
 
+    def _row(self, entry: Entry) -> dict[str, Any]:
+        best, coarse = self.best, entry.coarse
+        held_out = entry.test.accuracy if entry.test else None
+        folds, plain = entry.cv.accuracy, entry.naive.accuracy if entry.naive else None
+        higher = (coarse.test or coarse.cv) if coarse else None
+        scores = {name: getattr(entry.scores, name) for name in COLUMNS[12:18]}
+        values = (
+            entry.store,
+            entry.clf,
+            entry.baseline,
+            entry.name == best.name,
+            entry.name in best.alike,
+            *((held_out.value, held_out.low, held_out.high) if held_out else (None, None, None)),
+            *((folds.mean, folds.low, folds.high) if folds else (None, None, None)),
+            plain.mean if plain else None,
+            *(score.value if score else None for score in scores.values()),
+            higher.value if higher else None,
+            entry.fit_seconds,
+            entry.predict_seconds,
+            entry.bytes,
+            entry.name in best.ties,
+            entry.name in best.below,
+        )
+        return dict(zip(COLUMNS, values, strict=True))
+
     def to_dict(self) -> dict[str, Any]:
         """The whole comparison as plain values, as `featx compare` writes it."""
-        return self.document
+        plain: dict[str, Any] = to_plain(self.document)
+        return plain
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each classifier on each store, best first."""
@@ -116,7 +111,7 @@ class Comparison:
             raise FeatxError("bad-flag", f"cannot write `{path.suffix or path}` files", "end the name in .json or .csv")
         told, encoding = io.StringIO(newline=""), "utf-8"
         if path.suffix.lower() == ".json":
-            json.dump(self.document, told, ensure_ascii=False, allow_nan=False)
+            json.dump(self.to_dict(), told, ensure_ascii=False, allow_nan=False)
             told.write("\n")
         else:
             self._write_table(told)
@@ -136,7 +131,7 @@ class Comparison:
         table.rows(row.values() for row in self.rows())
 
     def __repr__(self) -> str:
-        return f"<Comparison of {len(self.entries)}: {self.best['why']}>"
+        return f"<Comparison of {len(self.entries)}: {self.best.why}>"
 
     def _repr_html_(self) -> str:
         head = "".join(
@@ -155,7 +150,7 @@ class Comparison:
                 standing(row),
             )
             body.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-        return f"<table><caption>{escape(self.best['why'])}</caption><tr>{head}</tr>{''.join(body)}</table>"
+        return f"<table><caption>{escape(self.best.why)}</caption><tr>{head}</tr>{''.join(body)}</table>"
 
 
 def standing(row: dict[str, Any]) -> str:
@@ -172,17 +167,3 @@ def standing(row: dict[str, Any]) -> str:
 
 def _percent(value: float | None) -> str:
     return "–" if value is None else percent(value)
-
-
-def rounded(value: Any) -> Any:
-    """The same with scores of four decimals, and Python's own numbers."""
-    if isinstance(value, dict):
-        return {str(key): rounded(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(one) for one in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        # Times and chances may be far below a ten-thousandth and still tell something.
-        return round(value, 4) if abs(value) >= 0.001 else float(f"{value:.3g}")
-    return value

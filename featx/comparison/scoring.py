@@ -1,4 +1,4 @@
-"""From answers to scores, tests, checks and the one sentence."""
+"""From answers to scores, tests, checks and the recommendation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import numpy as np
 from featx.backbones.registry import baseline_name
 from featx.comparison.alignment import AlignedStores
 from featx.comparison.candidates import CandidateResult, EvaluationPlan
+from featx.comparison.document import Best, Check, Entry, Name, PairTest, as_record, rounded
 from featx.labels.folds import Fold, near_duplicate_rate
-from featx.metrics.scores import LOWER_IS_BETTER, METRICS, bootstrap, scores, share_by_group
+from featx.metrics.assessment import assess
+from featx.metrics.scores import LOWER_IS_BETTER, METRICS, ScoredAnswers, scores, share_by_group
 from featx.metrics.significance import (
     LIMIT,
     MARGIN,
@@ -31,149 +33,150 @@ TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05
 
 
-def scored_folds(task: EvaluationPlan, folds: int) -> list[np.ndarray]:
-    """Which of each fold's scored pictures count: those of categories with a product for every fold."""
-    sizes = {label: len({*task.groups[task.labels == label].tolist()}) for label in task.classes}
-    kept = [np.array([sizes[label] >= folds for label in task.labels[score]], dtype=bool) for _, score in task.folds]
-    scored = {str(label) for (_, score), one in zip(task.folds, kept, strict=True) for label in task.labels[score][one]}
-    # In pictures of one category nothing is told apart.
-    return kept if len(scored) > 1 else []
+def scored_folds(plan: EvaluationPlan) -> list[np.ndarray]:
+    """Which of each fold's scored photos count: those of categories with a product for every fold."""
+    kept = [np.isin(plan.labels[score], plan.foldable) for _, score in plan.folds]
+    return kept if any(mask.any() for mask in kept) else []
 
 
 class Scoring:
-    """The pictures everyone is scored on, and which of them count."""
+    """The photos that every candidate is scored on, and which of them count."""
 
-    def __init__(self, matched: AlignedStores, task: EvaluationPlan, kept: list[np.ndarray], seed: int) -> None:
-        self.matched, self.task, self.kept, self.seed = matched, task, kept, seed
-        self.foldable = {
-            str(label) for (_, score), keep in zip(task.folds, kept, strict=False) for label in task.labels[score][keep]
-        }
+    def __init__(self, aligned: AlignedStores, plan: EvaluationPlan, kept: list[np.ndarray], seed: int) -> None:
+        self.aligned, self.plan, self.kept, self.seed = aligned, plan, kept, seed
+        self.foldable = set(plan.foldable) if kept else set()
 
     @property
     def held_truth(self) -> np.ndarray:
-        """Class numbers of the held-out pictures; -1 where the category cannot be learned."""
-        return self.task.held_truth
+        """Class numbers of the held-out photos; -1 where the category cannot be learned."""
+        return self.plan.held_truth
 
     @property
     def held_groups(self) -> np.ndarray:
-        """Held-out pictures of one product share a number."""
-        return self.task.held_groups
+        """Held-out photos of one product share a number."""
+        return self.plan.held_groups
 
     @cached_property
     def ratio(self) -> float:
-        """Pictures scored over pictures learned from, in one fold."""
-        return float(np.mean([len(score) / len(learn) for learn, score in self.task.folds or self.task.plain]))
+        """Photos scored over photos learned from, in one fold."""
+        return float(np.mean([len(score) / len(learn) for learn, score in self.plan.folds or self.plan.plain]))
 
     @cached_property
     def coarse_of(self) -> np.ndarray | None:
-        """For each class the coarser one that most of its pictures have."""
-        if self.matched.coarse is None:
+        """For each class the coarser one that most of its photos have."""
+        if self.aligned.coarse is None:
             return None
-        higher = self.matched.coarse[: self.matched.n_learn]
-        found = []
-        for label in self.task.classes:
-            names, counts = np.unique(higher[self.task.labels == label], return_counts=True)
-            found.append(str(names[counts.argmax()]))
-        return np.array(found)
+        higher = self.aligned.coarse[: self.aligned.n_learn]
+        coarse = []
+        for label in self.plan.classes:
+            names, counts = np.unique(higher[self.plan.labels == label], return_counts=True)
+            coarse.append(str(names[counts.argmax()]))
+        return np.array(coarse)
 
 
-def score_candidate(told: CandidateResult, scoring: Scoring) -> dict[str, Any]:
-    """The scores of one contender, and what it costs."""
-    contender, recipe = told.contender, told.contender.recipe
+def score_candidate(result: CandidateResult, scoring: Scoring) -> Entry:
+    """The scores of one candidate, and what it costs.
+
+    Rounded at once: the sentence, the table and the card of `featx fit` then say the same.
+    """
+    candidate, recipe = result.candidate, result.candidate.recipe
     test: dict[str, Any] | None = None
-    if told.held is not None:
-        found = bootstrap(scoring.held_truth, told.held, scoring.held_groups, seed=scoring.seed)
-        test = {name: vars(one) for name, one in found.items()} | {"n": len(told.held)}
-    settings = {"temperature": told.temperature}
+    if result.held is not None:
+        answers = ScoredAnswers(scoring.held_truth, result.held_probabilities(scoring.plan), scoring.held_groups)
+        intervals = assess(answers, scoring.plan.classes, seed=scoring.seed).scores
+        test = {name: vars(interval) for name, interval in intervals.items()} | {"n": len(result.held)}
+    settings = {"temperature": result.temperature}
     if recipe is not None:
         from dataclasses import replace
 
-        settings |= replace(recipe, strength=told.strength).for_card()
-    return {
-        "store": contender.store,
-        "clf": contender.clf,
-        "baseline": contender.baseline,
+        settings |= replace(recipe, strength=result.strength).for_card()
+    entry = {
+        "store": candidate.store,
+        "clf": candidate.clf,
+        "baseline": candidate.baseline,
         "settings": settings,
         "test": test,
-        "cv": _over_folds(told, scoring),
-        "naive": _plain(told, scoring),
-        "coarse": _coarse(told, scoring),
-        "fit_seconds": told.fit_seconds,
-        "predict_seconds": told.predict_seconds,
-        "bytes": told.bytes,
+        "cv": _over_folds(result, scoring),
+        "naive": _plain(result, scoring),
+        "coarse": _coarse(result, scoring),
+        "fit_seconds": result.fit_seconds,
+        "predict_seconds": result.predict_seconds,
+        "bytes": result.bytes,
     }
+    return as_record(rounded(entry), Entry)
 
 
-def _over_folds(told: CandidateResult, scoring: Scoring) -> dict[str, Any]:
-    truth = scoring.task.truth
-    found = [
+def _over_folds(result: CandidateResult, scoring: Scoring) -> dict[str, Any]:
+    truth = scoring.plan.truth
+    by_fold = [
         scores(truth[score][keep], shares[keep])
-        for (_, score), shares, keep in zip(scoring.task.folds, told.folds, scoring.kept, strict=False)
+        for (_, score), shares, keep in zip(scoring.plan.folds, result.fold_probabilities, scoring.kept, strict=False)
         if keep.any()
     ]
-    if not found:
+    if not by_fold:
         return {}
     measured = {
-        name: spread_of([one[name] for one in found], scoring.ratio, name not in LOWER_IS_BETTER) for name in METRICS
+        name: spread_of([fold[name] for fold in by_fold], scoring.ratio, name not in LOWER_IS_BETTER)
+        for name in METRICS
     }
-    right = _right(told.folds, scoring.task.folds, truth)
-    return measured | {"accuracy": _share(right, scoring.task.folds, scoring.kept, scoring)}
+    right = _right(result.folds, scoring.plan.folds, truth)
+    return measured | {"accuracy": _share(right, scoring.plan.folds, scoring.kept, scoring)}
 
 
 def _right(shares: Sequence[np.ndarray], folds: Sequence[Fold], truth: np.ndarray) -> list[np.ndarray]:
-    """For each fold which of its scored pictures are answered rightly."""
-    return [one.argmax(axis=1) == truth[score] for one, (_, score) in zip(shares, folds, strict=True)]
+    """For each fold which of its scored photos are answered correctly."""
+    return [fold.argmax(axis=1) == truth[score] for fold, (_, score) in zip(shares, folds, strict=True)]
 
 
 def _share(
     right: Sequence[np.ndarray], folds: Sequence[Fold], kept: Sequence[np.ndarray], scoring: Scoring
 ) -> dict[str, object]:
-    """The share of all scored pictures that is right, with the interval that `featx fit` gives the same pictures.
+    """The share of all scored photos that is right, with the interval that `featx fit` gives for the same photos.
 
-    A picture that was scored several times, in folds that were cut anew, counts once: as often as it was right.
+    A photo that was scored several times, in folds that were cut anew, counts once: by the share of times it was right.
     """
-    groups = scoring.task.groups
+    groups = scoring.plan.groups
     times, hits = np.zeros(len(groups)), np.zeros(len(groups))
     for (_, score), those, keep in zip(folds, right, kept, strict=True):
         times[score[keep]] += 1
         hits[score[keep]] += those[keep]
     scored = times > 0
-    found = share_by_group(hits[scored] / times[scored], groups[scored])
+    share = share_by_group(hits[scored] / times[scored], groups[scored])
     each = [float(those[keep].mean()) for those, keep in zip(right, kept, strict=True) if keep.any()]
-    return spread_of(each, scoring.ratio) | {"mean": found.value, "low": found.low, "high": found.high}
+    return spread_of(each, scoring.ratio) | {"mean": share.value, "low": share.low, "high": share.high}
 
 
-def _plain(told: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
-    """The score of folds that split products, on the same categories: what the grouped one is protected from."""
-    if not told.plain:
+def _plain(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
+    """The score of folds that split products, on the same categories: what grouped folds protect from."""
+    if not result.plain:
         return None
-    task = scoring.task
+    plan = scoring.plan
     kept = [
-        np.array([not scoring.foldable or label in scoring.foldable for label in task.labels[score]], dtype=bool)
-        for _, score in task.plain
+        np.array([not scoring.foldable or label in scoring.foldable for label in plan.labels[score]], dtype=bool)
+        for _, score in plan.plain
     ]
-    return {"accuracy": _share(_right(told.plain, task.plain, task.truth), task.plain, kept, scoring)}
+    return {"accuracy": _share(_right(result.plain, plan.plain, plan.truth), plan.plain, kept, scoring)}
 
 
-def _coarse(told: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
-    """How often a fine answer lies in the right coarser category."""
-    coarse, coarse_of = scoring.matched.coarse, scoring.coarse_of
+def _coarse(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
+    """How often an answer lies in the right coarser category."""
+    coarse, coarse_of = scoring.aligned.coarse, scoring.coarse_of
     if coarse is None or coarse_of is None:
         return None
     test = cv = None
-    if told.held is not None:
-        found = share_by_group(
-            coarse_of[told.held.argmax(axis=1)] == coarse[scoring.matched.n_learn :], scoring.held_groups
+    if result.held is not None:
+        share = share_by_group(
+            coarse_of[result.held.argmax(axis=1)] == coarse[scoring.aligned.n_learn :], scoring.held_groups
         )
-        test = {"value": found.value, "low": found.low, "high": found.high}
+        test = {"value": share.value, "low": share.low, "high": share.high}
     if scoring.kept:
         right = [
             coarse_of[shares.argmax(axis=1)] == coarse[score]
-            for (_, score), shares in zip(scoring.task.folds, told.folds, strict=True)
+            for (_, score), shares in zip(scoring.plan.folds, result.folds, strict=True)
         ]
-        cv = _share(right, scoring.task.folds, scoring.kept, scoring)
+        cv = _share(right, scoring.plan.folds, scoring.kept, scoring)
     return {
-        "level": scoring.matched.coarse_name,
+        "level": scoring.aligned.coarse_name,
         "classes": len(set(coarse_of.tolist())),
         "test": test,
         "cv": cv,
@@ -181,9 +184,9 @@ def _coarse(told: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
 
 
 def tests_between(
-    answers: Sequence[CandidateResult], entries: Sequence[dict[str, Any]], serious: Sequence[int], scoring: Scoring
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Every pair over the folds, and again on the held-out pictures; p and interval corrected for their number."""
+    answers: Sequence[CandidateResult], entries: Sequence[Entry], serious: Sequence[int], scoring: Scoring
+) -> tuple[list[PairTest], list[PairTest]]:
+    """Every pair over the folds, and again on the held-out photos; p and interval corrected for their number."""
     pairs = list(combinations(serious, 2))
     return _tested(pairs, entries, _over_fold(entries, scoring)), _tested(pairs, entries, _held_out(answers, scoring))
 
@@ -191,15 +194,15 @@ def tests_between(
 Test = Callable[[int, int, float], PairedTest]
 
 
-def _over_fold(entries: Sequence[dict[str, Any]], scoring: Scoring) -> Test | None:
+def _over_fold(entries: Sequence[Entry], scoring: Scoring) -> Test | None:
     """The test of two entries over the folds, where folds are scored."""
     if not scoring.kept:
         return None
-    task = scoring.task
+    plan = scoring.plan
     sizes = [int(keep.sum()) for keep in scoring.kept if keep.any()]
-    scored = np.concatenate([score[keep] for (_, score), keep in zip(task.folds, scoring.kept, strict=True)])
-    products = len(np.unique(task.groups[scored]))
-    folds = [np.array(entry["cv"]["accuracy"]["folds"]) for entry in entries]
+    scored = np.concatenate([score[keep] for (_, score), keep in zip(plan.folds, scoring.kept, strict=True)])
+    products = len(np.unique(plan.groups[scored]))
+    folds = [np.array(entry.cv.accuracy.folds if entry.cv.accuracy else []) for entry in entries]
 
     def test(a: int, b: int, level: float) -> PairedTest:
         return widen_to_resolution(
@@ -210,7 +213,7 @@ def _over_fold(entries: Sequence[dict[str, Any]], scoring: Scoring) -> Test | No
 
 
 def _held_out(answers: Sequence[CandidateResult], scoring: Scoring) -> Test | None:
-    """The test of two entries on the held-out pictures, where there are any."""
+    """The test of two entries on the held-out photos, where there are any."""
     if not len(scoring.held_truth):
         return None
     groups, products = scoring.held_groups, len(np.unique(scoring.held_groups))
@@ -228,120 +231,109 @@ def _held_out(answers: Sequence[CandidateResult], scoring: Scoring) -> Test | No
 
 def _tested(
     pairs: Sequence[tuple[int, int]],
-    entries: Sequence[dict[str, Any]],
+    entries: Sequence[Entry],
     test: Test | None,
-) -> list[dict[str, Any]]:
-    """Each pair by one test; its interval is of the level at which the test was decided."""
+) -> list[PairTest]:
+    """Each pair by one test; its interval has the level at which the test was decided."""
     if test is None:
         return []
     chances = [test(a, b, LIMIT).p for a, b in pairs]
-    told = []
+    tests = []
     for (a, b), p, level in zip(pairs, holm(chances), levels(chances), strict=True):
-        found = test(a, b, level)
-        names = {key: [entries[i]["store"], entries[i]["clf"]] for key, i in (("a", a), ("b", b))}
-        more = {"p_holm": p, "level": level, "verdict": verdict(found)}
-        told.append({**names, "metric": "accuracy", **vars(found), **more})
-    return told
+        result = test(a, b, level)
+        tests.append(
+            PairTest(
+                a=entries[a].name,
+                b=entries[b].name,
+                difference=result.difference,
+                low=result.low,
+                high=result.high,
+                p=result.p,
+                p_holm=p,
+                level=level,
+                verdict=verdict(result),
+            )
+        )
+    return tests
 
 
-def choose(
-    entries: Sequence[dict[str, Any]], serious: Sequence[int], tests: Sequence[dict[str, Any]], scoring: Scoring
-) -> dict[str, Any]:
-    """The one to use: first by held-out pictures where there are any, else over the folds; how the others stand; why.
+def recommend(entries: Sequence[Entry], serious: Sequence[int], tests: Sequence[PairTest], scoring: Scoring) -> Best:
+    """The entry to use, by held-out photos where there are any, else over the folds; how the others stand; why.
 
     `alike` are as good: the interval of the difference says so. `ties` are not told apart; `below` are less often right
     than a baseline.
     """
-
-    def accuracy(entry: dict[str, Any]) -> float:
-        told = (entry["test"] or entry["cv"])["accuracy"]
-        return float(told.get("value", told.get("mean")))
-
-    best = max((entries[i] for i in serious), key=accuracy)
-    mine = [best["store"], best["clf"]]
-    floor = max((entry for entry in entries if entry["baseline"]), key=accuracy, default=None)
-    below = [
-        [entries[i]["store"], entries[i]["clf"]]
-        for i in serious
-        if floor is not None and accuracy(entries[i]) < accuracy(floor)
-    ]
+    accuracy_of = {entry.name: entry.accuracy.value for entry in entries}
+    best = max((entries[i] for i in serious), key=lambda entry: entry.accuracy.value)
+    floor = max((entry for entry in entries if entry.baseline), key=lambda entry: entry.accuracy.value, default=None)
+    names = [entries[i].name for i in serious]
+    below = [name for name in names if floor is not None and accuracy_of[name] < floor.accuracy.value]
     ties, alike = [], []
-    for one in tests:
-        if mine not in (one["a"], one["b"]):
+    for test in tests:
+        if best.name not in (test.a, test.b):
             continue
-        other, behind = (one["b"], one["high"]) if one["a"] == mine else (one["a"], -one["low"])
-        if other not in below and behind <= MARGIN:
+        other, behind = (test.b, test.high) if test.a == best.name else (test.a, -(test.low or 0.0))
+        if other not in below and behind is not None and behind <= MARGIN:
             alike.append(other)
-        elif other not in below and one["verdict"] == "tie":
+        elif other not in below and test.verdict == "tie":
             ties.append(other)
-    place = {(entry["store"], entry["clf"]): entry for entry in entries}
-    for found in (ties, alike, below):
-        found.sort(key=lambda one: -accuracy(place[one[0], one[1]]))
+    for others in (ties, alike, below):
+        others.sort(key=lambda name: -accuracy_of[name])
     why = _sentence(best, alike, ties, scoring)
-    if floor is not None and accuracy(best) <= accuracy(floor):
-        name = "colours alone" if floor["store"] == baseline_name() else f"`{floor['clf']}`"
-        why += f"; but the baseline {name} is right as often or more ({accuracy(floor):.1%})"
-    return {"store": mine[0], "clf": mine[1], "ties": ties, "alike": alike, "below": below, "why": why}
+    if floor is not None and best.accuracy.value <= floor.accuracy.value:
+        name = "colours alone" if floor.store == baseline_name() else f"`{floor.clf}`"
+        why += f"; but the baseline {name} is right as often or more ({floor.accuracy.value:.1%})"
+    return Best(best.store, best.clf, ties, alike, below, why)
 
 
-def _sentence(
-    best: dict[str, Any], alike: Sequence[Sequence[str]], ties: Sequence[Sequence[str]], scoring: Scoring
-) -> str:
-    several = len(scoring.matched.names) > 1
+def _sentence(best: Entry, alike: Sequence[Name], ties: Sequence[Name], scoring: Scoring) -> str:
+    several = len(scoring.aligned.names) > 1
 
-    def called(store: str, clf: str) -> str:
+    def called(name: Name) -> str:
+        store, clf = name
         return f"{clf} on {store}" if several else clf
 
-    def listed(entries: Sequence[Sequence[str]]) -> str:
-        names = [called(*one) for one in entries]
+    def listed(entries: Sequence[Name]) -> str:
+        names = [called(name) for name in entries]
         return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
-    told = (best["test"] or best["cv"])["accuracy"]
-    value = told.get("value", told.get("mean"))
-    unseen = "pictures it had not seen" if scoring.matched.grouped_by == "none" else "products it had not seen"
-    where = f"{best['test']['n']:,} held-out pictures" if best["test"] else unseen
-    said = (
-        f"use {called(best['store'], best['clf'])}: {value:.1%} right on {where}"
-        f" ({told['low']:.1%} – {told['high']:.1%})"
-    )
+    unseen = "photos it had not seen" if scoring.aligned.grouped_by == "none" else "products it had not seen"
+    where = f"{best.test.n:,} held-out photos" if best.test else unseen
+    accuracy = best.accuracy
+    text = f"use {called(best.name)}: {accuracy.value:.1%} right on {where} ({accuracy.low:.1%} – {accuracy.high:.1%})"
     if alike:
-        said += (
-            f"; {listed(alike)} {'is' if len(alike) == 1 else 'are'} as good (at most {100 * MARGIN:.0f} points behind)"
-        )
+        are = "is" if len(alike) == 1 else "are"
+        text += f"; {listed(alike)} {are} as good (at most {100 * MARGIN:.0f} points behind)"
     if ties:
-        said += f"; {listed(ties)} {'is' if len(ties) == 1 else 'are'} not told apart from it by these pictures"
-    return said
+        text += f"; {listed(ties)} {'is' if len(ties) == 1 else 'are'} not told apart from it by these photos"
+    return text
 
 
-def checks_of(
-    place: int, rows: np.ndarray, entries: Sequence[dict[str, Any]], best: dict[str, Any], scoring: Scoring
-) -> list[dict[str, Any]]:
-    """What a reader should know before believing the score."""
-    matched, task = scoring.matched, scoring.task
-    n = matched.n_learn
-    if len(rows) > n:
-        twins = near_duplicate_rate(rows[n:], rows[:n])
-    else:
-        cut = task.repeats[0]
-        twins = sum(len(score) * near_duplicate_rate(rows[score], rows[learn]) for learn, score in cut) / n
-    checks = [_check("FX101", twins > TOO_MANY_TWINS, share=twins)]
-    small = len(set(task.classes) - scoring.foldable)
-    checks.append(_check("FX103", small > 0, share=small / len(task.classes), n=small))
-    mine = [one for one in entries if one["store"] == matched.names[place] and not one["baseline"]]
-
-    def headline(entry: dict[str, Any]) -> float:
-        told = (entry["test"] or entry["cv"])["accuracy"]
-        return float(told.get("value", told.get("mean")))
-
-    top = max(mine, key=headline)
-    colour = [headline(one) for one in entries if one["store"] == baseline_name() and one["baseline"]]
+def checks_of(index: int, rows: np.ndarray, entries: Sequence[Entry], scoring: Scoring) -> list[Check]:
+    """What a reader should know before believing the score of a store."""
+    aligned, plan = scoring.aligned, scoring.plan
+    checks = [_check("FX101", (twins := _twins(rows, scoring)) > TOO_MANY_TWINS, share=twins)]
+    small = len(set(plan.classes) - scoring.foldable)
+    checks.append(_check("FX103", small > 0, share=small / len(plan.classes), n=small))
+    mine = [entry for entry in entries if entry.store == aligned.names[index] and not entry.baseline]
+    top = max(mine, key=lambda entry: entry.accuracy.value)
+    colour = [entry.accuracy.value for entry in entries if entry.store == baseline_name() and entry.baseline]
     if colour:
-        checks.append(_check("FX105", headline(top) <= max(colour), share=max(colour)))
-    if top["test"] and top["cv"]:
-        gap = top["cv"]["accuracy"]["mean"] - top["test"]["accuracy"]["value"]
+        checks.append(_check("FX105", top.accuracy.value <= max(colour), share=max(colour)))
+    if top.test and top.cv.accuracy:
+        gap = top.cv.accuracy.mean - top.accuracy.value
         checks.append(_check("FX106", gap > FAR_ABOVE, share=gap))
     return checks
 
 
-def _check(code: str, bad: bool, **facts: float) -> dict[str, Any]:
-    return {"code": code, "level": "warning" if bad else "passed", **facts}
+def _twins(rows: np.ndarray, scoring: Scoring) -> float:
+    """The share of scored photos with a near-twin among those that were learned from."""
+    n = scoring.aligned.n_learn
+    if len(rows) > n:
+        return near_duplicate_rate(rows[n:], rows[:n])
+    cut = scoring.plan.repeats[0]
+    return sum(len(score) * near_duplicate_rate(rows[score], rows[learn]) for learn, score in cut) / n
+
+
+def _check(code: str, bad: bool, share: float, n: int | None = None) -> Check:
+    return Check(code, "warning" if bad else "passed", float(share), n)

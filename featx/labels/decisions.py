@@ -1,7 +1,7 @@
-"""Decisions about labels: read from the table a person filled in, kept in artifacts/fixes.csv, applied when fitting.
+"""Decisions about labels: read from a table that a person filled in, kept in artifacts/fixes.csv, applied to labels.
 
-A decision belongs to a picture (item id and digest), not to a place in the store: it survives the next extraction, a
-renamed file and another backbone, and it ends when the picture is replaced or its category is changed at the source.
+A decision belongs to a photo (item id and digest), not to a row of the store: it survives the next extraction, a
+renamed file and another backbone, and it lapses when the photo is replaced or its category changes at the source.
 Image files and the store are never touched; deleting a line from artifacts/fixes.csv takes its decision back.
 """
 
@@ -27,7 +27,7 @@ COLUMNS = ("id", "digest", "decision", "says", "new_label", "decided")
 
 @dataclass(frozen=True)
 class Fix:
-    """One decision about one picture."""
+    """One decision about one photo."""
 
     item_id: str
     digest: str
@@ -38,7 +38,7 @@ class Fix:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What the decision is about."""
+        """The photo that the decision is about."""
         return self.item_id, self.digest
 
 
@@ -60,12 +60,12 @@ class AppliedDecisions:
 
 
 def where() -> Path:
-    """Where decisions are kept."""
+    """The file that holds the decisions."""
     return Workspace.here().root / "fixes.csv"
 
 
 def decided(path: Path | None = None) -> list[Fix]:
-    """The decisions taken so far; none where there is no file."""
+    """The decisions taken so far."""
     path = path or where()
     if not path.exists():
         return []
@@ -89,39 +89,39 @@ def labels_after_decisions(store: Store, path: Path | None = None) -> AppliedDec
     fixes = decided(path)
     if not fixes:
         return AppliedDecisions(labels)
-    at = {item_id: i for i, item_id in enumerate(store.ids)}
+    row_of = {item_id: i for i, item_id in enumerate(store.ids)}
     by_digest: dict[str, list[int]] = {}
     for i, digest in enumerate(store.digests):
         by_digest.setdefault(digest, []).append(i)
     counts: Counter[str] = Counter()
     for fix in fixes:
-        places = _places(fix, at, by_digest, store)
-        if not places:
+        rows = _rows_of(fix, row_of, by_digest, store)
+        if not rows:
             counts["stale"] += 1
             continue
-        for i in places:
+        for i in rows:
             if fix.decision == EXCLUDE:
                 labels[i] = None
             elif fix.decision == CHANGE and store.labels[i] in (fix.says, fix.new_label):
                 labels[i] = fix.new_label
             elif fix.decision == CHANGE:
-                # Somebody has given the picture a third category at the source since; that is the newer decision.
+                # Somebody has since given the photo a third category at the source, which is the newer decision.
                 counts["stale"] += 1
                 continue
             counts[fix.decision] += 1
     return AppliedDecisions(labels, counts[CHANGE], counts[EXCLUDE], counts[KEEP], counts["stale"])
 
 
-def _places(fix: Fix, at: dict[str, int], by_digest: dict[str, list[int]], store: Store) -> Sequence[int]:
-    """The picture by its id while its bytes are the same; a renamed one by its bytes."""
-    if fix.item_id in at:
-        place = at[fix.item_id]
-        return [place] if store.digests[place] == fix.digest else []
+def _rows_of(fix: Fix, row_of: dict[str, int], by_digest: dict[str, list[int]], store: Store) -> Sequence[int]:
+    """The photo by its id while its bytes are the same; a renamed photo by its bytes."""
+    if fix.item_id in row_of:
+        row = row_of[fix.item_id]
+        return [row] if store.digests[row] == fix.digest else []
     return by_digest.get(fix.digest, [])
 
 
 def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
-    """Take the decisions of a filled-in table into artifacts/fixes.csv; how many of each, and how many were left open.
+    """Take the decisions of a filled-in table into artifacts/fixes.csv; counts each kind, and the rows left open.
 
     All or nothing: a row that cannot be understood stops it before anything is written.
     """
@@ -129,7 +129,7 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
     known = sorted({label for label in store.labels if label is not None})
     counts: Counter[str] = Counter()
     taken = {fix.key: fix for fix in decided(path)}
-    at = {item_id: i for i, item_id in enumerate(store.ids)}
+    row_of = {item_id: i for i, item_id in enumerate(store.ids)}
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     for number, row in _read(table, ("id", "decision")):
         decision = _decision(row, table, number)
@@ -137,26 +137,26 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
             counts["open"] += 1
             continue
         raw = row["id"]
-        item_id = raw if raw in at else bare(raw)
+        item_id = raw if raw in row_of else bare(raw)
         digest = row.get("digest", "").strip()
-        if item_id not in at and store.digests.count(digest) == 1:
-            # Spreadsheets make 123 of 00123, and a date of 3-4; the picture's bytes still tell which one is meant.
+        if item_id not in row_of and store.digests.count(digest) == 1:
+            # Spreadsheets turn 00123 into 123 and 3-4 into a date; the digest still says which photo is meant.
             item_id = store.ids[store.digests.index(digest)]
-        if item_id not in at:
+        if item_id not in row_of:
             raise FeatxError(
                 "not-in-store",
                 f"row {number} of {table} is about `{item_id}`, which is not in {store.path}",
                 did_you_mean(item_id, store.ids, "write the table again: `featx issues -o fixes.csv`"),
             )
-        place = at[item_id]
-        if digest and digest != store.digests[place]:
+        index = row_of[item_id]
+        if digest and digest != store.digests[index]:
             raise FeatxError(
                 "not-in-store",
-                f"row {number} of {table} is about another picture than the one `{item_id}` is now",
+                f"row {number} of {table} is about another photo than `{item_id}` is now",
                 "write the table again: `featx issues -o fixes.csv`",
             )
         new_label = _known_label(row.get("new_label", ""), known, table, number) if decision == CHANGE else ""
-        fix = Fix(item_id, store.digests[place], decision, store.labels[place] or "", new_label, now)
+        fix = Fix(item_id, store.digests[index], decision, store.labels[index] or "", new_label, now)
         taken[fix.key] = fix
         counts[decision] += 1
     if sum(counts.values()) > counts["open"]:
@@ -166,7 +166,7 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
 
 
 def write(fixes: Iterable[Fix], path: Path) -> None:
-    """Keep decisions, in the order of their ids."""
+    """Write decisions, in the order of their ids."""
     ordered = sorted((replace(fix) for fix in fixes), key=lambda fix: fix.key)
     rows = [(fix.item_id, fix.digest, fix.decision, fix.says, fix.new_label, fix.decided) for fix in ordered]
     write_table(path, COLUMNS, rows)
@@ -177,7 +177,7 @@ def _decision(row: dict[str, str], table: Path, number: int) -> str:
     if decision and decision not in DECISIONS:
         raise FeatxError(
             "bad-manifest",
-            f"row {number} of {table} says `{decision}`, which is no decision",
+            f"row {number} of {table} says `{decision}`, which is not a decision",
             "write keep, change or exclude into column `decision`, or leave it empty",
         )
     return decision
@@ -206,7 +206,7 @@ def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise FeatxError("bad-manifest", f"{path} is no table: {error}", "save it as CSV again") from error
+        raise FeatxError("bad-manifest", f"{path} is not a table: {error}", "save it as CSV again") from error
     for number, row in rows:
         if any("\udc80" <= letter <= "\udcff" for letter in f"{row.get('decision')}{row.get('new_label')}"):
             raise FeatxError(

@@ -13,41 +13,48 @@ from featx.compute.vectors import max_cosines, pairs_above, unit_rows
 
 NEAR_CERTAIN = 0.98
 TWIN = 0.95
+# Pairs that are kept before they are joined, so that memory stays small.
+MOST_WAITING = 1_000_000
 
 Fold = tuple[np.ndarray, np.ndarray]
 
 
 def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndarray) -> np.ndarray:
-    """A number for each item; items of one product, with the same bytes or nearly the same features share theirs.
+    """A group number for each item, shared by items of one product, the same bytes or nearly the same features.
 
-    Only near-certain copies are joined: looser chains run whole categories together.
+    Only near-certain copies are joined: looser limits chain whole categories together.
     """
     n = len(products)
     if not n:
         return np.zeros(0, dtype=int)
     _, by_product = np.unique(np.asarray(products, dtype=object).astype(str), return_inverse=True)
-    _, one_of, by_digest = np.unique(
+    _, first_of, by_digest = np.unique(
         np.asarray(digests, dtype=object).astype(str), return_index=True, return_inverse=True
     )
     groups = union_groups(by_product, by_digest)
-    # The same bytes have the same features: one row of each speaks for all.
-    unit = unit_rows(np.asarray(features)[one_of])
-    left: list[np.ndarray] = []
-    right: list[np.ndarray] = []
-    waiting = 0
+    # The same bytes have the same features: one row stands for all that share them.
+    unit = unit_rows(np.asarray(features)[first_of])
+    waiting: list[tuple[np.ndarray, np.ndarray]] = []
     for i, j in pairs_above(unit, NEAR_CERTAIN):
-        differ = groups[one_of[i]] != groups[one_of[j]]
-        left.append(one_of[i[differ]])
-        right.append(one_of[j[differ]])
-        waiting += len(left[-1])
-        if waiting > 1_000_000:
-            groups = _linked(groups, np.concatenate(left), np.concatenate(right))
-            left, right, waiting = [], [], 0
+        left, right = first_of[i], first_of[j]
+        differ = groups[left] != groups[right]
+        waiting.append((left[differ], right[differ]))
+        if sum(len(rows) for rows, _ in waiting) > MOST_WAITING:
+            groups = _linked_all(groups, waiting)
+            waiting = []
+    return _linked_all(groups, waiting)
+
+
+def _linked_all(groups: np.ndarray, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Groups with many blocks of pairs joined."""
+    if not pairs:
+        return groups
+    left, right = zip(*pairs, strict=True)
     return _linked(groups, np.concatenate(left), np.concatenate(right))
 
 
 def union_groups(groups: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Groups in which whatever belongs together in either grouping belongs together."""
+    """The finest grouping in which items that share a group in either of two groupings share one."""
     groups, others = np.asarray(groups), np.asarray(others)
     order = np.argsort(others, kind="stable")
     same = others[order][1:] == others[order][:-1]
@@ -74,16 +81,24 @@ def grouped_folds(labels: Sequence[str], groups: np.ndarray, folds: int, seed: i
 
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # Categories with fewer members than folds are named to the person by whoever asked.
+        # The caller names the categories that have fewer members than folds.
         warnings.simplefilter("ignore", UserWarning)
-        # Numbers are cut as names are, and in two thirds of the time.
+        # Numbers give the same folds as names, in two thirds of the time.
         cut = splitter.split(np.zeros(len(groups)), np.unique(np.asarray(labels), return_inverse=True)[1], groups)
         # One group may be larger than a fold should be, and leave another fold empty.
         return [(learn, score) for learn, score in cut if len(learn) and len(score)]
 
 
+def foldable_categories(labels: np.ndarray, groups: np.ndarray, folds: int) -> list[str]:
+    """The categories with a product for every fold, which alone are scored; none where fewer than two are."""
+    sizes = {str(label): len(np.unique(groups[labels == label])) for label in np.unique(labels)}
+    categories = [label for label, n in sizes.items() if n >= folds]
+    # Among photos of one category nothing can be mistaken.
+    return categories if len(categories) > 1 else []
+
+
 def plain_folds(labels: Sequence[str], folds: int, seed: int) -> list[Fold]:
-    """Stratified folds as most papers cut them, with no regard to products: for showing what that hides."""
+    """Stratified folds that ignore products, as most papers cut them: they show how much that flatters."""
     folds = min(folds, max(Counter(labels).values(), default=0))
     if folds < 2:
         return []

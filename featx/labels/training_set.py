@@ -1,4 +1,4 @@
-"""What may be learned from a store, and what it is scored on: a split of the same store, or another store."""
+"""Training photos and held-out photos: splits of one store, or another store to score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ HELD_OUT = ("test", "val")
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pictures that are scored and never learned from: rows of a store, with the labels of all its rows."""
+    """Photos that are scored and never learned from: rows of a store, with the labels of all its rows.
+
+    `learned` counts photos that were left out because their very bytes are learned from.
+    """
 
     store: Store
     labels: np.ndarray
@@ -30,7 +33,7 @@ class HeldOut:
 
     @property
     def features(self) -> np.ndarray:
-        """The features of the held-out pictures."""
+        """The features of the held-out photos."""
         return np.asarray(self.store.features[self.rows])
 
     @property
@@ -40,13 +43,13 @@ class HeldOut:
 
     @property
     def groups(self) -> np.ndarray:
-        """Pictures of one product share a number."""
+        """Photos of one product share a number."""
         return np.unique([self.store.product_of(int(i)) for i in self.rows], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What may be learned from a store and what it is scored on: row numbers, labels, groups that stay together."""
+    """Rows to learn from with their labels and groups that stay together, and the photos to score."""
 
     store: Store
     labels: np.ndarray
@@ -63,9 +66,10 @@ class TrainingSet:
 def training_set_of(
     store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
 ) -> TrainingSet:
-    """Take the labelled rows of a store apart; rows of a split named in `test` are scored and never learned from.
+    """Split the labelled rows of a store; rows of the splits in `test` are scored and never learned from.
 
-    With a store `elsewhere` its pictures are scored instead, but for those whose very bytes are learned from.
+    The labels are those that people decided on. With a store `elsewhere` its photos are scored instead, except those
+    whose very bytes are learned from.
     """
     decided = labels_for(store, level)
     learn = np.array(_learnable(store, decided, test), dtype=int)
@@ -81,7 +85,7 @@ def training_set_of(
 def held_out_of(
     store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
 ) -> HeldOut:
-    """The pictures to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
+    """The photos to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
     labels = labels_for(store, level)
     if elsewhere is None:
         rows = [i for i, label in enumerate(labels) if label is not None and store.splits[i] in test]
@@ -94,7 +98,7 @@ def held_out_of(
     if not rows:
         raise FeatxError(
             "class-too-small",
-            f"no labelled picture of {elsewhere.path} is left to score"
+            f"no labelled photo of {elsewhere.path} is left to score"
             + (f": all {len(labelled):,} are learned from" if labelled else ""),
             "name a store made from other photos, or a split",
         )
@@ -147,7 +151,7 @@ def _enough(sizes: Counter[str], n: int, held: int) -> None:
     if not sizes:
         raise FeatxError(
             "class-too-small",
-            f"none of the {n:,} pictures that may be learned from has a category"
+            f"none of the {n:,} photos that may be learned from has a category"
             + (f" ({held:,} more are held out for testing)" if held else ""),
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )

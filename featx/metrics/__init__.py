@@ -1,7 +1,8 @@
-"""Every score, with its interval.
+"""Every score, with its interval; NumPy alone.
 
-scores        accuracy and its relatives, by product
+scores        accuracy and its relatives, photo by photo, with intervals by product
 confusion     which category is taken for which
-selective     how much can be filed at which accuracy
+selective     how much can be filed without a person, at which accuracy, above which confidence
+assessment    all of it for one set of answers: what fit, compare and evaluate report
 significance  is the difference between two classifiers real?
 """

@@ -7,13 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def confusion_matrix(truth: np.ndarray, says: np.ndarray, n: int) -> np.ndarray:
-    """How often each category (row) was taken for each (column)."""
-    return np.bincount(truth * n + says, minlength=n * n).reshape(n, n)
+def confusion_counts(
+    truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
+) -> np.ndarray:
+    """How often each category (row) was taken for each (column); a truth of -1 is no category and is left out."""
+    rows, columns = np.asarray(truth, dtype=int), np.asarray(predicted, dtype=int)
+    known = rows >= 0
+    return np.bincount(rows[known] * classes + columns[known], minlength=classes * classes).reshape(classes, classes)
 
 
-def confusion_counts(truth: Sequence[int], says: Sequence[int], classes: int) -> np.ndarray:
-    """How often each category (row) was taken for each (column)."""
-    matrix = np.zeros((classes, classes), dtype=np.int64)
-    np.add.at(matrix, (np.asarray(truth, dtype=int), np.asarray(says, dtype=int)), 1)
-    return matrix
+def most_frequent_mistakes(matrix: np.ndarray) -> list[tuple[int, int] | None]:
+    """For each category the one it is most often taken for, and how often; None where it never is."""
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    taken_for = wrong.argmax(axis=1)
+    return [(int(j), int(wrong[i, j])) if wrong[i, j] else None for i, j in enumerate(taken_for)]

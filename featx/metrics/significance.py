@@ -35,8 +35,8 @@ def corrected_t(
 ) -> PairedTest:
     """Nadeau and Bengio's corrected resampled t-test over folds that overlap in what they learn from.
 
-    `ratio` is the number of pictures scored over the number learned from, in one fold. With the `sizes` of the folds
-    every picture counts alike, and the folds are never taken to differ less than by one picture in one of them.
+    `ratio` is the number of photos scored over the number learned from, in one fold. With the `sizes` of the folds
+    every photo counts alike, and the folds are never taken to differ less than by one photo in one of them.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -64,9 +64,9 @@ def spread_of(values: Sequence[float] | np.ndarray, ratio: float, share: bool = 
 def sign_flips(
     right: np.ndarray, others: np.ndarray, groups: np.ndarray, seed: int = 0, *, level: float = LIMIT
 ) -> PairedTest:
-    """Two classifiers on the same held-out pictures: the signs of whole products' differences are flipped at random.
+    """Two classifiers on the same held-out photos: the signs of whole products' differences are flipped at random.
 
-    The interval holds every difference that the same flips do not rule out. Where each picture is a product of its
+    The interval holds every difference that the same flips do not rule out. Where each photo is a product of its
     own, this is McNemar's exact test.
     """
     _, member = np.unique(groups, return_inverse=True)

@@ -70,11 +70,3 @@ def matrix_of(confusion: dict[str, Any]) -> np.ndarray:
     for i, j, count in confusion["cells"]:
         matrix[i, j] = count
     return matrix
-
-
-def usual_mistake(truth: Sequence[int], says: Sequence[int], classes: int) -> list[tuple[int, int] | None]:
-    """For each category the one it is most often taken for, and how often; None where it never is."""
-    matrix = confusion_counts(truth, says, classes)
-    np.fill_diagonal(matrix, 0)
-    found = matrix.argmax(axis=1)
-    return [(int(j), int(matrix[i, j])) if matrix[i, j] else None for i, j in enumerate(found)]

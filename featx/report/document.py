@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.errors import FeatxError
+from featx.metrics.confusion import confusion_counts, most_frequent_mistakes
+from featx.metrics.scores import wilson
 from featx.report.catalogue_map import map_of
-from featx.report.confusion import confusion_of, usual_mistake
+from featx.report.confusion import confusion_of
 from featx.report.data_findings import findings_of
 from featx.report.published_results import published_for
 from featx.report.recommendation import headline, score_of, which_of
 from featx.report.retrieval_examples import lookalikes_of
 from featx.report.thumbnails import ThumbnailCache
-from featx.report.trust import ENOUGH, thinned, thresholds, wilson
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -184,7 +185,7 @@ def _fails(
         return None
     classes = [str(one) for one in details.get("classes") or ()]
     truth, says = details.get("truth") or [], details.get("says") or []
-    taken = usual_mistake(truth, says, len(classes)) if truth else [None] * len(classes)
+    taken = most_frequent_mistakes(confusion_counts(truth, says, len(classes))) if truth else [None] * len(classes)
     place = {label: i for i, label in enumerate(classes)}
     photos = Counter(label for label in labels.values() if label)
     rows = []
@@ -193,7 +194,7 @@ def _fails(
         mistake = taken[place[label]] if label in place else None
         # A category without a scored photo has no recall, whatever a division by zero is taken for.
         recall = one.get("recall") if n else None
-        low, high = wilson(round((recall or 0) * n), n)
+        interval = wilson(round((recall or 0) * n), n)
         rows.append(
             {
                 "label": label,
@@ -201,8 +202,8 @@ def _fails(
                 "n": n,
                 "precision": one.get("precision"),
                 "recall": recall,
-                "recall_low": low,
-                "recall_high": high,
+                "recall_low": interval.low,
+                "recall_high": interval.high,
                 "f1": one.get("f1") if n else None,
                 "taken_for": classes[mistake[0]] if mistake else None,
                 "times": mistake[1] if mistake else 0,
@@ -269,21 +270,24 @@ def _outcomes(details: Mapping[str, Any]) -> Document | None:
 
 
 def _trust(details: Mapping[str, Any], entry: Mapping[str, Any]) -> Document | None:
+    """How far the probabilities can be trusted; the thresholds are those that the comparison decided on."""
     if not details.get("reliability") and not details.get("confidence"):
         return None
-    right = [t == s for t, s in zip(details.get("truth") or (), details.get("says") or (), strict=True)]
-    sure = list(details.get("confidence") or ())
-    n = len(sure)
+    correct = [t == s for t, s in zip(details.get("truth") or (), details.get("says") or (), strict=True)]
+    confidence = list(details.get("confidence") or ())
+    n, automation = len(confidence), details.get("automation") or {}
     return {
         "measured_on": details.get("measured_on"),
         "n": n,
-        "enough": n >= ENOUGH,
-        "accuracy": sum(right) / n if n else None,
-        "confidence": sum(sure) / n if n else None,
+        "enough": automation.get("coverage") is not None,
+        "products": automation.get("n"),
+        "needed": automation.get("needed"),
+        "accuracy": sum(correct) / n if n else None,
+        "confidence": sum(confidence) / n if n else None,
         "ece": score_of(headline(entry)[1].get("ece")),
         "reliability": [dict(one) for one in details.get("reliability") or ()],
-        "coverage": thinned(right, sure) if n else [dict(one) for one in details.get("coverage") or ()],
-        "thresholds": thresholds(right, sure) if n else [],
+        "coverage": [dict(one) for one in details.get("coverage") or ()],
+        "thresholds": [dict(one) for one in details.get("thresholds") or ()],
     }
 
 

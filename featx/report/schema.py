@@ -1,11 +1,10 @@
-"""What a report and a comparison look like, as far as everything that reads them relies on it."""
+"""What a report looks like, as far as everything that reads it relies on it."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from featx.files.json_schema import NUMBER, Each, Either, Maybe, Row
-from featx.report.document import METRICS
+from featx.files.json_schema import NUMBER, Either, Row
 
 NAME = Row(str, 2)
 SCORE: dict[str, Any] = {"value": NUMBER, "low?": NUMBER, "high?": NUMBER}
@@ -87,6 +86,8 @@ REPORT: dict[str, Any] = {
     "trust?": {
         "n": int,
         "enough": bool,
+        "products?": int,
+        "needed?": int,
         "accuracy?": NUMBER,
         "confidence?": NUMBER,
         "reliability": [{"low": NUMBER, "high": NUMBER, "n": int, "accuracy": NUMBER, "confidence": NUMBER}],
@@ -151,58 +152,4 @@ REPORT: dict[str, Any] = {
     },
     "pictures?": {"made": int, "left_out": int, "n_missing?": int},
     "changes?": {"metrics": [CHANGE], "categories": [CHANGE], "notes": [str], "since?": str},
-}
-MEASURED = {"value?": NUMBER, "mean?": NUMBER, "low?": NUMBER, "high?": NUMBER}
-SCORES = dict.fromkeys((f"{name}?" for name in METRICS), MEASURED)
-TEST = REPORT["which"]["tests"][0]
-DETAILS: dict[str, Any] = {
-    "measured_on?": str,
-    "ids?": [str],
-    "truth?": [int],
-    "says?": [int],
-    "confidence?": [NUMBER],
-    "classes?": [str],
-    "per_class?": [{"label": str, "n": int, "precision?": NUMBER, "recall?": NUMBER, "f1?": NUMBER}],
-    "confusions?": [{"truth": str, "says": str, "n": int, "examples?": [str]}],
-    "reliability?": REPORT["trust?"]["reliability"],
-    "coverage?": REPORT["trust?"]["coverage"],
-}
-COMPARED: dict[str, Any] = {
-    "featx": str,
-    "written?": str,
-    "command?": [str],
-    "machine?": dict,
-    "settings?": dict,
-    "seconds?": NUMBER,
-    "peak_memory?": NUMBER,
-    "stores": [
-        {
-            "name": str,
-            "path?": str,
-            "backbone?": str,
-            "categories?": [str],
-            "relabelled?": Each(Maybe(str)),
-            "images_per_second?": NUMBER,
-            "extracted?": {"command?": str},
-            "checks?": REPORT["honest"]["checks"],
-        }
-    ],
-    "entries": [
-        {
-            "store": str,
-            "clf": str,
-            "test?": SCORES,
-            "cv?": SCORES,
-            "naive?": {"accuracy?": MEASURED},
-            "coarse?": {"level?": (str, int), "classes?": int, "test?": MEASURED, "cv?": MEASURED},
-            **dict.fromkeys(("fit_seconds?", "predict_seconds?", "bytes?"), NUMBER),
-        }
-    ],
-    "tests?": [TEST],
-    "held_out_tests?": [TEST],
-    "best": {"store": str, "clf": str, **{key: [NAME] for key in ("ties?", "alike?", "below?")}},
-    "details?": Each(DETAILS),
-    "learning_curve?": REPORT["honest"]["learning_curve?"],
-    "doubling?": REPORT["honest"]["doubling?"],
-    "retrieval?": Each(REPORT["similar?"]["measured?"]),
 }

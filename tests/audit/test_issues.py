@@ -164,7 +164,7 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        (("item3", "burn", "", ""), "which is no decision"),
+        (("item3", "burn", "", ""), "which is not a decision"),
         (("item3", "change", "bots", ""), "no category is called that"),
         (("item333", "keep", "", ""), "which is not in"),
         (("item3", "keep", "", "0" * 64), "about another picture"),

@@ -298,7 +298,7 @@ def test_intervals_are_wilsons(n, data):
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80))
 def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
     sure, right = np.array([s for s, _ in rows]), np.array([r for _, r in rows])
-    filed = automation_at(sure, right, "here", target=0.9)
+    filed = automation_at(sure, right, target=0.9)
     if filed.threshold is not None:
         kept = sure >= filed.threshold
         assert right[kept].mean() >= 0.9
@@ -485,7 +485,7 @@ def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_
     ran = featx("fit", "--clf", "knn")
     assert "all held-out pictures are of one category" in ran.stderr
     assert "fewer than two categories have 5 products" in ran.stdout and "100.0%    (" not in ran.stdout.split("\n")[1]
-    assert "all these pictures are of one category" in featx("evaluate").stderr
+    assert "all these photos are of one category" in featx("evaluate").stderr
     assert featx("extract", "p/train", "-b", "colour", "--store", "train.h5").returncode == 0
     ran = featx("compare", "--clf", "knn", "--store", "train.h5", "--fast")
     assert ran.returncode == 3 and "each category is one product, or all but one" in ran.stderr

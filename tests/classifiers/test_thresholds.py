@@ -15,10 +15,8 @@ from featx.classifiers.fit import fit
 from featx.classifiers.persistence import save
 from featx.classifiers.thresholds import (
     PRIOR,
-    TARGETS,
     choose,
     cross_validated_yield,
-    min_products_for,
     table_of,
     thresholds_for,
     yield_on,
@@ -26,7 +24,7 @@ from featx.classifiers.thresholds import (
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.metrics.scores import share_by_group, wilson
-from featx.metrics.selective import automation_at, format_threshold
+from featx.metrics.selective import TARGETS, automation_at, format_threshold, min_products_for
 from featx.prediction.predict import DecisionRule, shown_sure
 from tests.conftest import Run, photo
 
@@ -60,7 +58,7 @@ def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(ta
 
 def test_one_threshold_for_all_breaks_the_promise_where_one_for_each_keeps_it():
     sure, says, right, _ = answers(0, 20_000)
-    common = automation_at(sure, right, "", 0.9).threshold
+    common = automation_at(sure, right, 0.9).threshold
     found = choose(0.9, sure, says, right, list("abcd"))
     doubtful = says == 2
     assert right[doubtful & (sure >= common)].mean() < 0.85
@@ -162,7 +160,7 @@ def test_the_next_target_above_the_asked_precision_is_used():
     assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
     for card, said in (
         ({"clf": "svm"}, "trained before"),
-        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out pictures"}}, "from 12 products"),
+        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out photos"}}, "from 12 products"),
         ({"thresholds": rows}, "a precision of 0.999"),
     ):
         with pytest.raises(FeatxError, match=said):
@@ -234,7 +232,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     made = fit(partly, "knn", folds=3)
     rows = {row["target"]: row for row in made.card["thresholds"]}
     assert made.card["test"]["n"] == 60 and set(rows) == {0.8, 0.9, 0.95, 0.98}
-    assert {rows[one]["measured_on"] for one in (0.8, 0.9, 0.95)} == {"held-out pictures"}
+    assert {rows[one]["measured_on"] for one in (0.8, 0.9, 0.95)} == {"held-out photos"}
     assert rows[0.98]["measured_on"] == "cross-validation" and rows[0.98]["held_out"]["n"] == 60
     assert made.card["automation"]["measured_on"] == "cross-validation"
     held = [i for i, split in enumerate(partly.splits) if split == "test"]
@@ -245,7 +243,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     save(made, tmp_path / "artifacts" / "models" / "knn.safetensors")
     one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
     ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
-    assert "60 held-out pictures are too few to choose on" in ran.stderr, ran.stderr
+    assert "60 held-out photos are too few to choose on" in ran.stderr, ran.stderr
     ran = featx("predict", one, "--min-precision", "0.99", FEATX_STORE=str(partly.path), cwd=tmp_path)
     assert ran.returncode == 2 and "takes 300 products" in ran.stderr and "ask for 0.98 at most" in ran.stderr
 
@@ -253,7 +251,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
 def test_fit_tells_what_few_held_out_pictures_think_of_the_threshold(partly, featx: Run):
     ran = featx("fit", "--clf", "knn", "--folds", "3", "-q", FEATX_STORE=str(partly.path))
     assert "measured on cross-validation" in ran.stdout
-    assert "60 held-out pictures are too few to choose on" in ran.stdout
+    assert "60 held-out photos are too few to choose on" in ran.stdout
 
 
 def test_scores_that_are_no_numbers_are_no_confidence():

@@ -16,9 +16,18 @@ from hypothesis import strategies as st
 from featx.classifiers.fit import fit
 from featx.classifiers.persistence import save
 from featx.comparison import Comparison, compare
+from featx.comparison.document import (
+    Entry,
+    HeldOutScores,
+    LearningPoint,
+    MeanAndSpread,
+    PairTest,
+    Score,
+    read_comparison,
+)
 from featx.comparison.evaluate import evaluate
 from featx.comparison.learning_curve import doubling
-from featx.comparison.scoring import choose
+from featx.comparison.scoring import recommend
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.metrics.significance import (
@@ -67,13 +76,13 @@ def found(stores: list[Store]) -> Comparison:
 
 
 def test_every_classifier_on_every_store_beside_its_baselines(found):
-    told = {(one["store"], one["clf"]): one for one in found.entries}
+    told = {entry.name: entry for entry in found.entries}
     assert {(store, clf) for store in ("colour", "builtin") for clf in ("svm", "knn", "centroid")} < set(told)
     assert ("colour", "most-frequent") in told
-    assert {clf for (_, clf), one in told.items() if one["baseline"]} == {"centroid", "most-frequent"}
-    for one in told.values():
-        assert one["test"]["n"] == 6 and len(one["cv"]["accuracy"]["folds"]) == 2
-        assert one["test"]["accuracy"]["low"] <= one["test"]["accuracy"]["value"] <= one["test"]["accuracy"]["high"]
+    assert {clf for (_, clf), entry in told.items() if entry.baseline} == {"centroid", "most-frequent"}
+    for entry in told.values():
+        assert entry.test.n == 6 and len(entry.cv.accuracy.folds) == 2
+        assert entry.test.accuracy.low <= entry.test.accuracy.value <= entry.test.accuracy.high
 
 
 def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
@@ -89,31 +98,31 @@ def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
 
 def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found):
     model = fit(stores[0], "svm", folds=2)
-    entry = next(one for one in found.entries if (one["store"], one["clf"]) == ("colour", "svm"))
+    entry = next(entry for entry in found.entries if entry.name == ("colour", "svm"))
     alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
     scored = evaluate(model, stores[0]).scores["accuracy"]
     told = model.card["test"]
-    for one in (entry["test"]["accuracy"], alone["test"]["accuracy"], vars(scored)):
-        assert one["value"] == pytest.approx(told["accuracy"], abs=1e-4)
-        assert [one["low"], one["high"]] == pytest.approx(told["ci95"], abs=1e-4)
-    folds, told = alone["cv"]["accuracy"], model.card["cv"]
-    assert folds["mean"] == pytest.approx(told["accuracy"], abs=1e-4)
-    assert [folds["low"], folds["high"]] == pytest.approx(told["ci95"], abs=1e-4)
+    for one in (entry.test.accuracy, alone.test.accuracy, scored):
+        assert one.value == pytest.approx(told["accuracy"], abs=1e-4)
+        assert [one.low, one.high] == pytest.approx(told["ci95"], abs=1e-4)
+    folds, told = alone.cv.accuracy, model.card["cv"]
+    assert folds.mean == pytest.approx(told["accuracy"], abs=1e-4)
+    assert [folds.low, folds.high] == pytest.approx(told["ci95"], abs=1e-4)
 
 
 def test_the_same_seed_gives_the_same_comparison(stores, found):
     again = compare(stores, "svm,knn", folds=2)
     for one, other in zip(found.entries, again.entries, strict=True):
-        assert (one["cv"], one["test"]) == (other["cv"], other["test"])
+        assert (one.cv, one.test) == (other.cv, other.test)
 
 
 def test_a_comparison_becomes_a_table(found, tmp_path):
     frame = found.to_pandas()
     assert len(frame) == len(found.entries) and frame["best"].sum() == 1
-    assert found.best["why"] in repr(found)
+    assert found.best.why in repr(found)
     assert found._repr_html_().count("<tr>") == len(found.entries) + 1
-    renamed = json.loads(json.dumps(found.document).replace('"knn"', '"<script>"'))
-    shown = Comparison(renamed)._repr_html_()
+    renamed = json.loads(json.dumps(found.to_dict()).replace('"knn"', '"<script>"'))
+    shown = Comparison(read_comparison(renamed))._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
     rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
     assert len(rows) == len(found.entries)
@@ -123,28 +132,28 @@ def test_a_comparison_becomes_a_table(found, tmp_path):
 
 def test_nested_folders_and_columns_are_a_coarser_level(stores, found):
     entry = found.entries[0]
-    assert entry["coarse"]["level"] == "the folder above" and entry["coarse"]["classes"] == 2
-    assert entry["coarse"]["test"]["value"] >= entry["test"]["accuracy"]["value"]
+    assert entry.coarse.level == "the folder above" and entry.coarse.classes == 2
+    assert entry.coarse.test.value >= entry.test.accuracy.value
     by_column = compare(stores[0], "centroid", folds=2, coarse="family", colour=False).entries[0]
-    assert by_column["coarse"]["level"] == "family"
+    assert by_column.coarse.level == "family"
     with pytest.raises(FeatxError, match="no column `famly`"):
         compare(stores[0], "centroid", coarse="famly")
 
 
 def test_the_learning_curve_grows_in_pictures_and_ends_with_all(found):
-    curve = found.document["learning_curve"]
-    assert all(one["n"] < other["n"] for one, other in pairwise(curve))
-    assert curve[-1]["n"] == 24 and found.document["doubling"]["why"]
+    curve = found.document.learning_curve
+    assert all(one.n < other.n for one, other in pairwise(curve))
+    assert curve[-1].n == 24 and found.document.doubling.why
 
 
 def test_doubling_follows_a_power_law_and_promises_nothing_else():
     def curve(accuracies):
-        return [{"n": 10 * 2**i, "accuracy": {"mean": a}} for i, a in enumerate(accuracies)]
+        return [LearningPoint(i, MeanAndSpread(a), 10 * 2**i) for i, a in enumerate(accuracies)]
 
     expected = doubling(curve([1 - 0.5 * 0.8**i for i in range(5)]))
-    assert expected["accuracy"] == pytest.approx(1 - 0.5 * 0.8**5)
-    assert doubling(curve([0.5, 0.6, 0.7, 0.7, 0.7]))["accuracy"] is None
-    assert doubling(curve([0.5, 0.6]))["accuracy"] is None
+    assert expected.accuracy == pytest.approx(1 - 0.5 * 0.8**5)
+    assert doubling(curve([0.5, 0.6, 0.7, 0.7, 0.7])).accuracy is None
+    assert doubling(curve([0.5, 0.6])).accuracy is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -236,12 +245,12 @@ def test_a_few_products_show_nobody_to_be_as_good():
 
 def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_baseline():
     def entry(clf, value, baseline=False):
-        told = {"accuracy": {"value": value, "low": value - 0.1, "high": value + 0.1}, "n": 85}
-        return {"store": "s", "clf": clf, "baseline": baseline, "test": told, "cv": {}}
+        accuracy = Score(value, value - 0.1, value + 0.1)
+        return Entry("s", clf, baseline, test=HeldOutScores(accuracy=accuracy, n=85))
 
     def pair(other, low, high):
-        apart = {"difference": 0.0, "low": low, "high": high, "verdict": "a" if low > 0 else "tie"}
-        return {"a": ["s", "svm"], "b": ["s", other], **apart}
+        winner = "a" if low > 0 else "tie"
+        return PairTest(a=("s", "svm"), b=("s", other), difference=0.0, low=low, high=high, verdict=winner)
 
     class Told:
         names, grouped_by = ("s",), "product"
@@ -249,17 +258,14 @@ def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_bas
     entries = [entry("svm", 0.9), entry("knn", 0.743), entry("lda", 0.9), entry("rf", 0.6), entry("logreg", 0.88)]
     entries.append(entry("centroid", 0.7, True))
     tests = [pair("knn", -0.05, 0.36), pair("lda", -0.01, 0.01), pair("rf", -0.1, 0.4), pair("logreg", 0.005, 0.018)]
-    best = choose(entries, range(5), tests, SimpleNamespace(matched=Told))
-    assert (best["alike"], best["ties"], best["below"]) == (
-        [["s", "lda"], ["s", "logreg"]],
-        [["s", "knn"]],
-        [["s", "rf"]],
-    )
-    assert "lda and logreg are as good (at most 2 points behind); knn is not told apart" in best["why"]
+    best = recommend(entries, range(5), tests, SimpleNamespace(aligned=Told))
+    assert best.alike == [("s", "lda"), ("s", "logreg")]
+    assert (best.ties, best.below) == ([("s", "knn")], [("s", "rf")])
+    assert "lda and logreg are as good (at most 2 points behind); knn is not told apart" in best.why
     entries[-1] = entry("centroid", 0.95, True)
     assert (
         "`centroid` is right as often or more (95.0%)"
-        in choose(entries, range(5), tests, SimpleNamespace(matched=Told))["why"]
+        in recommend(entries, range(5), tests, SimpleNamespace(aligned=Told)).why
     )
 
 
@@ -275,27 +281,27 @@ def test_fewer_products_than_folds_says_how_many_folds_there_can_be(tmp_path):
     with pytest.raises(FeatxError, match="fewer than two categories have 5 products") as caught:
         compare(store, "knn", folds=5)
     assert "--folds 2" in caught.value.hint
-    assert compare(store, "knn", folds=2).best["clf"] == "knn"
+    assert compare(store, "knn", folds=2).best.clf == "knn"
 
 
 def test_photos_that_are_gone_leave_the_colour_baseline_out_and_say_so(tmp_path):
     store = extract(shop(tmp_path), backbone="builtin", store=tmp_path / "s.h5")
     with_colour = compare(store, "knn", folds=2, cache=tmp_path / "cache" / "colour.npz")
-    assert "colour" in {one["store"] for one in with_colour.entries}
+    assert "colour" in {entry.store for entry in with_colour.entries}
     for path in tmp_path.glob("*.jpg"):
         path.unlink()
     assert "colour" in {
-        one["store"] for one in compare(store, "knn", folds=2, cache=tmp_path / "cache/colour.npz").entries
+        entry.store for entry in compare(store, "knn", folds=2, cache=tmp_path / "cache/colour.npz").entries
     }
     gone = compare(store, "knn", folds=2)
-    assert any("colour baseline was left out" in note for note in gone.document["notes"])
+    assert any("colour baseline was left out" in note for note in gone.document.notes)
 
 
 def test_stores_of_other_photos_cannot_be_compared(stores, tmp_path):
     photo(tmp_path / "p/a/x.jpg")
     photo(tmp_path / "p/b/y.jpg", seed=1)
     other = extract(tmp_path / "p", backbone="colour", store=tmp_path / "other.h5")
-    with pytest.raises(FeatxError, match="no labelled picture in common"):
+    with pytest.raises(FeatxError, match="no labelled photo in common"):
         compare([stores[0], other], "knn")
 
 
@@ -323,7 +329,7 @@ def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run
     ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
     assert ran.returncode == 0, ran.stderr
     told = json.loads(ran.stdout)
-    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no picture here" in ran.stderr
+    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no photo here" in ran.stderr
     assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
 
 
@@ -358,7 +364,7 @@ def test_bench_is_another_name_of_compare(featx: Run):
         (["compare", "--clf", "svn"], "no classifier called"),
         (["compare", "-o", "x.docx"], "cannot write"),
         (["compare", "-b", "colour"], "needs photos"),
-        (["compare", "--test", "tset"], "is in split `tset`"),
+        (["compare", "--test", "tset"], "belongs to split `tset`"),
         (["evaluate", "-o", "x.xlsx"], "cannot write"),
     ],
 )
@@ -371,12 +377,26 @@ def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(
     from featx.labels.decisions import record, where
 
     store = extract(shop(tmp_path / "shop"), backbone="colour", store=tmp_path / "s.h5")
-    assert "table/mugs" in compare(store, "knn", folds=2, colour=False).document["stores"][0]["categories"]
+    assert "table/mugs" in compare(store, "knn", folds=2, colour=False).document.stores[0].categories
     model = fit(store, "knn", folds=2)
     mugs = [one for one, label in zip(store.ids, store.labels, strict=True) if label == "table/mugs"]
     lines = ["id,decision,new_label", *(f"{one},change,feet/boots" for one in mugs)]
     (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
     record(tmp_path / "answers.csv", store, where())
     again = compare(store, "knn", folds=2, colour=False).document
-    assert again["stores"][0]["categories"] == ["feet/boots", "feet/shoes"]
+    assert again.stores[0].categories == ["feet/boots", "feet/shoes"]
     assert evaluate(model, tmp_path / "s.h5").scores["accuracy"].value <= 4 / 6
+
+
+def test_a_saved_comparison_is_read_as_it_was_written_and_damage_is_named_with_its_place(found, tmp_path):
+    plain = json.loads(found.save(tmp_path / "comparison.json").read_text())
+    assert plain == found.to_dict() and read_comparison(plain) == found.document
+    damaged = [
+        ({**plain, "entries": 5}, r"Expected `array`, got `int` - at `\$\.entries`"),
+        ({**plain, "best": {"store": "colour"}}, r"missing required field `clf` - at `\$\.best`"),
+        ({**plain, "seconds": float("nan")}, "`seconds` is not a number"),
+        ({key: value for key, value in plain.items() if key != "stores"}, "missing required field `stores`"),
+    ]
+    for broken, message in damaged:
+        with pytest.raises(ValueError, match=message):
+            read_comparison(broken)

@@ -121,15 +121,15 @@ def test_the_very_store_that_is_learned_from_cannot_test_it(home, tmp_path):
 
 def test_compare_scores_every_backbone_on_its_own_store_of_the_same_pictures(home, other):
     found = compare(home, "knn", folds=2, test_stores=other[::-1], coarse="family")
-    document = found.document
+    document = found.to_dict()
     assert document["settings"]["n_test"] == 24 and document["settings"]["n_learn"] == 24
     assert document["settings"]["test"] == [str(one.path) for one in other[::-1]]
-    assert any("6 pictures" in note and "not scored" in note for note in document["notes"])
+    assert any("6 photos" in note and "not scored" in note for note in document["notes"])
     for entry in found.entries:
-        assert entry["test"]["n"] == 24 and entry["coarse"]["test"]["value"] >= entry["test"]["accuracy"]["value"]
+        assert entry.test.n == 24 and entry.coarse.test.value >= entry.test.accuracy.value
     model = fit(home[0], "knn", folds=2, test_store=other[0])
-    entry = next(one for one in found.entries if (one["store"], one["clf"]) == ("colour", "knn"))
-    assert entry["test"]["accuracy"]["value"] == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    entry = next(entry for entry in found.entries if entry.name == ("colour", "knn"))
+    assert entry.test.accuracy.value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
 
 
 def test_a_store_that_belongs_to_none_of_the_compared_ones_is_refused(home, other):

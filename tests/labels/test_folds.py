@@ -95,3 +95,10 @@ def test_the_share_of_twins_counts_pictures_with_a_look_alike_in_what_was_learne
     learned = np.eye(4)
     assert near_duplicate_rate(np.array([[1, 0.01, 0, 0], [0.7, 0.7, 0, 0]]), learned) == 0.5
     assert near_duplicate_rate(np.zeros((0, 4)), learned) == 0
+
+
+def test_pairs_joined_in_many_small_steps_give_the_same_groups_as_all_at_once(monkeypatch):
+    products, digests, _, features = rows_of([(i, i % 50, 0) for i in range(60)])
+    at_once = groups_of(products, digests, features)
+    monkeypatch.setattr("featx.labels.folds.MOST_WAITING", 0)
+    np.testing.assert_array_equal(groups_of(products, digests, features), at_once)

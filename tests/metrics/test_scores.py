@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from featx.metrics.scores import METRICS, bootstrap, calibration_error, per_class, reliability, scores, wilson
+from featx.metrics.confusion import confusion_counts, most_frequent_mistakes
+from featx.metrics.scores import METRICS, bootstrap, per_class, reliability, scores, wilson
 from featx.metrics.selective import coverage_curve
 
 
@@ -57,12 +58,15 @@ def test_a_category_without_a_picture_is_left_out_of_what_counts_every_category_
 
 def test_the_calibration_error_is_the_one_counted_by_hand():
     confidence, right = np.array([0.95, 0.95, 0.55, 0.55]), np.array([True, False, True, True])
-    assert calibration_error(confidence, right) == pytest.approx(0.5 * 0.45 + 0.5 * 0.45)
+    shares = np.column_stack([confidence, 1 - confidence])
+    assert scores(np.where(right, 0, 1), shares)["ece"] == pytest.approx(0.5 * 0.45 + 0.5 * 0.45)
     bins = [one for one in reliability(confidence, right, 10) if one["n"]]
     assert [(one["n"], one["accuracy"]) for one in bins] == [(2, 1.0), (2, 0.5)]
     truth, shares = answers()
     says = shares.argmax(axis=1)
-    assert scores(truth, shares)["ece"] == pytest.approx(calibration_error(shares.max(axis=1), says == truth))
+    table = reliability(shares.max(axis=1), says == truth)
+    by_bin = sum(one["n"] / len(truth) * abs(one["confidence"] - one["accuracy"]) for one in table)
+    assert scores(truth, shares)["ece"] == pytest.approx(by_bin)
 
 
 @settings(max_examples=60, deadline=None)
@@ -103,6 +107,12 @@ def test_a_category_never_learned_is_always_wrong_and_breaks_nothing():
     assert found["accuracy"] == pytest.approx((shares.argmax(axis=1) == truth).mean())
     assert np.isfinite(list(found.values())).all()
     assert found["log_loss"] == pytest.approx(reference.log_loss(truth[10:], shares[10:], labels=range(3)))
+
+
+def test_confusions_are_counted_once_and_a_category_never_learned_is_left_out():
+    counts = confusion_counts([0, 1, 1, -1], [0, 0, 1, 1], 3)
+    assert counts.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert most_frequent_mistakes(counts) == [None, (0, 1), None]
 
 
 def test_the_coverage_curve_ends_at_all_pictures_with_the_accuracy():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from featx.metrics.selective import automation_at, coverage_curve, min_products_for
+
 SCRIPT = "<script>window.stolen=1</script>"
 
 
@@ -129,6 +131,14 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
             told = {"confidence": float(confidence[inside].mean()), "n": int(inside.sum())}
             told["accuracy"] = float(np.mean(truth[inside] == says[inside]))
             reliability.append({"low": float(low), "high": float(low + 0.1), **told})
+    # Products enough, as the photos of these catalogues are their own.
+    thresholds = []
+    for target in (0.8, 0.9, 0.95, 0.98, 0.99):
+        cut = {**vars(automation_at(confidence, truth == says, target)), "target": target, "measured_on": "test"}
+        thresholds.append({**cut, "n": len(rows), "needed": min_products_for(target)})
+    thresholds = [row for row in thresholds if row["n"] >= row["needed"]]
+    few = {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "test", "n": len(rows), "needed": 150}
+    automation = next((row for row in thresholds if row["target"] == 0.98), few) | {"held_out": None}
     stores = [
         {
             "name": name,
@@ -184,7 +194,9 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
                 "per_class": per_class,
                 "confusions": confusions,
                 "reliability": reliability,
-                "coverage": [],
+                "coverage": coverage_curve(confidence, truth == says),
+                "automation": automation,
+                "thresholds": thresholds,
             }
         },
         "learning_curve": [

@@ -18,11 +18,9 @@ from sklearn.metrics import (
 )
 
 from featx.comparison import compare
-from featx.comparison.result import rounded
 from featx.extraction import extract
 from featx.report import read_document, write_report
 from featx.report.formatting import NUMBER_FORMATS, value_at
-from featx.retrieval.quality import measure
 from tests.conftest import photo
 from tests.report.documents import Numbers
 
@@ -45,16 +43,9 @@ def run(tmp_path_factory):
     (root / "list.csv").write_text("\n".join(lines) + "\n")
     stores = [extract(root / "list.csv", backbone=name, store=root / f"{name}.h5") for name in ("builtin", "colour")]
     found = compare(stores, "svm,knn", folds=3, curve=True, command=["featx", "compare", "--folds", "3"])
-    told = {}
-    for store, one in zip(stores, found.document["stores"], strict=True):
-        products = [store.product_of(i) for i in range(len(store))]
-        told[one["name"]] = measure(store.features, store.labels, products, store.ids)
-    found.document["retrieval"] = rounded(told)
-    best = next(
-        s for s, one in zip(stores, found.document["stores"], strict=True) if one["name"] == found.best["store"]
-    )
+    best = next(s for s, one in zip(stores, found.document.stores, strict=True) if one.name == found.best.store)
     written = write_report(found.to_dict(), best, root=root / "reports", price_per_hour=2.0, audit=True)
-    return found.document, best, written
+    return found.to_dict(), best, written
 
 
 @pytest.fixture(scope="module")

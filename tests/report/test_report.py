@@ -23,7 +23,6 @@ from featx.report.formatting import NUMBER_FORMATS, value_at
 from featx.report.map_layout import lay_out
 from featx.report.markdown import markdown
 from featx.report.published_results import published_for
-from featx.report.trust import curve, thresholds, wilson
 from tests.conftest import ROOT
 from tests.report.documents import SCRIPT, Numbers, catalogue, comparison
 
@@ -295,18 +294,6 @@ def test_the_matrix_survives_being_kept_in_cells(pairs):
     kept = confusion_of({"truth": truth, "says": says, "classes": list("abcdef")})
     assert np.array_equal(matrix_of(kept), confusion_counts(truth, says, 6))
     assert sorted(kept["order"]) == list(range(6))
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), min_size=1, max_size=60))
-def test_a_threshold_files_the_most_that_is_right_often_enough(pairs):
-    right, sure = np.array([r for r, _ in pairs]), np.array([s / 10 for _, s in pairs])
-    for one in thresholds(right, sure):
-        possible = [float(np.mean(sure >= t)) for t in set(sure) if right[sure >= t].mean() >= one["target"]]
-        assert one["coverage"] == pytest.approx(max(possible, default=0.0))
-    assert curve(right, sure)[1][-1] == pytest.approx(1)
-    low, high = wilson(int(right.sum()), len(right))
-    assert 0 <= low <= right.mean() <= high <= 1
 
 
 def test_the_command_writes_again_and_tells_a_fall_with_code_seven(featx, shop, written, tmp_path):
