@@ -24,6 +24,8 @@ from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from featx.backbones.builtin_network import BuiltinNetwork
 
 FOLDER = Path(__file__).parent
@@ -135,6 +137,29 @@ class BuiltinEncoder(NetworkEncoder):
         """The whole photo as bytes of one size; runs in any thread."""
         small = source.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
         return np.array(small, dtype=np.uint8)
+
+    def graph(self) -> nn.Module:
+        """One module from a batch of prepared photos to their features, in eval mode, for export."""
+        from featx.backbones.builtin_network import BuiltinGraph, ColourBlocks
+        from featx.backbones.engines.base import EmbeddingModule
+
+        maps, pooling = self._parts()
+        colours = ColourBlocks((HUES, SATURATIONS, VALUES), *self._shares(colour=True))
+        taking_bytes = EmbeddingModule(maps, lambda output: output, MEAN, STD)
+        return BuiltinGraph(taking_bytes, pooling, colours).eval().requires_grad_(False).to(self._device)
+
+    def _split_network(self) -> tuple[Any, Any]:
+        from featx.backbones.builtin_network import BuiltinMaps, BuiltinPooling
+
+        pooling = BuiltinPooling(*self._shares(colour=False))
+        return BuiltinMaps(self.network).eval(), pooling.eval().to(self._device)
+
+    def _shares(self, *, colour: bool) -> tuple[list[tuple[int, float]], Any]:
+        """Width and weight of the blocks of colour, or of all others, and their centre."""
+        torch, _ = import_torch()
+        blocks = [block for block in BLOCKS if block[0].startswith("colour") == colour]
+        centre = np.concatenate([self._centre[name] for name, _, _ in blocks])
+        return [(width, share) for _, width, share in blocks], torch.from_numpy(centre)
 
     def blocks(self, batch: Sequence[Any]) -> dict[str, np.ndarray]:
         """The blocks of the features before they are centred, weighted and joined, each with rows of unit length."""

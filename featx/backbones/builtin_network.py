@@ -5,6 +5,8 @@ Training uses it with batch normalisation; the shipped weights have the normalis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
@@ -76,6 +78,107 @@ class BuiltinNetwork(nn.Module):
         spread = inner.var((2, 3), unbiased=False).clamp_min(0).sqrt()
         averages = [maps.mean((2, 3)) for maps in (head, middle_of(head), stage, inner)]
         return torch.cat([*averages, spread], dim=1)
+
+
+class BuiltinMaps(nn.Module):
+    """The last feature maps of the network: those of the head, then those of the last stage."""
+
+    def __init__(self, network: BuiltinNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, HEAD_WIDTH + WIDTHS[-1], height, width)."""
+        _, _, stage, head = self.network.maps(x)
+        return torch.cat([head, stage], dim=1)
+
+
+class BuiltinPooling(nn.Module):
+    """The features' columns that come from the network, from its last feature maps; fit for training.
+
+    `shares` holds the width and the weight of each block, in the order of `BuiltinNetwork.forward`.
+    """
+
+    centre: torch.Tensor
+
+    def __init__(self, shares: Sequence[tuple[int, float]], centre: torch.Tensor) -> None:
+        super().__init__()
+        self.shares = tuple(shares)
+        self.register_buffer("centre", centre)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """A row for each photo."""
+        head, stage = maps[:, :HEAD_WIDTH], maps[:, HEAD_WIDTH:]
+        inner = middle_of(stage)
+        averages = [part.mean((2, 3)) for part in (head, middle_of(head), stage, inner)]
+        # The gradient of a root ends at a channel that is dark everywhere, instead of becoming infinite.
+        spread = _safe_root(inner.var((2, 3), unbiased=False), 1e-24)
+        rows = _safe_root(torch.cat([*averages, spread], dim=1), 1e-12)
+        parts, start = [], 0
+        for width, share in self.shares:
+            block = unit_length(rows[:, start : start + width]) - self.centre[start : start + width]
+            parts.append(unit_length(block) * share**0.5)
+            start += width
+        return torch.cat(parts, dim=1)
+
+
+class BuiltinGraph(nn.Module):
+    """The whole backbone as one module: photos as bytes (n, height, width, 3) in, features out."""
+
+    def __init__(self, maps: nn.Module, pooling: nn.Module, colours: nn.Module) -> None:
+        super().__init__()
+        self.maps, self.pooling, self.colours = maps, pooling, colours
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """A row of unit length for each photo."""
+        return unit_length(torch.cat([self.pooling(self.maps(pixels)), self.colours(pixels)], dim=1))
+
+
+class ColourBlocks(nn.Module):
+    """The features' columns that describe colour, whole and in the middle; `bins` are of hue, saturation and value."""
+
+    centre: torch.Tensor
+
+    def __init__(self, bins: tuple[int, int, int], shares: Sequence[tuple[int, float]], centre: torch.Tensor) -> None:
+        super().__init__()
+        self.bins, self.shares = bins, tuple(shares)
+        self.register_buffer("centre", centre)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """A row for each photo."""
+        quarter = pixels.shape[1] // 4
+        middle = pixels[:, quarter:-quarter, quarter:-quarter]
+        parts, start = [], 0
+        for part, (width, share) in zip((pixels, middle), self.shares, strict=True):
+            block = self._histogram(part) - self.centre[start : start + width]
+            parts.append(unit_length(block) * share**0.5)
+            start += width
+        return torch.cat(parts, dim=1)
+
+    def _histogram(self, pixels: torch.Tensor) -> torch.Tensor:
+        hues, saturations, values = self.bins
+        x = pixels.flatten(1, 2).float()
+        red, green, blue = x[..., 0], x[..., 1], x[..., 2]
+        high, low = x.amax(-1), x.amin(-1)
+        span = high - low
+        safe = torch.where(span > 0, span, torch.ones_like(span))
+        from_green = torch.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+        hue = torch.where(high == red, torch.remainder((green - blue) / safe, 6), from_green)
+        hue_bin = (hue * (hues / 6)).long().clamp_max(hues - 1)
+        saturation = (span / high.clamp_min(1) * saturations).long().clamp_max(saturations - 1)
+        bins = (hue_bin * saturations + saturation) * values + (high * (values / 256)).long()
+        counts = torch.zeros((x.shape[0], hues * saturations * values), device=x.device)
+        return (counts.scatter_add(1, bins, torch.ones_like(high)) / x.shape[1]).sqrt()
+
+
+def unit_length(rows: torch.Tensor) -> torch.Tensor:
+    """Rows of unit length; a row of zeros stays one."""
+    length: torch.Tensor = rows.norm(dim=1, keepdim=True)
+    return rows / length.clamp_min(1e-12)
+
+
+def _safe_root(x: torch.Tensor, least: float) -> torch.Tensor:
+    return x.clamp_min(least).sqrt()
 
 
 def middle_of(maps: torch.Tensor) -> torch.Tensor:

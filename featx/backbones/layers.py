@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from featx.errors import FeatxError, did_you_mean
@@ -58,6 +58,117 @@ def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
         layer = inside[-1]
     cut: nn.Module = create_feature_extractor(network, {layer: "features"}, suppress_diff_warning=True)
     return cut
+
+
+def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module, nn.Module] | None:
+    """The network up to its last feature maps (n, c, h, w), and what comes after; None where it has no such maps.
+
+    Both parts share their weights with the network.
+    """
+    last = node_names(network)[-1]
+    whole = create_feature_extractor(network, {last: "rows"}, suppress_diff_warning=True).eval()
+    shapes = _Shapes(whole)
+    with torch.inference_mode():
+        shapes.run(example)
+    node = _last_maps(whole.graph, shapes.found)
+    return None if node is None else (_up_to(whole, node), _after(whole, node))
+
+
+def split_at_layer(
+    network: nn.Module, pool: str, example: torch.Tensor, *, channels_last: bool
+) -> tuple[nn.Module, nn.Module] | None:
+    """The same for a network that is read at a layer of one's choice."""
+    with torch.inference_mode():
+        output: torch.Tensor = network(example)["features"]
+    if output.ndim != 4:
+        return None
+    return _Maps(network, channels_last), _Pooling(pool, channels_last)
+
+
+class Calling(nn.Module):
+    """A part of a network that is a method of it."""
+
+    def __init__(self, network: nn.Module, method: str, **options: object) -> None:
+        super().__init__()
+        self.network, self.method, self.options = network, method, options
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The method's result."""
+        result: torch.Tensor = getattr(self.network, self.method)(x, **self.options)
+        return result
+
+
+class _Maps(nn.Module):
+    """A tapped network's maps, channels first."""
+
+    def __init__(self, network: nn.Module, channels_last: bool) -> None:
+        super().__init__()
+        self.network, self.channels_last = network, channels_last
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, channels, height, width)."""
+        maps: torch.Tensor = self.network(x)["features"]
+        return maps.permute(0, 3, 1, 2) if self.channels_last else maps
+
+
+class _Pooling(nn.Module):
+    """Rows from maps whose channels come first, as `pooled` makes them of the network's own."""
+
+    def __init__(self, pool: str, channels_last: bool) -> None:
+        super().__init__()
+        self.pool, self.channels_last = pool, channels_last
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(n, width)."""
+        maps = maps.permute(0, 2, 3, 1) if self.channels_last else maps
+        return pooled(maps, self.pool, channels_last=self.channels_last)
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a traced network and notes the shape of every node's output."""
+
+    def __init__(self, module: fx.GraphModule) -> None:
+        super().__init__(module)
+        self.found: dict[fx.Node, tuple[int, ...]] = {}
+
+    def run_node(self, n: fx.Node) -> Any:
+        """One node, as ever."""
+        output = super().run_node(n)
+        if isinstance(output, torch.Tensor):
+            self.found[n] = tuple(output.shape)
+        return output
+
+
+def _last_maps(graph: fx.Graph, shapes: Mapping[fx.Node, tuple[int, ...]]) -> fx.Node | None:
+    node: fx.Node
+    for node in reversed(graph.nodes):
+        shape = shapes.get(node, ())
+        if len(shape) == 3:  # tokens, whose order says nothing of rows and columns once they are mixed
+            return None
+        if node.op != "placeholder" and len(shape) == 4 and min(shape[2:]) > 1:
+            return node
+    return None
+
+
+def _up_to(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    for each in whole.graph.nodes:
+        copies[each] = graph.node_copy(each, lambda old: copies[old])
+        if each is node:
+            break
+    graph.output(copies[node])
+    return fx.GraphModule(whole, graph)
+
+
+def _after(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
+    graph = fx.Graph()
+    copies = {node: graph.placeholder("maps")}
+    nodes = list(whole.graph.nodes)
+    for each in nodes[nodes.index(node) + 1 : -1]:
+        copies[each] = graph.node_copy(each, lambda old: copies[old])
+    graph.output(copies[nodes[-1].args[0]["rows"]])
+    return fx.GraphModule(whole, graph)
 
 
 def pooled(x: torch.Tensor, pool: str, *, channels_last: bool = False) -> torch.Tensor:

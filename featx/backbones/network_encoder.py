@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from featx.backbones.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
     from torch import nn
+
+    Parts = tuple[nn.Module, nn.Module]
 
     from featx.backbones.engines.base import EmbeddingModule, Engine, EngineJob
 
@@ -39,6 +42,7 @@ class NetworkEncoder(Encoder):
         device_reason: str,
         decode_size: tuple[int, int] | None = None,
         weights_file: str = "",
+        reopen: Callable[[], NetworkEncoder] | None = None,
     ) -> None:
         """Freeze a network; `read` turns its output into rows, `normalisation` is the mean and deviation of bytes."""
         torch, torchvision = import_torch()
@@ -49,6 +53,8 @@ class NetworkEncoder(Encoder):
         self._read, self._normalisation = read, normalisation
         self._device, self._device_reason = device, device_reason
         self._decode_size, self._weights_file = decode_size, weights_file
+        self._reopen, self._is_folded = reopen, False
+        self._split: Parts | None = None
         self._versions = {
             "torch": str(torch.__version__),
             "torchvision": str(torchvision.__version__),
@@ -96,6 +102,47 @@ class NetworkEncoder(Encoder):
         self._versions = {**self._versions, library: version}
         return ""
 
+    def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
+        """The last feature maps of prepared photos before pooling: (n, channels, height, width), float32."""
+        from featx.backbones.engines.base import EmbeddingModule
+
+        torch, _ = import_torch()
+        before, _ = self._parts()
+        module = EmbeddingModule(before, lambda maps: maps, *(self._normalisation or ())).eval().to(self._device)
+        photos = torch.from_numpy(np.stack([np.asarray(photo) for photo in batch])).to(self._device)
+        with torch.inference_mode():
+            maps: np.ndarray = module(photos).cpu().numpy()
+        return maps
+
+    def pool_maps(self, maps: np.ndarray) -> np.ndarray:
+        """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
+        torch, _ = import_torch()
+        _, after = self._parts()
+        with torch.inference_mode():
+            rows: np.ndarray = after(torch.from_numpy(maps).to(self._device)).float().cpu().numpy()
+        return rows
+
+    def graph(self) -> nn.Module:
+        """One module from a batch of prepared photos to their features, in eval mode, for export."""
+        return self._module()
+
+    def trainable_module(self) -> nn.Module:
+        """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""
+        return copy.deepcopy(self._as_opened().graph()).train().requires_grad_(True)
+
+    def _as_opened(self) -> NetworkEncoder:
+        """The encoder before its batch normalisation was folded away, which training and some networks need."""
+        return self._reopen() if self._is_folded and self._reopen is not None else self
+
+    def _parts(self) -> Parts:
+        if self._split is None:
+            self._split = self._as_opened()._split_network()
+        return self._split
+
+    def _split_network(self) -> Parts:
+        """The network up to its last feature maps, and from there to its features."""
+        raise self._without("feature maps")
+
     def _compute(self, batch: np.ndarray) -> np.ndarray:
         if self._engine is None:
             self.use_engine("openvino", photos=len(batch), batch_size=len(batch))
@@ -125,4 +172,5 @@ class NetworkEncoder(Encoder):
             side = example.shape[1:3] if self._normalisation is not None else example.shape[2:4]
             probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))
             folded: nn.Module = fold_batch_norm(self.network, probe, self._read)
+            self._is_folded = self._is_folded or folded is not self.network
             self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
     elif given is None:
         origin = network.pretrained_cfg.get("hf_hub_id") or network.pretrained_cfg.get("url")
         sha256 = f"timm {timm.__version__} {origin}"
-    transforms = timm.data.create_transform(**timm.data.resolve_model_data_config(network), is_training=False)
+    config = timm.data.resolve_model_data_config(network)
+    transforms = timm.data.create_transform(**config, is_training=False)
     return FrozenNetwork(
         network,
         transforms,
@@ -78,7 +80,22 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
         device=device,
         device_reason=device_reason,
         weights_file="" if file is None else str(file.resolve()),
+        split=partial(_split_at_maps, size=config["input_size"]),
+        reopen=partial(open_timm, request),
     )
+
+
+def _split_at_maps(network: Any, size: tuple[int, int, int]) -> tuple[Any, Any] | None:
+    """timm's own halves of a network; None where the first one gives tokens, or maps with their channels last."""
+    torch, _ = import_torch()
+    from featx.backbones.layers import Calling
+
+    example = torch.zeros(1, *size, device=next(network.parameters()).device)
+    with torch.inference_mode():
+        maps = network.forward_features(example)
+    if maps.ndim != 4 or maps.shape[1] != network.num_features:
+        return None
+    return Calling(network, "forward_features"), Calling(network, "forward_head", pre_logits=True)
 
 
 def _put_weights(network: Any, file: Path, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,12 @@ class FrozenNetwork(NetworkEncoder):
         device: str,
         device_reason: str,
         weights_file: str = "",
+        split: Callable[[Any], tuple[Any, Any] | None] = lambda network: None,
+        reopen: Callable[[], NetworkEncoder] | None = None,
     ) -> None:
+        """Freeze a network; `split` parts it at its last feature maps, `reopen` opens it once more."""
         preset = preset_of(transforms)
+        self._split_at_maps = split
         self._prepare: Callable[[Image.Image], Any] = preset or transforms
         super().__init__(
             network,
@@ -47,7 +52,12 @@ class FrozenNetwork(NetworkEncoder):
             device_reason=device_reason,
             decode_size=None if preset is None else preset.decode_size,
             weights_file=weights_file,
+            reopen=reopen,
         )
+
+    def _split_network(self) -> tuple[Any, Any]:
+        parts = self._split_at_maps(self.network)
+        return super()._split_network() if parts is None else parts
 
     def prepare(self, source: Image.Image) -> Any:
         """The photo as the weights were trained to see it."""
@@ -123,10 +133,18 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
         put_weights(network, state, head, name, file)
     network = layers.without_head(network) if layer is None else layers.tapped_at(network, layer, name)
 
+    # Swin keeps its channels last until its end.
+    channels_last = layer is not None and name.startswith("swin")
+
     def read(output: Any) -> Any:
-        """The network's output as a row for each photo; Swin keeps its channels last."""
+        """The network's output as a row for each photo."""
         maps = output if layer is None else output["features"]
-        return layers.pooled(maps, request.pool, channels_last=layer is not None and name.startswith("swin"))
+        return layers.pooled(maps, request.pool, channels_last=channels_last)
+
+    def split(network: Any) -> tuple[Any, Any] | None:
+        if layer is None:
+            return layers.split_at_maps(network, probe.to(device))
+        return layers.split_at_layer(network, request.pool, probe.to(device), channels_last=channels_last)
 
     transforms: Callable[[Image.Image], Any] = recipe.transforms()
     with torch.inference_mode():
@@ -149,6 +167,8 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
         device=device,
         device_reason=device_reason,
         weights_file=str(file.resolve()) if file is not None and is_file else "",
+        split=split,
+        reopen=partial(open_torchvision, request),
     )
 
 
