@@ -23,7 +23,7 @@ import numpy as np
 
 from featx.backbones import Fingerprint
 from featx.retrieval import index_of
-from featx.retrieval.engines.usearch_engine import approximate_of, open_nearby
+from featx.retrieval.approximate import approximate_of, open_nearby
 from featx.store import Row, StoreWriter
 
 K = 10
@@ -77,7 +77,7 @@ def featx_engine(features: np.ndarray, place: Path) -> tuple[Search, float, Path
     assert nearby is not None
 
     def search(query: np.ndarray, effort: int) -> Any:
-        index.nearby = type(nearby)(nearby.graph, nearby.keys, nearby.rows, nearby.recall, effort)
+        index.nearby = type(nearby)(nearby.engine, nearby.keys, nearby.rows, nearby.recall, effort)
         return [int(one.item_id[1:]) for one in index.query(query, K, copies=True)]
 
     return search, seconds, approximate_of(store), lambda: open_nearby(index)

@@ -8,7 +8,8 @@ cache       the file beside a store that lets a known item be answered without r
 similarity_words  what similarities are called
 calibration  which word a similarity deserves in this catalogue, measured on its own products and categories
 lookup      what a name means: an item, a product, a file
-engines/    approximate search
+engines/    what compares a query with all rows, or proposes likely ones
+approximate  the file beside a store that holds such an engine
 query       what was asked for -> the rows of a query
 conditions  `--where`: its text read into a tree
 condition_tree  such a tree, evaluated with NumPy or written as SQL
@@ -53,7 +54,7 @@ def index_of(store: str | Path | Any = None) -> SimilarityIndex:
 
 def mend_index(store: Any) -> list[str]:
     """Read all that search keeps beside an opened store and put away what is damaged; what was done, in words."""
-    from featx.retrieval.engines.usearch_engine import approximate_of, damage
+    from featx.retrieval.approximate import approximate_of, damage
 
     path = Path(store.path)
     done = []

@@ -19,8 +19,8 @@ from featx.retrieval.lookup import known_rows, of_rows, unknown
 from featx.retrieval.search import LARGE
 
 if TYPE_CHECKING:
-    from featx.retrieval.engines.usearch_engine import Watch
-    from featx.retrieval.search import Pool
+    from featx.retrieval.approximate import Watch
+    from featx.retrieval.engines.exact import Pool
     from featx.store import Store
 
 # How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
@@ -40,7 +40,7 @@ def open_index(
         return index
     index.embed = Embedder(index.path)
     if approximate or (approximate is None and len(index) >= LARGE):
-        from featx.retrieval.engines.usearch_engine import open_nearby
+        from featx.retrieval.approximate import open_nearby
 
         index.nearby = open_nearby(index, make=bool(approximate), watch=watch)
     return index

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.retrieval.search import Pool, SimilarityIndex
+from featx.retrieval.engines.exact import Pool
+from featx.retrieval.search import SimilarityIndex
 
 # How many similarities are held at a time: 128 MB of them.
 ELEMENTS = 32_000_000

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from featx.compute.vectors import BLOCK, inverse_lengths
 from featx.errors import FeatxError
-from featx.retrieval.engines.graph import GraphEngine
+from featx.retrieval.engines.base import CandidateSource
 from featx.retrieval.similarity_words import SimilarityScale
 from featx.retrieval.string_column import StringColumn
 
@@ -38,7 +38,7 @@ class IndexRows:
     words: SimilarityScale | None = None
     path: Path | None = None
     embed: Callable[[Path], np.ndarray] | None = None
-    nearby: GraphEngine | None = None
+    nearby: CandidateSource | None = None
 
     @classmethod
     def of(
@@ -112,6 +112,11 @@ class IndexRows:
         """The category of a row."""
         code = int(self.label_codes[i])
         return None if code < 0 else self.label_names[code]
+
+    @cached_property
+    def no_direction(self) -> NDArray[np.intp]:
+        """The rows that are alike nothing."""
+        return np.flatnonzero(self.scale == 0)
 
     @cached_property
     def order(self) -> NDArray[np.intp]:

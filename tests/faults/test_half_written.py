@@ -30,10 +30,9 @@ from featx.extraction.stat_cache import StatCache
 from featx.files.atomic import ABANDONED
 from featx.report import files as report_files
 from featx.report import map_layout, newest, read_document
-from featx.retrieval import SimilarityIndex, index_of, mend_index
+from featx.retrieval import SimilarityIndex, approximate, index_of, mend_index
 from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
-from featx.retrieval.engines import usearch_engine
 from featx.store import open_store
 from tests.conftest import card_of, toy_fingerprint
 from tests.faults.recording import Recorder, killed, power_lost
@@ -138,16 +137,16 @@ def graph(folder: Path) -> Kept:
     features, labels, products = catalogue(150)
     path = make_store(folder / "s.h5", features, products, labels)
     index = index_of(path)
-    nearby = usearch_engine.open_nearby(index, make=True)
-    usearch_engine.approximate_of(path).unlink()
+    nearby = approximate.open_nearby(index, make=True)
+    approximate.approximate_of(path).unlink()
     assert nearby is not None
 
     def write(n: int) -> None:
-        usearch_engine._write(usearch_engine.approximate_of(path), "store", "making", nearby)
+        approximate._write(approximate.approximate_of(path), "store", "making", nearby)
 
     def found() -> int | None:
-        held = usearch_engine._read(usearch_engine.approximate_of(path))
-        assert held is None or usearch_engine.damage(path) is None
+        held = approximate._read(approximate.approximate_of(path))
+        assert held is None or approximate.damage(path) is None
         return None if held is None else 0
 
     return Kept(write, found)

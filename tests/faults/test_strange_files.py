@@ -21,7 +21,7 @@ from featx.errors import FeatxError
 from featx.extraction.stat_cache import StatCache
 from featx.report import map_layout, read_document
 from featx.retrieval import index_of, mend_index
-from featx.retrieval.engines.usearch_engine import damage
+from featx.retrieval.approximate import damage
 from featx.store import StoreWriter, open_store
 from featx.workspace import Workspace
 from tests.conftest import ROOT, photo, toy_fingerprint

@@ -1,5 +1,6 @@
-"""Approximate search for large catalogues.
+"""How rows are compared with a query.
 
-graph           what a graph of neighbours is asked
+exact           all of them, by NumPy
+base            what an approximate engine does: propose likely rows, which are then compared exactly
 usearch_engine  usearch's graph
 """

@@ -1,154 +1,59 @@
-"""`NAME.h5.approx`: which products may be among the most alike, found without looking at all of them.
-
-A graph of nearest neighbours (usearch, an extra) proposes candidates; what is shown of them is compared exactly, as
-without it. The graph knows photos by their digest, so a store that changed needs only what came and went. The share of
-the true ten nearest that it proposes is measured on the catalogue itself whenever the file is made or renewed.
-"""
+"""usearch's graph of nearest neighbours (an extra)."""
 
 from __future__ import annotations
 
-import hashlib
-import mmap
-import zlib
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.files.atomic import atomic_writer
-from featx.files.mapped import ALIGN, pack_header, unpack_header
-from featx.files.regular import open_regular
-from featx.retrieval.cache import identity_of
-from featx.retrieval.engines.graph import CANDIDATES, GraphEngine
-from featx.retrieval.rows import IndexRows
-from featx.workspace import journal_beside
+from featx.retrieval.engines.base import Keys
 
-MAGIC = b"featx-approx/1\n"
-BLOCK = 20_000
-SAMPLE = 200
-NEAREST = 10
 # Eight bits a number: half the time and a third of the room of floats, and the exact comparison makes up for it.
 KIND = "i8"
 LINKS, BUILD_EFFORT = 16, 128
-EFFORTS = (64, 128, 256, 512)
-ENOUGH, TOO_FEW = 0.99, 0.9
-# More changes than this, and a new graph is sooner made than an old one mended.
-MENDED = 0.3
-
-# How many photos are to be done, to a context that gives a function to tell how many are.
-Watch = Callable[[int], Any]
 
 
-def approximate_of(store: Path) -> Path:
-    """Where the graph of a store lies."""
-    return store.with_name(store.name + ".approx")
+class UsearchEngine:
+    """A graph in memory, or mapped from a file to be asked only."""
+
+    def __init__(self, graph: Any) -> None:
+        self._graph = graph
+
+    @classmethod
+    def empty(cls, width: int) -> Self:
+        """A graph without a photo."""
+        return cls(_index_class()(ndim=width, metric="cos", dtype=KIND, connectivity=LINKS, expansion_add=BUILD_EFFORT))
+
+    @classmethod
+    def restore(cls, data: bytes | memoryview, *, view: bool) -> Self | None:
+        """A graph that was kept; a view reads the bytes where they lie and takes no changes."""
+        graph = _index_class().restore(data, view=view)
+        return None if graph is None else cls(graph)
+
+    def __len__(self) -> int:
+        return len(self._graph)
+
+    def add(self, keys: Keys, directions: NDArray[np.float32], threads: int) -> None:
+        """Take in rows of length 1 under numbers that are new."""
+        self._graph.add(keys, directions, threads=threads)
+
+    def remove(self, keys: Keys) -> None:
+        """Forget some numbers."""
+        self._graph.remove(keys)
+
+    def search(self, direction: NDArray[np.float32], k: int, effort: int) -> Keys:
+        """The numbers of probably the k nearest."""
+        self._graph.expansion_search = effort
+        return np.asarray(self._graph.search(direction, k).keys, dtype=np.uint64)
+
+    def to_bytes(self) -> bytes:
+        """All of it, for a file."""
+        return bytes(self._graph.save())
 
 
-def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = None) -> GraphEngine | None:
-    """The graph of an index's store, brought up to date; made where there is none and `make` says so.
-
-    `watch` gets how many photos are to be added and returns a context that gives a function to tell how many are.
-    None where there is none, or where the store has rows that are not sealed yet.
-    """
-    assert index.path is not None
-    path = approximate_of(index.path)
-    if not (make or path.is_file()) or journal_beside(index.path).exists() or not (index.scale > 0).any():
-        return None
-    identity = identity_of(index.path)
-    if identity is None:
-        return None
-    held = _read(path)
-    if held is not None and held.head["store"] == identity:
-        return held.opened()
-    keys, rows = _keys(index)
-    fingerprint = _fingerprint(index)
-    mended = _mended(held, index, fingerprint, keys, rows, watch) if held is not None else None
-    nearby = _tuned(mended, index, keys, rows) if mended is not None else None
-    if nearby is None or nearby.recall < TOO_FEW:
-        nearby = _tuned(_added(_empty(index), index, np.unique(keys), keys, rows, watch), index, keys, rows)
-    _write(path, identity, fingerprint, nearby)
-    return nearby
-
-
-def damage(store: Path) -> str | None:
-    """What is wrong with the graph beside a store, checked to its last byte; None if nothing is, or there is none."""
-    path = approximate_of(store)
-    if not path.exists():
-        return None
-    held = _read(path)
-    if held is None:
-        return "it is cut off or not of this version"
-    return None if zlib.crc32(held.body) == held.head["body_crc"] else "its bytes have changed"
-
-
-@dataclass(frozen=True)
-class _Held:
-    """A file as it lies there, mapped."""
-
-    head: dict[str, Any]
-    body: memoryview
-
-    def _part(self, at: int, kind: type) -> NDArray[Any]:
-        return np.frombuffer(self.body, dtype=kind, count=self.head["rows"], offset=at)
-
-    @property
-    def keys(self) -> NDArray[np.uint64]:
-        return self._part(0, np.uint64)
-
-    def opened(self) -> GraphEngine:
-        graph = _engine_class().restore(self.body[self.head["graph_at"] :], view=True)
-        if graph is None or len(graph) != self.head["photos"]:
-            raise _broken()
-        rows = self._part(8 * self.head["rows"], np.int64)
-        return GraphEngine(graph, self.keys, rows, self.head["recall"], self.head["effort"])
-
-    def loaded(self) -> Any:
-        return _engine_class().restore(bytes(self.body[self.head["graph_at"] :]), view=False)
-
-
-def _read(path: Path) -> _Held | None:
-    try:
-        with open_regular(path) as file:
-            whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        head, begin = unpack_header(MAGIC, whole) or ({}, 0)
-        return _Held(head, whole[begin:]) if head else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _write(path: Path, identity: str, fingerprint: str, nearby: GraphEngine) -> None:
-    graph = bytes(nearby.graph.save())
-    graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
-    body = nearby.keys.tobytes() + nearby.rows.tobytes()
-    body += b"\0" * (graph_at - len(body)) + graph
-    head = {
-        "store": identity,
-        "fingerprint": fingerprint,
-        "rows": len(nearby.keys),
-        "photos": len(nearby.graph),
-        "recall": nearby.recall,
-        "effort": nearby.effort,
-        "graph_at": graph_at,
-        "bytes": len(body),
-        "body_crc": zlib.crc32(body),
-    }
-    try:
-        with atomic_writer(path) as file:
-            file.write(pack_header(MAGIC, head))
-            file.write(body)
-    except OSError as error:
-        raise FeatxError(
-            "no-permission", f"cannot write {path}: {error.strerror or error}", "`--exact` needs no such file"
-        ) from error
-
-
-def _engine_class() -> Any:
+def _index_class() -> Any:
     try:
         from usearch.index import Index
     except ImportError as error:
@@ -158,112 +63,3 @@ def _engine_class() -> Any:
             "`pip install 'featx[approx]'`, or search exactly: `--exact`",
         ) from error
     return Index
-
-
-def _empty(index: IndexRows) -> Any:
-    return _engine_class()(
-        ndim=index.features.shape[1], metric="cos", dtype=KIND, connectivity=LINKS, expansion_add=BUILD_EFFORT
-    )
-
-
-def _broken() -> FeatxError:
-    return FeatxError("index-broken", "the approximate index beside the store is damaged", "delete the `.approx` file")
-
-
-def _keys(index: IndexRows) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """The numbers of the photos whose rows have a direction, in order, and these rows."""
-    rows = np.flatnonzero(index.scale > 0)
-    digests = list(index.digests)
-    ids = index.ids
-    numbers = np.array([_number(digests[row] or ids[int(row)]) for row in rows], dtype=np.uint64)
-    order = np.argsort(numbers, kind="stable")
-    return numbers[order], rows[order].astype(np.int64)
-
-
-def _number(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
-
-
-def _fingerprint(index: IndexRows) -> str:
-    """What made the features: a graph of other features is of no use."""
-    from featx.store import open_store
-
-    assert index.path is not None
-    store = open_store(index.path)
-    return f"{sorted(store.fingerprint.to_dict().items())} {store.width} {KIND}"
-
-
-def _mended(
-    held: _Held,
-    index: IndexRows,
-    fingerprint: str,
-    keys: NDArray[np.uint64],
-    rows: NDArray[np.int64],
-    watch: Watch | None,
-) -> Any | None:
-    """The graph of the store as it was, with what came and without what went; None if a new one is sooner made."""
-    if held.head["fingerprint"] != fingerprint or zlib.crc32(held.body) != held.head["body_crc"]:
-        return None
-    old, new = np.unique(held.keys), np.unique(keys)
-    gone, come = np.setdiff1d(old, new, assume_unique=True), np.setdiff1d(new, old, assume_unique=True)
-    if len(gone) + len(come) > MENDED * len(new):
-        return None
-    graph = held.loaded()
-    if len(gone):
-        graph.remove(gone)
-    return _added(graph, index, come, keys, rows, watch)
-
-
-def _added(
-    graph: Any,
-    index: IndexRows,
-    wanted: NDArray[np.uint64],
-    keys: NDArray[np.uint64],
-    rows: NDArray[np.int64],
-    watch: Watch | None,
-) -> Any:
-    """The graph with the photos of some keys added; each photo once, however many rows have it."""
-    first = np.searchsorted(keys, wanted)
-    # In the order of the store, so that its file is read from one end to the other.
-    places = first[np.argsort(rows[first])]
-    threads = cores()
-    with _watched(watch, len(places)) as advance:
-        for start in range(0, len(places), BLOCK):
-            part = places[start : start + BLOCK]
-            graph.add(keys[part], index.unit_rows(rows[part]), threads=threads)
-            advance(start + len(part))
-    return graph
-
-
-def _watched(watch: Watch | None, total: int) -> Any:
-    def silent(done: int) -> None: ...
-
-    return nullcontext(silent) if watch is None or not total else watch(total)
-
-
-def _tuned(graph: Any, index: IndexRows, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> GraphEngine:
-    """The graph with the least effort that finds nearly all of the true nearest, and the share it finds."""
-    picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
-    asked = index.unit_rows(rows[picked])
-    true = _nearest(index, asked)
-    recall, nearby = 0.0, GraphEngine(graph, keys, rows, 0.0, EFFORTS[0])
-    for effort in EFFORTS:
-        nearby = GraphEngine(graph, keys, rows, 0.0, effort)
-        shares = []
-        for one, nearest in zip(asked, true, strict=True):
-            among = index.unit_rows(nearby.candidates(one, CANDIDATES)) @ one
-            # Rows as alike as the last of the true nearest are as right as it is.
-            shares.append(min(1.0, float((among >= nearest[0] - 1e-6).sum()) / len(nearest)))
-        recall = float(np.mean(shares))
-        if recall >= ENOUGH:
-            break
-    return GraphEngine(graph, keys, rows, recall, nearby.effort)
-
-
-def _nearest(index: IndexRows, asked: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The similarities of the true nearest rows of some directions, the least first."""
-    best = np.full((len(asked), 0), -2, dtype=np.float32)
-    for start in range(0, len(index), BLOCK):
-        found = asked @ index.unit_rows(slice(start, start + BLOCK)).T
-        best = np.sort(np.hstack([best, found]), axis=1)[:, -NEAREST:]
-    return best

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.retrieval import index_of
-from featx.retrieval.engines.usearch_engine import approximate_of, damage, open_nearby
+from featx.retrieval.approximate import approximate_of, damage, open_nearby
 from featx.store import Row, StoreWriter
 from tests.conftest import Run, toy_fingerprint
 

@@ -1,0 +1,72 @@
+"""A look at every row: the cosine of each with a query, and those that matter compared again in double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import BLOCK, HALVES, half_to_float, unit_queries
+
+if TYPE_CHECKING:
+    from featx.retrieval.rows import IndexRows
+
+Pool = Literal["best", "mean"]
+
+
+def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
+    """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
+    wanted = unit_queries(query).T
+    if pool == "mean":
+        wanted = wanted.mean(axis=1, keepdims=True)
+    wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
+    found = np.empty(len(index), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # One product of the whole map where nothing is copied for it; else block by block, in little memory.
+        half = index.features.dtype == np.float16
+        step = HALVES if half else len(found) if index.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+        for start in range(0, len(found), max(step, 1)):
+            block = index.features[start : start + step]
+            part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
+            found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
+        found *= index.scale
+    found[index.no_direction] = 0
+    return np.clip(found, -1, 1, out=found)
+
+
+class ExactRescorer:
+    """Candidates compared again in float64, row by row: the same numbers in whatever order the rows lie."""
+
+    def __init__(self, index: IndexRows, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:
+        self.index, self.pool, self.may = index, pool, may
+        wanted = unit_queries(query).astype(np.float64)
+        self.wanted = wanted.mean(axis=0, keepdims=True) if pool == "mean" else wanted
+
+    def product(self, code: int) -> tuple[int, float]:
+        """The row to show for a product, and the similarity of the product, to six decimals."""
+        return self.products([code])[0]
+
+    def products(self, codes: Sequence[int]) -> list[tuple[int, float]]:
+        """The same for several products, whose rows are read at once."""
+        index = self.index
+        parts = [index.order[index.starts[code] : index.starts[code + 1]] for code in codes]
+        parts = [rows[self.may[rows]] for rows in parts]
+        if not parts:
+            return []
+        rows = np.concatenate(parts)
+        data = np.asarray(index.features[rows], dtype=np.float64)
+        with np.errstate(all="ignore"):
+            lengths = np.sqrt((data * data).sum(axis=1))
+            values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
+        values[index.scale[rows] == 0] = 0
+        values = np.round(np.clip(values, -1, 1), 6) + 0.0
+        found, end = [], 0
+        for own in parts:
+            start, end = end, end + len(own)
+            part = values[start:end]
+            best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
+            told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
+            found.append((int(own[best]), float(told)))
+        return found
