@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from featx.backbones import builtin, colour, custom, timm_networks, torchvision_networks
+from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_networks, torchvision_networks
 from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
 from featx.errors import FeatxError
 
@@ -15,6 +15,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 FAMILIES = (
     colour.FAMILY,
     builtin.FAMILY,
+    efficientnet_lite.FAMILY,
     timm_networks.FAMILY,
     custom.FAMILY,
     torchvision_networks.FAMILY,

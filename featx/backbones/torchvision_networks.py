@@ -107,9 +107,7 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
     torch, torchvision = import_torch()
     from featx.backbones import layers
 
-    name, layer = request.name, request.layer
-    device, device_reason = choose_device(request.device)
-    given = request.weights
+    name, given = request.name, request.weights
     is_file = given is not None and (given.lower().endswith(WEIGHTS_SUFFIXES) or Path(given).is_file())
     recipes = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
     file: Path | None = None
@@ -125,12 +123,38 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build(name, recipe)
-    head = layers.last_classifying_layer(network)
     sha256 = "random"
     if file is not None:
         state = load_state_dict(file, sha256_prefix=None if is_file else hash_prefix(file.name))
         sha256 = file_sha256(file)
-        put_weights(network, state, head, name, file)
+        put_weights(network, state, layers.last_classifying_layer(network), name, file)
+    return frozen(
+        network,
+        recipe.transforms(),
+        request,
+        weights=weights,
+        sha256=sha256,
+        reopen=partial(open_torchvision, request),
+        weights_file=str(file.resolve()) if file is not None and is_file else "",
+    )
+
+
+def frozen(
+    network: Any,
+    transforms: Callable[[Image.Image], Any],
+    request: BackboneRequest,
+    *,
+    weights: str,
+    sha256: str,
+    reopen: Callable[[], FrozenNetwork],
+    weights_file: str = "",
+) -> FrozenNetwork:
+    """A network with its weights, read at the layer and pooled as requested."""
+    torch, _ = import_torch()
+    from featx.backbones import layers
+
+    name, layer = request.name, request.layer
+    device, device_reason = choose_device(request.device)
     network = layers.without_head(network) if layer is None else layers.tapped_at(network, layer, name)
 
     # Swin keeps its channels last until its end.
@@ -146,7 +170,6 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
             return layers.split_at_maps(network, probe.to(device))
         return layers.split_at_layer(network, request.pool, probe.to(device), channels_last=channels_last)
 
-    transforms: Callable[[Image.Image], Any] = recipe.transforms()
     with torch.inference_mode():
         probe: Any = transforms(Image.new("RGB", (256, 256)))[None]
         width = int(read(network.eval()(probe)).shape[1])
@@ -166,9 +189,9 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
         read=read,
         device=device,
         device_reason=device_reason,
-        weights_file=str(file.resolve()) if file is not None and is_file else "",
+        weights_file=weights_file,
         split=split,
-        reopen=partial(open_torchvision, request),
+        reopen=reopen,
     )
 
 

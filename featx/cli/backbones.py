@@ -30,7 +30,7 @@ def backbones(
     from featx.backbones.registry import backbone_rows
 
     rows = [row for row in backbone_rows() if name is None or name.lower() in row["name"].lower()]
-    rows = [{**row, "here": _is_here(row)} for row in rows]
+    rows = [{**row, "here": row.get("here", _is_here(row))} for row in rows]
     if here:
         rows = [row for row in rows if row["here"]]
     if not rows and name is not None and not here:

@@ -20,6 +20,7 @@ NETWORKS = [
     ("convnext_tiny", {}),
     ("mobilenet_v3_small", {}),
     ("squeezenet1_1", {}),
+    ("efficientnet_lite0", {}),
     ("shufflenet_v2_x0_5", {}),
     ("swin_t", {}),
     ("vgg11", {}),
