@@ -1,4 +1,4 @@
-"""Which backbone to use when nobody named one; decided without importing torch and within seconds."""
+"""The backbone to use when none is named; chosen without importing torch and within seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featx.workspace import Workspace
 
 PREFERRED = weights.find_published("resnet50")
 PATIENCE = 3.0
-# A laptop that was offline yesterday may be online today, so a failure is believed for a day and no longer.
+# A laptop that was offline yesterday may be online today, so a failure is remembered for one day.
 _BELIEVED_SECONDS = 24 * 3600
 
 _seen: dict[str, str] = {}
@@ -36,16 +36,16 @@ def choose_backbone() -> tuple[str, str]:
         instead = f"; without a download: --backbone {weights.fallback_backbone()}"
         return (
             PREFERRED.backbone,
-            f"{PREFERRED.backbone}: its weights can be fetched from {host} ({megabytes}, once){instead}",
+            f"{PREFERRED.backbone}: its weights can be downloaded from {host} ({megabytes}, once){instead}",
         )
     spare = weights.fallback_backbone()
     what = "a baseline rather than a choice" if family_of(spare).is_baseline else "ships with featx"
     better = f"for {PREFERRED.backbone}: featx weights get {PREFERRED.backbone} ({megabytes})"
-    return spare, f"{spare}: {what}; no weights for {PREFERRED.backbone} here, and {why_not}; {better}"
+    return spare, f"{spare}: {what}. No weights for {PREFERRED.backbone} here, and {why_not}; {better}"
 
 
 def _network_trouble() -> str:
-    """Why the preferred weights cannot be fetched, "" if they can; asked once a process, once a day when it failed."""
+    """Why the preferred weights cannot be downloaded, "" if they can; tried once per process, daily after a failure."""
     source = weights.source_url(PREFERRED.url)
     if source not in _seen:
         noted = _noted(source)

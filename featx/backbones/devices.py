@@ -57,14 +57,14 @@ def _patient_threads() -> Iterator[None]:
         del os.environ[name]
 
 
-def choose_device(asked: str) -> tuple[str, str]:
-    """A device that is really there, and in a few words which and why."""
+def choose_device(requested: str) -> tuple[str, str]:
+    """A device that exists, and a few words on which and why."""
     torch, _ = import_torch()
     threads = cores()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
-    kind, _, number = asked.partition(":")
+    kind, _, number = requested.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (number and (kind != "cuda" or not number.isdecimal())):
-        raise FeatxError("bad-flag", f"no device called `{asked}`", "choose auto, cpu, cuda, cuda:1 or mps")
+        raise FeatxError("bad-flag", f"there is no device `{requested}`", "choose auto, cpu, cuda, cuda:1 or mps")
     if kind == "cpu":
         return "cpu", cpu
     has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -74,13 +74,13 @@ def choose_device(asked: str) -> tuple[str, str]:
         )
         raise FeatxError(
             "no-gpu",
-            f"`--device {asked}` was asked for, but torch sees no such GPU\n{build}",
-            "`--device auto` runs on what there is",
+            f"torch sees no GPU for `--device {requested}`\n{build}",
+            "`--device auto` uses what is available",
         )
     if kind == "mps" and not has_mps:
-        raise FeatxError("no-gpu", "`--device mps` was asked for, but this is no Apple GPU", "use `--device auto`")
+        raise FeatxError("no-gpu", "`--device mps` needs an Apple GPU, and there is none", "use `--device auto`")
     if kind == "cuda" or (kind == "auto" and has_cuda):
-        device = asked if kind == "cuda" else "cuda"
+        device = requested if kind == "cuda" else "cuda"
         return device, f"GPU ({torch.cuda.get_device_name(device)})"
     if kind == "mps" or has_mps:
         return "mps", "the Apple GPU"

@@ -39,7 +39,7 @@ class Maybe:
 
 @dataclass(frozen=True)
 class Either:
-    """An object of the one shape, or what is no object of the other."""
+    """An object of the one shape, or what is not an object of the other."""
 
     told: dict[str, Any]
     plain: Any
@@ -58,21 +58,21 @@ def first_error(value: Any, wanted: Any, where: str = "") -> str | None:
         return _of_object(value, wanted, where)
     if isinstance(wanted, Each):
         if not isinstance(value, dict):
-            return f"`{where}` is no object"
+            return f"`{where}` is not an object"
         return next((f for key, one in value.items() if (f := first_error(one, wanted.shape, f"{where}.{key}"))), None)
     if isinstance(wanted, Row):
         fits = isinstance(value, list) and len(value) == wanted.length
         return None if fits and all(_is(one, wanted.kind) for one in value) else f"`{where}` is broken"
     if isinstance(wanted, list):
         if not isinstance(value, list):
-            return f"`{where}` is no list"
+            return f"`{where}` is not a list"
         return next((f for i, one in enumerate(value) if (f := first_error(one, wanted[0], f"{where}.{i}"))), None)
     return None if wanted is None or _is(value, wanted) else f"`{where}` is not what it should be"
 
 
 def _of_object(value: Any, wanted: dict[str, Any], where: str) -> str | None:
     if not isinstance(value, dict):
-        return f"`{where}` is no object" if where else "it is no object"
+        return f"`{where}` is not an object" if where else "it is not an object"
     for key, inner in wanted.items():
         name, optional = key.rstrip("?"), key.endswith("?")
         if value.get(name) is None and (optional or (name in value and inner is None)):

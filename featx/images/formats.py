@@ -109,12 +109,12 @@ def describe(data: bytes) -> tuple[str, str]:
         return "not-an-image", "the file is empty"
     for start, words in _OTHER_PICTURES:
         if data.startswith(start):
-            return "unreadable", f"{words} is a picture format that featx does not read"
+            return "unreadable", f"{words} is an image format that featx does not read"
     for start, words in _NO_PICTURES:
         if data.startswith(start):
             return "not-an-image", f"this is {words}"
     if not data[:4096].strip(b"\0"):
-        return "not-an-image", "the file holds only zero bytes"
+        return "not-an-image", "the file contains only zero bytes"
     if data.startswith(b"RIFF") or data[4:8] == b"ftyp":
         return "not-an-image", "this is a sound or video file"
     return "not-an-image", _describe_text(data[:4096])

@@ -31,7 +31,7 @@ def pixel_limit_words() -> str:
 def refuse_large(width: int, height: int) -> None:
     """Refuse a picture of too many pixels, or of none."""
     if width < 1 or height < 1:
-        raise UnreadablePhoto("", "unreadable", "a picture without pixels")
+        raise UnreadablePhoto("", "unreadable", "an image without pixels")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise UnreadablePhoto("", "too-large", f"{width:,} × {height:,} pixels; {pixel_limit_words()}")
 
@@ -52,7 +52,7 @@ def refuse_costly(kind: str, data: bytes) -> None:
 
 def _check_jpeg(data: bytes) -> None:
     if len(data) > MAX_JPEG_HEADER and next(_scan_starts(data), len(data)) > MAX_JPEG_HEADER:
-        raise UnreadablePhoto("", "unreadable", f"over {MAX_JPEG_HEADER // 2**20} MiB of headers before the picture")
+        raise UnreadablePhoto("", "unreadable", f"over {MAX_JPEG_HEADER // 2**20} MiB of headers before the image")
 
 
 def _check_png(data: bytes) -> None:

@@ -53,20 +53,20 @@ def index_of(store: str | Path | Any = None) -> SimilarityIndex:
 
 
 def mend_index(store: Any) -> list[str]:
-    """Read all that search keeps beside an opened store and put away what is damaged; what was done, in words."""
+    """Verify the side files of search beside an opened store and remove damaged ones; returns a sentence for each."""
     from featx.retrieval.approximate import approximate_of, damage
 
     path = Path(store.path)
     done = []
     if (wrong := cache_damage(path)) is not None:
         if not _put_away(cache_of(path)):
-            done.append(f"`{cache_of(path)}`: {wrong}, and cannot be removed; searches do without it")
+            done.append(f"`{cache_of(path)}`: {wrong}, and cannot be removed; searches work without it")
         else:
             index_of(store)
-            done.append(f"`{cache_of(path)}`: {wrong}; it was made anew")
+            done.append(f"`{cache_of(path)}`: {wrong}; it was rebuilt")
     if (wrong := damage(path)) is not None:
         gone = _put_away(approximate_of(path))
-        what = "it was removed, and is made anew when it is asked for" if gone else "it cannot be removed"
+        what = "it was removed, and is rebuilt on demand" if gone else "it cannot be removed"
         done.append(f"`{approximate_of(path)}`: {wrong}; {what}")
     return done
 

@@ -78,7 +78,7 @@ class Condition:
             return evaluate(self.tree, columns, n)
         except TypeError as error:
             # A store that somebody else wrote may hold lists.
-            what = f"a column holds values that cannot be compared so ({error})"
+            what = f"a column has values that cannot be compared like this ({error})"
             raise _wrong(self.text, 0, what, "leave that column out") from error
 
     def to_sql(self) -> tuple[str, list[Value]]:
@@ -97,7 +97,7 @@ def _require_comparable(text: str, name: str, values: Sequence[Value], literal: 
     words, number = kinds == {str}, kinds and kinds <= {int, float}
     if (words and not isinstance(literal.value, str)) or (number and isinstance(literal.value, str)):
         holds, wanted = ("text", "quote it: '…'") if words else ("numbers", "leave the quotes away")
-        what = f"`{name}` holds {holds}, and is compared with {_shown(literal.value)}"
+        what = f"`{name}` contains {holds}, but is compared with {_shown(literal.value)}"
         raise _wrong(text, literal.position, what, wanted)
 
 

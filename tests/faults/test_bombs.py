@@ -92,7 +92,7 @@ def test_features_that_are_no_numbers_are_found_though_every_checksum_holds(seal
         file["features_crc32"][0] = zlib.crc32(features[:BLOCK].tobytes())
     store = open_store(sealed)
     for use in (lambda: store.features, lambda: SimilarityIndex.of_store(store), lambda: fit(store)):
-        with pytest.raises(FeatxError, match="no number"):
+        with pytest.raises(FeatxError, match="not (all )?numbers"):
             use()
     assert store.check()
 
@@ -236,7 +236,7 @@ def test_a_torch_file_unfolds_to_no_more_than_itself(tmp_path, how, monkeypatch)
             for name in old.namelist():
                 new.writestr(name, old.read(name))
         again.replace(path)
-    with pytest.raises(FeatxError, match=r"unfolds|larger than|more tensors"):
+    with pytest.raises(FeatxError, match=r"expand beyond|larger than|more tensors"):
         load_state_dict(path)
 
 

@@ -119,7 +119,7 @@ def test_the_related_products_of_the_whole_catalogue_are_a_table(featx, store, w
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["similar"], 2, "nothing to look for"),
+        (["similar"], 2, "no query"),
         (["similar", "hats9"], 5, "did you mean `hats"),
         (["similar", "hats1", "--where", "labell = 'x'"], 2, "did you mean `label`"),
         (["similar", "hats1", "--label", "hat"], 2, "did you mean `hats`"),

@@ -36,7 +36,7 @@ def choose_engine(
     """The engine for so many photos; `auto` converts a network only where that pays."""
     if asked not in ENGINES:
         raise FeatxError(
-            "bad-flag", f"no engine called `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
+            "bad-flag", f"there is no engine `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
         )
     if precision == "int8":
         if asked not in ("auto", "openvino"):
@@ -127,7 +127,7 @@ def _kept_or_made(work: EngineJob) -> Engine:
     _tried(engine, work)
     answers = engine(example)
     if not engine.agrees_everywhere(example, answers):
-        raise EngineFailed("openvino gives other features on one core than on another")
+        raise EngineFailed("openvino gives different features on different cores")
     store_conversion(making, replace(graph, answers=answers.tobytes()))
     return engine
 
@@ -145,7 +145,7 @@ def _tried(engine: Engine, work: EngineJob) -> Engine:
     plain = TorchEngine(work.module, work.device, "fp32" if work.precision == "int8" else work.precision)
     least = min_cosine(plain(example[:compared]), engine(example)[:compared])
     if not least >= TOLERANCE[work.precision]:
-        raise EngineFailed(f"{engine.name} gives other features than torch (cosine {least:.5f})")
+        raise EngineFailed(f"{engine.name} differs from torch (cosine {least:.5f})")
     return engine
 
 

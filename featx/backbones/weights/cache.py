@@ -99,7 +99,7 @@ def pin_digest(path: Path, digest: str, sha256_prefix: str | None = None) -> Non
             "weights-broken",
             f"`{path}` is damaged or not what its name says: "
             f"its SHA-256 begins with {digest[: len(wanted)]}, not {wanted}",
-            f"delete it and get it again with `featx weights get`; if the file is your own and `{wanted}` is no "
+            f"delete it and download it again: `featx weights get`; if the file is your own and `{wanted}` is not a "
             "checksum, rename it",
             {"path": str(path), "sha256": digest, "wanted": wanted},
         )

@@ -49,7 +49,7 @@ def source_url(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
         raise FeatxError(
             "bad-config" if mirror else "bad-flag",
-            f"`{url}` is no web address",
+            f"`{url}` is not a web address",
             "`FEATX_WEIGHTS_MIRROR` must begin with https:// or http://" if mirror else "it must begin with https://",
         )
     return url
@@ -111,7 +111,7 @@ def fetch_weights(
         if found is not None:
             return found
     if offline():
-        raise broken or weights_missing(url, "`FEATX_OFFLINE` forbids fetching them", backbone=backbone)
+        raise broken or weights_missing(url, "`FEATX_OFFLINE` forbids downloads", backbone=backbone)
     source = source_url(url)
     host = urlsplit(source).hostname or source
     try:
@@ -134,12 +134,12 @@ def fetch_weights(
     except _CutOff as error:
         raise broken or weights_missing(
             url,
-            f"the download from {host} broke off ({error}); what came is kept and will be continued",
+            f"the download from {host} was interrupted ({error}); the next try resumes it",
             backbone=backbone,
         ) from error
     except LockHeld as error:
         raise broken or weights_missing(
-            url, "another featx has been downloading them, and nothing has come for a minute", backbone=backbone
+            url, "another featx is downloading them, and has received nothing for a minute", backbone=backbone
         ) from error
     except OSError as error:
         raise cannot_write(target, error) from error
@@ -210,7 +210,7 @@ def _open(request: urllib.request.Request, timeout: float) -> HTTPResponse:
             raise _NoAnswer from answer
         raise _NoAnswer(f"cannot be reached ({_reason(answer.reason)})") from answer
     if isinstance(answer, OSError | HTTPException | ValueError):
-        raise _NoAnswer(f"gave no proper answer ({_reason(answer)})") from answer
+        raise _NoAnswer(f"gave an invalid answer ({_reason(answer)})") from answer
     raise answer
 
 
@@ -301,11 +301,11 @@ class _Part:
             self.drop()
             raise FeatxError(
                 "weights-broken",
-                f"what {source} sent is not the published file: "
+                f"the file from {source} is not the published file: "
                 f"its SHA-256 begins with {digest[: len(prefix)]}, not {prefix}",
                 "nothing was kept; try again later, or check the mirror in `FEATX_WEIGHTS_MIRROR`"
                 if os.environ.get("FEATX_WEIGHTS_MIRROR")
-                else "nothing was kept; try again, or from another network: something on the way changes files",
+                else "nothing was kept; try again, or on another network: something in between changes files",
                 {"url": source, "sha256": digest, "wanted": prefix},
             )
         return digest
@@ -366,7 +366,7 @@ class _Part:
                 self.resumed = True
                 return cast("int | None", noted.get("length"))
             self.drop()
-            raise _Refused(206, "206 with another part than was asked for")
+            raise _Refused(206, "206 with another part than requested")
         if response.status != 200:
             raise _Refused(response.status, f"{response.status} ({response.reason})")
         self.drop()

@@ -1,4 +1,4 @@
-"""Weights that were downloaded elsewhere, brought into torch's cache."""
+"""Weights downloaded elsewhere, copied into torch's cache."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = 1 << 20
 
 
 def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> Path:
-    """Put a file that was downloaded elsewhere into torch's cache, under its published name, after checking it."""
+    """Copy a file downloaded elsewhere into torch's cache under its published name, after verifying it."""
     try:
         digest = file_sha256(file)
     except OSError as error:
@@ -32,8 +32,8 @@ def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> 
     if name is None:
         raise FeatxError(
             "weights-broken",
-            f"`{file}` is none of the published weights files, or was damaged on its way",
-            "to use weights of your own, leave the file where it is: "
+            f"`{file}` is not a published weights file, or was damaged in transit",
+            "to use your own weights, leave the file where it is: "
             f"`featx extract IMAGES --backbone NAME --weights {file}`",
             {"path": str(file), "sha256": digest},
         )

@@ -24,7 +24,7 @@ def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise FeatxError(
-            "bad-flag", f"`{path}` is no weights file featx reads", f"it reads {', '.join(SUFFIXES)} with a state dict"
+            "bad-flag", f"featx cannot read `{path}` as weights", f"it reads {', '.join(SUFFIXES)} with a state dict"
         )
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -62,25 +62,27 @@ def _parse_torch(path: Path, data: bytes) -> object:
     except MemoryError:
         raise
     except Exception as error:  # damaged archives let a dozen kinds of error escape
-        told = str(error)
-        forbidden = re.search(r"GLOBAL ([\w.]+)", told) or re.search(r"Unsupported (?:global|class) ([\w.]+)", told)
-        torchscript = "TorchScript" in told
+        message = str(error)
+        forbidden = re.search(r"GLOBAL ([\w.]+)", message) or re.search(
+            r"Unsupported (?:global|class) ([\w.]+)", message
+        )
+        torchscript = "TorchScript" in message
         if isinstance(error, pickle.UnpicklingError) and (forbidden or torchscript):
             what = "a TorchScript program" if torchscript else f"`{forbidden[1]}`" if forbidden else "code"
             raise FeatxError(
                 "weights-broken",
-                f"`{path}` holds more than weights: loading it in full could run code ({what}); nothing of it was run",
-                "use it only if you know where it comes from: save its state dict alone, as .safetensors or with "
+                f"`{path}` contains more than weights: loading it in full could run code ({what}); none of it was run",
+                "if you trust its source, save its state dict alone, as .safetensors or with "
                 "`torch.save(model.state_dict(), ...)`",
                 {"path": str(path), "found": forbidden[1] if forbidden else "TorchScript"},
             ) from error
-        inner = re.search(r"WeightsUnpickler error:\s*(\S.*)", told)
-        said = inner[1] if inner else told.splitlines()[0] if told else type(error).__name__
-        raise _not_weights(path, said[:160]) from error
+        inner = re.search(r"WeightsUnpickler error:\s*(\S.*)", message)
+        reason = inner[1] if inner else message.splitlines()[0] if message else type(error).__name__
+        raise _not_weights(path, reason[:160]) from error
 
 
 def _must_be_flat(path: Path, data: bytes) -> None:
-    """torch never squeezes what it saves: a file unfolds to no more than itself."""
+    """torch never compresses what it saves, so a file may not claim to expand."""
     import io
     import zipfile
 
@@ -92,7 +94,7 @@ def _must_be_flat(path: Path, data: bytes) -> None:
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise _not_weights(path, str(error)) from error
     if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > len(data):
-        raise _not_weights(path, "it says that it unfolds to more than it holds")
+        raise _not_weights(path, "it claims to expand beyond the file size")
     if any(part.file_size > _NAMES for part in parts if part.filename.endswith(".pkl")):
         raise _not_weights(path, "it names more tensors than a network has")
 
@@ -101,7 +103,7 @@ def _not_weights(path: Path, why: str) -> FeatxError:
     return FeatxError(
         "weights-broken",
         f"`{path}` cannot be read as weights: {why.rstrip('.')}",
-        "the file is damaged or of another kind; get it again",
+        "the file is damaged or of another kind; download it again",
         {"path": str(path)},
     )
 
@@ -115,12 +117,12 @@ def _tensors_of(path: Path, loaded: object, size: int) -> dict[str, torch.Tensor
             loaded = loaded[key]
             break
     if not isinstance(loaded, Mapping) or not loaded:
-        raise _not_weights(path, f"it holds a {type(loaded).__name__}, not named tensors")
+        raise _not_weights(path, f"it contains a {type(loaded).__name__}, not named tensors")
     odd = [
         str(name) for name, value in loaded.items() if not (isinstance(name, str) and isinstance(value, torch.Tensor))
     ]
     if odd:
-        raise _not_weights(path, f"`{odd[0]}` is no tensor")
+        raise _not_weights(path, f"`{odd[0]}` is not a tensor")
     tensors = cast("Mapping[str, torch.Tensor]", loaded)
     for name, value in tensors.items():
         # The same few numbers told again and again would be any number of them as soon as somebody copies them.

@@ -87,9 +87,7 @@ def find_published(backbone: str, weights: str | None = None) -> PublishedWeight
         raise FeatxError(
             "unknown-backbone",
             f"there are no published weights for `{backbone}`",
-            did_you_mean(
-                backbone, sorted({entry.backbone for entry in every}), "`featx weights list --all` names all there are"
-            ),
+            did_you_mean(backbone, sorted({entry.backbone for entry in every}), "`featx weights list --all` lists all"),
         )
     for entry in mine:
         if entry.weights == (weights or "IMAGENET1K_V1"):
@@ -104,7 +102,7 @@ def file_name(url: str) -> str:
     """The name under which the file of this address is kept."""
     name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     if not name or name in (".", "..") or "\\" in name or "\0" in name:
-        raise FeatxError("bad-flag", f"the address `{url}` names no file")
+        raise FeatxError("bad-flag", f"the address `{url}` does not name a file")
     return name
 
 

@@ -61,7 +61,7 @@ def test_a_pickle_bomb_is_refused_and_does_not_run(tmp_path, monkeypatch, legacy
     buffer = io.BytesIO()
     torch.save({"a": torch.ones(1), "b": Bomb()}, buffer, _use_new_zipfile_serialization=not legacy)
     path = put(tmp_path, "bomb.pth", buffer.getvalue())
-    with pytest.raises(FeatxError, match=r"more than weights.*system.*nothing of it was run") as caught:
+    with pytest.raises(FeatxError, match=r"more than weights.*system.*none of it was run") as caught:
         weights.load_state_dict(path)
     assert caught.value.code == "weights-broken"
     assert "\n" not in caught.value.message
