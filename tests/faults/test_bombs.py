@@ -92,7 +92,7 @@ def test_features_that_are_no_numbers_are_found_though_every_checksum_holds(seal
         file["features_crc32"][0] = zlib.crc32(features[:BLOCK].tobytes())
     store = open_store(sealed)
     for use in (lambda: store.features, lambda: SimilarityIndex.of_store(store), lambda: fit(store)):
-        with pytest.raises(FeatxError, match="not (all )?numbers"):
+        with pytest.raises(FeatxError, match=r"not (all )?numbers"):
             use()
     assert store.check()
 
