@@ -92,9 +92,9 @@ def compare(
     from featx.classifiers.kinds import COMPARED
     from featx.comparison import compare as run
 
-    out.say(f"comparing on {', '.join(str(one.path) for one in stores)} · {folds} folds …")
+    out.say(f"comparing on {', '.join(str(store.path) for store in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
-        found = run(
+        comparison = run(
             stores,
             clf or list(COMPARED),
             folds=folds,
@@ -112,33 +112,33 @@ def compare(
             progress=lambda done, total, note: advance(done * 100 // total, note),
         )
     workspace.make()
-    report = found.save(workspace.root / "reports" / "comparison.json")
+    report = comparison.save(workspace.root / "reports" / "comparison.json")
     if output is not None:
-        found.save(output)
-    out.document(found.to_dict())
+        comparison.save(output)
+    out.document(comparison.to_dict())
     if not json:
-        _print(found, out)
-    _say(found.document, out)
+        _print(comparison, out)
+    _say(comparison.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
-    page = None if fast else _write_page(found, stores, workspace, out)
+    page = None if fast else _write_page(comparison, stores, workspace, out)
     if out.for_people:
-        _print_answers(found, page, out)
-    flag = workspace.flag_for(_best_store(found, stores).path)
-    out.next(f"featx fit --clf {found.best.clf}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
+        _print_answers(comparison, page, out)
+    flag = workspace.flag_for(_best_store(comparison, stores).path)
+    out.next(f"featx fit --clf {comparison.best.clf}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
 
 
-def _best_store(found: Comparison, stores: list[Store]) -> Store:
-    pairs = zip(stores, found.document.stores, strict=True)
-    return next(store for store, compared in pairs if compared.name == found.best.store)
+def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
+    pairs = zip(stores, comparison.document.stores, strict=True)
+    return next(store for store, compared in pairs if compared.name == comparison.best.store)
 
 
-def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
+def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
     from featx.cli.report import say_page, skipped_of
     from featx.report import write_report
 
     page = write_report(
-        found.to_dict(),
-        _best_store(found, stores),
+        comparison.to_dict(),
+        _best_store(comparison, stores),
         root=workspace.root / "reports",
         skipped=skipped_of(workspace),
         audit=True,
@@ -147,22 +147,22 @@ def _write_page(found: Comparison, stores: list[Store], workspace: Workspace, ou
     return page.document
 
 
-def _print_answers(found: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
+def _print_answers(comparison: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
     """What the report says under its other headings, in a sentence each."""
     from featx.cli.sparklines import curve
     from featx.report import build_document, in_short
 
     # Without a page there are no photos to look at, and nothing was checked.
-    document = page or build_document(found.to_dict(), Path())
-    told = in_short(document)
+    document = page or build_document(comparison.to_dict(), Path())
+    answers = in_short(document)
     out.result("")
     for section in ("fails", "trust", *(("data",) if page else ()), "similar"):
         if document[section]:
-            out.result(told[section])
+            out.result(answers[section])
         if section == "trust" and document["trust"]:
-            steps = [one for one in document["trust"]["reliability"] if one["n"]]
+            steps = [step for step in document["trust"]["reliability"] if step["n"]]
             bins = round(1 / (steps[0]["high"] - steps[0]["low"])) if steps else 1
-            right = {round(one["low"] * bins): one["accuracy"] for one in steps}
+            right = {round(step["low"] * bins): step["accuracy"] for step in steps}
             out.result(f"  how often right, from 0 to 100% sure: |{curve([right.get(i) for i in range(bins)])}|")
 
 
@@ -176,7 +176,7 @@ def _stores(
             raise FeatxError(
                 "bad-flag", "`--backbone` needs photos to extract", "name them: `featx compare data/train -b colour`"
             )
-        return [open_store(workspace.current_store(one)) for one in (paths or (None,))]
+        return [open_store(workspace.current_store(path)) for path in (paths or (None,))]
     if paths:
         raise FeatxError("bad-flag", "give either photos or `--store`, not both", "")
     from featx.extraction import extract
@@ -191,8 +191,8 @@ def _stores(
     return stores
 
 
-def _print(found: Comparison, out: Output) -> None:
-    document, rows = found.document, found.rows()
+def _print(comparison: Comparison, out: Output) -> None:
+    document, rows = comparison.document, comparison.rows()
     out.headline(document.best.why)
     if not out.for_people:
         out.records(list(rows[0]), [_plain_cells(row) for row in rows])
@@ -263,8 +263,10 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
     shares = [row[f"{'test' if held else 'cv'}_accuracy"] for row in rows]
     _with_bars(columns, table, shares)
     out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
-    told = [(row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]]
-    if any(random > grouped + 0.005 for random, grouped in told):
+    pairs = [
+        (row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]
+    ]
+    if any(random > grouped + 0.005 for random, grouped in pairs):
         out.result("* plain folds split the photos of one product: what many would report, and too good to be true")
     out.result("")
     costs: list[list[Cell]] = [
@@ -294,10 +296,10 @@ def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float |
     room = get_terminal_size().columns - sum(widths) - 2 * len(columns)
     if room < BAR + 2:
         return
-    at = columns.index("95 % interval")
-    columns.insert(at, "")
+    position = columns.index("95 % interval")
+    columns.insert(position, "")
     for row, share in zip(table, shares, strict=True):
-        row.insert(at, bar(share, BAR))
+        row.insert(position, bar(share, BAR))
 
 
 def _print_verdicts(document: ComparisonDocument, several: bool, out: Output) -> None:

@@ -60,44 +60,43 @@ def evaluate(
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
     path = model_path(model, workspace.models, opened.path)
-    splits = [part.strip() for one in split or [] for part in one.split(",") if part.strip()]
-    found = score(path, opened, splits or None)
-    out.document({"model": str(path), **found.to_dict()})
+    splits = [part.strip() for names in split or [] for part in names.split(",") if part.strip()]
+    evaluation = score(path, opened, splits or None)
+    out.document({"model": str(path), **evaluation.to_dict()})
     if not json:
-        _print(found, path, out)
-    if found.left_out:
-        out.warn(f"{pluralise(found.left_out, 'photo')} with the same bytes as a training photo left out")
-    if found.unknown:
-        names = ", ".join(list(found.unknown)[:5])
-        out.warn(
-            f"{pluralise(sum(found.unknown.values()), 'photo')} of categories it never learned, always wrong: {names}"
-        )
-    if sum(bool(row.n) for row in found.details.per_class) == 1:
+        _print(evaluation, path, out)
+    if evaluation.left_out:
+        out.warn(f"{pluralise(evaluation.left_out, 'photo')} with the same bytes as a training photo left out")
+    if evaluation.unknown:
+        names = ", ".join(list(evaluation.unknown)[:5])
+        unknown = pluralise(sum(evaluation.unknown.values()), "photo")
+        out.warn(f"{unknown} of categories it never learned, always wrong: {names}")
+    if sum(bool(row.n) for row in evaluation.details.per_class) == 1:
         out.warn("all these photos are of one category: with nothing to confuse, the score says little")
-    if found.unscored:
-        names = ", ".join(found.unscored[:5]) + (", …" if len(found.unscored) > 5 else "")
-        few = pluralise(len(found.unscored), "category has", "categories have")
+    if evaluation.unscored:
+        names = ", ".join(evaluation.unscored[:5]) + (", …" if len(evaluation.unscored) > 5 else "")
+        few = pluralise(len(evaluation.unscored), "category has", "categories have")
         out.say(f"  {few} no photo here, and no part in the scores that weight categories equally: {names}")
     if output is not None:
-        _write(found, output)
+        _write(evaluation, output)
         out.ok(f"wrote the confusion matrix to {output}")
 
 
-def _print(found: Evaluation, path: Path, out: Output) -> None:
+def _print(evaluation: Evaluation, path: Path, out: Output) -> None:
     from featx.cli.automation import automation_lines
     from featx.comparison.document import to_plain
 
-    classes, confusions = found.details.per_class, found.details.confusions
-    where = " and ".join(found.splits) or "all photos"
-    out.headline(f"{path} on {pluralise(found.n, 'photo')} of {found.store} ({where})")
+    classes, confusions = evaluation.details.per_class, evaluation.details.confusions
+    where = " and ".join(evaluation.splits) or "all photos"
+    out.headline(f"{path} on {pluralise(evaluation.n, 'photo')} of {evaluation.store} ({where})")
     out.headline("")
     for name, shown in NAMES.items():
-        one = found.scores[name]
+        score = evaluation.scores[name]
         if name in ("log_loss", "ece"):
-            out.headline(f"{shown:<28} {one.value:6.3f}    ({one.low:.3f} – {one.high:.3f})")
+            out.headline(f"{shown:<28} {score.value:6.3f}    ({score.low:.3f} – {score.high:.3f})")
         else:
-            out.headline(f"{shown:<28} {one.value:6.1%}    ({one.low:.1%} – {one.high:.1%})")
-    for line in automation_lines(to_plain(found.details.automation)):
+            out.headline(f"{shown:<28} {score.value:6.1%}    ({score.low:.1%} – {score.high:.1%})")
+    for line in automation_lines(to_plain(evaluation.details.automation)):
         out.headline(line)
     out.headline("")
     if not out.for_people:
@@ -121,12 +120,12 @@ def _print(found: Evaluation, path: Path, out: Output) -> None:
         out.records(["is", "taken for", "times", "for example"], pairs, right=["times"], paths=["for example"])
 
 
-def _write(found: Evaluation, output: Path) -> None:
+def _write(evaluation: Evaluation, output: Path) -> None:
     from featx.files.atomic import atomic_text_writer
     from featx.files.spreadsheet import TableWriter
 
-    classes = found.details.classes
+    classes = evaluation.details.classes
     with atomic_text_writer(output) as file:
         table = TableWriter(file)
         table.row(["is \\ says", *classes])
-        table.rows([label, *row] for label, row in zip(classes, found.matrix.tolist(), strict=True))
+        table.rows([label, *row] for label, row in zip(classes, evaluation.matrix.tolist(), strict=True))

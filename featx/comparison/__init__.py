@@ -1,12 +1,13 @@
-"""Classifiers and backbones on the same folds and the same held-out photos, and who really wins.
+"""Classifiers and backbones on the same folds and the same held-out photos, and which one really wins.
 
 alignment     the same photos in every store, and what must stay together
 candidates    one classifier on one store: its answers for every fold and for the held-out photos
-baselines     what needs no network, so that a good-looking score means something
+baselines     colours alone: what any network must beat
 scoring       scores, intervals and paired tests
 mistakes      where the best one fails, category by category
 learning_curve  accuracy against photos per category
-result        the comparison as a document, a DataFrame, a table in a notebook
+document      comparison.json as records
+result        the comparison as a file, a DataFrame, a table in a notebook
 compare       all of it in order
 evaluate      one trained classifier on photos it never saw
 """

@@ -164,7 +164,7 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
         return [None] * len(stores)
     pairs: list[Store | None] = []
     for store in stores:
-        fitting = [one for one in elsewhere if not store.fingerprint.difference(one.fingerprint, "classify")]
+        fitting = [other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify")]
         # Where none fits, its training set is refused in a sentence that says what differs.
         pairs.append(fitting[0] if fitting else elsewhere[0])
     spare = [store for store in elsewhere if store not in pairs]

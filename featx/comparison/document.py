@@ -342,8 +342,8 @@ def to_plain(record: object) -> Any:
 def _lists(value: Any) -> Any:
     """JSON knows no tuples."""
     if isinstance(value, dict):
-        return {key: _lists(one) for key, one in value.items()}
-    return [_lists(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: _lists(inner) for key, inner in value.items()}
+    return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def as_record(plain: Mapping[str, Any], kind: type[Record]) -> Record:

@@ -33,7 +33,7 @@ def learning_curve(
     steps = [k for k in STEPS if k < 0.9 * largest] + [largest]
     curve = []
     for k in steps:
-        found, sizes = [], []
+        accuracies, sizes = [], []
         # All there is cannot be drawn differently.
         draws = 1 if k == largest else max(1, DRAWS // len(parts))
         for number, (rows, score) in enumerate(parts):
@@ -44,11 +44,11 @@ def learning_curve(
                 if len(set(labels[chosen].tolist())) < 2:
                     continue
                 pipeline = train_classifier(replace(recipe, strength=strength), features[chosen], labels[chosen])
-                found.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
+                accuracies.append(float((pipeline.predict(features[score]) == labels[score]).mean()))
                 sizes.append(len(chosen))
-        if found:
-            sd = float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
-            accuracy = MeanAndSpread(float(np.mean(found)), sd)
+        if accuracies:
+            sd = float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else 0.0
+            accuracy = MeanAndSpread(float(np.mean(accuracies)), sd)
             curve.append(LearningPoint(k, accuracy, round(float(np.mean(sizes)))))
     return curve
 

@@ -33,7 +33,7 @@ def collect_mistakes(assessment: Assessment, ids: Sequence[str], truths: Sequenc
         "confidence": answers.confidence.tolist(),
         "classes": names,
         "per_class": per_class(truth, answers.predicted, names),
-        "confusions": confusions(truth, answers.predicted, answers.confidence, ids, names),
+        "confusions": most_frequent_confusions(truth, answers.predicted, answers.confidence, ids, names),
         "reliability": assessment.reliability,
         "coverage": assessment.coverage,
         "automation": assessment.automation_record(),
@@ -42,7 +42,7 @@ def collect_mistakes(assessment: Assessment, ids: Sequence[str], truths: Sequenc
     return as_record(rounded(details, ANSWER_DECIMALS), Details)
 
 
-def confusions(
+def most_frequent_confusions(
     truth: np.ndarray, predicted: np.ndarray, confidence: np.ndarray, ids: Sequence[str], classes: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Which category is taken for which, most often first; the most confident mistakes as examples."""
@@ -52,9 +52,9 @@ def confusions(
     pairs = sorted(zip(rows.tolist(), columns.tolist(), strict=True), key=lambda pair: (-counts[pair], pair))[:PAIRS]
     by_confidence = np.argsort(-confidence, kind="stable")
     truth, predicted = truth[by_confidence], predicted[by_confidence]
-    found = []
+    confusions = []
     for a, b in pairs:
         examples = by_confidence[(truth == a) & (predicted == b)][:EXAMPLES]
         pair = {"truth": classes[a], "says": classes[b], "n": int(counts[a, b])}
-        found.append({**pair, "examples": [ids[int(i)] for i in examples]})
-    return found
+        confusions.append({**pair, "examples": [ids[int(i)] for i in examples]})
+    return confusions

@@ -109,16 +109,16 @@ class Comparison:
         path = Path(path)
         if path.suffix.lower() not in (".json", ".csv"):
             raise FeatxError("bad-flag", f"cannot write `{path.suffix or path}` files", "end the name in .json or .csv")
-        told, encoding = io.StringIO(newline=""), "utf-8"
+        text, encoding = io.StringIO(newline=""), "utf-8"
         if path.suffix.lower() == ".json":
-            json.dump(self.to_dict(), told, ensure_ascii=False, allow_nan=False)
-            told.write("\n")
+            json.dump(self.to_dict(), text, ensure_ascii=False, allow_nan=False)
+            text.write("\n")
         else:
-            self._write_table(told)
+            self._write_table(text)
             encoding = SPREADSHEET
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, told.getvalue().encode(encoding, "backslashreplace"))
+            write_atomic(path, text.getvalue().encode(encoding, "backslashreplace"))
         except OSError as error:
             raise cannot_write(path, error) from error
         return path

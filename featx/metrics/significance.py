@@ -1,4 +1,4 @@
-"""Paired tests between contenders: is one really better, or is it chance?"""
+"""Paired tests between candidates: is one really better, or is it chance?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 LIMIT = 0.05
 FLIPS = 10_000
-# As good is who is at most so far behind, whatever chance did.
+# A candidate is as good as the best if it is at most so far behind, whatever chance did.
 MARGIN = 0.02
 
 
@@ -55,10 +55,10 @@ def corrected_t(
 
 def spread_of(values: Sequence[float] | np.ndarray, ratio: float, share: bool = True) -> dict[str, object]:
     """A score over folds: mean, standard deviation, and the interval with the same correction."""
-    told = corrected_t(values, ratio)
-    low, high = (max(0.0, told.low), min(1.0, told.high)) if share else (max(0.0, told.low), told.high)
+    test = corrected_t(values, ratio)
+    low, high = max(0.0, test.low), min(1.0, test.high) if share else test.high
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-    return {"mean": told.difference, "sd": sd, "low": low, "high": high, "folds": [float(one) for one in values]}
+    return {"mean": test.difference, "sd": sd, "low": low, "high": high, "folds": [float(value) for value in values]}
 
 
 def sign_flips(
@@ -72,7 +72,7 @@ def sign_flips(
     _, member = np.unique(groups, return_inverse=True)
     pairs = np.column_stack([np.bincount(member, right.astype(float) - others.astype(float)), np.bincount(member)])
     kinds, counts = np.unique(pairs, axis=0, return_counts=True)
-    total, n = (float(one) for one in pairs.sum(axis=0))
+    total, n = (float(value) for value in pairs.sum(axis=0))
     # A flip parts the products in two. The true difference is ruled out by those flips in which both parts lie on the
     # same side of it.
     part = np.random.default_rng(seed).binomial(counts, 0.5, (FLIPS, len(kinds))) @ kinds
@@ -85,39 +85,39 @@ def sign_flips(
     return PairedTest(total / n, low, high, float(as_far + 1) / (FLIPS + 1))
 
 
-def widen_to_resolution(told: PairedTest, products: int, level: float = LIMIT) -> PairedTest:
-    """Two that hardly ever differ, no nearer to each other than so few products can show."""
+def widen_to_resolution(test: PairedTest, products: int, level: float = LIMIT) -> PairedTest:
+    """The interval of two that hardly ever differ, no narrower than so few products can show."""
     from scipy.special import ndtri
 
-    if told.low > 0 or told.high < 0:
-        return told
+    if test.low > 0 or test.high < 0:
+        return test
     z = float(ndtri(1 - level / 2))
     unseen = z * z / (products + z * z)
-    low, high = min(told.low, told.difference - unseen), max(told.high, told.difference + unseen)
-    return PairedTest(told.difference, max(-1.0, low), min(1.0, high), told.p)
+    low, high = min(test.low, test.difference - unseen), max(test.high, test.difference + unseen)
+    return PairedTest(test.difference, max(-1.0, low), min(1.0, high), test.p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for how many tests were made at once (Holm's step-down)."""
     corrected = np.zeros(len(p_values))
     running = 0.0
-    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = running
-    return [float(one) for one in corrected]
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = running
+    return [float(p) for p in corrected]
 
 
 def levels(p_values: Sequence[float]) -> list[float]:
     """For each of several tests made at once the level at which Holm's step-down decides on it."""
-    found = np.zeros(len(p_values))
+    decided = np.zeros(len(p_values))
     level, stopped = LIMIT, False
-    for rank, place in enumerate(np.argsort(p_values, kind="stable")):
+    for rank, index in enumerate(np.argsort(p_values, kind="stable")):
         level = level if stopped else LIMIT / (len(p_values) - rank)
-        stopped = stopped or p_values[place] > level
-        found[place] = level
-    return [float(one) for one in found]
+        stopped = stopped or p_values[index] > level
+        decided[index] = level
+    return [float(level) for level in decided]
 
 
-def verdict(told: PairedTest) -> str:
-    """Who wins: `a`, `b`, or nobody."""
-    return "a" if told.low > 0 else "b" if told.high < 0 else "tie"
+def verdict(test: PairedTest) -> str:
+    """Who wins: `a`, `b`, or neither (`tie`)."""
+    return "a" if test.low > 0 else "b" if test.high < 0 else "tie"
