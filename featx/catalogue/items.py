@@ -43,6 +43,8 @@ class Catalogue:
     label_source: str = "none"
     product_source: str = "none"
     ids_guessed: bool = True
+    # How it was read, as flags of `featx extract`.
+    flags: Sequence[str] = ()
 
     @property
     def labels(self) -> list[str]:

@@ -7,7 +7,7 @@ import re
 import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -48,10 +48,24 @@ def read_catalogue(
     >>> read_catalogue("data/train").labels[:2]
     ['backpacks', 'boots']
     """
+    flags = _flags(locals())
     if label_from is not None and label_from not in LABEL_FROM:
         raise FeatxError("bad-flag", f"`--label-from {label_from}` is not known", f"choose {', '.join(LABEL_FROM)}")
     layout = _Layout(label_from, _compiled(pattern), split, group_col != "none")
     columns = _Columns(image_col, label_col, id_col, None if group_col == "none" else group_col, split_col)
+    return replace(_read(source, layout, columns, allow_outside), flags=flags)
+
+
+def _flags(arguments: Mapping[str, object]) -> tuple[str, ...]:
+    """The arguments of `read_catalogue` as flags of `featx extract`."""
+    words: list[str] = []
+    for name, value in arguments.items():
+        if name != "source" and value not in (None, False):
+            words += [f"--{name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+    return tuple(words)
+
+
+def _read(source: str | Path | Iterable[str], layout: _Layout, columns: _Columns, allow_outside: bool) -> Catalogue:
     if not isinstance(source, str | Path):
         return layout.listed([str(path) for path in source], root=".")
     path = Path(source)
@@ -59,7 +73,7 @@ def read_catalogue(
         inside = [path / name for name in INSIDE if (path / name).is_file()]
         if inside:
             return _read_table(inside[0], columns, layout, allow_outside)
-        for flag, given in (("image-col", image_col), ("label-col", label_col), ("id-col", id_col)):
+        for flag, given in (("image-col", columns.image), ("label-col", columns.label), ("id-col", columns.item_id)):
             if given:
                 raise FeatxError("bad-flag", f"`--{flag}` needs a table, and `{path}` is a folder", "name a table")
         return layout.folder(path)

@@ -115,6 +115,7 @@ def extract(
 
     Example: featx extract data/train
     """
+    arguments = locals()
     out = Output(json=json, quiet=quiet, verbose=verbose)
     if not images[0].strip():
         raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
@@ -135,35 +136,24 @@ def extract(
     )
     if replace and not dry_run:
         _confirm(yes)
-    request = ExtractionOptions(
-        backbone=backbone,
-        weights=weights,
-        layer=layer,
-        pool=pool,
-        device=device,
-        precision=precision,
-        engine=engine,
-        exact_decode=exact_decode,
-        batch_size=batch_size,
-        workers=workers,
-        views=views,
-        seed=seed,
-        dtype="float16" if half else "float32",
-        prune=prune,
-        force=force,
-        replace=replace,
-        strict=strict,
-        dry_run=dry_run,
-    )
+    options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
     from featx.backbones.weights import watched_downloads
     from featx.cli.weights import download_bar
 
     with download_bar(out, "weights") as download, watched_downloads(download):
-        summary = run_extraction(catalogue, request, store=store, listener=_narrator(out))
+        summary = run_extraction(catalogue, options, store=store, listener=_narrator(out), command=_command_line())
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
     _print(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
     if summary.stopped:
         raise typer.Exit(130)
+
+
+def _command_line() -> str:
+    """What the person typed, for the store to remember."""
+    import shlex
+    import sys
+
+    return shlex.join(["featx", *sys.argv[1:]])
 
 
 INSTEAD = "name one folder that contains the others, or run `featx extract` once for each: all go into the same store"

@@ -59,7 +59,10 @@ def rebuild_command(store: Store) -> str:
     words += ["--layer", layer, "--pool", made.pool] if layer else []
     words += ["--views", str(made.views)] if made.views != 1 else []
     words += ["--precision", made.precision] if made.precision != "fp32" else []
-    words += ["--allow-outside"] if "--allow-outside" in str(how.get("command")) else []
+    words += ["--seed", str(how["seed"])] if how.get("seed") else []
+    # Nothing else in a store tells these.
+    command = str(how.get("command")).split()
+    words += [flag for flag in ("--allow-outside", "--exact-decode", "--half") if flag in command]
     return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
 
 

@@ -92,6 +92,7 @@ def embed(
     workers: int | None = None,
     batch: int | None = None,
     stop: Event | None = None,
+    on_halved: Callable[[int], None] | None = None,
 ) -> EmbeddingStream[Photo]:
     """Features of photos, in their order, with only a few batches in memory.
 
@@ -99,8 +100,10 @@ def embed(
     `known` spares computing by the digest of a photo's bytes. The encoder is opened for the first photo that needs it.
     Every batch has `batch` photos, the last one filled up, so that no photo's numbers depend on its neighbours.
     Once `stop` is set no further batch begins, and the stream ends with what is under way.
+    Where the device has too little memory for a batch, batches get half the size, and `on_halved` is told which.
     """
-    return EmbeddingStream(photos, open_encoder, read, known, workers or min(16, cores()), batch or 0, stop or Event())
+    threads, stop = workers or min(16, cores()), stop or Event()
+    return EmbeddingStream(photos, open_encoder, read, known, threads, batch or 0, stop, on_halved)
 
 
 class EmbeddingStream(Iterator[Embedded[Photo]]):
@@ -115,6 +118,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         workers: int,
         batch: int,
         stop: Event,
+        on_halved: Callable[[int], None] | None,
     ) -> None:
         # Photos in a batch; 0 until the encoder is open, less than at first after memory ran out.
         self.batch = batch
@@ -122,9 +126,9 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         self.seconds_computing = 0.0
         self._photos, self._read, self._known = iter(photos), read, known
         self._encoder = _OpenedOnce(open_encoder)
-        self._workers, self._stop = workers, stop
+        self._workers, self._stop, self._on_halved = workers, stop, on_halved
         self._halving = Lock()
-        self._loading: deque[Future[_Slot[Photo]]] = deque()
+        self._loading: deque[Future[_Slot[Photo] | None]] = deque()
         self._in_order: deque[_Slot[Photo]] = deque()
         self._filling: list[_Slot[Photo]] = []
         self._computing: deque[Future[None]] = deque()
@@ -175,10 +179,10 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
                 return
             self._loading.append(readers.submit(self._load, photo))
 
-    def _load(self, photo: Photo) -> _Slot[Photo]:
-        """What one photo needs, as far as a worker thread can bring it."""
+    def _load(self, photo: Photo) -> _Slot[Photo] | None:
+        """One photo as far as a worker thread can bring it; None once the stream is stopped."""
         if self._stop.is_set():
-            return _Slot(photo)
+            return None
         try:
             source = self._read(photo)
             if source is None:
@@ -192,10 +196,12 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         except UnreadablePhoto as error:
             return _Slot(photo, unreadable=error)
 
-    def _take_in(self, loading: Future[_Slot[Photo]]) -> None:
+    def _take_in(self, loading: Future[_Slot[Photo] | None]) -> None:
         begun = time.monotonic()
         slot = loading.result()
         self.seconds_reading += time.monotonic() - begun
+        if slot is None:
+            return
         self._in_order.append(slot)
         if slot.prepared is not None:
             self._filling.append(slot)
@@ -245,12 +251,17 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             except OutOfMemory as error:
                 if size == 1:
                     raise _too_little_memory(encoder) from error
-                with self._halving:
-                    if self.batch == size:  # else another batch has found out already
-                        self.batch = size // 2
+                self._halve(size)
                 continue
             start += len(part)
         return np.concatenate(done)
+
+    def _halve(self, size: int) -> None:
+        with self._halving:
+            if self.batch == size:  # else another batch has found out already
+                self.batch = size // 2
+                if self._on_halved is not None:
+                    self._on_halved(self.batch)
 
     def _finished(self) -> Iterator[Embedded[Photo]]:
         while self._in_order and self._in_order[0].prepared is None:

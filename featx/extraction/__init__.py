@@ -1,12 +1,15 @@
 """Catalogue and backbone in, store out: overlapped, resumable, and never computing the same photo twice.
 
-options     what is asked for, what is heard of it, and what was done
-destination which backbone, into which store
-existing_rows, stat_cache  what the store knows: its rows; which bytes lay where
-inspection  what each photo turns out to be
-run         the run: threads look, the network computes, rows are committed
-signals     Ctrl-C
-verification is a store still true?
+options        options, report and events of an extraction
+destination    which backbone, into which store
+existing_rows, stat_cache, skip_log   what is known: rows, the bytes at each path, photos that cannot be used
+inspection     what each photo turns out to be
+plan           what is to be done
+network        the backbone, and the engine that runs it
+run            the run: a stream reads and computes, rows are committed, the store is sealed
+provenance     what a store remembers of how it was made
+signals        Ctrl-C
+verification   does a store still hold what its photos give?
 """
 
 from featx.extraction.options import ExtractionEvents, ExtractionOptions, ExtractionReport

@@ -1,4 +1,4 @@
-"""Before an extraction: which backbone, into which store, and whether that store can take what is asked for."""
+"""Before an extraction: which backbone, into which store, and whether that store can take its features."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from featx.store import Store, StoreWriter, is_card, open_store
 from featx.workspace import Workspace, journal_beside
 
 
-def resolve_destination(request: ExtractionOptions, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
+def resolve_destination(options: ExtractionOptions, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
     """Which backbone, why, and into which file; the first extraction decides, later ones keep to it."""
     if store is None and os.environ.get("FEATX_STORE"):
         store = Path(os.environ["FEATX_STORE"])
-    if request.backbone is not None:
-        return request.backbone, "", store or workspace.store_path(_file_name(request))
+    if options.backbone is not None:
+        return options.backbone, "", store or workspace.store_path(_file_name(options))
     if store is None:
         with suppress(FeatxError):
             store = workspace.current_store()
-    if store is not None and exists(store) and not request.replace:
+    if store is not None and exists(store) and not options.replace:
         return open_store(store).fingerprint.backbone, "as before", store
     name, reason = choose_backbone()
     return name, reason, store or workspace.store_path(name)
 
 
-def _file_name(request: ExtractionOptions) -> str:
+def _file_name(options: ExtractionOptions) -> str:
     """One store for each backbone; another layer of the same network gets a name of its own."""
-    parts = [request.backbone or "", request.layer or "", request.pool if request.layer and request.pool else ""]
+    parts = [options.backbone or "", options.layer or "", options.pool if options.layer and options.pool else ""]
     return "-".join(part for part in parts if part)
 
 
@@ -65,16 +65,31 @@ def _must_look_like_a_store(path: Path) -> None:
     )
 
 
-def require_same_fingerprint(known: Store, request: ExtractionOptions, name: str, path: Path) -> None:
+def require_writable_folder(store: Path) -> None:
+    """Refuse a folder that cannot be written into before any work is done."""
+    folder = store.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FeatxError(
+            "no-permission", f"cannot create `{folder}`: {error.strerror}", "choose another `--store`"
+        ) from error
+    if not os.access(folder, os.W_OK):
+        raise FeatxError(
+            "no-permission", f"cannot write into `{folder}`", "make it writable or choose another `--store`"
+        )
+
+
+def require_same_fingerprint(known: Store, options: ExtractionOptions, name: str, path: Path) -> None:
     """Refuse at once what can be seen without loading the network: a store holds features made in one way."""
     stored = known.fingerprint
     wanted = replace(
         stored,
         backbone=name,
-        layer=request.layer or stored.layer,
-        pool=request.pool if request.layer and request.pool else stored.pool,
-        precision=stored.precision if request.precision == "auto" else request.precision,
-        views=request.views,
+        layer=options.layer or stored.layer,
+        pool=options.pool if options.layer and options.pool else stored.pool,
+        precision=stored.precision if options.precision == "auto" else options.precision,
+        views=options.views,
     )
     if field := stored.difference(wanted, "append"):
         raise other_backbone(path, field, stored, wanted)

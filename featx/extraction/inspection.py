@@ -1,99 +1,114 @@
-"""Looking at photos: is it new, changed, a copy, as before, or none that can be read?"""
+"""What each photo turns out to be: as before, new, changed, a copy of another one, or unusable."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from featx.catalogue.items import Item, Skipped
+from featx.embedding.stream import Embedded, Source
 from featx.extraction.existing_rows import ExistingRows
-from featx.extraction.stat_cache import SkipLog, StatCache
+from featx.extraction.skip_log import SkipLog
+from featx.extraction.stat_cache import StatCache
 from featx.images import UnreadablePhoto, digest_of, read_bytes
 
 if TYPE_CHECKING:
-    pass
+    from PIL import Image
 
 Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
-# Bytes of a photo, its path and its digest, to what the network wants of each view.
-Prepare = Callable[[bytes, str, str], Sequence[Any]]
+# A photo's bytes, path and digest, and how small a JPEG may come out, to its image and its other views.
+Decode = Callable[[bytes, str, str, "tuple[int, int] | None"], "Sequence[Image.Image]"]
 
 
 @dataclass
 class Inspection:
-    """What one photo turned out to be."""
+    """One photo of the catalogue, and what it turned out to be once it was looked at."""
 
     item: Item
-    kind: Kind
+    kind: Kind = "unchanged"
     digest: str = ""
-    prepared: Sequence[Any] | None = None
     skip: Skipped | None = None
-    stat: tuple[int, int] | None = None
+    # Size and time of the file; None where it cannot be asked.
+    mark: tuple[int, int] | None = None
+
+    def conclude(self, result: Embedded[Inspection]) -> None:
+        """Take in what the stream found out: a photo that cannot be read is skipped."""
+        if result.unreadable is not None:
+            self.kind, self.digest = "skipped", ""
+            self.skip = Skipped(self.item.path, result.unreadable.reason, result.unreadable.detail)
 
 
 class Inspector:
-    """Photos looked at in worker threads; every digest is claimed by the first photo that has it."""
+    """Looks at photos in worker threads; every digest is claimed by the first photo that has it."""
 
     def __init__(
-        self, known: ExistingRows, seen: StatCache, skips: SkipLog, stop: threading.Event, *, force: bool
+        self, existing: ExistingRows, stats: StatCache, skips: SkipLog, decode: Decode, *, force: bool = False
     ) -> None:
-        self.known, self.seen, self.skips, self.stop, self.force = known, seen, skips, stop, force
+        self.existing, self.stats, self.skips, self.decode, self.force = existing, stats, skips, decode, force
         self._claimed: set[str] = set()
         self._claim = threading.Lock()
 
-    def _look(self, item: Item, prepare: Prepare | None) -> Inspection:
-        if self.stop.is_set():
-            return Inspection(item, "skipped")
-        row = self.known.row_of(item)
-        try:
-            stat = os.stat(item.path)
-            mark = (stat.st_size, stat.st_mtime_ns)
-        except OSError:
-            mark = None
+    def look(self, inspection: Inspection) -> bytes | None:
+        """Find out what a photo is; its bytes where its features have to be computed."""
+        item = inspection.item
+        row = self.existing.row_of(item)
+        mark = inspection.mark = _mark(item.path)
         if mark is not None and not self.force:
-            if row is not None and self.seen.digest(item.path, mark) == row.digest:
-                return Inspection(item, "unchanged", row.digest, stat=mark)
-            skip = self.skips.still_bad(item.path, mark)
-            if skip is not None:
-                return Inspection(item, "skipped", skip=skip, stat=mark)
-        try:
-            data = read_bytes(item.path)
-            digest = digest_of(data)
-            if row is not None and row.digest == digest and not self.force:
-                return Inspection(item, "unchanged", digest, stat=mark)
-            kind: Kind = "new" if row is None else "changed"
-            with self._claim:
-                first = digest not in self._claimed
-                stored = digest in self.known.digests and not self.force
-                if first and not stored:
-                    self._claimed.add(digest)
-            if stored or not first:
-                return Inspection(item, "copied", digest, stat=mark)
-            prepared = None if prepare is None else prepare(data, item.path, digest)
-            return Inspection(item, kind, digest, prepared, stat=mark)
-        except UnreadablePhoto as error:
-            return Inspection(item, "skipped", skip=Skipped(item.path, error.reason, error.detail), stat=mark)
+            if row is not None and self.stats.digest(item.path, mark) == row.digest:
+                inspection.digest = row.digest
+                return None
+            inspection.skip = self.skips.still_bad(item.path, mark)
+            if inspection.skip is not None:
+                inspection.kind = "skipped"
+                return None
+        data = read_bytes(item.path)
+        inspection.digest = digest_of(data)
+        if row is not None and row.digest == inspection.digest and not self.force:
+            return None
+        if not self._is_first(inspection.digest):
+            inspection.kind = "copied"
+            return None
+        inspection.kind = "new" if row is None else "changed"
+        return data
 
-    def over(
-        self, items: Iterable[Item], pool: ThreadPoolExecutor, ahead: int, prepare: Prepare | None = None
-    ) -> Iterator[Inspection]:
-        """Looks in catalogue order, at most `ahead` of them in memory."""
-        waiting: deque[Future[Inspection]] = deque()
-        coming = iter(items)
+    def read(self, inspection: Inspection) -> Source | None:
+        """A photo for the stream; None where there is nothing to compute."""
+        data = self.look(inspection)
+        if data is None:
+            return None
+        path, digest = inspection.item.path, inspection.digest
+        return Source(digest, lambda smallest: self.decode(data, path, digest, smallest))
+
+    def _is_first(self, digest: str) -> bool:
+        """Whether no row and no other photo of this run has these bytes; the photo that asks first has them then."""
+        with self._claim:
+            if digest in self._claimed or (digest in self.existing.digests and not self.force):
+                return False
+            self._claimed.add(digest)
+            return True
+
+    def finds_new_bytes(self, items: Iterable[Item]) -> bool:
+        """Whether any photo has bytes that no row has: otherwise the network need not even be loaded."""
+        return any(self._has_new_bytes(item) for item in items)
+
+    def _has_new_bytes(self, item: Item) -> bool:
+        mark, row = _mark(item.path), self.existing.row_of(item)
+        if mark is None or (row is not None and self.stats.digest(item.path, mark) == row.digest):
+            return False
+        if self.skips.still_bad(item.path, mark) is not None:
+            return False
         try:
-            while True:
-                while len(waiting) < ahead and not self.stop.is_set():
-                    item = next(coming, None)
-                    if item is None:
-                        break
-                    waiting.append(pool.submit(self._look, item, prepare))
-                if not waiting or self.stop.is_set():
-                    return
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            return digest_of(read_bytes(item.path)) not in self.existing.digests
+        except UnreadablePhoto:
+            return False
+
+
+def _mark(path: str) -> tuple[int, int] | None:
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns

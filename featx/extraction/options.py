@@ -1,25 +1,25 @@
-"""What is asked of an extraction, what it answers, and who hears of it meanwhile."""
+"""The options of an extraction, its report, and its events meanwhile."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue, Skipped
+from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
 
 Progress = Callable[..., None]
-# A batch is filled up to its full shape, so a huge one would take a huge memory, however few photos there are.
-MOST_IN_A_BATCH = 4096
 
 
 @dataclass(frozen=True)
 class ExtractionOptions:
-    """What the person asked of an extraction; None means: featx chooses, or keeps what the store has."""
+    """The options of `featx extract` and `featx.extract`; None means: featx chooses, or keeps what the store has."""
 
     backbone: str | None = None
     weights: str | None = None
@@ -45,10 +45,29 @@ class ExtractionOptions:
             if value is not None and not 1 <= value <= most:
                 raise FeatxError("bad-flag", f"`--{name} {value}` is not between 1 and {most:,}", "choose another")
 
+    @classmethod
+    def from_arguments(cls, arguments: Mapping[str, Any]) -> ExtractionOptions:
+        """The options among the arguments of a function, by their names."""
+        return cls(**{option.name: arguments[option.name] for option in fields(cls) if option.name in arguments})
+
+    def to_flags(self) -> list[str]:
+        """The flags that give `featx extract` the same options."""
+        words: list[str] = []
+        for option in fields(self):
+            value, flag = getattr(self, option.name), f"--{option.name.replace('_', '-')}"
+            if value == option.default:
+                continue
+            if option.name == "dtype":
+                words.append("--half")
+            else:
+                words += [flag] if value is True else [flag, str(value)]
+                words += ["--yes"] if option.name == "replace" else []
+        return words
+
 
 @dataclass
 class ExtractionReport:
-    """What an extraction found and did; every count is of items."""
+    """What an extraction did; every count is of items."""
 
     store: Path
     backbone: str
@@ -95,7 +114,7 @@ class ExtractionReport:
 
     def to_dict(self) -> dict[str, object]:
         """The JSON document of `featx extract --json`."""
-        reasons = Counter(one.reason for one in self.skipped)
+        reasons = Counter(skip.reason for skip in self.skipped)
         return {
             "version": 1,
             "store": str(self.store),
@@ -128,10 +147,10 @@ class ExtractionReport:
 
 
 class ExtractionEvents:
-    """Hears what happens during an extraction; the command line prints it, the Python API stays quiet."""
+    """Called while an extraction runs; the command line prints, the Python API stays quiet."""
 
     def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
-        """The catalogue is read and the backbone's name is settled."""
+        """The catalogue is read and the backbone is chosen."""
 
     def opened(self, backbone: Encoder) -> None:
         """The network is loaded and about to run."""

@@ -130,9 +130,10 @@ def test_photos_that_need_no_computing_do_not_pile_up_behind_one_that_does():
 
 def test_too_little_memory_halves_the_batch_and_loses_nothing():
     encoder = Shaped(most=5)
-    with embed(range(50), lambda: encoder, read=number) as stream:
+    sizes = []
+    with embed(range(50), lambda: encoder, read=number, on_halved=sizes.append) as stream:
         results = list(stream)
-        assert stream.batch == 4
+    assert (sizes, stream.batch) == ([8, 4], 4)
     assert [result.features[0] for result in results] == list(range(50))
     with pytest.raises(FeatxError, match="even one photo with shaped") as caught:
         all_of(range(3), Shaped(most=0), read=number)

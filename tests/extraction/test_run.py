@@ -22,7 +22,7 @@ from featx import extraction
 from featx.backbones import OutOfMemory, open_backbone
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import run
+from featx.extraction import network
 from featx.images import read_photo
 from featx.store import open_store
 from tests.conftest import ROOT, photo
@@ -43,7 +43,7 @@ def rows(store):
 def counted(monkeypatch):
     """How many photos went through the network."""
     seen = []
-    real = run.open_backbone
+    real = network.open_backbone
 
     def opened(*words, **options):
         backbone = real(*words, **options)
@@ -51,7 +51,7 @@ def counted(monkeypatch):
         backbone.prepare = lambda image: (seen.append(1), prepare(image))[1]
         return backbone
 
-    monkeypatch.setattr(run, "open_backbone", opened)
+    monkeypatch.setattr(network, "open_backbone", opened)
     return seen
 
 
@@ -207,7 +207,7 @@ def test_two_folders_with_the_same_names_share_a_store_without_collision(workpla
 def test_memory_running_out_halves_the_batch_and_goes_on(workplace, folder, monkeypatch):
     clean = rows(featx.extract(folder, backbone="colour"))
     shutil.rmtree("artifacts")
-    real = run.open_backbone
+    real = network.open_backbone
 
     def small(*words, **options):
         backbone = real(*words, **options)
@@ -221,7 +221,7 @@ def test_memory_running_out_halves_the_batch_and_goes_on(workplace, folder, monk
         backbone.features = features
         return backbone
 
-    monkeypatch.setattr(run, "open_backbone", small)
+    monkeypatch.setattr(network, "open_backbone", small)
     summary = summary_of(folder)
     assert (summary.batch_size, summary.halved) == (2, True)
     assert rows(featx.open_store()) == clean

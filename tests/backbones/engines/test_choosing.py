@@ -16,7 +16,7 @@ from featx.backbones.engines.choosing import choose_engine
 from featx.backbones.preprocessing import preset_of
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import ExtractionEvents, ExtractionOptions, run, run_extraction
+from featx.extraction import ExtractionEvents, ExtractionOptions, network, run_extraction
 from featx.images import decode_photo, read_bytes
 from featx.store import open_store
 from tests.conftest import SHARED, photo
@@ -202,7 +202,7 @@ def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, 
             raise RuntimeError("could not allocate memory")
         return real(self, batch)
 
-    opened = run.open_backbone
+    opened = network.open_backbone
 
     def open_then_shrink(*words, **options):
         backbone = opened(*words, **options)
@@ -213,7 +213,7 @@ def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, 
         )[0]
         return backbone
 
-    monkeypatch.setattr(run, "open_backbone", open_then_shrink)
+    monkeypatch.setattr(network, "open_backbone", open_then_shrink)
     heard: list[int] = []
 
     class Hears(ExtractionEvents):

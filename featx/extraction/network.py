@@ -1,0 +1,54 @@
+"""The backbone of an extraction: opened as the store wants it, and run by the engine that suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from featx.backbones import Encoder, Fingerprint, open_backbone
+from featx.embedding.reopen import asked_layer, other_backbone, same_weights
+from featx.embedding.stream import batch_size_for
+from featx.extraction.existing_rows import ExistingRows
+from featx.extraction.options import ExtractionOptions
+
+
+def open_network(
+    name: str, options: ExtractionOptions, existing: ExistingRows, store: Path
+) -> tuple[Encoder, Fingerprint]:
+    """The backbone and the fingerprint of its rows; refused where a store holds rows of another one."""
+    stored = existing.fingerprint
+    weights = options.weights
+    if weights is None and stored is not None:
+        weights = same_weights(stored, existing.provenance)
+    backbone = open_backbone(
+        name,
+        weights=weights,
+        layer=options.layer or (asked_layer(stored) if stored is not None else None),
+        pool=options.pool or (stored.pool if stored is not None else "") or "avg",
+        device=options.device,
+        precision=options.precision,
+    )
+    fingerprint = replace(backbone.fingerprint, views=options.views)
+    if stored is not None and (field := stored.difference(fingerprint, "append")):
+        raise other_backbone(store, field, stored, fingerprint)
+    return backbone, fingerprint
+
+
+def batch_size_of(backbone: Encoder, options: ExtractionOptions) -> int:
+    """Photos in a batch: as many as were asked for, else what every command uses."""
+    return options.batch_size or batch_size_for(backbone)
+
+
+def choose_engine(
+    backbone: Encoder, options: ExtractionOptions, photos: int, provenance: Mapping[str, object]
+) -> tuple[str, str]:
+    """The library that runs the network from now on, and why not a faster one.
+
+    A first run that was interrupted goes on with the engine it began with.
+    """
+    requested = options.engine
+    if requested == "auto" and "written" not in provenance:
+        requested = str(provenance.get("engine") or "auto")
+    why = backbone.use_engine(requested, photos=photos, batch_size=batch_size_of(backbone, options))
+    return backbone.spec.engine, why

@@ -1,0 +1,86 @@
+"""What an extraction has to do: which photos are there, which are missing, and which rows go. Nothing is read here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.extraction.existing_rows import ExistingRows, differs
+from featx.extraction.inspection import Inspection
+from featx.extraction.options import ExtractionReport
+from featx.store import StoredItem
+
+
+class ExtractionPlan:
+    """Grows with every photo that was inspected, and counts it in the report."""
+
+    def __init__(self, catalogue: Catalogue, existing: ExistingRows, report: ExtractionReport) -> None:
+        self.existing, self.report = existing, report
+        self.items = list(existing.named(catalogue))
+        # Photos whose bytes are computed already, or in this run for another photo.
+        self.copies: list[Inspection] = []
+        # Rows whose photo is as before, and about which the catalogue says something else now.
+        self.updates: list[StoredItem] = []
+        self._renamed: dict[str, str] = {}
+        self._added: list[tuple[Item, str]] = []
+        report.listed = len(catalogue.items) + len(catalogue.skipped)
+        report.skipped = list(catalogue.skipped)
+
+    def add(self, photo: Inspection) -> None:
+        """One photo, in the order of the catalogue."""
+        match photo.kind:
+            case "new":
+                self.report.new += 1
+                self._added.append((photo.item, photo.digest))
+            case "changed":
+                self.report.changed += 1
+            case "copied":
+                self.report.copied += 1
+                self.copies.append(photo)
+            case "unchanged":
+                self._add_unchanged(photo.item)
+            case "skipped":
+                if photo.skip is not None:
+                    self.report.skipped.append(photo.skip)
+
+    def _add_unchanged(self, item: Item) -> None:
+        self.report.unchanged += 1
+        row = self.existing.row_of(item)
+        if row is None or not differs(row, item):
+            return
+        self.updates.append(_with_metadata(row, item))
+        if row.path != item.path:
+            self.report.renamed += 1
+        else:
+            self.report.refreshed += 1
+
+    def confirm_copy(self, photo: Inspection) -> None:
+        """A copy got a row of its own, as the photo it is a copy of could be read."""
+        if self.existing.row_of(photo.item) is None:
+            self._added.append((photo.item, photo.digest))
+
+    def reject_copy(self, skip: Skipped) -> None:
+        """A copy of a photo that turned out to be unreadable."""
+        self.report.copied -= 1
+        self.report.skipped.append(skip)
+
+    def complete(self) -> None:
+        """After the last photo: which rows were renamed, and which have no photo any more."""
+        self._renamed, self.report.gone = self.existing.left(self.items, self.report.skipped, self._added)
+        self.report.renamed += len(self._renamed)
+        self.report.copied -= len(self._renamed)
+
+    def rows_to_remove(self, *, prune: bool) -> list[str]:
+        """Rows that go: old names of renamed photos, photos that are unreadable now and, to prune, those that are gone.
+
+        A photo that was replaced by an unreadable one must not keep answering with its old features.
+        """
+        unreadable = {skip.path for skip in self.report.skipped}
+        replaced = [row.item_id for row in self.existing.rows.values() if row.path in unreadable]
+        return list(dict.fromkeys([*self._renamed, *(self.report.gone if prune else ()), *replaced]))
+
+
+def _with_metadata(row: StoredItem, item: Item) -> StoredItem:
+    return replace(
+        row, path=item.path, label=item.label, product=item.product, split=item.split, extra=dict(item.extra)
+    )

@@ -1,0 +1,62 @@
+"""How a store was made: what it remembers beside its features, and the command that makes it again."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from featx.backbones import Encoder
+from featx.catalogue.items import Catalogue
+from featx.extraction.options import ExtractionOptions, ExtractionReport
+
+
+def equivalent_command(
+    source: str | Path | Iterable[str] | Catalogue,
+    options: ExtractionOptions,
+    store: Path | None,
+    flags: Iterable[str] = (),
+) -> str:
+    """The `featx extract` command that does the same as a call from Python; a list of paths is one on stdin."""
+    if isinstance(source, Catalogue):
+        images, flags = source.root, source.flags
+    else:
+        images = str(source) if isinstance(source, str | Path) else "-"
+    where = ["--store", str(store)] if store is not None else []
+    return shlex.join(["featx", "extract", images, *flags, *options.to_flags(), *where])
+
+
+def made_how(
+    command: str,
+    catalogue: Catalogue,
+    options: ExtractionOptions,
+    report: ExtractionReport,
+    backbone: Encoder | None,
+    before: dict[str, Any],
+    *,
+    scaled: bool,
+) -> dict[str, object]:
+    """The provenance of a store that was just written; without a backbone its parts stay what they were before."""
+    spec = backbone.spec if backbone is not None else None
+    return {
+        "command": command,
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "source": catalogue.root,
+        "label_source": catalogue.label_source,
+        "product_source": catalogue.product_source,
+        "device": report.device,
+        "engine": report.engine or before.get("engine"),
+        "decoding": "scaled" if scaled else "exact",
+        "weights_file": (spec.weights_file if spec else "") or before.get("weights_file", ""),
+        "batch_size": report.batch_size,
+        "views": options.views,
+        "seed": options.seed,
+        "images_per_second": round(report.images_per_second, 1),
+        "versions": {
+            "python": platform.python_version(),
+            **(spec.versions if spec else {}),
+        },
+    }

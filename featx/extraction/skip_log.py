@@ -1,0 +1,75 @@
+"""Photos that could not be used: remembered in the store, listed for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from featx.catalogue.items import Skipped
+from featx.errors import FeatxError
+from featx.files.atomic import cannot_write, write_atomic
+from featx.files.spreadsheet import csv_bytes
+from featx.store import SkippedItem, Store, StoreWriter
+
+
+class SkipLog:
+    """Photos that could not be used, from this run and from earlier ones."""
+
+    def __init__(self, known: Store | None) -> None:
+        self._bad = dict(known.known_skipped()) if known is not None else {}
+        self._noted: dict[str, tuple[Skipped, tuple[int, int] | None]] = {}
+
+    def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
+        """The same verdict as last time, while the file is the same; a changed file gets a new try."""
+        bad = self._bad.get(path)
+        if bad is None or (bad.size, bad.mtime_ns) != mark:
+            return None
+        return Skipped(path, bad.reason, bad.detail)
+
+    def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
+        """Remember that a photo could not be used, and what its file looked like."""
+        self._noted[skip.path] = (skip, mark)
+
+    def commit(self, writer: StoreWriter) -> None:
+        """Hand what was noted to the store."""
+        writer.note_skipped(
+            [
+                SkippedItem(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
+                for skip, mark in self._noted.values()
+            ]
+        )
+
+
+def write_skipped_list(skipped: Sequence[Skipped], path: Path) -> str:
+    """Write artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
+    try:
+        if not skipped:
+            path.unlink(missing_ok=True)
+            return ""
+        rows = [(skip.path, skip.reason, skip.detail) for skip in sorted(skipped, key=lambda skip: skip.path)]
+        write_atomic(path, csv_bytes(("path", "reason", "detail"), rows))
+    except OSError as error:
+        raise cannot_write(path, error, "make room for it there; what was extracted is in the store") from error
+    return str(path)
+
+
+def nothing_readable(skipped: Sequence[Skipped], listed: int, where: str) -> FeatxError:
+    """The error for a catalogue of which not one photo could be read; `where` lists them."""
+    reasons = Counter(skip.reason for skip in skipped)
+    counts = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
+    return FeatxError(
+        "all-corrupt",
+        f"none of the {listed:,} photos could be read: {counts}",
+        f"each is listed with its reason in {where}",
+    )
+
+
+def unreadable_under_strict(skip: Skipped) -> FeatxError:
+    """The error that `--strict` asks for."""
+    detail = f" ({skip.detail})" if skip.detail else ""
+    return FeatxError(
+        "photo-unreadable",
+        f"{skip.path} is {skip.reason.replace('-', ' ')}{detail}, and --strict was given",
+        "fix or remove the file, or run without `--strict` to skip such files by name",
+    )
