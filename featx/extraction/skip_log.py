@@ -71,5 +71,5 @@ def unreadable_under_strict(skip: Skipped) -> FeatxError:
     return FeatxError(
         "photo-unreadable",
         f"{skip.path} is {skip.reason.replace('-', ' ')}{detail}, and --strict was given",
-        "fix or remove the file, or run without `--strict` to skip such files by name",
+        "fix or remove the file, or run without `--strict` to skip such files",
     )
