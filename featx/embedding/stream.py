@@ -37,6 +37,7 @@ BATCHES_UNDER_WAY = 2
 MOST_WAITING = 4096
 
 Features = NDArray[np.float32]
+Images = Sequence["Image.Image"]
 Lookup = Callable[[str], Features | None]
 Photo = TypeVar("Photo")
 
@@ -49,7 +50,7 @@ class Source:
     """
 
     digest: str
-    decode: Callable[[tuple[int, int] | None], Sequence[Image.Image]]
+    decode: Callable[[tuple[int, int] | None], Images]
 
 
 @dataclass(frozen=True)

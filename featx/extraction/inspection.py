@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from featx.catalogue.items import Item, Skipped
-from featx.embedding.stream import Embedded, Source
+from featx.embedding.stream import Embedded, Images, Source
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.skip_log import SkipLog
 from featx.extraction.stat_cache import StatCache
 from featx.images import UnreadablePhoto, digest_of, read_bytes
 
-if TYPE_CHECKING:
-    from PIL import Image
-
 Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
 # A photo's bytes, path and digest, and how small a JPEG may come out, to its image and its other views.
-Decode = Callable[[bytes, str, str, "tuple[int, int] | None"], "Sequence[Image.Image]"]
+Decode = Callable[[bytes, str, str, tuple[int, int] | None], Images]
 
 
 @dataclass

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.backbones import Encoder, Fingerprint
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
-from featx.embedding.stream import embed
+from featx.embedding.stream import Images, embed
 from featx.extraction.destination import (
     delete_store,
     exists,
@@ -36,9 +35,6 @@ from featx.images import UnreadablePhoto, decode_photo, read_bytes
 from featx.images.views import view_of
 from featx.store import Row, Store, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 COPIES_AT_ONCE = 256
 
@@ -264,7 +260,7 @@ class ExtractionRun:
         if photo.skip is not None:
             self.skips.note(photo.skip, photo.mark)
 
-    def _images(self, data: bytes, path: str, digest: str, smallest: tuple[int, int] | None) -> Sequence[Image.Image]:
+    def _images(self, data: bytes, path: str, digest: str, smallest: tuple[int, int] | None) -> Images:
         """A photo and its other views; called from worker threads."""
         # A view is a crop of its own; only the whole photo is known to need no more than the smallest size.
         image = decode_photo(data, path, draft_size=smallest if self._scaled else None)
