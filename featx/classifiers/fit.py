@@ -49,8 +49,8 @@ def fit(
 
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that tell categories apart, usual for most), `none`, or a
-    number of principal directions. `resample` repeats pictures of rare categories.
-    With a `test_store`, all its labelled pictures are the held-out ones.
+    number of principal directions. `resample` repeats photos of rare categories.
+    With a `test_store`, all its labelled photos are the held-out ones.
     """
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
@@ -96,13 +96,13 @@ def fit(
     held_scores = scores_of(final, held.features, classes) if len(held) else scores[:0]
     temperature = held_out_temperature(held_scores, held_truth, temperature)
     model = Classifier(recipe, final, classes, temperature, opened.fingerprint, fit_novelty(x, cut, seed))
-    # What the folds said of every picture, unless a held-out folder says it better.
+    # What the folds said of every photo, unless a held-out folder says it better.
     shares = probabilities(scores, temperature)
     folded = ScoredAnswers(truth[counted], shares[counted], lesson.groups[counted], "cross-validation")
     assessment = cross_validated = assess(folded, classes)
     twins = sum(n * share for n, share in fold_twins) / max(len(y), 1)
     if len(held):
-        # With enough held-out pictures at hand, nothing is promised from cross-validation any more.
+        # With enough held-out photos at hand, nothing is promised from cross-validation any more.
         held_out = ScoredAnswers(held_truth, probabilities(held_scores, temperature), held.groups, "held-out photos")
         assessment = assess(held_out, classes, [folded])
         twins = near_duplicate_rate(held.features, x)
@@ -205,7 +205,7 @@ def _card(
         "labels": model.classes,
         "test": None if test is None else _told(test),
         "cv": {**_told(cv), "folds": folds, "grouped_by": grouped, "groups": len(set(lesson.groups.tolist()))},
-        # On the very pictures that were scored: of some categories none may be among them.
+        # On the very photos that were scored: of some categories none may be among them.
         "baseline": round(float((truth == model.classes.index(biggest)).mean()), 4) if len(truth) else 0.0,
         "automation": assessment.automation_record(),
         "coverage": coverage_table(curve.confidence, curve.correct, curve.groups),

@@ -41,7 +41,7 @@ def facts_of(path: Path, *, used: bool = False) -> ClassifierFacts:
         return ClassifierFacts(
             path=str(path),
             accuracy=score["accuracy"],
-            measured_on="held-out pictures" if card["test"] else "cross-validation",
+            measured_on="held-out photos" if card["test"] else "cross-validation",
             n=score["n"],
             store=str(card.get("test_store") or card["store"]),
             written=card["written"],

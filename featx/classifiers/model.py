@@ -63,18 +63,18 @@ class Classifier:
 
     def __repr__(self) -> str:
         best = self.card.get("test") or self.card.get("cv") or {}
-        said = f", {best['accuracy']:.1%} right on {best['n']:,} pictures" if best else ""
+        said = f", {best['accuracy']:.1%} right on {best['n']:,} photos" if best else ""
         return f"Model({self.name}, {len(self.classes):,} categories{said})"
 
     def _repr_html_(self) -> str:
-        rows = [("held-out pictures", self.card.get("test")), ("cross-validation", self.card.get("cv"))]
+        rows = [("held-out photos", self.card.get("test")), ("cross-validation", self.card.get("cv"))]
         cells = "".join(
             f"<tr><th>{where}</th><td>{share['accuracy']:.1%}</td>"
             f"<td>{share['ci95'][0]:.1%} – {share['ci95'][1]:.1%}</td><td>{share['n']:,}</td></tr>"
             for where, share in rows
             if share
         )
-        head = "<tr><th></th><th>right</th><th>95 % interval</th><th>pictures</th></tr>"
+        head = "<tr><th></th><th>right</th><th>95 % interval</th><th>photos</th></tr>"
         return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
 
 

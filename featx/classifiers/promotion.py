@@ -1,4 +1,4 @@
-"""Is a newly trained classifier better than the saved one? Both answer for the same pictures, which decide in pairs."""
+"""Is a newly trained classifier better than the saved one? Both answer for the same photos, which decide in pairs."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def publish(
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:
-    """Compare on the same held-out pictures with the labels of today; a clear loss keeps the old one.
+    """Compare on the same held-out photos with the labels of today; a clear loss keeps the old one.
 
-    The held-out pictures are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
+    The held-out photos are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
     fall together, as in `featx compare`.
     """
     try:
@@ -79,7 +79,7 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
     better, worse = int((now & ~was).sum()), int((was & ~now).sum())
     told = sign_flips(now, was, held.groups)
     said = (
-        f"on the same {len(held):,} held-out pictures the new classifier is right {now.mean():.1%} of the time, "
+        f"on the same {len(held):,} held-out photos the new classifier is right {now.mean():.1%} of the time, "
         f"the old one {was.mean():.1%}: {better} mended, {worse} broken (p = {told.p:.2g})"
     )
     if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
@@ -89,12 +89,12 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
 
 
 def _of_their_days(old: Classifier, new: Classifier) -> PromotionDecision:
-    """Without held-out pictures no test is fair: the old classifier has learned from what there is."""
+    """Without held-out photos no test is fair: the old classifier has learned from what there is."""
     before, now = (model.card["cv"] for model in (old, new))
     told = [f"{one['accuracy']:.1%} ({one['ci95'][0]:.1%} – {one['ci95'][1]:.1%})" for one in (before, now)]
     lost = now["ci95"][1] < before["ci95"][0]
     said = (
-        "no held-out pictures to compare the two on; in cross-validation, each on the photos and labels of its day, "
+        "no held-out photos to compare the two on; in cross-validation, each on the photos and labels of its day, "
         f"{told[0]} before and {told[1]} now" + (", clearly less" if lost else "")
     )
     return PromotionDecision(not lost, said, before=before["accuracy"])

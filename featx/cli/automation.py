@@ -1,4 +1,4 @@
-"""The line that says how much can be filed without a person; the same in `fit` and `evaluate`."""
+"""The automation rate in words, the same in `fit` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from featx.cli.output import pluralise
 
 
 def automation_lines(automation: Mapping[str, Any]) -> list[str]:
-    """How much, above which confidence, measured on what; and what held-out photos that were too few make of it."""
+    """The share filed without a person, its threshold and where it was measured; and that on few held-out photos."""
     from featx.metrics.selective import format_threshold
 
     threshold, held_out = automation["threshold"], automation["held_out"]

@@ -187,7 +187,7 @@ def _stores(
         # Several cannot share the one file that FEATX_STORE may name.
         own = workspace.store_path(name) if name is not None and len(backbones or ()) > 1 else None
         stores.append(extract(photos, backbone=name, store=own))
-        out.ok(f"{pluralise(len(stores[-1]), 'embedding')} in {stores[-1].path}")
+        out.ok(f"features of {pluralise(len(stores[-1]), 'photo')} in {stores[-1].path}")
     return stores
 
 
@@ -267,7 +267,7 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
         (row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]
     ]
     if any(random > grouped + 0.005 for random, grouped in pairs):
-        out.result("* plain folds split the photos of one product: what many would report, and too good to be true")
+        out.result("* plain folds split the photos of one product: often reported, and too good to be true")
     out.result("")
     costs: list[list[Cell]] = [
         [
@@ -346,9 +346,11 @@ def _say_checks(store: ComparedStore, document: ComparisonDocument, out: Output)
     for check in store.checks:
         bad, share = check.level == "warning", check.share or 0.0
         if check.code == "FX101":
-            out.say(f"  {lead}{share:.0%} of the scored photos have a near-twin {seen} (cosine ≥ 0.95)")
+            out.say(f"  {lead}{share:.0%} of the scored photos have a near-duplicate {seen} (cosine ≥ 0.95)")
             if bad:
-                out.warn(f"FX101: {lead}with so many near-twins the score is flattered; trust photos from elsewhere")
+                out.warn(
+                    f"FX101: {lead}with so many near-duplicates the score is too good; trust photos from elsewhere"
+                )
         elif check.code == "FX105" and bad:
             out.warn(f"FX105: {lead}no classifier is better than colours alone ({share:.1%})")
         elif check.code == "FX106" and bad:

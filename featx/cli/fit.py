@@ -1,4 +1,4 @@
-"""`featx fit`: a category classifier, and the truth about it."""
+"""`featx fit`: train a category classifier and score it."""
 
 from __future__ import annotations
 
@@ -27,41 +27,42 @@ def fit(
         str,
         typer.Option(
             "--clf",
-            help=f"{', '.join(CLASSIFIERS)}; several with commas; or all.",
+            help=f"{', '.join(CLASSIFIERS)}; several, separated by commas; or all.",
             autocompletion=classifier_names,
         ),
     ] = "svm",
     kernel: Annotated[
-        str, typer.Option("--kernel", metavar="linear|rbf", help="Of svm: straight or curved borders.")
+        str, typer.Option("--kernel", metavar="linear|rbf", help="For svm: linear or curved boundaries.")
     ] = "linear",
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
-    tune: Annotated[bool, typer.Option("--tune", help="Search C, gamma, depth, reduction and the like.")] = False,
+    tune: Annotated[bool, typer.Option("--tune", help="Search hyperparameters: C, gamma, depth, reduction.")] = False,
     class_weight: Annotated[
-        str | None, typer.Option("--class-weight", metavar="balanced", help="Let rare categories weigh as much.")
+        str | None, typer.Option("--class-weight", metavar="balanced", help="Weight categories equally.")
     ] = None,
     reduce: Annotated[
         str | None,
         typer.Option(
-            "--reduce", metavar="lda|N|none", help="Learn in the directions that tell categories apart, or in N of PCA."
+            "--reduce", metavar="lda|N|none", help="Project features with LDA, onto N principal components, or not."
         ),
     ] = None,
     resample: Annotated[
-        bool, typer.Option("--resample", help="Repeat pictures of rare categories until all are as frequent.")
+        bool, typer.Option("--resample", help="Repeat photos of rare categories until all are equally frequent.")
     ] = False,
     level: Annotated[
-        str | None, typer.Option("--level", metavar="COLUMN|N", help="Other categories: a column, or N path parts.")
+        str | None,
+        typer.Option("--level", metavar="COLUMN|N", help="Train on other categories: a column, or N path parts."),
     ] = None,
     test: Annotated[
-        str, typer.Option("--test", metavar="SPLIT|STORE", help="Score only: splits, or another store.")
+        str, typer.Option("--test", metavar="SPLIT|STORE", help="Hold out: splits, or another store.")
     ] = "test,val",
     update: Annotated[
-        bool, typer.Option("--update", help="Replace the saved classifier only by one that is not worse.")
+        bool, typer.Option("--update", help="Replace the saved classifier only if the new one is not worse.")
     ] = False,
     min_accuracy: Annotated[
-        float | None, typer.Option("--min-accuracy", min=0, max=1, help="End with code 7 below this share.")
+        float | None, typer.Option("--min-accuracy", min=0, max=1, help="Exit with code 7 below this accuracy.")
     ] = None,
     threads: Annotated[
-        int, typer.Option("--threads", min=-1, help="Trainings side by side; threads of a forest.")
+        int, typer.Option("--threads", min=-1, help="Folds trained in parallel; threads of a forest.")
     ] = -1,
     seed: SeedOption = 0,
     store: StoreOption = None,
@@ -69,7 +70,7 @@ def fit(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Train a category classifier and say how good it is.
+    """Train a category classifier and measure how good it is.
 
     Example: featx fit --clf svm
     """
@@ -81,16 +82,16 @@ def fit(
     from featx.workspace import Workspace
 
     if class_weight not in (None, "balanced"):
-        raise FeatxError("bad-flag", f"no class weight called `{class_weight}`", "use `--class-weight balanced`")
+        raise FeatxError("bad-flag", f"there is no class weight `{class_weight}`", "use `--class-weight balanced`")
     known_reduction(reduce)
     names = names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
-            "bad-flag", f"no kernel called `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
+            "bad-flag", f"there is no kernel `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
         )
     if kernel == "rbf":
         if "svm" not in names:
-            raise FeatxError("bad-flag", "`--kernel` belongs to `--clf svm`", "leave it out")
+            raise FeatxError("bad-flag", "`--kernel` works only with `--clf svm`", "leave it out")
         names = ["svm-rbf" if name == "svm" else name for name in names]
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
@@ -101,7 +102,7 @@ def fit(
     reached: list[float] = []
     paths: list[Path] = []
     for name in names:
-        out.say(f"{name} on {pluralise(len(opened), 'embedding')} ({backbone}) · training and {folds} folds …")
+        out.say(f"{name} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
         from featx.classifiers.persistence import SUFFIX
 
@@ -130,9 +131,9 @@ def fit(
         # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
         first = reached.index(max(reached))
         os.utime(paths[first])
-        out.say(f"most often right: {names[first]}, {reached[first]:.1%}; `featx predict` takes it from now on")
+        out.say(f"most accurate: {names[first]}, {reached[first]:.1%}; `featx predict` now uses it")
     flag = workspace.flag_for(opened.path)
-    out.next(f"featx predict <image>   ·   featx similar <image>{flag}   ·   featx info{flag}")
+    out.next(f"featx predict <photo>   ·   featx similar <photo>{flag}   ·   featx info{flag}")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
 
@@ -172,28 +173,28 @@ def _keep(
     if card["small"]:
         names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
         few = pluralise(len(card["small"]), "category has", "categories have")
-        out.warn(f"{few} too few products to be cross-validated, and are left out of that score: {names}")
-        out.say("  the model still learns them")
+        out.warn(f"{few} too few products for cross-validation, and are left out of that score: {names}")
+        out.say("  the classifier still learns them")
     if card["held_out_categories"] == 1:
-        out.warn("all held-out pictures are of one category: nothing is told apart in them, whatever the score")
+        out.warn("all held-out photos are of one category: with nothing to confuse, the score says little")
     if card["learned_in_test"]:
         out.warn(
-            f"{pluralise(card['learned_in_test'], 'picture')} of {card['test_store']} learned from, and not scored"
+            f"{pluralise(card['learned_in_test'], 'photo')} of {card['test_store']} left out: also in the training set"
         )
     twins = card["checks"][0]
     seen = "in training" if card["test"] else "in the other folds"
-    out.say(f"  near-twins: {twins['share']:.0%} of the scored pictures have one {seen} (cosine ≥ 0.95)")
+    out.say(f"  near-duplicates: {twins['share']:.0%} of the scored photos have one {seen} (cosine ≥ 0.95)")
     if twins["level"] == "warning":
-        out.warn("FX101: with that many near-twins the score is flattered; trust only a folder from elsewhere")
+        out.warn("FX101: with so many near-duplicates the score is too good; trust only held-out photos from elsewhere")
     if verdict is not None:
         out.say(f"  {verdict.sentence}")
     if verdict is not None and not publication.saved:
-        out.warn(f"the old classifier stays: {path}")
+        out.warn(f"kept the old classifier: {path}")
         return float(verdict.before or 0.0)
-    weighs, learned = size(card["bytes"]), pluralise(card["n"], "picture")
-    out.ok(f"model saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    weighs, learned = size(card["bytes"]), pluralise(card["n"], "photo")
+    out.ok(f"classifier saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
     if publication.archived is not None:
-        out.say(f"  the one of that name, trained on another store, is kept: {publication.archived}")
+        out.say(f"  kept the classifier of that name, trained on another store: {publication.archived}")
     return float((card["test"] or card["cv"])["accuracy"])
 
 
@@ -201,27 +202,27 @@ def _print(card: dict[str, Any], out: Output) -> None:
     def share(name: str, told: dict[str, Any] | None) -> None:
         if told is not None and not told["n"]:
             out.result(
-                f"{name:<28}    –      fewer than two categories have {card['asked_folds']} products, one for each fold"
+                f"{name:<28}    –      fewer than two categories have {card['asked_folds']} products, one per fold"
             )
         elif told is not None:
             low, high = told["ci95"]
             out.result(
-                f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'picture')}"
+                f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'photo')}"
             )
 
     from featx.cli.automation import automation_lines
 
-    share("right, on held-out pictures", card["test"])
+    share("right, on held-out photos", card["test"])
     share("right, in cross-validation", card["cv"])
-    out.result(f"{'always the biggest category':<28} {card['baseline']:6.1%}")
+    out.result(f"{'always the largest category':<28} {card['baseline']:6.1%}")
     for line in automation_lines(card["automation"]):
         out.result(line)
     if card["test"] is None:
-        out.result("no held-out folder: pictures from where the model will be used would give a truer score")
+        out.result("no held-out folder: photos from where the classifier will be used would give a truer score")
     if card["weakest"]:
         out.result("")
         wide = max(len("weakest categories"), *(len(one["label"]) for one in card["weakest"]))
-        out.result(f"{'weakest categories':<{wide}}  recall  pictures  usually taken for")
+        out.result(f"{'weakest categories':<{wide}}  recall  photos  usually taken for")
         for one in card["weakest"]:
             misses = f"{one['taken_for']} ({one['times']} of {one['misses']})"
             out.result(f"{one['label']:<{wide}}  {one['recall']:6.0%}  {one['n']:8,}  {misses}")

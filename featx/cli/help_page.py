@@ -16,15 +16,15 @@ START = "Start here:  featx extract data/train && featx fit && featx similar sku
 # (command, panel, summary: the first line of its own help)
 COMMANDS = (
     ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
-    ("fit", "Train", "Train a category classifier and say how good it is."),
+    ("fit", "Train", "Train a category classifier and measure how good it is."),
     ("compare", "Measure", "Compare classifiers and backbones, and say whether the difference is real."),
-    ("evaluate", "Measure", "Score a saved classifier on pictures it never learned from."),
-    ("predict", "Use", "Say the category of photos, and how sure that is."),
+    ("evaluate", "Measure", "Score a saved classifier on photos it never learned from."),
+    ("predict", "Use", "Predict the category of photos, with confidence."),
     ("similar", "Use", "List the products that look most like this one."),
     (
         "suggest",
         "Maintain the catalogue",
-        "Name the photos without a category whose label would teach the classifier most.",
+        "List the unlabelled photos whose label would teach the classifier most.",
     ),
     ("duplicates", "Maintain the catalogue", "List photos that are identical or nearly so."),
     ("issues", "Maintain the catalogue", "List photos whose category is probably wrong; apply decisions."),

@@ -195,7 +195,7 @@ def _score(classifier: ClassifierFacts, store: str) -> str:
         return "no readable card"
     if not classifier.n:
         return "not scored: too few products in each category"
-    held_out = classifier.measured_on == "held-out pictures"
+    held_out = classifier.measured_on == "held-out photos"
     photos = pluralise(classifier.n, "held-out photo" if held_out else "photo")
     where = f"on {photos}" if held_out else f"in cross-validation on {photos}"
     other = "" if Path(str(classifier.store)).absolute() == Path(store).absolute() else f" of {classifier.store}"

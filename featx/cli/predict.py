@@ -37,35 +37,35 @@ def predict(
         str | None,
         typer.Option(
             "--clf",
-            help="Which trained classifier, or a .safetensors file.",
+            help="A trained classifier, or a .safetensors file.",
             show_default="newest",
             autocompletion=classifier_names,
         ),
     ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to name.")] = 1,
+    top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
     sure: Annotated[
         float | None,
-        typer.Option("--sure", "--min-confidence", min=0, max=1, help="Below it a photo needs a look."),
+        typer.Option("--sure", "--min-confidence", min=0, max=1, help="Mark answers below this confidence."),
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option("--coverage", min=0.1, max=1, help="Answer the surest share, leave the rest.")
+        float | None, typer.Option("--coverage", min=0.1, max=1, help="Answer the most confident share; mark the rest.")
     ] = None,
     min_precision: Annotated[
         float | None,
-        typer.Option(
-            "--min-precision", min=0.5, max=0.99, help="Answer where that share was right, category by category."
-        ),
+        typer.Option("--min-precision", min=0.5, max=0.99, help="Answer where this share is right, per category."),
     ] = None,
     any_photo: Annotated[
-        bool, typer.Option("--any", help="Answer also for photos unlike anything learned from.")
+        bool, typer.Option("--any", help="Also answer for photos unlike anything in training.")
     ] = False,
     sort_into: Annotated[
         Path | None, typer.Option("--sort-into", metavar="DIR", help="Copy the photos into category folders.")
     ] = None,
-    link: Annotated[bool, typer.Option("--link", help="With --sort-into: hard links, no copies.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="With --sort-into: only say what would go.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="With --sort-into: hard links instead of copies.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="With --sort-into: only show what would be done.")
+    ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .tsv, .json or .jsonl.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
     device: DeviceOption = "auto",
     store: StoreOption = None,
@@ -73,7 +73,7 @@ def predict(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Say the category of photos, and how sure that is.
+    """Predict the category of photos, with confidence.
 
     Example: featx predict new/*.jpg --sure 0.9
     """
@@ -81,9 +81,9 @@ def predict(
     given = {"--sure": sure, "--coverage": coverage, "--min-precision": min_precision}
     twice = [f"`{name}`" for name, value in given.items() if value is not None]
     if len(twice) > 1:
-        raise FeatxError("bad-flag", f"{' and '.join(twice)} both set the limit", "give one of them")
+        raise FeatxError("bad-flag", f"{' and '.join(twice)} both set the threshold", "use one of them")
     if sort_into is None and (link or dry_run):
-        raise FeatxError("bad-flag", "`--link` and `--dry-run` belong to `--sort-into`", "name a folder to sort into")
+        raise FeatxError("bad-flag", "`--link` and `--dry-run` need `--sort-into`", "name a folder to sort into")
     from featx.cli.output_files import check_suffix, write_records
     from featx.prediction.predict import DecisionRule, limit_for
 
@@ -101,7 +101,7 @@ def predict(
         sure, bought = limit_for(predictor.model, coverage)
         where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
         out.say(
-            f"answering when sure ≥ {format_threshold(sure)}: {bought['precision']:.1%} right "
+            f"answers with confidence ≥ {format_threshold(sure)}: {bought['precision']:.1%} right "
             f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
         )
     thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
@@ -125,7 +125,7 @@ def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
     never = sum(one is None for one in found.categories.values())
     where = bought.get("measured_on") or model.card["automation"]["measured_on"]
     out.say(
-        f"a threshold for each category, chosen for {found.target:.0%} right; tried on other products ({where}): "
+        f"a threshold for each category, chosen for {found.target:.0%} right; on other products ({where}): "
         + (
             f"{bought['precision']:.1%} right ({bought['low']:.1%} – {bought['high']:.1%}) "
             f"of the {bought['answered']:.0%} answered"
@@ -134,21 +134,23 @@ def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
         )
     )
     if bought["n"] and bought["precision"] < precision - 1e-9:
-        out.warn(f"less than the {precision:.0%} asked for was right when tried; a higher --min-precision is stricter")
+        out.warn(f"that is below the {precision:.0%} you asked for; a higher `--min-precision` is stricter")
     held = bought.get("held_out")
     if held:
         right = f", {held['right']:.1%} of them right" if held["answered"] else ""
         out.say(
-            f"  {pluralise(held['n'], 'held-out picture')} are too few to choose on; "
+            f"  {pluralise(held['n'], 'held-out photo')} are too few to choose on; "
             f"{held['answered']:,} would be answered{right}"
         )
     if never:
-        out.say(f"  {pluralise(never, 'category is', 'categories are')} never sure enough, and always left to a person")
+        out.say(
+            f"  {pluralise(never, 'category is', 'categories are')} never confident enough, and always left to a person"
+        )
     return found
 
 
 class _Seen:
-    """Counts what went by."""
+    """Counts the answers."""
 
     def __init__(self) -> None:
         self.n, self.doubts, self.unreadable = 0, 0, list[str]()
@@ -208,7 +210,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
     except FeatxError as error:
         if store is not None or error.code not in ("no-store", "other-backbone"):
             raise
-        out.detail(f"no store to take features from: {error.message}")
+        out.detail(f"no store with known features: {error.message}")
         opened = None
     out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
 
@@ -225,7 +227,7 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
 
 
 def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> str:
-    """On which store it was trained, where that is not the one in use."""
+    """The store it was trained on, if that is not the one in use."""
     from featx.files.regular import same_place
 
     said = str(model.card.get("store") or "")
@@ -237,7 +239,7 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
 
 
 def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path:
-    """The classifier that was asked for: a file, a name, or the one trained last, on `store` where one is given."""
+    """The requested classifier: a file, a name, or the one trained last (on `store` if one is given)."""
     from featx.classifiers.registry import classifier_files, latest_for_store, newest_classifier
     from featx.errors import did_you_mean
 
@@ -289,7 +291,7 @@ def _record(one: Prediction | None, top: int) -> dict[str, Any]:
 
 
 def _cells(one: Prediction | None, top: int) -> dict[str, Any]:
-    """The same for a table: a column for each category named, not a list in one cell."""
+    """The same for a table: one column per category instead of a list in a cell."""
     record = _record(one, top)
     others = record.pop("top", None) or []
     for place in range(1, top):
@@ -341,10 +343,10 @@ def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, d
     )
     total = pluralise(sum(counts.values()), "photo")
     if dry_run:
-        out.ok(f"{total} would go into {pluralise(len(counts), 'folder')}; nothing was written")
-        out.next("the same without --dry-run")
+        out.ok(f"{total} would be sorted into {pluralise(len(counts), 'folder')}; nothing was written")
+        out.next("the same command without --dry-run")
     else:
-        already = f", {there:,} of them were there" if there else ""
+        already = f", {there:,} were already there" if there else ""
         out.ok(
             f"{total} {'linked' if link else 'copied'} into {pluralise(len(counts), 'folder')} under {root}{already}"
         )

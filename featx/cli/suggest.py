@@ -13,25 +13,25 @@ from featx.cli.output import Output, pluralise
 
 
 def suggest(
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many photos to name.")] = 50,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many photos to list.")] = 50,
     clf: Annotated[
         str | None,
         typer.Option(
             "--clf",
-            help="Which trained classifier, or a .safetensors file.",
+            help="A trained classifier, or a .safetensors file.",
             show_default="newest",
             autocompletion=classifier_names,
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write .csv, .tsv, .json or .jsonl.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Name the photos without a category whose label would teach the classifier most.
+    """List the unlabelled photos whose label would teach the classifier most.
 
     Example: featx suggest -n 50 -o to-label.csv
     """
@@ -60,7 +60,7 @@ def suggest(
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         here = Path.cwd()
         if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
-            out.warn(f"its paths count from {here}: put the table there before `featx extract` reads it")
+            out.warn(f"its paths are relative to {here}: move the table there before `featx extract` reads it")
     else:
         out.records(
             ["#", "file", "says", "sure", "or"],
@@ -73,4 +73,4 @@ def suggest(
     if without:
         out.say(f"  {len(found):,} of {pluralise(without, 'photo')} without a category")
     else:
-        out.say(f"  every one of the {pluralise(len(opened), 'photo')} in {opened.path} has a category")
+        out.say(f"  all {pluralise(len(opened), 'photo')} in {opened.path} have a category")

@@ -96,7 +96,7 @@ class DecisionRule:
 
 
 def limit_for(model: Classifier, coverage: float) -> tuple[float, dict[str, Any]]:
-    """The confidence above which that share of pictures was answered when measured, and what it bought."""
+    """The confidence above which that share of photos was answered when measured, and what it bought."""
     table = model.card.get("coverage") or []
     good = [row for row in table if row["coverage"] <= coverage + 1e-9]
     if not good:

@@ -316,7 +316,7 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
     other = dict(zip(model.classes, model.classes[1:] + model.classes[:1], strict=True))
     wrong = np.array([other[str(label)] for label in store.labels])
     confused = replace(model, pipeline=train_classifier(ClassifierSettings("svm"), store.features, wrong))
-    # Six pictures of three products stand or fall together: no test can tell, and the scores decide.
+    # Six photos of three products stand or fall together: no test can tell, and the scores decide.
     few = decide_promotion(tmp_path / "svm.safetensors", confused, store)
     assert not few.replace and few.p > 0.05 and "too few products for a test" in few.sentence
     monkeypatch.setattr(Store, "product_of", lambda self, i: self.ids[i])
@@ -332,7 +332,7 @@ def test_without_held_out_pictures_only_a_clear_fall_keeps_the_old_classifier_an
 ):
     save(replace(model, card=model.card | {"cv": told_cv(0.95, 0.93, 0.97)}), tmp_path / "svm.safetensors")
     for scored, replaced in (((0.94, 0.90, 0.96), True), ((0.90, 0.88, 0.92), False)):
-        card = model.card | {"held_out": ["of no picture"], "cv": told_cv(*scored)}
+        card = model.card | {"held_out": ["of no photo"], "cv": told_cv(*scored)}
         verdict = decide_promotion(tmp_path / "svm.safetensors", replace(model, card=card), store)
         assert verdict.replace is replaced and verdict.p is None and verdict.before == 0.95
         assert "each on the photos and labels of its day" in verdict.sentence
@@ -357,8 +357,8 @@ def test_an_old_classifier_that_stays_is_named_by_its_own_score(featx, tmp_path)
     (tmp_path / "t.csv").write_text("\n".join(rows) + "\n")
     assert featx("extract", "t.csv", "-b", "colour", "--store", "other.h5").returncode == 0
     ran = featx("fit", "--clf", "knn,lda", "--update", "--store", "other.h5", "--min-accuracy", "0.9")
-    assert ran.stderr.count("the old classifier stays") == 2, ran.stderr
-    assert "most often right: knn, 100.0%" in ran.stderr and ran.returncode == 0
+    assert ran.stderr.count("kept the old classifier") == 2, ran.stderr
+    assert "most accurate: knn, 100.0%" in ran.stderr and ran.returncode == 0
 
 
 def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
@@ -394,9 +394,7 @@ def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(feat
     assert featx("extract", str(folder), "-b", "colour").returncode == 0
     ran = featx("fit", "--clf", "all", "--folds", "2")
     assert ran.returncode == 0, ran.stderr
-    best = (
-        next(line for line in ran.stderr.splitlines() if "most often right" in line).split(":")[1].split(",")[0].strip()
-    )
+    best = next(line for line in ran.stderr.splitlines() if "most accurate" in line).split(":")[1].split(",")[0].strip()
     assert newest_classifier(tmp_path / "artifacts/models").stem == best
     assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.safetensors")} == set(NAMES)
     told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
@@ -483,7 +481,7 @@ def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_
             photo(tmp_path / f"p/{split}/{kind}/{kind}{split}{product}.jpg", seed=10 * product + ord(kind))
     assert featx("extract", "p", "-b", "colour").returncode == 0
     ran = featx("fit", "--clf", "knn")
-    assert "all held-out pictures are of one category" in ran.stderr
+    assert "all held-out photos are of one category" in ran.stderr
     assert "fewer than two categories have 5 products" in ran.stdout and "100.0%    (" not in ran.stdout.split("\n")[1]
     assert "all these photos are of one category" in featx("evaluate").stderr
     assert featx("extract", "p/train", "-b", "colour", "--store", "train.h5").returncode == 0
@@ -500,7 +498,7 @@ def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its
         assert featx("extract", photos, "-b", "colour", "--store", store).returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2", "-s", "a.h5").returncode == 0
     ran = featx("fit", "--clf", "centroid", "--folds", "2", "-s", "b.h5")
-    assert "trained on another store, is kept: artifacts/models/centroid-a.safetensors" in ran.stderr, ran.stderr
+    assert "trained on another store: artifacts/models/centroid-a.safetensors" in ran.stderr, ran.stderr
     assert set(load_classifier(models / "centroid.safetensors").classes) == {"bowls", "vases"}
     assert set(load_classifier(models / "centroid-a.safetensors").classes) == {"boots", "hats", "mugs"}
 

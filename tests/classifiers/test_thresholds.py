@@ -30,7 +30,7 @@ from tests.conftest import Run, photo
 
 
 def answers(seed: int, n: int = 4000):
-    """Answers of four categories: one easy, one ordinary, one over-confident, one rare; four pictures a product."""
+    """Answers of four categories: one easy, one ordinary, one over-confident, one rare; four photos a product."""
     random = np.random.default_rng(seed)
     groups = np.arange(n) // 4
     says = random.choice(4, n // 4, p=[0.5, 0.29, 0.2, 0.01])[groups]
@@ -184,9 +184,9 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
     assert ran.returncode == 0, ran.stderr
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     assert all(row["review"] == (row["category"] != "hats") for row in rows)
-    assert "chosen for 90% right; tried on" in ran.stderr and "2 categories are never sure enough" in ran.stderr
+    assert "chosen for 90% right; on other" in ran.stderr and "2 categories are never confident enough" in ran.stderr
     both = featx("predict", "photos", "--min-precision", "0.9", "--sure", "0.5", FEATX_STORE=str(store.path))
-    assert both.returncode == 2 and "both set the limit" in both.stderr
+    assert both.returncode == 2 and "both set the threshold" in both.stderr
 
 
 def test_a_promise_needs_as_many_pictures_as_could_show_it_broken():

@@ -1,4 +1,4 @@
-"""The search for a setting: everything that matters is tried, what is shared is exact, no scored picture has a say."""
+"""The search for a setting: everything that matters is tried, what is shared is exact, no scored photo has a say."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_repeated_rows_make_every_category_as_frequent_and_none_is_left_out(labe
     assert set(counts.tolist()) == {max(np.bincount(labels).tolist())} and times.min() >= 1
     for category in set(labels.tolist()):
         own = times[labels == category]
-        assert own.max() - own.min() <= 1, "no picture counts for much more than another of its category"
+        assert own.max() - own.min() <= 1, "no photo counts for much more than another of its category"
     np.testing.assert_array_equal(rows, oversample(labels, seed))
 
 

@@ -1,4 +1,4 @@
-"""A comparison tells who really wins: same folds, same held-out pictures, tests that respect their overlap."""
+"""A comparison tells who really wins: same folds, same held-out photos, tests that respect their overlap."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path)
     ran = featx("compare", str(table), "-b", "colour", *words)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == json.loads((tmp_path / "artifacts/reports/comparison.json").read_text())
-    assert "near-twin" in ran.stderr and (tmp_path / "table.csv").exists()
+    assert "near-duplicate" in ran.stderr and (tmp_path / "table.csv").exists()
 
 
 def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores, tmp_path):

@@ -148,7 +148,7 @@ def test_both_commands_take_a_store_where_they_take_a_split(featx: Run, home, ot
     words = ["--test", str(other[0].path)]
     ran = featx("fit", "--clf", "centroid", "--folds", "2", "--update", *words, FEATX_STORE=str(home[0].path))
     assert ran.returncode == 0, ran.stderr
-    assert "24 pictures" in ran.stdout and "6 pictures of" in ran.stderr and "not scored" in ran.stderr
+    assert "24 photos" in ran.stdout and "6 photos of" in ran.stderr and "left out" in ran.stderr
     ran = featx("compare", "--clf", "knn", "--folds", "2", "--fast", "--json", *words, FEATX_STORE=str(home[0].path))
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["settings"]["n_test"] == 24
