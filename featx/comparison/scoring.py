@@ -327,7 +327,7 @@ def checks_of(index: int, rows: np.ndarray, entries: Sequence[Entry], scoring: S
 
 
 def _twins(rows: np.ndarray, scoring: Scoring) -> float:
-    """The share of scored photos with a near-twin among those that were learned from."""
+    """The share of scored photos with a near-duplicate among the training photos."""
     n = scoring.aligned.n_learn
     if len(rows) > n:
         return near_duplicate_rate(rows[n:], rows[:n])
