@@ -95,7 +95,7 @@ class CopyEvidence:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Groups of copies, the surest first; iterate over it, or `.to_pandas()`."""
+    """Groups of copies, most similar first; iterate over it, or `.to_pandas()`."""
 
     groups: tuple[DuplicateGroup, ...]
     min_score: float
@@ -249,23 +249,23 @@ def _choose(unit: np.ndarray, rows: np.ndarray, pictures: HashCache) -> float:
     if len(unit) < 2:
         return USUAL
     digests = [pictures.store.digests[row] for row in rows]
-    asked = np.array(sorted(range(len(rows)), key=digests.__getitem__)[:: max(1, len(rows) // 1000)][:1000])
+    sample = np.array(sorted(range(len(rows)), key=digests.__getitem__)[:: max(1, len(rows) // 1000)][:1000])
     bands: list[list[tuple[str, str, int, int]]] = [[] for _ in CHOICES]
     counts = np.zeros(len(CHOICES), dtype=int)
-    for block, alike in cosine_blocks(unit[asked], unit, 50):
-        part = asked[block]
+    for block, alike in cosine_blocks(unit[sample], unit, 50):
+        part = sample[block]
         alike[np.arange(len(part)), part] = -1
         for band, least in enumerate(CHOICES):
-            places = np.argwhere((alike >= least) & (alike < (CHOICES[band - 1] if band else 2)))
-            counts[band] += len(places)
-            for a, b in places[:: max(1, len(places) // 20)]:
+            pairs = np.argwhere((alike >= least) & (alike < (CHOICES[band - 1] if band else 2)))
+            counts[band] += len(pairs)
+            for a, b in pairs[:: max(1, len(pairs) // 20)]:
                 i, j = int(part[a]), int(b)
                 bands[band].append((min(digests[i], digests[j]), max(digests[i], digests[j]), i, j))
     best, precise, seen, agreed, nearly = USUAL, 0.0, 0, 0.0, 0.0
     for least, count, band_pairs in zip(CHOICES, counts.tolist(), bands, strict=True):
         seen += count
         # Beyond that, every photo would have to be read for next to nothing.
-        if seen > 10 * len(asked):
+        if seen > 10 * len(sample):
             break
         held = np.array([(i, j) for *_, i, j in sorted(band_pairs)[:400]], dtype=int).reshape(-1, 2)
         same = pictures.same(rows[held[:, 0]], rows[held[:, 1]])

@@ -29,9 +29,9 @@ FAR = 5.0
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A label that is probably wrong: what it says, what the photo looks like, and how sure it is that it is wrong.
+    """A label that is probably wrong: the label, the category the photo looks like, and the confidence.
 
-    `why` is `look` (a classifier that never saw it says so) or `product` (the other photos of the product do).
+    `why` is `look` (predicted by a classifier that never saw it) or `product` (the other photos of the product do).
     """
 
     item_id: str
@@ -56,7 +56,7 @@ class MixedProduct:
 
 @dataclass(frozen=True)
 class TwinCategories:
-    """Two categories that are taken for each other so often that they behave as one."""
+    """Two categories that are confused so often that they behave as one."""
 
     a: str
     b: str
@@ -66,7 +66,7 @@ class TwinCategories:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A photo unlike anything else in the catalogue, with the similarity to what is nearest."""
+    """A photo unlike all others in the catalogue, with the similarity to its nearest neighbours."""
 
     item_id: str
     label: str | None
@@ -76,7 +76,7 @@ class Outlier:
 
 @dataclass(frozen=True)
 class Issues:
-    """Labels that are probably wrong, the surest first (what is iterated over), and what else was found."""
+    """Labels that are probably wrong, most confident first (iteration yields these), and other findings."""
 
     labels: tuple[LabelIssue, ...]
     leaks: tuple[DuplicateGroup, ...]
@@ -129,15 +129,15 @@ def find_issues(
     fixes: Path | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Issues:
-    """What is probably wrong in the labels of a store.
+    """Find the labels of a store that are probably wrong.
 
     Each photo is judged by a classifier that saw neither it nor another photo of its product, and by its nearest
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    told = labels_after_decisions(opened, fixes).labels
-    rows = np.array([i for i, label in enumerate(told) if label is not None], dtype=int)
-    labels = np.array([str(told[i]) for i in rows], dtype=object).astype(str)
+    decided_labels = labels_after_decisions(opened, fixes).labels
+    rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)
+    labels = np.array([str(decided_labels[i]) for i in rows], dtype=object).astype(str)
     if len(set(labels.tolist())) < 2:
         held = "one category" if len(labels) else "no categories"
         raise FeatxError(
@@ -170,7 +170,7 @@ def find_issues(
         copies.groups if copies else (),
         products,
         _twins(evidence),
-        _outliers(opened, told, unit),
+        _outliers(opened, decided_labels, unit),
         len(rows),
         {name: int(n) for name, n in sorted(Counter(labels[~evidence.fair].tolist()).items())},
     )
@@ -207,8 +207,8 @@ def judge(
 
     features = np.where(np.isfinite(features), features, 0)
     classes = sorted(set(labels.tolist()))
-    place = {label: i for i, label in enumerate(classes)}
-    own = np.array([place[label] for label in labels])
+    code = {label: i for i, label in enumerate(classes)}
+    own = np.array([code[label] for label in labels])
     groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
     scores = np.zeros((len(rows), len(classes)))
     fair = np.zeros(len(rows), dtype=bool)
@@ -266,8 +266,8 @@ def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[Mi
         if store.products[row] is not None:
             members.setdefault(str(store.products[row]), []).append(k)
     mixed, issues = [], []
-    for product, places in sorted(members.items()):
-        counts = Counter(str(labels[k]) for k in places)
+    for product, rows_of_product in sorted(members.items()):
+        counts = Counter(str(labels[k]) for k in rows_of_product)
         if len(counts) < 2:
             continue
         mixed.append(MixedProduct(product, dict(sorted(counts.items()))))
@@ -282,12 +282,12 @@ def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[Mi
                 store.digests[rows[k]],
                 str(labels[k]),
                 most,
-                round(times / len(places), 4),
+                round(times / len(rows_of_product), 4),
                 times,
-                len(places) - 1,
+                len(rows_of_product) - 1,
                 "product",
             )
-            for k in places
+            for k in rows_of_product
             if labels[k] != most
         ]
     return tuple(mixed), issues

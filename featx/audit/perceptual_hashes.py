@@ -20,7 +20,7 @@ SIDE = 16
 BYTES = SIDE * SIDE // 8
 # Copies saved again or cropped differ in up to a tenth of their bits, other photos hardly ever in less than a third.
 SAME = 0.10
-# Hardly any copies differ that much; pairs here tell how many accidents there are among the agreeing pairs.
+# Hardly any copies differ this much; the number of pairs here estimates the accidents among the agreeing pairs.
 NEARLY = 0.14
 
 
@@ -38,12 +38,12 @@ def hash_of(path: str, digest: str) -> np.ndarray | None:
     grey = photo.image.convert("L")
     grey.thumbnail((256, 256))
     width, height = grey.size
-    told = []
+    hashes = []
     for crop in CROPS:
         box = (width * crop, height * crop, width * (1 - crop), height * (1 - crop))
         small = np.asarray(grey.resize((SIDE + 1, SIDE), box=box), dtype=np.int16)
-        told.append(np.packbits(np.diff(small, axis=1) > 0))
-    return np.array(told, dtype=np.uint8)
+        hashes.append(np.packbits(np.diff(small, axis=1) > 0))
+    return np.array(hashes, dtype=np.uint8)
 
 
 def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ class HashCache:
         self._fresh = 0
 
     def same(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """For each pair of rows: 1 they agree, 2 nearly so, 0 they differ, -1 one cannot be read."""
+        """For each pair of rows: 1 if they agree, 2 if nearly, 0 if they differ, -1 if one cannot be read."""
         if not len(i):
             return np.zeros(0, dtype=np.int8)
         wanted = np.unique(np.concatenate([i, j]))
@@ -77,24 +77,24 @@ class HashCache:
         nothing = np.zeros((len(CROPS), BYTES), dtype=np.uint8)
         hashes = np.array([self._known.get(digests[row], nothing) for row in wanted])
         left, right = np.searchsorted(wanted, i), np.searchsorted(wanted, j)
-        told = np.empty(len(i), dtype=np.int8)
+        verdicts = np.empty(len(i), dtype=np.int8)
         for start in range(0, len(i), 100_000):
             part = slice(start, start + 100_000)
-            apart = difference(hashes[left[part]], hashes[right[part]])
-            told[part] = np.select([apart <= SAME, apart <= NEARLY], [1, 2], 0)
-        told[~(readable[left] & readable[right])] = -1
-        return told
+            differing = difference(hashes[left[part]], hashes[right[part]])
+            verdicts[part] = np.select([differing <= SAME, differing <= NEARLY], [1, 2], 0)
+        verdicts[~(readable[left] & readable[right])] = -1
+        return verdicts
 
     def _read(self, rows: Iterable[int]) -> None:
         paths, digests = self.store.paths, self.store.digests
         todo = {digests[row]: row for row in rows if digests[row] not in self._known and row not in self.unreadable}
         with ThreadPoolExecutor(min(4, cores())) as pool:
-            found = pool.map(lambda row: hash_of(paths[row], digests[row]), todo.values())
-            for (digest, row), told in zip(todo.items(), found, strict=True):
-                if told is None:
+            computed = pool.map(lambda row: hash_of(paths[row], digests[row]), todo.values())
+            for (digest, row), hashes in zip(todo.items(), computed, strict=True):
+                if hashes is None:
                     self.unreadable.add(row)
                 else:
-                    self._known[digest] = told
+                    self._known[digest] = hashes
                     self._fresh += 1
 
     def keep(self) -> None:
@@ -102,7 +102,7 @@ class HashCache:
         if not self._fresh:
             return
         here = set(self.store.digests)
-        known = {digest: told for digest, told in self._known.items() if digest in here}
+        known = {digest: hashes for digest, hashes in self._known.items() if digest in here}
         with suppress(OSError):
             write_arrays(
                 self._beside,

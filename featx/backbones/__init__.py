@@ -4,7 +4,8 @@ base                   the contract of every encoder, and the record of a family
 fingerprint            what made the features, and which may be used together
 registry               the families, by name
 default                the backbone for when nobody named one
-colour, builtin, builtin_network, torchvision_networks, timm_networks, custom    a family each
+colour, builtin, builtin_network, torchvision_networks, timm_networks, custom,
+efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
 layers, preprocessing  where in a network features are read; photos as its weights want them
 devices                where it runs

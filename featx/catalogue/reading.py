@@ -143,15 +143,15 @@ class _Layout:
         return Catalogue(root, items, (), source, products)
 
     def _item(self, item_id: str, path: str, short: str, root: str) -> Item:
-        said = self._said(short)
+        captured = self._captures(short)
         # Photos right under the folder that was named belong to the category that folder is called.
-        folders, told = _told_by(os.path.split(short)[0], root)
-        label = said.get("label") or self._label(folders, short)
-        split = said.get("split") or self.split or told
-        extra = {k: v for k, v in said.items() if k not in ("label", "product", "split")} if said else NOTHING
-        return Item(item_id, path, label, said.get("product"), split, extra)
+        folders, named_split = _split_folders(os.path.split(short)[0], root)
+        label = captured.get("label") or self._label(folders, short)
+        split = captured.get("split") or self.split or named_split
+        extra = {k: v for k, v in captured.items() if k not in ("label", "product", "split")} if captured else NOTHING
+        return Item(item_id, path, label, captured.get("product"), split, extra)
 
-    def _said(self, short: str) -> dict[str, str]:
+    def _captures(self, short: str) -> dict[str, str]:
         if self.pattern is None:
             return {}
         match = self.pattern.search(Path(short).as_posix()) or self.pattern.search(Path(short).stem)
@@ -179,7 +179,7 @@ class _Layout:
 
 
 @lru_cache(maxsize=4096)
-def _told_by(folder: str, root: str) -> tuple[tuple[str, ...], str | None]:
+def _split_folders(folder: str, root: str) -> tuple[tuple[str, ...], str | None]:
     """The folders a photo lies in without those that name a split, and the split they name."""
     parts = Path(folder).parts
     above = [part for part in (*Path(root).parts, *parts) if part.lower() in SPLITS]
@@ -224,8 +224,12 @@ def _walk(root: str) -> Iterator[str]:
 def _no_images(where: str, others: Counter[str]) -> FeatxError:
     n = sum(others.values())
     found = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(5))
-    said = f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them a photo: {found}" if n else "\nthe folder is empty"
-    return FeatxError("no-images", f"no photos under {where}{said}", f"featx reads {' '.join(sorted(IMAGE_SUFFIXES))}")
+    detail = (
+        f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them a photo: {found}" if n else "\nthe folder is empty"
+    )
+    return FeatxError(
+        "no-images", f"no photos under {where}{detail}", f"featx reads {' '.join(sorted(IMAGE_SUFFIXES))}"
+    )
 
 
 def _ids(relative: Sequence[str]) -> list[str]:
@@ -360,16 +364,16 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         group = groups = None
     facts = rows.facts(places, (image, label, split, group, id_col, *hints))
     items = []
-    for at, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):
+    for row, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):
         guess = layout._item(item_id, path, _relative(path, root), root)
-        said_split = splits[at] if splits is not None else None
+        listed_split = splits[row] if splits is not None else None
         items.append(
             Item(
                 item_id,
                 path,
-                labels[at] if labels is not None else (guess.label if layout.label_from else None),
-                groups[at] if groups is not None else guess.product,
-                layout.split or (SPLITS.get(said_split.lower(), said_split) if said_split else guess.split),
+                labels[row] if labels is not None else (guess.label if layout.label_from else None),
+                groups[row] if groups is not None else guess.product,
+                layout.split or (SPLITS.get(listed_split.lower(), listed_split) if listed_split else guess.split),
                 extra or NOTHING,
             )
         )
@@ -381,41 +385,41 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
 
 
 def _located(
-    said_paths: Iterable[str | None], table: Path, root: str, allow_outside: bool
+    cells: Iterable[str | None], table: Path, root: str, allow_outside: bool
 ) -> tuple[list[int], list[str], list[Skipped]]:
     """Which rows name a photo that is there, where it lies, and what became of the others."""
     real_root = os.path.realpath(root)
     inside: dict[str, bool] = {}
-    places: list[int] = []
+    rows: list[int] = []
     paths: list[str] = []
     skipped: list[Skipped] = []
-    for place, cell in enumerate(said_paths):
-        said = (cell or "").strip()
-        if not said:
+    for row, cell in enumerate(cells):
+        name = (cell or "").strip()
+        if not name:
             skipped.append(Skipped("", "missing", "a row names no photo"))
             continue
-        path = os.path.join(root, said) if root != "." else said
+        path = os.path.join(root, name) if root != "." else name
         if not _possible(path):
             skipped.append(Skipped(path, "missing", "no file can have such a name"))
             continue
         mode = _mode(path)
-        if mode is None and "\\" in said:
-            plain = os.path.join(root, said.replace("\\", "/"))
+        if mode is None and "\\" in name:
+            plain = os.path.join(root, name.replace("\\", "/"))
             mode = _mode(plain)
             path = plain if mode is not None else path
         link = mode is not None and stat.S_ISLNK(mode)
         if not allow_outside and not _inside(path, link, real_root, inside):
             raise FeatxError(
                 "path-escapes",
-                f"{table} names `{said}`, which is outside `{root}`",
+                f"{table} names `{name}`, which is outside `{root}`",
                 "put the table beside its photos, or allow it: `--allow-outside`",
             )
         if mode is None or (link and not os.path.exists(path)):
             skipped.append(Skipped(path, "missing"))
             continue
-        places.append(place)
+        rows.append(row)
         paths.append(path)
-    return places, paths, skipped
+    return rows, paths, skipped
 
 
 def _mode(path: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Files are written aside and renamed: whoever looks finds the old one or the new one, each of them whole."""
+"""Write files atomically, under a temporary name that is then renamed: readers find the old file or the new, whole."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import BinaryIO, TextIO
 
 from featx.errors import FeatxError
 
-# Spreadsheets take a table that does not begin with this mark for one in an older encoding, and its umlauts break.
+# Without this mark spreadsheets assume an older encoding, and umlauts break.
 SPREADSHEET = "utf-8-sig"
 
-# No writer is still at work on a file that nothing was written to for so long: it was killed.
+# Seconds without a write after which the writer of a temporary file must have been killed.
 ABANDONED = 3600.0
 
 
@@ -60,7 +60,7 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def atomic_text_writer(path: Path) -> Iterator[TextIO]:
-    """A text file for a person to fill, which says in words why it cannot be written; names in any bytes go in."""
+    """Write a text file atomically; a FeatxError says why it cannot be written. File names in any bytes are allowed."""
     encoding = SPREADSHEET if path.suffix.lower() == ".csv" else "utf-8"
     try:
         with atomic_writer(path) as file:
@@ -72,7 +72,7 @@ def atomic_text_writer(path: Path) -> Iterator[TextIO]:
 
 
 def cannot_write(path: Path, error: OSError, hint: str = "choose another place") -> FeatxError:
-    """Why a file cannot be written, in words."""
+    """The error for a file that cannot be written."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     code = "disk-full" if full else "no-permission"
     return FeatxError(code, f"cannot write `{path}`: {error.strerror or error}", hint)

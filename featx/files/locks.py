@@ -74,7 +74,7 @@ def try_lock(fd: int) -> bool:
 def _open_lock_file(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A link would have its target emptied, and a pipe or another program's file is no lock of ours.
+        # A link would have its target emptied, and a pipe or another program's file is not our lock.
         return os.open(path, os.O_RDWR | os.O_CREAT | BINARY | CLOEXEC | NOFOLLOW | NONBLOCK, 0o666)
     except OSError as error:
         raise FeatxError(

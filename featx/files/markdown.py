@@ -1,4 +1,4 @@
-"""Names and labels inside Markdown: they are text there, whatever is in them."""
+"""Escape names and labels for Markdown, so that they always show as text."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def escape_markdown(value: object) -> str:
 
 
 def inline_code(value: object) -> str:
-    """Text between the marks of code, which cannot end it."""
+    """Text as inline code, which it cannot end."""
     return "`" + " ".join(_ONE_WAY.sub("", str(value)).replace("`", "'").split()) + "`"

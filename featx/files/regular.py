@@ -1,4 +1,4 @@
-"""What featx reads again is read only from plain files: a pipe would keep it waiting, and a device has no end."""
+"""Read only regular files: a pipe would block, and a device has no end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _seeking = threading.Lock()
 
 
 def open_regular(path: Path | str) -> io.BufferedReader:
-    """A file to read; OSError where something else lies under its name."""
+    """Open a regular file for reading; OSError if it is anything else."""
     fd = os.open(path, os.O_RDONLY | BINARY | CLOEXEC | NONBLOCK)
     try:
         require_regular(fd, path)
@@ -33,13 +33,13 @@ def open_regular(path: Path | str) -> io.BufferedReader:
 
 
 def require_regular(fd: int, path: Path | str) -> None:
-    """OSError unless an open file is a plain one."""
+    """Raise OSError unless an open file is regular."""
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         raise OSError(errno.EINVAL, "it is not a plain file", str(path))
 
 
 def read_regular(path: Path | str) -> bytes:
-    """All bytes of a plain file."""
+    """All bytes of a regular file."""
     with open_regular(path) as file:
         return file.read()
 
@@ -72,21 +72,21 @@ def _moved_to(fd: int, offset: int) -> Iterator[None]:
             os.lseek(fd, before, os.SEEK_SET)
 
 
-def same_place(said: str, path: Path) -> bool:
-    """Whether a name that was written down is that of a path; no name that no file can have is."""
+def same_place(name: str, path: Path) -> bool:
+    """Whether a recorded name refers to a path; a name that no file can have never does."""
     try:
-        return Path(said).resolve() == path.resolve()
+        return Path(name).resolve() == path.resolve()
     except (OSError, ValueError):
         return False
 
 
 def read_json(path: Path | str) -> Any:
-    """What a plain JSON file holds; OSError or ValueError where it cannot be told."""
+    """The content of a regular JSON file; OSError or ValueError if it cannot be read."""
     return parse_json(read_regular(path))
 
 
 def parse_json(data: bytes) -> Any:
-    """What bytes of JSON say; ValueError where it cannot be told."""
+    """Parse JSON bytes; ValueError if they are not JSON."""
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError as error:

@@ -20,7 +20,7 @@ class TableWriter:
         self._csv = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
 
     def row(self, cells: Iterable[Cell]) -> None:
-        """Write one row; what is missing is an empty cell."""
+        """Write one row; a missing value becomes an empty cell."""
         self._csv.writerow([safe_cell(cell) for cell in cells])
 
     def rows(self, rows: Iterable[Iterable[Cell]]) -> None:
@@ -37,7 +37,7 @@ def delimiter_of(header: str, suffix: str = ".csv") -> str:
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, errors: str = "surrogateescape") -> bytes:
-    """A table as the bytes of a CSV file; `errors` is what becomes of names that are no text."""
+    """A table as the bytes of a CSV file; `errors` says how undecodable names are encoded."""
     text = io.StringIO(newline="")
     table = TableWriter(text)
     table.row(columns)

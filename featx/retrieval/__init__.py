@@ -1,20 +1,20 @@
-"""Features in, the most alike products out: exact search by cosine, NumPy only.
+"""Features in, the most similar products out.
 
 search      the index: similarities, pooling by product, filters, the best k
-results     queries, and what is found for them
-rows        what the index knows of each row
+results     queries, and the products that answer them
+rows        the features and names of each row
 string_column  ids, paths and products of 100,000 rows, found by name without making 100,000 strings
-cache       the file beside a store that lets a known item be answered without reading the store
-similarity_words  what similarities are called
-calibration  which word a similarity deserves in this catalogue, measured on its own products and categories
-lookup      what a name means: an item, a product, a file
-engines/    what compares a query with all rows, or proposes likely ones
+cache       the file beside a store that answers for known items without opening the store
+similarity_words  words for similarities
+calibration  the limits of these words, measured on the catalogue's own products and categories
+lookup      a name resolved: an item, a product, a file
+engines/    exact comparison with all rows, or likely candidates
 approximate  the file beside a store that holds such an engine
-query       what was asked for -> the rows of a query
+query       names, new photos, crops, likes and dislikes -> a query
 conditions  `--where`: its text read into a tree
 condition_tree  such a tree, evaluated with NumPy or written as SQL
-quality     how good search is in this catalogue
-related     the most alike products of every product, block by block
+quality     recall and precision of search in this catalogue
+related     the most similar products of every product
 """
 
 from __future__ import annotations

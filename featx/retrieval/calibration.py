@@ -2,7 +2,7 @@
 
 No cosine means the same for every backbone and every shop. So some items of the catalogue are looked up in it, and
 their nearest neighbours say how often an answer of a given similarity was the same product, or of the same category.
-The limits are set on one half of these items, and the precision told is measured on the other half.
+The limits are chosen on one half of these items, and their precision is measured on the other half.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def calibrate(index: IndexRows) -> SimilarityScale:
     """Measure what similarities mean here; without products and categories only near-copies have a word."""
     similar, product, category = _answers(index)
     halves = np.arange(len(similar)) % 2 == 0
-    told = product[:, 0] >= 0 if len(similar) else halves
+    known = product[:, 0] >= 0 if len(similar) else halves
     products: list[Band] = []
     near = _near(similar, product, category)
-    if told.any() and (product[told] == 1).any():
+    if known.any() and (product[known] == 1).any():
         word = _from_above("same product", similar, product, halves)
         if word is not None:
             products.append(word)
@@ -51,7 +51,7 @@ def calibrate(index: IndexRows) -> SimilarityScale:
         else:
             categories.append(_between(similar, other, ~halves, -1.01, same.least if same else 1.01))
     if products:
-        # A near-copy is told before "the same product" only where it asks for more.
+        # "Near-copy" comes before "same product" only where its limit is higher.
         products = [near, *products] if near.least >= products[0].least else products
     return SimilarityScale(tuple(products), tuple(categories))
 
@@ -60,8 +60,8 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     """Similarities of the nearest answers to some items, whether of the same product and category (-1: not known)."""
     n = len(index)
     by_name = sorted(range(n), key=lambda i: index.digests[i] + index.ids[i])
-    asked = min(ASKED, max(FEWEST_ASKED, COMPARED // max(n, 1)))
-    rows = np.array(by_name[:: max(1, -(-n // asked))], dtype=np.intp)
+    sample = min(ASKED, max(FEWEST_ASKED, COMPARED // max(n, 1)))
+    rows = np.array(by_name[:: max(1, -(-n // sample))], dtype=np.intp)
     k = min(ANSWERS, n - 1)
     if k < 1:
         nothing = np.empty((0, 1))
@@ -78,15 +78,15 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
         for i, row in enumerate(part):
             # The same bytes under another name are no evidence of what alike photos are.
             found[i, (digests == digests[row]) if has_digests else row] = -2
-        places = top_k(found, k)
-        similar.append(np.take_along_axis(found, places, axis=1))
-        nearest.append(places)
-    values, places = np.concatenate(similar), np.concatenate(nearest)
-    product = (index.codes[places] == index.codes[rows][:, None]).astype(np.int8)
+        answers = top_k(found, k)
+        similar.append(np.take_along_axis(found, answers, axis=1))
+        nearest.append(answers)
+    values, answers = np.concatenate(similar), np.concatenate(nearest)
+    product = (index.codes[answers] == index.codes[rows][:, None]).astype(np.int8)
     product[alone[index.codes[rows]]] = -1
     labels = index.label_codes
-    category = (labels[places] == labels[rows][:, None]).astype(np.int8)
-    category[(labels[places] < 0) | (labels[rows] < 0)[:, None]] = -1
+    category = (labels[answers] == labels[rows][:, None]).astype(np.int8)
+    category[(labels[answers] < 0) | (labels[rows] < 0)[:, None]] = -1
     product[values <= -2], category[values <= -2] = -1, -1
     return values, product, category
 

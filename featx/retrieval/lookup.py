@@ -1,4 +1,4 @@
-"""What a name means to an index: an item, a product, a path, a file name or a stem; or which names are near."""
+"""Resolve a name in an index: an item, a product, a path, a file name or a stem; or suggest near names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from featx.errors import FeatxError, closest
 from featx.retrieval.results import Query
 from featx.retrieval.rows import IndexRows
 
-# Beyond this the nearest names are looked for only among those that share a beginning or a piece.
+# In larger catalogues only names that share a beginning or an end with the query are compared.
 MANY = 20_000
 
 
@@ -26,11 +26,11 @@ def find(index: IndexRows, name: str | Path) -> Query:
 
 
 def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:
-    """The query of rows the index holds: their features, and all their products and digests kept from answering."""
-    places: NDArray[np.intp] = np.array(rows, dtype=np.intp)
+    """The query of rows in the index; their own products and digests are excluded from the answers."""
+    indices: NDArray[np.intp] = np.array(rows, dtype=np.intp)
     return Query(
         name,
-        np.asarray(index.features[places]),
+        np.asarray(index.features[indices]),
         frozenset(index.products[int(index.codes[i])] for i in rows),
         frozenset(index.digests[i] for i in rows),
         tuple(index.paths[i] for i in rows),
@@ -38,7 +38,7 @@ def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:
 
 
 def known_rows(index: IndexRows, name: str) -> list[int] | None:
-    """The rows that are meant: one item, or all photos of a product; None if the name is not known."""
+    """The rows a name refers to: one item, or all photos of a product; None if the name is not known."""
     for names in (index.ids, index.paths):
         if rows := names.rows_of(name):
             return rows[:1]
@@ -47,24 +47,24 @@ def known_rows(index: IndexRows, name: str) -> list[int] | None:
     base = Path(name).name
     if not base or (base != name and Path(name).is_file()):
         return None
-    # A path that is no file and not in the store does not mean another folder's photo of that name.
+    # A path that is neither a file nor in the store does not refer to a photo of that name in another folder.
     if base != name:
         return None
-    found = {*index.paths.rows_ending("/" + base), *index.paths.rows_of(base)}
-    found |= {i for i in index.paths.rows_with(base + ".") if Path(index.paths[i]).stem == base}
-    if len(found) > 1:
-        said = ", ".join(f"`{index.ids[i]}`" for i in sorted(found)[:4])
+    matches = {*index.paths.rows_ending("/" + base), *index.paths.rows_of(base)}
+    matches |= {i for i in index.paths.rows_with(base + ".") if Path(index.paths[i]).stem == base}
+    if len(matches) > 1:
+        listed = ", ".join(f"`{index.ids[i]}`" for i in sorted(matches)[:4])
         raise FeatxError(
             "not-in-store",
-            f"`{name}` names {len(found)} items of {index.path}",
-            f"say which: {said}" + (", …" if len(found) > 4 else ""),
-            {"items": len(found)},
+            f"`{name}` names {len(matches)} items of {index.path}",
+            f"name one: {listed}" + (", …" if len(matches) > 4 else ""),
+            {"items": len(matches)},
         )
-    return list(found) or None
+    return list(matches) or None
 
 
 def unknown(index: IndexRows, name: str) -> FeatxError:
-    """The error for a name that nothing has, with the nearest that something has."""
+    """The error for an unknown name, with the nearest known ones."""
     near = closest(Path(name).name, _candidates(index, Path(name).stem))
     hint = f"did you mean {', '.join(f'`{one}`' for one in near)}?" if near else "`featx info` shows what is there"
     if "/" in name or "\\" in name:

@@ -1,7 +1,7 @@
-"""How good a store's look-alikes are, measured with the labels and products it has: no training, only neighbours.
+"""Retrieval quality of a store, measured with its own labels and products: no training, only neighbours.
 
-Every item is looked up among all others; what it should find is its own category (in other products, so that several
-photos of one thing do not flatter), and, where products have several photos, its own product.
+Every item is looked up among all others. It should find its own category (in other products, so that several photos of
+one product do not flatter) and, where products have several photos, its own product.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ def measure(
     most_asked: int = MOST_ASKED,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Recall@1/5/10 (something right among the first k), precision@10 and mean average precision, with 95 % intervals.
+    """Recall@1/5/10 (a correct answer among the first k), precision@10 and mean average precision, with 95 % intervals.
 
-    At the top level what is right is the same category in another product; under `products`, the same product. Ties
-    go by id. Of more than `most_asked` items, that many are asked, evenly taken in the order of their ids.
+    At the top level an answer is correct if it is of the same category but another product; under `products`, if it is
+    of the same product. Ties go by id. Of more than `most_asked` items that many are sampled evenly in id order.
     """
     index = SimilarityIndex.of(features, ids, products=products, labels=labels)
     by_id = np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.intp)
     unit = index.unit_rows(by_id) if len(ids) else np.empty((0, 1), dtype=np.float32)
     label, product = index.label_codes[by_id], index.codes[by_id]
-    asked = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most_asked)).round().astype(np.intp))
-    per_label, per_product = (np.empty((len(asked), len(METRICS))) for _ in range(2))
+    sampled = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most_asked)).round().astype(np.intp))
+    per_label, per_product = (np.empty((len(sampled), len(METRICS))) for _ in range(2))
     seen = np.zeros(len(ids), dtype=np.int64)
-    for part, cosines in cosine_blocks(unit[asked], unit):
+    for part, cosines in cosine_blocks(unit[sampled], unit):
         similar = np.round(cosines, 6)
-        for at, row in enumerate(asked[part], start=part.start):
+        for at, row in enumerate(sampled[part], start=part.start):
             ranked = np.argsort(-similar[at - part.start], kind="stable")
             ranked = ranked[ranked != row]
             seen[ranked[: AT[-1]]] += 1
@@ -52,31 +52,31 @@ def measure(
             right = (label[other] == label[row]) if label[row] >= 0 else np.zeros(0, dtype=bool)
             per_label[at] = _scores(right)
             per_product[at] = _scores(product[ranked] == product[row])
-    found = _summary(per_label, product[asked], seed)
+    found = _summary(per_label, product[sampled], seed)
     names = index.label_names
     found["categories"] = [
-        {"label": names[code], **_means(per_label[label[asked] == code])}
-        for code in sorted(set(label[asked].tolist()) - {-1}, key=lambda code: names[code])
+        {"label": names[code], **_means(per_label[label[sampled] == code])}
+        for code in sorted(set(label[sampled].tolist()) - {-1}, key=lambda code: names[code])
     ]
-    told = _summary(per_product, product[asked], seed)
-    return {**found, "products": told if told["n"] else None, "hubness": _hubness(seen)}
+    by_product = _summary(per_product, product[sampled], seed)
+    return {**found, "products": by_product if by_product["n"] else None, "hubness": _hubness(seen)}
 
 
-def _scores(right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The metrics of one query from whether each answer is right, best first; not a number where nothing could be."""
-    places = np.flatnonzero(right)
-    if not len(places):
+def _scores(correct: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The metrics of one query whose answers are correct or not, best first; NaN where no answer could be correct."""
+    ranks = np.flatnonzero(correct)
+    if not len(ranks):
         return np.full(len(METRICS), np.nan)
-    recalls = [float(places[0] < k) for k in AT]
-    precision = right[: AT[-1]].sum() / min(AT[-1], len(right))
-    average = np.mean(np.arange(1, len(places) + 1) / (places + 1))
+    recalls = [float(ranks[0] < k) for k in AT]
+    precision = correct[: AT[-1]].sum() / min(AT[-1], len(correct))
+    average = np.mean(np.arange(1, len(ranks) + 1) / (ranks + 1))
     return np.array([*recalls, precision, average])
 
 
 def _means(scores: NDArray[np.float64]) -> dict[str, Any]:
-    told = scores[~np.isnan(scores[:, 0])]
-    values = told.mean(axis=0) if len(told) else [None] * len(METRICS)
-    return {"n": len(told), **{name: _number(value) for name, value in zip(METRICS, values, strict=True)}}
+    scored = scores[~np.isnan(scores[:, 0])]
+    values = scored.mean(axis=0) if len(scored) else [None] * len(METRICS)
+    return {"n": len(scored), **{name: _number(value) for name, value in zip(METRICS, values, strict=True)}}
 
 
 def _number(value: Any) -> float | None:
@@ -85,8 +85,8 @@ def _number(value: Any) -> float | None:
 
 def _summary(scores: NDArray[np.float64], groups: NDArray[np.int32], seed: int) -> dict[str, Any]:
     """Means over the queries; intervals from resampling whole products, whose photos are not independent."""
-    told = ~np.isnan(scores[:, 0])
-    scores, groups = scores[told], groups[told]
+    scored = ~np.isnan(scores[:, 0])
+    scores, groups = scores[scored], groups[scored]
     if not len(scores):
         return {"n": 0, **dict.fromkeys(METRICS)}
     codes = np.unique(groups, return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""The most alike products of every product of a catalogue, some products at a time: the table for a shop's pages."""
+"""The most similar products of every product, block by block: the table for a shop's product pages."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def related(
         while end < len(names) and (rows + per_product[end]) * max(len(kept), 1) <= ELEMENTS:
             rows += int(per_product[end])
             end += 1
-        asked = order[index.starts[at] : index.starts[end]]
+        queries = order[index.starts[at] : index.starts[end]]
         begins = index.starts[at:end] - index.starts[at]
-        scores = _scores(index, asked, begins, kept, codes, starts, digests, pool)
+        scores = _scores(index, queries, begins, kept, codes, starts, digests, pool)
         for i, product in enumerate(range(at, end)):
             yield _best(names, product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
         at = end
@@ -64,7 +64,7 @@ def related(
 
 def _scores(
     index: SimilarityIndex,
-    asked: NDArray[np.intp],
+    queries: NDArray[np.intp],
     begins: NDArray[np.intp],
     kept: NDArray[np.intp],
     codes: NDArray[Any],
@@ -75,10 +75,10 @@ def _scores(
     """The similarity of some products with every product that may answer, pooled over the photos of both."""
     if not len(codes):
         return np.empty((len(begins), 0))
-    unit = index.unit_rows(asked)
+    unit = index.unit_rows(queries)
     found = index.cosines(unit, kept)
     np.clip(found, -1, 1, out=found)
-    same = digests[asked][:, None] == digests[kept][None, :] if digests is not None else None
+    same = digests[queries][:, None] == digests[kept][None, :] if digests is not None else None
     if pool == "best":
         if same is not None:
             found[same] = -np.inf
@@ -104,11 +104,11 @@ def _best(
     below: float,
 ) -> list[RelatedProduct]:
     may = (scores >= least) & (scores > -np.inf) & (codes != product) & (scores < below)
-    places = np.flatnonzero(may)
-    if len(places) > k:
-        limit = np.partition(scores[places], len(places) - k)[len(places) - k]
-        places = places[scores[places] >= limit]
-    ranked = places[np.lexsort((by_name[codes[places]], -scores[places]))][:k]
+    candidates = np.flatnonzero(may)
+    if len(candidates) > k:
+        limit = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
+        candidates = candidates[scores[candidates] >= limit]
+    ranked = candidates[np.lexsort((by_name[codes[candidates]], -scores[candidates]))][:k]
     return [
         RelatedProduct(names[product], rank, names[int(codes[i])], float(scores[i]))
         for rank, i in enumerate(ranked, start=1)

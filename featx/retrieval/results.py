@@ -1,4 +1,4 @@
-"""What is asked and what is answered: queries, and the products found for them."""
+"""Queries, and the products that answer them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from featx.files.cells import Cell
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One answer to a query: which item of which product, how alike from -1 to 1, and what that means here."""
+    """One answer to a query: the item, its product, its similarity from -1 to 1, and the word for that."""
 
     item_id: str
     product: str
@@ -28,7 +28,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Query:
-    """One thing to look for: the features of its photos, and what must not answer."""
+    """One thing to search for: the features of its photos, and the products and files that must not answer."""
 
     name: str
     features: NDArray[Any]

@@ -55,14 +55,14 @@ class IndexRows:
         """The index of plain arrays; an item without a product is a product of its own."""
         own = [ids[i] if one is None else one for i, one in enumerate(products or [None] * len(ids))]
         codes, product_names = _coded(own)
-        told = labels or [None] * len(ids)
-        label_codes, label_names = _coded([one for one in told if one is not None])
+        given = labels or [None] * len(ids)
+        label_codes, label_names = _coded([one for one in given if one is not None])
         all_labels = np.full(len(ids), -1, dtype=np.int32)
-        all_labels[[i for i, one in enumerate(told) if one is not None]] = label_codes
+        all_labels[[i for i, one in enumerate(given) if one is not None]] = label_codes
         split: dict[str, Sequence[Any]] = {
             "id": list(ids),
             "path": list(paths or ids),
-            "label": list(told),
+            "label": list(given),
             "product": list(products or own),
         }
         return cls(
@@ -105,7 +105,7 @@ class IndexRows:
 
     @property
     def near(self) -> float:
-        """From which similarity on an answer is a near-copy."""
+        """The similarity from which an answer counts as a near-copy."""
         return self.words.near if self.words else NEAR_COPY
 
     def label_of(self, i: int) -> str | None:
@@ -115,7 +115,7 @@ class IndexRows:
 
     @cached_property
     def no_direction(self) -> NDArray[np.intp]:
-        """The rows that are alike nothing."""
+        """The rows without a direction, similar to nothing."""
         return np.flatnonzero(self.scale == 0)
 
     @cached_property
@@ -130,7 +130,7 @@ class IndexRows:
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.intp)
 
     def unit_rows(self, rows: slice | NDArray[np.intp]) -> NDArray[np.float32]:
-        """Some rows at length 1; a row that is zero or holds what is no number is all zeros."""
+        """Some rows at length 1; a row without a direction (zero, NaN or infinite) is all zeros."""
         with np.errstate(invalid="ignore"):
             unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
         unit[self.scale[rows] == 0] = 0

@@ -1,4 +1,4 @@
-"""The index: every row's cosine with what is asked, pooled by product, and the best k of those that may answer."""
+"""The index: similarities to a query, pooled by product and filtered, and the best k products."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from featx.retrieval.rows import IndexRows
 
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
 CLOSE = 2e-5
-# Of a diverse answer, how much is likeness to the query; the rest is unlikeness to what is shown already.
+# In a diverse answer, the weight of similarity to the query; the rest is dissimilarity to earlier answers.
 LIKENESS = 0.7
 # Other names for columns that people use.
 ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path"}
-# Below this a look at every row takes a fraction of a second, so the graph is used only where it is asked for.
+# Below this an exact search takes a fraction of a second, so the graph is used only on request.
 LARGE = 500_000
 
 
@@ -49,8 +49,8 @@ class SimilarityIndex(IndexRows):
             text = where if isinstance(where, str) else where.text
             if text not in self._masks:
                 columns = self.columns()
-                told = where if isinstance(where, Condition) else read_condition(text, columns, ALIASES)
-                self._masks[text] = told.rows(columns, len(self))
+                condition = where if isinstance(where, Condition) else read_condition(text, columns, ALIASES)
+                self._masks[text] = condition.rows(columns, len(self))
             mask = self._masks[text] if mask is None else mask & self._masks[text]
         return mask
 
@@ -75,11 +75,13 @@ class SimilarityIndex(IndexRows):
         Two products are as alike as their most alike photos (`best`), or as all their photos on average (`mean`). The
         query's own product and byte-identical copies never answer; near-copies only where `copies` asks for them.
         """
-        asked = self._asked(query)
-        ranked, hidden = self._ranked(asked, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
-        return Matches(asked, tuple(self._neighbour(row, value, bool(asked.products)) for row, value in ranked), hidden)
+        resolved = self._resolve(query)
+        ranked, hidden = self._ranked(resolved, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
+        return Matches(
+            resolved, tuple(self._neighbour(row, value, bool(resolved.products)) for row, value in ranked), hidden
+        )
 
-    def _asked(self, query: Query | NDArray[Any] | str | Path) -> Query:
+    def _resolve(self, query: Query | NDArray[Any] | str | Path) -> Query:
         if isinstance(query, Query):
             return query
         if isinstance(query, str | Path):
@@ -87,7 +89,7 @@ class SimilarityIndex(IndexRows):
         return Query("features", np.atleast_2d(np.asarray(query)))
 
     def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
-        said = self.words.say(similarity, other_product=other_product) if self.words else None
+        band = self.words.say(similarity, other_product=other_product) if self.words else None
         return Neighbour(
             self.ids[row],
             self.products[int(self.codes[row])],
@@ -95,13 +97,13 @@ class SimilarityIndex(IndexRows):
             self.label_of(row),
             self.paths[row],
             similarity >= self.near,
-            said.word if said else "",
-            said.precision if said else None,
+            band.word if band else "",
+            band.precision if band else None,
         )
 
     def _ranked(
         self,
-        asked: Query,
+        query: Query,
         k: int,
         allowed: NDArray[np.bool_] | None,
         pool: Pool,
@@ -111,61 +113,61 @@ class SimilarityIndex(IndexRows):
     ) -> tuple[list[tuple[int, float]], int]:
         if not len(self):
             return [], 0
-        out = [row for digest in asked.digests if digest for row in self.digests.rows_of(digest)]
+        excluded = [row for digest in query.digests if digest for row in self.digests.rows_of(digest)]
         may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
-        may[out] = False
-        again = ExactRescorer(self, asked.features, pool, may)
+        may[excluded] = False
+        rescorer = ExactRescorer(self, query.features, pool, may)
         wanted = max(100, 5 * k) if diverse else k
         found = None
         if self.nearby is not None and pool == "best":
-            found = self._proposed(asked, again, wanted, least, copies)
-        ranked, hidden = found or self._compared(asked, again, wanted, least, copies)
+            found = self._proposed(query, rescorer, wanted, least, copies)
+        ranked, hidden = found or self._compared(query, rescorer, wanted, least, copies)
         ranked = sorted(ranked, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
-        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
+        self, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
     ) -> tuple[list[tuple[int, float]], int]:
-        """At least the best products, from a look at every row, and how many near-copies were left out."""
-        scores = self._pooled(self.similarities(asked.features, again.pool), again.may, again.pool)
-        for product in asked.products:
+        """At least the best products after comparing every row, and the number of near-copies left out."""
+        scores = self._pooled(self.similarities(query.features, rescorer.pool), rescorer.may, rescorer.pool)
+        for product in query.products:
             scores[self.products.rows_of(product)] = -np.inf
         for limit in (self.near, least):
             for code in np.flatnonzero(np.abs(scores - limit) < CLOSE):
-                scores[code] = again.product(int(code))[1]
+                scores[code] = rescorer.product(int(code))[1]
         hidden = 0
         if not copies:
             copied = scores >= self.near
             hidden = int(copied.sum())
             scores[copied] = -np.inf
         scores[scores < least] = -np.inf
-        places = np.flatnonzero(scores > -np.inf)
-        if len(places) > wanted:
-            among = scores[places]
-            limit = np.partition(among, len(among) - wanted)[len(among) - wanted]
-            places = places[among >= limit - CLOSE]
-        codes = places.tolist()
+        candidates = np.flatnonzero(scores > -np.inf)
+        if len(candidates) > wanted:
+            kept = scores[candidates]
+            limit = np.partition(kept, len(kept) - wanted)[len(kept) - wanted]
+            candidates = candidates[kept >= limit - CLOSE]
+        codes = candidates.tolist()
         return [
-            one for start in range(0, len(codes), 4096) for one in again.products(codes[start : start + 4096])
+            one for start in range(0, len(codes), 4096) for one in rescorer.products(codes[start : start + 4096])
         ], hidden
 
     def _proposed(
-        self, asked: Query, again: ExactRescorer, wanted: int, least: float, copies: bool
+        self, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
     ) -> tuple[list[tuple[int, float]], int] | None:
-        """The best of the products the graph proposes; None where too few of them may answer, so all must be looked at.
+        """The best products among the candidates of the engine; None where too few may answer, so all must be compared.
 
-        A condition or many copies shut out candidates, so more are asked for until enough are left.
+        A condition or many copies exclude candidates, so the engine is asked for more until enough are left.
         """
         assert self.nearby is not None
-        own = {row for product in asked.products for row in self.products.rows_of(product)}
+        own = {row for product in query.products for row in self.products.rows_of(product)}
         count = max(CANDIDATES, 4 * wanted)
         while count <= max(CANDIDATES, len(self) // 16):
-            rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in again.wanted]))
-            rows = rows[again.may[rows]]
-            products = again.products([code for code in np.unique(self.codes[rows]).tolist() if code not in own])
+            rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in rescorer.wanted]))
+            rows = rows[rescorer.may[rows]]
+            products = rescorer.products([code for code in np.unique(self.codes[rows]).tolist() if code not in own])
             hidden = 0 if copies else sum(value >= self.near for _, value in products)
             left = [one for one in products if (copies or one[1] < self.near) and one[1] >= least]
-            # What was proposed and is less alike than asked for shows that the end of the answers is reached.
+            # A candidate below the requested similarity shows that all better ones have been seen.
             if len(left) >= wanted or any(value < least for _, value in products):
                 return left, hidden
             count *= 4
@@ -187,7 +189,7 @@ class SimilarityIndex(IndexRows):
         return means.astype(np.float32)
 
     def _spread(self, ranked: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
-        """The best first, then each time the one most like the query and least like what is shown already."""
+        """Reorder answers: the best first, then each time one similar to the query and unlike earlier answers."""
         unit = self.unit_rows(np.array([row for row, _ in ranked], dtype=np.intp))
         likeness = np.array([value for _, value in ranked])
         shown: list[int] = []

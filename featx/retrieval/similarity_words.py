@@ -1,4 +1,4 @@
-"""Words for similarities: what they are called in one catalogue, and how often that was right."""
+"""Words for similarities in one catalogue, with how often each word was right."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Band:
-    """A word for similarities from a limit upwards, how often it was right, and on how many answers that was measured.
+    """A word for similarities from a limit upwards, with its measured precision and the number of answers behind it.
 
-    `precision` is None where the catalogue cannot tell.
+    `precision` is None where there were too few answers.
     """
 
     word: str
@@ -30,21 +30,21 @@ class SimilarityScale:
 
     @property
     def near(self) -> float:
-        """From which similarity on an answer is a near-copy."""
+        """The similarity from which an answer counts as a near-copy."""
         return self.categories[0].least
 
     def say(self, similarity: float, *, other_product: bool) -> Band | None:
-        """The word for an answer; `other_product` where the query's own product was kept from answering."""
+        """The word for an answer; `other_product` where the query's own product was excluded."""
         for word in (*(() if other_product else self.products), *self.categories):
             if similarity >= word.least:
                 return word
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The words as JSON keeps them."""
+        """The scale as JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, told: Mapping[str, Any]) -> SimilarityScale:
-        """Words as JSON kept them."""
-        return cls(*(tuple(Band(**word) for word in told[name]) for name in ("products", "categories")))
+    def from_dict(cls, record: Mapping[str, Any]) -> SimilarityScale:
+        """The scale from its JSON."""
+        return cls(*(tuple(Band(**word) for word in record[name]) for name in ("products", "categories")))

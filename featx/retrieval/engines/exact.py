@@ -67,6 +67,6 @@ class ExactRescorer:
             start, end = end, end + len(own)
             part = values[start:end]
             best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
-            told = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
-            found.append((int(own[best]), float(told)))
+            similarity = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
+            found.append((int(own[best]), float(similarity)))
         return found
