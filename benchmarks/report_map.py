@@ -47,7 +47,7 @@ def measured(n: int, width: int) -> dict[str, float | int | str]:
         "cached_s": round(cached, 2),
         "rest_s": round(rest, 1),
         "page_mb": round(written.bytes / 1e6, 2),
-        "same_category": round(written.document["map"]["same_category"], 3),
+        "same_category": round(written.document.map.same_category, 3),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from featx.views.quantities import percent
 if TYPE_CHECKING:
     from featx.comparison import Comparison
     from featx.comparison.document import ComparedStore, ComparisonDocument, LearningPoint
+    from featx.report import ReportDocument
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -132,37 +133,37 @@ def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
     return next(store for store, compared in pairs if compared.name == comparison.best.store)
 
 
-def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> Mapping[str, Any]:
-    from featx.cli.report import say_page, skipped_of
-    from featx.report import write_report
+def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> ReportDocument:
+    from featx.cli.report import say_page
+    from featx.report import skipped_photos, write_report
 
     page = write_report(
-        comparison.to_dict(),
+        comparison,
         _best_store(comparison, stores),
         root=workspace.root / "reports",
-        skipped=skipped_of(workspace),
+        skipped=skipped_photos(workspace),
         audit=True,
     )
     say_page(page, out)
     return page.document
 
 
-def _print_answers(comparison: Comparison, page: Mapping[str, Any] | None, out: Output) -> None:
+def _print_answers(comparison: Comparison, page: ReportDocument | None, out: Output) -> None:
     """What the report says under its other headings, in a sentence each."""
     from featx.cli.sparklines import curve
     from featx.report import build_document, in_short
 
     # Without a page there are no photos to look at, and nothing was checked.
-    document = page or build_document(comparison.to_dict(), Path())
+    document = page or build_document(comparison, Path())
     answers = in_short(document)
     out.result("")
     for section in ("fails", "trust", *(("data",) if page else ()), "similar"):
-        if document[section]:
+        if getattr(document, section):
             out.result(answers[section])
-        if section == "trust" and document["trust"]:
-            steps = [step for step in document["trust"]["reliability"] if step["n"]]
-            bins = round(1 / (steps[0]["high"] - steps[0]["low"])) if steps else 1
-            right = {round(step["low"] * bins): step["accuracy"] for step in steps}
+        if section == "trust" and document.trust:
+            steps = [step for step in document.trust.reliability if step.n]
+            bins = round(1 / (steps[0].high - steps[0].low)) if steps else 1
+            right = {round(step.low * bins): step.accuracy for step in steps}
             out.result(f"  how often right, from 0 to 100% sure: |{curve([right.get(i) for i in range(bins)])}|")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from featx.cli.output import Output, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from featx.comparison.document import ComparisonDocument
     from featx.report import Changes, Written
     from featx.store import Store
     from featx.workspace import Workspace
@@ -44,62 +45,52 @@ def report(
     Example: featx report --open
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.report import changes, newest, read_document, write_files, write_report
+    from featx.report import ReportDocument, last, read_document, read_report, skipped_photos, write_again, write_report
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    root = workspace.root / "reports"
-    chosen = source or _last(root, newest(root))
-    document = read_document(chosen)
-    old = None if against is None else _old_report(against)
-    wanted = [name.strip() for name in formats.split(",") if name.strip()]
-    beside = chosen if chosen.is_dir() else chosen.parent
-    if document["schema"].startswith("featx-comparison/"):
-        opened = _store_of(document, workspace, store, out)
+    source = source or last(workspace)
+    document = read_document(source)
+    old = None if against is None else read_report(against)
+    chosen = [name.strip() for name in formats.split(",") if name.strip()]
+    if isinstance(document, ReportDocument):
+        written = write_again(source, folder=output, price_per_hour=price, formats=chosen, against=old)
+    else:
+        opened = _open_store(document, workspace, store, out)
         out.say("reading photos and drawing the map …")
         written = write_report(
             document,
             opened,
-            root=root,
+            root=workspace.root / "reports",
             folder=output,
-            skipped=skipped_of(workspace),
+            skipped=skipped_photos(workspace),
             price_per_hour=price,
-            formats=wanted,
+            formats=chosen,
             audit=True,
             against=old,
         )
-    else:
-        if price is not None:
-            for row in document["which"]["rows"]:
-                hours = row["hours_per_million"]
-                row["cost_per_million"] = None if hours is None else hours * price
-            document["which"]["price_per_hour"] = price
-        if old is not None:
-            document["changes"] = changes(old, document).to_dict()
-        written = write_files(document, output or beside, wanted, pictures=beside)
-    compared = None if old is None else changes(old, written.document)
-    told = written.to_dict() | ({} if compared is None else {"changes": compared.to_dict()})
-    out.document(told)
+    changes = None if old is None else written.document.changes
+    out.document(written.to_dict() | ({} if changes is None else {"changes": changes.to_dict()}))
     if written.page is not None:
         say_page(written, out)
     else:
         out.ok(f"written: {', '.join(str(path) for path in written.files[:4])}")
-    if compared is not None:
-        _tell(compared, out)
+    if changes is not None:
+        _show_changes(changes, out)
     if open_it and written.page is not None:
         typer.launch(written.page.resolve().as_uri())
     elif written.page is not None:
         out.next("featx report --open")
-    if compared is not None and compared.fell:
-        worse = ", ".join(change.metric for change in compared.fell)
+    if changes is not None and changes.fell:
+        worse = ", ".join(changes.fell)
         raise FeatxError("below-limit", f"fell by more than chance since {against}: {worse}", "see what changed above")
 
 
 def say_page(written: Written, out: Output) -> None:
     """Print where the page is, its size, and what it leaves out."""
     out.ok(f"report: {written.page} ({size(written.bytes)})")
-    missing = (written.document.get("pictures") or {}).get("n_missing") or 0
-    if missing:
+    pictures = written.document.pictures
+    if pictures is not None and (missing := pictures.n_missing):
         out.warn(
             f"{pluralise(missing, 'photo')} could not be read again, and {'is' if missing == 1 else 'are'} not shown"
         )
@@ -107,53 +98,21 @@ def say_page(written: Written, out: Output) -> None:
         out.say(f"  left out to keep it small: {'; '.join(written.left_out)}")
 
 
-def _last(root: Path, report: Path | None) -> Path:
-    comparison = root / "comparison.json"
-    if comparison.exists() and (report is None or comparison.stat().st_mtime > report.stat().st_mtime):
-        return comparison
-    if report is None:
-        raise FeatxError("no-such-file", f"no comparison under `{root}` yet", "make one: `featx compare`")
-    return report
-
-
-def _old_report(path: Path) -> dict[str, Any]:
-    from featx.report import read_document
-
-    found = read_document(path)
-    if not found["schema"].startswith("featx-report/"):
-        raise FeatxError("bad-manifest", f"`{path}` is not a report", "name the report.json of an earlier report")
-    return found
-
-
-def _store_of(comparison: dict[str, Any], workspace: Workspace, given: Path | None, out: Output) -> Store | None:
+def _open_store(comparison: ComparisonDocument, workspace: Workspace, given: Path | None, out: Output) -> Store | None:
+    from featx.report.sources import path_of_store, store_of
     from featx.store import open_store
 
-    name = comparison["best"]["store"]
-    noted = next((one.get("path") for one in comparison["stores"] if one["name"] == name), None)
     if given is not None:
         return open_store(workspace.current_store(given))
-    if noted and Path(noted).exists():
-        return open_store(Path(noted))
-    out.warn(f"the store {noted or name} is not here: the report goes without photos and map (name it with `--store`)")
-    return None
+    store = store_of(comparison)
+    if store is None:
+        name = path_of_store(comparison) or comparison.best.store
+        out.warn(f"the store {name} is not here: the report goes without photos and map (name it with `--store`)")
+    return store
 
 
-def skipped_of(workspace: Workspace) -> list[dict[str, str]] | None:
-    """The photos the last extraction could not use; None where that is unknown."""
-    import csv
-
-    try:
-        with workspace.skipped_list.open(encoding="utf-8-sig", newline="") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        # An extraction that could use every photo leaves no list.
-        return None if workspace.noted() is None else []
-    except OSError:
-        return None
-
-
-def _tell(compared: Changes, out: Output) -> None:
-    for note in compared.notes:
+def _show_changes(changes: Changes, out: Output) -> None:
+    for note in changes.notes:
         out.warn(note)
     rows = [
         (
@@ -163,7 +122,7 @@ def _tell(compared: Changes, out: Output) -> None:
             f"{change.difference:+.3f}",
             "fell" if change.fell else "rose" if change.rose else "by chance" if change.p is not None else "not known",
         )
-        for change in [*compared.metrics, *compared.categories]
+        for change in [*changes.metrics, *changes.categories]
     ]
     if not out.json:
         out.records(("metric", "old", "new", "change", "verdict"), rows, right=("old", "new", "change"))

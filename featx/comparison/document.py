@@ -353,7 +353,7 @@ def as_record(plain: Mapping[str, Any], kind: type[Record]) -> Record:
 
 def read_comparison(plain: Any) -> ComparisonDocument:
     """The comparison that a JSON file holds; ValueError says in words what is wrong with it, and where."""
-    if place := _impossible_number(plain):
+    if place := impossible_number(plain):
         raise ValueError(f"`{place}` is not a number that can be")
     try:
         document = as_record(plain, ComparisonDocument)
@@ -364,11 +364,11 @@ def read_comparison(plain: Any) -> ComparisonDocument:
     return document
 
 
-def _impossible_number(value: Any, place: str = "") -> str | None:
+def impossible_number(value: Any, place: str = "") -> str | None:
     """Where a number is not finite, or larger than any count."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        return next((bad for key, one in items if (bad := _impossible_number(one, f"{place}.{key}".lstrip(".")))), None)
+        return next((bad for key, one in items if (bad := impossible_number(one, f"{place}.{key}".lstrip(".")))), None)
     return place if isinstance(value, int | float) and not abs(value) < LARGEST else None
 
 

@@ -1,8 +1,17 @@
 """The report: one page that says which classifier to use, how far to trust it, and what is wrong with the data.
 
-document   a comparison, a store and the audit's findings -> one JSON document, `report.json`
-page       the document -> one HTML file; `markdown` the same in short; `plots` its pictures
-changes    two documents -> what became better or worse
+sources        the last comparison, its store, the photos that were skipped
+document       a comparison, a store and the audit's findings -> one document, `report.json`
+records        the document as typed records; `loading` reads it again
+  recommendation failures confusion data_findings retrieval_examples catalogue_map map_layout published_results
+                 its parts, one for each question
+thumbnails     the small pictures beside it
+headlines      the sentence that opens each section
+page           the document -> one HTML file, kept small by `size_budget`; `markdown` the same in short
+formatting     numbers and sentences for a page, Markdown and a terminal
+plots          its plots; `confusion_image` the matrix and the map as pictures
+changes        two documents -> what became better or worse
+files          all of it into a folder
 
 The page is made of the document and its thumbnails alone, so it can be written again without the photos.
 """
@@ -13,13 +22,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.report.changes import Change, Changes, changes
-from featx.report.document import SCHEMA, build_document
+from featx.report.changes import changes
+from featx.report.document import build_document, comparison_of
 from featx.report.files import FORMATS, Written, check_formats, folder_for, newest, point_latest, write_files
 from featx.report.headlines import in_short
-from featx.report.loading import read_document
+from featx.report.loading import read_document, read_report
+from featx.report.recommendation import cost
+from featx.report.records import SCHEMA, Change, Changes, ReportDocument
+from featx.report.sources import last, skipped_photos, store_of
 
 if TYPE_CHECKING:
+    from featx.comparison import Comparison
+    from featx.comparison.document import ComparisonDocument
     from featx.store import Store
 
 __all__ = [
@@ -27,19 +41,25 @@ __all__ = [
     "SCHEMA",
     "Change",
     "Changes",
+    "ReportDocument",
     "Written",
     "build_document",
     "changes",
     "in_short",
+    "last",
     "newest",
     "read_document",
+    "read_report",
+    "skipped_photos",
+    "store_of",
+    "write_again",
     "write_files",
     "write_report",
 ]
 
 
 def write_report(
-    comparison: Mapping[str, Any],
+    comparison: Comparison | ComparisonDocument | Mapping[str, Any],
     store: Store | None = None,
     *,
     root: Path = Path("artifacts/reports"),
@@ -50,7 +70,7 @@ def write_report(
     price_per_hour: float | None = None,
     formats: Sequence[str] = FORMATS,
     audit: bool = False,
-    against: Mapping[str, Any] | None = None,
+    against: ReportDocument | None = None,
 ) -> Written:
     """Write the report of a comparison into a folder of its own under `root`; `latest` leads to it.
 
@@ -62,10 +82,11 @@ def write_report(
     if audit and store is not None:
         issues = issues if issues is not None else _found("find_issues", store)
         duplicates = duplicates if duplicates is not None else _found("find_duplicates", store)
-    chosen = folder or folder_for(root, comparison.get("written"))
+    compared = comparison_of(comparison)
+    chosen = folder or folder_for(root, compared.written)
     chosen.mkdir(parents=True, exist_ok=True)
     document = build_document(
-        comparison,
+        compared,
         chosen,
         store=store,
         issues=issues,
@@ -75,11 +96,31 @@ def write_report(
         cache=root,
     )
     if against is not None:
-        document["changes"] = changes(against, document).to_dict()
+        document.changes = changes(against, document)
     written = write_files(document, chosen, formats)
     if folder is None:
         point_latest(root, chosen)
     return written
+
+
+def write_again(
+    source: Path,
+    *,
+    folder: Path | None = None,
+    price_per_hour: float | None = None,
+    formats: Sequence[str] = FORMATS,
+    against: ReportDocument | None = None,
+) -> Written:
+    """Write a report again from its `report.json` and thumbnails, without the photos; into `folder`, or in place."""
+    report = read_report(source)
+    if price_per_hour is not None:
+        report.which.price_per_hour = price_per_hour
+        for row in report.which.rows:
+            row.cost_per_million = cost(row.hours_per_million, price_per_hour)
+    if against is not None:
+        report.changes = changes(against, report)
+    beside = source if source.is_dir() else source.parent
+    return write_files(report, folder or beside, formats, pictures=beside)
 
 
 def _found(what: str, store: Store) -> Mapping[str, Any] | None:

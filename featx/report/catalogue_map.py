@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from featx.report.map_layout import lay_out
+from featx.report.records import CatalogueMap
 from featx.report.thumbnails import SHEET_WIDTH, TILE, TILES
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ NAMED = 12_000
 UNLABELLED = 65535
 
 
-def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache, cache: Path | None) -> dict[str, Any]:
+def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache, cache: Path | None) -> CatalogueMap:
     """Where every photo of a store lies, with a picture for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in labels if label})
@@ -32,20 +33,20 @@ def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache,
     places = np.clip(np.round(layout.places * 65534), 0, 65534).astype("<u2")
     packed = np.stack([places[:, 0], places[:, 1], category, tiles], axis=1).astype("<u2")
     names = store.ids if len(store) <= NAMED else held
-    return {
-        "n": len(store),
-        "method": layout.method,
-        "seconds": layout.seconds,
-        "same_category": share_of_own_category(places, category),
-        "classes": classes,
-        "points": base64.b64encode(packed.tobytes()).decode(),
-        "sheet": sheet,
-        "tile": TILE,
-        "columns": SHEET_WIDTH,
-        "n_pictures": len(held),
-        "ids": list(names),
-        "ids_of": "points" if len(store) <= NAMED else "tiles",
-    }
+    return CatalogueMap(
+        n=len(store),
+        method=layout.method,
+        seconds=layout.seconds,
+        same_category=share_of_own_category(places, category),
+        classes=classes,
+        points=base64.b64encode(packed.tobytes()).decode(),
+        sheet=sheet,
+        tile=TILE,
+        columns=SHEET_WIDTH,
+        n_pictures=len(held),
+        ids=list(names),
+        ids_of="points" if len(store) <= NAMED else "tiles",
+    )
 
 
 def _spread(category: np.ndarray, most: int) -> list[int]:

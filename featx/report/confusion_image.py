@@ -4,36 +4,35 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from featx.report.confusion import matrix_of
+from featx.report.records import CatalogueMap, Confusion
 
 RIGHT, WRONG = (120, 124, 130), (213, 94, 0)
 # Told apart by people with any of the usual colour blindnesses (Okabe and Ito), then the same again as rings.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c7ae6", "#b8a800")
 
 
-def matrix_png(confusion: Mapping[str, Any], side: int = 0) -> bytes:
+def matrix_png(confusion: Confusion, side: int = 0) -> bytes:
     """The whole matrix in clustered order, transparent where nothing is; grown to `side` dots when smaller."""
     from PIL import Image
 
-    order = confusion["order"]
-    matrix = matrix_of(dict(confusion))[np.ix_(order, order)].astype(float)
+    order = confusion.order
+    matrix = matrix_of(confusion)[np.ix_(order, order)].astype(float)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    picture = np.zeros((*matrix.shape, 4), dtype=np.uint8)
-    picture[..., :3] = WRONG
-    picture[np.arange(len(matrix)), np.arange(len(matrix)), :3] = RIGHT
-    picture[..., 3] = np.where(matrix > 0, 70 + 185 * np.sqrt(shares), 0).astype(np.uint8)
-    image = Image.fromarray(picture)
+    pixels = np.zeros((*matrix.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = WRONG
+    pixels[np.arange(len(matrix)), np.arange(len(matrix)), :3] = RIGHT
+    pixels[..., 3] = np.where(matrix > 0, 70 + 185 * np.sqrt(shares), 0).astype(np.uint8)
+    image = Image.fromarray(pixels)
     if side and len(matrix) and len(matrix) < side:
         grown = len(matrix) * (side // len(matrix))
         image = image.resize((grown, grown), Image.Resampling.NEAREST)
-    held = io.BytesIO()
-    image.save(held, "PNG", optimize=True)
-    return held.getvalue()
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def on_white(png: bytes) -> bytes:
@@ -41,12 +40,12 @@ def on_white(png: bytes) -> bytes:
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGBA")
-    held = io.BytesIO()
-    Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").save(held, "PNG", optimize=True)
-    return held.getvalue()
+    file = io.BytesIO()
+    Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
-def map_png(drawn: Mapping[str, Any], side: int = 1400) -> bytes:
+def map_png(drawn: CatalogueMap, side: int = 1400) -> bytes:
     """The map of the catalogue, coloured by category."""
     from PIL import Image, ImageDraw
 
@@ -62,11 +61,11 @@ def map_png(drawn: Mapping[str, Any], side: int = 1400) -> bytes:
             pen.ellipse(box, outline=colour, width=max(2, int(radius / 2)))
         else:
             pen.ellipse(box, fill=colour)
-    held = io.BytesIO()
-    image.save(held, "PNG", optimize=True)
-    return held.getvalue()
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
-def points_of(drawn: Mapping[str, Any]) -> np.ndarray:
+def points_of(drawn: CatalogueMap) -> np.ndarray:
     """The packed points again: x, y, category, tile."""
-    return np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
+    return np.frombuffer(base64.b64decode(drawn.points), dtype="<u2").reshape(-1, 4)

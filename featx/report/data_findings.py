@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from featx.report.records import (
+    CopiedPhoto,
+    Copies,
+    CopyGroup,
+    DataFindings,
+    SkippedFile,
+    SkippedFiles,
+    SuspectedLabel,
+    SuspectedLabels,
+)
+
 if TYPE_CHECKING:
     from featx.report.thumbnails import ThumbnailCache
 
@@ -13,68 +24,61 @@ GROUPS = 16
 MEMBERS = 4
 KEPT = 2_000
 
-Document = dict[str, Any]
-Rows = Sequence[Mapping[str, Any]]
-
 
 def findings_of(
     issues: Mapping[str, Any] | None,
     duplicates: Mapping[str, Any] | None,
-    skipped: Rows | None,
+    skipped: Sequence[Mapping[str, str]] | None,
     pictures: ThumbnailCache,
-) -> Document:
+) -> DataFindings:
     """The findings with thumbnails for the first of each; null for what was not looked for."""
-    return {
-        "issues": None if issues is None else _issues(issues, pictures),
-        "duplicates": None if duplicates is None else _duplicates(duplicates, pictures),
-        "skipped": None if skipped is None else _skipped(skipped),
-    }
+    return DataFindings(
+        issues=None if issues is None else _issues(issues, pictures),
+        duplicates=None if duplicates is None else _copies(duplicates, pictures),
+        skipped=None if skipped is None else _skipped(skipped),
+    )
 
 
-def _issues(found: Mapping[str, Any], pictures: ThumbnailCache) -> Document:
+def _issues(issues: Mapping[str, Any], pictures: ThumbnailCache) -> SuspectedLabels:
     rows = [
-        {
-            "id": str(one["item_id"]),
-            "says": str(one["says"]),
-            "looks_like": str(one["looks_like"]),
-            "sure": one.get("sure"),
-        }
-        for one in found["labels"]
+        SuspectedLabel(str(label["item_id"]), str(label["says"]), str(label["looks_like"]), label.get("sure"))
+        for label in issues["labels"]
     ]
-    for i, row in enumerate(rows):
-        row["thumbnail"] = pictures.name(str(row["id"])) if i < SHOWN else None
-    return {"n": len(rows), "rows": rows[:KEPT]}
+    for row in rows[:SHOWN]:
+        row.thumbnail = pictures.name(row.id)
+    return SuspectedLabels(len(rows), rows[:KEPT])
 
 
-def _duplicates(found: Mapping[str, Any], pictures: ThumbnailCache) -> Document:
-    groups = []
-    for group in found["groups"]:
-        photos = [
-            {"id": str(one["id"]), "label": one.get("label"), "split": one.get("split")} for one in group["pictures"]
-        ]
-        groups.append(
-            {
-                "kind": str(group["kind"]),
-                "similarity": group.get("score"),
-                "across_labels": len({one["label"] for one in photos if one["label"]}) > 1,
-                "across_splits": len({one["split"] for one in photos if one["split"]}) > 1,
-                "photos": photos,
-            }
-        )
-    groups.sort(key=lambda group: (not group["across_splits"], not group["across_labels"]))
-    for i, group in enumerate(groups):
-        for k, one in enumerate(group["photos"]):
-            one["thumbnail"] = pictures.name(one["id"]) if i < GROUPS and k < MEMBERS else None
-    return {
-        "n": len(groups),
-        "n_leaks": sum(group["across_splits"] for group in groups),
-        "n_across_labels": sum(group["across_labels"] for group in groups),
-        "groups": groups[:KEPT],
-    }
+def _copies(duplicates: Mapping[str, Any], pictures: ThumbnailCache) -> Copies:
+    groups = sorted(
+        (_group(group) for group in duplicates["groups"]),
+        key=lambda group: (not group.across_splits, not group.across_labels),
+    )
+    for group in groups[:GROUPS]:
+        for photo in group.photos[:MEMBERS]:
+            photo.thumbnail = pictures.name(photo.id)
+    return Copies(
+        n=len(groups),
+        n_leaks=sum(group.across_splits for group in groups),
+        n_across_labels=sum(group.across_labels for group in groups),
+        groups=groups[:KEPT],
+    )
 
 
-def _skipped(rows: Rows) -> Document:
-    return {
-        "n": len(rows),
-        "rows": [{"path": str(one.get("path")), "reason": str(one.get("reason"))} for one in rows[:KEPT]],
-    }
+def _group(group: Mapping[str, Any]) -> CopyGroup:
+    photos = [
+        CopiedPhoto(id=str(photo["id"]), label=photo.get("label"), split=photo.get("split"))
+        for photo in group["pictures"]
+    ]
+    return CopyGroup(
+        kind=str(group["kind"]),
+        similarity=group.get("score"),
+        across_labels=len({photo.label for photo in photos if photo.label}) > 1,
+        across_splits=len({photo.split for photo in photos if photo.split}) > 1,
+        photos=photos,
+    )
+
+
+def _skipped(rows: Sequence[Mapping[str, str]]) -> SkippedFiles:
+    kept = [SkippedFile(str(row.get("path")), str(row.get("reason"))) for row in rows[:KEPT]]
+    return SkippedFiles(len(rows), kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import Any
 
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
+from featx.files.cells import Cell
 from featx.files.spreadsheet import csv_bytes
+from featx.report.records import DataFindings, ReportDocument
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
@@ -29,7 +31,7 @@ class Written:
     page: Path | None
     bytes: int
     left_out: list[str] = field(default_factory=list)
-    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    document: ReportDocument = field(kw_only=True, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The same for programs."""
@@ -59,7 +61,7 @@ def check_formats(formats: Sequence[str]) -> None:
 
 
 def write_files(
-    document: Mapping[str, Any],
+    document: ReportDocument,
     folder: Path,
     formats: Sequence[str] = FORMATS,
     *,
@@ -82,9 +84,7 @@ def write_files(
         ) from error
 
 
-def _write_files(
-    document: Mapping[str, Any], folder: Path, formats: Sequence[str], pictures: Path, limit: int
-) -> Written:
+def _write_files(document: ReportDocument, folder: Path, formats: Sequence[str], pictures: Path, limit: int) -> Written:
     from featx.report.markdown import markdown
     from featx.report.page import renderer
     from featx.report.size_budget import fit_page, left_out
@@ -92,9 +92,9 @@ def _write_files(
     files: list[Path] = []
     page_path, size, missing = None, 0, []
     if "json" in formats:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1)
+        text = json.dumps(document.to_dict(), ensure_ascii=False, allow_nan=False, indent=1)
         files.append(_keep(folder / "report.json", text.encode("utf-8", "surrogatepass")))
-        files += _tables(document["data"], folder)
+        files += _tables(document.data, folder)
     drawn: list[str] = []
     if "png" in formats:
         for name, data in _pngs(document):
@@ -108,43 +108,41 @@ def _write_files(
         data, missing = text.encode("utf-8", "replace"), left_out(budget)
         page_path, size = _keep(folder / "report.html", data), len(data)
         files.append(page_path)
-    return Written(folder, files, page_path, size, missing, document)
+    return Written(folder, files, page_path, size, missing, document=document)
 
 
-def _pngs(document: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+def _pngs(document: ReportDocument) -> list[tuple[str, bytes]]:
     from featx.report.confusion_image import map_png, matrix_png, on_white
     from featx.report.plots import PLOTS, png_of
 
     found = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]
-    confusion = (document.get("fails") or {}).get("confusion")
-    if confusion:
-        found.append(("confusion", on_white(matrix_png(confusion, 1000))))
-    if document.get("map"):
-        found.append(("map", map_png(document["map"])))
+    if document.fails and document.fails.confusion:
+        found.append(("confusion", on_white(matrix_png(document.fails.confusion, 1000))))
+    if document.map:
+        found.append(("map", map_png(document.map)))
     return found
 
 
-def _tables(data: Mapping[str, Any], folder: Path) -> list[Path]:
-    tables: dict[str, tuple[Sequence[str], list[list[Any]]]] = {}
-    if data["issues"] is not None:
-        heads: Sequence[str] = ("id", "says", "looks_like", "sure")
-        tables["suspected"] = (heads, [[row[key] for key in heads] for row in data["issues"]["rows"]])
-    if data["duplicates"] is not None:
-        groups = data["duplicates"]["groups"]
-        tables["duplicates"] = (
-            ("group", "kind", "similarity", "id", "label", "split"),
-            [
-                [at, group["kind"], group["similarity"], one["id"], one["label"], one["split"]]
-                for at, group in enumerate(groups, start=1)
-                for one in group["photos"]
-            ],
-        )
-    if data["skipped"] is not None:
-        tables["skipped"] = (("path", "reason"), [[row["path"], row["reason"]] for row in data["skipped"]["rows"]])
+def _tables(data: DataFindings, folder: Path) -> list[Path]:
     files = []
-    for name, (heads, rows) in tables.items():
-        files.append(_keep(folder / f"{name}.csv", csv_bytes(heads, rows, errors="surrogatepass")))
+    if data.issues is not None:
+        rows: list[Sequence[Cell]] = [(row.id, row.says, row.looks_like, row.sure) for row in data.issues.rows]
+        files.append(_table(folder, "suspected", ("id", "says", "looks_like", "sure"), rows))
+    if data.duplicates is not None:
+        rows = [
+            (number, group.kind, group.similarity, photo.id, photo.label, photo.split)
+            for number, group in enumerate(data.duplicates.groups, start=1)
+            for photo in group.photos
+        ]
+        files.append(_table(folder, "duplicates", ("group", "kind", "similarity", "id", "label", "split"), rows))
+    if data.skipped is not None:
+        rows = [(row.path, row.reason) for row in data.skipped.rows]
+        files.append(_table(folder, "skipped", ("path", "reason"), rows))
     return files
+
+
+def _table(folder: Path, name: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Path:
+    return _keep(folder / f"{name}.csv", csv_bytes(columns, rows, errors="surrogatepass"))
 
 
 def _keep(path: Path, data: bytes) -> Path:

@@ -18,8 +18,7 @@ DASH = "–"
 class Located:
     """A part of the document that knows its place there, as in `/which/rows/0/accuracy`.
 
-    `r.which.rows[0].accuracy.value` is a LocatedNumber; names, yes-or-no and null are themselves. Null where a key
-    is missing.
+    `r.which.rows[0].accuracy.value` is a LocatedNumber; names, yes-or-no and null are themselves.
     """
 
     __slots__ = ("_path", "_value")
@@ -29,7 +28,10 @@ class Located:
         self._path = path
 
     def __getattr__(self, name: str) -> Any:
-        return _located(self._value.get(name), f"{self._path}/{name}")
+        try:
+            return _located(self._value[name], f"{self._path}/{name}")
+        except (KeyError, TypeError) as error:
+            raise AttributeError(f"{self._path or 'the report'} has no {name}") from error
 
     def __getitem__(self, key: str | int | slice) -> Any:
         if isinstance(key, str):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from featx.report.formatting import Formatter, Located, TerminalFormatter
+from featx.report.records import ReportDocument
 
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
@@ -189,17 +190,16 @@ def _similar(r: Located, text: Formatter) -> str:
     if not r.similar.measured:
         return text.say("Search was not measured; these are a few queries to look at.")
     return text.say(
-        "The most similar product is of the right category {recall:percent} of the time; mean average precision "
-        "{precision:decimal}.",
+        "The most similar product is of the right category {recall.value:percent} of the time; mean average precision "
+        "{precision.value:decimal}.",
         recall=search_figure(r, "recall_at_1"),
         precision=search_figure(r, "map"),
     )
 
 
 def search_figure(r: Located, metric: str) -> Any:
-    """A figure of the search, which stands there alone or with an interval; None where it was not measured."""
-    figure = r.similar.measured[metric] if r.similar and r.similar.measured else None
-    return figure.value if isinstance(figure, Located) else figure
+    """A figure of the search with its interval; None where it was not measured."""
+    return r.similar.measured[metric] if r.similar and r.similar.measured else None
 
 
 def _map(r: Located, text: Formatter) -> str:
@@ -249,9 +249,9 @@ SECTIONS = (
 )
 
 
-def in_short(document: Mapping[str, Any]) -> dict[str, str]:
+def in_short(report: ReportDocument) -> dict[str, str]:
     """Every section's answer as a terminal shows it; where nothing was measured it says what to run."""
-    return {section.id: section.opening(Located(document), TerminalFormatter()) for section in SECTIONS}
+    return {section.id: section.opening(Located(report.to_dict()), TerminalFormatter()) for section in SECTIONS}
 
 
 def changes_since(r: Located, text: Formatter) -> str:

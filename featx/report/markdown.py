@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.report.formatting import Formatter, Located, MarkdownFormatter, plain
+from featx.report.formatting import Formatter, Located, MarkdownFormatter
 from featx.report.headlines import METRIC_NAMES, SECTIONS, changes_since, differences, headline
 from featx.report.page import commands
+from featx.report.records import ReportDocument
 
 WORST = 20
 DIFFERENCES = 5
 
 
-def markdown(document: Mapping[str, Any], plots: Sequence[str] = ()) -> str:
+def markdown(report: ReportDocument, plots: Sequence[str] = ()) -> str:
     """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
-    r, text = Located(document), MarkdownFormatter()
+    r, text = Located(report.to_dict()), MarkdownFormatter()
     lines = [f"# featx report: {text.text(r.about.store)}", "", headline(r, text), ""]
     lines += _changes(r, text)
     for section in SECTIONS:
@@ -112,7 +113,7 @@ def _trust(r: Located, text: Formatter) -> list[str]:
 
 
 def _made(r: Located, text: Formatter) -> list[str]:
-    lines = [line.replace("`", "'") for line in commands(plain(r)) if line]
+    lines = [line.replace("`", "'") for line in commands(r) if line]
     return ["```text", *lines, "```", ""] if lines else []
 
 

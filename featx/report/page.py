@@ -15,9 +15,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from featx.images.thumbnails import data_uri
-from featx.report.confusion import matrix_of
+from featx.report.confusion import WHOLE, matrix_of
 from featx.report.confusion_image import COLOURS, matrix_png
-from featx.report.formatting import NUMBER_FORMATS, HtmlFormatter, Located, LocatedNumber, plain
+from featx.report.formatting import NUMBER_FORMATS, HtmlFormatter, Located, plain
 from featx.report.headlines import (
     METRIC_NAMES,
     SEARCH_METRICS,
@@ -33,13 +33,11 @@ from featx.report.headlines import (
     too_few,
 )
 from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
+from featx.report.records import Pictures, ReportDocument
 from featx.report.size_budget import PageBudget, left_out, map_data, picture, sheet
 from featx.views.quantities import duration, size
 
-Document = Mapping[str, Any]
-
 TEMPLATES = Path(__file__).parent / "templates"
-WHOLE_MATRIX = 20
 HARDEST = 5
 CHECKS = {
     "FX101": "scored photos with a near-copy among the training photos",
@@ -63,12 +61,12 @@ FACT_NAMES = {
 }
 
 
-def page(document: Document, folder: Path) -> str:
+def page(document: ReportDocument, folder: Path) -> str:
     """The HTML of a report document with nothing left out; its thumbnails are read from `folder`."""
     return renderer(document, folder, 0)(PageBudget())
 
 
-def renderer(document: Document, folder: Path, limit: int) -> Callable[[PageBudget], str]:
+def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[PageBudget], str]:
     """What makes the HTML of a document, with as much left out as asked; `limit` is the size it should keep to."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -80,12 +78,12 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[PageBudg
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    view = ReportView(Located(document), HtmlFormatter())
+    view = ReportView(document, Located(document.to_dict()), HtmlFormatter())
     environment.filters |= {style: partial(view.text.number, style) for style in NUMBER_FORMATS}
     environment.filters |= {"breakable": _breakable, "short_name": _short_name}
     environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS}
     template = environment.get_template("report.html.j2")
-    drawn = document.get("map")
+    drawn = document.map
 
     # A page is made several times until it fits; its pictures only once for each size.
     @cache
@@ -98,9 +96,9 @@ def renderer(document: Document, folder: Path, limit: int) -> Callable[[PageBudg
             view=view,
             budget=budget,
             thumbnail=lambda name, kind: None if kind in budget.without else thumbnail(name, budget.side),
-            map_sheet=None if not drawn else sheet(folder, drawn, budget),
+            map_sheet=None if drawn is None else sheet(folder, drawn, budget),
             map_data=_json(map_data(drawn, budget)),
-            n_drawn=min(drawn["n"], budget.points or drawn["n"]) if drawn else 0,
+            n_drawn=min(drawn.n, budget.points or drawn.n) if drawn else 0,
             foot=_foot(document, budget, limit),
         )
 
@@ -121,14 +119,9 @@ class SectionView:
 class ReportView:
     """What the template shows beside the numbers of the document as they stand."""
 
+    document: ReportDocument
     report: Located
     text: HtmlFormatter
-
-    @cached_property
-    def document(self) -> Document:
-        """The document without places."""
-        document: Document = plain(self.report)
-        return document
 
     @cached_property
     def scripts(self) -> list[Markup]:
@@ -226,15 +219,10 @@ class ReportView:
         )
 
     @cached_property
-    def search(self) -> dict[str, LocatedNumber]:
+    def search(self) -> dict[str, Located]:
         """The figures of the search that were measured."""
         figures = {metric: search_figure(self.report, metric) for metric in SEARCH_METRICS}
         return {metric: figure for metric, figure in figures.items() if figure is not None}
-
-    def search_interval(self, metric: str) -> Any:
-        """A figure of the search with its interval; None where it has none."""
-        figure = self.report.similar.measured[metric]
-        return figure if isinstance(figure, Located) else None
 
     @cached_property
     def hardest(self) -> list[Any]:
@@ -249,7 +237,7 @@ class ReportView:
 
     def check_words(self, check: Located) -> str:
         """What a check looked at."""
-        return CHECKS.get(check.code) or check.sentence or ""
+        return CHECKS.get(check.code, "")
 
     def neighbour(self, photo: Located) -> str:
         """What stands below a neighbour."""
@@ -269,28 +257,28 @@ class ReportView:
     @cached_property
     def blocks(self) -> list[dict[str, Any]]:
         """The parts of the confusion matrix that are shown as tables."""
-        return list(_blocks(self.report))
+        return list(_blocks(self.document, self.report))
 
     @cached_property
     def matrix_image(self) -> str | None:
         """The whole matrix as a picture, where it is too large for a table."""
-        confusion = (self.document.get("fails") or {}).get("confusion")
-        if confusion is None or len(confusion["classes"]) <= WHOLE_MATRIX:
+        confusion = self.document.fails.confusion if self.document.fails else None
+        if confusion is None or len(confusion.classes) <= WHOLE:
             return None
         return data_uri(matrix_png(confusion), "png")
 
     @cached_property
     def commands(self) -> list[str]:
         """What to type to make it all again."""
-        return commands(self.document)
+        return commands(self.report)
 
     @cached_property
     def machine(self) -> list[tuple[str, str]]:
         """What the comparison ran on, how long it took and how much memory."""
-        made = self.document["made"]
-        if not made["machine"]:
+        made = self.document.made
+        if not made.machine:
             return []
-        return facts(made["machine"]) + facts({key: made.get(key) for key in ("seconds", "peak_memory")})
+        return facts(made.machine) + facts({"seconds": made.seconds, "peak_memory": made.peak_memory})
 
     @staticmethod
     def facts(part: Located) -> list[tuple[str, str]]:
@@ -298,10 +286,9 @@ class ReportView:
         return facts(plain(part))
 
 
-def commands(document: Document) -> list[str]:
+def commands(r: Located) -> list[str]:
     """What to type to make it all again."""
-    made = document["made"]
-    return list(made.get("commands") or [" ".join(str(word) for word in made["command"])])
+    return list(r.made.commands) or [" ".join(r.made.command)]
 
 
 def _json(value: object) -> Markup:
@@ -327,14 +314,13 @@ def _breakable(text: str) -> Markup:
     return Markup("".join(p if p.startswith("<") else re.sub(r"([_/-])(?=\w)", r"\1<wbr>", p) for p in pieces))
 
 
-def _blocks(r: Located) -> Iterator[dict[str, Any]]:
-    confusion = r.fails.confusion if r.fails else None
-    if not confusion:
+def _blocks(document: ReportDocument, r: Located) -> Iterator[dict[str, Any]]:
+    confusion = document.fails.confusion if document.fails else None
+    if confusion is None:
         return
-    names = list(confusion.classes)
-    matrix = matrix_of(plain(confusion))
-    counts = {(int(cell[0]), int(cell[1])): cell[2] for cell in confusion.cells}
-    for block in plain(confusion.blocks):
+    names, matrix = confusion.classes, matrix_of(confusion)
+    counts = {(i, j): r.fails.confusion.cells[k][2] for k, (i, j, _) in enumerate(confusion.cells)}
+    for block in confusion.blocks:
         lines = []
         for i in block:
             total = max(int(matrix[i].sum()), 1)
@@ -371,12 +357,12 @@ def _fact(key: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def _foot(document: Document, budget: PageBudget, limit: int) -> str:
-    pictures = document.get("pictures") or {"made": 0, "left_out": 0}
-    more = f" ({pictures['left_out']} more are left out to keep it small)" if pictures["left_out"] else ""
-    sentences = [f"This page holds {pictures['made']} thumbnails{more} and loads nothing from the network."]
-    if pictures.get("n_missing"):
-        sentences.append(f"{pictures['n_missing']:,} photos could not be read again when it was written.")
+def _foot(document: ReportDocument, budget: PageBudget, limit: int) -> str:
+    pictures = document.pictures or Pictures(0, 0)
+    more = f" ({pictures.left_out} more are left out to keep it small)" if pictures.left_out else ""
+    sentences = [f"This page holds {pictures.made} thumbnails{more} and loads nothing from the network."]
+    if pictures.n_missing:
+        sentences.append(f"{pictures.n_missing:,} photos could not be read again when it was written.")
     if budget.steps:
         sentences.append(
             f"To stay within {limit / 1e6:g} MB it leaves out: {'; '.join(left_out(budget))}. "

@@ -7,13 +7,15 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from featx.comparison.document import ReliabilityBin, Score
+from featx.report.records import EntryRow, ReportDocument
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Document = Mapping[str, Any]
 
 # Each stands for a colour of the page: in the SVG it becomes a CSS variable, so that dark mode and print can change it.
 INK, MUTED, RULE, PAPER = "#1c1d1f", "#62656a", "#dedbd3", "#fefefe"
@@ -33,6 +35,7 @@ SIZE = (5.0, 3.5)
 # Paces nearer to each other than this would be one column of dots.
 APART, NAMED_APART = 1.5, 1.3
 FEW = 5
+BARS = 16
 
 
 @contextmanager
@@ -81,39 +84,55 @@ def _percent_ticks(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f}%"))
 
 
-def classifiers(document: Document) -> Callable[[Any, Any], None] | None:
+@dataclass(frozen=True)
+class Dot:
+    """An entry with the accuracy and the pace that are drawn."""
+
+    row: EntryRow
+    accuracy: Score
+    rate: float = 0.0
+
+    @property
+    def colour(self) -> str:
+        """Green for the recommended entry, grey for a baseline."""
+        return GREEN if self.row.best else GREY if self.row.baseline else BLUE
+
+    @property
+    def marker(self) -> str:
+        """A square for a baseline."""
+        return "s" if self.row.baseline else "o"
+
+
+def classifiers(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """Accuracy against pace and size; without pace, accuracy alone."""
-    rows = [row for row in document["which"]["rows"] if row["accuracy"]]
-    if not rows:
+    dots = [Dot(row, row.accuracy) for row in report.which.rows if row.accuracy]
+    if not dots:
         return None
-    if classifiers_are_bars(document):
-        return lambda figure, axes: _bars(axes, rows)
-    # What always says the commonest category would squeeze all others into the upper edge.
-    paced = [row for row in rows if row["images_per_second"] and row["clf"] != "most-frequent"]
-    return lambda figure, axes: _pareto(axes, paced)
+    if classifiers_are_bars(report):
+        return lambda figure, axes: _bars(axes, dots[:BARS])
+    return lambda figure, axes: _pareto(axes, _paced(report))
 
 
-def classifiers_are_bars(document: Document) -> bool:
+def classifiers_are_bars(report: ReportDocument) -> bool:
     """Whether the paces differ too little to draw accuracy against them."""
-    rows = [row for row in document["which"]["rows"] if row["accuracy"] and row["clf"] != "most-frequent"]
-    paces = [row["images_per_second"] for row in rows if row["images_per_second"]]
+    paces = [dot.rate for dot in _paced(report)]
     return not paces or max(paces) < APART * min(paces)
 
 
-def _colour(row: Mapping[str, Any]) -> str:
-    return GREEN if row["best"] else GREY if row["baseline"] else BLUE
+def _paced(report: ReportDocument) -> list[Dot]:
+    # What always says the commonest category would squeeze all others into the upper edge.
+    rows = [row for row in report.which.rows if row.clf != "most-frequent"]
+    return [Dot(row, row.accuracy, row.images_per_second) for row in rows if row.accuracy and row.images_per_second]
 
 
-def _bars(axes: Any, rows: list[Mapping[str, Any]]) -> None:
-    many_stores = len({row["store"] for row in rows}) > 1
-    for i, row in enumerate(rows[:16]):
-        score = row["accuracy"]
-        if score["low"] is not None:
-            axes.plot(
-                [score["low"], score["high"]], [-i, -i], color=_colour(row), linewidth=2.2, solid_capstyle="round"
-            )
-        axes.plot(score["value"], -i, "s" if row["baseline"] else "o", color=_colour(row), markersize=7)
-    names = [f"{row['clf']} · {row['backbone']}" if many_stores else row["clf"] for row in rows[:16]]
+def _bars(axes: Any, dots: list[Dot]) -> None:
+    many_stores = len({dot.row.store for dot in dots}) > 1
+    for i, dot in enumerate(dots):
+        score = dot.accuracy
+        if score.low is not None:
+            axes.plot([score.low, score.high], [-i, -i], color=dot.colour, linewidth=2.2, solid_capstyle="round")
+        axes.plot(score.value, -i, dot.marker, color=dot.colour, markersize=7)
+    names = [f"{dot.row.clf} · {dot.row.backbone}" if many_stores else dot.row.clf for dot in dots]
     axes.set_yticks([-i for i in range(len(names))], [_short(name, 30) for name in names])
     axes.tick_params(axis="y", colors=INK)
     axes.grid(axis="y", visible=False)
@@ -123,32 +142,31 @@ def _bars(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     axes.set_xlabel("accuracy")
 
 
-def _pareto(axes: Any, rows: list[Mapping[str, Any]]) -> None:
+def _pareto(axes: Any, dots: list[Dot]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    biggest = max((row["bytes"] or 1) for row in rows)
-    front = sorted((row["images_per_second"], row["accuracy"]["value"]) for row in rows if row["unbeaten"])
+    biggest = max((dot.row.bytes or 1) for dot in dots)
+    front = sorted((dot.rate, dot.accuracy.value) for dot in dots if dot.row.unbeaten)
     axes.plot(*zip(*front, strict=True), color=RULE, linewidth=1.4, zorder=1)
-    for row in rows:
-        score, rate = row["accuracy"], row["images_per_second"]
-        if score["low"] is not None:
-            axes.plot([rate, rate], [score["low"], score["high"]], color=_colour(row), linewidth=1.3, alpha=0.65)
-        area = 28 + 170 * ((row["bytes"] or 0) / biggest) ** 0.5
-        marker = "s" if row["baseline"] else "o"
-        axes.scatter(rate, score["value"], area, color=_colour(row), marker=marker, edgecolor=PAPER, zorder=3)
-    rates = [row["images_per_second"] for row in rows]
+    for dot in dots:
+        score = dot.accuracy
+        if score.low is not None:
+            axes.plot([dot.rate, dot.rate], [score.low, score.high], color=dot.colour, linewidth=1.3, alpha=0.65)
+        area = 28 + 170 * ((dot.row.bytes or 0) / biggest) ** 0.5
+        axes.scatter(dot.rate, score.value, area, color=dot.colour, marker=dot.marker, edgecolor=PAPER, zorder=3)
+    rates = [dot.rate for dot in dots]
     axes.set_xscale("log")
     axes.set_xlim(min(rates) / 1.5, max(rates) * 2.2)
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _name_columns(axes, rows)
-    for store in dict.fromkeys(row["store"] for row in rows):
-        own = [row for row in rows if row["store"] == store]
-        place = math.exp(sum(math.log(row["images_per_second"]) for row in own) / len(own))
+    _name_columns(axes, dots)
+    for store in dict.fromkeys(dot.row.store for dot in dots):
+        own = [dot for dot in dots if dot.row.store == store]
+        middle = math.exp(sum(math.log(dot.rate) for dot in own) / len(own))
         axes.annotate(
-            _short(str(own[0]["backbone"]), 20),
-            (place, 1.0),
+            _short(own[0].row.backbone, 20),
+            (middle, 1.0),
             (0, 4),
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -162,44 +180,43 @@ def _pareto(axes: Any, rows: list[Mapping[str, Any]]) -> None:
     axes.set_ylabel("accuracy")
 
 
-def _name_columns(axes: Any, rows: list[Mapping[str, Any]]) -> None:
+def _name_columns(axes: Any, dots: list[Dot]) -> None:
     """Names beside the dots, pushed apart where dots of one pace lie close together."""
     low, high = axes.get_ylim()
     step = (high - low) / 19
     taken: dict[int, float] = {}
-    for row in sorted(rows, key=lambda row: -row["accuracy"]["value"]):
-        rate, value = row["images_per_second"], row["accuracy"]["value"]
-        column = round(math.log(rate) / math.log(NAMED_APART))
-        place = min(value, taken.get(column, float("inf")) - step)
-        taken[column] = place
+    for dot in sorted(dots, key=lambda dot: -dot.accuracy.value):
+        column = round(math.log(dot.rate) / math.log(NAMED_APART))
+        height = min(dot.accuracy.value, taken.get(column, float("inf")) - step)
+        taken[column] = height
         axes.annotate(
-            _short(row["clf"], 14),
-            (rate, place),
+            _short(dot.row.clf, 14),
+            (dot.rate, height),
             (9, 0),
             textcoords="offset points",
             va="center",
             fontsize=8,
-            color=GREEN if row["best"] else MUTED,
-            fontweight="bold" if row["best"] else "normal",
+            color=GREEN if dot.row.best else MUTED,
+            fontweight="bold" if dot.row.best else "normal",
         )
 
 
-def reliability(document: Document) -> Callable[[Any, Any], None] | None:
+def reliability(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """How sure against how often right, with the number of photos in each step."""
-    bins = [one for one in (document.get("trust") or {}).get("reliability", ()) if one["n"]]
+    bins = [one for one in (report.trust.reliability if report.trust else ()) if one.n]
     if not bins:
         return None
 
     def draw(figure: Any, axes: Any) -> None:
-        most = max(one["n"] for one in bins)
+        most = max(step.n for step in bins)
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, dashes=(4, 3))
         for one in bins:
-            width = one["high"] - one["low"]
-            axes.bar(one["low"] + width / 2, 0.16 * one["n"] / most, width * 0.86, color=RULE, zorder=1)
+            width = one.high - one.low
+            axes.bar(one.low + width / 2, 0.16 * one.n / most, width * 0.86, color=RULE, zorder=1)
         # A step of one or two photos is right or wrong altogether, and would draw the line to the edge.
-        many = [one for one in bins if one["n"] >= FEW]
+        many = [one for one in bins if one.n >= FEW]
         axes.plot(*_ends(many), "o-", color=BLUE, linewidth=1.8, markersize=5.5, zorder=3)
-        few = [one for one in bins if one["n"] < FEW]
+        few = [one for one in bins if one.n < FEW]
         axes.plot(*_ends(few), "o", color=BLUE, markersize=5, markerfacecolor="none", zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.04)
@@ -211,25 +228,25 @@ def reliability(document: Document) -> Callable[[Any, Any], None] | None:
     return draw
 
 
-def _ends(bins: list[Mapping[str, Any]]) -> tuple[list[float], list[float]]:
-    return [one["confidence"] for one in bins], [one["accuracy"] for one in bins]
+def _ends(bins: list[ReliabilityBin]) -> tuple[list[float], list[float]]:
+    return [one.confidence for one in bins], [one.accuracy for one in bins]
 
 
-def automation(document: Document) -> Callable[[Any, Any], None] | None:
+def automation(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """What share is filed without a person, and how many of those are right."""
-    points = (document.get("trust") or {}).get("coverage", ())
+    points = [point for point in (report.trust.coverage if report.trust else []) if point.precision is not None]
     if len(points) < 2:
         return None
 
     def draw(figure: Any, axes: Any) -> None:
-        filed, right = [one["coverage"] for one in points], [one["precision"] for one in points]
+        filed, right = [one.coverage for one in points], [one.precision or 0.0 for one in points]
         axes.plot(filed, right, color=BLUE, linewidth=2)
         low = min(0.9, *right)
         for target in (0.95, 0.98, 0.99):
             axes.axhline(target, color=GREY, linewidth=0.8, dashes=(2, 3))
-        for one in (document.get("trust") or {}).get("thresholds", ()):
-            if one["coverage"] and one["target"] in (0.95, 0.98, 0.99):
-                axes.plot(one["coverage"], one["precision"], "o", color=ORANGE, markersize=6, zorder=3)
+        for one in report.trust.thresholds if report.trust else []:
+            if one.coverage and one.target in (0.95, 0.98, 0.99):
+                axes.plot(one.coverage, one.precision, "o", color=ORANGE, markersize=6, zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(low - 0.03 * (1 - low) - 0.01, 1.005)
         _percent_ticks(axes.xaxis)
@@ -240,18 +257,18 @@ def automation(document: Document) -> Callable[[Any, Any], None] | None:
     return draw
 
 
-def learning(document: Document) -> Callable[[Any, Any], None] | None:
+def learning(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """Accuracy against labelled photos a category."""
-    points = [one for one in document["honest"].get("learning_curve") or () if one.get("accuracy")]
+    points = [(float(one.per_class), one.accuracy) for one in report.honest.learning_curve or () if one.accuracy]
     if len(points) < 2:
         return None
 
     def draw(figure: Any, axes: Any) -> None:
         from matplotlib.ticker import NullLocator
 
-        sizes = [float(one["per_class"]) for one in points]
-        middle = [float(one["accuracy"]["mean"]) for one in points]
-        spread = [float(one["accuracy"].get("sd") or 0) for one in points]
+        sizes = [size for size, _ in points]
+        middle = [accuracy.mean for _, accuracy in points]
+        spread = [accuracy.sd or 0.0 for _, accuracy in points]
         low = [m - s for m, s in zip(middle, spread, strict=True)]
         high = [m + s for m, s in zip(middle, spread, strict=True)]
         axes.fill_between(sizes, low, high, color=BLUE, alpha=0.15, linewidth=0)
@@ -266,7 +283,7 @@ def learning(document: Document) -> Callable[[Any, Any], None] | None:
     return draw
 
 
-PLOTS: Mapping[str, Callable[[Document], Callable[[Any, Any], None] | None]] = {
+PLOTS: Mapping[str, Callable[[ReportDocument], Callable[[Any, Any], None] | None]] = {
     "classifiers": classifiers,
     "reliability": reliability,
     "automation": automation,
@@ -280,28 +297,28 @@ def _short(name: str, most: int) -> str:
     return shown.replace("$", r"\$")
 
 
-def svg_of(name: str, document: Document) -> str | None:
+def svg_of(name: str, report: ReportDocument) -> str | None:
     """A plot as SVG to put into the page; None where there is nothing to draw."""
-    draw = PLOTS[name](document)
+    draw = PLOTS[name](report)
     if draw is None:
         return None
     with _drawing() as (figure, axes):
         draw(figure, axes)
-        held = io.StringIO()
-        figure.savefig(held, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(held.getvalue(), name)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(file.getvalue(), name)
 
 
-def png_of(name: str, document: Document) -> bytes | None:
+def png_of(name: str, report: ReportDocument) -> bytes | None:
     """A plot as PNG, twice the size of a screen's dots, on white."""
-    draw = PLOTS[name](document)
+    draw = PLOTS[name](report)
     if draw is None:
         return None
     with _drawing() as (figure, axes):
         draw(figure, axes)
-        held = io.BytesIO()
-        figure.savefig(held, format="png", dpi=200, facecolor="white", metadata={"Software": None})
-    return held.getvalue()
+        file = io.BytesIO()
+        figure.savefig(file, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+    return file.getvalue()
 
 
 def _for_page(svg: str, name: str) -> str:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-
-@dataclass(frozen=True)
-class PublishedResult:
-    """One published accuracy: with what it was reached, for fine and for coarse categories, where it was printed."""
-
-    method: str
-    accuracy: float
-    coarse: float | None
-    source: str
+from featx.report.records import PublishedResult, PublishedSplit
 
 
 @dataclass(frozen=True)
 class Known:
-    """A data set: categories that give it away, how many there are, and how many photos its test split has."""
+    """A data set: categories that give it away, how many there are, and how many photos its test split has.
+
+    `figures` are what others reached: the method, its accuracy, its coarse accuracy, and where it was printed.
+    """
 
     name: str
     telling: frozenset[str]
     categories: int
     n_test: int
-    figures: tuple[PublishedResult, ...]
+    figures: tuple[tuple[str, float, float | None, str], ...]
 
 
 KLASSON = "Klasson, Zhang, Kjellström: A hierarchical grocery store image dataset, 2019"
@@ -37,10 +31,10 @@ KNOWN = (
         81,
         2_485,
         (
-            PublishedResult("frozen AlexNet and an SVM", 0.650, 0.754, KLASSON),
-            PublishedResult("frozen VGG16 and an SVM", 0.573, 0.728, KLASSON),
-            PublishedResult("frozen DenseNet-169 and an SVM", 0.725, 0.852, KLASSON),
-            PublishedResult("a network fine-tuned on the data set", 0.8604, 0.9199, ANTIOQUIA),
+            ("frozen AlexNet and an SVM", 0.650, 0.754, KLASSON),
+            ("frozen VGG16 and an SVM", 0.573, 0.728, KLASSON),
+            ("frozen DenseNet-169 and an SVM", 0.725, 0.852, KLASSON),
+            ("a network fine-tuned on the data set", 0.8604, 0.9199, ANTIOQUIA),
         ),
     ),
 )
@@ -48,7 +42,7 @@ KNOWN = (
 
 def published_for(
     categories: Collection[str], n_test: int | None
-) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+) -> tuple[list[PublishedResult], PublishedSplit | None]:
     """What others reached on the data set with these categories, and on which photos; nothing where it is not known.
 
     `same_photos` says whether as many photos were held out here as in the published test split.
@@ -56,6 +50,6 @@ def published_for(
     names = set(categories)
     for known in KNOWN:
         if len(names) == known.categories and known.telling <= names:
-            figures = [{"data": known.name, **asdict(figure)} for figure in known.figures]
-            return figures, {"data": known.name, "n_test": known.n_test, "same_photos": n_test == known.n_test}
+            results = [PublishedResult(known.name, *figure) for figure in known.figures]
+            return results, PublishedSplit(known.name, known.n_test, n_test == known.n_test)
     return [], None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.comparison.document import SearchQuality
 from featx.compute.vectors import nearest, unit_rows
+from featx.report.records import Neighbour, Photo, SearchExample, Similar
 
 if TYPE_CHECKING:
     from featx.report.thumbnails import ThumbnailCache
@@ -19,23 +21,25 @@ QUERIES = 1_500
 
 
 def lookalikes_of(
-    retrieval: Mapping[str, Any] | None,
+    measured: SearchQuality | None,
     store: Store | None,
     labels: Sequence[str | None],
     pictures: ThumbnailCache,
-) -> dict[str, Any] | None:
+) -> Similar | None:
     """The retrieval figures with the best and the worst queries; None where neither is known."""
-    examples = None if store is None else example_rows(store, labels, pictures)
-    if retrieval is None and not examples:
+    best, worst = ([], []) if store is None else example_rows(store, labels, pictures)
+    if measured is None and not best:
         return None
-    return {"measured": None if retrieval is None else dict(retrieval), **(examples or {"best": [], "worst": []})}
+    return Similar(measured, best, worst)
 
 
-def example_rows(store: Store, all_labels: Sequence[str | None], pictures: ThumbnailCache) -> dict[str, Any] | None:
+def example_rows(
+    store: Store, all_labels: Sequence[str | None], pictures: ThumbnailCache
+) -> tuple[list[SearchExample], list[SearchExample]]:
     """Queries whose neighbours are most and least often of their category, one query a category at most."""
     labelled = np.array([i for i, label in enumerate(all_labels) if label], dtype=int)
     if len(labelled) < 3:
-        return None
+        return [], []
     unit = unit_rows(np.asarray(store.features)[labelled])
     labels = np.array([all_labels[i] for i in labelled], dtype=object)
     products = np.array([store.products[i] or store.ids[i] for i in labelled], dtype=object)
@@ -53,21 +57,27 @@ def example_rows(store: Store, all_labels: Sequence[str | None], pictures: Thumb
             share = float(np.mean(labels[near] == labels[query]))
             found.append((share, float(np.mean(cosines)), int(query), near.tolist(), cosines.tolist()))
 
-    def shown(one: tuple[float, float, int, list[int], list[Any]]) -> dict[str, Any]:
-        _, _, query, near, similarity = one
-        return {
-            "query": _photo(store, all_labels, labelled[query], pictures),
-            "right": int(sum(labels[i] == labels[query] for i in near)),
-            "neighbours": [
-                _photo(store, all_labels, labelled[i], pictures)
-                | {"similarity": round(float(alike), 4), "right": bool(labels[i] == labels[query])}
-                for i, alike in zip(near, similarity, strict=True)
+    def example(query: int, near: list[int], cosines: list[float]) -> SearchExample:
+        correct = [bool(labels[i] == labels[query]) for i in near]
+        photos = [_photo(store, all_labels, labelled[i], pictures) for i in (query, *near)]
+        return SearchExample(
+            query=photos[0],
+            right=sum(correct),
+            neighbours=[
+                Neighbour(
+                    id=photo.id,
+                    label=photo.label,
+                    thumbnail=photo.thumbnail,
+                    similarity=round(float(cosine), 4),
+                    right=right,
+                )
+                for photo, cosine, right in zip(photos[1:], cosines, correct, strict=True)
             ],
-        }
+        )
 
     best = _one_a_category(sorted(found, key=lambda one: (-one[0], -one[1], one[2])), labels)
     worst = _one_a_category(sorted(found, key=lambda one: (one[0], -one[1], one[2])), labels)
-    return {"best": [shown(one) for one in best], "worst": [shown(one) for one in worst if one[0] < 1]}
+    return [example(*one[2:]) for one in best], [example(*one[2:]) for one in worst if one[0] < 1]
 
 
 def _one_a_product(near: np.ndarray, product: np.ndarray) -> np.ndarray:
@@ -85,6 +95,6 @@ def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
     return list(picked.values())
 
 
-def _photo(store: Store, labels: Sequence[str | None], row: int, pictures: ThumbnailCache) -> dict[str, Any]:
+def _photo(store: Store, labels: Sequence[str | None], row: int, pictures: ThumbnailCache) -> Photo:
     item_id = store.ids[row]
-    return {"id": item_id, "label": labels[row], "thumbnail": pictures.name(item_id)}
+    return Photo(item_id, labels[row], pictures.name(item_id))

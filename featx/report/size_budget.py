@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from featx.images.thumbnails import data_uri, webp
+from featx.report.records import CatalogueMap
 from featx.report.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept
 
 SMALL_SIDE, SMALL_QUALITY, SMALL_TILE = 64, 45, 24
@@ -104,33 +105,39 @@ def picture(folder: Path, name: str | None, side: int) -> str | None:
     return data_uri(webp(image, SMALL_QUALITY), "webp")
 
 
-def sheet(folder: Path, drawn: Mapping[str, Any], budget: PageBudget) -> str | None:
+def sheet(folder: Path, drawn: CatalogueMap, budget: PageBudget) -> str | None:
     """The map's squares as an address that needs no file."""
     if budget.without & {"map", "map_pictures"}:
         return None
-    if budget.tile >= drawn["tile"]:
-        return inline(folder, drawn["sheet"])
-    image = read_kept(folder, drawn["sheet"])
+    if budget.tile >= drawn.tile:
+        return inline(folder, drawn.sheet)
+    image = read_kept(folder, drawn.sheet)
     if image is None:
         return None
-    share = budget.tile / int(drawn["tile"])
+    share = budget.tile / drawn.tile
     smaller = image.resize((round(image.width * share), round(image.height * share)))
     return data_uri(webp(smaller, TILE_QUALITY), "webp")
 
 
-def map_data(drawn: Mapping[str, Any] | None, budget: PageBudget) -> dict[str, Any]:
+def map_data(drawn: CatalogueMap | None, budget: PageBudget) -> dict[str, Any]:
     """What the page's script needs to draw the map; empty where there is none."""
-    if not drawn or "map" in budget.without:
+    if drawn is None or "map" in budget.without:
         return {}
-    data = {key: drawn[key] for key in ("points", "classes", "columns", "ids", "ids_of")}
-    data["tile"] = min(int(drawn["tile"]), budget.tile)
-    points = np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
-    if not budget.named_points and data["ids_of"] == "points":
-        held = sorted((int(tile), i) for i, tile in enumerate(points[:, 3]) if tile != 65535)
-        data |= {"ids": [drawn["ids"][i] for _, i in held], "ids_of": "tiles"}
+    points = np.frombuffer(base64.b64decode(drawn.points), dtype="<u2").reshape(-1, 4)
+    ids, ids_of = drawn.ids, drawn.ids_of
+    if not budget.named_points and ids_of == "points":
+        in_sheet = sorted((int(tile), i) for i, tile in enumerate(points[:, 3]) if tile != 65535)
+        ids, ids_of = [ids[i] for _, i in in_sheet], "tiles"
     if budget.points is not None and len(points) > budget.points:
         kept = np.unique(np.linspace(0, len(points) - 1, budget.points).round().astype(int))
-        data["points"] = base64.b64encode(points[kept].tobytes()).decode()
-        if data["ids_of"] == "points":
-            data["ids"] = [data["ids"][i] for i in kept]
-    return data
+        points = points[kept]
+        if ids_of == "points":
+            ids = [ids[i] for i in kept]
+    return {
+        "points": base64.b64encode(points.tobytes()).decode(),
+        "classes": drawn.classes,
+        "columns": drawn.columns,
+        "ids": ids,
+        "ids_of": ids_of,
+        "tile": min(drawn.tile, budget.tile),
+    }

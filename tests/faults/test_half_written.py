@@ -362,7 +362,7 @@ def report_folder(folder: Path) -> Kept:
         for folder_of_one in [path.parent for path in root.glob("*/report.html")]:
             assert (folder_of_one / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
             assert (folder_of_one / "report.md").read_text(encoding="utf-8").endswith("\n")
-        number = read_document(latest / "report.json")["written"]
+        number = read_document(latest / "report.json").written
         return int(number[:4]) - 2000
 
     return Kept(write, found)

@@ -60,7 +60,7 @@ def test_a_fall_is_on_the_page_in_the_markdown_and_in_the_json(root, documents, 
     assert ran.returncode == 7, ran.stderr
     told = json.loads(ran.stdout)["changes"]
     document = read_document(tmp_path / "out")
-    assert document["changes"] == told
+    assert document.changes.to_dict() == told
     assert told["fell"][0] == "accuracy"
     markdown = (tmp_path / "out/report.md").read_text(encoding="utf-8")
     first = markdown.split("## ")[1]
@@ -76,7 +76,7 @@ def test_a_fall_is_on_the_page_in_the_markdown_and_in_the_json(root, documents, 
     numbers = [one for one in reader.found if one[0]["data-path"].startswith("/changes/")]
     assert len(numbers) >= 9
     for attributes, shown in numbers:
-        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(document, attributes["data-path"]))
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(document.to_dict(), attributes["data-path"]))
 
 
 @pytest.mark.parametrize(("new", "code"), [("good", 0), ("near", 0), ("bad", 7)])
@@ -117,7 +117,7 @@ def test_other_categories_photos_or_entries_are_named(shop, documents, tmp_path)
 
 def test_a_report_of_folds_is_not_compared_photo_by_photo_with_one_of_held_out_photos(documents):
     new = copy.deepcopy(documents["good"])
-    new["honest"]["measured_on"] = "cv"
+    new.honest.measured_on = "cv"
     found = changes(documents["good"], new)
     assert not found.paired
     assert any("held-out photos" in note and "cross-validation" in note for note in found.notes)
@@ -125,13 +125,12 @@ def test_a_report_of_folds_is_not_compared_photo_by_photo_with_one_of_held_out_p
 
 def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
     new = copy.deepcopy(documents["bad"])
-    new["similar"], new["fails"], new["trust"] = None, None, None
-    new["honest"]["test"] = []
+    new.similar, new.fails, new.trust = None, None, None
+    new.honest.test = []
     found = changes(documents["good"], new)
     assert [one.metric for one in found.metrics] == ["accuracy"]
     assert found.categories == []
-    row = new["which"]["rows"][0]
-    row["accuracy"] = None
+    new.best.accuracy = None
     assert changes(documents["good"], new).metrics == []
 
 
@@ -141,7 +140,7 @@ def test_metrics_that_one_of_the_two_lacks_are_left_out(documents):
         ("", "is not a JSON file"),
         ('{"schema": "featx-report/1"', "is not a JSON file"),
         ("[]", "is not a featx report"),
-        ('{"schema": "featx-report/1"}', "it has no `featx`"),
+        ('{"schema": "featx-report/1"}', "missing required field `featx`"),
         ('{"schema": "featx-report/7"}', "does not know"),
         (
             '{"schema": "featx-comparison/1", "featx": "1", "stores": [], "entries": [], '
@@ -157,6 +156,27 @@ def test_a_broken_old_report_is_refused_in_a_sentence(root, featx, tmp_path, tex
     assert said in " ".join(ran.stderr.split())
     assert "Traceback" not in ran.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda plain: plain["which"]["rows"].clear(), "`which.rows` is empty"),
+        (lambda plain: plain["fails"]["outcomes"].update(right="!"), "one bit for each photo"),
+        (lambda plain: plain["fails"]["confusion"]["cells"].append([0, 99, 1]), "categories that are not there"),
+        (lambda plain: plain["map"].update(points="AAAA"), "one point for each photo"),
+        (lambda plain: plain["about"].update(n=2**70), "`about.n`"),
+        (lambda plain: plain["honest"].update(measured_on="luck"), "$.honest.measured_on"),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_refused_in_a_sentence(documents, tmp_path, damage, said):
+    plain = documents["good"].to_dict()
+    damage(plain)
+    (tmp_path / "report.json").write_text(json.dumps(plain))
+    with pytest.raises(FeatxError, match="is damaged") as error:
+        read_document(tmp_path / "report.json")
+    assert error.value.code == "bad-manifest"
+    assert said in str(error.value)
 
 
 def places_in(value: object, path: tuple = ()) -> list[tuple]:
@@ -209,9 +229,10 @@ def test_a_damaged_report_is_refused_or_shown_never_stumbled_over(
 
     monkeypatch.setattr(pages, "svg_of", lambda name, document: None)
     old, path, refused = documents["good"], tmp_path / "report.json", 0
-    places = [place for place in places_in(old) if place[0] != "made" or len(place) < 3]
+    plain = old.to_dict()
+    places = [place for place in places_in(plain) if place[0] != "made" or len(place) < 3]
     for n, place in enumerate(places[["gone", "null", "of another kind"].index(damage) :: every]):
-        broken = json.loads(json.dumps(old))
+        broken = json.loads(json.dumps(plain))
         holder = broken
         for key in place[:-1]:
             holder = holder[key]

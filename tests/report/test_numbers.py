@@ -50,7 +50,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def document(run):
-    return read_document(run[2].folder)
+    return read_document(run[2].folder).to_dict()
 
 
 @pytest.fixture(scope="module")

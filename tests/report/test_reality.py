@@ -134,7 +134,7 @@ def look(browser, folder: Path) -> None:
 
 def check(folder: Path) -> dict:
     """The document, after each number on the page was found in it; the page is small and shows real photos."""
-    document = read_document(folder)
+    document = read_document(folder).to_dict()
     page = (folder / "report.html").read_text(encoding="utf-8")
     reader = Numbers()
     reader.feed(page)

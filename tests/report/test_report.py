@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from featx.comparison.document import Score
 from featx.errors import FeatxError
 from featx.metrics.confusion import confusion_counts
 from featx.report import build_document, changes, read_document, write_files, write_report
@@ -23,6 +24,7 @@ from featx.report.formatting import NUMBER_FORMATS, value_at
 from featx.report.map_layout import lay_out
 from featx.report.markdown import markdown
 from featx.report.published_results import published_for
+from featx.report.records import PublishedSplit
 from tests.conftest import ROOT
 from tests.report.documents import SCRIPT, Numbers, catalogue, comparison
 
@@ -56,8 +58,13 @@ def written(shop, issues, duplicates, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def document(written):
+def report(written):
     return read_document(written.folder)
+
+
+@pytest.fixture(scope="module")
+def document(report):
+    return report.to_dict()
 
 
 def test_every_number_on_the_page_equals_the_json(written, document):
@@ -112,9 +119,9 @@ def test_search_rows_hold_the_truly_nearest_of_other_products(shop, document):
             assert one["right"] == (one["label"] == row["query"]["label"])
 
 
-def test_two_renders_are_identical(written, document, tmp_path):
+def test_two_renders_are_identical(written, report, tmp_path):
     formats = ("html", "md", "json", "png")
-    again = write_files(document, tmp_path, formats, pictures=written.folder)
+    again = write_files(report, tmp_path, formats, pictures=written.folder)
     for path in again.files:
         assert path.read_bytes() == (written.folder / path.relative_to(tmp_path)).read_bytes(), path.name
 
@@ -141,8 +148,8 @@ def test_the_page_asks_nothing_of_the_network(written):
     assert not re.search(r"url\((?!#|\$\{)", page)
 
 
-def test_each_section_opens_with_a_sentence_that_holds_its_number(document):
-    text = markdown(document)
+def test_each_section_opens_with_a_sentence_that_holds_its_number(report, document):
+    text = markdown(report)
     score = document["which"]["rows"][0]["accuracy"]["value"]
     which, honest = text.split("## Which should we use?")[1].split("## How good is it, honestly?")[:2]
     assert f"{score:.1%}" in which.strip().splitlines()[0]
@@ -176,9 +183,9 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
     telling = ["Golden-Delicious", "Granny-Smith", "Pink-Lady", "Royal-Gala", "Arla-Standard-Milk", "Zucchini"]
     names = telling + [f"Product-{i:02d}" for i in range(75)]
     figures, where = published_for(names, 2_485)
-    assert [(one["accuracy"], one["coarse"]) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
-    assert where == {"data": "Grocery Store Dataset", "n_test": 2_485, "same_photos": True}
-    assert published_for(names, 296)[1]["same_photos"] is False
+    assert [(one.accuracy, one.coarse) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
+    assert where == PublishedSplit("Grocery Store Dataset", 2_485, True)
+    assert published_for(names, 296)[1].same_photos is False
     for other in (names[:-1], [*names, "one more"], [*names[1:], "another"], []):
         assert published_for(other, 2_485) == ([], None)
     shop = catalogue(tmp_path / "photos", names, 4)
@@ -200,8 +207,8 @@ def test_photos_that_are_gone_are_counted_not_replaced(shop, written, tmp_path):
     broken = copy.copy(shop)
     broken.paths = [path if i % 2 else path + ".gone" for i, path in enumerate(shop.paths)]
     document = build_document(comparison(broken), tmp_path, store=broken, cache=written.folder.parent)
-    assert document["pictures"]["n_missing"] == 60
-    assert document["map"]["n_pictures"] == 60
+    assert document.pictures.n_missing == 60
+    assert document.map.n_pictures == 60
 
 
 def test_a_fall_beyond_chance_is_found_photo_by_photo(shop, written, tmp_path):
@@ -210,23 +217,26 @@ def test_a_fall_beyond_chance_is_found_photo_by_photo(shop, written, tmp_path):
     assert same.paired
     assert not same.fell
     found = changes(old, build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent))
-    assert found.fell[0].metric == "accuracy"
+    assert found.fell[0] == "accuracy"
     assert not changes(
         build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent), old
     ).fell
 
 
+def lower(score: Score, points: float) -> Score:
+    return Score(score.value - points, score.low - points, score.high - points)
+
+
 def test_without_the_same_photos_the_intervals_decide(shop, written, tmp_path):
     old = build_document(comparison(shop, right=0.9), tmp_path, store=shop, cache=written.folder.parent)
     new = copy.deepcopy(old)
-    new["fails"]["outcomes"] = None
-    row = new["which"]["rows"][0]["accuracy"]
-    row["value"], row["low"], row["high"] = row["value"] - 0.01, row["low"] - 0.01, row["high"] - 0.01
+    new.fails.outcomes = None
+    new.best.accuracy = lower(new.best.accuracy, 0.01)
     found = changes(old, new)
     assert not found.paired
     assert not found.fell
-    row["value"], row["low"], row["high"] = row["value"] - 0.1, row["low"] - 0.1, row["high"] - 0.1
-    assert [change.metric for change in changes(old, new).fell] == ["accuracy"]
+    new.best.accuracy = lower(new.best.accuracy, 0.1)
+    assert changes(old, new).fell == ["accuracy"]
 
 
 def test_a_file_of_another_kind_or_a_newer_one_is_refused(tmp_path):
@@ -243,10 +253,10 @@ def test_a_file_of_another_kind_or_a_newer_one_is_refused(tmp_path):
         read_document(tmp_path / "none.json")
 
 
-def test_a_thumbnail_name_cannot_lead_out_of_the_folder(written, document, tmp_path):
+def test_a_thumbnail_name_cannot_lead_out_of_the_folder(report, tmp_path):
     (tmp_path / "secret.webp").write_bytes(b"secret")
-    evil = copy.deepcopy(document)
-    evil["similar"]["best"][0]["query"]["thumbnail"] = "../secret.webp"
+    evil = copy.deepcopy(report)
+    evil.similar.best[0].query.thumbnail = "../secret.webp"
     page = write_files(evil, tmp_path / "in", ("html",)).page.read_text(encoding="utf-8")
     assert "c2VjcmV0" not in page
 
@@ -291,9 +301,9 @@ def test_clustering_puts_mixed_up_categories_side_by_side():
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60))
 def test_the_matrix_survives_being_kept_in_cells(pairs):
     truth, says = [a for a, _ in pairs], [b for _, b in pairs]
-    kept = confusion_of({"truth": truth, "says": says, "classes": list("abcdef")})
+    kept = confusion_of(truth, says, list("abcdef"))
     assert np.array_equal(matrix_of(kept), confusion_counts(truth, says, 6))
-    assert sorted(kept["order"]) == list(range(6))
+    assert sorted(kept.order) == list(range(6))
 
 
 def test_the_command_writes_again_and_tells_a_fall_with_code_seven(featx, shop, written, tmp_path):
@@ -322,13 +332,13 @@ def test_the_command_names_what_is_missing(featx):
 
 
 def test_only_an_extraction_that_used_every_photo_says_that_none_was_skipped(featx, folder, workplace):
-    from featx.cli.report import skipped_of
+    from featx.report import skipped_photos
     from featx.workspace import Workspace
 
-    assert skipped_of(Workspace.here()) is None
+    assert skipped_photos(Workspace.here()) is None
     assert featx("extract", "photos", "-b", "colour").returncode == 0
-    assert skipped_of(Workspace.here()) == []
+    assert skipped_photos(Workspace.here()) == []
     (workplace / "photos" / "hats" / "bröken.jpg").write_bytes(b"no photo")
     assert featx("extract", "photos", "-b", "colour").returncode == 0
-    (one,) = skipped_of(Workspace.here())
+    (one,) = skipped_photos(Workspace.here())
     assert one["path"] == "photos/hats/bröken.jpg"

@@ -82,7 +82,9 @@ def test_a_smaller_page_still_tells_the_numbers_of_the_json(full, tmp_path):
     reader.feed(again.page.read_text(encoding="utf-8"))
     assert len(reader.found) > 200
     for attributes, shown in reader.found:
-        assert shown == NUMBER_FORMATS[attributes["data-format"]](value_at(full.document, attributes["data-path"]))
+        assert shown == NUMBER_FORMATS[attributes["data-format"]](
+            value_at(full.document.to_dict(), attributes["data-path"])
+        )
 
 
 def test_two_small_renders_are_identical(full, tmp_path):
@@ -94,9 +96,9 @@ def test_two_small_renders_are_identical(full, tmp_path):
 
 
 def test_a_thinned_map_keeps_each_photo_with_its_own_name_and_picture(full):
-    drawn = full.document["map"]
-    points = np.frombuffer(base64.b64decode(drawn["points"]), dtype="<u2").reshape(-1, 4)
-    named = {tuple(row): name for row, name in zip(points.tolist(), drawn["ids"], strict=True)}
+    drawn = full.document.map
+    points = np.frombuffer(base64.b64decode(drawn.points), dtype="<u2").reshape(-1, 4)
+    named = {tuple(row): name for row, name in zip(points.tolist(), drawn.ids, strict=True)}
     told = map_data(drawn, PageBudget(points=50))
     thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
     assert len(thin) == len(told["ids"]) == 50
