@@ -46,7 +46,7 @@ types: $(VENV)/.installed-dev
 imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## regenerate docs/cli.md, docs/errors.md and the table of backbones
+docs: $(VENV)/.installed-dev  ## regenerate docs/cli.md, errors.md, report-schema.md and the table of backbones
 	$(BIN)/python docs/generate.py
 
 check: lint types imports test

@@ -33,6 +33,11 @@ def test_the_error_table_is_current():
     assert (ROOT / "docs/errors.md").read_text(encoding="utf-8") == generator().errors_page(), "run `make docs`"
 
 
+def test_the_schema_of_reports_is_that_of_the_types():
+    page = (ROOT / "docs/report-schema.md").read_text(encoding="utf-8")
+    assert page == generator().schema_page(), "run `make docs`"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_to_a_file(page):
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8")):
