@@ -13,13 +13,13 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 MEANING = {
-    1: "featx broke: a bug; the trace is in `artifacts/featx.log`",
+    1: "featx broke: a bug; the traceback is in `artifacts/featx.log`",
     2: "the command is wrong: a flag, a name, a column, a table",
-    3: "the pictures or labels cannot be used",
-    4: "something must be run or fetched first",
+    3: "the photos or labels cannot be used",
+    4: "something must be run or downloaded first",
     5: "the pieces do not fit together",
     6: "the machine: disk, memory, permission, device",
-    7: "it worked, and a limit you set was crossed",
+    7: "it worked, but crossed a limit you set",
 }
 
 

@@ -225,4 +225,4 @@ def _print(card: dict[str, Any], out: Output) -> None:
         out.result(f"{'weakest categories':<{wide}}  recall  photos  usually taken for")
         for one in card["weakest"]:
             misses = f"{one['taken_for']} ({one['times']} of {one['misses']})"
-            out.result(f"{one['label']:<{wide}}  {one['recall']:6.0%}  {one['n']:8,}  {misses}")
+            out.result(f"{one['label']:<{wide}}  {one['recall']:6.0%}  {one['n']:6,}  {misses}")
