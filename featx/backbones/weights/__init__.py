@@ -3,7 +3,8 @@
 published  which files there are to download
 cache      where they lie here, and whether they are whole
 loading    their tensors
-download   the download
+download   the file of an address, from the cache or the web
+http       requests, and downloads that go on where they broke off
 importing  files that were downloaded elsewhere
 """
 

@@ -15,6 +15,8 @@ from featx.files.atomic import write_atomic
 from featx.files.regular import open_regular, read_json
 
 SUFFIXES = (".pth", ".pt", ".safetensors")
+# How much of a file is read or copied at a time.
+BLOCK = 1 << 20
 
 
 def weights_folder() -> Path:

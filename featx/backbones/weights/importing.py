@@ -6,12 +6,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from featx.backbones.weights.cache import cannot_write, file_sha256, pin_digest, unreadable, weights_folder
+from featx.backbones.weights.cache import BLOCK, cannot_write, file_sha256, pin_digest, unreadable, weights_folder
 from featx.backbones.weights.published import RECOMMENDED, PublishedWeights, hash_prefix, published_weights
 from featx.errors import FeatxError
 from featx.files.atomic import atomic_writer
-
-_BLOCK = 1 << 20
 
 
 def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> Path:
@@ -55,7 +53,7 @@ def _name_by_content(file: Path, digest: str, known: Sequence[PublishedWeights])
 
 def _copy_checked(file: Path, target: Path, digest: str) -> None:
     with file.open("rb") as source, atomic_writer(target) as copy:
-        shutil.copyfileobj(source, copy, _BLOCK)
+        shutil.copyfileobj(source, copy, BLOCK)
         copy.flush()
         if file_sha256(Path(copy.name)) != digest:
             raise FeatxError("weights-broken", f"`{file}` changed while it was copied", "add it again")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from featx.backbones import weights
-from featx.backbones.weights import download
+from featx.backbones.weights import http
 from featx.errors import FeatxError
 from tests.backbones.weights.serving import BODY, NAME, left_over, put
 from tests.counting import wait_until
@@ -214,8 +214,8 @@ def test_a_redirect_on_the_web_is_followed(server):
 def test_a_redirect_never_leaves_encryption():
     request = urllib.request.Request("https://host/a.pth")
     with pytest.raises(urllib.error.HTTPError):
-        download._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://host/a.pth")
-    assert download._WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://cdn/a.pth")
+        http.WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "http://host/a.pth")
+    assert http.WebOnly().redirect_request(request, io.BytesIO(), 302, "Found", {}, "https://cdn/a.pth")
 
 
 @pytest.mark.parametrize("url", [f"file:///tmp/{NAME}", f"ftp://host/{NAME}", f"/tmp/{NAME}", "https://host/"])
@@ -266,7 +266,7 @@ def test_a_folder_that_cannot_be_written_is_named(server, folder):
 
 
 def test_a_full_disk_is_told_before_the_download(server, folder, monkeypatch):
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: _Free())
+    monkeypatch.setattr(http.shutil, "disk_usage", lambda _: _Free())
     with pytest.raises(FeatxError) as caught:
         weights.fetch_weights(server.url)
     assert caught.value.code == "disk-full"
@@ -296,7 +296,7 @@ def test_many_at_once_download_a_file_once(server, folder):
 
 
 def test_a_file_that_another_process_finished_meanwhile_is_not_fetched_again(server, folder, monkeypatch):
-    monkeypatch.setattr(download, "_wait_for_turn", lambda _: put(folder, NAME, BODY))
+    monkeypatch.setattr(http, "_wait_for_turn", lambda _: put(folder, NAME, BODY))
     assert weights.fetch_weights(server.url) == folder / NAME
     assert server.asked == []
     assert left_over(folder) == []
