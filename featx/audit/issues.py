@@ -1,4 +1,4 @@
-"""What somebody should look at: labels, products, categories and photos that do not agree with the rest."""
+"""Labels, products, categories and photos that disagree with the rest and need a look."""
 
 from __future__ import annotations
 

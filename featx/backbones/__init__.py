@@ -24,7 +24,7 @@ __all__ = ["Encoder", "EncoderSpec", "Fingerprint", "OutOfMemory", "choose_backb
 
 
 def choose_backbone() -> tuple[str, str]:
-    """A backbone's name and one line on why, for when nobody named one."""
+    """The name of a default backbone, and one line on why."""
     from featx.backbones.default import choose_backbone as choose
 
     return choose()

@@ -92,7 +92,7 @@ MARKS = {
 
 
 def _must_be_free(path: Path) -> None:
-    """An older classifier and its cards are replaced, but not somebody's own `shop.json` beside `shop.safetensors`."""
+    """An older classifier and its cards are replaced, but never your own `shop.json` beside `shop.safetensors`."""
     if path.suffix in (*MARKS, OLD_SUFFIX):
         what = "of an older format" if path.suffix == OLD_SUFFIX else "of a card"
         raise FeatxError("bad-flag", f"`{path.name}` is a name {what}", f"end the classifier's name in {SUFFIX}")

@@ -204,7 +204,7 @@ def _print(comparison: Comparison, out: Output) -> None:
 
 
 def _say(document: ComparisonDocument, out: Output) -> None:
-    """What one should know before believing the table: always told, on a terminal or not."""
+    """Warnings to read before believing the table, on a terminal or not."""
     settings = document.settings
     if document.doubling:
         out.say(f"  {document.doubling.why}")

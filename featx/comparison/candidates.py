@@ -125,7 +125,7 @@ def run_candidate(
     plain: bool = True,
     progress: Callable[[], object] = lambda: None,
 ) -> CandidateResult:
-    """Score a candidate; the strength is chosen anew inside each fold, from the training rows of that fold alone."""
+    """Score a candidate; the strength is chosen inside each fold, from its training rows alone."""
     result = CandidateResult(candidate)
     first: list[np.ndarray] = []
     for number, cut in enumerate(plan.repeats):

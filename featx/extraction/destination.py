@@ -52,7 +52,7 @@ def delete_store(path: Path) -> None:
 
 
 def _must_look_like_a_store(path: Path) -> None:
-    """A damaged store can be replaced, but not somebody's photo or table that was named by mistake."""
+    """A damaged store can be replaced, but not a photo or table that was named by mistake."""
     if journal_beside(path).exists() or not path.exists():
         return
     if path.is_file():

@@ -60,7 +60,7 @@ class ExistingRows:
     def left(
         self, items: Sequence[Item], skipped: Sequence[Skipped], gained: Sequence[tuple[Item, str]]
     ) -> tuple[dict[str, str], list[str]]:
-        """Rows whose photo is gone, told apart: renamed (the same bytes came back elsewhere) or gone."""
+        """Rows whose photo is gone, either renamed (the same bytes are elsewhere now) or removed."""
         listed = {item.path for item in items} | {skip.path for skip in skipped}
         ids = {item.item_id for item in items}
         gone: dict[str, list[StoredItem]] = {}

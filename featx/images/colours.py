@@ -24,7 +24,7 @@ _TURNS = {
 
 
 def orientation_of(image: Image.Image) -> int:
-    """How a picture is to be turned, as EXIF counts it; 1 where nothing can be told."""
+    """The EXIF orientation of an image; 1 where it is unknown."""
     try:
         value: Any = image.getexif().get(0x0112, 1)
         return int(value)

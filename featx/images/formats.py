@@ -1,4 +1,4 @@
-"""Which format bytes are of, told from the bytes; and what they are if of none."""
+"""The image format of a file, recognised by its bytes, and a description of bytes that are not an image."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class UnreadablePhoto(Exception):
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a photo file; refuses what is no regular file, is over 64 MiB, or changes while it is read."""
+    """All bytes of a photo file; refuses one that is not regular, is over 64 MiB, or changes while it is read."""
     name = os.fspath(path)
     try:
         # Without O_NONBLOCK a named pipe called x.jpg would wait for a writer for ever.

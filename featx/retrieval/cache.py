@@ -118,7 +118,7 @@ def cache_damage(store: Path) -> str | None:
 
 
 def identity_of(store: Path) -> str | None:
-    """What tells this sealed store from every other: its end, into which each sealing writes a new id."""
+    """Identifies this sealed store: the end of its file, into which each sealing writes a new id."""
     with open_regular(store) as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - TAIL))

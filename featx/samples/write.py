@@ -1,4 +1,4 @@
-"""The sample catalogue on disk: photos in folders, a few planted faults, and the manifest that tells the truth."""
+"""The sample catalogue on disk: photos in folders, a few planted faults, and the manifest with the truth."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def write_catalogue(
 ) -> list[Row]:
     """Draw the sample catalogue into a folder, and return the lines of its manifest.
 
-    `progress` is told how many photos are written.
+    `progress` is called with the number of photos written.
     """
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The pictures that int8 is calibrated on: drawn by featx, so that features depend on nobody's photos."""
+"""The pictures that int8 is calibrated on: drawn by featx, so that features do not depend on anybody's photos."""
 
 from __future__ import annotations
 
