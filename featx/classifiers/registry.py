@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from featx.classifiers.card import read_card
+from featx.classifiers.kinds import aliases
 from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, load_classifier, old_format, write
-from featx.errors import FeatxError
+from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import read_regular, same_place
 
 
 def classifier_files(models: Path) -> list[Path]:
     """The classifiers in a folder, by name."""
     return sorted(models.glob(f"*{SUFFIX}"))
+
+
+def find_classifier(name: str | None, models: Path, store: Path | None = None) -> Path:
+    """The classifier a person means: a file, a name, or the one trained last, on `store` where one is given."""
+    if name is None:
+        return newest_classifier(models) if store is None else latest_for_store(models, store)
+    if name.endswith((SUFFIX, OLD_SUFFIX)) or os.sep in name:
+        return Path(name)
+    path = models / f"{aliases().get(name, name)}{SUFFIX}"
+    trained = sorted(classifier_files(models), key=lambda path: path.stat().st_mtime)
+    if trained and not path.exists():
+        hint = did_you_mean(name, [path.stem for path in trained], f"train it: `featx fit --clf {name}`")
+        raise FeatxError("no-model", f"no classifier `{name}` in {models}", hint)
+    return path
 
 
 def latest_for_store(models: Path, store: Path) -> Path:

@@ -50,7 +50,7 @@ def evaluate(
     Example: featx evaluate --split test
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.cli.predict import model_path
+    from featx.classifiers.registry import find_classifier
     from featx.comparison.evaluate import evaluate as score
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -59,7 +59,7 @@ def evaluate(
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .csv")
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
-    path = model_path(model, workspace.models, opened.path)
+    path = find_classifier(model, workspace.models, opened.path)
     splits = [part.strip() for names in split or [] for part in names.split(",") if part.strip()]
     evaluation = score(path, opened, splits or None)
     out.document({"model": str(path), **evaluation.to_dict()})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,12 +17,10 @@ from featx.compute.threads import cores
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones import Encoder
     from featx.catalogue.items import Catalogue
     from featx.classifiers.model import Classifier
     from featx.classifiers.thresholds import Thresholds
     from featx.prediction.predict import DecisionRule, Prediction, Predictor
-    from featx.store import Store
     from featx.workspace import Workspace
 
 MANY = 1000
@@ -84,8 +81,9 @@ def predict(
         raise FeatxError("bad-flag", f"{' and '.join(twice)} both set the threshold", "use one of them")
     if sort_into is None and (link or dry_run):
         raise FeatxError("bad-flag", "`--link` and `--dry-run` need `--sort-into`", "name a folder to sort into")
+    from featx.catalogue.items import Item
     from featx.cli.output_files import check_suffix, write_records
-    from featx.prediction.predict import DecisionRule, limit_for
+    from featx.prediction.predict import DecisionRule, Prediction, limit_for
 
     if output is not None:
         check_suffix(output)
@@ -111,7 +109,9 @@ def predict(
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
-        count = write_records(output, list(_cells(None, top)), (_cells(one, top) for one in found))
+        count = write_records(
+            output, list(Prediction(Item("", "")).to_cells(top)), (one.to_cells(top) for one in found)
+        )
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
         _show(found, out, top)
@@ -194,36 +194,15 @@ def _asked(images: list[str]) -> Catalogue:
 
 
 def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: Output) -> Predictor:
-    from featx.classifiers.model import require_same_features
-    from featx.classifiers.persistence import load_classifier
-    from featx.prediction.predict import Predictor
-    from featx.store import open_store
+    from featx.prediction.predict import open_predictor
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    path = model_path(clf, workspace.models, store)
-    model = load_classifier(path)
-    opened: Store | None = None
-    try:
-        opened = open_store(workspace.current_store(store))
-        require_same_features(model, opened.fingerprint, opened.path)
-    except FeatxError as error:
-        if store is not None or error.code not in ("no-store", "other-backbone"):
-            raise
-        out.detail(f"no store with known features: {error.message}")
-        opened = None
-    out.say(f"{model!r} from {path}{_elsewhere(model, workspace, store)}")
-
-    def open_it() -> Encoder:
-        from featx.embedding.reopen import open_from_fingerprint, reopen_backbone
-
-        if opened is not None:
-            return reopen_backbone(opened, device)
-        backbone = open_from_fingerprint(model.fingerprint, device=device)
-        require_same_features(model, backbone.fingerprint, Path(backbone.spec.name))
-        return backbone
-
-    return Predictor(model, opened, open_it, top=top)
+    predictor = open_predictor(clf, store, device=device, top=top, workspace=workspace)
+    if predictor.without_store:
+        out.detail(f"no store with known features: {predictor.without_store}")
+    out.say(f"{predictor.model!r} from {predictor.path}{_elsewhere(predictor.model, workspace, store)}")
+    return predictor
 
 
 def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> str:
@@ -238,27 +217,8 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
     return "" if here or not said else f", trained on {said}"
 
 
-def model_path(clf: str | None, models: Path, store: Path | None = None) -> Path:
-    """The requested classifier: a file, a name, or the one trained last (on `store` if one is given)."""
-    from featx.classifiers.registry import classifier_files, latest_for_store, newest_classifier
-    from featx.errors import did_you_mean
-
-    if clf is not None and (clf.endswith((".safetensors", ".skops")) or os.sep in clf):
-        return Path(clf)
-    trained = sorted(classifier_files(models), key=lambda path: path.stat().st_mtime)
-    if clf is not None:
-        from featx.classifiers.kinds import aliases
-
-        path = models / f"{aliases().get(clf, clf)}.safetensors"
-        if not path.exists() and trained:
-            hint = did_you_mean(clf, [one.stem for one in trained], f"train it: `featx fit --clf {clf}`")
-            raise FeatxError("no-model", f"no classifier `{clf}` in {models}", hint)
-        return path
-    return newest_classifier(models) if store is None else latest_for_store(models, store)
-
-
 def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: Output) -> Iterator[Prediction]:
-    from featx.prediction.predict import Prediction
+    from featx.prediction.predict import skipped_predictions
 
     workers = min(8, cores())
     with out.progress(len(catalogue.items), "predict") as advance:
@@ -266,38 +226,7 @@ def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: 
             if done % 32 == 0 or done == len(catalogue.items):
                 advance(done)
             yield one
-    from featx.catalogue.items import Item
-
-    for skip in catalogue.skipped:
-        yield Prediction(Item(skip.path, skip.path), unreadable=skip.reason)
-
-
-def _record(one: Prediction | None, top: int) -> dict[str, Any]:
-    keys = ["file", "category", "sure", "review", "doubt", "similarity", *(("top",) if top > 1 else ()), "error"]
-    if one is None:
-        return dict.fromkeys(keys)
-    record: dict[str, Any] = {
-        "file": one.item.path,
-        "category": one.label or None,
-        "sure": round(one.sure, 4) if one.top else None,
-        "review": bool(one.doubt),
-        "doubt": one.doubt or None,
-        "similarity": round(one.similarity, 4) if one.top else None,
-        "error": one.unreadable or None,
-    }
-    if top > 1:
-        record["top"] = [{"category": label, "sure": round(share, 4)} for label, share in one.top]
-    return record
-
-
-def _cells(one: Prediction | None, top: int) -> dict[str, Any]:
-    """The same for a table: one column per category instead of a list in a cell."""
-    record = _record(one, top)
-    others = record.pop("top", None) or []
-    for place in range(1, top):
-        mine = others[place] if place < len(others) else {}
-        record |= {f"category_{place + 1}": mine.get("category"), f"sure_{place + 1}": mine.get("sure")}
-    return record
+    yield from skipped_predictions(catalogue)
 
 
 def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
@@ -314,7 +243,7 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
     if out.json or not sys.stdout.isatty():
         # Thousands of photos go through as they come; nothing is kept.
         for one in found:
-            out.records(columns, [row(one)], [_record(one, top)])
+            out.records(columns, [row(one)], [one.to_dict(top)])
         return
     out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"], paths=["file"])
     more = sum(1 for _ in found)

@@ -38,8 +38,8 @@ def suggest(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.catalogue.reading import SUGGESTED
     from featx.classifiers.persistence import load_classifier
+    from featx.classifiers.registry import find_classifier
     from featx.cli.output_files import check_suffix, write_records
-    from featx.cli.predict import model_path
     from featx.prediction.suggest import suggest as find
     from featx.store import open_store
     from featx.workspace import Workspace
@@ -48,7 +48,7 @@ def suggest(
         check_suffix(output)
     workspace = Workspace.here()
     opened = open_store(workspace.current_store(store))
-    path = model_path(clf, workspace.models, opened.path)
+    path = find_classifier(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")
     found = find(opened, model, n)

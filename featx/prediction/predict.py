@@ -1,4 +1,4 @@
-"""Photos in, categories with an honest confidence out; photos the store knows are not computed again."""
+"""Photos in, categories with calibrated confidence out; photos the store knows are not computed again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.catalogue.items import Item
+from featx.catalogue.items import Catalogue, Item
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
-from featx.classifiers.registry import newest_classifier
+from featx.classifiers.registry import find_classifier, newest_classifier
 from featx.classifiers.thresholds import Thresholds, thresholds_for
-from featx.embedding.reopen import decodes_exactly
+from featx.embedding.reopen import decodes_exactly, open_from_fingerprint, reopen_backbone
 from featx.embedding.stream import Embedded, Source, embed, read_file
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto
@@ -50,9 +50,33 @@ class Prediction:
         """The probability of the likeliest category."""
         return self.top[0][1] if self.top else 0.0
 
+    def to_dict(self, top: int = 1) -> dict[str, Any]:
+        """The JSON record of `featx predict --json`; with more than one category asked for it lists them."""
+        record: dict[str, Any] = {
+            "file": self.item.path,
+            "category": self.label or None,
+            "sure": round(self.sure, 4) if self.top else None,
+            "review": bool(self.doubt),
+            "doubt": self.doubt or None,
+            "similarity": round(self.similarity, 4) if self.top else None,
+            "error": self.unreadable or None,
+        }
+        if top > 1:
+            record["top"] = [{"category": label, "sure": round(share, 4)} for label, share in self.top]
+        return record
+
+    def to_cells(self, top: int = 1) -> dict[str, Any]:
+        """The record as a row of a table: a column for each category named, no list in a cell."""
+        record = self.to_dict(top)
+        others = record.pop("top", [])
+        for rank in range(1, top):
+            other = others[rank] if rank < len(others) else {}
+            record |= {f"category_{rank + 1}": other.get("category"), f"sure_{rank + 1}": other.get("sure")}
+        return record
+
 
 def shown_sure(share: float) -> str:
-    """A probability in two decimals, never surer than it is."""
+    """A probability with two decimals, rounded down."""
     return f"{int(100 * share + 1e-9) / 100:.2f}"
 
 
@@ -91,12 +115,12 @@ class DecisionRule:
 
     def unsure(self, label: str, sure: float) -> bool:
         """Whether so much confidence is too little for an answer of that category."""
-        # What is no number is no confidence.
+        # NaN never counts as confident.
         return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
 
 
 def limit_for(model: Classifier, coverage: float) -> tuple[float, dict[str, Any]]:
-    """The confidence above which that share of photos was answered when measured, and what it bought."""
+    """The confidence above which that share of photos was answered when it was measured, and the accuracy there."""
     table = model.card.get("coverage") or []
     good = [row for row in table if row["coverage"] <= coverage + 1e-9]
     if not good:
@@ -108,7 +132,7 @@ def limit_for(model: Classifier, coverage: float) -> tuple[float, dict[str, Any]
 
 
 class Predictor:
-    """Answers for photos, in batches, with a classifier and the backbone its features come from."""
+    """Predicts categories, in batches, with a classifier and the backbone its features come from."""
 
     def __init__(
         self, model: Classifier, store: Store | None, open_backbone: Callable[[], Encoder], *, top: int = 1
@@ -117,7 +141,10 @@ class Predictor:
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
         self._open, self._once = open_backbone, threading.Lock()
         self._backbone: Encoder | None = None
+        # How many photos were found in the store, the file of the classifier, and why no store is used.
         self.from_store = 0
+        self.path: Path | None = None
+        self.without_store = ""
 
     def stream(self, items: Iterable[Item], limits: DecisionRule, *, workers: int = 4) -> Iterator[Prediction]:
         """Predictions in the order of the items; only a few batches are in memory at a time."""
@@ -178,6 +205,57 @@ class Predictor:
         ]
 
 
+def open_predictor(
+    classifier: str | None = None,
+    store: Path | None = None,
+    *,
+    device: str = "auto",
+    top: int = 1,
+    workspace: Workspace | None = None,
+) -> Predictor:
+    """A predictor with the classifier that is named, and the store whose photos need no computing.
+
+    Without a name it is the classifier trained last (on the store, where one is named). Where no store is named and
+    there is none, or one of another backbone, photos are computed; `Predictor.without_store` tells why.
+    """
+    from featx.store import open_store
+
+    workspace = workspace or Workspace.here()
+    path = find_classifier(classifier, workspace.models, store)
+    model = load_classifier(path)
+    opened: Store | None = None
+    reason = ""
+    try:
+        opened = open_store(workspace.current_store(store))
+        require_same_features(model, opened.fingerprint, opened.path)
+    except FeatxError as error:
+        if store is not None or error.code not in ("no-store", "other-backbone"):
+            raise
+        opened, reason = None, error.message
+    predictor = Predictor(model, opened, _opener(model, opened, device), top=top)
+    predictor.path, predictor.without_store = path, reason
+    return predictor
+
+
+def _opener(model: Classifier, store: Store | None, device: str) -> Callable[[], Encoder]:
+    """What opens the backbone that a classifier's features come from: that of the store, where there is one."""
+
+    def open_it() -> Encoder:
+        if store is not None:
+            return reopen_backbone(store, device)
+        backbone = open_from_fingerprint(model.fingerprint, device=device)
+        require_same_features(model, backbone.fingerprint, Path(backbone.spec.name))
+        return backbone
+
+    return open_it
+
+
+def skipped_predictions(catalogue: Catalogue) -> Iterator[Prediction]:
+    """What was listed in a catalogue and is no usable photo, as predictions that say why."""
+    for skip in catalogue.skipped:
+        yield Prediction(Item(skip.path, skip.path), unreadable=skip.reason)
+
+
 def _reason(error: UnreadablePhoto | None) -> str:
     assert error is not None
     return f"{error.reason}: {error.detail}" if error.detail else error.reason
@@ -195,12 +273,12 @@ def predict(
     unlike: bool = True,
     device: str = "auto",
 ) -> Predictions:
-    """Say the category of photos, with the classifier given or the one trained last; photos in `store` are looked up.
+    """Predict the category of photos, with the classifier given or the one trained last.
 
-    For thousands of photos, `Predictor.stream` gives one answer after another and keeps none.
+    Photos in `store` are not computed again. For thousands of photos, `Predictor.stream` yields one prediction after
+    another and keeps none.
     """
     from featx.catalogue.reading import read_catalogue
-    from featx.embedding.reopen import open_from_fingerprint, reopen_backbone
 
     used = (
         model if isinstance(model, Classifier) else load_classifier(model or newest_classifier(Workspace.here().models))
@@ -208,19 +286,11 @@ def predict(
     if store is not None:
         require_same_features(used, store.fingerprint, store.path)
 
-    def open_it() -> Encoder:
-        if store is not None:
-            return reopen_backbone(store, device)
-        backbone = open_from_fingerprint(used.fingerprint, device=device)
-        require_same_features(used, backbone.fingerprint, Path(backbone.spec.name))
-        return backbone
-
     limits = DecisionRule(
         limit_for(used, coverage)[0] if coverage is not None else sure,
         unlike,
         thresholds_for(used.card, min_precision)[0] if min_precision is not None else None,
     )
     catalogue = read_catalogue(images, allow_outside=True)
-    found = Predictor(used, store, open_it, top=top).stream(catalogue.items, limits)
-    skipped = [Prediction(Item(skip.path, skip.path), unreadable=skip.reason) for skip in catalogue.skipped]
-    return Predictions([*found, *skipped])
+    found = Predictor(used, store, _opener(used, store, device), top=top).stream(catalogue.items, limits)
+    return Predictions([*found, *skipped_predictions(catalogue)])

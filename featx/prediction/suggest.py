@@ -1,4 +1,4 @@
-"""Which photos to label next: those the classifier is least sure of, and no two of a kind."""
+"""Which photos to label next: those the classifier is least certain about, and no two that look alike."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from featx.classifiers.calibration import probabilities
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
-from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.registry import latest_for_store
-from featx.classifiers.spec import ClassifierSettings
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.store import Store, open_store
@@ -24,7 +21,7 @@ from featx.workspace import Workspace
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A photo worth a label: what the classifier takes it for, how surely, and what else it may be."""
+    """A photo worth a label: the predicted category, its probability, and the category that comes next."""
 
     item_id: str
     path: str
@@ -87,9 +84,9 @@ def suggest(
     if not len(open_rows):
         return Suggestions()
     features = store.features[open_rows]
-    shares = model.predict_proba(features)
-    first, second = np.argsort(-shares, axis=1, kind="stable")[:, :2].T
-    doubts = margin_uncertainty(shares)
+    probabilities = model.predict_proba(features)
+    first, second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].T
+    doubts = margin_uncertainty(probabilities)
     products = [store.product_of(int(i)) for i in open_rows]
     found = Suggestions()
     for i in select_diverse(features, doubts, n, products):
@@ -100,7 +97,7 @@ def suggest(
                 store.paths[row],
                 products[i],
                 model.classes[first[i]],
-                float(shares[i, first[i]]),
+                float(probabilities[i, first[i]]),
                 model.classes[second[i]],
                 float(doubts[i]),
             )
@@ -108,9 +105,9 @@ def suggest(
     return found
 
 
-def margin_uncertainty(shares: np.ndarray) -> np.ndarray:
-    """How little the likeliest category leads the next one: 1 where they tie, 0 where there is no question."""
-    two = np.sort(np.partition(shares, -2, axis=1)[:, -2:], axis=1)
+def margin_uncertainty(probabilities: np.ndarray) -> np.ndarray:
+    """One minus the margin between the two likeliest categories: 1 where they tie, 0 where one is certain."""
+    two = np.sort(np.partition(probabilities, -2, axis=1)[:, -2:], axis=1)
     doubts: np.ndarray = 1 - (two[:, 1] - two[:, 0])
     return doubts
 
@@ -118,7 +115,7 @@ def margin_uncertainty(shares: np.ndarray) -> np.ndarray:
 def select_diverse(
     features: np.ndarray, doubts: np.ndarray, n: int, products: Sequence[str] | None = None
 ) -> list[int]:
-    """Rows with much doubt that do not look like one another, best first; at most one of each product."""
+    """Rows with high uncertainty that do not resemble one another, best first; at most one of each product."""
     unit = unit_rows(features)
     left = np.ones(len(unit), dtype=bool)
     names = np.array(products if products is not None else [str(i) for i in range(len(unit))])
@@ -130,47 +127,3 @@ def select_diverse(
         left &= names != names[i]
         far = np.minimum(far, np.clip(1 - unit @ unit[i], 0, None))
     return picked
-
-
-@dataclass(frozen=True)
-class Simulation:
-    """Accuracy on held-out photos after so many labels: chosen by `suggest`, and at random."""
-
-    labels: tuple[int, ...]
-    suggested: tuple[float, ...]
-    random: tuple[float, ...]
-
-
-def simulate(
-    features: np.ndarray,
-    labels: np.ndarray,
-    held: np.ndarray,
-    held_labels: np.ndarray,
-    *,
-    start: int = 200,
-    step: int = 100,
-    rounds: int = 8,
-    seed: int = 0,
-) -> Simulation:
-    """Pretend that nothing is labelled, then label round by round; both ways begin with the same random photos."""
-    random = np.random.default_rng(seed)
-    begin = random.permutation(len(labels))[:start]
-    reached = {}
-    for way in ("suggested", "random"):
-        known, right = begin, []
-        for _ in range(rounds + 1):
-            classes = sorted(set(labels[known].tolist()))
-            pipeline = train_classifier(ClassifierSettings("logreg", 1e-2), features[known], labels[known])
-            says = np.array(classes)[scores_of(pipeline, held, classes).argmax(axis=1)]
-            right.append(float((says == held_labels).mean()))
-            others = np.setdiff1d(np.arange(len(labels)), known)
-            if not len(others):
-                continue
-            if way == "random":
-                more = random.permutation(others)[:step]
-            else:
-                shares = probabilities(scores_of(pipeline, features[others], classes), 1.0)
-                more = others[select_diverse(features[others], margin_uncertainty(shares), step)]
-            known = np.concatenate([known, more])
-        reached[way] = tuple(right)
-    return Simulation(tuple(start + step * i for i in range(rounds + 1)), reached["suggested"], reached["random"])

@@ -203,6 +203,21 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
     assert caught.value.code == "no-model"
 
 
+def test_a_predictor_opened_in_the_library_gives_the_records_of_the_command(featx: Run, shop, monkeypatch):
+    from featx.catalogue.reading import read_catalogue
+    from featx.prediction.predict import DecisionRule, open_predictor
+
+    monkeypatch.chdir(shop)
+    predictor = open_predictor(top=2)
+    found = predictor.stream(read_catalogue("new").items, DecisionRule(0.5))
+    lines = featx("predict", "new", "--json", "--top", "2", "--sure", "0.5", cwd=shop).stdout.splitlines()
+    assert [one.to_dict(top=2) for one in found] == [json.loads(line) for line in lines]
+    assert predictor.path is not None and predictor.path.exists()
+    with pytest.raises(FeatxError, match="no classifier `svn`") as caught:
+        open_predictor("svn")
+    assert caught.value.code == "no-model"
+
+
 def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
     import itertools
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.prediction.suggest import margin_uncertainty, select_diverse, simulate
+from featx.prediction.suggest import margin_uncertainty, select_diverse
 from featx.store import open_store
 from tests.conftest import Run, photo
 
@@ -47,15 +46,6 @@ def test_no_product_and_no_row_is_named_twice_and_the_most_doubtful_comes_first(
 def test_of_two_photos_that_look_the_same_only_one_is_named_early():
     features = np.array([[1.0, 0.0], [1.0, 0.001], [0.0, 1.0]])
     assert select_diverse(features, np.array([1.0, 0.99, 0.5]), 2) == [0, 2]
-
-
-def test_a_simulation_begins_with_the_same_photos_both_ways_and_ends_with_all_of_them():
-    random = np.random.default_rng(0)
-    labels = np.array([f"c{i % 3}" for i in range(90)])
-    features = np.eye(3)[np.arange(90) % 3] + random.normal(0, 0.3, (90, 3))
-    ran = simulate(features[:60], labels[:60], features[60:], labels[60:], start=20, step=20, rounds=2)
-    assert ran.labels == (20, 40, 60)
-    assert ran.suggested[0] == ran.random[0] and ran.suggested[-1] == pytest.approx(ran.random[-1])
 
 
 def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(featx: Run, tmp_path: Path):
