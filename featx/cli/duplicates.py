@@ -59,32 +59,32 @@ def duplicates(
     out.detail(f"store: {opened.path}")
     decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:
-        found = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
+        result = find_duplicates(opened, min_score=min_score, across=across, progress=advance)
     if output is not None:
-        write_table(output, COLUMNS, found.rows())
-        out.ok(f"wrote {pluralise(found.pictures, 'row')} to {output}")
+        write_table(output, COLUMNS, result.rows())
+        out.ok(f"wrote {pluralise(result.pictures, 'row')} to {output}")
     if html is not None:
-        write_page(html, found.to_html())
-        out.ok(f"wrote {pluralise(min(len(found), 200), 'group')} to {html}")
+        write_page(html, result.to_html())
+        out.ok(f"wrote {pluralise(min(len(result), 200), 'group')} to {html}")
     if output is None and html is None:
-        _show(found, out)
-    _remarks(found, out)
-    if fail_over is not None and len(found) > fail_over:
+        _show(result, out)
+    _remarks(result, out)
+    if fail_over is not None and len(result) > fail_over:
         raise FeatxError(
-            "below-limit", f"{pluralise(len(found), 'group')} of copies, more than the limit of {fail_over}", ""
+            "below-limit", f"{pluralise(len(result), 'group')} of copies, more than the limit of {fail_over}", ""
         )
 
 
-def _show(found: Duplicates, out: Output) -> None:
-    same = sum(len(one.pictures) for one in found if one.kind == "same file")
-    groups, pictures = pluralise(len(found), "group"), pluralise(found.pictures, "photo")
-    kinds = f": {same:,} are the same file, {found.pictures - same:,} nearly the same"
-    out.headline(f"{groups}, {pictures}{kinds}" if len(found) else "no duplicates")
-    shown = found.groups[:MOST] if out.for_people else found.groups
+def _show(result: Duplicates, out: Output) -> None:
+    same = sum(len(group.pictures) for group in result if group.kind == "same file")
+    groups, pictures = pluralise(len(result), "group"), pluralise(result.pictures, "photo")
+    kinds = f": {same:,} are the same file, {result.pictures - same:,} nearly the same"
+    out.headline(f"{groups}, {pictures}{kinds}" if len(result) else "no duplicates")
+    shown = result.groups[:MOST] if out.for_people else result.groups
     rows: list[list[Cell]] = []
-    for at, one in enumerate(shown, start=1):
-        about: list[Cell] = [at, one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)]
-        files = [picture.path for picture in one.pictures]
+    for number, group in enumerate(shown, start=1):
+        about: list[Cell] = [number, group.kind, f"{group.score:.3f}", len(group.pictures), ", ".join(group.labels)]
+        files = [photo.path for photo in group.pictures]
         if not out.for_people:
             rows.append([*about, *files])
             continue
@@ -93,14 +93,14 @@ def _show(found: Duplicates, out: Output) -> None:
         rows += [["", "", "", "", "", file] for file in [*files[1:EACH], *more]]
     if rows:
         columns = ("group", "kind", "score", "photos", "categories", "file" if out.for_people else "files")
-        records = [{"group": at, **one.to_dict()} for at, one in enumerate(shown, start=1)]
+        records = [{"group": number, **group.to_dict()} for number, group in enumerate(shown, start=1)]
         out.records(columns, rows, records, right=["group", "score", "photos"], paths=columns[-1:])
-    if len(found) > len(shown):
-        out.say(f"  … {len(found) - len(shown):,} more (-o dupes.csv writes all)")
+    if len(result) > len(shown):
+        out.say(f"  … {len(result) - len(shown):,} more (-o dupes.csv writes all)")
 
 
-def _remarks(found: Duplicates, out: Output) -> None:
-    trust = found.trust
+def _remarks(result: Duplicates, out: Output) -> None:
+    trust = result.trust
     pairs = pluralise(trust.alike, "pair")
     agree = f"{trust.agreed:,} {'agrees' if trust.agreed == 1 else 'agree'}"
     share = ""
@@ -109,21 +109,21 @@ def _remarks(found: Duplicates, out: Output) -> None:
         few = "; too few to estimate how many are copies"
         share = few if trust.agreed < ENOUGH else f", and by estimate {trust.precision:.0%} of those are copies"
     if trust.alike:
-        out.say(f"  cosine ≥ {found.min_score:g}: {pairs}, of which {agree} in a comparison of the pixels{share}")
+        out.say(f"  cosine ≥ {result.min_score:g}: {pairs}, of which {agree} in a comparison of the pixels{share}")
     else:
-        out.say(f"  cosine ≥ {found.min_score:g}: no two different files are this similar")
-    if found.unreadable:
-        gone = pluralise(found.unreadable, "photo")
+        out.say(f"  cosine ≥ {result.min_score:g}: no two different files are this similar")
+    if result.unreadable:
+        gone = pluralise(result.unreadable, "photo")
         out.warn(f"{gone} could not be read again; there a cosine of 0.99 or more counts as a copy")
-    labels, splits = (sum(len(names) > 1 for names in told) for told in _told(found))
+    labels, splits = (sum(len(names) > 1 for names in listed) for listed in _labels_and_splits(result))
     if labels:
         out.warn(f"{pluralise(labels, 'group has', 'groups have')} two different categories: one of them is wrong")
     if splits:
         out.warn(f"{pluralise(splits, 'group is', 'groups are')} in two splits: the test score is too good")
-    products = sum(len(one.products) > 1 for one in found)
+    products = sum(len(group.products) > 1 for group in result)
     if products:
         out.say(f"  {pluralise(products, 'group shows', 'groups show')} one photo under two product ids")
 
 
-def _told(found: Duplicates) -> tuple[list[list[str]], list[list[str]]]:
-    return [one.labels for one in found], [one.splits for one in found]
+def _labels_and_splits(result: Duplicates) -> tuple[list[list[str]], list[list[str]]]:
+    return [group.labels for group in result], [group.splits for group in result]

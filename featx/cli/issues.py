@@ -60,17 +60,17 @@ def issues(
     from featx.audit import find_issues
 
     with out.progress(folds, "issues", "folds") as advance:
-        found = find_issues(opened, folds=folds, seed=seed, progress=advance)
+        result = find_issues(opened, folds=folds, seed=seed, progress=advance)
     if output is not None:
-        _write(found, output, out)
+        _write(result, output, out)
     else:
-        _show(found, out)
-    _remarks(found, out)
-    if output is None and len(found):
+        _show(result, out)
+    _remarks(result, out)
+    if output is None and len(result):
         out.next("featx issues -o fixes.csv")
-    if fail_over is not None and len(found) > fail_over:
+    if fail_over is not None and len(result) > fail_over:
         raise FeatxError(
-            "below-limit", f"{pluralise(len(found), 'label looks', 'labels look')} wrong, more than {fail_over}", ""
+            "below-limit", f"{pluralise(len(result), 'label looks', 'labels look')} wrong, more than {fail_over}", ""
         )
 
 
@@ -90,24 +90,24 @@ def _apply(table: Path, store: Store, out: Output) -> None:
     out.next("featx fit")
 
 
-def _write(found: Issues, output: Path, out: Output) -> None:
+def _write(result: Issues, output: Path, out: Output) -> None:
     from featx.files.spreadsheet import write_table
 
     rows = [
         (
-            one.item_id,
-            one.product,
-            one.path,
-            one.says,
-            one.looks_like,
-            one.sure,
-            f"{one.agree} of {one.neighbours}",
-            one.why,
+            issue.item_id,
+            issue.product,
+            issue.path,
+            issue.says,
+            issue.looks_like,
+            issue.sure,
+            f"{issue.agree} of {issue.neighbours}",
+            issue.why,
             "",
-            one.looks_like,
-            one.digest,
+            issue.looks_like,
+            issue.digest,
         )
-        for one in found
+        for issue in result
     ]
     write_table(output, TABLE, rows)
     out.ok(f"wrote {pluralise(len(rows), 'row')} to {output}")
@@ -116,28 +116,28 @@ def _write(found: Issues, output: Path, out: Output) -> None:
         out.next(f"featx issues --apply {output}")
 
 
-def _show(found: Issues, out: Output) -> None:
-    shown = found.labels[:MOST] if out.for_people else found.labels
-    share = f"{len(found) / found.n:.1%}"
-    first = f"; the most certain {len(shown):,} of {len(found):,}:" if len(shown) < len(found) else ""
-    out.headline(f"{len(found):,} of {found.n:,} labels look wrong ({share}){first}")
+def _show(result: Issues, out: Output) -> None:
+    shown = result.labels[:MOST] if out.for_people else result.labels
+    share = f"{len(result) / result.n:.1%}"
+    first = f"; the most certain {len(shown):,} of {len(result):,}:" if len(shown) < len(result) else ""
+    out.headline(f"{len(result):,} of {result.n:,} labels look wrong ({share}){first}")
     # A photo that is its own product is named by its file already.
-    product = not out.for_people or any(one.product != one.item_id for one in shown)
+    product = not out.for_people or any(issue.product != issue.item_id for issue in shown)
     rows = [
         (
-            at,
-            *((one.product,) if product else ()),
-            one.says,
-            one.looks_like,
-            f"{one.sure:.2f}",
-            f"{one.agree} of {one.neighbours}",
-            one.path,
+            rank,
+            *((issue.product,) if product else ()),
+            issue.says,
+            issue.looks_like,
+            f"{issue.sure:.2f}",
+            f"{issue.agree} of {issue.neighbours}",
+            issue.path,
         )
-        for at, one in enumerate(shown, start=1)
+        for rank, issue in enumerate(shown, start=1)
     ]
     named = ("product",) if product else ()
     columns = ("#", *named, "says", "looks like", "sure", "look-alikes\nthat agree", "file")
-    everything = found.to_dict()
+    everything = result.to_dict()
     kinds = (
         ("label", "labels"),
         ("leak", "leaks"),
@@ -145,26 +145,26 @@ def _show(found: Issues, out: Output) -> None:
         ("twins", "twins"),
         ("outlier", "outliers"),
     )
-    records = [{"issue": kind, **one} for kind, name in kinds for one in everything[name]]
+    records = [{"issue": kind, **issue} for kind, name in kinds for issue in everything[name]]
     if rows or out.json:
         out.records(columns, rows, records, right=["#", "sure"], paths=[*named, "file"])
 
 
-def _remarks(found: Issues, out: Output) -> None:
-    for one in found.twins[:5]:
-        out.warn(f"{one.a} and {one.b} behave as one category: {one.a_as_b:.0%} and {one.b_as_a:.0%} are confused")
-    if found.products:
-        names = ", ".join(one.product for one in found.products[:5])
-        out.warn(f"{pluralise(len(found.products), 'product has', 'products have')} photos in two categories: {names}")
-    if found.leaks:
+def _remarks(result: Issues, out: Output) -> None:
+    for pair in result.twins[:5]:
+        out.warn(f"{pair.a} and {pair.b} behave as one category: {pair.a_as_b:.0%} and {pair.b_as_a:.0%} are confused")
+    if result.products:
+        names = ", ".join(mixed.product for mixed in result.products[:5])
+        out.warn(f"{pluralise(len(result.products), 'product has', 'products have')} photos in two categories: {names}")
+    if result.leaks:
         out.warn(
-            f"{pluralise(len(found.leaks), 'photo is', 'photos are')} in two splits: the test score is too good: "
+            f"{pluralise(len(result.leaks), 'photo is', 'photos are')} in two splits: the test score is too good: "
             "`featx duplicates --across split`"
         )
-    if found.outliers:
-        names = ", ".join(one.path for one in found.outliers[:3])
-        alike = pluralise(len(found.outliers), "photo is", "photos are")
-        out.say(f"  {alike} unlike anything else: {names}" + (", …" if len(found.outliers) > 3 else ""))
-    if found.not_judged:
-        names = ", ".join(f"{name} ({n})" for name, n in list(found.not_judged.items())[:5])
-        out.say(f"  too few photos to judge: {names}" + (", …" if len(found.not_judged) > 5 else ""))
+    if result.outliers:
+        names = ", ".join(outlier.path for outlier in result.outliers[:3])
+        photos = pluralise(len(result.outliers), "photo is", "photos are")
+        out.say(f"  {photos} unlike anything else: {names}" + (", …" if len(result.outliers) > 3 else ""))
+    if result.not_judged:
+        names = ", ".join(f"{name} ({n})" for name, n in list(result.not_judged.items())[:5])
+        out.say(f"  too few photos to judge: {names}" + (", …" if len(result.not_judged) > 5 else ""))

@@ -103,8 +103,8 @@ def similar(
     from featx.images.crop import Crop
     from featx.retrieval.query import open_index
 
-    asked_for = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
-    _check_flags(asked_for, query, everything, like, unlike, output, html, open_page, crop)
+    names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
+    _check_flags(names, query, everything, like, unlike, output, html, open_page, crop)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise FeatxError(
             "bad-flag", f"`--html` writes a page, but `{html}` is not one", "use a name that ends in .html"
@@ -132,11 +132,13 @@ def similar(
         _all(out, index, k, output, settings)
         return
     part = Crop.of(crop) if crop is not None else None
-    asked = _asked(index, asked_for, part, pool is not None, like or [], unlike or [])
-    answers = [index.matches(one, k, diverse=diverse, **settings) for one in asked]
+    queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
+    answers = [index.matches(resolved, k, diverse=diverse, **settings) for resolved in queries]
     several = len(answers) > 1
     records = [
-        {**({"query": found.query.name} if several else {}), **one} for found in answers for one in found.to_dict()
+        {**({"query": matches.query.name} if several else {}), **record}
+        for matches in answers
+        for record in matches.to_dict()
     ]
     page = html or (output if output is not None and output.suffix.lower() == ".html" else None)
     if page is not None or open_page:
@@ -146,7 +148,7 @@ def similar(
         write_records(output, keys, records)
         out.ok(f"wrote {pluralise(len(records), 'row')} to {output}")
     elif output is None and paths:
-        _print_paths([str(one["path"]) for one in records])
+        _print_paths([str(record["path"]) for record in records])
     elif output is None:
         if not json and not paths and pictures != PicturesChoice.none:
             from featx.cli.terminal_images import show_pictures
@@ -199,20 +201,20 @@ def _check_flags(
         raise FeatxError("bad-flag", "no query", "name a photo, an item or a product: `featx similar sku123.jpg`")
 
 
-def _asked(
+def _queries(
     index: SimilarityIndex, names: list[str], part: object, as_one: bool, like: list[str], unlike: list[str]
 ) -> list[Query]:
     from featx.images.crop import Crop
     from featx.retrieval.query import find_query, pool_queries, steer
 
     assert part is None or isinstance(part, Crop)
-    found = [find_query(index, name, part) for name in names]
-    if as_one and found:
-        found = [pool_queries(found)]
+    queries = [find_query(index, name, part) for name in names]
+    if as_one and queries:
+        queries = [pool_queries(queries)]
     if like or unlike:
-        pulls, pushes = ([find_query(index, name) for name in one] for one in (like, unlike))
-        return [steer(one, pulls, pushes) for one in found] or [steer(None, pulls, pushes)]
-    return found
+        pulls, pushes = ([find_query(index, name) for name in references] for references in (like, unlike))
+        return [steer(query, pulls, pushes) for query in queries] or [steer(None, pulls, pushes)]
+    return queries
 
 
 def _print_paths(paths: list[str]) -> None:
@@ -229,29 +231,31 @@ def _print(
     out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, Cell]], several: bool
 ) -> None:
     # An id that is a path repeats the file column.
-    product = not out.for_people or not all("/" in one.product and one.product in one.path for one in _each(answers))
-    worded = any(one.word for one in _each(answers)) and out.for_people
+    product = not out.for_people or not all(
+        "/" in neighbour.product and neighbour.product in neighbour.path for neighbour in _each(answers)
+    )
+    worded = any(neighbour.word for neighbour in _each(answers)) and out.for_people
     rows: list[list[str | int | float | None]] = [
         [
-            *([found.query.name] if several else []),
+            *([matches.query.name] if several else []),
             rank,
-            f"{one.similarity:.2f}",
-            *((one.product,) if product else ()),
-            one.label,
-            one.path,
-            *([one.word] if worded else []),
+            f"{neighbour.similarity:.2f}",
+            *((neighbour.product,) if product else ()),
+            neighbour.label,
+            neighbour.path,
+            *([neighbour.word] if worded else []),
         ]
-        for found in answers
-        for rank, one in enumerate(found, start=1)
+        for matches in answers
+        for rank, neighbour in enumerate(matches, start=1)
     ]
     columns = [*(["query"] if several else []), "#", "score", *(["product"] if product else []), "category", "file"]
     out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"], paths=["file"])
-    for found in answers:
-        if not len(found):
-            out.say(f"  no product in {index.path} matches `{found.query.name}` under these conditions")
+    for matches in answers:
+        if not len(matches):
+            out.say(f"  no product in {index.path} matches `{matches.query.name}` under these conditions")
     if not out.for_people:
         return
-    shown = {one.word for found in answers for one in found}
+    shown = {neighbour.word for matches in answers for neighbour in matches}
     for word in (*index.words.products, *index.words.categories) if index.words else ():
         if word.word in shown and word.precision is not None:
             out.say(f"  {word.word}: {word.meaning} in {100 * word.precision:.0f}% of such answers in this catalogue")
@@ -259,11 +263,11 @@ def _print(
 
 
 def _each(answers: list[Matches]) -> Iterator[Neighbour]:
-    return (one for found in answers for one in found)
+    return (neighbour for matches in answers for neighbour in matches)
 
 
 def _say_hidden(out: Output, answers: list[Matches]) -> None:
-    hidden = sum(found.hidden for found in answers)
+    hidden = sum(matches.hidden for matches in answers)
     if hidden:
         out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your photo hidden (--copies shows them)")
 
@@ -285,13 +289,13 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
     with out.progress(len(index.products), "similar", "products") as advance:
 
         def records() -> Iterator[dict[str, Cell]]:
-            for done, found in enumerate(table, start=1):
-                for one in found:
+            for done, related_products in enumerate(table, start=1):
+                for row in related_products:
                     yield {
-                        "product": one.product,
-                        "rank": one.rank,
-                        "related": one.related,
-                        "score": round(one.similarity, 4),
+                        "product": row.product,
+                        "rank": row.rank,
+                        "related": row.related,
+                        "score": round(row.similarity, 4),
                     }
                 if done % 500 == 0 or done == len(index.products):
                     advance(done)
@@ -299,11 +303,11 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
         if output is not None:
             count = write_records(output, keys, records())
         else:
-            held = list(records())
+            rows = list(records())
     if output is not None:
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
-        out.records(keys, [[one[key] for key in keys] for one in held], held, right=["rank", "score"])
+        out.records(keys, [[row[key] for key in keys] for row in rows], rows, right=["rank", "score"])
 
 
 def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page: Path | None, open_page: bool) -> None:
@@ -316,7 +320,7 @@ def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page
         workspace = Workspace.here()
         workspace.make()
         page = workspace.root / "similar.html"
-    rows = [Row(found.query.name, found.query.paths, found) for found in answers]
+    rows = [Row(matches.query.name, matches.query.paths, matches) for matches in answers]
     page.parent.mkdir(parents=True, exist_ok=True)
     write_page(page, gallery_page(rows))
     out.ok(f"wrote {pluralise(len(rows), 'row')} of photos to {page}")
