@@ -25,15 +25,15 @@ def import_torch() -> tuple[Any, Any]:
             import torch
         import torchvision
     except Exception as error:
-        found = []
+        installed = []
         for name in ("torch", "torchvision"):
             try:
-                found.append(f"{name} {version(name)}")
+                installed.append(f"{name} {version(name)}")
             except PackageNotFoundError:
-                found.append(f"no {name}")
+                installed.append(f"no {name}")
         raise FeatxError(
             "torch-mismatch",
-            f"{' and '.join(found)} cannot work together: {type(error).__name__}: {error}",
+            f"{' and '.join(installed)} cannot work together: {type(error).__name__}: {error}",
             "reinstall both from one place: `pip install --force-reinstall torch torchvision`",
         ) from error
     return torch, torchvision
@@ -95,8 +95,8 @@ def raises_out_of_memory(work: Callable[P, R]) -> Callable[P, R]:
         try:
             return work(*words, **named)
         except RuntimeError as error:
-            said = str(error).lower()
-            if type(error).__name__ == "OutOfMemoryError" or "out of memory" in said or "allocate memory" in said:
+            message = str(error).lower()
+            if type(error).__name__ == "OutOfMemoryError" or "out of memory" in message or "allocate memory" in message:
                 raise OutOfMemory(str(error)) from error
             raise
 

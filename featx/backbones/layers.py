@@ -35,10 +35,10 @@ def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
     wanted = {name: name for name in node_names(network)}
     tapped = create_feature_extractor(network, wanted, suppress_diff_warning=True).eval()
     with torch.inference_mode():
-        found: Mapping[str, Any] = tapped(torch.zeros(1, 3, side, side))
+        outputs: Mapping[str, Any] = tapped(torch.zeros(1, 3, side, side))
     return {
         name: tuple(value.shape[1:])
-        for name, value in found.items()
+        for name, value in outputs.items()
         if isinstance(value, torch.Tensor) and value.ndim > 1
     }
 

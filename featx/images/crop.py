@@ -25,13 +25,13 @@ class Crop:
     @classmethod
     def of(cls, text: str) -> Crop:
         """Read `x,y,w,h`: whole numbers are pixels, numbers up to 1 with a point are shares."""
-        parts = [one.strip() for one in text.split(",")]
-        if len(parts) != 4 or not all(re.fullmatch(r"\d+|\d*\.\d+|\d+\.", one) for one in parts):
+        parts = [part.strip() for part in text.split(",")]
+        if len(parts) != 4 or not all(re.fullmatch(r"\d+|\d*\.\d+|\d+\.", part) for part in parts):
             raise FeatxError(
                 "bad-flag", f"cannot read the crop `{text}`", "left, top, width, height: `--crop 40,0,200,180`"
             )
-        shares = any("." in one for one in parts)
-        left, top, width, height = (float(one) for one in parts)
+        shares = any("." in part for part in parts)
+        left, top, width, height = (float(part) for part in parts)
         if width <= 0 or height <= 0:
             raise FeatxError("bad-flag", f"the crop `{text}` is empty", "give it a width and a height")
         if shares and (left + width > 1.0001 or top + height > 1.0001):

@@ -137,14 +137,14 @@ def refuse_many_scans(data: bytes, width: int, height: int) -> None:
 
 def _scan_starts(data: bytes) -> Iterator[int]:
     """Where each scan of a JPEG begins, following its markers up to the end of the picture."""
-    at = 2
+    offset = 2
     for _ in range(MAX_JPEG_MARKERS):
-        found = _MARKER.search(data, at)
-        if found is None or data[found.end() - 1] == 0xD9:
+        marker = _MARKER.search(data, offset)
+        if marker is None or data[marker.end() - 1] == 0xD9:
             return
-        at = found.end()
-        if data[at - 1] == 0xDA:
-            yield at
-        if data[at - 1] not in (0x01, 0xD8):
-            at += max(int.from_bytes(data[at : at + 2], "big"), 2)
+        offset = marker.end()
+        if data[offset - 1] == 0xDA:
+            yield offset
+        if data[offset - 1] not in (0x01, 0xD8):
+            offset += max(int.from_bytes(data[offset : offset + 2], "big"), 2)
     raise UnreadablePhoto("", "unreadable", f"over {MAX_JPEG_MARKERS:,} JPEG markers")

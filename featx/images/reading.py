@@ -24,8 +24,8 @@ class UnreadablePhoto(Exception):
         self.detail = detail
 
     def __str__(self) -> str:
-        said = f"{self.reason} ({self.detail})" if self.detail else self.reason
-        return f"{self.path}: {said}" if self.path else said
+        text = f"{self.reason} ({self.detail})" if self.detail else self.reason
+        return f"{self.path}: {text}" if self.path else text
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:

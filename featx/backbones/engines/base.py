@@ -101,20 +101,20 @@ class EngineJob:
         return making_of(self)
 
 
-def making_of(work: EngineJob) -> dict[str, object]:
+def making_of(job: EngineJob) -> dict[str, object]:
     """Everything that decides what the converted network is, and whether it was tried here."""
-    fingerprint = asdict(work.fingerprint)
+    fingerprint = asdict(job.fingerprint)
     del fingerprint["views"]
-    packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if work.precision == "int8" else [])]
+    packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if job.precision == "int8" else [])]
     making: dict[str, object] = {
         "conversion": CONVERSION,
         "fingerprint": fingerprint,
-        "tensors": _digest_of_tensors(work.module),
-        "photo": [*work.example.shape[1:], str(work.example.dtype)],
+        "tensors": _digest_of_tensors(job.module),
+        "photo": [*job.example.shape[1:], str(job.example.dtype)],
         "versions": {name: _version(name) for name in packages},
         "cpu": import_without_telemetry("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
     }
-    if work.precision == "int8":
+    if job.precision == "int8":
         making["calibration"] = asdict(CALIBRATION)
     return making
 
@@ -155,7 +155,7 @@ def min_cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
     """The network with each batch normalisation folded into the convolution before it, where that can be done."""
-    if not any(isinstance(one, nn.BatchNorm2d) for one in network.modules()):
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
     from torch.fx.experimental.optimization import fuse
 
@@ -184,5 +184,5 @@ def quiet_converter() -> Iterator[None]:
 
 def network_threads() -> int:
     """Threads for the network: what the environment says, else one for each core this process may use."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    return int(asked) if asked.isdecimal() and int(asked) > 0 else cores()
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    return int(setting) if setting.isdecimal() and int(setting) > 0 else cores()

@@ -25,7 +25,7 @@ _COMPARED = 4
 
 
 def choose_engine(
-    asked: str,
+    requested: str,
     *,
     device: str,
     photos: int,
@@ -34,20 +34,22 @@ def choose_engine(
     precision: str = "fp32",
 ) -> str:
     """The engine for so many photos; `auto` converts a network only where that pays."""
-    if asked not in ENGINES:
+    if requested not in ENGINES:
         raise FeatxError(
-            "bad-flag", f"there is no engine `{asked}`", did_you_mean(asked, ENGINES, f"choose {', '.join(ENGINES)}")
+            "bad-flag",
+            f"there is no engine `{requested}`",
+            did_you_mean(requested, ENGINES, f"choose {', '.join(ENGINES)}"),
         )
     if precision == "int8":
-        if asked not in ("auto", "openvino"):
-            raise FeatxError("bad-flag", f"the {asked} engine does not compute in int8", "leave `--engine` out")
+        if requested not in ("auto", "openvino"):
+            raise FeatxError("bad-flag", f"the {requested} engine does not compute in int8", "leave `--engine` out")
         return "openvino"
-    if asked == "auto":
+    if requested == "auto":
         pays = photos >= worth_from and converts(network, device)
         return "openvino" if pays else "torch"
-    if asked in ("openvino", "onnxruntime") and device != "cpu":
-        raise FeatxError("bad-flag", f"the {asked} engine runs on the CPU, not on {device}", "leave `--engine` out")
-    return asked
+    if requested in ("openvino", "onnxruntime") and device != "cpu":
+        raise FeatxError("bad-flag", f"the {requested} engine runs on the CPU, not on {device}", "leave `--engine` out")
+    return requested
 
 
 def converts(network: nn.Module, device: str) -> bool:
@@ -56,75 +58,75 @@ def converts(network: nn.Module, device: str) -> bool:
     return device == "cpu" and many and find_spec("openvino") is not None
 
 
-def engine_for(asked: str, work: EngineJob, photos: int, cold: int, warm: int) -> str:
+def engine_for(requested: str, job: EngineJob, photos: int, cold: int, warm: int) -> str:
     """The engine for so many photos of this network; converting pays for fewer where that was done before."""
     worth_from = cold
-    if asked == "auto" and warm <= photos < cold and converts(work.module, work.device):
+    if requested == "auto" and warm <= photos < cold and converts(job.module, job.device):
         from featx.backbones.engines.conversion_cache import path_of
 
-        worth_from = warm if path_of(work.making).exists() else cold
+        worth_from = warm if path_of(job.making).exists() else cold
     return choose_engine(
-        asked,
-        device=work.device,
+        requested,
+        device=job.device,
         photos=photos,
-        network=work.module,
+        network=job.module,
         worth_from=worth_from,
-        precision=work.precision,
+        precision=job.precision,
     )
 
 
-def make_engine(name: str, work: EngineJob) -> Engine:
+def make_engine(name: str, job: EngineJob) -> Engine:
     """An engine that was tried on example photos and answered as plain torch does, or `EngineFailed`."""
     if name == "torch":
-        return TorchEngine(work.module, work.device, work.precision)
+        return TorchEngine(job.module, job.device, job.precision)
     _installed(name)
     try:
-        return _kept_or_made(work) if name == "openvino" else _tried(_made(name, work), work)
+        return _kept_or_made(job) if name == "openvino" else _tried(_made(name, job), job)
     except (EngineFailed, FeatxError):
         raise
     except Exception as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise EngineFailed(f"{name} cannot run this network: {said[0][:200]}") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineFailed(f"{name} cannot run this network: {lines[0][:200]}") from error
 
 
-def try_engine(asked: str, name: str, work: EngineJob) -> tuple[Engine | None, str]:
+def try_engine(requested: str, name: str, job: EngineJob) -> tuple[Engine | None, str]:
     """The engine of this name; or, where `auto` wanted it and could not have it, none and why."""
     try:
-        return make_engine(name, work), ""
+        return make_engine(name, job), ""
     except EngineFailed as error:
-        if asked != "auto" or work.precision == "int8":
+        if requested != "auto" or job.precision == "int8":
             raise FeatxError(
                 "bad-flag",
                 str(error),
                 "choose another `--precision`"
-                if work.precision == "int8"
+                if job.precision == "int8"
                 else "leave `--engine` out, or choose `--engine torch`",
                 {"engine": name},
             ) from error
         return None, str(error)
 
 
-def _kept_or_made(work: EngineJob) -> Engine:
+def _kept_or_made(job: EngineJob) -> Engine:
     """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
     from featx.backbones.engines.conversion_cache import read_conversion, store_conversion
     from featx.backbones.engines.openvino_engine import OpenVinoEngine, converted
 
-    making, photo = work.making, work.example.shape[1:]
-    example = example_photos(photo, work.example.dtype, _COMPARED)
+    making, photo = job.making, job.example.shape[1:]
+    example = example_photos(photo, job.example.dtype, _COMPARED)
     graph = read_conversion(making)
     if graph is not None:
-        engine = OpenVinoEngine(graph, photo, work.precision)
-        # It was compared with torch when it was made; what it says now must be what it said then, on every core.
+        engine = OpenVinoEngine(graph, photo, job.precision)
+        # It was compared with torch when it was made; its answers now must be those of then, on every core.
         then = np.frombuffer(graph.answers, dtype=np.float32).reshape(len(example), -1)
         if engine.agrees_everywhere(example, then):
             return engine
-    graph = converted(work.module, work.example)
-    if work.precision == "int8":
+    graph = converted(job.module, job.example)
+    if job.precision == "int8":
         from featx.backbones.engines.int8 import quantised
 
-        graph = quantised(graph, work.prepare)
-    engine = OpenVinoEngine(graph, photo, work.precision)
-    _tried(engine, work)
+        graph = quantised(graph, job.prepare)
+    engine = OpenVinoEngine(graph, photo, job.precision)
+    _tried(engine, job)
     answers = engine(example)
     if not engine.agrees_everywhere(example, answers):
         raise EngineFailed("openvino gives different features on different cores")
@@ -132,29 +134,29 @@ def _kept_or_made(work: EngineJob) -> Engine:
     return engine
 
 
-def _tried(engine: Engine, work: EngineJob) -> Engine:
+def _tried(engine: Engine, job: EngineJob) -> Engine:
     """The engine, if it answers as plain torch does."""
-    if work.precision == "int8":
+    if job.precision == "int8":
         # Integers are fitted to photos, so random blobs would say little.
         photos = drawn_photos(TRIED, CALIBRATION.photos)
-        example = np.stack([np.asarray(work.prepare(photo)) for photo in photos])
+        example = np.stack([np.asarray(job.prepare(photo)) for photo in photos])
         compared = len(example)
     else:
-        example, compared = work.example, _COMPARED
+        example, compared = job.example, _COMPARED
     # A few are enough, and plain torch takes much memory for many.
-    plain = TorchEngine(work.module, work.device, "fp32" if work.precision == "int8" else work.precision)
+    plain = TorchEngine(job.module, job.device, "fp32" if job.precision == "int8" else job.precision)
     least = min_cosine(plain(example[:compared]), engine(example)[:compared])
-    if not least >= TOLERANCE[work.precision]:
+    if not least >= TOLERANCE[job.precision]:
         raise EngineFailed(f"{engine.name} differs from torch (cosine {least:.5f})")
     return engine
 
 
-def _made(name: str, work: EngineJob) -> Engine:
+def _made(name: str, job: EngineJob) -> Engine:
     if name == "compile":
-        return TorchEngine(work.module, work.device, work.precision, compiled=True)
+        return TorchEngine(job.module, job.device, job.precision, compiled=True)
     from featx.backbones.engines.onnx_engine import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine(work.module, work.example, work.precision)
+    return OnnxRuntimeEngine(job.module, job.example, job.precision)
 
 
 def _installed(name: str) -> None:

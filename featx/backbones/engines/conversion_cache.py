@@ -1,7 +1,7 @@
 """Converted networks, kept between runs: making one takes seconds or a minute, reading it back a moment.
 
-An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it and what it
-answered to the example photos. What is damaged, or was made in any other way than asked for, is made anew.
+An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it and its
+answers to the example photos. A damaged entry, or one that was made in another way, is made anew.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
         if hashlib.sha256(data[_DIGEST:]).hexdigest().encode() != bytes(data[:_DIGEST]):
             return None
         end = bytes(data[_DIGEST : _DIGEST + 2**16]).index(b"\n") + _DIGEST
-        told = json.loads(bytes(data[_DIGEST:end]))
-        if told["making"] != _plain(making):
+        header = json.loads(bytes(data[_DIGEST:end]))
+        if header["making"] != _plain(making):
             return None
-        text = end + 1 + int(told["text"])
-        answers = len(data) - int(told["answers"])
+        text = end + 1 + int(header["text"])
+        answers = len(data) - int(header["answers"])
         os.utime(path)
         return ConvertedNetwork(bytes(data[end + 1 : text]), bytes(data[text:answers]), bytes(data[answers:]))
     except (OSError, ValueError, KeyError, TypeError):
@@ -64,15 +64,15 @@ def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
 def store_conversion(making: Mapping[str, object], graph: ConvertedNetwork) -> None:
     """Keep a network for later runs; where that cannot be done, later runs make it again."""
     sizes = {"text": len(graph.text), "answers": len(graph.answers)}
-    told = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
+    header = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
     digest = hashlib.sha256()
-    for part in (told, graph.text, graph.numbers, graph.answers):
+    for part in (header, graph.text, graph.numbers, graph.answers):
         digest.update(part)
     path = path_of(making)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_writer(path) as file:
-            file.writelines((digest.hexdigest().encode(), told, graph.text, graph.numbers, graph.answers))
+            file.writelines((digest.hexdigest().encode(), header, graph.text, graph.numbers, graph.answers))
         _make_room(path)
 
 

@@ -58,8 +58,8 @@ class OpenVinoEngine:
         """Whether every core gives these answers to these photos."""
         turns = -(-self.batch_hint // len(photos))
         # Pieces go to whoever was free longest, so that with one for each core every core has its turn.
-        said = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
-        return min_cosine(np.tile(answers, (turns, 1)), said) >= TOLERANCE["fp32"]
+        now = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
+        return min_cosine(np.tile(answers, (turns, 1)), now) >= TOLERANCE["fp32"]
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Features of a batch of any size."""
