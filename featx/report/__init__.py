@@ -80,8 +80,8 @@ def write_report(
     """
     check_formats(formats)
     if audit and store is not None:
-        issues = issues if issues is not None else _found("find_issues", store)
-        duplicates = duplicates if duplicates is not None else _found("find_duplicates", store)
+        issues = issues if issues is not None else _audited("find_issues", store)
+        duplicates = duplicates if duplicates is not None else _audited("find_duplicates", store)
     compared = comparison_of(comparison)
     chosen = folder or folder_for(root, compared.written)
     chosen.mkdir(parents=True, exist_ok=True)
@@ -123,13 +123,13 @@ def write_again(
     return write_files(report, folder or beside, formats, pictures=beside)
 
 
-def _found(what: str, store: Store) -> Mapping[str, Any] | None:
+def _audited(check: str, store: Store) -> Mapping[str, Any] | None:
     """What the audit finds; None where this store gives it nothing to go by, which the report then says."""
     import featx.audit
     from featx.errors import FeatxError
 
     try:
-        found: Mapping[str, Any] = getattr(featx.audit, what)(store).to_dict()
+        findings: Mapping[str, Any] = getattr(featx.audit, check)(store).to_dict()
     except FeatxError:
         return None
-    return found
+    return findings

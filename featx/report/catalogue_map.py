@@ -25,25 +25,25 @@ def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache,
     """Where every photo of a store lies, with a picture for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in labels if label})
-    place = {label: i for i, label in enumerate(classes)}
-    category = np.array([UNLABELLED if label is None else place[label] for label in labels], dtype="<u2")
-    sheet, held = pictures.sheet([store.ids[i] for i in _spread(category, TILES)])
-    tile_of = {item_id: i for i, item_id in enumerate(held)}
+    index_of = {label: i for i, label in enumerate(classes)}
+    category = np.array([UNLABELLED if label is None else index_of[label] for label in labels], dtype="<u2")
+    sheet, in_sheet = pictures.sheet([store.ids[i] for i in _spread(category, TILES)])
+    tile_of = {item_id: i for i, item_id in enumerate(in_sheet)}
     tiles = np.array([tile_of.get(item_id, 65535) for item_id in store.ids], dtype="<u2")
-    places = np.clip(np.round(layout.places * 65534), 0, 65534).astype("<u2")
-    packed = np.stack([places[:, 0], places[:, 1], category, tiles], axis=1).astype("<u2")
-    names = store.ids if len(store) <= NAMED else held
+    coordinates = np.clip(np.round(layout.places * 65534), 0, 65534).astype("<u2")
+    packed = np.stack([coordinates[:, 0], coordinates[:, 1], category, tiles], axis=1).astype("<u2")
+    names = store.ids if len(store) <= NAMED else in_sheet
     return CatalogueMap(
         n=len(store),
         method=layout.method,
         seconds=layout.seconds,
-        same_category=share_of_own_category(places, category),
+        same_category=share_of_own_category(coordinates, category),
         classes=classes,
         points=base64.b64encode(packed.tobytes()).decode(),
         sheet=sheet,
         tile=TILE,
         columns=SHEET_WIDTH,
-        n_pictures=len(held),
+        n_pictures=len(in_sheet),
         ids=list(names),
         ids_of="points" if len(store) <= NAMED else "tiles",
     )
@@ -55,22 +55,22 @@ def _spread(category: np.ndarray, most: int) -> list[int]:
     if len(category) <= most:
         return list(range(len(category)))
     turns = np.empty(len(category))
-    for one in np.unique(category):
-        rows = np.flatnonzero(category == one)
+    for number in np.unique(category):
+        rows = np.flatnonzero(category == number)
         turns[rows] = random.permutation(len(rows))
     return [int(i) for i in np.sort(np.lexsort((np.arange(len(category)), turns))[:most])]
 
 
-def share_of_own_category(places: np.ndarray, category: np.ndarray) -> float | None:
+def share_of_own_category(coordinates: np.ndarray, category: np.ndarray) -> float | None:
     """How many photos have a photo of their own category as their nearest on the map, between 0 and 1.
 
     Where several photos are equally near, the photo counts by the share of them that are of its category.
-    The places are whole numbers, so that a tie is a tie and the order of the rows changes nothing.
+    The coordinates are whole numbers, so that a tie is a tie and the order of the rows changes nothing.
     """
     labelled = category != UNLABELLED
     if np.count_nonzero(labelled) < 2:
         return None
-    spots, spot = np.unique(places[labelled].astype(np.int64), axis=0, return_inverse=True)
+    spots, spot = np.unique(coordinates[labelled].astype(np.int64), axis=0, return_inverse=True)
     category, spot = category[labelled].astype(np.int64), spot.ravel()
     crowd = np.bincount(spot, minlength=len(spots))
     of_category = _counts(spot, category)
@@ -106,8 +106,8 @@ def _nearest_spots(spots: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, 
     tree = cKDTree(spots)
     nearest = np.rint(tree.query(spots[queries], k=2)[0][:, 1] ** 2)
     # Squares of distances are whole numbers: half of one more leaves room for rounding and lets no other spot in.
-    found = tree.query_ball_point(spots[queries], np.sqrt(nearest + 0.5))
-    row = np.repeat(np.arange(len(queries)), [len(spots_of_one) for spots_of_one in found])
-    near = np.concatenate([np.asarray(spots_of_one) for spots_of_one in found])
+    tied = tree.query_ball_point(spots[queries], np.sqrt(nearest + 0.5))
+    row = np.repeat(np.arange(len(queries)), [len(ties) for ties in tied])
+    near = np.concatenate([np.asarray(ties) for ties in tied])
     other = near != queries[row]
     return near[other], row[other]

@@ -56,7 +56,7 @@ def build_document(
     """The report document of a comparison; thumbnails go into `folder`, the map is kept in `cache`."""
     compared = comparison_of(comparison)
     entry, details = _best(compared)
-    of_entry = next((one for one in compared.stores if one.name == entry.store), ComparedStore(entry.store))
+    of_entry = next((store for store in compared.stores if store.name == entry.store), ComparedStore(entry.store))
     labels = [] if store is None else _labels(compared, of_entry, store)
     paths = {} if store is None else dict(zip(store.ids, store.paths, strict=True))
     label_of = {} if store is None else dict(zip(store.ids, labels, strict=True))
@@ -160,9 +160,9 @@ def _honest(
         cv=_metrics(entry.cv),
         naive=score_of(entry.naive.accuracy) if entry.naive else None,
         baselines=[
-            Baseline(store=one.store, clf=one.clf, accuracy=score_of(one.scores.accuracy))
-            for one in comparison.entries
-            if one.baseline
+            Baseline(store=row.store, clf=row.clf, accuracy=score_of(row.scores.accuracy))
+            for row in comparison.entries
+            if row.baseline
         ],
         published=published,
         published_on=published_on,
@@ -173,9 +173,11 @@ def _honest(
 
 
 def _metrics(scores: object) -> list[MetricScore]:
-    found = {metric: score_of(getattr(scores, metric, None)) for metric in METRICS}
+    measured = {metric: score_of(getattr(scores, metric, None)) for metric in METRICS}
     return [
-        MetricScore(metric, score.value, score.low, score.high) for metric, score in found.items() if score is not None
+        MetricScore(metric, score.value, score.low, score.high)
+        for metric, score in measured.items()
+        if score is not None
     ]
 
 

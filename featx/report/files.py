@@ -115,12 +115,12 @@ def _pngs(document: ReportDocument) -> list[tuple[str, bytes]]:
     from featx.report.confusion_image import map_png, matrix_png, on_white
     from featx.report.plots import PLOTS, png_of
 
-    found = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]
+    images = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]
     if document.fails and document.fails.confusion:
-        found.append(("confusion", on_white(matrix_png(document.fails.confusion, 1000))))
+        images.append(("confusion", on_white(matrix_png(document.fails.confusion, 1000))))
     if document.map:
-        found.append(("map", map_png(document.map)))
-    return found
+        images.append(("map", map_png(document.map)))
+    return images
 
 
 def _tables(data: DataFindings, folder: Path) -> list[Path]:
@@ -162,5 +162,5 @@ def point_latest(root: Path, folder: Path) -> None:
 
 def newest(root: Path) -> Path | None:
     """The report written last, as its JSON file; None where there is none."""
-    found = sorted(path for path in root.glob("*/report.json") if path.parent.name != LATEST)
-    return found[-1] if found else None
+    reports = sorted(path for path in root.glob("*/report.json") if path.parent.name != LATEST)
+    return reports[-1] if reports else None

@@ -66,7 +66,7 @@ def _which(r: Located, text: Formatter) -> str:
 
 
 def _honest(r: Located, text: Formatter) -> str:
-    baselines = [one.accuracy.value for one in r.honest.baselines if one.accuracy]
+    baselines = [baseline.accuracy.value for baseline in r.honest.baselines if baseline.accuracy]
     floor = text.say("; the best baseline reaches {best:percent}", best=max(baselines)) if baselines else ""
     naive = r.honest.naive
     gap = text.say("; random folds would have claimed {naive.value:percent}", naive=naive) if naive else ""
@@ -256,8 +256,8 @@ def in_short(report: ReportDocument) -> dict[str, str]:
 
 def changes_since(r: Located, text: Formatter) -> str:
     """What fell or rose since the report that this one was compared with."""
-    fell = [one.metric for one in r.changes.metrics if one.fell]
-    rose = [one.metric for one in r.changes.metrics if one.rose]
+    fell = [change.metric for change in r.changes.metrics if change.fell]
+    rose = [change.metric for change in r.changes.metrics if change.rose]
     what = ", ".join(METRIC_NAMES.get(metric, metric) for metric in fell or rose)
     if fell:
         sentence = "{what} fell by more than chance since {when}."

@@ -33,8 +33,8 @@ class Layout:
 def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -> Layout:
     """Place the rows of `features` so that those that look alike lie together; cached by content in `cache`."""
     rows = np.ascontiguousarray(features, dtype=np.float32)
-    kept = None if cache is None else cache / f"map-{_digest(rows, seed)}.npz"
-    if (layout := _read(kept, len(rows))) is not None:
+    cached = None if cache is None else cache / f"map-{_digest(rows, seed)}.npz"
+    if (layout := _read(cached, len(rows))) is not None:
         return layout
     begun = time.perf_counter()
     # Only what is loaded already is held to one thread.
@@ -46,8 +46,8 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
     with threadpool_limits(limits=1):
         places, method = _placed(rows, seed)
     layout = Layout(_between_0_and_1(places), method, time.perf_counter() - begun)
-    if kept is not None:
-        _write(kept, layout)
+    if cached is not None:
+        _write(cached, layout)
     return layout
 
 
@@ -76,8 +76,8 @@ def _tsne(rows: np.ndarray, seed: int) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, max(2.0, (len(rows) - 1) / 3))
-    found = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=750, n_jobs=1)
-    return np.asarray(found.fit_transform(rows.astype(np.float32)), dtype=np.float64)
+    embedding = TSNE(2, perplexity=perplexity, init="pca", random_state=seed, max_iter=750, n_jobs=1)
+    return np.asarray(embedding.fit_transform(rows.astype(np.float32)), dtype=np.float64)
 
 
 def _among_landmarks(rows: np.ndarray, seed: int) -> np.ndarray:

@@ -203,20 +203,20 @@ def _name_columns(axes: Any, dots: list[Dot]) -> None:
 
 def reliability(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """How sure against how often right, with the number of photos in each step."""
-    bins = [one for one in (report.trust.reliability if report.trust else ()) if one.n]
+    bins = [step for step in (report.trust.reliability if report.trust else ()) if step.n]
     if not bins:
         return None
 
     def draw(figure: Any, axes: Any) -> None:
         most = max(step.n for step in bins)
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, dashes=(4, 3))
-        for one in bins:
-            width = one.high - one.low
-            axes.bar(one.low + width / 2, 0.16 * one.n / most, width * 0.86, color=RULE, zorder=1)
+        for step in bins:
+            width = step.high - step.low
+            axes.bar(step.low + width / 2, 0.16 * step.n / most, width * 0.86, color=RULE, zorder=1)
         # A step of one or two photos is right or wrong altogether, and would draw the line to the edge.
-        many = [one for one in bins if one.n >= FEW]
+        many = [step for step in bins if step.n >= FEW]
         axes.plot(*_ends(many), "o-", color=BLUE, linewidth=1.8, markersize=5.5, zorder=3)
-        few = [one for one in bins if one.n < FEW]
+        few = [step for step in bins if step.n < FEW]
         axes.plot(*_ends(few), "o", color=BLUE, markersize=5, markerfacecolor="none", zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.04)
@@ -229,7 +229,7 @@ def reliability(report: ReportDocument) -> Callable[[Any, Any], None] | None:
 
 
 def _ends(bins: list[ReliabilityBin]) -> tuple[list[float], list[float]]:
-    return [one.confidence for one in bins], [one.accuracy for one in bins]
+    return [step.confidence for step in bins], [step.accuracy for step in bins]
 
 
 def automation(report: ReportDocument) -> Callable[[Any, Any], None] | None:
@@ -239,14 +239,14 @@ def automation(report: ReportDocument) -> Callable[[Any, Any], None] | None:
         return None
 
     def draw(figure: Any, axes: Any) -> None:
-        filed, right = [one.coverage for one in points], [one.precision or 0.0 for one in points]
+        filed, right = [point.coverage for point in points], [point.precision or 0.0 for point in points]
         axes.plot(filed, right, color=BLUE, linewidth=2)
         low = min(0.9, *right)
         for target in (0.95, 0.98, 0.99):
             axes.axhline(target, color=GREY, linewidth=0.8, dashes=(2, 3))
-        for one in report.trust.thresholds if report.trust else []:
-            if one.coverage and one.target in (0.95, 0.98, 0.99):
-                axes.plot(one.coverage, one.precision, "o", color=ORANGE, markersize=6, zorder=3)
+        for row in report.trust.thresholds if report.trust else []:
+            if row.coverage and row.target in (0.95, 0.98, 0.99):
+                axes.plot(row.coverage, row.precision, "o", color=ORANGE, markersize=6, zorder=3)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(low - 0.03 * (1 - low) - 0.01, 1.005)
         _percent_ticks(axes.xaxis)
@@ -259,7 +259,9 @@ def automation(report: ReportDocument) -> Callable[[Any, Any], None] | None:
 
 def learning(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     """Accuracy against labelled photos a category."""
-    points = [(float(one.per_class), one.accuracy) for one in report.honest.learning_curve or () if one.accuracy]
+    points = [
+        (float(point.per_class), point.accuracy) for point in report.honest.learning_curve or () if point.accuracy
+    ]
     if len(points) < 2:
         return None
 

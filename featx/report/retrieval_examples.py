@@ -47,15 +47,15 @@ def example_rows(
     queries = np.arange(len(labelled))
     if len(queries) > QUERIES:
         queries = np.sort(np.random.default_rng(0).choice(queries, QUERIES, replace=False))
-    found = []
+    ranked_queries = []
     # A query never finds itself or another photo of its own product.
     rows, similar = nearest(unit[queries], unit, 12 * NEIGHBOURS, (product[queries], product))
     for query, candidates, values in zip(queries, rows, similar, strict=True):
-        places = _one_a_product(candidates, product)
-        if len(places):
-            near, cosines = candidates[places], values[places]
+        first = _one_a_product(candidates, product)
+        if len(first):
+            near, cosines = candidates[first], values[first]
             share = float(np.mean(labels[near] == labels[query]))
-            found.append((share, float(np.mean(cosines)), int(query), near.tolist(), cosines.tolist()))
+            ranked_queries.append((share, float(np.mean(cosines)), int(query), near.tolist(), cosines.tolist()))
 
     def example(query: int, near: list[int], cosines: list[float]) -> SearchExample:
         correct = [bool(labels[i] == labels[query]) for i in near]
@@ -75,9 +75,9 @@ def example_rows(
             ],
         )
 
-    best = _one_a_category(sorted(found, key=lambda one: (-one[0], -one[1], one[2])), labels)
-    worst = _one_a_category(sorted(found, key=lambda one: (one[0], -one[1], one[2])), labels)
-    return [example(*one[2:]) for one in best], [example(*one[2:]) for one in worst if one[0] < 1]
+    best = _one_a_category(sorted(ranked_queries, key=lambda query: (-query[0], -query[1], query[2])), labels)
+    worst = _one_a_category(sorted(ranked_queries, key=lambda query: (query[0], -query[1], query[2])), labels)
+    return [example(*query[2:]) for query in best], [example(*query[2:]) for query in worst if query[0] < 1]
 
 
 def _one_a_product(near: np.ndarray, product: np.ndarray) -> np.ndarray:
@@ -88,8 +88,8 @@ def _one_a_product(near: np.ndarray, product: np.ndarray) -> np.ndarray:
 
 def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
     picked: dict[Any, Any] = {}
-    for one in ranked:
-        picked.setdefault(labels[one[2]], one)
+    for query in ranked:
+        picked.setdefault(labels[query[2]], query)
         if len(picked) == ROWS:
             break
     return list(picked.values())

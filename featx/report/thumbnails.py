@@ -67,7 +67,7 @@ class ThumbnailCache:
     def sheet(self, item_ids: Sequence[str]) -> tuple[str | None, list[str]]:
         """One picture that holds a small square of each photo; its file name, and whose squares it holds, in order."""
         tiles: list[Image.Image] = []
-        held: list[str] = []
+        shown: list[str] = []
         for item_id in item_ids:
             if item_id not in self.paths:
                 continue
@@ -76,14 +76,14 @@ class ThumbnailCache:
                 self._miss(item_id)
             else:
                 tiles.append(tile)
-                held.append(item_id)
+                shown.append(item_id)
         if not tiles:
             return None, []
         high = -(-len(tiles) // SHEET_WIDTH)
         sheet = Image.new("RGB", (SHEET_WIDTH * TILE, high * TILE), "white")
         for i, tile in enumerate(tiles):
             sheet.paste(tile, (i % SHEET_WIDTH * TILE, i // SHEET_WIDTH * TILE))
-        return self._keep(webp(sheet, TILE_QUALITY)), held
+        return self._keep(webp(sheet, TILE_QUALITY)), shown
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -70,7 +70,7 @@ def gallery_page(rows: Sequence[Row]) -> str:
 def notebook_row(name: str, query: Sequence[str], answers: Sequence[Answer]) -> str:
     """The answers as a row of thumbnails for a notebook."""
     photos = [Photo(path, (name,)) for path in query[:1]]
-    photos += [Photo(one.path, (f"{one.similarity:.2f} {one.product}",)) for one in answers[:NOTEBOOK_PHOTOS]]
+    photos += [Photo(match.path, (f"{match.similarity:.2f} {match.product}",)) for match in answers[:NOTEBOOK_PHOTOS]]
     return notebook_table((), (), photos, NOTEBOOK_SIDE)
 
 
