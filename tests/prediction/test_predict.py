@@ -98,7 +98,7 @@ def test_sorting_into_folders_plans_first_then_copies_and_does_it_only_once(feat
     names = sorted(path.name for path in target.rglob("*.jpg"))
     assert names == ["one.jpg", "two.jpg"]
     again = featx("predict", "new", "--any", "--sort-into", str(target), cwd=shop)
-    assert "2 of them were there" in again.stderr
+    assert "2 were already there" in again.stderr
     assert sorted(path.name for path in target.rglob("*.jpg")) == names
 
 

@@ -90,7 +90,7 @@ def test_with_nothing_left_to_label_the_list_is_empty_and_says_so(featx: Run, fo
     featx("extract", str(folder), "-b", "colour")
     featx("fit", "--folds", "2")
     ran = featx("suggest", "--json")
-    assert ran.returncode == 0 and ran.stdout == "" and "every one of the 12 photos" in ran.stderr
+    assert ran.returncode == 0 and ran.stdout == "" and "all 12 photos" in ran.stderr
 
 
 def test_from_python_the_suggestions_are_those_of_the_command_and_a_table_that_runs_nothing(
