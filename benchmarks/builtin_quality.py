@@ -90,7 +90,7 @@ def standardised(stores: list[featx.Store], **settings: Any) -> dict[str, dict[s
     for clf in CLASSIFIERS:
         for store in stores:
             card = featx.fit(store, clf, reduce="none", **settings).card
-            told.setdefault(clf, {})[store.fingerprint.backbone] = 100 * (card["test"] or card["cv"])["accuracy"]
+            told.setdefault(clf, {})[store.fingerprint.backbone] = 100 * card.best.accuracy
     return told
 
 

@@ -25,8 +25,8 @@ def main() -> None:
                 options.photos, backbone="resnet50", weights=weights, store=Path(folder) / f"{weights}.h5"
             )
             card = featx.fit(store, "logreg").card
-        test = f"{card['test']['accuracy']:.1%}" if card["test"] else "–"
-        print(f"{weights:<15} {card['cv']['accuracy']:>7.1%} {test:>7}", flush=True)
+        test = f"{card.test.accuracy:.1%}" if card.test else "–"
+        print(f"{weights:<15} {card.cv.accuracy:>7.1%} {test:>7}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 # Several test processes share the cores; a thread pool each would only make them wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("FEATX_OFFLINE", "1")
 
+import msgspec
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -25,6 +25,7 @@ from hypothesis import settings
 from PIL import Image
 
 from featx.backbones import Fingerprint
+from featx.classifiers.card import Card
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -242,13 +243,16 @@ def toy_fingerprint(width: int, **fields: object) -> Fingerprint:
     return Fingerprint.from_dict({"backbone": "toy", "width": width, **fields})
 
 
-def card_of(classes: list[str], width: int, **more: object) -> dict[str, Any]:
+def card_of(classes: list[str], width: int, **more: object) -> Card:
     """The card of a classifier that was made by hand."""
     share = {"accuracy": 0.5, "ci95": [0.4, 0.6], "n": 40, "folds": 5, "grouped_by": "none", "groups": 40}
-    return {
-        "clf": "x", "n": 40, "classes": len(classes), "labels": classes, "backbone": "toy", "written": "now",
-        "test": None, "cv": share, "baseline": 0.5, "store": "a.h5", "settings": {}, "level": None, "held_out": [],
-        "automation": {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 40,
-                       "held_out": None},
+    record = {
+        "version": 1, "clf": "x", "n": 40, "classes": len(classes), "labels": classes, "backbone": "toy",
+        "written": "now", "test": None, "cv": share, "baseline": 0.5, "store": "a.h5", "settings": {}, "level": None,
+        "automation": {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 40},
         "coverage": [], "coverage_on": "", "thresholds": [], "fingerprint": {"backbone": "toy", "width": width},
-    } | more  # fmt: skip
+        "unlike": {"threshold": 0.5, "false_alarms": 0.02}, "weakest": [], "small": {}, "checks": [],
+        "held_out_categories": 0, "held_out": [], "test_store": None, "learned_in_test": 0,
+        "calibrated_on": "cross-validation", "asked_folds": 5, "tuned": False, "seconds": 1.0,
+    }  # fmt: skip
+    return msgspec.convert(record | more, Card)

@@ -8,7 +8,8 @@ tuning        which settings suit these features
 calibration   scores -> probabilities
 thresholds    when an answer may stand without a person
 novelty       unlike anything in training?
-fit           all of it in order, scored in cross-validation or on held-out photos
+cross_validation  scores of every photo from a classifier that did not know its product
+fit           all of it in order: cross-validate, train, calibrate, assess, write the card
 model         a trained classifier in memory
 card          what it learned from and how good it is
 encoding      classifier <-> bytes: arrays in safetensors and a typed header

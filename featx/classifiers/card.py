@@ -1,4 +1,7 @@
-"""The card of a classifier: how good it is and where it came from, sealed with a digest and of one known shape."""
+"""The card of a classifier: how good it is and where it came from, sealed with a digest.
+
+The records are the schema: a card that does not fit them is refused, in the words of msgspec.
+"""
 
 from __future__ import annotations
 
@@ -6,144 +9,249 @@ import hashlib
 import json
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 
 from featx.classifiers.kinds import CLASSIFIERS
-from featx.files.json_schema import NUMBER, Each, Maybe, Row, first_error
 from featx.files.markdown import escape_markdown, inline_code
 from featx.files.regular import parse_json
 
 NO_DIGEST = "0" * 64
 
-SHARE = {"accuracy": NUMBER, "ci95": Row(NUMBER, 2), "n": int}
-CHECKED = {"n": int, "answered": int, "right": NUMBER}
-PROMISE = {
-    "target": NUMBER,
-    "everywhere?": NUMBER,
-    "answered": NUMBER,
-    "precision": NUMBER,
-    "low": NUMBER,
-    "high": NUMBER,
-    "n": int,
-    "categories": Each(Maybe(NUMBER)),
-    "measured_on": str,
-}
-CARD = {
-    "sha256": str,
-    "clf": str,
-    "backbone": str,
-    "store": str,
-    "written": str,
-    "n": int,
-    "labels": [str],
-    "test?": SHARE,
-    "cv": {**SHARE, "folds": int, "grouped_by": str, "groups": int},
-    "baseline": NUMBER,
-    "automation": {
-        "target": NUMBER,
-        "coverage?": NUMBER,
-        "threshold?": NUMBER,
-        "measured_on": str,
-        "n": int,
-        "held_out?": CHECKED,
-    },
-    "coverage": [{"coverage": NUMBER, "threshold": NUMBER, "precision": NUMBER, "low": NUMBER, "high": NUMBER}],
-    "coverage_on": str,
-    "thresholds": [PROMISE],
-    "fingerprint": {"backbone": str, "width": int},
-    "level?": str,
-    "held_out": [str],
-}
+# What is larger is no count and no share, and nan and infinity are neither.
+Number = Annotated[float, Meta(ge=-1e15, le=1e15)]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
 
 
-def read_card(said: bytes) -> dict[str, Any]:
-    """What the bytes of a card say; ValueError where they are not what was written, or no card featx writes."""
-    card = parse_json(said)
-    digest = card.get("card_sha256") if isinstance(card, dict) else None
+class Score(Struct, kw_only=True):
+    """How many answers are correct, with the interval in which that lies 95 times in a hundred."""
+
+    accuracy: Number
+    ci95: tuple[Number, Number]
+    n: Count
+
+
+class CrossValidation(Score, kw_only=True):
+    """The score over folds between which no product is divided."""
+
+    folds: Count
+    grouped_by: str
+    groups: Count
+
+
+class Yield(Struct, kw_only=True):
+    """How many of n photos a threshold answers, and how many of those answers are correct."""
+
+    n: Count
+    answered: Count
+    right: Number
+
+
+class AutomationRecord(Struct, kw_only=True):
+    """How much can be filed without a person; no coverage where there are too few products to say."""
+
+    target: Number
+    coverage: Number | None
+    threshold: Number | None
+    measured_on: str
+    n: Count
+    needed: Count = 0
+    held_out: Yield | None = None
+
+
+class CoverageRow(Struct, kw_only=True):
+    """What answering only the most confident share of photos buys."""
+
+    coverage: Number
+    threshold: Number
+    precision: Number
+    low: Number
+    high: Number
+
+
+class ThresholdRow(Struct, kw_only=True):
+    """The threshold of each category at one target, and the precision they bought on products not chosen on."""
+
+    target: Number
+    everywhere: Number | None
+    answered: Number
+    precision: Number
+    low: Number
+    high: Number
+    n: Count
+    categories: dict[str, Number | None]
+    measured_on: str
+    held_out: Yield | UnsetType = UNSET
+
+
+class Novelty(Struct, kw_only=True):
+    """From which similarity on a photo is unlike anything in training, and how many known photos are taken for that."""
+
+    threshold: Number
+    false_alarms: Number
+
+
+class WeakCategory(Struct, kw_only=True):
+    """A category that is often missed, and what it is usually taken for."""
+
+    label: str
+    recall: Number
+    n: Count
+    taken_for: str
+    times: Count
+    misses: Count
+
+
+class Check(Struct, kw_only=True):
+    """A finding about the data that the scores hang on."""
+
+    code: str
+    level: str
+    share: Number
+
+
+class Card(Struct, kw_only=True, frozen=True):
+    """All that is kept beside a classifier. The names of the fields are the keys of its JSON."""
+
+    version: Count
+    clf: str
+    backbone: str
+    store: str
+    n: Count
+    classes: Count
+    labels: list[str]
+    test: Score | None
+    cv: CrossValidation
+    baseline: Number
+    automation: AutomationRecord
+    coverage: list[CoverageRow]
+    coverage_on: str
+    thresholds: list[ThresholdRow]
+    unlike: Novelty
+    weakest: list[WeakCategory]
+    small: dict[str, Count]
+    checks: list[Check]
+    settings: dict[str, str | int | float | bool | None]
+    fingerprint: dict[str, Any]
+    written: str
+    level: str | None
+    held_out_categories: Count
+    held_out: list[str]
+    test_store: str | None
+    learned_in_test: Count
+    calibrated_on: str
+    asked_folds: Count
+    tuned: bool
+    seconds: Number
+    # Known once it is saved.
+    model: str = ""
+    sha256: str = ""
+    bytes: Count = 0
+
+    @property
+    def best(self) -> Score:
+        """The score to quote: on held-out photos where there are any, else the cross-validated one."""
+        return self.test or self.cv
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON has it."""
+        return dict(to_builtins(self))
+
+
+def read_card(data: bytes) -> Card:
+    """The card in these bytes; ValueError where they are not what was written, or not a card of featx."""
+    record = parse_json(data)
+    digest = record.get("card_sha256") if isinstance(record, dict) else None
     if not isinstance(digest, str) or len(digest) != len(NO_DIGEST):
         raise ValueError("its card has no digest")
-    before = said.replace(digest.encode("utf-8", "replace"), NO_DIGEST.encode(), 1)
+    before = data.replace(digest.encode("utf-8", "replace"), NO_DIGEST.encode(), 1)
     if hashlib.sha256(before).hexdigest() != digest:
         raise ValueError("its card is not what was written")
-    if wrong := first_error(card, CARD):
-        raise ValueError(f"its card is damaged: {wrong}")
-    return dict(card)
+    try:
+        return convert(record, Card)
+    except ValidationError as error:
+        raise ValueError(f"its card is damaged: {error}") from error
 
 
-def card_bytes(card: Mapping[str, object]) -> bytes:
-    """A card as it is kept: it begins with the digest of all the rest of it."""
-    told = {"card_sha256": NO_DIGEST, **{key: value for key, value in card.items() if key != "card_sha256"}}
-    data = (json.dumps(told, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+def card_bytes(card: Card) -> bytes:
+    """A card as it is kept."""
+    return seal(card.to_dict())
+
+
+def seal(record: Mapping[str, object]) -> bytes:
+    """A record as JSON that begins with the digest of all the rest of it."""
+    sealed = {"card_sha256": NO_DIGEST, **{key: value for key, value in record.items() if key != "card_sha256"}}
+    data = (json.dumps(sealed, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
     return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
 
 
-def training_command(card: Mapping[str, Any]) -> str:
+def training_command(card: Card) -> str:
     """The command that trains this classifier again."""
-    settings, spec = card.get("settings") or {}, CLASSIFIERS.get(card["clf"])
-    reduce, level, folds = settings.get("reduce"), card.get("level"), card.get("asked_folds")
-    splits = ",".join(card.get("held_out") or ())
-    words = ["featx", "fit", "--clf", card["clf"], "--store", card["store"]]
-    words += ["--folds", folds] if folds not in (None, 5) else []
-    words += ["--tune"] if card.get("tuned") else []
-    words += ["--class-weight", settings["class_weight"]] if settings.get("class_weight") else []
-    words += ["--reduce", reduce] if reduce and not (spec is not None and reduce == spec.reduction) else []
-    words += ["--resample"] if settings.get("resample") else []
-    words += ["--level", level] if level is not None else []
-    words += ["--test", card.get("test_store") or splits] if card.get("test_store") or splits != "test,val" else []
-    words += ["--seed", settings["seed"]] if settings.get("seed") else []
-    return shlex.join(str(word) for word in words)
+    settings, spec = card.settings, CLASSIFIERS.get(card.clf)
+    reduce, splits = settings.get("reduce"), ",".join(card.held_out)
+    options = {
+        "--folds": card.asked_folds if card.asked_folds != 5 else None,
+        "--class-weight": settings.get("class_weight"),
+        "--reduce": reduce if spec is None or reduce != spec.reduction else None,
+        "--level": card.level,
+        "--test": card.test_store or (splits if splits != "test,val" else None),
+        "--seed": settings.get("seed") or None,
+    }
+    words = ["featx", "fit", "--clf", card.clf, "--store", card.store]
+    words += [str(word) for option in options.items() if option[1] is not None for word in option]
+    words += ["--tune"] * card.tuned + ["--resample"] * bool(settings.get("resample"))
+    return shlex.join(words)
 
 
-def page(card: dict[str, Any]) -> str:
+def page(card: Card) -> str:
     """The card for people, in Markdown."""
 
-    def row(name: str, share: dict[str, Any] | None) -> str:
-        if share is None:
+    def row(name: str, score: Score | None) -> str:
+        if score is None:
             return f"| {name} | – | – | 0 |"
-        low, high = share["ci95"]
-        return f"| {name} | {share['accuracy']:.1%} | {low:.1%} – {high:.1%} | {share['n']:,} |"
+        low, high = score.ci95
+        return f"| {name} | {score.accuracy:.1%} | {low:.1%} – {high:.1%} | {score.n:,} |"
 
     lines = [
-        f"# {escape_markdown(card['clf'])} on {escape_markdown(card['backbone'])} features",
+        f"# {escape_markdown(card.clf)} on {escape_markdown(card.backbone)} features",
         "",
-        f"{card['classes']:,} categories, {card['n']:,} photos, written {card['written']}.",
+        f"{card.classes:,} categories, {card.n:,} photos, written {card.written}.",
         "",
         "| right | share | 95 % interval | photos |",
         "|---|---|---|---|",
-        row("held-out photos", card["test"]),
-        row(f"cross-validation, {card['cv']['folds']} grouped folds", card["cv"]),
+        row("held-out photos", card.test),
+        row(f"cross-validation, {card.cv.folds} grouped folds", card.cv),
         "",
-        *_promises(card),
-        f"Store: {inline_code(card['store'])}. Settings: {inline_code(json.dumps(card['settings']))}.",
-        f"Fingerprint: {inline_code(json.dumps(card['fingerprint'], ensure_ascii=False))}.",
-        f"SHA-256 of the classifier: `{card['sha256']}`.",
+        *_thresholds(card),
+        f"Store: {inline_code(card.store)}. Settings: {inline_code(json.dumps(card.settings))}.",
+        f"Fingerprint: {inline_code(json.dumps(card.fingerprint, ensure_ascii=False))}.",
+        f"SHA-256 of the classifier: `{card.sha256}`.",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _promises(card: dict[str, Any]) -> list[str]:
-    """What the thresholds of each category bought, and where they lie."""
-    table = card.get("thresholds") or []
-    if not table:
+def _thresholds(card: Card) -> list[str]:
+    """The thresholds of each category, and what they bought."""
+    if not card.thresholds:
         return []
     lines = [
-        "Thresholds by category (`featx predict --min-precision`), tried on products they were not chosen on:",
+        "Thresholds by category (`featx predict --min-precision`), measured on products they were not chosen on:",
         "",
-        "| right, asked | answered | right | 95 % interval | chosen on |",
+        "| target | answered | right | 95 % interval | chosen on |",
         "|---|---|---|---|---|",
     ]
-    for row in table:
-        right = f"{row['precision']:.1%} | {row['low']:.1%} – {row['high']:.1%}" if row["n"] else "– | –"
-        where = row.get("measured_on") or card["automation"]["measured_on"]
-        lines.append(f"| {row['target']:.0%} | {row['answered']:.0%} | {right} | {where} |")
-    targets = [row["target"] for row in table]
-    lines += ["", "| category | " + " | ".join(f"{one:.0%}" for one in targets) + " |", "|---" * (len(table) + 1) + "|"]
+    for row in card.thresholds:
+        correct = f"{row.precision:.1%} | {row.low:.1%} – {row.high:.1%}" if row.n else "– | –"
+        lines.append(f"| {row.target:.0%} | {row.answered:.0%} | {correct} | {escape_markdown(row.measured_on)} |")
+    targets = " | ".join(f"{row.target:.0%}" for row in card.thresholds)
+    lines += ["", f"| category | {targets} |", "|---" * (len(card.thresholds) + 1) + "|"]
 
     def cell(threshold: float | None) -> str:
         return "never" if threshold is None else f"{threshold:.3f}"
 
-    rows = [("all others", [row["everywhere"] for row in table])]
-    rows += [(label, [row["categories"][label] for row in table]) for label in card["labels"]]
-    for label, found in rows:
-        lines.append(f"| {escape_markdown(label)} | " + " | ".join(cell(one) for one in found) + " |")
+    rows = [("all others", [row.everywhere for row in card.thresholds])]
+    rows += [(label, [row.categories.get(label) for row in card.thresholds]) for label in card.labels]
+    for label, thresholds in rows:
+        lines.append(f"| {escape_markdown(label)} | " + " | ".join(map(cell, thresholds)) + " |")
     return [*lines, ""]

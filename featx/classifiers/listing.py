@@ -37,15 +37,14 @@ def facts_of(path: Path, *, used: bool = False) -> ClassifierFacts:
     """What the card beside a classifier says; a broken card is for `damaged_classifiers` to judge."""
     try:
         card = read_card(read_regular(path.with_suffix(".json")))
-        score = card["test"] or card["cv"]
         return ClassifierFacts(
             path=str(path),
-            accuracy=score["accuracy"],
-            measured_on="held-out photos" if card["test"] else "cross-validation",
-            n=score["n"],
-            store=str(card.get("test_store") or card["store"]),
-            written=card["written"],
-            on=card["backbone"],
+            accuracy=card.best.accuracy,
+            measured_on="held-out photos" if card.test else "cross-validation",
+            n=card.best.n,
+            store=card.test_store or card.store,
+            written=card.written,
+            on=card.backbone,
             used=used,
         )
     except (OSError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.calibration import probabilities
+from featx.classifiers.card import Card
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
@@ -27,7 +28,7 @@ class Classifier:
     temperature: float
     fingerprint: Fingerprint
     familiar: NoveltyDetector
-    card: dict[str, Any] = field(default_factory=dict)
+    card: Card
 
     @property
     def name(self) -> str:
@@ -62,17 +63,16 @@ class Classifier:
         return likeliest
 
     def __repr__(self) -> str:
-        best = self.card.get("test") or self.card.get("cv") or {}
-        said = f", {best['accuracy']:.1%} right on {best['n']:,} photos" if best else ""
-        return f"Model({self.name}, {len(self.classes):,} categories{said})"
+        score = f"{self.card.best.accuracy:.1%} right on {self.card.best.n:,} photos"
+        return f"Classifier({self.name}, {len(self.classes):,} categories, {score})"
 
     def _repr_html_(self) -> str:
-        rows = [("held-out photos", self.card.get("test")), ("cross-validation", self.card.get("cv"))]
+        rows = [("held-out photos", self.card.test), ("cross-validation", self.card.cv)]
         cells = "".join(
-            f"<tr><th>{where}</th><td>{share['accuracy']:.1%}</td>"
-            f"<td>{share['ci95'][0]:.1%} – {share['ci95'][1]:.1%}</td><td>{share['n']:,}</td></tr>"
-            for where, share in rows
-            if share
+            f"<tr><th>{where}</th><td>{score.accuracy:.1%}</td>"
+            f"<td>{score.ci95[0]:.1%} – {score.ci95[1]:.1%}</td><td>{score.n:,}</td></tr>"
+            for where, score in rows
+            if score is not None
         )
         head = "<tr><th></th><th>right</th><th>95 % interval</th><th>photos</th></tr>"
         return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"

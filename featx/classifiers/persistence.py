@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from glob import escape as escaped
 from pathlib import Path
-from typing import Any
+
+from msgspec.structs import replace
 
 from featx.backbones.fingerprint import Fingerprint
-from featx.classifiers.card import card_bytes, page, read_card, training_command
+from featx.classifiers.card import Card, card_bytes, page, read_card, training_command
 from featx.classifiers.encoding import KEY, Parts, decode, encode
 from featx.classifiers.model import Classifier
 from featx.classifiers.verification import UntrustedClassifier
@@ -57,20 +58,20 @@ def write(model: Classifier, path: Path) -> None:
     """`save` for whoever is the `one_writer` of the folder already."""
     _must_be_free(path)
     data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.familiar))
-    model.card = {**model.card, "model": str(path), "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    card = card_bytes(model.card)
-    waiting = _waiting(path, model.card["sha256"])
+    card = replace(model.card, model=str(path), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    waiting = _waiting(path, card.sha256)
     try:
         # Two files cannot change in one step. The card does: until it names the new classifier the old one answers,
         # and from then on whoever finds the old file beside it takes the one that waits for its name.
         write_atomic(waiting, data)
-        write_atomic(path.with_suffix(".json"), card)
+        write_atomic(path.with_suffix(".json"), card_bytes(card))
         _name(waiting, path)
         fsync_folder(path.parent)
         for leftover in path.parent.glob(f".{escaped(path.name)}.*{WAITING}"):
             leftover.unlink(missing_ok=True)
         remove_stale_temporaries(path)
-        write_atomic(path.with_suffix(".md"), page(model.card).encode("utf-8", "backslashreplace"))
+        write_atomic(path.with_suffix(".md"), page(card).encode("utf-8", "backslashreplace"))
+        model.card = card
     except OSError as error:
         raise _cannot_write(path, error) from error
 
@@ -133,20 +134,21 @@ def load_classifier(path: Path | str) -> Classifier:
     except ValueError as error:
         raise _broken(path, str(error)) from error
     try:
-        return _classifier(card, decode(data, card["fingerprint"]["width"]))
+        return _classifier(card, data)
     except UntrustedClassifier as error:
         raise _broken(path, str(error)) from error
 
 
-def _classifier(card: dict[str, Any], parts: Parts) -> Classifier:
-    if parts.classes != card["labels"]:
-        raise UntrustedClassifier("its categories are not those on its card")
-    if parts.settings.name != card["clf"]:
-        raise UntrustedClassifier(f"it is a `{parts.settings.name}`, and its card describes a `{card['clf']}`")
+def _classifier(card: Card, data: bytes) -> Classifier:
     try:
-        fingerprint = Fingerprint.from_dict(card["fingerprint"])
+        fingerprint = Fingerprint.from_dict(card.fingerprint)
     except FeatxError as error:
         raise UntrustedClassifier(error.message) from error
+    parts = decode(data, fingerprint.width)
+    if parts.classes != card.labels:
+        raise UntrustedClassifier("its categories are not those on its card")
+    if parts.settings.name != card.clf:
+        raise UntrustedClassifier(f"it is a `{parts.settings.name}`, and its card describes a `{card.clf}`")
     return Classifier(
         parts.settings, parts.pipeline, parts.classes, parts.temperature, fingerprint, parts.novelty, card
     )
@@ -186,13 +188,13 @@ def _waiting(path: Path, sha256: str) -> Path:
     return path.with_name(f".{path.name}.{sha256[:16]}{WAITING}")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes]:
+def _read(path: Path) -> tuple[Card, bytes]:
     """The card of a classifier and the bytes it vouches for, however far somebody is with writing another."""
     card_path, content = path.with_suffix(".json"), b""
     while (now := read_regular(card_path)) != content:
         content = now
         card = read_card(content)
-        expected = str(card["sha256"])
+        expected = card.sha256
         if not re.fullmatch("[0-9a-f]{64}", expected):
             raise ValueError("no SHA-256")
         found = False

@@ -29,8 +29,8 @@ class PromotionDecision:
     p: float | None = None
     before: float | None = None
 
-    def told(self) -> dict[str, Any]:
-        """The verdict for programs."""
+    def to_dict(self) -> dict[str, Any]:
+        """The decision for programs."""
         return asdict(self)
 
 
@@ -54,7 +54,7 @@ def publish(
         decision = decide_promotion(path, new, store, elsewhere) if update else None
         if decision is not None and not decision.replace:
             return Publication(False, decision, None)
-        archived = archive_same_name(path, store.path, new.card["level"])
+        archived = archive_same_name(path, store.path, new.card.level)
         write(new, path)
         return Publication(True, decision, archived)
 
@@ -71,30 +71,30 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
     except FeatxError as error:
         return PromotionDecision(True, f"nothing to compare with: {error.message}")
     card = new.card
-    held = held_out_of(store, card.get("level"), card.get("held_out") or HELD_OUT, elsewhere)
+    held = held_out_of(store, card.level, card.held_out or HELD_OUT, elsewhere)
     if not len(held):
-        return _of_their_days(old, new)
+        return _by_cross_validation(old, new)
     features, truth = held.features, held.truth
     was, now = (model.predict(features) == truth for model in (old, new))
     better, worse = int((now & ~was).sum()), int((was & ~now).sum())
-    told = sign_flips(now, was, held.groups)
-    said = (
+    test = sign_flips(now, was, held.groups)
+    sentence = (
         f"on the same {len(held):,} held-out photos the new classifier is right {now.mean():.1%} of the time, "
-        f"the old one {was.mean():.1%}: {better} mended, {worse} broken (p = {told.p:.2g})"
+        f"the old one {was.mean():.1%}: {better} fixed, {worse} broken (p = {test.p:.2g})"
     )
     if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
-        said += "; too few products for a test, so the scores decide"
-    lost = told.difference < 0 and (few or told.p < LIMIT)
-    return PromotionDecision(not lost, said, len(held), better, worse, told.p, float(was.mean()))
+        sentence += "; too few products for a test, so the scores decide"
+    lost = test.difference < 0 and (few or test.p < LIMIT)
+    return PromotionDecision(not lost, sentence, len(held), better, worse, test.p, float(was.mean()))
 
 
-def _of_their_days(old: Classifier, new: Classifier) -> PromotionDecision:
+def _by_cross_validation(old: Classifier, new: Classifier) -> PromotionDecision:
     """Without held-out photos no test is fair: the old classifier has learned from what there is."""
-    before, now = (model.card["cv"] for model in (old, new))
-    told = [f"{one['accuracy']:.1%} ({one['ci95'][0]:.1%} – {one['ci95'][1]:.1%})" for one in (before, now)]
-    lost = now["ci95"][1] < before["ci95"][0]
-    said = (
+    before, now = old.card.cv, new.card.cv
+    scores = [f"{cv.accuracy:.1%} ({cv.ci95[0]:.1%} – {cv.ci95[1]:.1%})" for cv in (before, now)]
+    lost = now.ci95[1] < before.ci95[0]
+    sentence = (
         "no held-out photos to compare the two on; in cross-validation, each on the photos and labels of its day, "
-        f"{told[0]} before and {told[1]} now" + (", clearly less" if lost else "")
+        f"{scores[0]} before and {scores[1]} now" + (", clearly less" if lost else "")
     )
-    return PromotionDecision(not lost, said, before=before["accuracy"])
+    return PromotionDecision(not lost, sentence, before=before.accuracy)

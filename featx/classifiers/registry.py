@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
-from featx.classifiers.card import read_card
+from featx.classifiers.card import Card, read_card
 from featx.classifiers.kinds import aliases
 from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, load_classifier, old_format, write
 from featx.errors import FeatxError, did_you_mean
@@ -34,38 +33,42 @@ def find_classifier(name: str | None, models: Path, store: Path | None = None) -
 
 def latest_for_store(models: Path, store: Path) -> Path:
     """The classifier trained last on a store, else the one trained last on any."""
-    found = [path for path in classifier_files(models) if same_place(_card(path).get("store", ""), store)]
-    return max(found, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
+    trained = [path for path in classifier_files(models) if _trained_on(path, store)]
+    return max(trained, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
 
 
 def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
     """Keep a classifier trained on another store under a name of its own, before its file is replaced; where it is."""
     card = _card(path)
-    trained_on = card.get("store")
-    if trained_on is None or (same_place(trained_on, store) and card.get("level") == level):
+    if card is None or (same_place(card.store, store) and card.level == level):
         return None
     try:
         old = load_classifier(path)
     except FeatxError:  # nobody could use it any more
         return None
-    base, number = f"{path.stem}-{Path(trained_on).stem}", 1
-    kept = path.with_name(f"{base}{SUFFIX}")
-    while kept.exists() and not _alike(_card(kept), card):
+    base, number = f"{path.stem}-{Path(card.store).stem}", 1
+    archive = path.with_name(f"{base}{SUFFIX}")
+    while archive.exists() and not _alike(_card(archive), card):
         number += 1
-        kept = path.with_name(f"{base}-{number}{SUFFIX}")
-    write(old, kept)
-    return kept
+        archive = path.with_name(f"{base}-{number}{SUFFIX}")
+    write(old, archive)
+    return archive
 
 
-def _alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one.get(key) == other.get(key) for key in ("store", "level", "clf"))
+def _alike(one: Card | None, other: Card) -> bool:
+    return one is not None and (one.store, one.level, one.clf) == (other.store, other.level, other.clf)
 
 
-def _card(path: Path) -> dict[str, Any]:
+def _trained_on(path: Path, store: Path) -> bool:
+    card = _card(path)
+    return card is not None and same_place(card.store, store)
+
+
+def _card(path: Path) -> Card | None:
     try:
         return read_card(read_regular(path.with_suffix(".json")))
     except (OSError, ValueError):
-        return {}
+        return None
 
 
 def newest_classifier(models: Path) -> Path:

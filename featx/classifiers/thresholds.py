@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.classifiers.card import Card, ThresholdRow
 from featx.errors import FeatxError
 from featx.metrics.scores import Proportion, share_by_group, wilson
 from featx.metrics.selective import LEAST, TARGETS, automation_at, ceil_threshold, min_products_for
@@ -150,30 +151,24 @@ def table_of(
     return table
 
 
-def thresholds_for(card: Mapping[str, Any], precision: float) -> tuple[Thresholds, dict[str, Any]]:
+def thresholds_for(card: Card, precision: float) -> tuple[Thresholds, ThresholdRow]:
     """The thresholds on a classifier's card for at least that precision, and what they bought when measured."""
-    if "thresholds" not in card:
+    if not card.thresholds:
         raise FeatxError(
             "bad-flag",
-            "this classifier was trained before thresholds by category were kept",
-            f"train it again: `featx fit --clf {card.get('clf', 'svm')}`",
-        )
-    if not card["thresholds"]:
-        raise FeatxError(
-            "bad-flag",
-            f"no precision can be promised from {card['automation']['n']:,} products",
+            f"no precision can be promised from {card.automation.n:,} products",
             f"label photos of at least {LEAST} products, or set the threshold yourself with `--sure`",
         )
-    good = [row for row in card["thresholds"] if row["target"] >= precision - 1e-9]
+    good = [row for row in card.thresholds if row.target >= precision - 1e-9]
     if not good:
-        most = max(float(row["target"]) for row in card["thresholds"])
+        most = max(row.target for row in card.thresholds)
         target = next((target for target in TARGETS if target >= precision - 1e-9), None)
         few = "" if target is None else f", which takes {min_products_for(target):,} products it has not learned from"
         raise FeatxError(
             "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"ask for {most:g} at most"
         )
-    row = min(good, key=lambda row: float(row["target"]))
-    return _of_row(row), row
+    row = min(good, key=lambda row: row.target)
+    return Thresholds(row.target, row.everywhere, row.categories), row
 
 
 def _of_row(row: Mapping[str, Any]) -> Thresholds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from featx.classifiers.card import Card, Score
     from featx.classifiers.model import Classifier
     from featx.cli.output import Advance
     from featx.store import Store
@@ -161,68 +162,64 @@ def _keep(
     from featx.classifiers.promotion import publish
 
     publication = publish(model, path, store, elsewhere, update=update)
-    verdict = publication.decision
+    decision = publication.decision
     card = model.card
-    told = {key: value for key, value in card.items() if key not in ("labels", "fingerprint", "thresholds")}
-    out.document(told | ({"update": verdict.told()} if verdict is not None else {}))
+    record = {key: value for key, value in card.to_dict().items() if key not in ("labels", "fingerprint", "thresholds")}
+    out.document(record | ({"update": decision.to_dict()} if decision is not None else {}))
     if several:
         out.result(f"{path.stem}:")
     _print(card, out)
     if several and not last:
         out.result("")
-    if card["small"]:
-        names = ", ".join(f"{label} ({n})" for label, n in list(card["small"].items())[:5])
-        few = pluralise(len(card["small"]), "category has", "categories have")
+    if card.small:
+        names = ", ".join(f"{label} ({n})" for label, n in list(card.small.items())[:5])
+        few = pluralise(len(card.small), "category has", "categories have")
         out.warn(f"{few} too few products for cross-validation, and are left out of that score: {names}")
         out.say("  the classifier still learns them")
-    if card["held_out_categories"] == 1:
+    if card.held_out_categories == 1:
         out.warn("all held-out photos are of one category: with nothing to confuse, the score says little")
-    if card["learned_in_test"]:
-        out.warn(
-            f"{pluralise(card['learned_in_test'], 'photo')} of {card['test_store']} left out: also in the training set"
-        )
-    twins = card["checks"][0]
-    seen = "in training" if card["test"] else "in the other folds"
-    out.say(f"  near-duplicates: {twins['share']:.0%} of the scored photos have one {seen} (cosine ≥ 0.95)")
-    if twins["level"] == "warning":
+    if card.learned_in_test:
+        out.warn(f"{pluralise(card.learned_in_test, 'photo')} of {card.test_store} left out: also in the training set")
+    twins = card.checks[0]
+    seen = "in training" if card.test else "in the other folds"
+    out.say(f"  near-duplicates: {twins.share:.0%} of the scored photos have one {seen} (cosine ≥ 0.95)")
+    if twins.level == "warning":
         out.warn("FX101: with so many near-duplicates the score is too good; trust only held-out photos from elsewhere")
-    if verdict is not None:
-        out.say(f"  {verdict.sentence}")
-    if verdict is not None and not publication.saved:
-        out.warn(f"kept the old classifier: {path}")
-        return float(verdict.before or 0.0)
-    weighs, learned = size(card["bytes"]), pluralise(card["n"], "photo")
-    out.ok(f"classifier saved: {path} ({weighs}), trained on {learned}; card: {path.with_suffix('.md')}")
+    if decision is not None:
+        out.say(f"  {decision.sentence}")
+        if not publication.saved:
+            out.warn(f"kept the old classifier: {path}")
+            return float(decision.before or 0.0)
+    photos = pluralise(card.n, "photo")
+    out.ok(f"classifier saved: {path} ({size(card.bytes)}), trained on {photos}; card: {path.with_suffix('.md')}")
     if publication.archived is not None:
         out.say(f"  kept the classifier of that name, trained on another store: {publication.archived}")
-    return float((card["test"] or card["cv"])["accuracy"])
+    return card.best.accuracy
 
 
-def _print(card: dict[str, Any], out: Output) -> None:
-    def share(name: str, told: dict[str, Any] | None) -> None:
-        if told is not None and not told["n"]:
-            out.result(
-                f"{name:<28}    –      fewer than two categories have {card['asked_folds']} products, one per fold"
-            )
-        elif told is not None:
-            low, high = told["ci95"]
-            out.result(
-                f"{name:<28} {told['accuracy']:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(told['n'], 'photo')}"
-            )
-
+def _print(card: Card, out: Output) -> None:
     from featx.cli.automation import automation_lines
 
-    share("right, on held-out photos", card["test"])
-    share("right, in cross-validation", card["cv"])
-    out.result(f"{'always the largest category':<28} {card['baseline']:6.1%}")
-    for line in automation_lines(card["automation"]):
+    def score(name: str, score: Score) -> None:
+        if not score.n:
+            text = f"   –      fewer than two categories have {card.asked_folds} products, one per fold"
+        else:
+            low, high = score.ci95
+            text = f"{score.accuracy:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(score.n, 'photo')}"
+        out.result(f"{name:<28} {text}")
+
+    if card.test is not None:
+        score("right, on held-out photos", card.test)
+    score("right, in cross-validation", card.cv)
+    out.result(f"{'always the largest category':<28} {card.baseline:6.1%}")
+    for line in automation_lines(card.to_dict()["automation"]):
         out.result(line)
-    if card["test"] is None:
+    if card.test is None:
         out.result("no held-out folder: photos from where the classifier will be used would give a truer score")
-    if card["weakest"]:
+    if card.weakest:
         out.result("")
-        wide = max(len("weakest categories"), *(len(one["label"]) for one in card["weakest"]))
+        wide = max(len("weakest categories"), *(len(row.label) for row in card.weakest))
         out.result(f"{'weakest categories':<{wide}}  recall  photos  usually taken for")
-        for one in card["weakest"]:
-            misses = f"{one['taken_for']} ({one['times']} of {one['misses']})"
-            out.result(f"{one['label']:<{wide}}  {one['recall']:6.0%}  {one['n']:6,}  {misses}")
+        for row in card.weakest:
+            misses = f"{row.taken_for} ({row.times} of {row.misses})"
+            out.result(f"{row.label:<{wide}}  {row.recall:6.0%}  {row.n:6,}  {misses}")

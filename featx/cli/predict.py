@@ -97,10 +97,10 @@ def predict(
         from featx.metrics.selective import format_threshold
 
         sure, bought = limit_for(predictor.model, coverage)
-        where = predictor.model.card.get("coverage_on") or predictor.model.card["automation"]["measured_on"]
+        where = predictor.model.card.coverage_on
         out.say(
-            f"answers with confidence ≥ {format_threshold(sure)}: {bought['precision']:.1%} right "
-            f"({bought['low']:.1%} – {bought['high']:.1%}) on {where}"
+            f"answers with confidence ≥ {format_threshold(sure)}: {bought.precision:.1%} right "
+            f"({bought.low:.1%} – {bought.high:.1%}) on {where}"
         )
     thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
     limits = DecisionRule(sure or 0.0, not any_photo, thresholds)
@@ -123,24 +123,23 @@ def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
 
     found, bought = thresholds_for(model.card, precision)
     never = sum(one is None for one in found.categories.values())
-    where = bought.get("measured_on") or model.card["automation"]["measured_on"]
+    where = bought.measured_on
     out.say(
         f"a threshold for each category, chosen for {found.target:.0%} right; on other products ({where}): "
         + (
-            f"{bought['precision']:.1%} right ({bought['low']:.1%} – {bought['high']:.1%}) "
-            f"of the {bought['answered']:.0%} answered"
-            if bought["n"]
+            f"{bought.precision:.1%} right ({bought.low:.1%} – {bought.high:.1%}) of the {bought.answered:.0%} answered"
+            if bought.n
             else "none was answered"
         )
     )
-    if bought["n"] and bought["precision"] < precision - 1e-9:
+    if bought.n and bought.precision < precision - 1e-9:
         out.warn(f"that is below the {precision:.0%} you asked for; a higher `--min-precision` is stricter")
-    held = bought.get("held_out")
+    held = bought.held_out
     if held:
-        right = f", {held['right']:.1%} of them right" if held["answered"] else ""
+        right = f", {held.right:.1%} of them right" if held.answered else ""
         out.say(
-            f"  {pluralise(held['n'], 'held-out photo')} are too few to choose on; "
-            f"{held['answered']:,} would be answered{right}"
+            f"  {pluralise(held.n, 'held-out photo')} are too few to choose on; "
+            f"{held.answered:,} would be answered{right}"
         )
     if never:
         out.say(
@@ -209,7 +208,7 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
     """The store it was trained on, if that is not the one in use."""
     from featx.files.regular import same_place
 
-    said = str(model.card.get("store") or "")
+    said = model.card.store
     try:
         here = same_place(said, workspace.current_store(store))
     except FeatxError:

@@ -89,8 +89,8 @@ def evaluate(
     loaded = model if isinstance(model, Classifier) else load_classifier(model)
     opened = store if isinstance(store, Store) else open_store(store)
     require_same_features(loaded, opened.fingerprint, opened.path)
-    labels = labels_for(opened, loaded.card.get("level"))
-    trained_on = Path(str(loaded.card.get("store", "")))
+    labels = labels_for(opened, loaded.card.level)
+    trained_on = Path(loaded.card.store)
     same = same_place(str(trained_on), opened.path) and opened.path.exists()
     present = sorted({split for split in opened.splits if split})
     for split in splits or ():

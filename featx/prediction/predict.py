@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.catalogue.items import Catalogue, Item
+from featx.classifiers.card import CoverageRow
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, newest_classifier
@@ -119,16 +120,15 @@ class DecisionRule:
         return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
 
 
-def limit_for(model: Classifier, coverage: float) -> tuple[float, dict[str, Any]]:
+def limit_for(model: Classifier, coverage: float) -> tuple[float, CoverageRow]:
     """The confidence above which that share of photos was answered when it was measured, and the accuracy there."""
-    table = model.card.get("coverage") or []
-    good = [row for row in table if row["coverage"] <= coverage + 1e-9]
+    good = [row for row in model.card.coverage if row.coverage <= coverage + 1e-9]
     if not good:
         raise FeatxError(
             "bad-flag", f"no threshold is known for a coverage of {coverage:g}", "ask for 0.1 or more, or use `--sure`"
         )
-    row = max(good, key=lambda one: one["coverage"])
-    return float(row["threshold"]), row
+    row = max(good, key=lambda row: row.coverage)
+    return row.threshold, row
 
 
 class Predictor:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from featx.classifiers.calibration import cross_calibrate, fit_temperature, held_out_temperature, probabilities
-from featx.classifiers.card import card_bytes
+from featx.classifiers.card import CrossValidation, seal
 from featx.classifiers.fit import fit
 from featx.classifiers.kinds import CLASSIFIERS, NAMES, known_name, names_of
 from featx.classifiers.persistence import load_classifier, save
@@ -86,17 +87,17 @@ def test_every_classifier_is_saved_loaded_and_answers_the_same(store, tmp_path, 
     np.testing.assert_array_equal(again.predict_proba(store.features), made.predict_proba(store.features))
     shares = made.predict_proba(store.features)
     np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
-    assert made.card["test"]["n"] == 6
+    assert made.card.test.n == 6
 
 
 def test_the_card_tells_scores_that_can_be_computed_again(store, model):
     held = [i for i, split in enumerate(store.splits) if split == "test"]
     right = float((model.predict(store.features[held]) == np.array(store.labels)[held]).mean())
-    assert model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
-    assert model.card["fingerprint"]["backbone"] == "colour"
-    assert "Model(svm" in repr(model)
+    assert model.card.test.accuracy == pytest.approx(right, abs=1e-4)
+    assert model.card.fingerprint["backbone"] == "colour"
+    assert "Classifier(svm" in repr(model)
     shown = replace(model, settings=ClassifierSettings("<script>"))._repr_html_()
-    assert "<table>" in shown and "<script>" not in shown and f"{model.card['test']['accuracy']:.1%}" in shown
+    assert "<table>" in shown and "<script>" not in shown and f"{model.card.test.accuracy:.1%}" in shown
 
 
 def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store):
@@ -108,13 +109,13 @@ def test_another_level_of_categories_is_a_column_or_a_number_of_path_parts(store
 
 def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store):
     card = fit(store, "logreg", folds=2, tune=True, reduce=5, class_weight="balanced").card
-    assert card["settings"]["reduce"] == 5 and card["settings"]["class_weight"] == "balanced" and card["tuned"]
+    assert card.settings["reduce"] == 5 and card.settings["class_weight"] == "balanced" and card.tuned
 
 
 @pytest.mark.parametrize("name", [*NAMES])
 @pytest.mark.parametrize("reduce", ["lda", "none", 3])
 def test_every_classifier_learns_in_any_reduction_and_says_which(store, name, reduce):
-    told = fit(store, name, folds=2, reduce=reduce).card["settings"]["reduce"]
+    told = fit(store, name, folds=2, reduce=reduce).card.settings["reduce"]
     assert told == reduce
 
 
@@ -124,7 +125,7 @@ def test_most_classifiers_learn_in_the_directions_that_tell_categories_apart(sto
     assert {name for name, model in told.items() if "ldaprojection" in model.pipeline.named_steps} == separated
     for name in separated:
         assert told[name].pipeline.named_steps["ldaprojection"].directions_.shape[1] == len(told[name].classes) - 1
-        assert told[name].card["settings"]["reduce"] == "lda"
+        assert told[name].card.settings["reduce"] == "lda"
 
 
 def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(store):
@@ -141,7 +142,7 @@ def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(st
     }
     assert rare["plain"] < 0.1 < rare["again"] and abs(rare["again"] - rare["weights"]) < 0.05
     card = fit(store, "knn", folds=2, resample=True).card
-    assert card["settings"]["resample"] is True and "resample" not in fit(store, "knn", folds=2).card["settings"]
+    assert card.settings["resample"] is True and "resample" not in fit(store, "knn", folds=2).card.settings
 
 
 @pytest.mark.parametrize("name", ["shop.json", "shop.md", "shop.data"])
@@ -198,7 +199,7 @@ def forged(path: Path, model, data: bytes) -> None:
     save(model, path)
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())
-    path.with_suffix(".json").write_bytes(card_bytes({**card, "sha256": hashlib.sha256(data).hexdigest()}))
+    path.with_suffix(".json").write_bytes(seal({**card, "sha256": hashlib.sha256(data).hexdigest()}))
 
 
 @pytest.mark.parametrize("kind", ["pickle", "joblib"])
@@ -278,8 +279,8 @@ def test_in_cross_validation_too_the_pictures_of_a_product_stand_or_fall_togethe
             for shot in range(3):
                 photo(tmp_path / f"p/{kind}/{kind}{product}_{shot}.jpg", seed=10 * product + (kind == "b"))
     made = fit(extract(tmp_path / "p", backbone="colour", store=tmp_path / "s.h5"), "knn", folds=2)
-    low, high = made.card["cv"]["ci95"]
-    alone = wilson(made.card["cv"]["accuracy"] * 24, 24)
+    low, high = made.card.cv.ci95
+    alone = wilson(made.card.cv.accuracy * 24, 24)
     assert high - low > alone.high - alone.low + 0.05
 
 
@@ -321,7 +322,7 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
     assert not few.replace and few.p > 0.05 and "too few products for a test" in few.sentence
     monkeypatch.setattr(Store, "product_of", lambda self, i: self.ids[i])
     verdict = decide_promotion(tmp_path / "svm.safetensors", confused, store)
-    right = round(model.card["test"]["accuracy"] * 6)
+    right = round(model.card.test.accuracy * 6)
     assert right == 6 and verdict.worse == 6 and not verdict.replace and verdict.p < 0.05
     assert f"{verdict.worse} broken" in verdict.sentence
     assert decide_promotion(tmp_path / "none.safetensors", model, store).replace
@@ -330,16 +331,21 @@ def test_a_clearly_worse_classifier_does_not_replace_the_saved_one_and_an_equal_
 def test_without_held_out_pictures_only_a_clear_fall_keeps_the_old_classifier_and_no_test_is_claimed(
     store, model, tmp_path
 ):
-    save(replace(model, card=model.card | {"cv": told_cv(0.95, 0.93, 0.97)}), tmp_path / "svm.safetensors")
+    save(with_card(model, cv=told_cv(0.95, 0.93, 0.97)), tmp_path / "svm.safetensors")
     for scored, replaced in (((0.94, 0.90, 0.96), True), ((0.90, 0.88, 0.92), False)):
-        card = model.card | {"held_out": ["of no photo"], "cv": told_cv(*scored)}
-        verdict = decide_promotion(tmp_path / "svm.safetensors", replace(model, card=card), store)
+        new = with_card(model, held_out=["of no photo"], cv=told_cv(*scored))
+        verdict = decide_promotion(tmp_path / "svm.safetensors", new, store)
         assert verdict.replace is replaced and verdict.p is None and verdict.before == 0.95
         assert "each on the photos and labels of its day" in verdict.sentence
 
 
 def told_cv(value, low, high):
-    return {"accuracy": value, "ci95": [low, high], "n": 18, "folds": 2, "grouped_by": "none", "groups": 18}
+    return CrossValidation(accuracy=value, ci95=(low, high), n=18, folds=2, grouped_by="none", groups=18)
+
+
+def with_card(model, **changes):
+    """The same classifier with another card."""
+    return replace(model, card=structs.replace(model.card, **changes))
 
 
 def test_an_old_classifier_that_stays_is_named_by_its_own_score(featx, tmp_path):
@@ -365,7 +371,7 @@ def test_an_update_of_another_level_is_judged_by_that_level(store, tmp_path):
     made = fit(store, "centroid", folds=2, level="kind")
     save(made, tmp_path / "kind.safetensors")
     verdict = decide_promotion(tmp_path / "kind.safetensors", made, store)
-    assert f"{made.card['test']['accuracy']:.1%}" in verdict.sentence
+    assert f"{made.card.test.accuracy:.1%}" in verdict.sentence
 
 
 def test_several_classifiers_are_named_with_commas_and_all_is_every_one():
@@ -465,8 +471,8 @@ def test_two_columns_are_two_levels(featx: Run, tmp_path):
 
 def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(featx: Run, store, model, tmp_path):
     models = tmp_path / "artifacts" / "models"
-    folded = model.card | {"test": None, "store": "other.h5", "cv": told_cv(0.9, 0.8, 1.0)}
-    save(replace(model, card=folded), models / "lda.safetensors")
+    folded = with_card(model, test=None, store="other.h5", cv=told_cv(0.9, 0.8, 1.0))
+    save(folded, models / "lda.safetensors")
     save(model, models / "svm.safetensors")
     ran = featx("info", "--store", str(store.path))
     lda, svm, told = (line for line in ran.stdout.splitlines() if ".safetensors" in line or "different photos" in line)
@@ -516,7 +522,7 @@ def test_a_namesake_is_kept_once_for_each_store_it_was_trained_on(store, model, 
     path = tmp_path / "svm.safetensors"
     for trained_on in ("a.h5", "b.h5", "a.h5", "b.h5"):
         kept = archive_same_name(path, Path(trained_on), None)
-        save(replace(model, card=model.card | {"store": trained_on}), path)
+        save(with_card(model, store=trained_on), path)
     assert kept == tmp_path / "svm-a.safetensors"
     assert sorted(one.name for one in tmp_path.glob("*.safetensors")) == [
         "svm-a.safetensors",

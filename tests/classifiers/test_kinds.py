@@ -78,7 +78,7 @@ def store(tmp_path):
 
 def test_one_record_is_all_it_takes_to_train_save_and_load_another_classifier(toy, store, tmp_path):
     made = fit(store, "mean", folds=2)
-    assert made.name == "toy" and made.card["settings"]["power"] in (1.0, 2.0)
+    assert made.name == "toy" and made.card.settings["power"] in (1.0, 2.0)
     made.save(tmp_path / "toy.safetensors")
     again = Classifier.load(tmp_path / "toy.safetensors")
     assert np.array_equal(again.predict_proba(store.features), made.predict_proba(store.features))
@@ -88,7 +88,7 @@ def test_one_record_is_all_it_takes_to_train_save_and_load_another_classifier(to
 
 def test_one_record_is_all_it_takes_to_tune_it_and_to_name_it(toy, store):
     assert {one.reduction for one in wide_grid(ClassifierSettings("toy"), 99)} == {"none", "lda"}
-    assert fit(store, "toy", folds=2, tune=True).card["tuned"] is True
+    assert fit(store, "toy", folds=2, tune=True).card.tuned is True
     assert names_of("mean,svm") == ["toy", "svm"] and "toy" in names_of("all")
 
 

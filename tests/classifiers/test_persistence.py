@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from featx.classifiers import promotion
-from featx.classifiers.card import training_command
+from featx.classifiers.card import seal, training_command
 from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.classifiers.persistence import load_classifier, one_writer
@@ -43,10 +43,8 @@ def of_before(folder: Path, model: Classifier, **card: object) -> Path:
     (folder / "svm.safetensors").unlink()
     path = folder / "svm.skops"
     path.write_bytes(b"PK\x03\x04 an archive of objects")
-    from featx.classifiers.card import card_bytes
-
     told = json.loads((folder / "svm.json").read_text()) | card
-    (folder / "svm.json").write_bytes(card_bytes(told))
+    (folder / "svm.json").write_bytes(seal(told))
     return path
 
 
@@ -60,8 +58,8 @@ def test_a_file_of_before_is_refused_with_the_very_command_that_trains_it_again(
         load_classifier(path)
     assert refused.value.code == "model-broken" and refused.value.exit_code == 5
     assert (
-        "`featx fit --clf svm --store 'my shop.h5' --folds 4 --tune --class-weight balanced --reduce 64 --resample"
-        " --level kind --test 'last week' --seed 3`" in refused.value.hint
+        "`featx fit --clf svm --store 'my shop.h5' --folds 4 --class-weight balanced --reduce 64 --level kind"
+        " --test 'last week' --seed 3 --tune --resample`" in refused.value.hint
     )
     with pytest.raises(FeatxError, match="no longer reads"):
         newest_classifier(tmp_path)

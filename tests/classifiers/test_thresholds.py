@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert, structs, to_builtins
 
 from featx.classifiers.calibration import probabilities
+from featx.classifiers.card import ThresholdRow, Yield
 from featx.classifiers.fit import fit
 from featx.classifiers.persistence import save
 from featx.classifiers.thresholds import (
@@ -26,7 +28,7 @@ from featx.extraction import extract
 from featx.metrics.scores import share_by_group, wilson
 from featx.metrics.selective import TARGETS, automation_at, format_threshold, min_products_for
 from featx.prediction.predict import DecisionRule, shown_sure
-from tests.conftest import Run, photo
+from tests.conftest import Run, card_of, photo
 
 
 def answers(seed: int, n: int = 4000):
@@ -153,15 +155,17 @@ def test_intervals_of_products_are_never_narrower_than_of_pictures():
 
 
 def test_the_next_target_above_the_asked_precision_is_used():
-    rows = [{"target": one, "everywhere": one, "categories": {"a": None}} for one in TARGETS]
-    found, _ = thresholds_for({"thresholds": rows}, 0.93)
+    bought = {"answered": 1.0, "precision": 1.0, "low": 0.9, "high": 1.0, "n": 9, "measured_on": "held-out photos"}
+    rows = [{"target": one, "everywhere": one, "categories": {"a": None}} | bought for one in TARGETS]
+    automation = {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 12}
+    full = card_of(["a", "b"], 3, thresholds=rows)
+    found, _ = thresholds_for(full, 0.93)
     assert found.target == 0.95 and found.of("a") > 1 and found.of("b") == 0.95
     limits = DecisionRule(thresholds=found)
     assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
     for card, said in (
-        ({"clf": "svm"}, "trained before"),
-        ({"thresholds": [], "automation": {"n": 12, "measured_on": "held-out photos"}}, "from 12 products"),
-        ({"thresholds": rows}, "a precision of 0.999"),
+        (card_of(["a", "b"], 3, automation=automation), "from 12 products"),
+        (full, "a precision of 0.999"),
     ):
         with pytest.raises(FeatxError, match=said):
             thresholds_for(card, 0.999)
@@ -173,11 +177,9 @@ def test_predict_answers_by_category_and_says_what_that_buys(featx: Run, tmp_pat
             photo(tmp_path / "photos" / category / f"{category}{item}.jpg", seed=1000 * c + item % 40, size=(16, 12))
     store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
     made = fit(store, "centroid", folds=2)
-    made.card["thresholds"] = made.card["thresholds"] or table_of(
-        np.linspace(0, 1, 400), np.zeros(400, int), np.ones(400, bool), made.classes, np.arange(400)
-    )
-    for row in made.card["thresholds"]:
-        row["categories"] = {"boots": None, "hats": 0.0, "mugs": None}
+    rows = table_of(np.linspace(0, 1, 400), np.zeros(400, int), np.ones(400, bool), made.classes, np.arange(400))
+    chosen = {"categories": {"boots": None, "hats": 0.0, "mugs": None}, "measured_on": "cross-validation"}
+    made.card = structs.replace(made.card, thresholds=convert([row | chosen for row in rows], list[ThresholdRow]))
     save(made, tmp_path / "artifacts" / "models" / "centroid.safetensors")
     assert "Thresholds by category" in (tmp_path / "artifacts/models/centroid.md").read_text()
     ran = featx("predict", "photos", "--min-precision", "0.9", "--any", "--json", FEATX_STORE=str(store.path))
@@ -230,16 +232,16 @@ def partly(tmp_path_factory: pytest.TempPathFactory):
 
 def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(partly, featx: Run, tmp_path):
     made = fit(partly, "knn", folds=3)
-    rows = {row["target"]: row for row in made.card["thresholds"]}
-    assert made.card["test"]["n"] == 60 and set(rows) == {0.8, 0.9, 0.95, 0.98}
-    assert {rows[one]["measured_on"] for one in (0.8, 0.9, 0.95)} == {"held-out photos"}
-    assert rows[0.98]["measured_on"] == "cross-validation" and rows[0.98]["held_out"]["n"] == 60
-    assert made.card["automation"]["measured_on"] == "cross-validation"
+    rows = {row.target: row for row in made.card.thresholds}
+    assert made.card.test.n == 60 and set(rows) == {0.8, 0.9, 0.95, 0.98}
+    assert {rows[one].measured_on for one in (0.8, 0.9, 0.95)} == {"held-out photos"}
+    assert rows[0.98].measured_on == "cross-validation" and rows[0.98].held_out.n == 60
+    assert made.card.automation.measured_on == "cross-validation"
     held = [i for i, split in enumerate(partly.splits) if split == "test"]
     shares = made.predict_proba(partly.features[held])
     truth = np.array(partly.labels)[held] == np.array(made.classes)[shares.argmax(axis=1)]
-    told = yield_on(rows[0.98], shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
-    assert rows[0.98]["held_out"] == {"n": 60, "answered": told.n, "right": round(told.value, 4)}
+    told = yield_on(to_builtins(rows[0.98]), shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
+    assert rows[0.98].held_out == Yield(n=60, answered=told.n, right=round(told.value, 4))
     save(made, tmp_path / "artifacts" / "models" / "knn.safetensors")
     one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
     ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from featx.classifiers import tuning
+from featx.classifiers import cross_validation, tuning
 from featx.classifiers.fit import fit
 from featx.classifiers.kinds import CLASSIFIERS, forests
 from featx.classifiers.pipelines import build, oversample, train_classifier
@@ -120,7 +120,7 @@ def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkey
             photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
     store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
     searched, scored = [], []
-    search, score = tuning.best, fit.__globals__["_scored"]
+    search, score = tuning.best, cross_validation.score_fold
 
     def watched(candidates, x, y, folds, advance):
         searched.append({row.tobytes() for row in x})
@@ -130,8 +130,8 @@ def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkey
         scored.append({row.tobytes() for row in x[fold[1]]})
         return score(recipe, x, y, fold, classes)
 
-    monkeypatch.setitem(fit.__globals__, "best", watched)
-    monkeypatch.setitem(fit.__globals__, "_scored", noted)
+    monkeypatch.setattr(cross_validation, "best", watched)
+    monkeypatch.setattr(cross_validation, "score_fold", noted)
     fit(store, "svm-rbf", folds=4, tune=True, threads=1)
     assert len(scored) == 4 and len(searched) == 5
     assert all(not mine & seen for mine, seen in zip(scored, searched, strict=False))
@@ -143,6 +143,6 @@ def test_what_was_found_stands_on_the_card(tmp_path, name):
         for item in range(6):
             photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item % 3)
     store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
-    told = fit(store, name, folds=2, tune=True, threads=1).card["settings"]
+    told = fit(store, name, folds=2, tune=True, threads=1).card.settings
     names = {"svm-rbf": {"C", "kernel width"}, "knn": {"neighbours"}, "extra-trees": {"smallest leaf"}}
     assert names[name] <= set(told)

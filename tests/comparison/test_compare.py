@@ -101,13 +101,13 @@ def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found
     entry = next(entry for entry in found.entries if entry.name == ("colour", "svm"))
     alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
     scored = evaluate(model, stores[0]).scores["accuracy"]
-    told = model.card["test"]
+    told = model.card.test
     for one in (entry.test.accuracy, alone.test.accuracy, scored):
-        assert one.value == pytest.approx(told["accuracy"], abs=1e-4)
-        assert [one.low, one.high] == pytest.approx(told["ci95"], abs=1e-4)
-    folds, told = alone.cv.accuracy, model.card["cv"]
-    assert folds.mean == pytest.approx(told["accuracy"], abs=1e-4)
-    assert [folds.low, folds.high] == pytest.approx(told["ci95"], abs=1e-4)
+        assert one.value == pytest.approx(told.accuracy, abs=1e-4)
+        assert [one.low, one.high] == pytest.approx(told.ci95, abs=1e-4)
+    folds, told = alone.cv.accuracy, model.card.cv
+    assert folds.mean == pytest.approx(told.accuracy, abs=1e-4)
+    assert [folds.low, folds.high] == pytest.approx(told.ci95, abs=1e-4)
 
 
 def test_the_same_seed_gives_the_same_comparison(stores, found):
@@ -309,7 +309,7 @@ def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     model = fit(stores[0], "svm", folds=2)
     told = evaluate(model, stores[0])
     assert told.n == 6 and told.left_out == 0
-    assert told.scores["accuracy"].value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    assert told.scores["accuracy"].value == pytest.approx(model.card.test.accuracy, abs=1e-4)
     assert told.matrix.sum() == 6
     assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
     assert told.unscored == []

@@ -133,7 +133,7 @@ def test_how_many_train_side_by_side_changes_no_answer(tmp_path, name):
             photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
     store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
     alone, together = (fit(store, name, folds=4, threads=threads) for threads in (1, 4))
-    assert alone.card["cv"] == together.card["cv"] and alone.card["settings"] == together.card["settings"]
+    assert alone.card.cv == together.card.cv and alone.card.settings == together.card.settings
     compared = compare(store, name, folds=4, colour=False)
     entry = next(one for one in compared.to_dict()["entries"] if one["clf"] == name)
-    assert entry["cv"]["accuracy"]["mean"] == pytest.approx(alone.card["cv"]["accuracy"], abs=0.02)
+    assert entry["cv"]["accuracy"]["mean"] == pytest.approx(alone.card.cv.accuracy, abs=0.02)

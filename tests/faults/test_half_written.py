@@ -56,7 +56,6 @@ class Kept:
 def classifier(folder: Path) -> Kept:
     classes, settings = ["boots", "hats"], ClassifierSettings("centroid")
     labels = np.array(classes)[np.arange(40) % 2]
-    card = card_of(classes, 6, clf="centroid")
     familiar = NoveltyDetector(np.ones((4, 6), np.float16), 0.1)
 
     def trained(n: int) -> Pipeline:
@@ -64,7 +63,8 @@ def classifier(folder: Path) -> Kept:
         return train_classifier(settings, features, labels)
 
     def write(n: int) -> None:
-        model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), familiar, {**card, "n": n})
+        card = card_of(classes, 6, clf="centroid", n=n)
+        model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), familiar, card)
         save(model, folder / "svm.safetensors")
 
     def found() -> int | None:
@@ -73,7 +73,7 @@ def classifier(folder: Path) -> Kept:
         except FeatxError as error:
             assert error.code == "no-model", error
             return None
-        n = int(model.card["n"])
+        n = model.card.n
         # The card and the file beside it are of one writing.
         assert np.array_equal(model.pipeline[-1].centroids_, trained(n)[-1].centroids_)
         return n

@@ -79,12 +79,12 @@ def sealed_anew(path: Path, data: bytes) -> None:
     """A hostile author mends the card as well."""
     import hashlib
 
-    from featx.classifiers.card import card_bytes
+    from featx.classifiers.card import seal
 
     path.write_bytes(data)
     card = json.loads(path.with_suffix(".json").read_text())
     card["sha256"] = hashlib.sha256(data).hexdigest()
-    path.with_suffix(".json").write_bytes(card_bytes(card))
+    path.with_suffix(".json").write_bytes(seal(card))
 
 
 def test_info_check_says_that_a_classifier_is_damaged_and_that_the_store_is_whole(featx, folder, tmp_path):

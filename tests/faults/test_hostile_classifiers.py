@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from featx.classifiers.card import card_bytes
+from featx.classifiers.card import seal
 from featx.classifiers.encoding import KEY
 from featx.classifiers.kinds import NAMES
 from featx.classifiers.model import Classifier
@@ -52,7 +52,7 @@ def sealed(path: Path, data: bytes, **card: object) -> Path:
     """Other bytes under the same name; a hostile author mends the card as well."""
     path.write_bytes(data)
     told = json.loads(path.with_suffix(".json").read_text()) | {"sha256": hashlib.sha256(data).hexdigest()} | card
-    path.with_suffix(".json").write_bytes(card_bytes(told))
+    path.with_suffix(".json").write_bytes(seal(told))
     return path
 
 

@@ -55,16 +55,16 @@ def test_all_labelled_pictures_of_the_other_store_are_scored_but_those_learned_f
     model = fit(home[0], "centroid", folds=2, test_store=other[0])
     learned = {home[0].digests[i] for i in training_set_of(home[0]).learn}
     rows = [i for i in range(len(other[0])) if other[0].digests[i] not in learned]
-    assert len(rows) == 24 and model.card["learned_in_test"] == 6 and model.card["n"] == 24
+    assert len(rows) == 24 and model.card.learned_in_test == 6 and model.card.n == 24
     right = (model.predict(other[0].features[rows]) == np.array(other[0].labels)[rows]).mean()
-    assert model.card["test"]["n"] == 24 and model.card["test"]["accuracy"] == pytest.approx(right, abs=1e-4)
-    assert model.card["test_store"] == str(other[0].path)
+    assert model.card.test.n == 24 and model.card.test.accuracy == pytest.approx(right, abs=1e-4)
+    assert model.card.test_store == str(other[0].path)
 
 
 def test_its_interval_draws_whole_products(home, other):
     held = held_out_of(home[0], elsewhere=other[0])
     assert len(held) == 24 and len(set(held.groups.tolist())) == 12
-    low, high = fit(home[0], "centroid", folds=2, test_store=other[0]).card["test"]["ci95"]
+    low, high = fit(home[0], "centroid", folds=2, test_store=other[0]).card.test.ci95
     assert 0 <= low <= high <= 1 and high - low > 0
 
 
@@ -129,7 +129,7 @@ def test_compare_scores_every_backbone_on_its_own_store_of_the_same_pictures(hom
         assert entry.test.n == 24 and entry.coarse.test.value >= entry.test.accuracy.value
     model = fit(home[0], "knn", folds=2, test_store=other[0])
     entry = next(entry for entry in found.entries if entry.name == ("colour", "knn"))
-    assert entry.test.accuracy.value == pytest.approx(model.card["test"]["accuracy"], abs=1e-4)
+    assert entry.test.accuracy.value == pytest.approx(model.card.test.accuracy, abs=1e-4)
 
 
 def test_a_store_that_belongs_to_none_of_the_compared_ones_is_refused(home, other):
@@ -141,7 +141,7 @@ def test_an_update_is_judged_on_the_other_store_too(home, other, tmp_path):
     model = fit(home[0], "centroid", folds=2, test_store=other[0])
     save(model, tmp_path / "centroid.safetensors")
     verdict = decide_promotion(tmp_path / "centroid.safetensors", model, home[0], other[0])
-    assert verdict.n == 24 and verdict.replace and f"{model.card['test']['accuracy']:.1%}" in verdict.sentence
+    assert verdict.n == 24 and verdict.replace and f"{model.card.test.accuracy:.1%}" in verdict.sentence
 
 
 def test_both_commands_take_a_store_where_they_take_a_split(featx: Run, home, other, tmp_path):

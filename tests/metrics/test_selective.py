@@ -45,7 +45,7 @@ def answers(n: int, products: int, *, measured_on: str = "here", seed: int = 0) 
 @pytest.mark.parametrize(("products", "held_out"), [(84, 0), (210, 0), (240, 60), (330, 160)])
 def test_fit_compare_the_report_and_the_card_give_one_answer_for_the_same_folds(tmp_path, products, held_out):
     store = catalogue(tmp_path / "s.h5", products, held_out=held_out)
-    card = fit(store, "knn").card["automation"]
+    card = fit(store, "knn").card.to_dict()["automation"]
     found = compare(store, "knn", colour=False, retrieval=False)
     (details,) = found.to_dict()["details"].values()
     assert details["automation"] == card
@@ -67,7 +67,7 @@ def test_fit_compare_the_report_and_the_card_give_one_answer_for_the_same_folds(
 def test_evaluate_gives_the_answer_of_the_card_where_the_held_out_products_are_enough(tmp_path):
     store = catalogue(tmp_path / "s.h5", 330, held_out=160)
     model = fit(store, "knn")
-    card = model.card["automation"]
+    card = model.card.to_dict()["automation"]
     assert card["measured_on"] == "held-out photos" and card["n"] == 160
     assert evaluate(model, store).to_dict()["details"]["automation"] == card
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from featx.catalogue.items import Item
 from featx.classifiers.novelty import fit_novelty
@@ -19,7 +20,7 @@ from featx.images import read_photo
 from featx.labels.folds import grouped_folds
 from featx.prediction.predict import Prediction, limit_for
 from featx.prediction.sort_folders import apply_move, plan_moves, require_distinct_folders
-from tests.conftest import Run, photo
+from tests.conftest import Run, card_of, photo
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo
     names = ["n" * 300, *model.classes[1:]]
     step = model.pipeline.steps[-1][1]
     step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
-    model.classes = model.card["labels"] = names
+    model.classes, model.card = names, structs.replace(model.card, labels=names)
     save(model, tmp_path / "long.safetensors")
     ran = featx(
         "predict", "new", "--clf", str(tmp_path / "long.safetensors"), "--sort-into", str(tmp_path / "s"), cwd=shop
@@ -186,7 +187,7 @@ def test_known_photos_are_familiar_and_others_are_not():
 
 def test_an_impossible_coverage_is_refused():
     with pytest.raises(FeatxError) as caught:
-        limit_for(SimpleNamespace(card={}), 0.9)
+        limit_for(SimpleNamespace(card=card_of(["a", "b"], 3)), 0.9)
     assert caught.value.code == "bad-flag"
 
 
@@ -244,7 +245,9 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
             return np.ones(len(features))
 
     rows = backbone.features([backbone.prepare(read_photo(path).image)])
-    model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
+    card = card_of(["a", "b"], backbone.fingerprint.width)
+    novelty = fit_novelty(rows, [])
+    model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, novelty, card)
     stream = Predictor(model, None, lambda: backbone).stream(endless(), DecisionRule())
     for done in range(1, 10 * CLASSIFIED_AT_ONCE):
         assert next(stream).label == "b"
@@ -256,6 +259,7 @@ def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_comput
     import featx as library
     from featx.backbones import open_backbone
     from featx.classifiers.model import Classifier
+    from featx.classifiers.spec import ClassifierSettings
     from featx.prediction.predict import DecisionRule, Predictor
 
     monkeypatch.chdir(tmp_path)
@@ -274,7 +278,9 @@ def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_comput
 
     backbone = open_backbone("squeezenet1_0", weights="random")
     familiar = fit_novelty(np.asarray(stored.features), [])
-    model = Classifier("svm", Linear(), ["a", "b", "c"], 1.0, stored.fingerprint, familiar)
+    card = card_of(["a", "b", "c"], stored.width)
+    settings = ClassifierSettings("svm")
+    model = Classifier(settings, Linear(), ["a", "b", "c"], 1.0, stored.fingerprint, familiar, card)
 
     def answers(photos, store=None):
         predictor = Predictor(model, store, lambda: backbone, top=3)
@@ -297,6 +303,7 @@ from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import fit_novelty
 from featx.classifiers.spec import ClassifierSettings
 from featx.prediction.predict import DecisionRule, Predictor
+from tests.conftest import card_of
 
 class Same:
     classes_ = np.array(["a", "b"])
@@ -306,7 +313,9 @@ class Same:
 photos, first = sorted(Path(sys.argv[2]).iterdir()), int(sys.argv[3])
 backbone = open_backbone(sys.argv[1], device="cpu")
 rows = np.ones((1, backbone.fingerprint.width), dtype=np.float32)
-model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, fit_novelty(rows, []))
+card = card_of(["a", "b"], backbone.fingerprint.width)
+novelty = fit_novelty(rows, [])
+model = Classifier(ClassifierSettings("svm"), Same(), ["a", "b"], 1.0, backbone.fingerprint, novelty, card)
 items = [Item(f"{i}", str(photos[i % len(photos)])) for i in range(4 * first)]
 peaks = []
 for done, one in enumerate(Predictor(model, None, lambda: backbone).stream(items, DecisionRule()), start=1):

@@ -1,0 +1,104 @@
+"""Scores of every photo from a classifier that did not know its product; settings are searched anew in each fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+
+import numpy as np
+
+from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
+from featx.classifiers.spec import ClassifierSettings
+from featx.classifiers.tuning import best, default_grid, wide_grid
+from featx.compute.threads import side_by_side
+from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
+from featx.labels.training_set import TrainingSet
+
+# Folds inside what a fold learns from; settings are chosen on one of them, or on three when they are searched widely.
+INNER = 5
+
+
+@dataclass(frozen=True)
+class FoldResults:
+    """What cross-validation found: scores of all rows, and the settings that are best for all of them together."""
+
+    folds: list[Fold]
+    scores: np.ndarray
+    settings: ClassifierSettings
+    near_duplicates: float
+
+
+def cross_validate(
+    training: TrainingSet,
+    settings: ClassifierSettings,
+    folds: int,
+    *,
+    tune: bool = False,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> FoldResults:
+    """Choose settings and train in each fold, then choose settings for all rows."""
+    x, y = training.store.features[training.learn], training.labels[training.learn]
+    groups, seed = training.groups, settings.seed
+    cut = grouped_folds(y, groups, folds, seed)
+    room = _room(x, y, groups, cut, seed) if tune or isinstance(settings.reduce, int) else 0
+    if isinstance(settings.reduce, int):
+        # Asking for more directions than there are is no mistake worth an error.
+        settings = replace(settings, reduce=min(settings.reduce, room))
+    candidates = wide_grid(settings, room) if tune else default_grid(settings)
+    search = _Search(candidates, 4 * len(cut) if tune else len(cut) + 1, progress)
+    # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
+    inner = [grouped_folds(y[learn], groups[learn], INNER, seed)[: 3 if tune else 1] for learn, _ in cut]
+
+    def fold_scores(number: int) -> np.ndarray:
+        learn, _ = cut[number]
+        return score_fold(search.best(x[learn], y[learn], inner[number]), x, y, cut[number], training.classes)
+
+    scores, near_duplicates = np.zeros((len(y), len(training.classes))), 0.0
+    results = side_by_side(fold_scores, range(len(cut)), parallel_fits(settings, x))
+    for (learn, score), result in zip(cut, results, strict=True):
+        scores[score] = result
+        near_duplicates += len(score) * near_duplicate_rate(x[score], x[learn]) / len(y)
+    return FoldResults(cut, scores, search.best(x, y, cut if tune else cut[:1]), near_duplicates)
+
+
+def score_fold(
+    settings: ClassifierSettings, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]
+) -> np.ndarray:
+    """Scores of one part of a fold from a classifier that learned from the other."""
+    learn, score = fold
+    present = set(y[learn].tolist())
+    if len(present) == 1:
+        return np.tile([float(label in present) for label in classes], (len(score), 1))
+    return scores_of(train_classifier(settings, x[learn], y[learn]), x[score], classes)
+
+
+class _Search:
+    """The search for the best setting, in each fold and in the whole: the candidates, and how far it is."""
+
+    def __init__(
+        self, candidates: Sequence[ClassifierSettings], total: int, progress: Callable[[int, int], object]
+    ) -> None:
+        self.candidates = candidates
+        self.done, self.total, self.progress, self.lock = 0, total, progress, Lock()
+
+    def best(self, x: np.ndarray, y: np.ndarray, inner: Sequence[Fold]) -> ClassifierSettings:
+        """The best setting for rows that may be learned from."""
+        if len(self.candidates) < 2:
+            self.advance()
+        return best(self.candidates, x, y, inner, self.advance)
+
+    def advance(self) -> None:
+        """One step more is done."""
+        with self.lock:
+            self.done = min(self.done + 1, self.total)
+            self.progress(self.done, self.total)
+
+
+def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
+    """How many directions of the features every fold can find."""
+    sizes = [*map(int, x.shape)]
+    for learn, _ in cut:
+        inner = grouped_folds(y[learn].tolist(), groups[learn], INNER, seed)
+        sizes += [len(learn), *(len(part) for part, _ in inner)]
+    return max(1, min(sizes))
