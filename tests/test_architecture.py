@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "featx"
-# The common language, records, and what results offer only where it is installed.
-NO_DOOR = {"numpy", "msgspec", "pandas", "typing_extensions"}
+# The common language, and what results offer only where it is installed.
+NO_DOOR = {"numpy", "pandas", "typing_extensions"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -55,6 +55,8 @@ def test_the_import_contract_protects_each_library():
             rooms = {importer.split(".")[1] for importer in section["allowed_importers"].split()}
             allowed |= dict.fromkeys(section["protected_modules"].split(), rooms)
     for library, rooms in rooms_of_each_library().items():
+        if library == "msgspec":  # records may be made in every room; the table says where they are
+            continue
         assert rooms <= allowed[library], library
 
 
