@@ -49,8 +49,8 @@ def test_fit_compare_the_report_and_the_card_give_one_answer_for_the_same_folds(
     found = compare(store, "knn", colour=False, retrieval=False)
     (details,) = found.to_dict()["details"].values()
     assert details["automation"] == card
-    document = build_document(found.to_dict(), tmp_path / "report")
-    trust, sentence = document["trust"], in_short(document)["trust"]
+    report = build_document(found.to_dict(), tmp_path / "report")
+    trust, sentence = report.to_dict()["trust"], in_short(report)["trust"]
     assert trust["enough"] == (card["coverage"] is not None)
     if card["coverage"] is None:
         assert (trust["products"], trust["needed"]) == (products - held_out, 150)
