@@ -8,11 +8,11 @@ Estimators, drop-in for a scikit-learn pipeline (plain attributes only; `C`, `cl
 both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from), `decision_function`, `predict`,
 `coef_`, `intercept_`, `classes_`, `n_iter_`, and for `Logistic` `predict_proba`.
 
-`Discriminant(shrinkage)` is `LinearDiscriminantAnalysis("lsqr", shrinkage)` with one matrix product for all categories.
-`Directions(shrinkage, bound)` keeps the directions that tell categories apart, for any classifier to learn in.
+`ShrinkageLDA(shrinkage)` is `LinearDiscriminantAnalysis("lsqr", shrinkage)` with one matrix product for all categories.
+`LDAProjection(shrinkage, bound)` keeps the directions that separate the categories, for any classifier to learn in.
 
-`KernelSVM(C, width)` is a curved `LinearSVM`: an RBF kernel made explicit by landmarks. `Neighbours(k)` lets the
-nearest rows vote by how near they are.
+`KernelSVM(C, width)` is a curved `LinearSVM`: an RBF kernel made explicit by landmarks. `SoftKNN(k)` lets the nearest
+rows vote by how near they are. `Forest` is scikit-learn's forest in flat arrays, `Centroid` its `NearestCentroid`.
 """
 
 from featx.classifiers.solvers.centroid import Centroid
