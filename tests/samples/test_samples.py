@@ -234,7 +234,7 @@ def test_demo_draws_the_committed_sample_unless_told_otherwise():
 
 
 def test_demo_runs_the_headline_commands_in_the_new_folder(featx, tmp_path):
-    done = featx("demo", "shop", "--products", "56", "--shots", "2", "--size", "32", FEATX_ARTIFACTS="elsewhere")
+    done = featx("demo", "shop", "--products", "28", "--shots", "2", "--size", "32", FEATX_ARTIFACTS="elsewhere")
     assert done.returncode == 0, done.stderr
     at = [
         done.stderr.index(f"$ featx {step}") for step in ("extract data/train", "fit --clf svm", "similar sku123.jpg")
