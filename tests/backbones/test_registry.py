@@ -24,7 +24,8 @@ def test_a_name_belongs_to_one_family(name, family):
 def test_every_listed_backbone_has_a_row_of_the_same_facts():
     rows = backbone_rows()
     assert len({row["name"] for row in rows}) == len(rows) > 80
-    assert len({frozenset(row) for row in rows}) == 1
+    # Who knows where its weights are says so; of the others `featx backbones` finds it out.
+    assert len({frozenset(row) - {"here"} for row in rows}) == 1
 
 
 def test_only_the_baseline_is_one_and_it_needs_no_download():

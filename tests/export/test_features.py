@@ -323,7 +323,7 @@ def test_the_command_tells_programs_what_it_wrote(typed):
 def test_the_command_asks_for_a_format(typed):
     with pytest.raises(FeatxError, match="which format"):
         typed()
-    with pytest.raises(FeatxError, match="`xlsx` is no format"):
+    with pytest.raises(FeatxError, match="does not write `xlsx`"):
         typed("--to", "xlsx")
 
 
