@@ -46,6 +46,6 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.open_index(), SimilarityIndex)
     assert_type(featx.find_duplicates(store), Duplicates)
     assert_type(featx.find_issues(store), Issues)
-    assert_type(featx.write_report(comparison.to_dict(), store), Written)
+    assert_type(featx.write_report(comparison, store), Written)
     assert_type(featx.export_store(store, "npz"), list[Path])
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)

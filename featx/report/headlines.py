@@ -92,12 +92,13 @@ def _fails(r: Located, text: Formatter) -> str:
     if not (r.fails.confusion and r.fails.pairs and r.fails.per_class):
         return text.say("No mistake in {n:count} scored photos.", n=n)
     return text.say(
-        "{fails.confusion.mistakes:count} of {n:count} scored photos are wrong, most often {pair.truth} taken for "
+        "{fails.confusion.mistakes:count} of {n:count} scored photos {verb} wrong, most often {pair.truth} taken for "
         "{pair.says} ({times}). The weakest category is {weakest.label}: {weakest.recall:percent} of its photos are "
         "recognised.",
         fails=r.fails,
         n=n,
         pair=r.fails.pairs[0],
+        verb="is" if r.fails.confusion.mistakes == 1 else "are",
         times=times(r.fails.pairs[0], text),
         weakest=r.fails.per_class[0],
     )
