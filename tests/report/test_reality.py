@@ -156,6 +156,7 @@ def test_a_report_of_clothes_looks_right_at_every_width(clothes, browser):
     look(browser, clothes)
 
 
+@pytest.mark.long
 def test_the_groceries_are_recognised_and_published_figures_shown(groceries):
     document = check(groceries)
     honest = document["honest"]
