@@ -167,7 +167,7 @@ def test_the_groceries_are_recognised_and_published_figures_shown(groceries):
     # The validation photos are not the published test split, and the page says so.
     assert honest["published_on"]["same_photos"] is False
     page = (groceries / "report.html").read_text(encoding="utf-8")
-    assert "Published on this data set: Grocery Store Dataset" in page
+    assert "Published results on Grocery Store Dataset" in page
     assert "compare with care" in page
     assert document["fails"]["coarse"]["value"] >= honest["test"][0]["value"]
     assert document["fails"]["coarse"]["classes"] > 40
@@ -179,7 +179,7 @@ def test_the_clothes_are_no_data_set_with_published_figures(clothes):
     document = check(clothes)
     assert document["honest"]["published"] == []
     assert document["honest"]["measured_on"] == "cv"
-    assert "Published on" not in (clothes / "report.html").read_text(encoding="utf-8")
+    assert "Published results on" not in (clothes / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.long
