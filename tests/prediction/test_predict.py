@@ -93,7 +93,7 @@ def test_the_table_is_safe_in_a_spreadsheet_and_whole(featx: Run, shop):
 def test_sorting_into_folders_plans_first_then_copies_and_does_it_only_once(featx: Run, shop, tmp_path):
     target = tmp_path / "sorted"
     plan = featx("predict", "new", "--any", "--sort-into", str(target), "--dry-run", cwd=shop)
-    assert plan.returncode == 0 and not target.exists() and "2 photos would go" in plan.stderr
+    assert plan.returncode == 0 and not target.exists() and "2 photos would be sorted" in plan.stderr
     done = featx("predict", "new", "--any", "--sort-into", str(target), cwd=shop)
     assert done.returncode == 0
     names = sorted(path.name for path in target.rglob("*.jpg"))
