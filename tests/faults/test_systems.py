@@ -21,7 +21,7 @@ import featx
 from featx import extraction
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
-from featx.extraction import inspection, run, stat_cache
+from featx.extraction import inspection, network, stat_cache
 from featx.images import read_bytes
 from featx.store import open_store
 from tests.conftest import ROOT, command_environment, photo, run_here
@@ -151,8 +151,8 @@ def test_a_full_disk_ends_an_extraction_in_words_and_room_lets_it_go_on(workplac
 
 def test_a_folder_one_may_not_write_into_is_refused_before_any_work(workplace, folder, monkeypatch):
     """The check is tested without the system's help: root may write anywhere."""
-    monkeypatch.setattr(stat_cache.os, "access", lambda path, mode: False)
-    monkeypatch.setattr(run, "open_backbone", lambda *words, **named: pytest.fail("work was begun"))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(network, "open_backbone", lambda *words, **named: pytest.fail("work was begun"))
     with pytest.raises(FeatxError) as caught:
         extracted(folder, "elsewhere/a.h5")
     assert caught.value.code == "no-permission" and "choose another `--store`" in caught.value.hint

@@ -80,12 +80,12 @@ def test_a_report_of_a_saved_comparison_counts_the_photos_that_the_first_page_co
     again = write_report(
         read_document(saved), open_store(decided.path), root=tmp_path / "two", formats=["json"]
     ).document
-    photos = {row["label"]: row["photos"] for row in first["fails"]["per_class"]}
+    photos = {row.label: row.photos for row in first.fails.per_class}
     assert photos == {"boots": 11, "hats": 15, "mugs": 9}
-    for key in ("fails", "similar"):
-        assert again[key] == first[key]
-    for key in ("same_category", "points", "classes"):
-        assert again["map"][key] == first["map"][key]
+    assert again.fails == first.fails and again.similar == first.similar
+    assert again.map is not None and first.map is not None
+    for name in ("same_category", "points", "classes"):
+        assert getattr(again.map, name) == getattr(first.map, name)
 
 
 def test_a_report_of_a_coarser_level_counts_photos_of_that_level(workplace, tmp_path):
@@ -98,7 +98,7 @@ def test_a_report_of_a_coarser_level_counts_photos_of_that_level(workplace, tmp_
     store = extract(workplace / "p/list.csv", backbone="colour", store=workplace / "l.h5")
     found = compare(store, "knn", folds=2, colour=False, level="1")
     document = write_report(found.to_dict(), store, root=tmp_path, formats=["json"]).document
-    assert {row["label"]: row["photos"] for row in document["fails"]["per_class"]} == {"feet": 8, "table": 8}
+    assert {row.label: row.photos for row in document.fails.per_class} == {"feet": 8, "table": 8}
 
 
 def test_excluded_photos_have_no_part_in_the_measure_of_the_search(decided, featx: Run):
