@@ -8,5 +8,4 @@ mapped       headed binary files, memory-mapped
 cells        spreadsheet-safe cells
 spreadsheet  tables that spreadsheets open safely
 markdown     names in Markdown
-json_schema  is a JSON document what it should be?
 """
