@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from featx.backbones.base import BackboneFamily, BackboneRequest, Shapes
 from featx.backbones.devices import import_torch
-from featx.backbones.torchvision_networks import WEIGHTS_SUFFIXES, FrozenNetwork, frozen, put_weights
-from featx.backbones.weights import file_sha256, load_state_dict
+from featx.backbones.torchvision_networks import FrozenNetwork, frozen, put_weights
+from featx.backbones.weights import file_sha256, load_state_dict, weights_file
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -133,11 +133,12 @@ def _packaged_file(name: str) -> Path:
 
 
 def _own_file(given: str, name: str) -> Path:
-    if given.lower().endswith(WEIGHTS_SUFFIXES) or Path(given).is_file():
-        return Path(given)
-    raise FeatxError(
-        "bad-flag", f"`{name}` has no weights `{given}`", f"leave `--weights` out for {WEIGHTS}, or give a file"
-    )
+    file = weights_file(given)
+    if file is None:
+        raise FeatxError(
+            "bad-flag", f"`{name}` has no weights `{given}`", f"leave `--weights` out for {WEIGHTS}, or give a file"
+        )
+    return file
 
 
 def _layer_shapes(name: str) -> Shapes:

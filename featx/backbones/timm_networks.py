@@ -9,8 +9,8 @@ from typing import Any
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch
 from featx.backbones.fingerprint import Fingerprint
-from featx.backbones.torchvision_networks import WEIGHTS_SUFFIXES, FrozenNetwork
-from featx.backbones.weights import file_sha256, load_state_dict
+from featx.backbones.torchvision_networks import FrozenNetwork
+from featx.backbones.weights import file_sha256, load_state_dict, weights_file
 from featx.errors import FeatxError, did_you_mean
 
 PREFIX = "timm:"
@@ -37,7 +37,7 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
         raise FeatxError("bad-flag", "timm networks give their pre-logits features only", "leave --pool out")
     device, device_reason = choose_device(request.device)
     given = request.weights
-    file = Path(given) if given is not None and given.lower().endswith(WEIGHTS_SUFFIXES) else None
+    file = weights_file(given)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         try:

@@ -17,10 +17,15 @@ from featx.backbones.devices import choose_device, import_torch, raises_out_of_m
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.preprocessing import preset_of
-from featx.backbones.weights import fetch_weights, file_sha256, find_published, hash_prefix, load_state_dict
+from featx.backbones.weights import (
+    fetch_weights,
+    file_sha256,
+    find_published,
+    hash_prefix,
+    load_state_dict,
+    weights_file,
+)
 from featx.errors import FeatxError, did_you_mean
-
-WEIGHTS_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 
 class FrozenNetwork(NetworkEncoder):
@@ -108,14 +113,13 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
     from featx.backbones import layers
 
     name, given = request.name, request.weights
-    is_file = given is not None and (given.lower().endswith(WEIGHTS_SUFFIXES) or Path(given).is_file())
+    own = weights_file(given)
     recipes = {entry.name: entry for entry in torchvision.models.get_model_weights(name)}
-    file: Path | None = None
+    file = own
     if given == "random":
         recipe, weights = recipes[find_published(name).weights], "random"
-    elif is_file:
-        file = Path(str(given))
-        recipe, weights = recipes[_recipe_of(name, file, recipes)], f"file {file.name}"
+    elif own is not None:
+        recipe, weights = recipes[_recipe_of(name, own, recipes)], f"file {own.name}"
     else:
         entry = find_published(name, given)
         recipe, weights = recipes[entry.weights], entry.weights
@@ -125,7 +129,7 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
         network = build(name, recipe)
     sha256 = "random"
     if file is not None:
-        state = load_state_dict(file, sha256_prefix=None if is_file else hash_prefix(file.name))
+        state = load_state_dict(file, sha256_prefix=hash_prefix(file.name) if own is None else None)
         sha256 = file_sha256(file)
         put_weights(network, state, layers.last_classifying_layer(network), name, file)
     return frozen(
@@ -135,7 +139,7 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
         weights=weights,
         sha256=sha256,
         reopen=partial(open_torchvision, request),
-        weights_file=str(file.resolve()) if file is not None and is_file else "",
+        weights_file="" if own is None else str(own.resolve()),
     )
 
 

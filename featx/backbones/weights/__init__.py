@@ -22,7 +22,7 @@ from featx.backbones.weights.cache import (
 )
 from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
 from featx.backbones.weights.importing import add_weights
-from featx.backbones.weights.loading import load_state_dict
+from featx.backbones.weights.loading import load_state_dict, weights_file
 from featx.backbones.weights.published import (
     PUBLISHER,
     RECOMMENDED,
@@ -55,6 +55,7 @@ __all__ = [
     "state_folder",
     "verify_weights",
     "watched_downloads",
+    "weights_file",
     "weights_folder",
     "weights_here",
     "weights_missing",

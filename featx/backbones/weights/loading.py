@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 _NAMES = 8 << 20
 
 
+def weights_file(given: str | None) -> Path | None:
+    """The file that a value of `--weights` names, by its suffix or because it exists; None for a weights name."""
+    if given is None or given == "random":
+        return None
+    path = Path(given)
+    return path if path.suffix.lower() in SUFFIXES or path.is_file() else None
+
+
 def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str, torch.Tensor]:
     """The tensors of a weights file; its digest is checked before a byte is parsed, and no code in it ever runs."""
     path = Path(path)

@@ -126,6 +126,17 @@ def test_what_is_no_weights_file_is_named(tmp_path, name, code):
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("given", [None, "random", "IMAGENET1K_V1"])
+def test_a_weights_name_is_not_taken_for_a_file(given):
+    assert weights.weights_file(given) is None
+
+
+def test_a_weights_file_is_told_by_its_suffix_or_by_being_there(tmp_path):
+    present = put(tmp_path, "mine", b"")
+    assert weights.weights_file("absent.PTH") == Path("absent.PTH")
+    assert weights.weights_file(str(present)) == present
+
+
 @pytest.mark.reality
 def test_real_weights_are_read_and_checked():
     if not SQUEEZENET.is_file():
