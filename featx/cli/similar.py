@@ -15,6 +15,7 @@ from featx.cli.output import Cell, Output, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from featx.images.crop import Crop
     from featx.retrieval import Matches, Neighbour, Query, SimilarityIndex
 
 
@@ -100,7 +101,6 @@ def similar(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.cli.output_files import check_suffix, write_records
-    from featx.images.crop import Crop
     from featx.retrieval.query import open_index
 
     names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
@@ -131,7 +131,7 @@ def similar(
     if everything:
         _all(out, index, k, output, settings)
         return
-    part = Crop.of(crop) if crop is not None else None
+    part = _crop(crop) if crop is not None else None
     queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
     answers = [index.matches(resolved, k, diverse=diverse, **settings) for resolved in queries]
     several = len(answers) > 1
@@ -202,12 +202,10 @@ def _check_flags(
 
 
 def _queries(
-    index: SimilarityIndex, names: list[str], part: object, as_one: bool, like: list[str], unlike: list[str]
+    index: SimilarityIndex, names: list[str], part: Crop | None, as_one: bool, like: list[str], unlike: list[str]
 ) -> list[Query]:
-    from featx.images.crop import Crop
     from featx.retrieval.query import find_query, pool_queries, steer
 
-    assert part is None or isinstance(part, Crop)
     queries = [find_query(index, name, part) for name in names]
     if as_one and queries:
         queries = [pool_queries(queries)]
@@ -215,6 +213,12 @@ def _queries(
         pulls, pushes = ([find_query(index, name) for name in references] for references in (like, unlike))
         return [steer(query, pulls, pushes) for query in queries] or [steer(None, pulls, pushes)]
     return queries
+
+
+def _crop(text: str) -> Crop:
+    from featx.images.crop import Crop
+
+    return Crop.of(text)
 
 
 def _print_paths(paths: list[str]) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError
-from featx.images.crop import Crop
 
 if TYPE_CHECKING:
     from featx.backbones import Encoder
     from featx.embedding.stream import Source
+    from featx.images.crop import Crop
     from featx.store import Store
 
 

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from featx.compute.vectors import unit_queries
 from featx.embedding.single import Embedder, unreadable_query
 from featx.errors import FeatxError
-from featx.images.crop import Crop
 from featx.retrieval import Matches, Query, SimilarityIndex, index_of
 from featx.retrieval.lookup import known_rows, of_rows, unknown
 from featx.retrieval.search import LARGE
 
 if TYPE_CHECKING:
+    from featx.images.crop import Crop
     from featx.retrieval.approximate import Watch
     from featx.retrieval.engines.exact import Pool
     from featx.store import Store

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
-from featx.retrieval.conditions import Condition, read_condition
 from featx.retrieval.engines.base import CANDIDATES
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
 from featx.retrieval.lookup import find
 from featx.retrieval.results import Matches, Neighbour, Query
 from featx.retrieval.rows import IndexRows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from featx.retrieval.condition_tree import Value
+    from featx.retrieval.conditions import Condition
 
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
 CLOSE = 2e-5
@@ -49,7 +54,7 @@ class SimilarityIndex(IndexRows):
             text = where if isinstance(where, str) else where.text
             if text not in self._masks:
                 columns = self.columns()
-                condition = where if isinstance(where, Condition) else read_condition(text, columns, ALIASES)
+                condition = _read_condition(where, columns) if isinstance(where, str) else where
                 self._masks[text] = condition.rows(columns, len(self))
             mask = self._masks[text] if mask is None else mask & self._masks[text]
         return mask
@@ -200,3 +205,10 @@ class SimilarityIndex(IndexRows):
             shown.append(int(np.argmax(np.round(worth, 6))))
             nearest = np.maximum(nearest, unit @ unit[shown[-1]])
         return [ranked[i] for i in shown]
+
+
+def _read_condition(text: str, columns: Mapping[str, Sequence[Value]]) -> Condition:
+    # Most queries have no condition, and its language takes a tenth of a cold query to import.
+    from featx.retrieval.conditions import read_condition
+
+    return read_condition(text, columns, ALIASES)
