@@ -93,11 +93,12 @@ class Output:
         *,
         right: Sequence[str] = (),
         paths: Sequence[str] = (),
+        styles: Sequence[str] = (),
     ) -> None:
         """A list: a table on a terminal, tab-separated lines in a pipe, JSON Lines under `--json`.
 
-        Where a table is too wide, the columns in `paths` are shortened at the front. In a pipe, stderr names the
-        columns once.
+        Where a table is too wide, the columns in `paths` are shortened at the front; `styles` are the colours of its
+        rows. In a pipe, stderr names the columns once.
         """
         if self.json:
             for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
@@ -105,7 +106,7 @@ class Output:
             sys.stdout.flush()
         elif sys.stdout.isatty():
             if rows:
-                _table(columns, rows, right, paths)
+                _table(columns, rows, right, paths, styles)
         else:
             if rows and not self._columns_named:
                 self._columns_named = True
@@ -188,7 +189,11 @@ def _mark(mark: str, plain: str, stream: TextIO) -> str:
 
 
 def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str], paths: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    right: Sequence[str],
+    paths: Sequence[str] = (),
+    styles: Sequence[str] = (),
 ) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -201,8 +206,8 @@ def _table(
         table.add_column(
             column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in paths
         )
-    for row in cells:
-        table.add_row(*map(Text, row))
+    for row, style in zip(cells, styles or [""] * len(cells), strict=True):
+        table.add_row(*map(Text, row), style=style or None)
     console.print(table)
 
 

@@ -18,9 +18,10 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.catalogue.items import Catalogue
+    from featx.classifiers.card import Card
     from featx.classifiers.model import Classifier
-    from featx.classifiers.thresholds import Thresholds
-    from featx.prediction.predict import DecisionRule, Prediction, Predictor
+    from featx.prediction.predict import Prediction, Predictor
+    from featx.prediction.review import DecisionRule
     from featx.workspace import Workspace
 
 MANY = 1000
@@ -42,7 +43,14 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
     sure: Annotated[
         float | None,
-        typer.Option("--sure", "--min-confidence", min=0, max=1, help="Mark answers below this confidence."),
+        typer.Option(
+            "--sure",
+            "--min-confidence",
+            min=0,
+            max=1,
+            help="Mark answers below this confidence.",
+            show_default="as measured by fit",
+        ),
     ] = None,
     coverage: Annotated[
         float | None, typer.Option("--coverage", min=0.1, max=1, help="Answer the most confident share; mark the rest.")
@@ -83,7 +91,8 @@ def predict(
         raise FeatxError("bad-flag", "`--link` and `--dry-run` need `--sort-into`", "name a folder to sort into")
     from featx.catalogue.items import Item
     from featx.cli.output_files import check_suffix, write_records
-    from featx.prediction.predict import DecisionRule, Prediction, limit_for
+    from featx.prediction.predict import Prediction
+    from featx.prediction.review import decision_rule
 
     if output is not None:
         check_suffix(output)
@@ -93,19 +102,14 @@ def predict(
         from featx.prediction.sort_folders import require_distinct_folders
 
         require_distinct_folders(predictor.model.classes, sort_into)
+    card = predictor.model.card
+    rule = decision_rule(card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=not any_photo)
     if coverage is not None:
-        from featx.metrics.selective import format_threshold
-
-        sure, bought = limit_for(predictor.model, coverage)
-        where = predictor.model.card.coverage_on
-        out.say(
-            f"answers with confidence ≥ {format_threshold(sure)}: {bought.precision:.1%} right "
-            f"({bought.low:.1%} – {bought.high:.1%}) on {where}"
-        )
-    thresholds = _promised(predictor.model, min_precision, out) if min_precision is not None else None
-    limits = DecisionRule(sure or 0.0, not any_photo, thresholds)
-    seen = _Seen()
-    found = seen.watch(_run(predictor, catalogue, limits, out))
+        _say_coverage(card, coverage, out)
+    if min_precision is not None:
+        _say_promise(card, min_precision, out)
+    seen = _Seen(rule)
+    found = seen.watch(_run(predictor, catalogue, rule, out))
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
@@ -118,10 +122,21 @@ def predict(
     seen.report(out, predictor)
 
 
-def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
+def _say_coverage(card: Card, coverage: float, out: Output) -> None:
+    from featx.metrics.selective import format_threshold
+    from featx.prediction.review import limit_for
+
+    limit, bought = limit_for(card, coverage)
+    out.say(
+        f"answers with confidence ≥ {format_threshold(limit)}: {bought.precision:.1%} right "
+        f"({bought.low:.1%} – {bought.high:.1%}) on {card.coverage_on}"
+    )
+
+
+def _say_promise(card: Card, precision: float, out: Output) -> None:
     from featx.classifiers.thresholds import thresholds_for
 
-    found, bought = thresholds_for(model.card, precision)
+    found, bought = thresholds_for(card, precision)
     never = sum(one is None for one in found.categories.values())
     where = bought.measured_on
     out.say(
@@ -145,35 +160,36 @@ def _promised(model: Classifier, precision: float, out: Output) -> Thresholds:
         out.say(
             f"  {pluralise(never, 'category is', 'categories are')} never confident enough, and always left to a person"
         )
-    return found
 
 
 class _Seen:
     """Counts the answers."""
 
-    def __init__(self) -> None:
-        self.n, self.doubts, self.unreadable = 0, 0, list[str]()
+    def __init__(self, rule: DecisionRule) -> None:
+        from featx.prediction.review import ReviewCounts
+
+        self.rule, self.counts, self.unreadable = rule, ReviewCounts(), list[str]()
 
     def watch(self, found: Iterator[Prediction]) -> Iterator[Prediction]:
         for one in found:
-            self.n += 1
-            self.doubts += bool(one.doubt)
+            self.counts.count(one.doubt, one.unreadable)
             if one.unreadable:
                 self.unreadable.append(f"{one.item.path} ({one.unreadable})")
             yield one
 
     def report(self, out: Output, predictor: Predictor) -> None:
-        out.detail(f"{predictor.from_store:,} of {self.n:,} photos were in the store")
-        if self.doubts:
-            out.say(f"  {pluralise(self.doubts, 'photo needs', 'photos need')} a look")
+        out.detail(f"{predictor.from_store:,} of {self.counts.n:,} photos were in the store")
+        if self.counts.n:
+            say = out.warn if self.counts.review else out.say
+            say(self.counts.sentence(self.rule))
         for name in self.unreadable[:5]:
             out.warn(f"skipped {name}")
         if len(self.unreadable) > 5:
             out.warn(f"and {len(self.unreadable) - 5:,} more that could not be read")
-        if self.n and len(self.unreadable) == self.n:
+        if self.counts.n and self.counts.unreadable == self.counts.n:
             raise FeatxError(
                 "all-corrupt",
-                f"none of the {pluralise(self.n, 'photo')} could be read",
+                f"none of the {pluralise(self.counts.n, 'photo')} could be read",
                 "look at the files named above",
             )
 
@@ -216,12 +232,12 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
     return "" if here or not said else f", trained on {said}"
 
 
-def _run(predictor: Predictor, catalogue: Catalogue, limits: DecisionRule, out: Output) -> Iterator[Prediction]:
+def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Output) -> Iterator[Prediction]:
     from featx.prediction.predict import skipped_predictions
 
     workers = min(8, cores())
     with out.progress(len(catalogue.items), "predict") as advance:
-        for done, one in enumerate(predictor.stream(catalogue.items, limits, workers=workers), start=1):
+        for done, one in enumerate(predictor.stream(catalogue.items, rule, workers=workers), start=1):
             if done % 32 == 0 or done == len(catalogue.items):
                 advance(done)
             yield one
@@ -234,17 +250,20 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
     def row(one: Prediction) -> list[str | int | float | None]:
         others = ", ".join(f"{label} {shown_sure(share)}" for label, share in one.top[1:])
         doubt = {"unsure": "needs a look", "": ""}.get(one.doubt, f"needs a look: {one.doubt}")
+        review = str(one.review).lower()
         if one.unreadable:
-            return [one.item.path, None, None, f"skipped: {one.unreadable}"]
-        return [one.item.path, one.label, shown_sure(one.sure), " · ".join(filter(None, [doubt, others]))]
+            return [one.item.path, None, None, review, f"skipped: {one.unreadable}"]
+        return [one.item.path, one.label, shown_sure(one.sure), review, " · ".join(filter(None, [doubt, others]))]
 
-    columns = ["file", "category", "sure", ""]
+    columns = ["file", "category", "sure", "review", ""]
     if out.json or not sys.stdout.isatty():
         # Thousands of photos go through as they come; nothing is kept.
         for one in found:
             out.records(columns, [row(one)], [one.to_dict(top)])
         return
-    out.records(columns, [row(one) for one in islice(found, MANY)], right=["sure"], paths=["file"])
+    shown = list(islice(found, MANY))
+    styles = ["yellow" if one.review else "" for one in shown]
+    out.records(columns, [row(one) for one in shown], right=["sure"], paths=["file"], styles=styles)
     more = sum(1 for _ in found)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")

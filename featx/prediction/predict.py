@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.catalogue.items import Catalogue, Item
-from featx.classifiers.card import CoverageRow
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, newest_classifier
-from featx.classifiers.thresholds import Thresholds, thresholds_for
 from featx.embedding.reopen import decodes_exactly, open_from_fingerprint, reopen_backbone
 from featx.embedding.stream import Embedded, Source, embed, read_file
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto
+from featx.prediction.review import UNLIKE, UNSURE, DecisionRule, ReviewCounts, decision_rule
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -51,13 +50,18 @@ class Prediction:
         """The probability of the likeliest category."""
         return self.top[0][1] if self.top else 0.0
 
+    @property
+    def review(self) -> bool:
+        """Whether a person should look at it."""
+        return bool(self.doubt or self.unreadable)
+
     def to_dict(self, top: int = 1) -> dict[str, Any]:
         """The JSON record of `featx predict --json`; with more than one category asked for it lists them."""
         record: dict[str, Any] = {
             "file": self.item.path,
             "category": self.label or None,
             "sure": round(self.sure, 4) if self.top else None,
-            "review": bool(self.doubt),
+            "review": self.review,
             "doubt": self.doubt or None,
             "similarity": round(self.similarity, 4) if self.top else None,
             "error": self.unreadable or None,
@@ -82,16 +86,28 @@ def shown_sure(share: float) -> str:
 
 
 class Predictions(list[Prediction]):
-    """Predictions as a list that a notebook shows as a table."""
+    """Predictions as a list that a notebook shows as a table, with the rule by which some are left to a person."""
 
     SHOWN = 100
+
+    def __init__(self, predictions: Iterable[Prediction] = (), rule: DecisionRule | None = None) -> None:
+        super().__init__(predictions)
+        self.rule = rule or DecisionRule()
+
+    @property
+    def summary(self) -> str:
+        """How many need a look and why, as the command prints it."""
+        counts = ReviewCounts()
+        for one in self:
+            counts.count(one.doubt, one.unreadable)
+        return counts.sentence(self.rule)
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row for each photo."""
         import pandas  # type: ignore[import-untyped,unused-ignore]
 
-        rows = [(one.item.path, one.label, one.sure, one.doubt, one.unreadable) for one in self]
-        return pandas.DataFrame(rows, columns=["file", "category", "sure", "doubt", "error"])
+        rows = [(one.item.path, one.label, one.sure, one.review, one.doubt, one.unreadable) for one in self]
+        return pandas.DataFrame(rows, columns=["file", "category", "sure", "review", "doubt", "error"])
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("file", "category", "sure", ""))
@@ -101,34 +117,9 @@ class Predictions(list[Prediction]):
             cells = (one.item.path, one.label or "–", shown_sure(one.sure) if one.top else "–", said)
             rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
         more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
-        doubts = sum(bool(one.doubt) for one in self)
+        doubts = sum(one.review for one in self)
         title = f"{len(self):,} photos{more}; {doubts:,} need a look" if doubts else f"{len(self):,} photos{more}"
         return f"<table><caption>{title}</caption><tr>{head}</tr>{''.join(rows)}</table>"
-
-
-@dataclass(frozen=True)
-class DecisionRule:
-    """When an answer is left to a person: below a confidence, or unlike anything that was learned from."""
-
-    sure: float = 0.0
-    unlike: bool = True
-    thresholds: Thresholds | None = None
-
-    def unsure(self, label: str, sure: float) -> bool:
-        """Whether so much confidence is too little for an answer of that category."""
-        # NaN never counts as confident.
-        return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
-
-
-def limit_for(model: Classifier, coverage: float) -> tuple[float, CoverageRow]:
-    """The confidence above which that share of photos was answered when it was measured, and the accuracy there."""
-    good = [row for row in model.card.coverage if row.coverage <= coverage + 1e-9]
-    if not good:
-        raise FeatxError(
-            "bad-flag", f"no threshold is known for a coverage of {coverage:g}", "ask for 0.1 or more, or use `--sure`"
-        )
-    row = max(good, key=lambda row: row.coverage)
-    return row.threshold, row
 
 
 class Predictor:
@@ -183,9 +174,9 @@ class Predictor:
                 yield Prediction(result.photo, unreadable=_reason(result.unreadable))
                 continue
             top, similarity = next(answers)
-            doubt = "unsure" if limits.unsure(*top[0]) else ""
+            doubt = UNSURE if limits.unsure(*top[0]) else ""
             if limits.unlike and similarity < self.model.familiar.threshold:
-                doubt = "unlike anything learned"
+                doubt = UNLIKE
             yield Prediction(result.photo, top, similarity, doubt)
 
     def _answers_of_one_shape(self, rows: Sequence[np.ndarray]) -> list[tuple[tuple[tuple[str, float], ...], float]]:
@@ -267,13 +258,16 @@ def predict(
     *,
     store: Store | None = None,
     top: int = 1,
-    sure: float = 0.0,
+    sure: float | None = None,
     coverage: float | None = None,
     min_precision: float | None = None,
     unlike: bool = True,
     device: str = "auto",
 ) -> Predictions:
     """Predict the category of photos, with the classifier given or the one trained last.
+
+    Answers below the limit that was measured when the classifier was trained are marked for a person; `sure`, `coverage`
+    or `min_precision` set another limit, and `sure=0` sets none.
 
     Photos in `store` are not computed again. For thousands of photos, `Predictor.stream` yields one prediction after
     another and keeps none.
@@ -286,11 +280,7 @@ def predict(
     if store is not None:
         require_same_features(used, store.fingerprint, store.path)
 
-    limits = DecisionRule(
-        limit_for(used, coverage)[0] if coverage is not None else sure,
-        unlike,
-        thresholds_for(used.card, min_precision)[0] if min_precision is not None else None,
-    )
+    rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)
     catalogue = read_catalogue(images, allow_outside=True)
-    found = Predictor(used, store, _opener(used, store, device), top=top).stream(catalogue.items, limits)
-    return Predictions([*found, *skipped_predictions(catalogue)])
+    found = Predictor(used, store, _opener(used, store, device), top=top).stream(catalogue.items, rule)
+    return Predictions([*found, *skipped_predictions(catalogue)], rule)

@@ -21,7 +21,7 @@ from featx.comparison.evaluate import evaluate
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.labels.training_set import HELD_OUT
-from featx.prediction.predict import limit_for
+from featx.prediction.review import limit_for
 from featx.store import Store
 from tests.conftest import Run, photo
 
@@ -62,7 +62,7 @@ def used_in_every_way(path: Path, store: Store) -> None:
     assert repr(model) and model._repr_html_()
     for ask in (
         lambda: thresholds_for(model.card, 0.8)[0].of("boots") + 0.5,
-        lambda: limit_for(model, 0.5),
+        lambda: limit_for(model.card, 0.5),
         lambda: evaluate(model, store),
         lambda: decide_promotion(path, model, store),
     ):

@@ -27,7 +27,8 @@ from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.metrics.scores import share_by_group, wilson
 from featx.metrics.selective import TARGETS, automation_at, format_threshold, min_products_for
-from featx.prediction.predict import DecisionRule, shown_sure
+from featx.prediction.predict import shown_sure
+from featx.prediction.review import DecisionRule
 from tests.conftest import Run, card_of, photo
 
 

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from featx.classifiers.persistence import load_classifier, save
 from featx.errors import FeatxError
 from featx.images import read_photo
 from featx.labels.folds import grouped_folds
-from featx.prediction.predict import Prediction, limit_for
+from featx.prediction.predict import Prediction
+from featx.prediction.review import DecisionRule, ReviewCounts, decision_rule, limit_for
 from featx.prediction.sort_folders import apply_move, plan_moves, require_distinct_folders
 from tests.conftest import Run, card_of, photo
 
@@ -65,6 +65,66 @@ def test_a_known_photo_is_answered_from_the_store_without_the_network(featx: Run
 def test_below_the_asked_confidence_a_photo_is_left_to_a_person(featx: Run, shop):
     rows = [json.loads(line) for line in featx("predict", "new", "--json", "--sure", "1", cwd=shop).stdout.splitlines()]
     assert all(row["review"] for row in rows if row["category"])
+
+
+def threshold_row(target: float, everywhere: float | None) -> dict[str, object]:
+    share = {"answered": 0.5, "precision": target, "low": 0.5, "high": 1.0, "n": 60}
+    return {"target": target, "everywhere": everywhere, **share, "categories": {}, "measured_on": "cross-validation"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "sure", "words"),
+    [
+        ({0.8: 0.52, 0.9: 0.6, 0.95: 0.615, 0.98: 0.9}, 0.615, "below 0.62, the limit measured for 95% right"),
+        ({0.8: 0.52, 0.9: 0.71, 0.95: None}, 0.71, "the limit measured for 90% right (no confidence reached 95%)"),
+        ({0.8: 0.52, 0.9: 0.71}, 0.71, "for 90% right (40 products are too few to measure 95%)"),
+        ({0.8: 0.1, 0.9: 0.2, 0.95: 0.3}, 0.5, "below 0.50, more likely wrong than right"),
+        ({0.8: None, 0.9: None, 0.95: None}, 2, "whatever its confidence, as no confidence reached 80% right"),
+        ({}, 0.8, "below 0.80, a cautious limit: 40 products are too few to measure one (50 needed)"),
+    ],
+)
+def test_a_doubtful_answer_is_marked_by_the_limit_that_was_measured_or_else_by_a_stated_one(limits, sure, words):
+    card = card_of(["a", "b"], 3, thresholds=[threshold_row(*row) for row in limits.items()])
+    rule = decision_rule(card)
+    assert rule.sure == sure and words in rule.limit
+    assert rule.unsure("a", sure - 0.01) and (sure > 1 or not rule.unsure("a", sure))
+    assert not decision_rule(card, sure=0).unsure("a", 0.01) and decision_rule(card, sure=0.9).limit == "below 0.90"
+
+
+def test_the_summary_counts_what_needs_a_look_and_says_why():
+    counts = ReviewCounts()
+    assert counts.sentence(DecisionRule(0.9)) == "none of 0 photos needs a look: none is below 0.90"
+    for doubt, unreadable in (("", ""), ("unsure", ""), ("unsure", "")):
+        counts.count(doubt, unreadable)
+    assert counts.sentence(DecisionRule(0.62, because="as x")) == "2 of 3 photos need a look: below 0.62, as x"
+    counts.count("unlike anything learned", "")
+    counts.count("", "truncated")
+    assert counts.sentence(DecisionRule(0.62)) == (
+        "4 of 5 photos need a look: 1 unlike anything learned, 1 unreadable, 2 below 0.62"
+    )
+
+
+def test_without_a_flag_doubtful_and_unreadable_photos_are_left_to_a_person_everywhere(
+    featx: Run, shop, tmp_path, monkeypatch
+):
+    import featx as library
+
+    ran = featx("predict", "new", "--json", "--any", cwd=shop)
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [row["review"] for row in rows] == [bool(row["error"]) or row["sure"] < 0.8 for row in rows]
+    assert rows[0]["error"] and "need a look" in ran.stderr and "18 products are too few" in ran.stderr
+    piped = featx("predict", "new", "--any", cwd=shop)
+    assert "columns: file, category, sure, review, remark" in piped.stderr
+    assert [line.split("\t")[3] for line in piped.stdout.splitlines()] == [str(row["review"]).lower() for row in rows]
+    assert featx("predict", "new", "--any", "-o", str(tmp_path / "p.csv"), cwd=shop).returncode == 0
+    with (tmp_path / "p.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["review"] for row in csv.DictReader(file)] == [str(row["review"]) for row in rows]
+    featx("predict", "new", "--any", "--sure", "1", "--sort-into", str(tmp_path / "sorted"), cwd=shop)
+    assert sorted(path.name for path in (tmp_path / "sorted/needs-review").iterdir()) == ["one.jpg", "two.jpg"]
+    monkeypatch.chdir(shop)
+    found = library.predict("new", unlike=False)
+    assert {one.item.path: one.review for one in found} == {row["file"]: row["review"] for row in rows}
+    assert found.summary in ran.stderr
 
 
 def test_coverage_chooses_a_measured_threshold_and_says_what_it_buys(featx: Run, shop):
@@ -187,7 +247,7 @@ def test_known_photos_are_familiar_and_others_are_not():
 
 def test_an_impossible_coverage_is_refused():
     with pytest.raises(FeatxError) as caught:
-        limit_for(SimpleNamespace(card=card_of(["a", "b"], 3)), 0.9)
+        limit_for(card_of(["a", "b"], 3), 0.9)
     assert caught.value.code == "bad-flag"
 
 
@@ -206,7 +266,7 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
 
 def test_a_predictor_opened_in_the_library_gives_the_records_of_the_command(featx: Run, shop, monkeypatch):
     from featx.catalogue.reading import read_catalogue
-    from featx.prediction.predict import DecisionRule, open_predictor
+    from featx.prediction.predict import open_predictor
 
     monkeypatch.chdir(shop)
     predictor = open_predictor(top=2)
@@ -226,7 +286,7 @@ def test_photos_are_read_only_a_few_batches_ahead_of_the_answers(tmp_path):
     from featx.classifiers.model import Classifier
     from featx.classifiers.spec import ClassifierSettings
     from featx.embedding.stream import BATCH_ON_CPU
-    from featx.prediction.predict import CLASSIFIED_AT_ONCE, DecisionRule, Predictor
+    from featx.prediction.predict import CLASSIFIED_AT_ONCE, Predictor
 
     backbone = open_backbone("colour")
     path, taken = photo(tmp_path / "a.jpg"), 0
@@ -260,7 +320,7 @@ def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_comput
     from featx.backbones import open_backbone
     from featx.classifiers.model import Classifier
     from featx.classifiers.spec import ClassifierSettings
-    from featx.prediction.predict import DecisionRule, Predictor
+    from featx.prediction.predict import Predictor
 
     monkeypatch.chdir(tmp_path)
     paths = [photo(tmp_path / "photos" / "x" / f"{i:02}.jpg", seed=i, size=(64, 64)) for i in range(37)]
@@ -302,7 +362,8 @@ from featx.catalogue.items import Item
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import fit_novelty
 from featx.classifiers.spec import ClassifierSettings
-from featx.prediction.predict import DecisionRule, Predictor
+from featx.prediction.predict import Predictor
+from featx.prediction.review import DecisionRule
 from tests.conftest import card_of
 
 class Same:
@@ -401,6 +462,6 @@ def test_a_notebook_shows_predictions_as_a_table_that_runs_nothing(tmp_path):
     )
     html = shown._repr_html_()
     assert html.startswith("<table>") and "<script>" not in html and "boots &amp; co" in html
-    assert "202 photos (the first 100 are shown); 1 need a look" in html and html.count("<tr>") == 101
+    assert "202 photos (the first 100 are shown); 2 need a look" in html and html.count("<tr>") == 101
     assert "needs a look: unsure" in html and "truncated" in html
-    assert list(shown.to_pandas().columns) == ["file", "category", "sure", "doubt", "error"]
+    assert list(shown.to_pandas().columns) == ["file", "category", "sure", "review", "doubt", "error"]

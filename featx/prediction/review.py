@@ -1,0 +1,141 @@
+"""Which answers need a person: the limit that `fit` measured, what it is where too little was measured, and counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from featx.classifiers.card import Card, CoverageRow
+from featx.classifiers.thresholds import Thresholds, thresholds_for
+from featx.errors import FeatxError
+from featx.metrics.selective import LEAST, format_threshold
+from featx.views.quantities import pluralise
+
+UNSURE, UNLIKE = "unsure", "unlike anything learned"
+# What is filed by default is right this often, where enough was measured to promise it.
+TARGET = 0.95
+# Less confidence than this says: more likely wrong than right. However good a classifier is on average, such an answer
+# needs a look.
+EVEN_ODDS = 0.5
+# With too few products to measure anything, only what should be wrong one time in five at most stands.
+CAUTIOUS = 0.8
+# Above every confidence.
+NEVER = 2.0
+
+
+@dataclass(frozen=True)
+class DecisionRule:
+    """When an answer is left to a person: below a confidence, or unlike anything that was learned from.
+
+    `because` says in words which limit that is.
+    """
+
+    sure: float = 0.0
+    unlike: bool = True
+    thresholds: Thresholds | None = None
+    because: str = ""
+
+    def unsure(self, label: str, sure: float) -> bool:
+        """Whether so much confidence is too little for an answer of that category."""
+        # NaN never counts as confident.
+        return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
+
+    @property
+    def limit(self) -> str:
+        """The limit in words, as in `below 0.62, the limit measured for 95% right`."""
+        if self.thresholds is not None:
+            return f"below the limit for their category, measured for {self.thresholds.target:.0%} right"
+        shown = "whatever its confidence" if self.sure >= NEVER else f"below {format_threshold(self.sure)}"
+        return f"{shown}, {self.because}" if self.because else shown
+
+
+def decision_rule(
+    card: Card,
+    *,
+    sure: float | None = None,
+    coverage: float | None = None,
+    min_precision: float | None = None,
+    unlike: bool = True,
+) -> DecisionRule:
+    """The rule that a person set, else the one that was measured when the classifier was trained."""
+    if coverage is not None:
+        return DecisionRule(
+            limit_for(card, coverage)[0], unlike, because=f"which {coverage:.0%} reached when it was measured"
+        )
+    if min_precision is not None:
+        return DecisionRule(unlike=unlike, thresholds=thresholds_for(card, min_precision)[0])
+    if sure is not None:
+        return DecisionRule(sure, unlike)
+    return _measured(card, unlike)
+
+
+def _measured(card: Card, unlike: bool) -> DecisionRule:
+    """The limit for `TARGET` right, for the next lower target that was reached, or a cautious one."""
+    rows = [row for row in card.thresholds if row.target <= TARGET + 1e-9]
+    if not rows:
+        few = f"a cautious limit: {pluralise(card.automation.n, 'product')} are too few to measure one ({LEAST} needed)"
+        return DecisionRule(CAUTIOUS, unlike, because=few)
+    most = max(row.target for row in rows)
+    reached = [(row.target, row.everywhere) for row in rows if row.everywhere is not None]
+    if not reached:
+        lowest = min(row.target for row in rows)
+        return DecisionRule(NEVER, unlike, because=f"as no confidence reached {lowest:.0%} right when it was measured")
+    target, limit = max(reached)
+    if limit < EVEN_ODDS:
+        return DecisionRule(
+            EVEN_ODDS,
+            unlike,
+            because=f"more likely wrong than right (the limit measured for {target:.0%} right is lower)",
+        )
+    because = f"the limit measured for {target:.0%} right"
+    if target < most:
+        because += f" (no confidence reached {most:.0%})"
+    elif most < TARGET:
+        because += f" ({pluralise(card.automation.n, 'product')} are too few to measure {TARGET:.0%})"
+    return DecisionRule(limit, unlike, because=because)
+
+
+def limit_for(card: Card, coverage: float) -> tuple[float, CoverageRow]:
+    """The confidence above which that share of photos was answered when it was measured, and the accuracy there."""
+    good = [row for row in card.coverage if row.coverage <= coverage + 1e-9]
+    if not good:
+        raise FeatxError(
+            "bad-flag", f"no threshold is known for a coverage of {coverage:g}", "ask for 0.1 or more, or use `--sure`"
+        )
+    row = max(good, key=lambda row: row.coverage)
+    return row.threshold, row
+
+
+@dataclass
+class ReviewCounts:
+    """How many answers there were, how many of them need a person, and why."""
+
+    n: int = 0
+    unsure: int = 0
+    unlike: int = 0
+    unreadable: int = 0
+
+    def count(self, doubt: str, unreadable: str) -> None:
+        """Count one answer by its doubt, or by the reason why there is none."""
+        self.n += 1
+        self.unreadable += bool(unreadable)
+        self.unlike += doubt == UNLIKE
+        self.unsure += bool(doubt) and doubt != UNLIKE
+
+    @property
+    def review(self) -> int:
+        """How many need a look."""
+        return self.unsure + self.unlike + self.unreadable
+
+    def sentence(self, rule: DecisionRule) -> str:
+        """As in `12 of 41 need a look: 9 below 0.62, the limit measured for 95% right; 3 unreadable`."""
+        if not self.review:
+            return f"none of {pluralise(self.n, 'photo')} needs a look: none is {rule.limit}"
+        reasons = [
+            f"{n:,} {words}"
+            for n, words in ((self.unlike, UNLIKE), (self.unreadable, "unreadable"), (self.unsure, rule.limit))
+            if n
+        ]
+        if len(reasons) == 1:
+            reasons = [reasons[0].partition(" ")[2]]
+        needs = "needs" if self.review == 1 else "need"
+        return f"{self.review:,} of {pluralise(self.n, 'photo')} {needs} a look: {', '.join(reasons)}"
