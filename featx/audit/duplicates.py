@@ -95,13 +95,17 @@ class CopyEvidence:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Groups of copies, most similar first; iterate over it, or `.to_pandas()`."""
+    """Groups of copies, most similar first; iterate over it, or `.to_pandas()`.
+
+    `left_out` counts the groups that do not lie across what was asked for.
+    """
 
     groups: tuple[DuplicateGroup, ...]
     min_score: float
     trust: CopyEvidence
     unreadable: int
     n: int
+    left_out: int = 0
 
     def __iter__(self) -> Iterator[DuplicateGroup]:
         return iter(self.groups)
@@ -134,6 +138,7 @@ class Duplicates:
             "agreeing_pairs": self.trust.agreed,
             "precision": self.trust.precision,
             "unreadable": self.unreadable,
+            "left_out": self.left_out,
             "groups": [group.to_dict() for group in self.groups],
         }
 
@@ -224,11 +229,12 @@ def find_duplicates(
     pictures.keep()
     labels = labels_after_decisions(opened, fixes).labels
     groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
+    found = len(groups)
     if across is not None:
         groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]
     groups.sort(key=lambda one: (-one.score, one.pictures[0].path, one.pictures[0].item_id))
     trust = CopyEvidence(alike, agreed, nearly, unread)
-    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened))
+    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened), found - len(groups))
 
 
 def _group(store: Store, labels: list[str | None], members: list[int], score: float) -> DuplicateGroup:

@@ -16,6 +16,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.files.markdown import escape_markdown, inline_code
 from featx.files.regular import parse_json
+from featx.metrics.selective import format_threshold
+from featx.views.quantities import percent, percent_range
 
 NO_DIGEST = "0" * 64
 
@@ -211,7 +213,7 @@ def page(card: Card) -> str:
         if score is None:
             return f"| {name} | – | – | 0 |"
         low, high = score.ci95
-        return f"| {name} | {score.accuracy:.1%} | {low:.1%} – {high:.1%} | {score.n:,} |"
+        return f"| {name} | {percent(score.accuracy)} | {percent_range(low, high)} | {score.n:,} |"
 
     lines = [
         f"# {escape_markdown(card.clf)} on {escape_markdown(card.backbone)} features",
@@ -242,13 +244,14 @@ def _thresholds(card: Card) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for row in card.thresholds:
-        correct = f"{row.precision:.1%} | {row.low:.1%} – {row.high:.1%}" if row.n else "– | –"
-        lines.append(f"| {row.target:.0%} | {row.answered:.0%} | {correct} | {escape_markdown(row.measured_on)} |")
-    targets = " | ".join(f"{row.target:.0%}" for row in card.thresholds)
+        correct = f"{percent(row.precision)} | {percent_range(row.low, row.high)}" if row.n else "– | –"
+        shares = f"{percent(row.target, 0)} | {percent(row.answered, 0)} | {correct}"
+        lines.append(f"| {shares} | {escape_markdown(row.measured_on)} |")
+    targets = " | ".join(percent(row.target, 0) for row in card.thresholds)
     lines += ["", f"| category | {targets} |", "|---" * (len(card.thresholds) + 1) + "|"]
 
     def cell(threshold: float | None) -> str:
-        return "never" if threshold is None else f"{threshold:.3f}"
+        return "never" if threshold is None else format_threshold(threshold)
 
     rows = [("all others", [row.everywhere for row in card.thresholds])]
     rows += [(label, [row.categories.get(label) for row in card.thresholds]) for label in card.labels]

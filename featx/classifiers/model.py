@@ -16,6 +16,7 @@ from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
+from featx.views.quantities import percent, percent_range
 
 
 @dataclass
@@ -63,14 +64,14 @@ class Classifier:
         return likeliest
 
     def __repr__(self) -> str:
-        score = f"{self.card.best.accuracy:.1%} right on {self.card.best.n:,} photos"
+        score = f"{percent(self.card.best.accuracy)} right on {self.card.best.n:,} photos"
         return f"Classifier({self.name}, {len(self.classes):,} categories, {score})"
 
     def _repr_html_(self) -> str:
         rows = [("held-out photos", self.card.test), ("cross-validation", self.card.cv)]
         cells = "".join(
-            f"<tr><th>{where}</th><td>{score.accuracy:.1%}</td>"
-            f"<td>{score.ci95[0]:.1%} – {score.ci95[1]:.1%}</td><td>{score.n:,}</td></tr>"
+            f"<tr><th>{where}</th><td>{percent(score.accuracy)}</td>"
+            f"<td>{percent_range(*score.ci95)}</td><td>{score.n:,}</td></tr>"
             for where, score in rows
             if score is not None
         )

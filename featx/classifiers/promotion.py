@@ -15,6 +15,7 @@ from featx.errors import FeatxError
 from featx.labels.training_set import HELD_OUT, held_out_of
 from featx.metrics.significance import LIMIT, sign_flips
 from featx.store import Store
+from featx.views.quantities import percent, percent_range
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,8 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
     better, worse = int((now & ~was).sum()), int((was & ~now).sum())
     test = sign_flips(now, was, held.groups)
     sentence = (
-        f"on the same {len(held):,} held-out photos the new classifier is right {now.mean():.1%} of the time, "
-        f"the old one {was.mean():.1%}: {better} fixed, {worse} broken (p = {test.p:.2g})"
+        f"on the same {len(held):,} held-out photos the new classifier is right {percent(now.mean())} of the time, "
+        f"the old one {percent(was.mean())}: {better} fixed, {worse} broken (p = {test.p:.2g})"
     )
     if few := 2.0 ** (1 - len(np.unique(held.groups))) >= LIMIT:
         sentence += "; too few products for a test, so the scores decide"
@@ -91,7 +92,7 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
 def _by_cross_validation(old: Classifier, new: Classifier) -> PromotionDecision:
     """Without held-out photos no test is fair: the old classifier has learned from what there is."""
     before, now = old.card.cv, new.card.cv
-    scores = [f"{cv.accuracy:.1%} ({cv.ci95[0]:.1%} – {cv.ci95[1]:.1%})" for cv in (before, now)]
+    scores = [f"{percent(cv.accuracy)} ({percent_range(*cv.ci95)})" for cv in (before, now)]
     lost = now.ci95[1] < before.ci95[0]
     sentence = (
         "no held-out photos to compare the two on; in cross-validation, each on the photos and labels of its day, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from featx.cli.output import pluralise
+from featx.cli.output import percent, pluralise
 
 
 def automation_lines(automation: Mapping[str, Any]) -> list[str]:
@@ -17,11 +17,13 @@ def automation_lines(automation: Mapping[str, Any]) -> list[str]:
         text = f"   –      too few products to say ({automation['n']:,} of {automation['needed']:,})"
     else:
         above = "" if threshold is None else f" (sure ≥ {format_threshold(threshold)})"
-        text = f"{automation['coverage']:6.0%}    at 98% right{above}, measured on {automation['measured_on']}"
+        text = (
+            f"{percent(automation['coverage'], 0):>6}    at 98% right{above}, measured on {automation['measured_on']}"
+        )
     lines = [f"{'filed without a person':<28} {text}"]
     if held_out is not None:
         filed = "" if threshold is None else f"; of them {held_out['answered']:,} would be filed"
-        right = f", {held_out['right']:.0%} right" if held_out["answered"] else ""
+        right = f", {percent(held_out['right'], 0)} right" if held_out["answered"] else ""
         few = f"{pluralise(held_out['n'], 'held-out photo')} are too few to choose on"
         lines.append(f"{'':<28}           {few}{filed}{right}")
     return lines

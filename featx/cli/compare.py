@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,8 @@ import typer
 
 from featx.cli.completion import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
-from featx.cli.output import Cell, Output, duration, pluralise, size
+from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.errors import FeatxError
-from featx.views.quantities import percent
 
 if TYPE_CHECKING:
     from featx.comparison import Comparison
@@ -125,7 +125,18 @@ def compare(
     if out.for_people:
         _print_answers(comparison, page, out)
     flag = workspace.flag_for(_best_store(comparison, stores).path)
-    out.next(f"featx fit --clf {comparison.best.clf}{flag}   ·   featx report --open   ·   featx evaluate{flag}")
+    steps = [f"featx fit --clf {comparison.best.clf}{flag}", "featx report --open"]
+    out.next("   ·   ".join([*steps, *_evaluation(_best_store(comparison, stores), others, flag)]))
+
+
+def _evaluation(best: Store, others: Sequence[Store], flag: str) -> list[str]:
+    """The command that scores a classifier on the held-out photos, where there are any."""
+    from featx.labels.training_set import held_out_of
+
+    alike = (one for one in others if not best.fingerprint.difference(one.fingerprint, "classify"))
+    if scored := next(alike, None):
+        return [f"featx evaluate --store {shlex.quote(str(scored.path))}"]
+    return [f"featx evaluate{flag}"] if len(held_out_of(best)) else []
 
 
 def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
@@ -232,7 +243,12 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
     )
     out.result("")
     held = settings["n_test"] > 0
-    plain = any(row["plain_accuracy"] is not None for row in rows)
+    pairs = [
+        (row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]
+    ]
+    flattered = any(random > grouped + 0.005 for random, grouped in pairs)
+    # Plain folds are worth a column where they promise too much, which the note below the table says.
+    plain = flattered and any(row["plain_accuracy"] is not None for row in rows)
     coarse = any(row["coarse_accuracy"] is not None for row in rows)
     columns = [
         "classifier",
@@ -252,22 +268,19 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
             [
                 "colour only" if row["store"] == "colour" and row["baseline"] else row["clf"],
                 *([row["store"]] if several else []),
-                _percent(row[f"{side}_accuracy"]),
-                f"{_percent(row[f'{side}_low'])} – {_percent(row[f'{side}_high'])}",
-                *([_percent(row["cv_accuracy"])] if held else []),
-                *([_percent(row["plain_accuracy"])] if plain else []),
-                *([_percent(row["coarse_accuracy"])] if coarse else []),
-                _percent(row["macro_f1"]),
+                percent(row[f"{side}_accuracy"]),
+                percent_range(row[f"{side}_low"], row[f"{side}_high"]),
+                *([percent(row["cv_accuracy"])] if held else []),
+                *([percent(row["plain_accuracy"])] if plain else []),
+                *([percent(row["coarse_accuracy"])] if coarse else []),
+                percent(row["macro_f1"]),
                 standing(row),
             ]
         )
     shares = [row[f"{'test' if held else 'cv'}_accuracy"] for row in rows]
     _with_bars(columns, table, shares)
     out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
-    pairs = [
-        (row["plain_accuracy"], row["cv_accuracy"]) for row in rows if row["plain_accuracy"] and row["cv_accuracy"]
-    ]
-    if any(random > grouped + 0.005 for random, grouped in pairs):
+    if plain:
         out.result("* plain folds split the photos of one product: often reported, and too good to be true")
     out.result("")
     costs: list[list[Cell]] = [
@@ -324,7 +337,7 @@ def _print_verdicts(document: ComparisonDocument, several: bool, out: Output) ->
         out.result(f"and better than {len(lines) - len(shown)} more (-v shows them)")
     where = "the same held-out photos" if held else "the same folds, corrected for their overlap"
     if lines:
-        out.result(f"(paired tests on {where}, and for their number)")
+        out.result(f"(paired tests on {where}; p is corrected for the number of tests)")
 
 
 def _print_curve(curve: Sequence[LearningPoint], out: Output) -> None:
@@ -333,7 +346,7 @@ def _print_curve(curve: Sequence[LearningPoint], out: Output) -> None:
         from featx.cli.sparklines import bar
 
         rows: list[list[Cell]] = [
-            [point.per_class, point.n, _percent(point.accuracy.mean), bar(point.accuracy.mean, BAR)]
+            [point.per_class, point.n, percent(point.accuracy.mean), bar(point.accuracy.mean, BAR)]
             for point in curve
             if point.accuracy
         ]
@@ -347,19 +360,15 @@ def _say_checks(store: ComparedStore, document: ComparisonDocument, out: Output)
     for check in store.checks:
         bad, share = check.level == "warning", check.share or 0.0
         if check.code == "FX101":
-            out.say(f"  {lead}{share:.0%} of the scored photos have a near-duplicate {seen} (cosine ≥ 0.95)")
+            out.say(f"  {lead}{percent(share, 0)} of the scored photos have a near-duplicate {seen} (cosine ≥ 0.95)")
             if bad:
                 out.warn(
                     f"FX101: {lead}with so many near-duplicates the score is too good; trust photos from elsewhere"
                 )
         elif check.code == "FX105" and bad:
-            out.warn(f"FX105: {lead}no classifier is better than colours alone ({share:.1%})")
+            out.warn(f"FX105: {lead}no classifier is better than colours alone ({percent(share)})")
         elif check.code == "FX106" and bad:
             out.warn(f"FX106: {lead}the folds promise {100 * share:.0f} points more than held-out photos show")
-
-
-def _percent(value: float | None) -> str | None:
-    return None if value is None else percent(value)
 
 
 def _plain_cells(row: dict[str, Any]) -> list[Cell]:

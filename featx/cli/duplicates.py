@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Cell, Output, pluralise
+from featx.cli.output import Cell, Output, percent, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -67,19 +67,28 @@ def duplicates(
         write_page(html, result.to_html())
         out.ok(f"wrote {pluralise(min(len(result), 200), 'group')} to {html}")
     if output is None and html is None:
-        _show(result, out)
+        _show(result, across, out)
     _remarks(result, out)
+    if result.left_out:
+        out.say(f"  {_within(result.left_out, across)}; without `--across` they are listed")
     if fail_over is not None and len(result) > fail_over:
         raise FeatxError(
             "below-limit", f"{pluralise(len(result), 'group')} of copies, more than the limit of {fail_over}", ""
         )
 
 
-def _show(result: Duplicates, out: Output) -> None:
+def _within(groups: int, across: str | None) -> str:
+    """The groups that `--across` leaves out, in words."""
+    kind = "category" if across == "label" else "split"
+    return f"{pluralise(groups, 'group of copies lies', 'groups of copies lie')} within one {kind}"
+
+
+def _show(result: Duplicates, across: str | None, out: Output) -> None:
     same = sum(len(group.pictures) for group in result if group.kind == "same file")
     groups, pictures = pluralise(len(result), "group"), pluralise(result.pictures, "photo")
     kinds = f": {same:,} are the same file, {result.pictures - same:,} nearly the same"
-    out.headline(f"{groups}, {pictures}{kinds}" if len(result) else "no duplicates")
+    none = {"label": "no copies in two categories", "split": "no copies in two splits"}
+    out.headline(f"{groups}, {pictures}{kinds}" if len(result) else none.get(across or "", "no duplicates"))
     shown = result.groups[:MOST] if out.for_people else result.groups
     rows: list[list[Cell]] = []
     for number, group in enumerate(shown, start=1):
@@ -107,7 +116,7 @@ def _remarks(result: Duplicates, out: Output) -> None:
     if trust.precision is not None:
         # With so few pairs the estimate says all of them are copies whenever none happens to just miss the limit.
         few = "; too few to estimate how many are copies"
-        share = few if trust.agreed < ENOUGH else f", and by estimate {trust.precision:.0%} of those are copies"
+        share = few if trust.agreed < ENOUGH else f", and by estimate {percent(trust.precision, 0)} of those are copies"
     if trust.alike:
         out.say(f"  cosine ≥ {result.min_score:g}: {pairs}, of which {agree} in a comparison of the pixels{share}")
     else:

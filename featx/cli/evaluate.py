@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Cell, Output, pluralise
+from featx.cli.output import Cell, Output, percent, percent_range, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _print(evaluation: Evaluation, path: Path, out: Output) -> None:
         if name in ("log_loss", "ece"):
             out.headline(f"{shown:<28} {score.value:6.3f}    ({score.low:.3f} – {score.high:.3f})")
         else:
-            out.headline(f"{shown:<28} {score.value:6.1%}    ({score.low:.1%} – {score.high:.1%})")
+            out.headline(f"{shown:<28} {percent(score.value):>6}    ({percent_range(score.low, score.high)})")
     for line in automation_lines(to_plain(evaluation.details.automation)):
         out.headline(line)
     out.headline("")
@@ -108,7 +108,7 @@ def _print(evaluation: Evaluation, path: Path, out: Output) -> None:
     worst = sorted((row for row in classes if row.n), key=lambda row: (row.recall or 0.0, -row.n))
     shown_rows = worst if out.verbose else worst[:SHOWN]
     table: list[list[Cell]] = [
-        [row.label, row.n, f"{row.precision:.0%}", f"{row.recall:.0%}", f"{row.f1:.0%}"] for row in shown_rows
+        [row.label, row.n, percent(row.precision, 0), percent(row.recall, 0), percent(row.f1, 0)] for row in shown_rows
     ]
     columns = ["weakest categories", "photos", "precision", "recall", "F1"]
     out.records(columns, table, right=columns[1:])

@@ -10,7 +10,7 @@ import typer
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Output, pluralise, size
+from featx.cli.output import Output, percent, percent_range, pluralise, size
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
@@ -132,11 +132,13 @@ def fit(
         # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
         first = reached.index(max(reached))
         os.utime(paths[first])
-        out.say(f"most accurate: {names[first]}, {reached[first]:.1%}; `featx predict` now uses it")
+        out.say(f"most accurate: {names[first]}, {percent(reached[first])}; `featx predict` now uses it")
     flag = workspace.flag_for(opened.path)
     out.next(f"featx predict <photo>   ·   featx similar <photo>{flag}   ·   featx info{flag}")
     if min_accuracy is not None and min(reached) < min_accuracy:
-        raise FeatxError("below-limit", f"{min(reached):.1%} right is below the limit of {min_accuracy:.1%}", "")
+        raise FeatxError(
+            "below-limit", f"{percent(min(reached))} right is below the limit of {percent(min_accuracy)}", ""
+        )
 
 
 def _in_percent(advance: Advance) -> Callable[[int, int], None]:
@@ -182,7 +184,7 @@ def _keep(
         out.warn(f"{pluralise(card.learned_in_test, 'photo')} of {card.test_store} left out: also in the training set")
     twins = card.checks[0]
     seen = "in training" if card.test else "in the other folds"
-    out.say(f"  near-duplicates: {twins.share:.0%} of the scored photos have one {seen} (cosine ≥ 0.95)")
+    out.say(f"  near-duplicates: {percent(twins.share, 0)} of the scored photos have one {seen} (cosine ≥ 0.95)")
     if twins.level == "warning":
         out.warn("FX101: with so many near-duplicates the score is too good; trust only held-out photos from elsewhere")
     if decision is not None:
@@ -205,13 +207,13 @@ def _print(card: Card, out: Output) -> None:
             text = f"   –      fewer than two categories have {card.asked_folds} products, one per fold"
         else:
             low, high = score.ci95
-            text = f"{score.accuracy:6.1%}    ({low:.1%} – {high:.1%})    {pluralise(score.n, 'photo')}"
+            text = f"{percent(score.accuracy):>6}    ({percent_range(low, high)})    {pluralise(score.n, 'photo')}"
         out.result(f"{name:<28} {text}")
 
     if card.test is not None:
         score("right, on held-out photos", card.test)
     score("right, in cross-validation", card.cv)
-    out.result(f"{'always the largest category':<28} {card.baseline:6.1%}")
+    out.result(f"{'always the largest category':<28} {percent(card.baseline):>6}")
     for line in automation_lines(card.to_dict()["automation"]):
         out.result(line)
     if card.test is None:
@@ -222,4 +224,4 @@ def _print(card: Card, out: Output) -> None:
         out.result(f"{'weakest categories':<{wide}}  recall  photos  usually taken for")
         for row in card.weakest:
             misses = f"{row.taken_for} ({row.times} of {row.misses})"
-            out.result(f"{row.label:<{wide}}  {row.recall:6.0%}  {row.n:6,}  {misses}")
+            out.result(f"{row.label:<{wide}}  {percent(row.recall, 0):>6}  {row.n:6,}  {misses}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, pluralise, size
+from featx.cli.output import Output, percent, pluralise, size
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _score(classifier: ClassifierFacts, store: str) -> str:
     photos = pluralise(classifier.n, "held-out photo" if held_out else "photo")
     where = f"on {photos}" if held_out else f"in cross-validation on {photos}"
     other = "" if Path(str(classifier.store)).absolute() == Path(store).absolute() else f" of {classifier.store}"
-    return f"{classifier.accuracy:.1%} right {where}{other}"
+    return f"{percent(classifier.accuracy)} right {where}{other}"
 
 
 def _made_lines(facts: _Facts) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Output, pluralise
+from featx.cli.output import Output, percent, pluralise
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _write(result: Issues, output: Path, out: Output) -> None:
 
 def _show(result: Issues, out: Output) -> None:
     shown = result.labels[:MOST] if out.for_people else result.labels
-    share = f"{len(result) / result.n:.1%}"
+    share = f"{percent(len(result) / result.n)}"
     first = f"; the most certain {len(shown):,} of {len(result):,}:" if len(shown) < len(result) else ""
     out.headline(f"{len(result):,} of {result.n:,} labels look wrong ({share}){first}")
     # A photo that is its own product is named by its file already.
@@ -152,7 +152,8 @@ def _show(result: Issues, out: Output) -> None:
 
 def _remarks(result: Issues, out: Output) -> None:
     for pair in result.twins[:5]:
-        out.warn(f"{pair.a} and {pair.b} behave as one category: {pair.a_as_b:.0%} and {pair.b_as_a:.0%} are confused")
+        shares = f"{percent(pair.a_as_b, 0)} and {percent(pair.b_as_a, 0)}"
+        out.warn(f"{pair.a} and {pair.b} behave as one category: {shares} are confused")
     if result.products:
         names = ", ".join(mixed.product for mixed in result.products[:5])
         out.warn(f"{pluralise(len(result.products), 'product has', 'products have')} photos in two categories: {names}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, TextIO
 
 from featx.views.quantities import clock
 from featx.views.quantities import duration as duration  # noqa: PLC0414
+from featx.views.quantities import percent as percent  # noqa: PLC0414
+from featx.views.quantities import percent_range as percent_range  # noqa: PLC0414
 from featx.views.quantities import pluralise as pluralise  # noqa: PLC0414
 from featx.views.quantities import size as size  # noqa: PLC0414
 

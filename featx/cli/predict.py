@@ -12,7 +12,7 @@ import typer
 
 from featx.cli.completion import classifier_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output, pluralise
+from featx.cli.output import Output, percent, percent_range, pluralise
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 
@@ -128,8 +128,8 @@ def _say_coverage(card: Card, coverage: float, out: Output) -> None:
 
     limit, bought = limit_for(card, coverage)
     out.say(
-        f"answers with confidence ≥ {format_threshold(limit)}: {bought.precision:.1%} right "
-        f"({bought.low:.1%} – {bought.high:.1%}) on {card.coverage_on}"
+        f"answers with confidence ≥ {format_threshold(limit)}: {percent(bought.precision)} right "
+        f"({percent_range(bought.low, bought.high)}) on {card.coverage_on}"
     )
 
 
@@ -139,19 +139,20 @@ def _say_promise(card: Card, precision: float, out: Output) -> None:
     found, bought = thresholds_for(card, precision)
     never = sum(one is None for one in found.categories.values())
     where = bought.measured_on
+    interval, answered = percent_range(bought.low, bought.high), percent(bought.answered, 0)
     out.say(
-        f"a threshold for each category, chosen for {found.target:.0%} right; on other products ({where}): "
+        f"a threshold for each category, chosen for {percent(found.target, 0)} right; on other products ({where}): "
         + (
-            f"{bought.precision:.1%} right ({bought.low:.1%} – {bought.high:.1%}) of the {bought.answered:.0%} answered"
+            f"{percent(bought.precision)} right ({interval}) of the {answered} answered"
             if bought.n
             else "none was answered"
         )
     )
     if bought.n and bought.precision < precision - 1e-9:
-        out.warn(f"that is below the {precision:.0%} you asked for; a higher `--min-precision` is stricter")
+        out.warn(f"that is below the {percent(precision, 0)} you asked for; a higher `--min-precision` is stricter")
     held = bought.held_out
     if held:
-        right = f", {held.right:.1%} of them right" if held.answered else ""
+        right = f", {percent(held.right)} of them right" if held.answered else ""
         out.say(
             f"  {pluralise(held.n, 'held-out photo')} are too few to choose on; "
             f"{held.answered:,} would be answered{right}"

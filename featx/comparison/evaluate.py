@@ -21,6 +21,7 @@ from featx.metrics.assessment import assess
 from featx.metrics.confusion import confusion_counts
 from featx.metrics.scores import Interval, ScoredAnswers
 from featx.store import Store, open_store
+from featx.views.quantities import percent, percent_range
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Evaluation:
 
     def __repr__(self) -> str:
         right = self.scores["accuracy"]
-        return f"<Evaluation: {right.value:.1%} right ({right.low:.1%} – {right.high:.1%}) on {self.n:,} photos>"
+        return (
+            f"<Evaluation: {percent(right.value)} right ({percent_range(right.low, right.high)}) on {self.n:,} photos>"
+        )
 
     def _repr_html_(self) -> str:
         rows = "".join(

@@ -12,7 +12,7 @@ from typing import Any
 from featx.comparison.document import Best, ComparisonDocument, Entry, to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
-from featx.views.quantities import percent
+from featx.views.quantities import percent, percent_range
 
 COLUMNS = (
     "store",
@@ -143,10 +143,10 @@ class Comparison:
             low, high = (row["test_low"], row["test_high"]) if held else (row["cv_low"], row["cv_high"])
             cells = (
                 f"{row['clf']} on {row['store']}",
-                _percent(row["test_accuracy"]),
-                f"{_percent(low)} – {_percent(high)}",
-                _percent(row["cv_accuracy"]),
-                _percent(row["macro_f1"]),
+                percent(row["test_accuracy"]),
+                percent_range(low, high),
+                percent(row["cv_accuracy"]),
+                percent(row["macro_f1"]),
                 standing(row),
             )
             body.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
@@ -163,7 +163,3 @@ def standing(row: dict[str, Any]) -> str:
         "baseline": "baseline",
     }
     return next((name for key, name in names.items() if row[key]), "")
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else percent(value)

@@ -28,6 +28,7 @@ from featx.metrics.significance import (
     verdict,
     widen_to_resolution,
 )
+from featx.views.quantities import percent, percent_range
 
 TOO_MANY_TWINS = 0.2
 FAR_ABOVE = 0.05
@@ -282,7 +283,7 @@ def recommend(entries: Sequence[Entry], serious: Sequence[int], tests: Sequence[
     why = _sentence(best, alike, ties, scoring)
     if floor is not None and best.accuracy.value <= floor.accuracy.value:
         name = "colours alone" if floor.store == baseline_name() else f"`{floor.clf}`"
-        why += f"; but the baseline {name} is right as often or more ({floor.accuracy.value:.1%})"
+        why += f"; but the baseline {name} is right as often or more ({percent(floor.accuracy.value)})"
     return Best(best.store, best.clf, ties, alike, below, why)
 
 
@@ -300,7 +301,8 @@ def _sentence(best: Entry, alike: Sequence[Name], ties: Sequence[Name], scoring:
     unseen = "photos it had not seen" if scoring.aligned.grouped_by == "none" else "products it had not seen"
     where = f"{best.test.n:,} held-out photos" if best.test else unseen
     accuracy = best.accuracy
-    text = f"use {called(best.name)}: {accuracy.value:.1%} right on {where} ({accuracy.low:.1%} – {accuracy.high:.1%})"
+    interval = percent_range(accuracy.low, accuracy.high)
+    text = f"use {called(best.name)}: {percent(accuracy.value)} right on {where} ({interval})"
     if alike:
         are = "is" if len(alike) == 1 else "are"
         text += f"; {listed(alike)} {are} as good (at most {100 * MARGIN:.0f} points behind)"

@@ -13,6 +13,7 @@ from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue, Skipped
 from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
+from featx.views.quantities import percent
 
 Progress = Callable[..., None]
 
@@ -104,13 +105,14 @@ class ExtractionReport:
     @property
     def bottleneck(self) -> str:
         """One sentence on what the run waited for, and what would help."""
+        waited = percent(self.waiting_share, 0)
         if self.waiting_share > 0.4:
             return (
-                f"reading and decoding photos was the bottleneck (the network waited {self.waiting_share:.0%} of the"
-                " time): put them on a local disk, or raise --workers"
+                f"reading and decoding photos was the bottleneck (the network waited {waited} of the time): put them"
+                " on a local disk, or raise --workers"
             )
         where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
-        return f"the network was the bottleneck (it waited {self.waiting_share:.0%} of the time): {where} would help"
+        return f"the network was the bottleneck (it waited {waited} of the time): {where} would help"
 
     def to_dict(self) -> dict[str, object]:
         """The JSON document of `featx extract --json`."""

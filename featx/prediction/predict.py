@@ -266,8 +266,8 @@ def predict(
 ) -> Predictions:
     """Predict the category of photos, with the classifier given or the one trained last.
 
-    Answers below the limit that was measured when the classifier was trained are marked for a person; `sure`, `coverage`
-    or `min_precision` set another limit, and `sure=0` sets none.
+    Answers below the limit that was measured when the classifier was trained are marked for a person; `sure`,
+    `coverage` or `min_precision` set another limit, and `sure=0` sets none.
 
     Photos in `store` are not computed again. For thousands of photos, `Predictor.stream` yields one prediction after
     another and keeps none.

@@ -8,7 +8,7 @@ from featx.classifiers.card import Card, CoverageRow
 from featx.classifiers.thresholds import Thresholds, thresholds_for
 from featx.errors import FeatxError
 from featx.metrics.selective import LEAST, format_threshold
-from featx.views.quantities import pluralise
+from featx.views.quantities import percent, pluralise
 
 UNSURE, UNLIKE = "unsure", "unlike anything learned"
 # What is filed by default is right this often, where enough was measured to promise it.
@@ -43,7 +43,7 @@ class DecisionRule:
     def limit(self) -> str:
         """The limit in words, as in `below 0.62, the limit measured for 95% right`."""
         if self.thresholds is not None:
-            return f"below the limit for their category, measured for {self.thresholds.target:.0%} right"
+            return f"below the limit for their category, measured for {percent(self.thresholds.target, 0)} right"
         shown = "whatever its confidence" if self.sure >= NEVER else f"below {format_threshold(self.sure)}"
         return f"{shown}, {self.because}" if self.because else shown
 
@@ -59,7 +59,7 @@ def decision_rule(
     """The rule that a person set, else the one that was measured when the classifier was trained."""
     if coverage is not None:
         return DecisionRule(
-            limit_for(card, coverage)[0], unlike, because=f"which {coverage:.0%} reached when it was measured"
+            limit_for(card, coverage)[0], unlike, because=f"which {percent(coverage, 0)} reached when it was measured"
         )
     if min_precision is not None:
         return DecisionRule(unlike=unlike, thresholds=thresholds_for(card, min_precision)[0])
@@ -78,19 +78,21 @@ def _measured(card: Card, unlike: bool) -> DecisionRule:
     reached = [(row.target, row.everywhere) for row in rows if row.everywhere is not None]
     if not reached:
         lowest = min(row.target for row in rows)
-        return DecisionRule(NEVER, unlike, because=f"as no confidence reached {lowest:.0%} right when it was measured")
+        return DecisionRule(
+            NEVER, unlike, because=f"as no confidence reached {percent(lowest, 0)} right when it was measured"
+        )
     target, limit = max(reached)
     if limit < EVEN_ODDS:
         return DecisionRule(
             EVEN_ODDS,
             unlike,
-            because=f"more likely wrong than right (the limit measured for {target:.0%} right is lower)",
+            because=f"more likely wrong than right (the limit measured for {percent(target, 0)} right is lower)",
         )
-    because = f"the limit measured for {target:.0%} right"
+    because = f"the limit measured for {percent(target, 0)} right"
     if target < most:
-        because += f" (no confidence reached {most:.0%})"
+        because += f" (no confidence reached {percent(most, 0)})"
     elif most < TARGET:
-        because += f" ({pluralise(card.automation.n, 'product')} are too few to measure {TARGET:.0%})"
+        because += f" ({pluralise(card.automation.n, 'product')} are too few to measure {percent(TARGET, 0)})"
     return DecisionRule(limit, unlike, because=because)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from featx.files.markdown import escape_markdown
+from featx.metrics.selective import format_threshold
 from featx.views import quantities
 
 DASH = "–"
@@ -116,6 +117,7 @@ NUMBER_FORMATS: Mapping[str, Callable[[float], str]] = {
     "size": quantities.size,
     # Without a currency: the price came without one.
     "money": "{:,.2f}".format,
+    "threshold": format_threshold,
 }
 
 

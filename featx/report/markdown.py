@@ -103,7 +103,7 @@ def _trust(r: Located, text: Formatter) -> list[str]:
     rows = [
         [
             text.number("percent", row.target),
-            text.number("decimal", row.threshold),
+            text.number("threshold", row.threshold),
             text.number("percent", row.coverage),
             text.number("percent", row.precision),
         ]

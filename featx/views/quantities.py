@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from decimal import ROUND_HALF_UP, Decimal
 
-def percent(value: float, digits: int = 1) -> str:
-    """0.8812 as 88.1%."""
-    return f"{value:.{digits}%}".replace("-", "−")
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.8812 as 88.1%, a dash for what was not measured; the only place that rounds shares.
+
+    Cards and documents keep four decimals. Rounded from more, 0.79748 would show as 79.7% here and, read from a card,
+    as 79.8% there; so every share is first cut to what is kept, and halves go up.
+    """
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return f"{value:.{digits}%}"
+    kept = Decimal(f"{value:.4f}") * 100
+    return f"{kept.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)}%".replace("-", "−")
+
+
+def percent_range(low: float | None, high: float | None) -> str:
+    """An interval of shares: 81.7% – 92.6%."""
+    return f"{percent(low)} – {percent(high)}"
 
 
 def size(n_bytes: float) -> str:

@@ -244,3 +244,15 @@ def test_a_catalogue_without_copies_is_told_so(featx, tmp_path):
     assert "next: featx duplicates" in ran.stderr and "featx fit" not in ran.stderr
     ran = featx("duplicates")
     assert ran.stdout == "" and "no duplicates" in ran.stderr
+
+
+def test_groups_within_one_category_are_counted_where_only_those_across_two_are_listed(featx, tmp_path):
+    for name in ("a/one.jpg", "a/two.jpg"):
+        (tmp_path / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "p" / name).write_bytes(photo(tmp_path / "kept.jpg", seed=1).read_bytes())
+    photo(tmp_path / "p" / "b" / "other.jpg", seed=2)
+    assert featx("extract", "p", "-b", "colour").returncode == 0
+    ran = featx("duplicates", "--across", "label")
+    assert ran.stdout == "" and "no copies in two categories" in ran.stderr
+    assert "1 group of copies lies within one category; without `--across`" in ran.stderr
+    assert "within" not in featx("duplicates").stderr

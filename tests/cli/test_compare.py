@@ -85,6 +85,21 @@ def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shop):
     assert "<b>" not in told
 
 
+def test_evaluate_is_suggested_only_where_it_finds_something_to_score(featx, shop, tmp_path):
+    words = ("compare", "--clf", "centroid", "--folds", "3", "--fast", "--no-colour")
+    artifacts = str(shop / "artifacts")
+    assert "featx evaluate" in featx(*words, FEATX_ARTIFACTS=artifacts, cwd=shop).stderr
+    assert featx("extract", "data/train", "-b", "colour", cwd=shop, FEATX_ARTIFACTS=str(tmp_path / "a")).returncode == 0
+    without = featx(*words, cwd=shop, FEATX_ARTIFACTS=str(tmp_path / "a"))
+    assert without.returncode == 0 and "featx fit" in without.stderr and "featx evaluate" not in without.stderr
+
+
+def test_every_mark_on_a_column_has_its_note(shop):
+    told = on_a_terminal(shop, *ASKED, NO_COLOR="1")
+    assert ("plain*" in told) == ("* plain folds" in told)
+    assert "for their number" not in told
+
+
 def test_a_pipe_gets_one_plain_record_a_line(shop):
     ran = subprocess.run(
         [sys.executable, "-m", "featx", *ASKED],
