@@ -26,6 +26,7 @@ from PIL import Image
 
 from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
+from featx.store import Store, open_store
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
@@ -220,6 +221,27 @@ def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40), noise: in
     return path
 
 
+@pytest.fixture(scope="session")
+def colour_shop(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Three categories of five products with two shots each, differing in colour; a test split; a coarser category."""
+
+    def make(root: Path) -> None:
+        lines = ["path,label,product,split,kind"]
+        for c, category in enumerate(["boots", "hats", "mugs"]):
+            for product in range(5):
+                for shot in range(2):
+                    name = f"{category}{product}-{shot}.jpg"
+                    photo(root / name, seed=100 * c + 10 * (product % 2) + shot)
+                    split = "test" if product == 4 else "train"
+                    lines.append(f"{name},{category},{category}{product},{split},{'worn' if c < 2 else 'used'}")
+        (root / "list.csv").write_text("\n".join(lines) + "\n")
+        from featx.extraction import extract
+
+        extract(root / "list.csv", backbone="colour", store=root / "store.h5")
+
+    return open_store(made_once(tmp_path_factory, "colour-shop", make) / "store.h5")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twelve photos in three categories."""
@@ -236,6 +258,15 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("FEATX_STORE", raising=False)
     monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def few_trees() -> Iterator[None]:
+    """Growing hundreds of trees would take most of a test's time; what is promised of a forest holds for any number."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featx.classifiers.kinds.forests.TREES", 20)
+        patch.setattr("featx.classifiers.kinds.forests.SEARCH_TREES", 10)
+        yield
 
 
 def toy_fingerprint(width: int, **fields: object) -> Fingerprint:

@@ -62,8 +62,8 @@ class HashCache:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.unreadable: set[int] = set()
-        self._beside = store.path.with_name(store.path.name + ".hashes")
-        self._known: dict[str, np.ndarray] = dict(_load(self._beside))
+        self.path = store.path.with_name(store.path.name + ".hashes")
+        self._known: dict[str, np.ndarray] = dict(read_hashes(self.path))
         self._fresh = 0
 
     def same(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
@@ -104,14 +104,17 @@ class HashCache:
         here = set(self.store.digests)
         known = {digest: hashes for digest, hashes in self._known.items() if digest in here}
         with suppress(OSError):
-            write_arrays(
-                self._beside,
-                {"digests": np.array(list(known), dtype="S64"), "hashes": np.array(list(known.values()))},
-            )
+            write_hashes(self.path, known)
         self._fresh = 0
 
 
-def _load(path: Path) -> Mapping[str, np.ndarray]:
+def write_hashes(path: Path, known: Mapping[str, np.ndarray]) -> None:
+    """Keep hashes in a file, by digest."""
+    write_arrays(path, {"digests": np.array(list(known), dtype="S64"), "hashes": np.array(list(known.values()))})
+
+
+def read_hashes(path: Path) -> Mapping[str, np.ndarray]:
+    """The hashes kept in a file, by digest; none where there is no sound file."""
     arrays = read_arrays(path, "digests", "hashes")
     if arrays is None:
         return {}

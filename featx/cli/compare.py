@@ -278,7 +278,7 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
             ]
         )
     shares = [row[f"{'test' if held else 'cv'}_accuracy"] for row in rows]
-    _with_bars(columns, table, shares)
+    with_bars(columns, table, shares)
     out.records(columns, table, right=[name for name in columns if name not in ("classifier", "backbone", "")])
     if plain:
         out.result("* plain folds split the photos of one product: often reported, and too good to be true")
@@ -299,7 +299,7 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
     _print_verdicts(document, several, out)
 
 
-def _with_bars(columns: list[str], table: list[list[Cell]], shares: list[float | None]) -> None:
+def with_bars(columns: list[str], table: list[list[Cell]], shares: list[float | None]) -> None:
     """A bar behind the score that rows are ordered by, where the terminal is wide enough for one."""
     from shutil import get_terminal_size
 

@@ -21,7 +21,7 @@ def colour_features(
     """Colour histograms of the photos, or None and why they were left out; kept by digest in `cache`."""
     if len(paths) > MOST:
         return None, f"{len(paths):,} photos are too many to read again (at most {MOST:,})"
-    known = _read(cache)
+    known = read_colours(cache)
     missing = [i for i, digest in enumerate(digests) if digest not in known]
 
     def read(i: int) -> Source | None:
@@ -35,16 +35,18 @@ def colour_features(
                 return None, f"a photo cannot be read any more ({why})"
             known[result.digest] = result.features
     if missing and cache is not None:
-        _write(cache, {digest: known[digest] for digest in digests})
+        write_colours(cache, {digest: known[digest] for digest in digests})
     return np.stack([known[digest] for digest in digests]), ""
 
 
-def _read(cache: Path | None) -> dict[str, np.ndarray]:
+def read_colours(cache: Path | None) -> dict[str, np.ndarray]:
+    """The colour features kept in a file, by digest; none where there is no sound file."""
     arrays = read_arrays(cache, "digests", "features")
     if arrays is None or len(arrays["digests"]) != len(arrays["features"]):
         return {}
     return dict(zip(arrays["digests"].tolist(), arrays["features"], strict=True))
 
 
-def _write(cache: Path, known: dict[str, np.ndarray]) -> None:
+def write_colours(cache: Path, known: dict[str, np.ndarray]) -> None:
+    """Keep colour features in a file, by digest."""
     write_arrays(cache, {"digests": np.array(list(known)), "features": np.stack(list(known.values()))})

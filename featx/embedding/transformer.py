@@ -85,7 +85,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self._refuse_another(opened)
         backbone = opened.backbone
         kept = (
-            None if self.cache is None else _Kept(Path(self.cache) / opened.fingerprint.digest(), backbone.spec.width)
+            None
+            if self.cache is None
+            else FeatureFolder(Path(self.cache) / opened.fingerprint.digest(), backbone.spec.width)
         )
         known = nothing_known if kept is None else kept.read
         rows = np.empty((len(photos), backbone.spec.width), dtype=np.float32)
@@ -127,7 +129,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _opened(self) -> _Opened:
         weights = None if self.weights in (None, "default") else os.fspath(self.weights)
-        return _open(self.backbone, weights, _stamp(weights), self.layer, self.device)
+        return open_once(self.backbone, weights, _stamp(weights), self.layer, self.device)
 
     def _refuse_another(self, opened: _Opened) -> None:
         fitted = getattr(self, "fingerprint_", opened.fingerprint)
@@ -153,12 +155,14 @@ class _Opened:
 
 
 @lru_cache(maxsize=2)
-def _open(name: str, weights: str | None, stamp: tuple[int, int] | None, layer: str | None, device: str) -> _Opened:
-    backbone = _load(name, weights, layer, device)
+def open_once(name: str, weights: str | None, stamp: tuple[int, int] | None, layer: str | None, device: str) -> _Opened:
+    """A backbone, opened once for the same arguments and the same weights file."""
+    backbone = open_encoder(name, weights, layer, device)
     return _Opened(backbone, backbone.fingerprint)
 
 
-def _load(name: str, weights: str | None, layer: str | None, device: str) -> Encoder:
+def open_encoder(name: str, weights: str | None, layer: str | None, device: str) -> Encoder:
+    """A backbone by name, loaded from disk."""
     from featx.backbones import open_backbone
 
     return open_backbone(name, weights=weights, layer=layer, device=device)
@@ -241,18 +245,20 @@ def _digest_of_pixels(image: Image.Image) -> str:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class FeatureFolder:
     """A folder of features, a file per photo: the SHA-256 of the numbers, then the numbers (little-endian float32)."""
 
     folder: Path
     width: int
 
-    def _path(self, digest: str) -> Path:
+    def path_of(self, digest: str) -> Path:
+        """Where the features of a photo are kept."""
         return self.folder / digest[:2] / f"{digest}.f32"
 
     def read(self, digest: str) -> Features | None:
+        """The features of a photo; None where they are not kept, or damaged."""
         try:
-            content = self._path(digest).read_bytes()
+            content = self.path_of(digest).read_bytes()
         except FileNotFoundError:
             return None
         if len(content) != 32 + 4 * self.width or hashlib.sha256(content[32:]).digest() != content[:32]:
@@ -260,7 +266,8 @@ class _Kept:
         return np.frombuffer(content, dtype="<f4", offset=32).astype(np.float32)
 
     def write(self, digest: str, features: Features) -> None:
-        path = self._path(digest)
+        """Keep the features of a photo."""
+        path = self.path_of(digest)
         numbers = features.astype("<f4").tobytes()
         path.parent.mkdir(parents=True, exist_ok=True)
         # Not synced, a photo at a time as they are: what a power cut spoils is not what its digest says.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from featx.backbones import Fingerprint
 
 FORMATS = ("npz", "npy", "csv", "parquet", "jsonl", "safetensors")
-_BLOCK = 4096
+BLOCK = 4096
 # The reader of the safetensors format refuses longer headers.
 _LONGEST_HEADER = 100_000_000
 # With a bare "\n", Python leaves a carriage return inside a cell unquoted, and the row becomes two.
@@ -205,8 +205,8 @@ class _Table:
 
     def blocks(self, report: Progress) -> Iterator[tuple[int, int, np.ndarray]]:
         """The features, some thousand rows at a time: first row, row after the last, their numbers."""
-        for begin in range(0, self.n, _BLOCK):
-            end = min(begin + _BLOCK, self.n)
+        for begin in range(0, self.n, BLOCK):
+            end = min(begin + BLOCK, self.n)
             yield begin, end, np.ascontiguousarray(self.features[begin:end], dtype="<f4")
             report(end)
 

@@ -113,7 +113,11 @@ def _white_of(brightest: float, mode: str) -> float:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    if profile and len(profile) <= MAX_PROFILE_BYTES and (transform := _transform(profile, image.mode)) is not None:
+    if (
+        profile
+        and len(profile) <= MAX_PROFILE_BYTES
+        and (transform := transform_to_srgb(profile, image.mode)) is not None
+    ):
         try:
             turned = transform.apply(image)
         except Exception:  # a profile that fails on the pixels is as good as none  # noqa: BLE001
@@ -129,7 +133,7 @@ _PROFILE_SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 
 
 @lru_cache(maxsize=16)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The way from a profile to sRGB; None where the profile is broken, of another kind, or sRGB already."""
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))

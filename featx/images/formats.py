@@ -49,7 +49,7 @@ def _sniff_boxes(data: bytes) -> str | None:
 def pillow_formats(kind: str) -> list[str]:
     """The formats Pillow may try, with the decoder they need registered."""
     if kind == "HEIC":
-        _register_heic()
+        register_heic()
         return ["HEIF"]
     if kind == "AVIF" and "AVIF" not in Image.OPEN:
         Image.init()
@@ -59,7 +59,8 @@ def pillow_formats(kind: str) -> list[str]:
 
 
 @cache
-def _register_heic() -> None:
+def register_heic() -> None:
+    """Let Pillow read HEIC, once a process."""
     try:
         import pillow_heif
     except ImportError as error:

@@ -45,7 +45,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
             raise UnreadablePhoto(
                 name, "too-large", f"{before.st_size / 2**20:,.0f} MiB, the limit is {MAX_BYTES // 2**20} MiB"
             )
-        data = _read_up_to(handle, before.st_size + 1)
+        data = read_up_to(handle, before.st_size + 1)
         after = os.fstat(handle)
     except OSError as error:
         raise UnreadablePhoto(name, "unreadable", _system_words(error)) from error
@@ -56,7 +56,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def _read_up_to(handle: int, most: int) -> bytes:
+def read_up_to(handle: int, most: int) -> bytes:
+    """The bytes of an open file, at most so many."""
     parts: list[bytes] = []
     left = most
     while left and (part := os.read(handle, left)):

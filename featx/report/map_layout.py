@@ -34,7 +34,7 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
     """Place the rows of `features` so that those that look alike lie together; cached by content in `cache`."""
     rows = np.ascontiguousarray(features, dtype=np.float32)
     cached = None if cache is None else cache / f"map-{_digest(rows, seed)}.npz"
-    if (layout := _read(cached, len(rows))) is not None:
+    if (layout := read_layout(cached, len(rows))) is not None:
         return layout
     begun = time.perf_counter()
     # Only what is loaded already is held to one thread.
@@ -47,7 +47,7 @@ def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -
         places, method = _placed(rows, seed)
     layout = Layout(_between_0_and_1(places), method, time.perf_counter() - begun)
     if cached is not None:
-        _write(cached, layout)
+        write_layout(cached, layout)
     return layout
 
 
@@ -120,12 +120,14 @@ def _digest(rows: np.ndarray, seed: int) -> str:
     return known.hexdigest()[:16]
 
 
-def _read(path: Path | None, n: int) -> Layout | None:
+def read_layout(path: Path | None, n: int) -> Layout | None:
+    """The layout of so many photos kept in a file; None where there is no sound one."""
     arrays = read_arrays(path, "places", "method", "seconds")
     if arrays is None or arrays["places"].shape != (n, 2) or arrays["method"].ndim or arrays["seconds"].ndim:
         return None
     return Layout(arrays["places"], str(arrays["method"]), float(arrays["seconds"]))
 
 
-def _write(path: Path, layout: Layout) -> None:
+def write_layout(path: Path, layout: Layout) -> None:
+    """Keep a layout in a file."""
     write_arrays(path, {"places": layout.places, "method": layout.method, "seconds": layout.seconds})

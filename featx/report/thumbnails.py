@@ -56,8 +56,8 @@ class ThumbnailCache:
         return self._keep(webp(image, QUALITY))
 
     def _keep(self, data: bytes) -> str:
-        name = _name_of(data)
-        _write(self.folder / FOLDER / name, data)
+        name = name_of(data)
+        write_thumbnail(self.folder / FOLDER / name, data)
         return name
 
     def _miss(self, item_id: str) -> None:
@@ -86,7 +86,8 @@ class ThumbnailCache:
         return self._keep(webp(sheet, TILE_QUALITY)), shown
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_thumbnail(path: Path, data: bytes) -> None:
+    """Write a thumbnail under the name of its content, unless it is there."""
     # Hundreds of them are not synced one by one; what a power cut spoilt is not what its name says, and is replaced.
     with suppress(OSError):
         if path.read_bytes() == data:
@@ -97,13 +98,13 @@ def _write(path: Path, data: bytes) -> None:
 
 def inline(folder: Path, name: str | None) -> str | None:
     """A thumbnail as an address that needs no file; None where it is not there."""
-    data = _kept(folder, name)
+    data = kept_bytes(folder, name)
     return None if data is None else data_uri(data, "webp")
 
 
 def read_kept(folder: Path, name: str | None) -> Image.Image | None:
     """A thumbnail as a picture; None where it is not there."""
-    data = _kept(folder, name)
+    data = kept_bytes(folder, name)
     if data is None:
         return None
     try:
@@ -112,7 +113,8 @@ def read_kept(folder: Path, name: str | None) -> Image.Image | None:
         return None
 
 
-def _kept(folder: Path, name: str | None) -> bytes | None:
+def kept_bytes(folder: Path, name: str | None) -> bytes | None:
+    """The bytes of a thumbnail; None where it is not there or is not what its name says."""
     # The name comes from a JSON file: it must not lead out of the folder.
     if not name or Path(name).name != name or not name.endswith(".webp"):
         return None
@@ -120,8 +122,9 @@ def _kept(folder: Path, name: str | None) -> bytes | None:
         data = (folder / FOLDER / name).read_bytes()
     except OSError:
         return None
-    return data if _name_of(data) == name else None
+    return data if name_of(data) == name else None
 
 
-def _name_of(data: bytes) -> str:
+def name_of(data: bytes) -> str:
+    """The file name of a thumbnail: a digest of its bytes."""
     return f"{hashlib.sha256(data).hexdigest()[:20]}.webp"

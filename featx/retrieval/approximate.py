@@ -61,7 +61,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     identity = identity_of(index.path)
     if identity is None:
         return None
-    held = _read(path)
+    held = read_approximate(path)
     if held is not None and held.head["store"] == identity:
         return held.opened()
     keys, rows = _keys(index)
@@ -71,7 +71,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     if nearby is None or nearby.recall < TOO_FEW:
         fresh = _added(UsearchEngine.empty(index.features.shape[1]), index, np.unique(keys), keys, rows, watch)
         nearby = _tuned(fresh, index, keys, rows)
-    _write(path, identity, fingerprint, nearby)
+    write_approximate(path, identity, fingerprint, nearby)
     return nearby
 
 
@@ -80,7 +80,7 @@ def damage(store: Path) -> str | None:
     path = approximate_of(store)
     if not path.exists():
         return None
-    held = _read(path)
+    held = read_approximate(path)
     if held is None:
         return "it is cut off or not of this version"
     return None if zlib.crc32(held.body) == held.head["body_crc"] else "its bytes have changed"
@@ -115,7 +115,8 @@ class _Held:
         return engine
 
 
-def _read(path: Path) -> _Held | None:
+def read_approximate(path: Path) -> _Held | None:
+    """What the file of an approximate index holds; None where there is no such file."""
     try:
         with open_regular(path) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -125,7 +126,8 @@ def _read(path: Path) -> _Held | None:
         return None
 
 
-def _write(path: Path, identity: str, fingerprint: str, nearby: CandidateSource) -> None:
+def write_approximate(path: Path, identity: str, fingerprint: str, nearby: CandidateSource) -> None:
+    """Write an approximate index, whole or not at all."""
     graph = nearby.engine.to_bytes()
     graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
     body = nearby.keys.tobytes() + nearby.rows.tobytes()

@@ -9,7 +9,8 @@ import shutil
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
 from pathlib import Path
@@ -307,7 +308,7 @@ class StoreWriter:
         """Let the sealing process write a new file, verify it, then replace the old file and drop the journal."""
         target = temporary_path(self.path)
         try:
-            self._write_aside(target)
+            self.write_aside(target)
             self._verify(target)
             with target.open("rb") as file:
                 os.fsync(file.fileno())
@@ -318,11 +319,12 @@ class StoreWriter:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
         self._drop_journal()
-        self._write_card()
+        write_card(self.path, self.making, self._contents.rows.values(), len(self._contents.skipped))
         self._contents.close()
         self._loaded = None
 
-    def _write_aside(self, target: Path) -> None:
+    def write_aside(self, target: Path) -> None:
+        """Write store and journal together into a new file, in a process of its own."""
         sealer, self._sealer = self._sealer or SealClient(self.path), None
         status, message = sealer.write(target)
         if status == 0:
@@ -364,31 +366,27 @@ class StoreWriter:
             os.close(self._contents.journal_fd)
             self._contents.journal_fd = -1
 
-    def _write_card(self) -> None:
-        """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
-        rows = self._contents.rows.values()
-        labels: dict[str, int] = {}
-        for row in rows:
-            if row.label is not None:
-                labels[row.label] = labels.get(row.label, 0) + 1
-        card = {
-            "schema_version": 1,
-            "store": self.path.name,
-            "n": len(rows),
-            "width": self.making.width,
-            "views": self.making.views,
-            "dtype": self.making.dtype,
-            "categories": dict(sorted(labels.items())),
-            "skipped": len(self._contents.skipped),
-            "fingerprint": self.making.fingerprint.to_dict(),
-        }
-        beside = self.path.with_suffix(".json")
-        with suppress(OSError):
-            if not is_card(beside):
-                return
-            # Whoever holds the lock of the store is the only one to write its card.
-            remove_stale_temporaries(beside, alone=True)
-            write_atomic(beside, (json.dumps(card, indent=2) + "\n").encode())
+
+def write_card(store: Path, making: FeatureSpec, rows: Collection[StoredItem], skipped: int) -> None:
+    """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
+    card = {
+        "schema_version": 1,
+        "store": store.name,
+        "n": len(rows),
+        "width": making.width,
+        "views": making.views,
+        "dtype": making.dtype,
+        "categories": dict(sorted(Counter(row.label for row in rows if row.label is not None).items())),
+        "skipped": skipped,
+        "fingerprint": making.fingerprint.to_dict(),
+    }
+    beside = store.with_suffix(".json")
+    with suppress(OSError):
+        if not is_card(beside):
+            return
+        # Whoever holds the lock of the store is the only one to write its card.
+        remove_stale_temporaries(beside, alone=True)
+        write_atomic(beside, (json.dumps(card, indent=2) + "\n").encode())
 
 
 def is_card(path: Path) -> bool:

@@ -22,11 +22,10 @@ NETWORKS = [
     ("squeezenet1_1", {}),
     ("efficientnet_lite0", {}),
     ("shufflenet_v2_x0_5", {}),
-    ("swin_t", {}),
-    ("vgg11", {}),
     ("resnet18", {"layer": "layer3", "pool": "gem"}),
     ("swin_t", {"layer": "features.5", "pool": "avgmax"}),
 ]
+HEAVY = [("vgg11", {}), ("swin_t", {})]
 
 
 def opened(name: str, options: dict[str, str]):
@@ -47,7 +46,10 @@ def same(one: np.ndarray, other: np.ndarray, atol: float = 1e-5) -> None:
     np.testing.assert_allclose(one, other, rtol=0, atol=atol * max(1, float(np.abs(other).max())))
 
 
-@pytest.mark.parametrize(("name", "options"), NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [*NETWORKS, *(pytest.param(*one, marks=pytest.mark.long) for one in HEAVY)],
+)
 def test_pooled_feature_maps_are_the_features(name, options):
     encoder = opened(name, options)
     photos = prepared(encoder)

@@ -118,11 +118,11 @@ def test_fruit_in_shops_is_recognised(name: str) -> None:
     assert file is not None
     network = EfficientNetLite(SIZES[name]).eval()
     network.load_state_dict(torch.load(file, weights_only=True))
-    transforms = lite._transforms(name)
+    prepare = open_backbone(name).prepare
     correct = []
     for kind, place in IMAGENET.items():
         for path in sorted((FRUIT / kind).glob("*.jpg"))[:6]:
             with torch.inference_mode(), Image.open(path) as photo:
-                scores = network(transforms(photo.convert("RGB"))[None])[0]
+                scores = network(torch.as_tensor(prepare(photo.convert("RGB")))[None])[0]
             correct.append(place in scores.topk(5).indices.tolist())
     assert np.mean(correct) >= 0.8, f"{sum(correct)} of {len(correct)} photos of fruit"

@@ -72,11 +72,14 @@ def hooked(network, transforms, pictures):
 
 
 REAL = SHARED / "data/grocery/train"
+LIGHT = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 
 
 @pytest.mark.reality
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real grocery photos are not here")
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [one if one in LIGHT else pytest.param(one, marks=pytest.mark.long) for one in FAMILIES]
+)
 def test_features_of_real_photos_equal_those_of_plain_torchvision(name):
     backbone = open_backbone(name, weights="random", device="cpu")
     photos = [read_photo(path).image for path in sorted(REAL.rglob("*.jpg"))[::700]]
@@ -88,7 +91,10 @@ def alike(a, b):
     return (a * b).sum(1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+# Most of vgg11's work is to draw its 133 million random weights; alexnet ends as it does.
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=pytest.mark.long) if one == "vgg11" else one for one in FAMILIES]
+)
 def test_features_equal_those_of_plain_torchvision(name):
     backbone = open_backbone(name, weights="random", device="cpu")
     pictures = [picture(1), picture(2, (64, 90))]
@@ -137,7 +143,9 @@ def test_a_batch_equals_its_photos_one_by_one():
     assert alike(together, alone).min() >= 0.999999
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "squeezenet1_1", "colour", "builtin"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "squeezenet1_1", "colour", "builtin", pytest.param("vit_b_16", marks=pytest.mark.long)]
+)
 def test_grey_and_tiny_pictures_work(name):
     backbone = open_backbone(name, weights="random" if name not in ("colour", "builtin") else None, device="cpu")
     tiny = [picture(0, (28, 28), "L").convert("RGB"), picture(0, (1, 1))]

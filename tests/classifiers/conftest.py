@@ -1,16 +1,38 @@
-"""Forests of a few trees: what the tests promise of a forest holds for any number."""
+"""One small shop with a classifier for it, made once a run, and forests of a few trees."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
+
+from featx.classifiers.card import CrossValidation
+from featx.classifiers.fit import fit
+from featx.classifiers.model import Classifier
+from featx.store import Store
 
 
 @pytest.fixture(autouse=True, scope="module")
-def few_trees() -> Iterator[None]:
-    """Growing hundreds of trees would take most of the time of these tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("featx.classifiers.kinds.forests.TREES", 20)
-        patch.setattr("featx.classifiers.kinds.forests.SEARCH_TREES", 10)
-        yield
+def forests_of_few_trees(few_trees: None) -> None:
+    """No test of this room needs hundreds of trees."""
+
+
+@pytest.fixture(scope="session")
+def store(colour_shop: Store) -> Store:
+    return colour_shop
+
+
+@pytest.fixture(scope="session")
+def model(store: Store) -> Classifier:
+    return fit(store, "svm", folds=3)
+
+
+def cross_validated(value: float, low: float, high: float) -> CrossValidation:
+    """A score on eighteen photos."""
+    return CrossValidation(accuracy=value, ci95=(low, high), n=18, folds=2, grouped_by="none", groups=18)
+
+
+def with_card(model: Classifier, **changes: object) -> Classifier:
+    """The same classifier with another card."""
+    return replace(model, card=structs.replace(model.card, **changes))

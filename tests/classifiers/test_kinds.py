@@ -10,13 +10,11 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from featx.classifiers.fit import fit
-from featx.classifiers.kinds import CLASSIFIERS, names_of, register
+from featx.classifiers.kinds import CLASSIFIERS, NAMES, known_name, names_of, register
 from featx.classifiers.model import Classifier
 from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, numbers
 from featx.classifiers.tuning import wide_grid
 from featx.errors import FeatxError
-from featx.extraction import extract
-from tests.conftest import photo
 
 
 class NearestMean(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -68,14 +66,6 @@ def toy() -> Iterator[ClassifierSpec]:
     del CLASSIFIERS["toy"]
 
 
-@pytest.fixture
-def store(tmp_path):
-    for c, category in enumerate(["boots", "hats", "mugs"]):
-        for item in range(6):
-            photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item)
-    return extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
-
-
 def test_one_record_is_all_it_takes_to_train_save_and_load_another_classifier(toy, store, tmp_path):
     made = fit(store, "mean", folds=2)
     assert made.name == "toy" and made.card.settings["power"] in (1.0, 2.0)
@@ -101,3 +91,17 @@ def test_a_file_of_a_classifier_that_is_not_registered_is_refused(store, tmp_pat
     with pytest.raises(FeatxError, match="`toy`, which this featx does not know") as refused:
         Classifier.load(tmp_path / "toy.safetensors")
     assert refused.value.code == "model-broken"
+
+
+def test_several_classifiers_are_named_with_commas_and_all_is_every_one():
+    assert names_of("svm, forest,svm") == ["svm", "rf"] and names_of(["knn", "lda,knn"]) == ["knn", "lda"]
+    assert names_of("all") == list(NAMES)
+    with pytest.raises(FeatxError, match="no classifier was named"):
+        names_of(" , ")
+
+
+def test_names_have_shorthands_and_a_typo_gets_the_nearest():
+    assert known_name("forest") == "rf"
+    with pytest.raises(FeatxError) as caught:
+        known_name("svn")
+    assert "svm" in caught.value.hint

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shlex
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
+import numpy as np
 import pytest
 
 from featx.classifiers import promotion
 from featx.classifiers.card import seal, training_command
 from featx.classifiers.fit import fit
+from featx.classifiers.kinds import NAMES
 from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import load_classifier, one_writer
+from featx.classifiers.persistence import load_classifier, one_writer, save
 from featx.classifiers.promotion import publish
 from featx.classifiers.registry import newest_classifier
 from featx.errors import FeatxError
-from featx.extraction import extract
-from featx.store import Store
 from tests.conftest import Run, photo
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    root = tmp_path_factory.mktemp("persistence")
-    for c, category in enumerate(["boots", "hats", "mugs"]):
-        for item in range(6):
-            photo(root / "photos" / category / f"{item}.jpg", seed=100 * c + item)
-    return extract(root / "photos", backbone="colour", store=root / "store.h5")
-
-
-@pytest.fixture(scope="module")
-def model(store: Store) -> Classifier:
-    return fit(store, "centroid", folds=2)
 
 
 def of_before(folder: Path, model: Classifier, **card: object) -> Path:
@@ -111,3 +98,100 @@ def test_who_waits_in_vain_for_another_writer_is_told(model, tmp_path, monkeypat
     with one_writer(tmp_path), pytest.raises(FeatxError, match="has been saving a classifier") as refused:
         model.save(tmp_path / "svm.safetensors")
     assert refused.value.code == "store-busy"
+
+
+@pytest.mark.parametrize("name", ["svm", "svm-rbf", "logreg", "lda", "rf", "extra-trees", "knn", "centroid"])
+def test_every_classifier_is_saved_loaded_and_answers_the_same(store, tmp_path, name):
+    made = fit(store, name, folds=2)
+    save(made, tmp_path / f"{name}.safetensors")
+    again = load_classifier(tmp_path / f"{name}.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(store.features), made.predict_proba(store.features))
+    shares = made.predict_proba(store.features)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, rtol=1e-6)
+    assert made.card.test.n == 6
+
+
+@pytest.mark.parametrize("name", ["shop.json", "shop.md", "shop.data"])
+def test_a_file_of_ones_own_beside_a_classifier_is_never_replaced(model, tmp_path, name):
+    (tmp_path / name).write_text("# mine\n")
+    with pytest.raises(FeatxError, match="not written by featx") as refused:
+        save(model, tmp_path / ("shop.data" if name == "shop.data" else "shop.safetensors"))
+    assert refused.value.code == "bad-flag"
+    assert (tmp_path / name).read_text() == "# mine\n" and [one.name for one in tmp_path.iterdir()] == [name]
+
+
+def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_path):
+    path = tmp_path / "shop.safetensors"
+    save(model, path)
+    for name in ("shop.json", "shop.md", "shop.safetensors"):
+        damaged = bytearray((tmp_path / name).read_bytes())
+        damaged[: len(damaged) // 3] = b"\0" * (len(damaged) // 3)
+        (tmp_path / name).write_bytes(damaged)
+    save(model, path)
+    assert load_classifier(path).classes == model.classes
+    with pytest.raises(FeatxError, match="name of a card"):
+        save(model, tmp_path / "other.json")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_classifier_byte_for_byte(store, tmp_path, name):
+    for path in (tmp_path / "one.safetensors", tmp_path / "other.safetensors"):
+        save(fit(store, name, folds=2, seed=3), path)
+    assert (tmp_path / "one.safetensors").read_bytes() == (tmp_path / "other.safetensors").read_bytes()
+
+
+def test_a_file_that_was_changed_by_one_byte_is_refused(model, tmp_path):
+    path = tmp_path / "svm.safetensors"
+    save(model, path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(FeatxError, match="SHA-256") as caught:
+        load_classifier(path)
+    assert caught.value.code == "model-broken"
+
+
+class Harm:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return (Path.touch, (Path("harm-was-done"),))
+
+
+def forged(path: Path, model, data: bytes) -> None:
+    """A classifier file with another content whose card was forged to match."""
+    import hashlib
+
+    save(model, path)
+    path.write_bytes(data)
+    card = json.loads(path.with_suffix(".json").read_text())
+    path.with_suffix(".json").write_bytes(seal({**card, "sha256": hashlib.sha256(data).hexdigest()}))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "joblib"])
+def test_a_hostile_classifier_is_refused_and_its_code_never_runs(model, tmp_path, monkeypatch, kind):
+    import io
+
+    import joblib
+
+    monkeypatch.chdir(tmp_path)
+    buffer = io.BytesIO()
+    if kind == "pickle":
+        data = pickle.dumps(Harm())
+    else:
+        joblib.dump(Harm(), buffer)
+        data = buffer.getvalue()
+    forged(tmp_path / "svm.safetensors", model, data)
+    with pytest.raises(FeatxError) as caught:
+        load_classifier(tmp_path / "svm.safetensors")
+    assert caught.value.code == "model-broken"
+    assert not Path("harm-was-done").exists()
+
+
+@pytest.mark.parametrize("card", ["", "[]", "{}", '{"sha256": 3, "fingerprint": []}', "\x00"])
+def test_a_classifier_without_a_readable_card_is_refused(model, tmp_path, card):
+    save(model, tmp_path / "svm.safetensors")
+    (tmp_path / "svm.json").write_text(card)
+    with pytest.raises(FeatxError) as caught:
+        load_classifier(tmp_path / "svm.safetensors")
+    assert caught.value.code == "model-broken"

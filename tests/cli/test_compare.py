@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featx.cli.sparklines import EIGHTHS, STEPS, bar, curve
-from tests.conftest import ROOT, photo
+from tests.conftest import ROOT, photo, run_here
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
@@ -27,13 +27,7 @@ def shop(tmp_path_factory):
         for i in range(8):
             split = "test" if i > 5 else "train"
             photo(root / "data" / split / category / f"{category}{i}.jpg", seed=100 * c + i)
-    ran = subprocess.run(
-        [sys.executable, "-m", "featx", "extract", "data", "-b", "colour", "-q"],
-        cwd=root,
-        env=environment(),
-        check=False,
-    )
-    assert ran.returncode == 0
+    assert run_here(("extract", "data", "-b", "colour", "-q"), root, "", environment()).returncode == 0
     return root
 
 
@@ -115,22 +109,18 @@ def test_a_pipe_gets_one_plain_record_a_line(shop):
     assert not set(ran.stdout) & set(STEPS + EIGHTHS[1:] + "\x1b")
 
 
-def test_a_narrow_terminal_goes_without_the_bars():
+def test_a_narrow_terminal_goes_without_the_bars(monkeypatch):
     from featx.cli import compare
 
     table: list[list[object]] = [["svm", "90.0%", "80.0% – 95.0%", ""]]
     columns = ["classifier", "held-out", "95 % interval", ""]
-    before = os.environ.get("COLUMNS")
-    try:
-        os.environ["COLUMNS"] = "40"
-        compare._with_bars(columns, table, [0.9])
-        assert len(columns) == len(table[0]) == 4
-        os.environ["COLUMNS"] = "120"
-        compare._with_bars(columns, table, [0.9])
-        assert columns[2] == ""
-        assert table[0][2] == bar(0.9)
-    finally:
-        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
+    monkeypatch.setenv("COLUMNS", "40")
+    compare.with_bars(columns, table, [0.9])
+    assert len(columns) == len(table[0]) == 4
+    monkeypatch.setenv("COLUMNS", "120")
+    compare.with_bars(columns, table, [0.9])
+    assert columns[2] == ""
+    assert table[0][2] == bar(0.9)
 
 
 def test_where_blocks_cannot_be_sent_plain_signs_stand_in(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featx.cli.output import Output, _wrapped, error_text
+from featx.cli.output import Output, error_text
 from tests.conftest import ROOT
 
 
@@ -126,7 +126,9 @@ def test_a_list_in_a_pipe_says_on_the_side_what_it_comes_to_and_what_its_columns
     assert capsys.readouterr().err == ""
 
 
-def test_a_command_in_a_hint_is_never_broken_into_lines_and_the_rest_is():
+def test_a_command_in_a_hint_is_never_broken_into_lines_and_the_rest_is(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     command = "`featx extract 'a b.csv' --store " + "x" * 60 + " --replace --yes`"
-    told = _wrapped("hint: ", f"make it again from the photos, which are the original: {command}, then look again", 80)
+    hint = f"make it again from the photos, which are the original: {command}, then look again"
+    told = error_text("damaged", hint).split("\n\n")[1]
     assert command in told and told.splitlines()[0].startswith("hint: make it") and len(told.splitlines()) == 3

@@ -99,33 +99,30 @@ def test_a_photo_that_is_not_to_be_computed_comes_out_in_its_place():
     assert [result.features is None for result in results] == [value % 3 == 0 for value in range(50)]
 
 
+class Endless:
+    """Photos without end, and how many of them were taken."""
+
+    def __init__(self):
+        self.taken = 0
+
+    def __iter__(self):
+        for self.taken in itertools.count(1):
+            yield self.taken
+
+
 def test_only_a_few_batches_are_in_memory():
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        for i in itertools.count(1):
-            taken = i
-            yield i
-
-    with embed(endless(), Shaped, read=number, workers=2) as stream:
+    photos = Endless()
+    with embed(photos, Shaped, read=number, workers=2) as stream:
         for done in range(1, 400):
             next(stream)
-            assert taken - done < 8 * 16
+            assert photos.taken - done < 8 * 16
 
 
 def test_photos_that_need_no_computing_do_not_pile_up_behind_one_that_does():
-    taken = 0
-
-    def endless():
-        nonlocal taken
-        for i in itertools.count(1):
-            taken = i
-            yield i
-
-    with embed(endless(), Shaped, read=lambda value: number(value) if value == 1 else None, workers=2) as stream:
+    photos = Endless()
+    with embed(photos, Shaped, read=lambda value: number(value) if value == 1 else None, workers=2) as stream:
         assert next(stream).features.tolist() == [1, 16]
-        assert taken < 2 * MOST_WAITING
+        assert photos.taken < 2 * MOST_WAITING
 
 
 def test_too_little_memory_halves_the_batch_and_loses_nothing():

@@ -60,10 +60,10 @@ def backbone(monkeypatch):
         made.opened.append((name, weights, layer, device))
         return made
 
-    transformer._open.cache_clear()
-    monkeypatch.setattr(transformer, "_load", load)
+    transformer.open_once.cache_clear()
+    monkeypatch.setattr(transformer, "open_encoder", load)
     yield made
-    transformer._open.cache_clear()
+    transformer.open_once.cache_clear()
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_its_features_are_those_of_extract_to_the_last_digit_however_many_photos
 
     monkeypatch.chdir(tmp_path)
     paths = [str(photo(tmp_path / "photos" / "x" / f"{i:02}.jpg", seed=i, size=(64, 64))) for i in range(21)]
-    stored = featx.extract("photos", backbone="squeezenet1_0", weights="random", store="squeezenet.h5")
-    embedder = ImageEmbedder("squeezenet1_0", weights="random")
+    stored = featx.extract("photos", backbone="squeezenet1_1", weights="random", store="squeezenet.h5")
+    embedder = ImageEmbedder("squeezenet1_1", weights="random")
     assert np.array_equal(embedder.transform(paths), stored.features)
     assert np.array_equal(embedder.transform(paths[4:5]), stored.features[4:5])
 
@@ -214,7 +214,7 @@ def test_pickles_are_small_and_keep_the_fingerprint(backbone, shop):
 
 def test_features_of_other_weights_than_fitted_are_refused(backbone, shop):
     fitted = pickle.loads(pickle.dumps(ImageEmbedder("mean").fit(shop[0])))
-    transformer._open.cache_clear()
+    transformer.open_once.cache_clear()
     backbone.fingerprint = toy_fingerprint(3, backbone="mean", weights_sha256="other")
     with pytest.raises(FeatxError) as refused:
         fitted.transform(shop[0])
@@ -253,7 +253,7 @@ def test_a_changed_photo_and_another_backbone_are_computed_anew(backbone, shop, 
     Image.new("RGB", (8, 6), (1, 2, 3)).save(paths[0])
     assert ImageEmbedder(cache=tmp_path / "cache").transform(paths)[0].tolist() == [1, 2, 3]
     assert backbone.prepared == 25
-    transformer._open.cache_clear()
+    transformer.open_once.cache_clear()
     backbone.fingerprint = toy_fingerprint(3, backbone="mean", weights_sha256="other")
     ImageEmbedder(cache=tmp_path / "cache").transform(paths)
     assert backbone.prepared == 49

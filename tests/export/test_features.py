@@ -90,7 +90,7 @@ def rows_of(to: str, files: list[Path]) -> tuple[list[str], list[str | None], np
 @pytest.mark.parametrize("block", [2, 4096])
 @pytest.mark.parametrize("to", FORMATS)
 def test_every_format_gives_back_every_row_exactly(tmp_path, monkeypatch, to, block):
-    monkeypatch.setattr(exporting, "_BLOCK", block)
+    monkeypatch.setattr(exporting, "BLOCK", block)
     store = toy(tmp_path)
     told: list[int] = []
     files = export_store(store, to, tmp_path / ("out" if to == "npy" else f"out.{to}"), progress=told.append)
@@ -233,7 +233,7 @@ def test_the_store_itself_is_never_replaced(tmp_path):
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_an_export_that_breaks_leaves_nothing_and_harms_nothing(tmp_path, monkeypatch, to):
-    monkeypatch.setattr(exporting, "_BLOCK", 2)
+    monkeypatch.setattr(exporting, "BLOCK", 2)
     output = tmp_path / ("out" if to == "npy" else f"out.{to}")
     files = export_store(toy(tmp_path), to, output)
     before = [file.read_bytes() for file in files]

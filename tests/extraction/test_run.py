@@ -237,9 +237,7 @@ def test_views_are_seeded_and_the_first_is_the_photo_itself(workplace, folder):
     assert not np.array_equal(once.all_views[:, 1], once.all_views[:, 2])
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_rows_survive_any_corruption_in_any_order(workplace, folder, data):
+def corrupt_and_extract(folder: Path, data: st.DataObject) -> None:
     """Whatever is broken, whenever: every readable photo has exactly its own features."""
     shutil.rmtree("artifacts", ignore_errors=True)
     files = sorted(folder.rglob("*.jpg"))
@@ -263,6 +261,19 @@ def test_rows_survive_any_corruption_in_any_order(workplace, folder, data):
             path.write_bytes(content)
 
 
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_rows_survive_any_corruption_in_any_order(workplace, folder, data):
+    corrupt_and_extract(folder, data)
+
+
+@pytest.mark.long
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_rows_survive_many_corruptions_in_any_order(workplace, folder, data):
+    corrupt_and_extract(folder, data)
+
+
 def start(workplace: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "featx", "extract", *words],
@@ -283,12 +294,12 @@ def many(root: Path, n: int) -> Path:
 
 
 def test_a_killed_extraction_resumes_to_the_same_bytes(workplace):
-    photos = many(workplace, 400)
+    photos = many(workplace, 240)
     whole = featx.extract(photos.relative_to(workplace), backbone="colour", store="whole.h5", batch_size=4)
     kills = 0
     words = ("many", "-b", "colour", "--store", "killed.h5", "--batch-size", "4", "--workers", "1", "-q")
     journal = workplace / "killed.h5.journal"
-    for grown in (1, 4_000, 30_000, 8_000):
+    for grown in (1, 4_000, 12_000):
         size = (journal.stat().st_size if journal.exists() else 0) + grown
         process = start(workplace, *words)
 

@@ -16,9 +16,7 @@ from tests.store.test_store import expected, held, row, writer
 
 def seal_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sealing process writes a file nobody reads before it is renamed; here it runs in this process."""
-    monkeypatch.setattr(
-        StoreWriter, "_write_aside", lambda self, target: seal_process.main(str(self.path), str(target))
-    )
+    monkeypatch.setattr(StoreWriter, "write_aside", lambda self, target: seal_process.main(str(self.path), str(target)))
 
 
 def a_writers_story(path: Path, recorder: Recorder, batches: int) -> list[dict[str, object]]:

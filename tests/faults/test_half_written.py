@@ -142,10 +142,10 @@ def graph(folder: Path) -> Kept:
     assert nearby is not None
 
     def write(n: int) -> None:
-        approximate._write(approximate.approximate_of(path), "store", "making", nearby)
+        approximate.write_approximate(approximate.approximate_of(path), "store", "making", nearby)
 
     def found() -> int | None:
-        held = approximate._read(approximate.approximate_of(path))
+        held = approximate.read_approximate(approximate.approximate_of(path))
         assert held is None or approximate.damage(path) is None
         return None if held is None else 0
 
@@ -156,15 +156,15 @@ def picture_hashes(folder: Path) -> Kept:
     features, labels, products = catalogue(60)
     store = open_store(make_store(folder / "s.h5", features, products, labels))
 
+    path = HashCache(store).path
+
     def write(n: int) -> None:
-        told, one = HashCache(store), np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
+        one = np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
         one[0, :4] = np.frombuffer(n.to_bytes(4, "big"), np.uint8)
-        told._known = dict.fromkeys(store.digests, one)
-        told._fresh = 1
-        told.keep()
+        hashes.write_hashes(path, dict.fromkeys(store.digests, one))
 
     def found() -> int | None:
-        known = HashCache(store)._known
+        known = hashes.read_hashes(path)
         told = {int.from_bytes(one[0, :4].tobytes(), "big") for one in known.values()}
         assert len(told) <= 1 and len(known) in (0, 60)
         return told.pop() if told else None
@@ -176,21 +176,23 @@ def colour_cache(folder: Path) -> Kept:
     path = folder / "colour.npz"
 
     def found() -> int | None:
-        told = {int(one[0]) for one in baselines._read(path).values()}
+        told = {int(one[0]) for one in baselines.read_colours(path).values()}
         assert len(told) <= 1
         return told.pop() if told else None
 
-    return Kept(lambda n: baselines._write(path, {f"{i:064x}": np.full(99, n) for i in range(40)}), found)
+    return Kept(lambda n: baselines.write_colours(path, {f"{i:064x}": np.full(99, n) for i in range(40)}), found)
 
 
 def report_map(folder: Path) -> Kept:
     path = folder / "map.npz"
 
     def found() -> int | None:
-        told = map_layout._read(path, 500)
+        told = map_layout.read_layout(path, 500)
         return None if told is None else int(told.seconds)
 
-    return Kept(lambda n: map_layout._write(path, map_layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found)
+    return Kept(
+        lambda n: map_layout.write_layout(path, map_layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found
+    )
 
 
 SINGLE = [classifier, comparison_file, photo_notes, search_index, graph, picture_hashes, colour_cache, report_map]

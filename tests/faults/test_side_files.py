@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,8 @@ from featx.backbones.weights import cache, importing
 from featx.embedding import transformer
 from featx.prediction import sort_folders
 from featx.report import thumbnails
-from featx.store import StoreWriter
+from featx.store.records import FeatureSpec
+from featx.store.writer import write_card
 from featx.workspace import Workspace
 from tests.conftest import toy_fingerprint
 from tests.faults.test_half_written import MARK, Kept, replay
@@ -31,20 +31,17 @@ def version_of(data: bytes) -> int:
 
 def note_of_the_current_store(folder: Path) -> Kept:
     def found() -> int | None:
-        noted = Workspace(folder)._noted()
+        noted = Workspace(folder).noted()
         return None if noted is None else int(noted.stem)
 
-    return Kept(lambda n: Workspace(folder).note_current(folder / f"{n}.h5"), found)
+    for n in MARK:
+        (folder.parent / f"{n}.h5").touch()
+    return Kept(lambda n: Workspace(folder).note_current(folder.parent / f"{n}.h5"), found)
 
 
 def card_of_a_store(folder: Path) -> Kept:
     def write(n: int) -> None:
-        making = SimpleNamespace(
-            width=n, views=1, dtype="float32", fingerprint=toy_fingerprint(n, backbone="x" * 9_000)
-        )
-        StoreWriter._write_card(
-            SimpleNamespace(path=folder / "a.h5", making=making, _contents=SimpleNamespace(rows={}, skipped={}))  # type: ignore[arg-type]
-        )
+        write_card(folder / "a.h5", FeatureSpec(toy_fingerprint(n, backbone="x" * 9_000), n, 1, "float32"), [], 0)
 
     def found() -> int | None:
         path = folder / "a.json"
@@ -57,7 +54,7 @@ def weights_added_from_elsewhere(folder: Path) -> Kept:
     def write(n: int) -> None:
         source = folder.parent / f"{n}.pth"
         source.write_bytes(content(n))
-        importing._copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
+        importing.copy_checked(source, folder / "w.pth", hashlib.sha256(content(n)).hexdigest())
 
     return Kept(write, lambda: version_of((folder / "w.pth").read_bytes()) if (folder / "w.pth").exists() else None)
 
@@ -96,8 +93,8 @@ def photo_put_into_its_category(folder: Path) -> Kept:
 
 
 def features_of_the_embedder(folder: Path) -> Kept:
-    class Flat(transformer._Kept):
-        def _path(self, digest: str) -> Path:
+    class Flat(transformer.FeatureFolder):
+        def path_of(self, digest: str) -> Path:
             return self.folder / digest
 
     kept = Flat(folder, 500)
@@ -114,11 +111,11 @@ def features_of_the_embedder(folder: Path) -> Kept:
 
 def picture_of_a_report(folder: Path) -> Kept:
     def found() -> int | None:
-        held = [n for n in MARK if thumbnails._kept(folder, thumbnails._name_of(content(n))) == content(n)]
-        assert all(thumbnails._kept(folder, thumbnails._name_of(content(n))) in (None, content(n)) for n in MARK)
+        held = [n for n in MARK if thumbnails.kept_bytes(folder, thumbnails.name_of(content(n))) == content(n)]
+        assert all(thumbnails.kept_bytes(folder, thumbnails.name_of(content(n))) in (None, content(n)) for n in MARK)
         return max(held, default=None)
 
-    return Kept(lambda n: thumbnails._write(folder / thumbnails._name_of(content(n)), content(n)), found)
+    return Kept(lambda n: thumbnails.write_thumbnail(folder / thumbnails.name_of(content(n)), content(n)), found)
 
 
 SYNCED = [

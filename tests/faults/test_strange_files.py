@@ -94,8 +94,8 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
         "net-12345678.pth",
     ):
         strange(Path(name))
-    assert Workspace(Path())._noted() is None
-    assert StatCache(Path("b"))._known == {}
+    assert Workspace(Path()).noted() is None
+    assert StatCache(Path("b")).digest("a.jpg", (1, 2)) is None
     assert facts_of(Path("c.safetensors")).accuracy is None
     for codes, refused in ((["model-broken"], lambda: load_classifier(Path("d.safetensors"))),
                           (["no-permission", "no-such-file"], lambda: read_document(Path("d.json"))),
@@ -103,7 +103,7 @@ def test_notes_and_caches_that_are_no_plain_files_count_as_none(workplace, stran
         with pytest.raises(FeatxError) as caught:
             refused()
         assert caught.value.code in codes
-    assert map_layout._read(Path("e.npz"), 3) is None and baselines._read(Path("e.npz")) == {}
+    assert map_layout.read_layout(Path("e.npz"), 3) is None and baselines.read_colours(Path("e.npz")) == {}
     damage(Path("f.h5"))
     assert completion.category_names("x") == []
 
@@ -116,7 +116,7 @@ def test_json_whose_brackets_go_too_deep_is_refused_in_words(workplace):
         with pytest.raises(FeatxError) as caught:
             refused()
         assert caught.value.code in ("bad-manifest", "model-broken")
-    assert Workspace(Path())._noted() is None
+    assert Workspace(Path()).noted() is None
 
 
 @pytest.mark.parametrize("name", ["a.h5.lock", "a.h5.journal", "a.h5", "a.json"])

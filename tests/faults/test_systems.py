@@ -324,9 +324,9 @@ def odd_photos(folder: Path) -> bytes:
     return os.fsencode("odd/Mützen/") + b"4 " + NAMES[0]
 
 
-FEW = (("info", "--check", "--json"), ("predict", "PHOTO", "--json"), ("similar", "PHOTO", "--json"),
-       ("export", "--to", "csv", "-o", "all.csv", "--force"))  # fmt: skip
-MORE = (("predict", "odd", "-o", "told.csv"), ("duplicates", "--json"), ("suggest", "-n", "3", "--json"),
+FEW = (("predict", "PHOTO", "--json"), ("export", "--to", "csv", "-o", "all.csv", "--force"))
+MORE = (("info", "--check", "--json"), ("similar", "PHOTO", "--json"),
+        ("predict", "odd", "-o", "told.csv"), ("duplicates", "--json"), ("suggest", "-n", "3", "--json"),
         ("export", "--to", "jsonl", "-o", "all.jsonl", "--force"), ("issues", "--json"))  # fmt: skip
 
 

@@ -178,7 +178,7 @@ def test_a_file_one_may_not_read_is_unreadable(tmp_path):
 def test_a_huge_file_is_refused_without_being_read(tmp_path, monkeypatch):
     with (tmp_path / "huge.jpg").open("wb") as file:
         file.truncate(reading.MAX_BYTES + 1)
-    monkeypatch.setattr(reading, "_read_up_to", lambda *_: pytest.fail("the file was read"))
+    monkeypatch.setattr(reading, "read_up_to", lambda *_: pytest.fail("the file was read"))
     assert refusal(tmp_path / "huge.jpg").reason == "too-large"
 
 
@@ -187,7 +187,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
     path = tmp_path / "busy.jpg"
     path.write_bytes(b"a" * 1000)
     os.utime(path, ns=(1, 1))
-    read = reading._read_up_to
+    read = reading.read_up_to
 
     def read_and_change(handle: int, most: int) -> bytes:
         if change == "shrink":
@@ -197,7 +197,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, 
             path.write_bytes(b"b" * (2000 if change == "grow" else 1000))
         return data
 
-    monkeypatch.setattr(reading, "_read_up_to", read_and_change)
+    monkeypatch.setattr(reading, "read_up_to", read_and_change)
     refused = refusal(path)
     assert refused.reason == "unreadable" and "changed" in refused.detail
 
@@ -337,9 +337,8 @@ def test_transparent_parts_become_white_and_solid_ones_stay(data):
 
 def test_every_in_memory_mode_with_opacity_lands_on_white():
     for mode in ("La", "RGBa", "PA"):
-        image = Image.new(mode, (2, 1))
-        colour, alpha = colours._colour_and_alpha(image)
-        assert colour.mode in ("L", "RGB") and alpha is not None and alpha.getpixel((0, 0)) in (0, 255)
+        clear = upright_rgb(Image.new(mode, (2, 1)))
+        assert (clear.mode, clear.getpixel((0, 0))) == ("RGB", (255, 255, 255)), mode
 
 
 def test_half_clear_pixels_are_mixed_with_white():
@@ -405,10 +404,10 @@ def test_any_surprise_in_the_decoder_still_names_the_file(monkeypatch):
 
 def test_heic_without_its_decoder_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pillow_heif", None)
-    formats._register_heic.cache_clear()
+    formats.register_heic.cache_clear()
     with pytest.raises(UnreadablePhoto, match=re.escape("featx[heic]")):
         decode_photo(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))
-    formats._register_heic.cache_clear()
+    formats.register_heic.cache_clear()
 
 
 def test_a_refusal_survives_the_way_between_processes():
@@ -419,7 +418,7 @@ def test_a_refusal_survives_the_way_between_processes():
 def test_threads_decoding_at_once_get_the_pictures_one_thread_gets():
     names = sorted(READABLE)
     alone = {name: decode_photo(READABLE[name]).tobytes() for name in names}
-    colours._transform.cache_clear()
+    colours.transform_to_srgb.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         many = list(pool.map(lambda name: (name, decode_photo(READABLE[name]).tobytes()), names * 6))
     assert all(alone[name] == got for name, got in many)

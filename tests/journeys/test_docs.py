@@ -57,8 +57,8 @@ def commands_of(page: Path, fence: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
 
 
-def test_the_quickstart_runs_as_written(featx, tmp_path):
-    shutil.copytree(ROOT / "data", tmp_path / "data")
+def test_the_quickstart_runs_as_written(featx, sample_shop, tmp_path):
+    shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)  # the very command of the page has extracted there
     lines = commands_of(ROOT / "docs/quickstart.md", "sh")
     assert len(lines) >= 6
     for line in lines:
@@ -161,8 +161,8 @@ def test_the_commands_and_the_python_of_a_page_run_as_written(shop, name, tmp_pa
     assert not [line for line in shown if "grocery" not in line and "clothing" not in line]
 
 
-def test_the_python_example_runs_as_written(tmp_path, monkeypatch):
-    shutil.copytree(ROOT / "data", tmp_path / "data")
+def test_the_python_example_runs_as_written(sample_shop, tmp_path, monkeypatch):
+    shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(encoding="utf-8"), re.S)
     assert blocks

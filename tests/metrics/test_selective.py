@@ -14,7 +14,14 @@ from featx.comparison import compare
 from featx.comparison.evaluate import evaluate
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
-from featx.metrics.selective import TARGETS, automation_at, automation_of, coverage_curve, min_products_for
+from featx.metrics.selective import (
+    TARGETS,
+    automation_at,
+    automation_of,
+    coverage_curve,
+    coverage_table,
+    min_products_for,
+)
 from featx.report import build_document, in_short
 from featx.store import Store
 from tests.audit.test_duplicates import store_of
@@ -113,3 +120,16 @@ def test_a_threshold_files_the_most_that_is_right_often_enough(pairs):
     for point in curve:
         kept = confidence >= point["threshold"]
         assert (point["coverage"], point["precision"]) == pytest.approx((kept.mean(), correct[kept].mean()))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80))
+def test_what_is_filed_without_a_person_keeps_the_promised_precision(rows):
+    sure, right = np.array([s for s, _ in rows]), np.array([r for _, r in rows])
+    filed = automation_at(sure, right, target=0.9)
+    if filed.threshold is not None:
+        kept = sure >= filed.threshold
+        assert right[kept].mean() >= 0.9
+        assert kept.mean() == pytest.approx(filed.coverage)
+    for row in coverage_table(sure, right, np.arange(len(sure))):
+        assert (sure >= row["threshold"] - 1e-4).mean() >= row["coverage"] - 0.5 / len(sure) - 1e-9

@@ -188,6 +188,21 @@ def places_in(value: object, path: tuple = ()) -> list[tuple]:
     return found
 
 
+def damaged(document: dict, place: tuple, damage: str) -> dict:
+    """A copy of a document in which one value is gone, null or of another kind."""
+    broken = json.loads(json.dumps(document))
+    holder = broken
+    for key in place[:-1]:
+        holder = holder[key]
+    if damage == "gone" and isinstance(holder, list):
+        holder.pop()
+    elif damage == "gone":
+        del holder[place[-1]]
+    else:
+        holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
+    return broken
+
+
 @pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])
 def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, tmp_path, damage):
     from featx.report.markdown import markdown
@@ -197,17 +212,7 @@ def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, t
     for place in places_in(told):
         if place[0] == "machine" or "fingerprint" in place:
             continue
-        broken = json.loads(json.dumps(told))
-        holder = broken
-        for key in place[:-1]:
-            holder = holder[key]
-        if damage == "gone" and isinstance(holder, list):
-            holder.pop()
-        elif damage == "gone":
-            del holder[place[-1]]
-        else:
-            holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
-        path.write_text(json.dumps(broken))
+        path.write_text(json.dumps(damaged(told, place, damage)))
         try:
             markdown(build_document(read_document(path), tmp_path))
         except FeatxError as error:
@@ -232,17 +237,7 @@ def test_a_damaged_report_is_refused_or_shown_never_stumbled_over(
     plain = old.to_dict()
     places = [place for place in places_in(plain) if place[0] != "made" or len(place) < 3]
     for n, place in enumerate(places[["gone", "null", "of another kind"].index(damage) :: every]):
-        broken = json.loads(json.dumps(plain))
-        holder = broken
-        for key in place[:-1]:
-            holder = holder[key]
-        if damage == "gone" and isinstance(holder, list):
-            holder.pop()
-        elif damage == "gone":
-            del holder[place[-1]]
-        else:
-            holder[place[-1]] = None if damage == "null" else 7 if isinstance(holder[place[-1]], str) else "x"
-        path.write_text(json.dumps(broken))
+        path.write_text(json.dumps(damaged(plain, place, damage)))
         try:
             document = read_document(path)
             changes(document, old)

@@ -27,8 +27,8 @@ from tests.report.documents import Numbers
 NEAR = {"abs": 2e-4}
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
+@pytest.fixture(scope="module", params=["svm,knn", pytest.param("svm,logreg,knn", marks=pytest.mark.long)])
+def run(tmp_path_factory, request):
     """Four categories, ten products of two photos each; the last three products of each are held out."""
     root = tmp_path_factory.mktemp("whole")
     lines = ["path,label,product,split"]
@@ -42,7 +42,7 @@ def run(tmp_path_factory):
                 lines.append(f"{name},{category},{category}{product},{'test' if product > 6 else 'train'}")
     (root / "list.csv").write_text("\n".join(lines) + "\n")
     stores = [extract(root / "list.csv", backbone=name, store=root / f"{name}.h5") for name in ("builtin", "colour")]
-    found = compare(stores, "svm,knn", folds=3, curve=True, command=["featx", "compare", "--folds", "3"])
+    found = compare(stores, request.param, folds=3, curve=True, command=["featx", "compare", "--folds", "3"])
     best = next(s for s, one in zip(stores, found.document.stores, strict=True) if one.name == found.best.store)
     written = write_report(found.to_dict(), best, root=root / "reports", price_per_hour=2.0, audit=True)
     return found.to_dict(), best, written

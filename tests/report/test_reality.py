@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -22,7 +21,6 @@ PHOTOS = Path(os.environ.get("FEATX_REAL_PHOTOS", SHARED / "data"))
 WEIGHTS = next(
     iter(sorted(Path(os.environ.get("FEATX_REAL_WEIGHTS", SHARED / "weights")).glob("squeezenet1_0*.pth"))), None
 )
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
     pytest.mark.reality,
@@ -89,17 +87,6 @@ def groceries(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clothes(tmp_path_factory):
     return reported(tmp_path_factory.mktemp("clothing"), "clothing", 12, "centroid,svm")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with playwright.sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 def look(browser, folder: Path) -> None:

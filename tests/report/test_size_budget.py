@@ -26,7 +26,7 @@ def full(tmp_path_factory):
     issues = {"labels": [{"item_id": one, "says": "a", "looks_like": "b", "sure": 0.9} for one in ids[:30]]}
     pictures = [[{"id": ids[i + k], "label": "a", "split": "train"} for k in (0, 60)] for i in range(12)]
     duplicates = {"groups": [{"kind": "near-copy", "score": 0.99, "pictures": pair} for pair in pictures]}
-    return write_report(comparison(shop), shop, root=root, issues=issues, duplicates=duplicates)
+    return write_report(comparison(shop), shop, root=root, issues=issues, duplicates=duplicates, formats=("html",))
 
 
 def shown_pictures(page: str) -> int:
@@ -39,9 +39,12 @@ def test_a_page_within_the_limit_goes_without_nothing(full):
     assert "To stay within" not in full.page.read_text(encoding="utf-8")
 
 
-def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path):
+@pytest.mark.parametrize(
+    "shares", [(1, 0.95, 0.5), pytest.param((1, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.3), marks=pytest.mark.long)]
+)
+def test_a_page_gets_smaller_until_it_fits_and_says_what_it_lost(full, tmp_path, shares):
     sizes, lost = [], []
-    for share in (1, 0.95, 0.8, 0.5):
+    for share in shares:
         limit = int(full.bytes * share)
         again = write_files(full.document, tmp_path, ("html",), pictures=full.folder, limit=limit)
         page = again.page.read_text(encoding="utf-8")

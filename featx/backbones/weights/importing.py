@@ -40,7 +40,7 @@ def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (target.exists() and file.samefile(target)):
-            _copy_checked(file, target, digest)
+            copy_checked(file, target, digest)
     except OSError as error:
         raise cannot_write(target, error) from error
     return target
@@ -51,7 +51,8 @@ def _name_by_content(file: Path, digest: str, known: Sequence[PublishedWeights])
     return file.name if file.name in names else names[0] if names else None
 
 
-def _copy_checked(file: Path, target: Path, digest: str) -> None:
+def copy_checked(file: Path, target: Path, digest: str) -> None:
+    """Copy a weights file into place, whole or not at all, refusing bytes that changed since they were checked."""
     with file.open("rb") as source, atomic_writer(target) as copy:
         shutil.copyfileobj(source, copy, BLOCK)
         copy.flush()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 # The names and shapes of some 80,000 tensors; the largest networks have a few thousand.
-_NAMES = 8 << 20
+MOST_NAMES = 8 << 20
 
 
 def weights_file(given: str | None) -> Path | None:
@@ -50,7 +50,7 @@ def _parse_safetensors(path: Path, data: bytes) -> object:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    if _NAMES < int.from_bytes(data[:8], "little") < len(data):
+    if MOST_NAMES < int.from_bytes(data[:8], "little") < len(data):
         raise _not_weights(path, "it names more tensors than a network has")
     try:
         return load(data)
@@ -103,7 +103,7 @@ def _must_be_flat(path: Path, data: bytes) -> None:
         raise _not_weights(path, str(error)) from error
     if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > len(data):
         raise _not_weights(path, "it claims to expand beyond the file size")
-    if any(part.file_size > _NAMES for part in parts if part.filename.endswith(".pkl")):
+    if any(part.file_size > MOST_NAMES for part in parts if part.filename.endswith(".pkl")):
         raise _not_weights(path, "it names more tensors than a network has")
 
 

@@ -225,13 +225,13 @@ def test_batches_are_halved_when_memory_runs_out_whatever_the_engine(workplace, 
     assert summary.new == 12 and heard == [4, 2]
 
 
-def test_exhausted_memory_keeps_its_name():
+def test_exhausted_memory_keeps_its_name(monkeypatch):
     backbone = open_backbone("squeezenet1_1", weights="random", device="cpu")
 
-    def full(batch):
+    def full(*_: object) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    backbone._engine = full
+    monkeypatch.setattr("torchvision.models.squeezenet.SqueezeNet.forward", full)
     with pytest.raises(OutOfMemory):
         backbone.features([backbone.prepare(blobs(0))])
 

@@ -296,7 +296,7 @@ def test_many_at_once_download_a_file_once(server, folder):
 
 
 def test_a_file_that_another_process_finished_meanwhile_is_not_fetched_again(server, folder, monkeypatch):
-    monkeypatch.setattr(http, "_wait_for_turn", lambda _: put(folder, NAME, BODY))
+    monkeypatch.setattr(http, "wait_for_lock", lambda *_, **__: put(folder, NAME, BODY))
     assert weights.fetch_weights(server.url) == folder / NAME
     assert server.asked == []
     assert left_over(folder) == []
