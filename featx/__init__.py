@@ -21,6 +21,7 @@ _PUBLIC: dict[str, str] = {
     "extract": "featx.extraction",
     "open_store": "featx.store",
     "Store": "featx.store",
+    "use_store": "featx.workspace",
     "ImageEmbedder": "featx.embedding.transformer",
     "fit": "featx.classifiers.fit",
     "Classifier": "featx.classifiers.model",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from featx.retrieval.query import similar as similar
     from featx.store import Store as Store
     from featx.store import open_store as open_store
+    from featx.workspace import use_store as use_store
 else:
 
     def __getattr__(name: str) -> object:

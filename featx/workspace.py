@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.errors import FeatxError
+from featx.errors import FeatxError, did_you_mean
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.regular import read_json
 
@@ -64,10 +64,10 @@ class Workspace:
             ) from error
 
     def current_store(self, given: Path | None = None) -> Path:
-        """The store a command should use: the one named, else the one last extracted into."""
+        """The store a command should use: the one named, else the one chosen with `featx use` or extracted first."""
         asked = given or (Path(os.environ["FEATX_STORE"]) if os.environ.get("FEATX_STORE") else None)
         if asked is not None:
-            if not journal_beside(asked).exists() and not asked.exists():
+            if not is_store(asked):
                 raise FeatxError(
                     "no-store", f"no store at `{asked}`", f"make it: `featx extract IMAGES --store {asked}`"
                 )
@@ -77,12 +77,36 @@ class Workspace:
             return noted
         stores = sorted(self.embeddings.glob("*.h5"), key=lambda path: path.stat().st_mtime)
         if not stores:
+            raise self.no_store_yet()
+        return stores[-1]
+
+    def no_store_yet(self) -> FeatxError:
+        """The error for a workspace without any store."""
+        return FeatxError(
+            "no-store",
+            f"no store under `{self.embeddings}` yet",
+            "make one from a folder of photos: `featx extract data/train`",
+        )
+
+    def stores(self) -> list[Path]:
+        """The stores in the artifacts folder by name, and the current one where it lies elsewhere."""
+        inside = sorted(self.embeddings.glob("*.h5"))
+        noted = self.noted()
+        return inside if noted is None or noted in inside else [*inside, noted]
+
+    def use(self, name: str) -> Path:
+        """Make a store the current one: by its path, or by its name in the artifacts folder, such as `resnet50`."""
+        choices = [Path(name), self.store_path(name.removesuffix(".h5"))]
+        store = next((path for path in choices if is_store(path) and not path.is_dir()), None)
+        if store is None:
+            known = [path.stem for path in self.stores()]
             raise FeatxError(
                 "no-store",
-                f"no store under `{self.embeddings}` yet",
-                "make one from a folder of photos: `featx extract data/train`",
+                f"no store `{name}`, neither as a path nor under `{self.embeddings}`",
+                did_you_mean(name, known, f"there are {', '.join(known)}" if known else self.no_store_yet().hint),
             )
-        return stores[-1]
+        self.note_current(store)
+        return store
 
     def flag_for(self, store: Path) -> str:
         """What makes a command use this store; nothing where it does so by itself."""
@@ -94,7 +118,7 @@ class Workspace:
         return f" --store {shlex.quote(str(store))}"
 
     def note_current(self, store: Path) -> None:
-        """Remember the store that was just extracted into, relative to the artifacts folder if it is inside."""
+        """Remember the store that commands use, relative to the artifacts folder if it is inside."""
         try:
             noted = store.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:
@@ -106,16 +130,30 @@ class Workspace:
             raise cannot_write(path, error, "make room there; the store itself is complete") from error
 
     def noted(self) -> Path | None:
-        """The store last extracted into, if it is still there."""
+        """The store that was chosen or extracted first, if it is still there."""
         noted = self._noted()
-        return noted if noted is not None and (noted.exists() or journal_beside(noted).exists()) else None
+        return noted if noted is not None and is_store(noted) else None
 
     def _noted(self) -> Path | None:
         try:
             noted = read_json(self.root / "current.json")["store"]
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        return self.root / noted if isinstance(noted, str) else None
+        if not isinstance(noted, str):
+            return None
+        store = self.root / noted
+        # A store below the working directory is named as a person would type it.
+        return store.relative_to(Path.cwd()) if store.is_relative_to(Path.cwd()) else store
+
+
+def use_store(name: str | Path) -> Path:
+    """Make a store the one that commands and functions use when none is named; what `featx use` does."""
+    return Workspace.here().use(str(name))
+
+
+def is_store(path: Path) -> bool:
+    """Whether there is a store at this path, sealed or waiting in a journal."""
+    return path.exists() or journal_beside(path).exists()
 
 
 def journal_beside(store: Path) -> Path:

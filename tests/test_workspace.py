@@ -20,7 +20,7 @@ def stores(workspace: Workspace, *names: str) -> list[Path]:
     return paths
 
 
-def test_the_store_extracted_into_last_is_the_current_one(workplace):
+def test_the_noted_store_is_the_current_one(workplace):
     here = Workspace.here()
     first, _ = stores(here, "resnet50", "colour")
     here.note_current(first)
@@ -68,15 +68,51 @@ def test_git_ignores_what_featx_makes(workplace):
     assert Path("artifacts/.gitignore").read_text().startswith("*\n")
 
 
-def test_extract_says_when_later_commands_will_use_another_store_and_other_commands_change_nothing(featx: Run, folder):
+def test_the_first_store_stays_the_current_one_until_another_is_chosen(featx: Run, folder):
     first = featx("extract", "photos", "-b", "colour")
     assert "commands without" not in first.stderr, first.stderr
-    again = featx("extract", "photos", "-b", "colour")
-    assert "commands without" not in again.stderr, again.stderr
     other = featx("extract", "photos", "-b", "colour", "--store", "other.h5")
-    assert "commands without `--store` now use other.h5 instead of artifacts/embeddings/colour.h5" in other.stderr
-    back = json.loads(featx("extract", "photos", "-b", "colour", "--json").stdout)
-    assert Path(back["current_before"]).name == "other.h5"
-    for words in ("fit --folds 2", "similar boots1", "duplicates", "export -o x.csv", "info"):
-        assert featx(*words.split(), "--store", "other.h5").returncode == 0
+    assert "commands without `--store` still use artifacts/embeddings/colour.h5" in other.stderr
+    assert "`featx use other.h5` makes this one the current store" in other.stderr
+    assert "next: featx fit --store other.h5" in other.stderr
+    again = json.loads(featx("extract", "photos", "-b", "colour", "--store", "other.h5", "--json").stdout)
+    assert Path(again["current"]).name == "colour.h5"
+    assert "artifacts/embeddings/colour.h5   12 photos" in featx("info").stdout
+    chosen = featx("use", "other.h5")
+    assert (chosen.returncode, "commands without `--store` use other.h5" in chosen.stderr) == (0, True)
+    assert featx("info").stdout.startswith("store    other.h5")
+    assert featx("use", "colour").returncode == 0
     assert "artifacts/embeddings/colour.h5" in featx("info").stdout
+
+
+def test_every_command_that_uses_another_store_than_the_current_one_names_both(featx: Run, folder):
+    for store in ("here.h5", "other.h5"):
+        assert featx("extract", "photos", "-b", "colour", "--store", store).returncode == 0
+    for words in (
+        "fit --clf centroid --folds 2",
+        "similar boots1",
+        "duplicates",
+        "export -o x.csv",
+        "info",
+        "predict photos",
+    ):
+        ran = featx(*words.split(), "--store", "other.h5")
+        assert ran.returncode == 0, ran.stderr
+        assert "uses other.h5, not the current store" in ran.stderr and "`featx use other.h5`" in ran.stderr, words
+    assert "current store" not in featx("info").stderr + featx("info", "-s", "other.h5", "-q").stderr
+    assert "uses other.h5, not the current store" in featx("info", FEATX_STORE="other.h5").stderr
+
+
+def test_use_lists_the_stores_and_names_the_closest_one(featx: Run, folder):
+    assert "no store under" in featx("use").stderr
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    assert featx("extract", "photos", "-b", "colour", "--store", "artifacts/embeddings/other.h5").returncode == 0
+    listed = [json.loads(line) for line in featx("use", "--json").stdout.splitlines()]
+    assert [(one["store"], one["photos"], one["current"]) for one in listed] == [
+        ("artifacts/embeddings/colour.h5", 12, True),
+        ("artifacts/embeddings/other.h5", 12, False),
+    ]
+    wrong = featx("use", "othr")
+    assert (wrong.returncode, "did you mean `other`?" in wrong.stderr) == (4, True)
+    named = featx("use", "other", FEATX_STORE="artifacts/embeddings/colour.h5")
+    assert "`FEATX_STORE` names artifacts/embeddings/colour.h5, which wins" in named.stderr

@@ -27,6 +27,7 @@ def photos_to_store() -> featx.Store:
     assert_type(featx.open_backbone("colour"), Encoder)
     featx.read_photo(Path("photo.jpg"))
     assert_type(featx.extract("photos"), featx.Store)
+    assert_type(featx.use_store("resnet50"), Path)
     featx.ImageEmbedder("colour")
     return featx.open_store()
 

@@ -131,6 +131,8 @@ class BackboneFamily:
     open: Callable[[BackboneRequest], Encoder]
     # A row of `featx backbones` for each backbone.
     rows: Callable[[], list[dict[str, Any]]] = list
+    # Rows of those whose name matches a pattern, in a family too large to be listed with the others.
+    catalogue: Callable[[str], list[dict[str, Any]]] | None = None
     # None where weights are downloaded, or where the installation lacks them.
     own_weights: Callable[[], OwnWeights | None] = lambda: None
     # The layers that can be read in one, with their shapes; None where there is no choice.

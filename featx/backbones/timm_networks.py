@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,46 +12,46 @@ from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.torchvision_networks import FrozenNetwork
-from featx.backbones.weights import file_sha256, load_state_dict, weights_file
+from featx.backbones.weights import (
+    fallback_backbone,
+    file_name,
+    file_sha256,
+    load_state_dict,
+    offline,
+    probe_url,
+    weights_file,
+    weights_folder,
+)
 from featx.errors import FeatxError, did_you_mean
 
 PREFIX = "timm:"
+# What timm calls weights on the hub unless a network says otherwise.
+HUB_FILE = "model.safetensors"
+# Seconds in which the hub must begin to answer; it is asked once.
+PATIENCE = 3.0
 
 
 def open_timm(request: BackboneRequest) -> FrozenNetwork:
     """Load one of timm's networks."""
     torch, _ = import_torch()
-    try:
-        import timm
-    except ImportError as error:
-        raise FeatxError(
-            "extra-missing", f"`{request.name}` needs one more package", 'pip install "featx[timm]"'
-        ) from error
+    timm = import_timm()
     short = request.name.removeprefix(PREFIX)
     known = timm.list_models() + timm.list_pretrained()
     if short not in known:
         raise FeatxError(
             "unknown-backbone",
             f"timm has no network called `{short}`",
-            did_you_mean(short, known, "see timm's own list"),
+            did_you_mean(short, known, "`featx backbones timm` lists them"),
         )
     if request.pool != "avg":
         raise FeatxError("bad-flag", "timm networks give their pre-logits features only", "leave --pool out")
     device, device_reason = choose_device(request.device)
     given = request.weights
     file = weights_file(given)
+    published = None if given is not None else HubWeights.of(short)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        try:
-            network = timm.create_model(short, pretrained=given is None, num_classes=0)
-        except Exception as error:
-            if given is not None:
-                raise
-            raise FeatxError(
-                "weights-missing",
-                f"timm could not get the weights of `{short}`: {str(error).splitlines()[0][:200]}",
-                "give a file: `--weights FILE.safetensors`",
-            ) from error
+        network = timm.create_model(short, num_classes=0) if published is None else published.load()
     sha256 = "random"
     if file is not None:
         _put_weights(network, file, request.name)
@@ -85,6 +87,102 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
     )
 
 
+def import_timm() -> Any:
+    """The library, or the command that installs it."""
+    try:
+        import timm
+    except ImportError as error:
+        raise FeatxError(
+            "extra-missing", "timm's networks need one more package", 'pip install "featx[timm]"'
+        ) from error
+    return timm
+
+
+@dataclass(frozen=True)
+class HubWeights:
+    """The weights that timm publishes for a network: on a hub, or at an address of their own."""
+
+    name: str
+    repository: str
+    url: str
+
+    @classmethod
+    def of(cls, name: str) -> HubWeights:
+        """Where the weights of a network are published."""
+        config = import_timm().get_pretrained_cfg(name, allow_unregistered=True)
+        repository, own_url = config and config.hf_hub_id, config and config.url
+        if not repository:
+            return cls(name, "", own_url or "")
+        hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+        return cls(name, repository, f"{hub}/{repository}/resolve/main/{config.hf_hub_filename or HUB_FILE}")
+
+    @property
+    def file(self) -> Path | None:
+        """The file where an earlier download left it."""
+        if not self.repository:
+            kept = weights_folder() / file_name(self.url) if self.url else None
+            return kept if kept is not None and kept.is_file() else None
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        names = [self.url.rpartition("/")[2], "pytorch_model.bin"]
+        kept_names = (try_to_load_from_cache(self.repository, name, cache_dir=constants.HF_HUB_CACHE) for name in names)
+        return next((Path(kept) for kept in kept_names if isinstance(kept, str)), None)
+
+    def load(self) -> Any:
+        """The network with these weights; the hub is asked once, and only where no earlier download is at hand."""
+        timm, file = import_timm(), self.file
+        if file is not None:
+            # Named as a file, nobody asks the hub whether there is a newer one.
+            overlay = {"file": str(file)}
+            return timm.create_model(self.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
+        if why := self._why_not():
+            raise self._missing(why)
+        try:
+            return timm.create_model(self.name, pretrained=True, num_classes=0)
+        except Exception as error:
+            raise self._missing(f"the download failed: {str(error).splitlines()[0][:200]}") from error
+
+    def _why_not(self) -> str:
+        if not self.url:
+            return "timm publishes none"
+        return "`FEATX_OFFLINE` forbids downloads" if offline() else probe_url(self.url, timeout=PATIENCE)
+
+    def _missing(self, why: str) -> FeatxError:
+        where = f"on a machine with internet download {self.url}, copy that file here" if self.url else "bring a file"
+        instead = fallback_backbone()
+        return FeatxError(
+            "weights-missing",
+            f"the weights of `{PREFIX}{self.name}` are not on this machine, and {why}",
+            f"{where}, then add `--weights FILE`\nor try without a download now: `--backbone {instead}`",
+            {"backbone": f"{PREFIX}{self.name}", "url": self.url, "instead": instead},
+        )
+
+
+def list_timm(pattern: str = "") -> list[dict[str, Any]]:
+    """The networks for which timm publishes weights, as rows of `featx backbones`, by text or pattern."""
+    timm = import_timm()
+    names = timm.list_pretrained(pattern if "*" in pattern else f"*{pattern}*")
+    return [_row(name, timm.get_pretrained_cfg(name)) for name in names]
+
+
+def _row(name: str, config: Any) -> dict[str, Any]:
+    weights = HubWeights.of(name)
+    return {
+        "name": f"{PREFIX}{name}",
+        # Only the network itself knows these, and building a thousand of them takes minutes.
+        "width": None,
+        "parameters": None,
+        "gflops": None,
+        "top1": None,
+        "input": config.input_size[-1],
+        "weights": [config.tag or "pretrained"],
+        "default": config.tag or "pretrained",
+        "licence": config.license or "–",
+        "url": weights.url,
+        "here": weights.file is not None,
+    }
+
+
 def _split_at_maps(network: Any, size: tuple[int, int, int]) -> tuple[Any, Any] | None:
     """timm's own halves of a network; None where the first one gives tokens, or maps with their channels last."""
     torch, _ = import_torch()
@@ -114,4 +212,4 @@ def _put_weights(network: Any, file: Path, name: str) -> None:
     network.load_state_dict({key: tensors[key] for key in own})
 
 
-FAMILY = BackboneFamily("timm", owns=lambda name: name.startswith(PREFIX), open=open_timm)
+FAMILY = BackboneFamily("timm", owns=lambda name: name.startswith(PREFIX), open=open_timm, catalogue=list_timm)

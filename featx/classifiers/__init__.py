@@ -16,6 +16,7 @@ encoding      classifier <-> bytes: arrays in safetensors and a typed header
 verification  the checks of arrays that come from a file
 persistence   the files on disk, and who may write them
 registry      the classifiers of this workspace
+freshness     has its store changed since it was trained?
 listing       what their cards say, and which are damaged
 promotion     does a new classifier replace the old one?
 """

@@ -146,6 +146,10 @@ class Card(Struct, kw_only=True, frozen=True):
     asked_folds: Count
     tuned: bool
     seconds: Number
+    # Identifies what it learned; empty on cards of before.
+    lessons_sha256: str = ""
+    # Where the file of its backbone's weights lay, where it was a file of one's own.
+    weights_file: str = ""
     # Known once it is saved.
     model: str = ""
     sha256: str = ""

@@ -15,6 +15,7 @@ import numpy as np
 from featx.classifiers.calibration import CALIBRATING, fit_temperature, held_out_temperature, probabilities
 from featx.classifiers.card import Card
 from featx.classifiers.cross_validation import FoldResults, cross_validate
+from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
@@ -165,6 +166,8 @@ def _card(
         "held_out_categories": len(set(held.truth.tolist())) if len(held) else 0,
         "learned_in_test": held.learned,
         "calibrated_on": evidence.calibrated_on,
+        "weights_file": str(store.provenance.get("weights_file") or ""),
+        "lessons_sha256": digest_of_lessons(training.lessons),
     }
     return msgspec.convert(record | requested, Card)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from featx.classifiers.card import read_card
+from featx.classifiers.card import read_card, training_command
+from featx.classifiers.freshness import why_stale
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import classifier_files, newest_classifier
 from featx.errors import FeatxError
-from featx.files.regular import read_regular
+from featx.files.regular import read_regular, same_place
+from featx.store import Store
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,24 @@ class ClassifierFacts:
     written: str | None = None
     on: str | None = None
     used: bool = False  # whether `featx predict` takes it when none is named
+    # What it was trained on, and what has changed there since.
+    trained_on: str | None = None
+    photos: int | None = None
+    categories: int | None = None
+    level: str | None = None
+    stale: str | None = None
+    # The command that trains it again.
+    command: str | None = None
 
 
-def list_classifiers(folder: Path) -> list[ClassifierFacts]:
-    """Every classifier in a folder, by name."""
+def list_classifiers(folder: Path, store: Store | None = None) -> list[ClassifierFacts]:
+    """Every classifier in a folder, by name; `store` is one that is open already."""
     paths = classifier_files(folder)
     newest = newest_classifier(folder) if paths else None
-    return [facts_of(path, used=path == newest) for path in paths]
+    return [facts_of(path, store, used=path == newest) for path in paths]
 
 
-def facts_of(path: Path, *, used: bool = False) -> ClassifierFacts:
+def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> ClassifierFacts:
     """What the card beside a classifier says; a broken card is for `damaged_classifiers` to judge."""
     try:
         card = read_card(read_regular(path.with_suffix(".json")))
@@ -46,6 +56,12 @@ def facts_of(path: Path, *, used: bool = False) -> ClassifierFacts:
             written=card.written,
             on=card.backbone,
             used=used,
+            trained_on=card.store,
+            photos=card.n,
+            categories=card.classes,
+            level=card.level,
+            stale=why_stale(card, store if store is not None and same_place(card.store, store.path) else None) or None,
+            command=training_command(card),
         )
     except (OSError, ValueError):
         return ClassifierFacts(str(path), used=used)

@@ -6,8 +6,7 @@ import errno
 import hashlib
 import os
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from glob import escape as escaped
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from featx.classifiers.model import Classifier
 from featx.classifiers.verification import UntrustedClassifier
 from featx.errors import FeatxError
 from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
-from featx.files.locks import PATIENCE, LockHeld, folder_lock
+from featx.files.locks import one_writer
 from featx.files.regular import read_regular
 
 SUFFIX = ".safetensors"
@@ -32,26 +31,8 @@ WAITING = ".next"
 
 def save(model: Classifier, path: Path) -> None:
     """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
-    with one_writer(path.parent):
+    with one_writer(path.parent, "a classifier"):
         write(model, path)
-
-
-@contextmanager
-def one_writer(folder: Path) -> Iterator[None]:
-    """Keep other writers of classifiers out of a folder; readers are not held up."""
-    with ExitStack() as lock:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(folder_lock(folder, PATIENCE))
-        except LockHeld as error:
-            raise FeatxError(
-                "store-busy",
-                f"another featx has been saving a classifier in {folder} for a minute",
-                "wait until it is done, or save into another folder",
-            ) from error
-        except OSError as error:
-            raise _cannot_write(folder, error) from error
-        yield
 
 
 def write(model: Classifier, path: Path) -> None:
@@ -134,7 +115,8 @@ def load_classifier(path: Path | str) -> Classifier:
     except ValueError as error:
         raise _broken(path, str(error)) from error
     try:
-        return _classifier(card, data)
+        # The folder may have been copied from elsewhere: the card says where the classifier lies now.
+        return _classifier(replace(card, model=str(path)), data)
     except UntrustedClassifier as error:
         raise _broken(path, str(error)) from error
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier, one_writer, write
+from featx.classifiers.persistence import load_classifier, write
 from featx.classifiers.registry import archive_same_name
 from featx.errors import FeatxError
+from featx.files.locks import one_writer
 from featx.labels.training_set import HELD_OUT, held_out_of
 from featx.metrics.significance import LIMIT, sign_flips
 from featx.store import Store
@@ -51,7 +52,7 @@ def publish(
 
     From reading the old one to replacing it nobody else writes there, so nothing is replaced unseen.
     """
-    with one_writer(path.parent):
+    with one_writer(path.parent, "a classifier"):
         decision = decide_promotion(path, new, store, elsewhere) if update else None
         if decision is not None and not decision.replace:
             return Publication(False, decision, None)

@@ -12,7 +12,13 @@ from featx.errors import FeatxError, did_you_mean
 
 
 def backbones(
-    name: Annotated[str | None, typer.Argument(help="Only names that contain this.", show_default="all")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Only names that contain this; or `timm`.", show_default="all")
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Argument(help="After `timm`: only names that contain this, or match `resnet*`.", show_default="all"),
+    ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="List the layers of one network with their shapes.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only those whose weights are on this machine.")] = False,
     json: JsonFlag = False,
@@ -29,7 +35,7 @@ def backbones(
         return
     from featx.backbones.registry import backbone_rows
 
-    rows = [row for row in backbone_rows() if name is None or name.lower() in row["name"].lower()]
+    rows = _rows(name, pattern)
     rows = [{**row, "here": row.get("here", _is_here(row))} for row in rows]
     if here:
         rows = [row for row in rows if row["here"]]
@@ -44,8 +50,8 @@ def backbones(
     table = [
         [
             row["name"],
-            f"{row['width']:,}",
-            f"{row['parameters'] / 1e6:.1f}",
+            "–" if row["width"] is None else f"{row['width']:,}",
+            "–" if row["parameters"] is None else f"{row['parameters'] / 1e6:.1f}",
             "–" if row["gflops"] is None else f"{row['gflops']:.2f}",
             "–" if row["top1"] is None else f"{row['top1']:.1f}%",
             row["input"],
@@ -56,6 +62,34 @@ def backbones(
     ]
     out.records(columns, table, rows, right=columns[1:6])
     out.next("featx extract IMAGES -b NAME   or   featx weights get NAME   to fetch one")
+
+
+def _rows(name: str | None, pattern: str | None) -> list[dict[str, Any]]:
+    """The rows whose name contains a text, or those of a family that has a list of its own."""
+    from featx.backbones.registry import FAMILIES, backbone_rows
+
+    wanted = (name or "").lower()
+    if pattern is None and ":" in wanted:  # `timm:resnet18` as `featx extract` takes it
+        wanted, _, pattern = wanted.partition(":")
+    # CLIP's image networks are timm's too.
+    wanted, narrower = ("timm", "clip") if wanted == "open_clip" else (wanted, "")
+    family = next((family for family in FAMILIES if family.name == wanted and family.catalogue), None)
+    if family is not None and family.catalogue is not None:
+        rows = family.catalogue(narrower or pattern or "")
+        text = (pattern or "").lower().replace("*", "")
+        rows = [row for row in rows if text in row["name"].lower()] if narrower else rows
+        if not rows:
+            raise FeatxError(
+                "unknown-backbone",
+                f"no network of {wanted} matches `{pattern}`",
+                f"`featx backbones {wanted}` lists all",
+            )
+        return rows
+    if pattern is not None:
+        raise FeatxError(
+            "bad-flag", f"`{name}` has no list of its own", f"one name is enough: `featx backbones {name}`"
+        )
+    return [row for row in backbone_rows() if wanted in row["name"].lower()]
 
 
 def _is_here(row: dict[str, Any]) -> bool:

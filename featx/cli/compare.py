@@ -13,6 +13,7 @@ import typer
 from featx.cli.completion import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
 from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def _stores(
             raise FeatxError(
                 "bad-flag", "`--backbone` needs photos to extract", "name them: `featx compare data/train -b colour`"
             )
-        return [open_store(workspace.current_store(path)) for path in (paths or (None,))]
+        return [open_store(store_in_use(path, out)) for path in (paths or (None,))]
     if paths:
         raise FeatxError("bad-flag", "give either photos or `--store`, not both", "")
     from featx.extraction import extract

@@ -26,6 +26,13 @@ def classifier_names(incomplete: str) -> list[str]:
     return [name for name in CLASSIFIERS if name.startswith(incomplete)]
 
 
+def store_names(incomplete: str) -> list[str]:
+    """Stores of the artifacts folder whose name begins with `incomplete`."""
+    from featx.workspace import Workspace
+
+    return [path.stem for path in Workspace.here().stores() if path.stem.startswith(incomplete)]
+
+
 def category_names(incomplete: str) -> list[str]:
     """Categories of the current store that begin with `incomplete`, from the small file beside it."""
     from featx.errors import FeatxError

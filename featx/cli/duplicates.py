@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Cell, Output, percent, pluralise
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -51,11 +52,10 @@ def duplicates(
     from featx.files.spreadsheet import write_table
     from featx.store import open_store
     from featx.views.pages import write_page
-    from featx.workspace import Workspace
 
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
-    opened = open_store(Workspace.here().current_store(store))
+    opened = open_store(store_in_use(store, out))
     out.detail(f"store: {opened.path}")
     decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:

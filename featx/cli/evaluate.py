@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Cell, Output, percent, percent_range, pluralise
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def evaluate(
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .csv")
     workspace = Workspace.here()
-    opened = open_store(workspace.current_store(store))
+    opened = open_store(store_in_use(store, out))
     path = find_classifier(model, workspace.models, opened.path)
     splits = [part.strip() for names in split or [] for part in names.split(",") if part.strip()]
     evaluation = score(path, opened, splits or None)

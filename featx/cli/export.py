@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
+from featx.cli.stores import store_in_use
 
 
 def export(
@@ -37,7 +38,7 @@ def export(
     from featx.cli.decisions import decided_labels
     from featx.store import open_store
 
-    opened = open_store(store)
+    opened = open_store(store_in_use(store, out))
     labels = decided_labels(opened, out)
     with out.progress(len(opened), "export", "rows") as advance:
         files = export_store(opened, to, output, labels=labels, force=force, progress=advance)

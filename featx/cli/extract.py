@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import typer
 from featx.cli.completion import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Advance, Output, duration, pluralise, size
+from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -150,7 +152,6 @@ def extract(
 
 def _command_line() -> str:
     """What the person typed, for the store to remember."""
-    import shlex
     import sys
 
     return shlex.join(["featx", *sys.argv[1:]])
@@ -242,15 +243,17 @@ def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> No
     else:
         _print_done(summary, out)
     _print_skipped(summary, out)
-    if summary.current_before:
-        out.say(f"  commands without `--store` now use {summary.store} instead of {summary.current_before}")
+    if summary.current:
+        current = f"commands without `--store` still use {summary.current}"
+        out.notice(f"{current}; `{use_command(summary.store)}` makes this one the current store")
     if summary.gone and not summary.stopped:
         out.warn(f"{pluralise(len(summary.gone), 'photo is', 'photos are')} gone from disk but kept in the store")
         out.next(f"featx extract {source} --prune   to remove them")
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
             out.result(str(summary.store))
-        out.next(f"{then}   or   featx similar <photo>")
+        flag = f" --store {shlex.quote(str(summary.store))}" if summary.current else ""
+        out.next(f"{then}{flag}   or   featx similar <photo>{flag}")
 
 
 def _changes(summary: ExtractionReport) -> str:

@@ -11,6 +11,7 @@ from featx.classifiers.kinds import CLASSIFIERS
 from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, percent_range, pluralise, size
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def fit(
             raise FeatxError("bad-flag", "`--kernel` works only with `--clf svm`", "leave it out")
         names = ["svm-rbf" if name == "svm" else name for name in names]
     workspace = Workspace.here()
-    opened = open_store(workspace.current_store(store))
+    opened = open_store(store_in_use(store, out))
     splits, others = held_out(test, [opened])
     if len(others) > 1:
         raise FeatxError("bad-flag", "`featx fit` is scored on one store", "name one of them")

@@ -10,6 +10,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, pluralise, size
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def info(
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    path = workspace.current_store(store)
+    path = store_in_use(store, out)
     if paths:
         _print_paths(workspace, path, out)
         return
@@ -105,6 +106,7 @@ class _Facts:
     """Everything `featx info` shows."""
 
     store: StoreFacts
+    current: str | None
     source: object
     fingerprint: dict[str, object]
     provenance: dict[str, object]
@@ -118,6 +120,7 @@ class _Facts:
         return {
             "version": 1,
             **asdict(self.store),
+            "current": self.current,
             "source": self.source,
             "fingerprint": self.fingerprint,
             "provenance": self.provenance,
@@ -141,12 +144,13 @@ def _gather(store: Store, workspace: Workspace) -> _Facts:
     decisions = labels_after_decisions(store)
     return _Facts(
         store=facts_of(store, decisions.labels),
+        current=None if (current := workspace.noted()) is None else str(current),
         source=store.provenance.get("source"),
         fingerprint=store.fingerprint.to_dict(),
         provenance=dict(store.provenance),
         decisions=decisions,
         decisions_path=where(),
-        classifiers=list_classifiers(workspace.models),
+        classifiers=list_classifiers(workspace.models, store),
         machine=machine_facts(),
     )
 
@@ -166,6 +170,7 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
         pluralise(store.categories, "category", "categories"),
         pluralise(store.products, "product"),
     ]
+    counts += [pluralise(store.unlabelled, "unlabelled photo")] if store.unlabelled else []
     details = [size(store.bytes), *([store.changed] if store.changed else [])]
     details += ["  ".join(f"{name} {n:,}" for name, n in sorted(store.splits.items()))] if store.splits else []
     network = [str(made.get("backbone")), f"weights {made.get('weights')}", f"layer {made.get('layer')}"]
@@ -181,11 +186,24 @@ def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:
     for i, classifier in enumerate(facts.classifiers):
         used = "   ← used by `featx predict`" if classifier.used else ""
         text = f"{classifier.path}   {_score(classifier, facts.store.store)}{used}"
-        lines.append(("models" if i == 0 else "", text))
+        lines += [("models" if i == 0 else "", text), *_training_lines(classifier)]
     if len({(one.measured_on, one.n, one.store) for one in facts.classifiers if one.n}) > 1:
         lines.append(("", "scored on different photos: `featx compare` compares classifiers on the same ones"))
     if facts.decisions.summary:
         lines.append(("fixes", f"{facts.decisions_path}   {facts.decisions.summary}"))
+    return lines
+
+
+def _training_lines(classifier: ClassifierFacts) -> list[tuple[str, str]]:
+    """What a classifier was trained on, and why it should be trained again."""
+    if classifier.photos is None or classifier.categories is None:
+        return []
+    of = f"{pluralise(classifier.photos, 'photo')} in {pluralise(classifier.categories, 'category', 'categories')}"
+    level = f" (level {classifier.level})" if classifier.level else ""
+    when = f" on {classifier.written[:10]}" if classifier.written else ""
+    lines = [("", f"  trained on {of}{level} of {classifier.trained_on}{when}")]
+    if classifier.stale:
+        lines.append(("", f"  stale: {classifier.stale}; train it again: `{classifier.command}`"))
     return lines
 
 

@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, pluralise
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -42,11 +43,10 @@ def issues(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.store import open_store
-    from featx.workspace import Workspace
 
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
-    opened = open_store(Workspace.here().current_store(store))
+    opened = open_store(store_in_use(store, out))
     out.detail(f"store: {opened.path}")
     if apply is not None:
         if output is not None or fail_over is not None:

@@ -65,6 +65,11 @@ class Output:
         if not self.quiet:
             _write(sys.stderr, f"! {text}", style="yellow")
 
+    def notice(self, text: str) -> None:
+        """A line that tells a person, in colour, something they may not expect; hidden by `--quiet`."""
+        if not self.quiet:
+            _write(sys.stderr, f"! {text}", style="magenta")
+
     def next(self, text: str) -> None:
         """A suggestion of the next command."""
         if not self.quiet and not self.json:

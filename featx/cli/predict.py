@@ -13,6 +13,7 @@ import typer
 from featx.cli.completion import classifier_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, percent_range, pluralise
+from featx.cli.stores import name_other_store
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 
@@ -215,6 +216,8 @@ def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: 
 
     workspace = Workspace.here()
     predictor = open_predictor(clf, store, device=device, top=top, workspace=workspace)
+    if store is not None:
+        name_other_store(store, out, workspace)
     if predictor.without_store:
         out.detail(f"no store with known features: {predictor.without_store}")
     out.say(f"{predictor.model!r} from {predictor.path}{_elsewhere(predictor.model, workspace, store)}")

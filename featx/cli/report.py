@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _open_store(comparison: ComparisonDocument, workspace: Workspace, given: Pat
     from featx.store import open_store
 
     if given is not None:
-        return open_store(workspace.current_store(given))
+        return open_store(store_in_use(given, out))
     store = store_of(comparison)
     if store is None:
         name = path_of_store(comparison) or comparison.best.store

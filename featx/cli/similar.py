@@ -12,6 +12,7 @@ import typer
 from featx.cli.completion import category_names
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Cell, Output, pluralise
+from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def similar(
     if everything and approx:
         raise FeatxError("bad-flag", "`--all` compares exactly", "leave out `--approx`")
     index = open_index(
-        _store(store),
+        store_in_use(store, out),
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
     )
@@ -162,12 +163,6 @@ def similar(
 
 
 COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision")
-
-
-def _store(given: Path | None) -> Path:
-    from featx.workspace import Workspace
-
-    return Workspace.here().current_store(given)
 
 
 def _from_stdin() -> list[str]:

@@ -10,6 +10,7 @@ import typer
 from featx.cli.completion import classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
+from featx.cli.stores import store_in_use
 
 
 def suggest(
@@ -47,7 +48,7 @@ def suggest(
     if output is not None:
         check_suffix(output)
     workspace = Workspace.here()
-    opened = open_store(workspace.current_store(store))
+    opened = open_store(store_in_use(store, out))
     path = find_classifier(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
 from featx.backbones.registry import family_of
+from featx.backbones.weights import is_cached, is_digest, locate_weights, search_places, weights_not_found
 from featx.errors import FeatxError
 from featx.store import Store
 
 
-def reopen_backbone(store: Store, device: str = "auto") -> Encoder:
-    """The backbone that made a store, opened again; other weights than then are refused."""
-    backbone = open_from_fingerprint(store.fingerprint, store.provenance, device=device)
+def reopen_backbone(store: Store, device: str = "auto", near: Sequence[Path] = ()) -> Encoder:
+    """The backbone that made a store, opened again; other weights than then are refused.
+
+    A weights file is found by its SHA-256, beside the store or in one of the folders `near` too.
+    """
+    backbone = open_from_fingerprint(store.fingerprint, store.provenance, device, [store.path.parent, *near])
     field = store.fingerprint.difference(backbone.fingerprint, "search")
     if field:
         raise other_backbone(store.path, field, store.fingerprint, backbone.fingerprint)
@@ -23,17 +27,40 @@ def reopen_backbone(store: Store, device: str = "auto") -> Encoder:
 
 
 def open_from_fingerprint(
-    fingerprint: Fingerprint, provenance: Mapping[str, object] = MappingProxyType({}), device: str = "auto"
+    fingerprint: Fingerprint,
+    provenance: Mapping[str, object] = MappingProxyType({}),
+    device: str = "auto",
+    near: Sequence[Path] = (),
 ) -> Encoder:
     """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
     return open_backbone(
         fingerprint.backbone,
-        weights=same_weights(fingerprint, provenance),
+        weights=located_weights(fingerprint, provenance, near),
         layer=asked_layer(fingerprint),
         pool=fingerprint.pool or "avg",
         device=device,
         precision=fingerprint.precision,
     )
+
+
+def located_weights(stored: Fingerprint, provenance: Mapping[str, object], near: Sequence[Path] = ()) -> str | None:
+    """The weights a store was made with, as `open_backbone` wants them named, wherever their file lies now."""
+    named, digest = same_weights(stored, provenance), stored.weights_sha256
+    if named is None or not is_digest(digest):
+        return named
+    is_own = stored.weights.startswith("file ")
+    if not is_own and is_cached(digest):
+        return named
+    name = Path(stored.weights.removeprefix("file ")).name
+    recorded = [Path(named)] if is_own else []
+    places = [*recorded, *search_places(near)]
+    file = locate_weights(digest, name, places)
+    if file is not None:
+        return str(file)
+    # A file of that name with other content is refused where the fingerprints are compared.
+    if is_own and not Path(named).is_file():
+        raise weights_not_found(stored.backbone, name, digest, places)
+    return named
 
 
 def same_weights(stored: Fingerprint, provenance: Mapping[str, object]) -> str | None:

@@ -12,7 +12,7 @@ from featx.embedding.reopen import other_backbone
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.store import Store, StoreWriter, is_card, open_store
-from featx.workspace import Workspace, journal_beside
+from featx.workspace import Workspace, is_store, journal_beside
 
 
 def resolve_destination(options: ExtractionOptions, store: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
@@ -24,7 +24,7 @@ def resolve_destination(options: ExtractionOptions, store: Path | None, workspac
     if store is None:
         with suppress(FeatxError):
             store = workspace.current_store()
-    if store is not None and exists(store) and not options.replace:
+    if store is not None and is_store(store) and not options.replace:
         return open_store(store).fingerprint.backbone, "as before", store
     name, reason = choose_backbone()
     return name, reason, store or workspace.store_path(name)
@@ -34,11 +34,6 @@ def _file_name(options: ExtractionOptions) -> str:
     """One store for each backbone; another layer of the same network gets a name of its own."""
     parts = [options.backbone or "", options.layer or "", options.pool if options.layer and options.pool else ""]
     return "-".join(part for part in parts if part)
-
-
-def exists(store: Path) -> bool:
-    """Whether there is a store, sealed or waiting in a journal."""
-    return journal_beside(store).exists() or store.exists()
 
 
 def delete_store(path: Path) -> None:

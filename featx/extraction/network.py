@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
-from featx.embedding.reopen import asked_layer, other_backbone, same_weights
+from featx.embedding.reopen import asked_layer, located_weights, other_backbone
 from featx.embedding.stream import batch_size_for
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.options import ExtractionOptions
@@ -20,7 +20,7 @@ def open_network(
     stored = existing.fingerprint
     weights = options.weights
     if weights is None and stored is not None:
-        weights = same_weights(stored, existing.provenance)
+        weights = located_weights(stored, existing.provenance, [store.parent])
     backbone = open_backbone(
         name,
         weights=weights,

@@ -95,7 +95,8 @@ class ExtractionReport:
     stopped: bool = False
     dry_run: bool = False
     skipped_list: str = ""
-    current_before: str = ""
+    # The store that commands go on to use, where it is another one.
+    current: str = ""
 
     @property
     def computed(self) -> int:
@@ -142,7 +143,7 @@ class ExtractionReport:
             "device": self.device,
             "engine": self.engine or None,
             "batch_size": self.batch_size,
-            "current_before": self.current_before or None,
+            "current": self.current or str(self.store),
             "stopped": self.stopped,
             "dry_run": self.dry_run,
         }

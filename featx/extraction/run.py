@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,6 @@ from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Images, embed
 from featx.extraction.destination import (
     delete_store,
-    exists,
     require_same_fingerprint,
     require_writable_folder,
     resolve_destination,
@@ -31,10 +29,11 @@ from featx.extraction.provenance import equivalent_command, made_how
 from featx.extraction.signals import Interrupts
 from featx.extraction.skip_log import SkipLog, nothing_readable, unreadable_under_strict, write_skipped_list
 from featx.extraction.stat_cache import StatCache
+from featx.files.regular import same_place
 from featx.images import UnreadablePhoto, decode_photo, read_bytes
 from featx.images.views import view_of
 from featx.store import Row, Store, StoreWriter, ensure_room, open_store
-from featx.workspace import Workspace
+from featx.workspace import Workspace, is_store
 
 COPIES_AT_ONCE = 256
 
@@ -94,7 +93,7 @@ def run_extraction(
     listener.chosen(catalogue, name, reason)
     workspace.make()
     known: Store | None = None
-    if exists(path):
+    if is_store(path):
         if options.replace and not options.dry_run:
             delete_store(path)
         elif not options.replace:
@@ -326,10 +325,12 @@ class ExtractionRun:
         self.stats.write()
 
     def _note_current(self) -> None:
-        before = self.workspace.noted()
-        if before is not None and before.resolve() != self.path.resolve() and not os.environ.get("FEATX_STORE"):
-            self.report.current_before = str(before)
-        self.workspace.note_current(self.path)
+        """The first store becomes the current one; later ones leave that to `featx use`."""
+        current = self.workspace.noted()
+        if current is None:
+            self.workspace.note_current(self.path)
+        elif not same_place(str(self.path), current):
+            self.report.current = str(current)
 
     def _nothing_readable(self) -> Exception:
         where = write_skipped_list(self.report.skipped, self.workspace.skipped_list)

@@ -6,10 +6,11 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from featx.errors import FeatxError
+from featx.files.atomic import cannot_write
 from featx.files.regular import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, read_at, require_regular, write_at
 
 # Whoever holds a lock for this long without any progress is stopped or stuck; waiting on would be waiting for ever.
@@ -51,6 +52,28 @@ def folder_lock(folder: Path, patience: float = PATIENCE) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def one_writer(folder: Path, what: str, patience: float | None = None) -> Iterator[None]:
+    """Keep other writers out of a folder, which is made where it is missing; readers are not held up.
+
+    Whoever replaces a file after reading it does both in here, so that nothing is replaced unread. `what` names in the
+    error what the other writer is saving.
+    """
+    with ExitStack() as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(folder_lock(folder, PATIENCE if patience is None else patience))
+        except LockHeld as error:
+            raise FeatxError(
+                "store-busy",
+                f"another featx has been saving {what} in {folder} for a minute",
+                "wait until it is done, or save into another folder",
+            ) from error
+        except OSError as error:
+            raise cannot_write(folder, error, "make the folder writable") from error
+        yield
 
 
 def wait_for_lock(fd: int, patience: float = PATIENCE, progress: Callable[[], object] = lambda: None) -> None:

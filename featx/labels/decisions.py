@@ -17,6 +17,7 @@ from pathlib import Path
 
 from featx.errors import FeatxError, did_you_mean
 from featx.files.cells import bare
+from featx.files.locks import one_writer
 from featx.files.spreadsheet import delimiter_of, write_table
 from featx.store import Store
 from featx.workspace import Workspace
@@ -126,6 +127,13 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
     All or nothing: a row that cannot be understood stops it before anything is written.
     """
     path = path or where()
+    if path == where():
+        Workspace.here().make()
+    with one_writer(path.parent, "decisions"):
+        return _record(table, store, path)
+
+
+def _record(table: Path, store: Store, path: Path) -> Counter[str]:
     known = sorted({label for label in store.labels if label is not None})
     counts: Counter[str] = Counter()
     taken = {fix.key: fix for fix in decided(path)}
@@ -160,7 +168,6 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
         taken[fix.key] = fix
         counts[decision] += 1
     if sum(counts.values()) > counts["open"]:
-        Workspace.here().make()
         write(list(taken.values()), path)
     return counts
 

@@ -15,6 +15,9 @@ from featx.store import Store
 
 HELD_OUT = ("test", "val")
 
+# The digest of a photo and its category.
+Lesson = tuple[str, str]
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -58,6 +61,11 @@ class TrainingSet:
     groups: np.ndarray
 
     @property
+    def lessons(self) -> list[Lesson]:
+        """What it teaches: the digest of each photo that is learned from, and its category."""
+        return [(self.store.digests[i], str(self.labels[i])) for i in self.learn]
+
+    @property
     def classes(self) -> list[str]:
         """The categories that can be learned."""
         return sorted(set(self.labels[self.learn].tolist()))
@@ -80,6 +88,12 @@ def training_set_of(
     products = [store.product_of(i) for i in learn]
     groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
     return TrainingSet(store, labels, learn, held, groups)
+
+
+def lessons_of(store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT) -> list[Lesson]:
+    """What a training set of these rows teaches: the digest of each photo that is learned from, and its category."""
+    labels = labels_for(store, level)
+    return [(store.digests[i], str(labels[i])) for i in _learnable(store, labels, test)]
 
 
 def held_out_of(

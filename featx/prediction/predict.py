@@ -231,10 +231,14 @@ def open_predictor(
 def _opener(model: Classifier, store: Store | None, device: str) -> Callable[[], Encoder]:
     """What opens the backbone that a classifier's features come from: that of the store, where there is one."""
 
+    # A weights file may have travelled beside the classifier, or still lie beside the store it was trained on.
+    near = [Path(path).parent for path in (model.card.model, model.card.store) if path]
+
     def open_it() -> Encoder:
         if store is not None:
-            return reopen_backbone(store, device)
-        backbone = open_from_fingerprint(model.fingerprint, device=device)
+            return reopen_backbone(store, device, near)
+        recorded = {"weights_file": model.card.weights_file}
+        backbone = open_from_fingerprint(model.fingerprint, recorded, device, near)
         require_same_features(model, backbone.fingerprint, Path(backbone.spec.name))
         return backbone
 

@@ -22,9 +22,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.files.locks import one_writer
 from featx.report.changes import changes
 from featx.report.document import build_document, comparison_of
-from featx.report.files import FORMATS, Written, check_formats, folder_for, newest, point_latest, write_files
+from featx.report.files import (
+    FORMATS,
+    Written,
+    check_formats,
+    folder_for,
+    newest,
+    point_latest,
+    write_files,
+    write_files_as_the_writer,
+)
 from featx.report.headlines import in_short
 from featx.report.loading import read_document, read_report
 from featx.report.recommendation import cost
@@ -112,15 +122,19 @@ def write_again(
     against: ReportDocument | None = None,
 ) -> Written:
     """Write a report again from its `report.json` and thumbnails, without the photos; into `folder`, or in place."""
-    report = read_report(source)
-    if price_per_hour is not None:
-        report.which.price_per_hour = price_per_hour
-        for row in report.which.rows:
-            row.cost_per_million = cost(row.hours_per_million, price_per_hour)
-    if against is not None:
-        report.changes = changes(against, report)
     beside = source if source.is_dir() else source.parent
-    return write_files(report, folder or beside, formats, pictures=beside)
+    target = folder or beside
+    read_report(source)  # what is no report is refused before a folder is made for it
+    # Read again under the lock that it is written under: a report that another featx writes meanwhile is not undone.
+    with one_writer(target, "a report"):
+        report = read_report(source)
+        if price_per_hour is not None:
+            report.which.price_per_hour = price_per_hour
+            for row in report.which.rows:
+                row.cost_per_million = cost(row.hours_per_million, price_per_hour)
+        if against is not None:
+            report.changes = changes(against, report)
+        return write_files_as_the_writer(report, target, formats, pictures=beside)
 
 
 def _audited(check: str, store: Store) -> Mapping[str, Any] | None:

@@ -14,6 +14,7 @@ from typing import Any
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
 from featx.files.cells import Cell
+from featx.files.locks import one_writer
 from featx.files.spreadsheet import csv_bytes
 from featx.report.records import DataFindings, ReportDocument
 
@@ -72,6 +73,14 @@ def write_files(
 
     The page leaves out what is least useful until it has at most `limit` bytes, and says so.
     """
+    with one_writer(folder, "a report"):
+        return write_files_as_the_writer(document, folder, formats, pictures=pictures, limit=limit)
+
+
+def write_files_as_the_writer(
+    document: ReportDocument, folder: Path, formats: Sequence[str], *, pictures: Path | None = None, limit: int = LIMIT
+) -> Written:
+    """`write_files` for whoever is the `one_writer` of the folder already."""
     check_formats(formats)
     try:
         return _write_files(document, folder, formats, pictures or folder, limit)

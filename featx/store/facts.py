@@ -24,6 +24,7 @@ class StoreFacts:
     columns: list[str]
     bytes: int
     changed: str | None
+    unlabelled: int
 
 
 def facts_of(store: Store, labels: Sequence[str | None] | None = None) -> StoreFacts:
@@ -40,4 +41,5 @@ def facts_of(store: Store, labels: Sequence[str | None] | None = None) -> StoreF
         columns=list(store.columns),
         bytes=stat.st_size if stat else 0,
         changed=time.strftime("%Y-%m-%d %H:%M", time.localtime(stat.st_mtime)) if stat else None,
+        unlabelled=sum(label is None for label in store.labels),
     )

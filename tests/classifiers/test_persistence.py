@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import pickle
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -17,11 +19,12 @@ from featx.classifiers.card import seal, training_command
 from featx.classifiers.fit import fit
 from featx.classifiers.kinds import NAMES
 from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import load_classifier, one_writer, save
+from featx.classifiers.persistence import load_classifier, save
 from featx.classifiers.promotion import publish
 from featx.classifiers.registry import newest_classifier
 from featx.errors import FeatxError
-from tests.conftest import Run, photo
+from featx.files.locks import one_writer
+from tests.conftest import Run, command_environment, photo
 
 
 def of_before(folder: Path, model: Classifier, **card: object) -> Path:
@@ -94,8 +97,11 @@ def test_nothing_is_replaced_that_was_not_read_by_the_one_who_replaces_it(model,
 
 
 def test_who_waits_in_vain_for_another_writer_is_told(model, tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.classifiers.persistence.PATIENCE", 0.1)
-    with one_writer(tmp_path), pytest.raises(FeatxError, match="has been saving a classifier") as refused:
+    monkeypatch.setattr("featx.files.locks.PATIENCE", 0.1)
+    with (
+        one_writer(tmp_path, "a classifier"),
+        pytest.raises(FeatxError, match="has been saving a classifier") as refused,
+    ):
         model.save(tmp_path / "svm.safetensors")
     assert refused.value.code == "store-busy"
 
@@ -195,3 +201,27 @@ def test_a_classifier_without_a_readable_card_is_refused(model, tmp_path, card):
     with pytest.raises(FeatxError) as caught:
         load_classifier(tmp_path / "svm.safetensors")
     assert caught.value.code == "model-broken"
+
+
+def test_two_fits_at_once_keep_the_classifier_of_another_store(featx: Run, folder, tmp_path):
+    """Both find a classifier of a third store under the name they save under."""
+    for name in "abc":
+        assert featx("extract", "photos", "-b", "colour", "--store", f"{name}.h5").returncode == 0
+    fit_on = ("fit", "--clf", "centroid", "--folds", "2", "--store")
+    assert featx(*fit_on, "a.h5").returncode == 0
+    models = tmp_path / "artifacts/models"
+    with one_writer(models, "a classifier"):  # neither saves before both have begun
+        running = [
+            subprocess.Popen(
+                [sys.executable, "-m", "featx", *fit_on, f"{name}.h5"],
+                cwd=tmp_path, env=command_environment({}), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+            )
+            for name in "bc"
+        ]  # fmt: skip
+        for process in running:
+            assert process.stderr is not None and any("training" in line for line in process.stderr)
+    for process in running:
+        _, stderr = process.communicate()
+        assert process.returncode == 0 and "kept the classifier of that name" in stderr, stderr
+    kept = {load_classifier(path).card.store for path in models.glob("*.safetensors")}
+    assert kept == {"a.h5", "b.h5", "c.h5"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,11 +13,12 @@ import featx
 from featx.comparison import compare
 from featx.comparison.evaluate import evaluate
 from featx.extraction import extract
+from featx.labels import decisions
 from featx.labels.decisions import labels_after_decisions, record
 from featx.labels.training_set import labels_for, training_set_of
 from featx.report import read_document, write_report
 from featx.store import Store, open_store
-from tests.conftest import Run, photo
+from tests.conftest import Run, command_environment, photo
 
 
 @pytest.fixture
@@ -113,3 +117,24 @@ def test_exported_labels_are_those_that_were_decided(decided, featx: Run):
     assert ran.returncode == 0 and "3 relabelled, 1 excluded" in ran.stderr, ran.stderr
     text = Path("out.jsonl").read_text("utf-8")
     assert (text.count('"label": "hats"'), text.count('"label": null')) == (15, 1)
+
+
+def test_decisions_that_another_process_applies_meanwhile_are_kept(store, monkeypatch):
+    first, second = store.ids[:2]
+    for name, item in (("mine.csv", first), ("theirs.csv", second)):
+        Path(name).write_text(f"id,decision,new_label\n{item},exclude,\n")
+    theirs: list[subprocess.Popen[bytes]] = []
+    read = decisions.decided
+
+    def read_while_another_applies(path: Path) -> list[decisions.Fix]:
+        taken = read(path)
+        command = [sys.executable, "-m", "featx", "issues", "--apply", "theirs.csv", "-s", str(store.path), "-q"]
+        theirs.append(subprocess.Popen(command, env=command_environment({})))
+        with suppress(subprocess.TimeoutExpired):  # it waits for this one; without a lock it would be done by then
+            theirs[0].wait(timeout=2)
+        return taken
+
+    monkeypatch.setattr(decisions, "decided", read_while_another_applies)
+    record(Path("mine.csv"), store)
+    assert theirs[0].wait(timeout=60) == 0
+    assert {fix.item_id for fix in read()} == {first, second}

@@ -3,6 +3,7 @@
 published  which files there are to download
 cache      where they lie here, and whether they are whole
 loading    their tensors
+locating   a file by its SHA-256, wherever it lies now
 download   the file of an address, from the cache or the web
 http       requests, and downloads that go on where they broke off
 importing  files that were downloaded elsewhere
@@ -19,10 +20,18 @@ from featx.backbones.weights.cache import (
     weights_folder,
     weights_here,
     weights_missing,
+    weights_path,
 )
 from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
 from featx.backbones.weights.importing import add_weights
 from featx.backbones.weights.loading import load_state_dict, weights_file
+from featx.backbones.weights.locating import (
+    is_cached,
+    is_digest,
+    locate_weights,
+    search_places,
+    weights_not_found,
+)
 from featx.backbones.weights.published import (
     PUBLISHER,
     RECOMMENDED,
@@ -47,10 +56,14 @@ __all__ = [
     "find_published",
     "find_weights",
     "hash_prefix",
+    "is_cached",
+    "is_digest",
     "load_state_dict",
+    "locate_weights",
     "offline",
     "probe_url",
     "published_weights",
+    "search_places",
     "source_url",
     "state_folder",
     "verify_weights",
@@ -59,4 +72,6 @@ __all__ = [
     "weights_folder",
     "weights_here",
     "weights_missing",
+    "weights_not_found",
+    "weights_path",
 ]

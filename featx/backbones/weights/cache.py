@@ -27,6 +27,12 @@ def weights_folder() -> Path:
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
+def weights_path() -> list[Path]:
+    """The files and folders that `FEATX_WEIGHTS_PATH` names."""
+    names = os.environ.get("FEATX_WEIGHTS_PATH", "").split(os.pathsep)
+    return [Path(name).expanduser() for name in names if name.strip()]
+
+
 def file_sha256(path: Path | str) -> str:
     """The SHA-256 of a file, in hexadecimal."""
     with open_regular(path) as file:
@@ -45,13 +51,15 @@ def weights_missing(url: str, why: str, *, backbone: str | None = None) -> Featx
     """The error for weights that are neither here nor to be had: which file, from where, and what works without."""
     name = file_name(url)
     target = weights_folder() / name
+    places = [str(target), *map(str, weights_path())]
     known = next((entry.backbone for entry in RECOMMENDED if entry.url == url), None)
     shown = backbone or known or name.removesuffix(f"-{hash_prefix(name)}{target.suffix}")
     instead = fallback_backbone()
     return FeatxError(
         "weights-missing",
-        f"the weights for `{shown}` are not on this machine, and {why}\nlooked in: {target}",
-        f"on a machine with internet download {url}, copy that file here, then `featx weights add {name}`\n"
+        f"the weights for `{shown}` are not on this machine, and {why}\nlooked in: {', '.join(places)}",
+        f"on a machine with internet download {url}, copy that file here, then `featx weights add {name}` "
+        "(or name its folder in `FEATX_WEIGHTS_PATH`)\n"
         f"or try without a download now: `--backbone {instead}`",
         {"backbone": shown, "url": url, "looked_in": str(target), "instead": instead},
     )
@@ -69,12 +77,14 @@ def fallback_backbone() -> str:
 
 
 def find_weights(url: str) -> Path | None:
-    """The file of this address in torch's cache, checked; None where there is none."""
-    path = weights_folder() / file_name(url)
-    if not path.is_file():
-        return None
-    verify_weights(path)
-    return path
+    """The file of this address in torch's cache or on `FEATX_WEIGHTS_PATH`, checked; None where there is none."""
+    name = file_name(url)
+    on_path = [place / name if place.is_dir() else place for place in weights_path()]
+    for path in [weights_folder() / name, *on_path]:
+        if path.name == name and path.is_file():
+            verify_weights(path)
+            return path
+    return None
 
 
 def verify_weights(path: Path, *, sha256_prefix: str | None = None) -> str:

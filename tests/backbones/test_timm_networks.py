@@ -1,0 +1,75 @@
+"""timm's networks: listed by name, opened without asking the hub twice, and refused in a sentence offline."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from featx.backbones import open_backbone
+from featx.backbones.timm_networks import HubWeights
+from featx.errors import FeatxError
+from tests.conftest import Run
+
+# Timm's own networks for tests: a few hundred kilobytes each.
+SMALL = "test_resnet.r160_in1k"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of the hub, and a hub where nobody listens."""
+    pytest.importorskip("timm")
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("FEATX_OFFLINE", "0")
+    return tmp_path / "hub"
+
+
+def test_without_the_hub_it_fails_at_once_and_names_the_file_to_bring(hub, monkeypatch):
+    monkeypatch.setattr("timm.create_model", lambda *_, **__: pytest.fail("timm would try again and again"))
+    with pytest.raises(FeatxError, match="cannot be reached") as refused:
+        open_backbone(f"timm:{SMALL}")
+    assert refused.value.code == "weights-missing"
+    assert f"http://127.0.0.1:9/timm/{SMALL}/resolve/main/model.safetensors" in refused.value.hint
+    assert "`--weights FILE`" in refused.value.hint
+
+
+def test_offline_nobody_is_asked(hub, monkeypatch):
+    monkeypatch.setenv("FEATX_OFFLINE", "1")
+    monkeypatch.setattr("featx.backbones.timm_networks.probe_url", lambda *_, **__: pytest.fail("asked the network"))
+    with pytest.raises(FeatxError, match="`FEATX_OFFLINE` forbids downloads"):
+        open_backbone(f"timm:{SMALL}")
+
+
+def test_what_was_downloaded_before_is_used_without_the_hub(hub):
+    import timm
+    from safetensors.torch import save_file
+
+    folder = hub / f"models--timm--{SMALL}"
+    (folder / "snapshots/a").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text("a")
+    save_file(timm.create_model(SMALL).state_dict(), folder / "snapshots/a/model.safetensors")
+    assert HubWeights.of(SMALL).file == folder / "snapshots/a/model.safetensors"
+    assert open_backbone(f"timm:{SMALL}").fingerprint.weights == "pretrained"
+
+
+def test_timm_is_listed_by_a_pattern_and_a_mistyped_name_leads_there(featx: Run):
+    pytest.importorskip("timm")
+    rows = [json.loads(line) for line in featx("backbones", "timm", "resnet18*a1*", "--json").stdout.splitlines()]
+    assert "timm:resnet18.a1_in1k" in [row["name"] for row in rows]
+    assert all(row["name"].startswith("timm:resnet18") for row in rows)
+    clip = featx("backbones", "open_clip", "vit_base_patch32", "--json").stdout.splitlines()
+    assert clip and all("clip" in json.loads(line)["name"] for line in clip)
+    none = featx("backbones", "timm", "no such network")
+    assert none.returncode == 2 and "no network of timm matches `no such network`" in none.stderr
+
+
+def test_without_timm_the_command_that_installs_it_is_named(featx: Run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    ran = featx("backbones", "timm")
+    assert (ran.returncode, 'pip install "featx[timm]"' in ran.stderr) == (4, True)
