@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
+from featx.catalogue.own_columns import beside
+from featx.catalogue.tables import Value
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
@@ -44,6 +46,13 @@ class LabelIssue:
     agree: int
     neighbours: int
     why: str
+    # What the person's own table says of the photo.
+    columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The doubted label for programs, and the columns of the person's own table behind it."""
+        record = asdict(self)
+        return beside(record, record.pop("columns"))
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,7 @@ class Issues:
         return {
             "schema": "featx-issues/1",
             "n": self.n,
-            "labels": [asdict(one) for one in self.labels],
+            "labels": [one.to_dict() for one in self.labels],
             "leaks": [one.to_dict() for one in self.leaks],
             "products": [asdict(one) for one in self.products],
             "twins": [asdict(one) for one in self.twins],
@@ -118,7 +127,9 @@ class Issues:
         """A data frame with a row for each label that is probably wrong."""
         import pandas  # type: ignore[import-untyped,unused-ignore]
 
-        return pandas.DataFrame([asdict(one) for one in self.labels], columns=list(LabelIssue.__dataclass_fields__))
+        records = [one.to_dict() for one in self.labels]
+        empty = [name for name in LabelIssue.__dataclass_fields__ if name != "columns"]
+        return pandas.DataFrame(records, columns=None if records else empty)
 
 
 def find_issues(
@@ -254,6 +265,7 @@ def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, evidence: LabelE
             int(agree[k]),
             int(neighbours[k]),
             "look",
+            store.own_row(int(rows[k])),
         )
         for k in np.flatnonzero(suspect)
     ]
@@ -286,6 +298,7 @@ def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[Mi
                 times,
                 len(rows_of_product) - 1,
                 "product",
+                store.own_row(int(rows[k])),
             )
             for k in rows_of_product
             if labels[k] != most

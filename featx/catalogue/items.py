@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from featx.catalogue.own_columns import own_columns
 from featx.catalogue.tables import Value
 
 NOTHING: Mapping[str, Value] = MappingProxyType({})
+NO_HEADINGS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,13 @@ class Item:
     product: str | None = None
     split: str | None = None
     extra: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
+    # The table's own headings of the fields above, such as {"SKU": "item_id"}; one record for all items.
+    headings: Mapping[str, str] = field(default_factory=lambda: NO_HEADINGS)
+
+    @property
+    def columns(self) -> dict[str, Value]:
+        """Everything the table says of the photo, under the table's own headings."""
+        return own_columns(self, self.headings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class Skipped:
     path: str
     reason: str
     detail: str = ""
+    # What the table says of it, under the table's own headings.
+    columns: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,8 @@ class Catalogue:
     ids_guessed: bool = True
     # How it was read, as flags of `featx extract`.
     flags: Sequence[str] = ()
+    # The columns of the person's own table, or of a pattern, in their order there.
+    columns: Sequence[str] = ()
 
     @property
     def labels(self) -> list[str]:

@@ -140,7 +140,9 @@ class _Layout:
         products = "the pattern" if any(item.product for item in items) else "none"
         if products == "none" and self.guess_products:
             items, products = _guess_products(items)
-        return Catalogue(root, items, (), source, products)
+        named = self.pattern.groupindex if self.pattern is not None else ()
+        others = [name for name in named if name not in ("label", "product", "split")]
+        return Catalogue(root, items, (), source, products, columns=others)
 
     def _item(self, item_id: str, path: str, short: str, root: str) -> Item:
         captured = self._captures(short)
@@ -341,15 +343,15 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         # Such a table is featx's own, and its cells were kept from being formulas.
         return [cell and bare(cell) for cell in cells] if hints else cells
 
-    places, paths, skipped = _located(cells_of(image), table, root, allow_outside)
+    places, paths, missing = _located(cells_of(image), table, root, allow_outside)
     if not places:
-        if skipped and all(skip.reason == "missing" for skip in skipped):
+        if missing and all(skip.reason == "missing" for _, skip in missing):
             raise FeatxError(
                 "no-images",
-                f"none of the {len(skipped):,} photos that {table} names is there, not even {skipped[0].path}",
+                f"none of the {len(missing):,} photos that {table} names is there, not even {missing[0][1].path}",
                 f"paths count from the table's folder, {Path(root).absolute()}; name another column: `--image-col`",
             )
-        raise _no_images(f"{table}", Counter(skip.reason for skip in skipped))
+        raise _no_images(f"{table}", Counter(skip.reason for _, skip in missing))
 
     def texts(column: str | None) -> Sequence[str | None] | None:
         if column is None:
@@ -362,9 +364,14 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     groups, labels, splits = texts(group), texts(label), texts(split)
     if groups is not None and columns.group is None and len(set(groups)) == len(groups):
         group = groups = None
-    facts = rows.facts(places, (image, label, split, group, id_col, *hints))
+    understood = (("product", group), ("item_id", id_col), ("label", label), ("split", split))
+    headings = {column: field for field, column in understood if column is not None and column not in hints}
+    told = {column: cells_of(column) for column in headings}
+    facts = list(rows.facts(range(len(rows)), (image, *headings, *hints)))
+    if hints:
+        facts = [{name: bare(v) if isinstance(v, str) else v for name, v in fact.items()} for fact in facts]
     items = []
-    for row, (item_id, path, extra) in enumerate(zip(ids, paths, facts, strict=True)):
+    for row, (place, item_id, path) in enumerate(zip(places, ids, paths, strict=True)):
         guess = layout._item(item_id, path, _relative(path, root), root)
         listed_split = splits[row] if splits is not None else None
         items.append(
@@ -374,33 +381,46 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
                 labels[row] if labels is not None else (guess.label if layout.label_from else None),
                 groups[row] if groups is not None else guess.product,
                 layout.split or (SPLITS.get(listed_split.lower(), listed_split) if listed_split else guess.split),
-                extra or NOTHING,
+                facts[place] or NOTHING,
+                headings,
             )
         )
+    skipped = [
+        replace(skip, columns={**{name: cells[place] for name, cells in told.items()}, **facts[place]})
+        for place, skip in missing
+    ]
     label_source = f"column `{label}`" if label else layout._label_source(items)
     product_source = f"column `{group}`" if group else "none"
     if group is None and layout.guess_products and id_col is None:
         items, product_source = _guess_products(items)
-    return Catalogue(str(table), items, skipped, label_source, product_source, ids_guessed=id_col is None)
+    return Catalogue(
+        str(table),
+        items,
+        skipped,
+        label_source,
+        product_source,
+        ids_guessed=id_col is None,
+        columns=[name for name in header if name not in (image, *hints)],
+    )
 
 
 def _located(
     cells: Iterable[str | None], table: Path, root: str, allow_outside: bool
-) -> tuple[list[int], list[str], list[Skipped]]:
-    """Which rows name a photo that is there, where it lies, and what became of the others."""
+) -> tuple[list[int], list[str], list[tuple[int, Skipped]]]:
+    """Which rows name a photo that is there, where it lies, and what became of the others, each with its row."""
     real_root = os.path.realpath(root)
     inside: dict[str, bool] = {}
     rows: list[int] = []
     paths: list[str] = []
-    skipped: list[Skipped] = []
+    skipped: list[tuple[int, Skipped]] = []
     for row, cell in enumerate(cells):
         name = (cell or "").strip()
         if not name:
-            skipped.append(Skipped("", "missing", "a row names no photo"))
+            skipped.append((row, Skipped("", "missing", "a row names no photo")))
             continue
         path = os.path.join(root, name) if root != "." else name
         if not _possible(path):
-            skipped.append(Skipped(path, "missing", "no file can have such a name"))
+            skipped.append((row, Skipped(path, "missing", "no file can have such a name")))
             continue
         mode = _mode(path)
         if mode is None and "\\" in name:
@@ -415,7 +435,7 @@ def _located(
                 "put the table beside its photos, or allow it: `--allow-outside`",
             )
         if mode is None or (link and not os.path.exists(path)):
-            skipped.append(Skipped(path, "missing"))
+            skipped.append((row, Skipped(path, "missing")))
             continue
         rows.append(row)
         paths.append(path)

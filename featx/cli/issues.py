@@ -62,7 +62,7 @@ def issues(
     with out.progress(folds, "issues", "folds") as advance:
         result = find_issues(opened, folds=folds, seed=seed, progress=advance)
     if output is not None:
-        _write(result, output, out)
+        _write(result, list(opened.own_columns), output, out)
     else:
         _show(result, out)
     _remarks(result, out)
@@ -90,7 +90,8 @@ def _apply(table: Path, store: Store, out: Output) -> None:
     out.next("featx fit")
 
 
-def _write(result: Issues, output: Path, out: Output) -> None:
+def _write(result: Issues, own: list[str], output: Path, out: Output) -> None:
+    from featx.catalogue.own_columns import written_names
     from featx.files.spreadsheet import write_table
 
     rows = [
@@ -106,10 +107,11 @@ def _write(result: Issues, output: Path, out: Output) -> None:
             "",
             issue.looks_like,
             issue.digest,
+            *(issue.columns.get(heading) for heading in own),
         )
         for issue in result
     ]
-    write_table(output, TABLE, rows)
+    write_table(output, [*TABLE, *written_names(own, TABLE).values()], rows)
     out.ok(f"wrote {pluralise(len(rows), 'row')} to {output}")
     if rows:
         out.say("  write keep, change or exclude into column `decision`; `change` uses the category in `new_label`")

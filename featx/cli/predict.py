@@ -114,9 +114,9 @@ def predict(
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
-        count = write_records(
-            output, list(Prediction(Item("", "")).to_cells(top)), (one.to_cells(top) for one in found)
-        )
+        own = dict.fromkeys(catalogue.columns)
+        header = Prediction(Item("", "", extra=own)).to_cells(top)
+        count = write_records(output, list(header), (one.to_cells(top) for one in found))
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
         _show(found, out, top)

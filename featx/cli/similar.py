@@ -101,6 +101,7 @@ def similar(
     Example: featx similar sku123.jpg -k 10
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.catalogue.own_columns import written_names
     from featx.cli.output_files import check_suffix, write_records
     from featx.retrieval.query import open_index
 
@@ -136,16 +137,13 @@ def similar(
     queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
     answers = [index.matches(resolved, k, diverse=diverse, **settings) for resolved in queries]
     several = len(answers) > 1
-    records = [
-        {**({"query": matches.query.name} if several else {}), **record}
-        for matches in answers
-        for record in matches.to_dict()
-    ]
+    records = [record for matches in answers for record in matches.to_dict(named=several)]
     page = html or (output if output is not None and output.suffix.lower() == ".html" else None)
     if page is not None or open_page:
         _show_page(out, index, answers, page, open_page)
     if output is not None and output.suffix.lower() != ".html":
-        keys = [*(["query"] if several else []), *COLUMNS]
+        ours = [*(["query"] if several else []), *COLUMNS]
+        keys = [*ours, *written_names(index.own_columns, ours).values()]
         write_records(output, keys, records)
         out.ok(f"wrote {pluralise(len(records), 'row')} to {output}")
     elif output is None and paths:

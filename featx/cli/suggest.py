@@ -37,6 +37,7 @@ def suggest(
     Example: featx suggest -n 50 -o to-label.csv
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.catalogue.own_columns import written_names
     from featx.catalogue.reading import SUGGESTED
     from featx.classifiers.persistence import load_classifier
     from featx.classifiers.registry import find_classifier
@@ -56,7 +57,8 @@ def suggest(
     records = [one.to_dict() for one in found]
     if output is not None:
         # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
-        columns = ["path", "label", *SUGGESTED]
+        ours = ["path", "label", *SUGGESTED]
+        columns = [*ours, *written_names(found[0].columns if found else (), ours).values()]
         count = write_records(output, columns, records)
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         here = Path.cwd()

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Protocol, TextIO
 
 import numpy as np
 
+from featx.catalogue.own_columns import written_names
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, atomic_writer
 from featx.files.cells import Cell
@@ -69,8 +70,8 @@ class Exportable(Protocol):
         """The SHA-256 of each photo."""
 
     @property
-    def columns(self) -> Mapping[str, Sequence[Cell]]:
-        """The other columns of the catalogue."""
+    def own_columns(self) -> Mapping[str, Sequence[Cell]]:
+        """The columns of the person's own table."""
 
     @property
     def features(self) -> np.ndarray:
@@ -196,12 +197,10 @@ class _Table:
         self.columns: dict[str, list[Cell]] = {
             name: [_plain(_text(v)) for v in values] for name, values in named.items()
         }
-        for given, values in store.columns.items():
-            name = str(_plain(given))
-            # A manifest may have a column of its own called `label`, or `f12`.
-            while name in self.columns or name == "features" or re.fullmatch(r"f\d+", name):
-                name += "_"
-            self.columns[name] = [_cell(value) for value in values]
+        own = {str(_plain(heading)): values for heading, values in store.own_columns.items()}
+        ours = {*self.columns, "features", *(name for name in own if re.fullmatch(r"f\d+", name))}
+        for heading, name in written_names(own, ours).items():
+            self.columns[name] = [_cell(value) for value in own[heading]]
 
     def blocks(self, report: Progress) -> Iterator[tuple[int, int, np.ndarray]]:
         """The features, some thousand rows at a time: first row, row after the last, their numbers."""

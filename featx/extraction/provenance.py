@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue
+from featx.catalogue.own_columns import checked_headings, joined_headings
 from featx.extraction.options import ExtractionOptions, ExtractionReport
 
 
@@ -60,3 +61,11 @@ def made_how(
             **(spec.versions if spec else {}),
         },
     }
+
+
+def headings_after(catalogue: Catalogue, before: dict[str, Any]) -> dict[str, str]:
+    """The headings of the tables whose ids, products, labels and splits a store holds, after one more catalogue."""
+    now = catalogue.items[0].headings if catalogue.items else {}
+    same = before.get("source") == catalogue.root
+    known = {} if same and now else checked_headings(before.get("headings"))
+    return joined_headings(known, now)

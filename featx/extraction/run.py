@@ -25,7 +25,7 @@ from featx.extraction.inspection import Inspection, Inspector
 from featx.extraction.network import batch_size_of, choose_engine, open_network
 from featx.extraction.options import ExtractionEvents, ExtractionOptions, ExtractionReport
 from featx.extraction.plan import ExtractionPlan
-from featx.extraction.provenance import equivalent_command, made_how
+from featx.extraction.provenance import equivalent_command, headings_after, made_how
 from featx.extraction.signals import Interrupts
 from featx.extraction.skip_log import SkipLog, nothing_readable, unreadable_under_strict, write_skipped_list
 from featx.extraction.stat_cache import StatCache
@@ -320,6 +320,8 @@ class ExtractionRun:
                 self.provenance,
                 scaled=scaled,
             )
+        if headings := headings_after(self.catalogue, self.existing.provenance):
+            self.provenance["headings"] = headings
         self.skips.commit(writer)
         writer.seal(provenance=self.provenance, order=order)
         self.stats.write()

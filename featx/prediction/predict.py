@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.catalogue.items import Catalogue, Item
+from featx.catalogue.own_columns import beside
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, newest_classifier
@@ -56,7 +57,13 @@ class Prediction:
         return bool(self.doubt or self.unreadable)
 
     def to_dict(self, top: int = 1) -> dict[str, Any]:
-        """The JSON record of `featx predict --json`; with more than one category asked for it lists them."""
+        """The JSON record of `featx predict --json`: the answer, then the columns of the person's own table.
+
+        With more than one category asked for it lists them.
+        """
+        return beside(self._answer(top), self.item.columns)
+
+    def _answer(self, top: int) -> dict[str, Any]:
         record: dict[str, Any] = {
             "file": self.item.path,
             "category": self.label or None,
@@ -72,12 +79,12 @@ class Prediction:
 
     def to_cells(self, top: int = 1) -> dict[str, Any]:
         """The record as a row of a table: a column for each category named, no list in a cell."""
-        record = self.to_dict(top)
+        record = self._answer(top)
         others = record.pop("top", [])
         for rank in range(1, top):
             other = others[rank] if rank < len(others) else {}
             record |= {f"category_{rank + 1}": other.get("category"), f"sure_{rank + 1}": other.get("sure")}
-        return record
+        return beside(record, self.item.columns)
 
 
 def shown_sure(share: float) -> str:
@@ -106,8 +113,12 @@ class Predictions(list[Prediction]):
         """A DataFrame with a row for each photo."""
         import pandas  # type: ignore[import-untyped,unused-ignore]
 
+        columns = ("file", "category", "sure", "review", "doubt", "error")
         rows = [(one.item.path, one.label, one.sure, one.review, one.doubt, one.unreadable) for one in self]
-        return pandas.DataFrame(rows, columns=["file", "category", "sure", "review", "doubt", "error"])
+        records = [
+            beside(dict(zip(columns, row, strict=True)), one.item.columns) for row, one in zip(rows, self, strict=True)
+        ]
+        return pandas.DataFrame(records, columns=None if records else list(columns))
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in ("file", "category", "sure", ""))
@@ -248,7 +259,7 @@ def _opener(model: Classifier, store: Store | None, device: str) -> Callable[[],
 def skipped_predictions(catalogue: Catalogue) -> Iterator[Prediction]:
     """What was listed in a catalogue and is no usable photo, as predictions that say why."""
     for skip in catalogue.skipped:
-        yield Prediction(Item(skip.path, skip.path), unreadable=skip.reason)
+        yield Prediction(Item(skip.path, skip.path, extra=skip.columns), unreadable=skip.reason)
 
 
 def _reason(error: UnreadablePhoto | None) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from featx.catalogue.own_columns import beside
+from featx.catalogue.tables import Value
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import latest_for_store
@@ -30,10 +32,12 @@ class Suggestion:
     sure: float
     instead: str
     doubt: float
+    # What the person's own table says of the photo.
+    columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The suggestion for programs."""
-        return {
+        """The suggestion for programs, and the columns of the person's own table behind it."""
+        record = {
             "id": self.item_id,
             "path": self.path,
             "product": self.product,
@@ -42,6 +46,7 @@ class Suggestion:
             "instead": self.instead,
             "doubt": round(self.doubt, 4),
         }
+        return beside(record, self.columns)
 
 
 class Suggestions(list[Suggestion]):
@@ -88,6 +93,8 @@ def suggest(
     first, second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].T
     doubts = margin_uncertainty(probabilities)
     products = [store.product_of(int(i)) for i in open_rows]
+    # Their own column of categories is empty, and would be read as the answer when the table comes back.
+    own = {name: column for name, column in store.own_columns.items() if store.headings.get(name) != "label"}
     found = Suggestions()
     for i in select_diverse(features, doubts, n, products):
         row = int(open_rows[i])
@@ -100,6 +107,7 @@ def suggest(
                 float(probabilities[i, first[i]]),
                 model.classes[second[i]],
                 float(doubts[i]),
+                {heading: column[row] for heading, column in own.items()},
             )
         )
     return found

@@ -12,12 +12,14 @@ import json
 import mmap
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.catalogue.tables import Value
 from featx.files.atomic import atomic_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular, read_regular
@@ -30,7 +32,7 @@ from featx.workspace import journal_beside
 if TYPE_CHECKING:
     from featx.store import Store
 
-MAGIC = b"featx-index/2\n"
+MAGIC = b"featx-index/3\n"
 KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
 TEXTS = ("ids", "paths", "digests", "products")
 # The attributes of the whole file, the store's id among them, are written last and lie at its end.
@@ -70,6 +72,10 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
     for number, values in enumerate(index.columns().values()):
         parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
+    for number, values in enumerate(index.own_columns.values()):
+        cells = StringColumn.of(map(json.dumps, values))
+        parts[f"own{number}_text"] = np.frombuffer(bytes(cells.blob), dtype=np.uint8)
+        parts[f"own{number}_ends"] = cells.ends
     places, at, total = {}, 0, 0
     pieces = []
     for name, part in parts.items():
@@ -84,6 +90,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "dtype": store.dtype.str,
         "label_names": index.label_names,
         "columns": list(index.columns()),
+        "own": list(index.own_columns),
         "words": index.words.to_dict() if index.words else None,
         "parts": places,
         "bytes": at,
@@ -97,6 +104,24 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     except OSError:
         return False
     return True
+
+
+class _Cells(Sequence[Value]):
+    """The cells of one column, each read only when it is asked for."""
+
+    def __init__(self, texts: StringColumn) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, i: int) -> Value: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[Value]: ...
+    def __getitem__(self, i: int | slice) -> Value | list[Value]:
+        """One cell, or some of them."""
+        return json.loads(self._texts[i]) if isinstance(i, int) else [json.loads(text) for text in self._texts[i]]
 
 
 def cache_damage(store: Path) -> str | None:
@@ -165,5 +190,6 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         SimilarityScale.from_dict(head["words"]) if head["words"] else None,
         store,
     )
+    index.own_columns = {heading: _Cells(texts(f"own{number}")) for number, heading in enumerate(head["own"])}
     index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")
     return index

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
+from featx.catalogue.own_columns import beside
+from featx.catalogue.tables import Value
 from featx.errors import FeatxError
 from featx.files.cells import Cell
 
@@ -24,6 +26,8 @@ class Neighbour:
     near_copy: bool = False
     word: str = ""
     precision: float | None = None
+    # What the person's own table says of the photo.
+    columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,19 @@ class Matches:
         best = f", best {self[0].product} {self[0].similarity:.2f}" if self.neighbours else ""
         return f"Matches({len(self)} for {self.query.name}{best})"
 
-    def to_dict(self) -> list[dict[str, Cell]]:
-        """The answers as plain records, as `--json` prints them."""
+    def to_dict(self, *, named: bool = False) -> list[dict[str, Cell]]:
+        """The answers as plain records, as `--json` prints them: each with the columns of the person's own table.
+
+        Where answers to several queries go into one list, `named` says in each which query it answers.
+        """
+        query: dict[str, Cell] = {"query": self.query.name} if named else {}
         return [
-            {
+            beside(query | record, one.columns) for record, one in zip(self._records(), self.neighbours, strict=True)
+        ]
+
+    def _records(self) -> Iterator[dict[str, Cell]]:
+        for rank, one in enumerate(self.neighbours, start=1):
+            yield {
                 "rank": rank,
                 "score": round(one.similarity, 4),
                 "id": one.item_id,
@@ -72,8 +85,6 @@ class Matches:
                 "word": one.word or None,
                 "precision": None if one.precision is None else round(one.precision, 4),
             }
-            for rank, one in enumerate(self.neighbours, start=1)
-        ]
 
     def to_pandas(self) -> Any:
         """The answers as a data frame."""

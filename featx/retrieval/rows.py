@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.catalogue.tables import Value
 from featx.compute.vectors import BLOCK, inverse_lengths
 from featx.errors import FeatxError
 from featx.retrieval.engines.base import CandidateSource
@@ -39,6 +40,8 @@ class IndexRows:
     path: Path | None = None
     embed: Callable[[Path], np.ndarray] | None = None
     nearby: CandidateSource | None = None
+    # The person's own table, column by column.
+    own_columns: Mapping[str, Sequence[Value]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -98,6 +101,7 @@ class IndexRows:
                 "`featx info --check` says which; extract again with `--replace --yes`",
             )
         index.path = store.path
+        index.own_columns = store.own_columns
         return index
 
     def __len__(self) -> int:
@@ -107,6 +111,10 @@ class IndexRows:
     def near(self) -> float:
         """The similarity from which an answer counts as a near-copy."""
         return self.words.near if self.words else NEAR_COPY
+
+    def own_row(self, i: int) -> dict[str, Value]:
+        """What the person's own table says of a row."""
+        return {heading: column[i] for heading, column in self.own_columns.items()}
 
     def label_of(self, i: int) -> str | None:
         """The category of a row."""

@@ -104,6 +104,7 @@ class SimilarityIndex(IndexRows):
             similarity >= self.near,
             band.word if band else "",
             band.precision if band else None,
+            self.own_row(row),
         )
 
     def _ranked(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.fingerprint import Fingerprint
+from featx.catalogue.own_columns import checked_headings, unlike_ours
 from featx.errors import FeatxError
 from featx.store.records import SkippedItem, StoredItem, Value
 from featx.store.snapshot import Snapshot, load_snapshot
@@ -106,6 +107,25 @@ class Store:
         """Every other column in row order; None where an item has no value."""
         names = sorted({name for row in self._rows for name in row.extra})
         return {name: [row.extra.get(name) for row in self._rows] for name in names}
+
+    @cached_property
+    def own_columns(self) -> dict[str, list[Value]]:
+        """The person's own table in row order: every column under its heading there.
+
+        Columns called id, product, label or split are left out where featx keeps the same under that name.
+        """
+        renamed = unlike_ours(self.headings)
+        own = {name: [getattr(row, field) for row in self._rows] for name, field in renamed.items()}
+        return own | {name: cells for name, cells in self.columns.items() if name not in own}
+
+    def own_row(self, i: int) -> dict[str, Value]:
+        """What the person's own table says of one row."""
+        return {heading: column[i] for heading, column in self.own_columns.items()}
+
+    @property
+    def headings(self) -> dict[str, str]:
+        """The headings in that table of ids, products, labels and splits: {"SKU": "item_id"}."""
+        return checked_headings(self._contents.provenance.get("headings"))
 
     @property
     def features(self) -> NDArray[np.float32]:

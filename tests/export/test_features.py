@@ -40,6 +40,10 @@ class ToyStore:
     columns: dict[str, list] = field(default_factory=dict)
     fingerprint: Fingerprint = field(default_factory=lambda: toy_fingerprint(3, backbone="colour"))
 
+    @property
+    def own_columns(self) -> dict[str, list]:
+        return self.columns
+
 
 def toy(folder: Path, n: int = 5, width: int = 3, **columns: list) -> ToyStore:
     rng = np.random.default_rng(0)

@@ -1,0 +1,117 @@
+"""A shop's own table: its SKU, title and price come back in every table that featx writes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from featx.catalogue.reading import read_catalogue
+from tests.conftest import Run, command_environment, made_once, photo, run_here
+
+KINDS = ("boots", "hats", "mugs")
+
+
+def make(root: Path) -> None:
+    lines = ["photo,SKU,Category,Style,Title,price,sure"]
+    for i in range(21):
+        photo(root / f"{i}.jpg", seed=i % 3, noise=i)
+        kind = KINDS[i % 3] if i < 18 else ""
+        wrong = KINDS[1] if i == 0 else kind
+        lines.append(f'{i}.jpg,A0{i:02},{wrong},S{i % 3}-{i // 9},"Nice, no. {i}",{i}.5,yes')
+    (root / "list.csv").write_text("\n".join(lines) + "\n")
+    for words in (("extract", "list.csv", "-b", "colour", "--group-col", "Style"), ("fit", "--folds", "2")):
+        ran = run_here(words, root, "", command_environment({}))
+        assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture
+def shop(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(made_once(tmp_path_factory, "own-columns", make), tmp_path, dirs_exist_ok=True))
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def lines_of(ran) -> list[dict]:
+    assert ran.returncode == 0, ran.stderr
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def number(path: str) -> int:
+    return int(Path(path).stem)
+
+
+def test_answers_come_with_the_columns_of_the_table_that_asked_and_so_do_photos_that_are_not_there(featx: Run, shop):
+    (shop / "ask.csv").write_text(
+        "image,SKU,Title,category,sure\n3.jpg,A003,three,old,no\nnone.jpg,A999,gone,old,no\n", encoding="utf-8"
+    )
+    assert featx("predict", "ask.csv", "-o", "answers.csv").returncode == 0
+    here, gone = rows_of(shop / "answers.csv")
+    assert (here["SKU"], here["Title"]) == ("A003", "three")
+    assert (here["category"] in KINDS, here["category_"], here["sure_"]) == (True, "old", "no")
+    assert (gone["SKU"], gone["Title"], gone["category"], gone["error"]) == ("A999", "gone", "", "missing")
+    for record, row in zip(lines_of(featx("predict", "ask.csv", "--json")), (here, gone), strict=True):
+        assert record.keys() == row.keys() and record["SKU"] == row["SKU"]
+
+
+def test_look_alikes_carry_the_columns_of_their_own_rows_with_and_without_the_cache(featx: Run, shop):
+    assert featx("similar", "A003", "--copies", "-o", "alike.csv").returncode == 0
+    rows = rows_of(shop / "alike.csv")
+    assert len(rows) == 5
+    for row in rows:
+        i = number(row["path"])
+        assert (row["SKU"], row["Title"], row["price"], row["sure"]) == (f"A0{i:02}", f"Nice, no. {i}", f"{i}.5", "yes")
+        assert row["Style"] == row["product"] == f"S{i % 3}-{i // 9}"
+    again = lines_of(featx("similar", "A003", "--copies", "--json"))
+    assert [(one["SKU"], one["price"]) for one in again] == [(row["SKU"], float(row["price"])) for row in rows]
+    both = lines_of(featx("similar", "A003", "A004", "-k", "1", "--copies", "--json"))
+    assert [one["query"] for one in both] == ["A003", "A004"]
+
+
+def test_doubted_labels_carry_them_and_the_table_is_still_one_of_decisions(featx: Run, shop):
+    assert featx("issues", "--folds", "2", "-o", "fixes.csv").returncode == 0
+    rows = rows_of(shop / "fixes.csv")
+    assert rows and all(row["SKU"] == f"A0{number(row['file']):02}" and row["sure_"] == "yes" for row in rows)
+    records = [one for one in lines_of(featx("issues", "--folds", "2", "--json")) if one["issue"] == "label"]
+    assert [one["SKU"] for one in records] == [row["SKU"] for row in rows]
+    with (shop / "fixes.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerow({**rows[0], "decision": "keep"})
+    assert json.loads(featx("issues", "--apply", "fixes.csv", "--json").stdout)["kept"] == 1
+
+
+def test_photos_to_label_carry_them_and_the_table_can_be_read_again(featx: Run, shop):
+    assert featx("suggest", "-o", "todo.csv").returncode == 0
+    rows = rows_of(shop / "todo.csv")
+    assert {row["SKU"] for row in rows} == {"A018", "A019", "A020"}
+    assert all(row["price"] == f"{number(row['path'])}.5" and "Category" not in row for row in rows)
+    with (shop / "todo.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows({**row, "label": "mugs"} for row in rows)
+    again = read_catalogue(shop / "todo.csv")
+    assert {(item.item_id, item.label) for item in again.items} == {(f"A0{i}", "mugs") for i in (18, 19, 20)}
+    assert featx("extract", "todo.csv").returncode == 0
+    record = lines_of(featx("similar", "A003", "-k", "20", "--copies", "--json"))[-1]
+    assert record["SKU"] and "sure" in record
+
+
+@pytest.mark.parametrize("to", ["csv", "jsonl", "parquet"])
+def test_exports_hold_them_beside_the_names_of_featx(featx: Run, shop, to):
+    assert featx("export", "-o", f"all.{to}").returncode == 0
+    if to == "parquet":
+        rows = pytest.importorskip("pyarrow.parquet").read_table(shop / "all.parquet").to_pylist()
+    elif to == "jsonl":
+        rows = [json.loads(line) for line in (shop / "all.jsonl").read_text(encoding="utf-8").splitlines()]
+    else:
+        rows = rows_of(shop / "all.csv")
+    for row in rows:
+        assert (row["SKU"], row["Title"]) == (row["id"], f"Nice, no. {number(row['path'])}")
+        assert float(row["price"]) == number(row["path"]) + 0.5
