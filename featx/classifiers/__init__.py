@@ -9,6 +9,7 @@ calibration   scores -> probabilities
 thresholds    when an answer may stand without a person
 novelty       unlike anything in training?
 cross_validation  scores of every photo from a classifier that did not know its product
+selection     which classifier suits these features?
 fit           all of it in order: cross-validate, train, calibrate, assess, write the card
 model         a trained classifier in memory
 card          what it learned from and how good it is

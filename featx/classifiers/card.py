@@ -105,6 +105,14 @@ class WeakCategory(Struct, kw_only=True):
     misses: Count
 
 
+class TriedClassifier(Struct, kw_only=True):
+    """A classifier that was tried in the same folds, and how many of n photos it got right."""
+
+    name: str
+    correct: Count
+    n: Count
+
+
 class Check(Struct, kw_only=True):
     """A finding about the data that the scores hang on."""
 
@@ -146,6 +154,8 @@ class Card(Struct, kw_only=True, frozen=True):
     asked_folds: Count
     tuned: bool
     seconds: Number
+    # Where the classifier was chosen among several: all of them, in the order in which they were tried.
+    tried: list[TriedClassifier] = []
     # Identifies what it learned; empty on cards of before.
     lessons_sha256: str = ""
     # Where the file of its backbone's weights lay, where it was a file of one's own.

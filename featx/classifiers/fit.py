@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy as np
 
 from featx.classifiers.calibration import CALIBRATING, fit_temperature, held_out_temperature, probabilities
 from featx.classifiers.card import Card
-from featx.classifiers.cross_validation import FoldResults, cross_validate
+from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
 from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.selection import BEST, candidates_for, choose
 from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
@@ -36,7 +37,7 @@ MANY_TWINS = 0.2
 
 def fit(
     store: Store | str | Path | None = None,
-    clf: str = "svm",
+    clf: str = BEST,
     *,
     folds: int = 5,
     seed: int = 0,
@@ -52,6 +53,7 @@ def fit(
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
 
+    `best`, the default, tries a few quick classifiers and trains the one that is right most often in the folds.
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that separate the categories, the default of most),
     `none`, or a number of principal directions. `resample` repeats photos of rare categories. With a `test_store`, all
@@ -62,12 +64,9 @@ def fit(
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     training = training_set_of(opened, level, test, elsewhere)
-    settings = ClassifierSettings(known_name(clf), None, class_weight, reduce, seed, threads, resample=resample)
-    if class_weight is not None and settings.name not in (weighted := that_take_class_weights()):
-        raise FeatxError(
-            "bad-flag", f"`{clf}` takes no class weights", f"leave them out, or choose one of {', '.join(weighted)}"
-        )
-    results = cross_validate(training, settings, folds, tune=tune, progress=progress)
+    names = _candidates(clf, len(training.learn), class_weight)
+    settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
+    results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x, y = opened.features[training.learn], training.labels[training.learn]
     pipeline = train_classifier(results.settings, x, y)
     evidence = _evidence(training, results, pipeline, folds)
@@ -82,10 +81,23 @@ def fit(
         test_store=None if elsewhere is None else str(elsewhere.path),
         asked_folds=folds,
         tuned=tune,
+        tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature = evidence.temperature
     return Classifier(results.settings, pipeline, training.classes, temperature, opened.fingerprint, novelty, card)
+
+
+def _candidates(clf: str, n: int, class_weight: str | None) -> list[str]:
+    """The classifiers to try: the one that was named, or those that are quick enough."""
+    if clf == BEST:
+        return candidates_for(n, class_weight=class_weight is not None)
+    name = known_name(clf)
+    if class_weight is not None and name not in (weighted := that_take_class_weights()):
+        raise FeatxError(
+            "bad-flag", f"`{clf}` takes no class weights", f"leave them out, or choose one of {', '.join(weighted)}"
+        )
+    return [name]
 
 
 @dataclass(frozen=True)

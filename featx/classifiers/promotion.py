@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier, write
-from featx.classifiers.registry import archive_same_name
+from featx.classifiers.registry import archive_same_name, trained_on
 from featx.errors import FeatxError
 from featx.files.locks import one_writer
 from featx.labels.training_set import HELD_OUT, held_out_of
@@ -53,12 +53,18 @@ def publish(
     From reading the old one to replacing it nobody else writes there, so nothing is replaced unseen.
     """
     with one_writer(path.parent, "a classifier"):
-        decision = decide_promotion(path, new, store, elsewhere) if update else None
+        decision = decide_promotion(_rival(new, path, store), new, store, elsewhere) if update else None
         if decision is not None and not decision.replace:
             return Publication(False, decision, None)
         archived = archive_same_name(path, store.path, new.card.level)
         write(new, path)
         return Publication(True, decision, archived)
+
+
+def _rival(new: Classifier, path: Path, store: Store) -> Path:
+    """The classifier that a new one would replace: its namesake, or where it was chosen among several, any in use."""
+    rivals = trained_on(path.parent, store.path, new.card.level) if new.card.tried else []
+    return max(rivals, key=lambda rival: rival.stat().st_mtime, default=path)
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:

@@ -37,6 +37,12 @@ def latest_for_store(models: Path, store: Path) -> Path:
     return max(trained, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
 
 
+def trained_on(models: Path, store: Path, level: str | None) -> list[Path]:
+    """The classifiers in a folder that were trained on a store, at a level of categories."""
+    cards = {path: _card(path) for path in classifier_files(models)}
+    return [path for path, card in cards.items() if card and card.level == level and same_place(card.store, store)]
+
+
 def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
     """Keep a classifier trained on another store under a name of its own, before its file is replaced; where it is."""
     card = _card(path)

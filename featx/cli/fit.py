@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 def fit(
     clf: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--clf",
-            help=f"{', '.join(CLASSIFIERS)}; several, separated by commas; or all.",
+            help=f"{', '.join(CLASSIFIERS)}; several, separated by commas; or all. Without it, the best of a few.",
             autocompletion=classifier_names,
         ),
-    ] = "svm",
+    ] = None,
     kernel: Annotated[
         str, typer.Option("--kernel", metavar="linear|rbf", help="For svm: linear or curved boundaries.")
     ] = "linear",
@@ -78,6 +78,7 @@ def fit(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.classifiers.kinds import names_of
+    from featx.classifiers.selection import BEST
     from featx.classifiers.spec import known_reduction
     from featx.cli.heldout import held_out
     from featx.store import open_store
@@ -86,7 +87,9 @@ def fit(
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"there is no class weight `{class_weight}`", "use `--class-weight balanced`")
     known_reduction(reduce)
-    names = names_of(clf)
+    if clf is None and kernel == "rbf":
+        clf = "svm"
+    names = [BEST] if clf in (None, BEST) else names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
             "bad-flag", f"there is no kernel `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
@@ -104,11 +107,11 @@ def fit(
     reached: list[float] = []
     paths: list[Path] = []
     for name in names:
-        out.say(f"{name} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
+        what = "the best classifier" if name == BEST else name
+        out.say(f"{what} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
         from featx.classifiers.persistence import SUFFIX
 
-        path = workspace.models / f"{name if level is None else f'{name}-{_safe(level)}'}{SUFFIX}"
         with out.progress(100, "fit", "percent") as advance:
             model = train(
                 opened,
@@ -125,6 +128,7 @@ def fit(
                 threads=threads,
                 progress=_in_percent(advance),
             )
+        path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
         elsewhere = others[0] if others else None
         last = name == names[-1]
         reached.append(_keep(model, path, opened, elsewhere, out, update=update, several=len(names) > 1, last=last))
@@ -171,6 +175,9 @@ def _keep(
     out.document(record | ({"update": decision.to_dict()} if decision is not None else {}))
     if several:
         out.result(f"{path.stem}:")
+    if card.tried:
+        trials = [f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in card.tried]
+        out.result(f"tried in the same folds: {', '.join(trials)}; {card.clf} it is")
     _print(card, out)
     if several and not last:
         out.result("")

@@ -29,7 +29,7 @@ def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(feat
     best = next(line for line in ran.stderr.splitlines() if "most accurate" in line).split(":")[1].split(",")[0].strip()
     assert newest_classifier(tmp_path / "artifacts/models").stem == best
     assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.safetensors")} == set(NAMES)
-    told = json.loads(featx("fit", "--folds", "2", "--update", "--json").stdout)
+    told = json.loads(featx("fit", "--clf", "svm", "--folds", "2", "--update", "--json").stdout)
     assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
 
 
