@@ -152,7 +152,7 @@ class _Opened(ExtractionEvents):
 
 
 def featx_run(folder: Path, name: str, **options: Any) -> Took:
-    """One whole `featx extract` into a new store, sealed; opening and converting the network is told apart."""
+    """One whole `featx extract` into a new store, sealed; opening and converting the network is timed separately."""
     weights = None if name == "builtin" else "random"
     heard = _Opened()
     with tempfile.TemporaryDirectory() as place, _at(Path(place)):

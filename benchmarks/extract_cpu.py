@@ -4,7 +4,7 @@
 
 PHOTOS is a folder with a folder for each category (the sample catalogue unless given); --large draws that many
 photos of 1,600 pixels. Everyone takes turns, round after round; medians and ratios are printed, --out keeps them
-as JSON. Opening or converting a network is told apart: "set-up" is the first time, with nothing kept, "again" the
+as JSON. Opening or converting a network is timed separately: "set-up" is the first time, with nothing kept, "again" the
 median of all rounds, which read the converted network that the first one kept (so ask for 3 rounds or more).
 """
 

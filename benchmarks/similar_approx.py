@@ -141,29 +141,33 @@ def faiss_engine(features: np.ndarray, place: Path, threads: int) -> tuple[Searc
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--rows", type=int, default=100_000)
-    asked.add_argument("--width", type=int, default=512)
-    asked.add_argument("--threads", type=int, default=2)
-    asked.add_argument("--recall", type=float, default=0.99)
-    asked.add_argument("--queries", type=int, default=200)
-    told = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--recall", type=float, default=0.99)
+    parser.add_argument("--queries", type=int, default=200)
+    arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: told.threads])
-    features, queries = made_up(told.rows, told.width, 1), made_up(told.queries, told.width, 2)
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
+    features, queries = made_up(arguments.rows, arguments.width, 1), made_up(arguments.queries, arguments.width, 2)
     true = np.argsort(-(queries @ features.T), axis=1)[:, :K]
-    print(f"{told.rows:,} x {told.width}, k = {K}, {told.threads} threads to build, {told.queries} queries", flush=True)
+    print(
+        f"{arguments.rows:,} x {arguments.width}, k = {K}, {arguments.threads} threads to build, "
+        f"{arguments.queries} queries",
+        flush=True,
+    )
     print(f"{'':10s} {'build':>8s} {'file':>8s} {'open':>9s} {'effort':>7s} {'recall':>7s} {'query':>9s}")
     engines: dict[str, Callable[[Path], Any]] = {"featx": lambda place: featx_engine(features, place)}
     for name, engine in (("usearch", usearch_engine), ("hnswlib", hnswlib_engine), ("faiss", faiss_engine)):
         if find_spec(name):
-            engines[name] = lambda place, engine=engine: engine(features, place, told.threads)
+            engines[name] = lambda place, engine=engine: engine(features, place, arguments.threads)
     for name, engine in engines.items():
         with tempfile.TemporaryDirectory() as place:
             search, seconds, path, opened = engine(Path(place))
             for effort in EFFORTS:
                 share, milliseconds = share_found(search, queries, true, effort)
-                if share >= told.recall:
+                if share >= arguments.recall:
                     break
             begun = time.perf_counter()
             opened()

@@ -1,8 +1,8 @@
-"""A known item asked from a cold process, beside importing NumPy and h5py and reading the features, in one run.
+"""A known item parser from a cold process, beside importing NumPy and h5py and reading the features, in one run.
 
     python benchmarks/similar_cold.py [--rows 100000] [--width 512] [--rounds 7]
 
-The store is made up, and the first query, which makes the cache beside it, is told apart.
+The store is made up, and the first query, which makes the cache beside it, is arguments apart.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def seconds(words: list[str]) -> float:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rows", type=int, default=100_000)
-    asked.add_argument("--width", type=int, default=512)
-    asked.add_argument("--rounds", type=int, default=7)
-    told = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "big.h5"
-        make(path, told.rows, told.width)
+        make(path, arguments.rows, arguments.width)
         query = ["-m", "featx", "similar", "sku0000123", "--store", str(path)]
         print(f"first query (makes the cache): {seconds(query):.2f} s")
         contestants = {
@@ -74,7 +74,7 @@ def main() -> None:
             "featx similar": query,
         }
         times: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(told.rounds):
+        for _ in range(arguments.rounds):
             for name, words in contestants.items():
                 times[name].append(seconds(words))
         base = statistics.median(times["import numpy, h5py"])

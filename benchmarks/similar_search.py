@@ -48,24 +48,24 @@ def contestants(features: np.ndarray) -> dict[str, Callable[[np.ndarray], Any]]:
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rows", type=int, default=100_000)
-    asked.add_argument("--width", type=int, default=512)
-    asked.add_argument("--rounds", type=int, default=9)
-    told = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
     random = np.random.default_rng(0)
-    features = random.normal(size=(told.rows, told.width)).astype(np.float32)
+    features = random.normal(size=(arguments.rows, arguments.width)).astype(np.float32)
     all_times: dict[str, list[float]] = {}
     every = contestants(features)
-    for turn in range(told.rounds + 1):
-        query = random.normal(size=told.width).astype(np.float32)
+    for turn in range(arguments.rounds + 1):
+        query = random.normal(size=arguments.width).astype(np.float32)
         for name, search in every.items():
             begun = time.perf_counter()
             search(query)
             if turn:
                 all_times.setdefault(name, []).append(time.perf_counter() - begun)
     base = statistics.median(all_times["featx, float32"])
-    print(f"{told.rows:,} x {told.width}, k = {K}, {told.rounds} rounds")
+    print(f"{arguments.rows:,} x {arguments.width}, k = {K}, {arguments.rounds} rounds")
     for name, times in all_times.items():
         middle = statistics.median(times)
         print(f"{name:26s} {1000 * middle:9.1f} ms  {middle / base:6.2f} x featx  (best {1000 * min(times):.1f})")

@@ -21,11 +21,11 @@ CONTESTANTS = {
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--rounds", type=int, default=11)
-    told = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=11)
+    arguments = parser.parse_args()
     times: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-    for turn in range(told.rounds + 1):
+    for turn in range(arguments.rounds + 1):
         for name, words in CONTESTANTS.items():
             begun = time.perf_counter()
             subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
