@@ -25,9 +25,10 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones import Fingerprint
+from featx.catalogue.items import Item
 from featx.catalogue.reading import read_catalogue
 from featx.extraction import ExtractionOptions, run_extraction
-from featx.store import Row, StoredItem, StoreWriter
+from featx.store import Row, StoreWriter
 
 WIDTH = 2048
 PHOTO_MS = {"a network at 40 images/s": 25.0, "a network at 400 images/s": 2.5}
@@ -61,9 +62,9 @@ class Careless(StoreWriter):
         """Remember rows."""
         self.mine: list[Row] = [*getattr(self, "mine", []), *rows]
 
-    def known(self) -> Mapping[str, StoredItem]:
+    def known(self) -> Mapping[str, Item]:
         """What is remembered."""
-        return {row.item_id: StoredItem(row.item_id, row.path, row.digest) for row in self.mine}
+        return {row.item_id: Item(row.item_id, row.path, digest=row.digest) for row in self.mine}
 
     def note_skipped(self, *_: Any, **__: Any) -> None:
         """Forgotten."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
 from featx.catalogue.own_columns import beside
-from featx.catalogue.tables import Value
+from featx.catalogue.own_columns import Value
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from featx.catalogue.own_columns import own_columns
-from featx.catalogue.tables import Value
+from featx.catalogue.own_columns import Value, own_columns
 
 NOTHING: Mapping[str, Value] = MappingProxyType({})
 NO_HEADINGS: Mapping[str, str] = MappingProxyType({})
@@ -16,7 +15,7 @@ NO_HEADINGS: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One photo: its id, its path and its metadata."""
+    """One photo: its id, its path and its metadata; its digest where the bytes have been read."""
 
     item_id: str
     path: str
@@ -26,6 +25,7 @@ class Item:
     extra: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
     # The table's own headings of the fields above, such as {"SKU": "item_id"}; one record for all items.
     headings: Mapping[str, str] = field(default_factory=lambda: NO_HEADINGS)
+    digest: str = ""
 
     @property
     def columns(self) -> dict[str, Value]:
@@ -35,11 +35,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was listed or found but is not a usable photo."""
+    """A file that is not a usable photo, with its size and time where they are known; a changed file is tried again."""
 
     path: str
     reason: str
     detail: str = ""
+    size: int = -1
+    mtime_ns: int = -1
     # What the table says of it, under the table's own headings.
     columns: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any, Protocol
 
-from featx.catalogue.tables import Value
-
+Value = str | int | float | bool | None
 # What a column of the table may be to featx, and the name featx itself writes it under.
 FIELDS = {"item_id": "id", "product": "product", "label": "label", "split": "split"}
 

@@ -19,12 +19,11 @@ from math import isfinite, isnan
 from pathlib import Path
 from typing import TextIO
 
+from featx.catalogue.own_columns import Value
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
 from featx.errors import FeatxError
 from featx.files.regular import open_regular
 from featx.files.spreadsheet import delimiter_of
-
-Value = str | int | float | bool | None
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 ROWS = 10_000

@@ -10,14 +10,14 @@ from typing import Any
 
 from featx.backbones import Fingerprint
 from featx.catalogue.items import Catalogue, Item, Skipped
-from featx.store import Store, StoredItem
+from featx.store import Store
 
 
 class ExistingRows:
     """The rows of a store, by id, path and digest; none where there is no store yet."""
 
     def __init__(self, store: Store | None) -> None:
-        self.rows: dict[str, StoredItem] = {} if store is None else dict(store.known())
+        self.rows: dict[str, Item] = {} if store is None else dict(store.known())
         self.fingerprint: Fingerprint | None = None if store is None else store.fingerprint
         self.provenance: dict[str, object] = {} if store is None else dict(store.provenance)
         self.by_path = {row.path: row for row in self.rows.values()}
@@ -53,7 +53,7 @@ class ExistingRows:
             }
         return replace(item, **told) if told else item
 
-    def row_of(self, item: Item) -> StoredItem | None:
+    def row_of(self, item: Item) -> Item | None:
         """The row of an item, if it has one."""
         return self.rows.get(item.item_id)
 
@@ -63,7 +63,7 @@ class ExistingRows:
         """Rows whose photo is gone, either renamed (the same bytes are elsewhere now) or removed."""
         listed = {item.path for item in items} | {skip.path for skip in skipped}
         ids = {item.item_id for item in items}
-        gone: dict[str, list[StoredItem]] = {}
+        gone: dict[str, list[Item]] = {}
         for row in self.rows.values():
             if row.path not in listed and row.item_id not in ids and not os.path.lexists(row.path):
                 gone.setdefault(row.digest, []).append(row)
@@ -74,7 +74,7 @@ class ExistingRows:
         return renamed, sorted(row.item_id for rows in gone.values() for row in rows)
 
 
-def differs(row: StoredItem, item: Item) -> bool:
+def differs(row: Item, item: Item) -> bool:
     """Whether the catalogue says something else of an item than its row does."""
     return (row.path, row.label, row.product, row.split, dict(row.extra)) != (
         item.path,

@@ -8,7 +8,6 @@ from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.extraction.existing_rows import ExistingRows, differs
 from featx.extraction.inspection import Inspection
 from featx.extraction.options import ExtractionReport
-from featx.store import StoredItem
 
 
 class ExtractionPlan:
@@ -20,7 +19,7 @@ class ExtractionPlan:
         # Photos whose bytes are computed already, or in this run for another photo.
         self.copies: list[Inspection] = []
         # Rows whose photo is as before, and about which the catalogue says something else now.
-        self.updates: list[StoredItem] = []
+        self.updates: list[Item] = []
         self._renamed: dict[str, str] = {}
         self._added: list[tuple[Item, str]] = []
         report.listed = len(catalogue.items) + len(catalogue.skipped)
@@ -80,7 +79,5 @@ class ExtractionPlan:
         return list(dict.fromkeys([*self._renamed, *(self.report.gone if prune else ()), *replaced]))
 
 
-def _with_metadata(row: StoredItem, item: Item) -> StoredItem:
-    return replace(
-        row, path=item.path, label=item.label, product=item.product, split=item.split, extra=dict(item.extra)
-    )
+def _with_metadata(row: Item, item: Item) -> Item:
+    return replace(item, item_id=row.item_id, digest=row.digest)

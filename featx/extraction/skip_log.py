@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from featx.catalogue.items import Skipped
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.spreadsheet import csv_bytes
-from featx.store import SkippedItem, Store, StoreWriter
+from featx.store import Store, StoreWriter
 
 
 class SkipLog:
@@ -18,27 +19,23 @@ class SkipLog:
 
     def __init__(self, known: Store | None) -> None:
         self._bad = dict(known.known_skipped()) if known is not None else {}
-        self._noted: dict[str, tuple[Skipped, tuple[int, int] | None]] = {}
+        self._noted: dict[str, Skipped] = {}
 
     def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
         """The same verdict as last time, while the file is the same; a changed file gets a new try."""
         bad = self._bad.get(path)
         if bad is None or (bad.size, bad.mtime_ns) != mark:
             return None
-        return Skipped(path, bad.reason, bad.detail)
+        return bad
 
     def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
         """Remember that a photo could not be used, and what its file looked like."""
-        self._noted[skip.path] = (skip, mark)
+        size, mtime_ns = mark or (-1, -1)
+        self._noted[skip.path] = replace(skip, size=size, mtime_ns=mtime_ns)
 
     def commit(self, writer: StoreWriter) -> None:
         """Hand what was noted to the store."""
-        writer.note_skipped(
-            [
-                SkippedItem(skip.path, skip.reason, skip.detail, *(mark or (-1, -1)))
-                for skip, mark in self._noted.values()
-            ]
-        )
+        writer.note_skipped(list(self._noted.values()))
 
 
 def write_skipped_list(skipped: Sequence[Skipped], path: Path) -> str:

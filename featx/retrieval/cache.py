@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.catalogue.tables import Value
+from featx.catalogue.own_columns import Value
 from featx.files.atomic import atomic_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular, read_regular

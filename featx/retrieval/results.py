@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from featx.catalogue.own_columns import beside
-from featx.catalogue.tables import Value
+from featx.catalogue.own_columns import Value
 from featx.errors import FeatxError
 from featx.files.cells import Cell
 

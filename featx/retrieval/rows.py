@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.catalogue.tables import Value
+from featx.catalogue.own_columns import Value
 from featx.compute.vectors import BLOCK, inverse_lengths
 from featx.errors import FeatxError
 from featx.retrieval.engines.base import CandidateSource

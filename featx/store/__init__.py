@@ -12,8 +12,8 @@ facts      what a store holds, counted
 
 from __future__ import annotations
 
-from featx.store.records import Row, SkippedItem, StoredItem
+from featx.store.records import Row
 from featx.store.store import Store, open_store
 from featx.store.writer import StoreWriter, ensure_room, is_card
 
-__all__ = ["Row", "SkippedItem", "Store", "StoreWriter", "StoredItem", "ensure_room", "is_card", "open_store"]
+__all__ = ["Row", "Store", "StoreWriter", "ensure_room", "is_card", "open_store"]

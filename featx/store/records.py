@@ -1,18 +1,16 @@
-"""The records of a store: rows, rows without their features, and photos that could not be used."""
+"""The records of a store: rows, and the origin of their features. A row without features is an `Item`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.fingerprint import Fingerprint
-
-Value = str | int | float | bool | None
-NOTHING: Mapping[str, Value] = MappingProxyType({})
+from featx.catalogue.items import Item
+from featx.catalogue.own_columns import Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +26,10 @@ class Row:
     extra: Mapping[str, Value]
     features: NDArray[np.floating]
 
-
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """A stored row without its features."""
-
-    item_id: str
-    path: str
-    digest: str
-    label: str | None = None
-    product: str | None = None
-    split: str | None = None
-    extra: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedItem:
-    """A photo that could not be used, with the size and time of its file then; a changed file is tried again."""
-
-    path: str
-    reason: str
-    detail: str = ""
-    size: int = -1
-    mtime_ns: int = -1
+    @property
+    def item(self) -> Item:
+        """The row without its features."""
+        return Item(self.item_id, self.path, self.label, self.product, self.split, self.extra, digest=self.digest)
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 
 import featx
 from featx.backbones.fingerprint import Fingerprint
+from featx.catalogue.items import NOTHING, Item, Skipped
+from featx.catalogue.own_columns import Value
 from featx.errors import FeatxError
 from featx.files.regular import read_at
-from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem, Value
+from featx.store.records import FeatureSpec
 
 SCHEMA = 1
 BLOCK = 1024
@@ -69,9 +71,9 @@ def write(
     target: Path,
     making: FeatureSpec,
     provenance: Mapping[str, object],
-    rows: Sequence[StoredItem],
+    rows: Sequence[Item],
     blocks: Iterable[bytes],
-    skipped: Sequence[SkippedItem],
+    skipped: Sequence[Skipped],
     merged: str,
 ) -> None:
     """Write a complete store into a new file, block by block."""
@@ -116,7 +118,7 @@ def write(
             _numbers(group, name, np.array([getattr(photo, name) for photo in skipped], dtype=np.int64))
 
 
-def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[StoredItem]) -> None:
+def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[Item]) -> None:
     values = [row.extra.get(name) for row in rows]
     state = [ABSENT if name not in row.extra else EMPTY if row.extra[name] is None else VALUE for row in rows]
     kinds = {type(value) for value in values if value is not None}
@@ -289,14 +291,14 @@ class SealedFile:
             texts += [bytes(text).decode("utf-8", "surrogateescape") for text in piece]
         return texts
 
-    def rows(self) -> list[StoredItem]:
+    def rows(self) -> list[Item]:
         """Every row without its features, in order."""
         rows = [row for piece in self.pieces() for row in piece]
         if len({row.item_id for row in rows}) != self.n:
             raise broken(self.path, "an id occurs twice")
         return rows
 
-    def pieces(self, step: int = 8192) -> Iterator[list[StoredItem]]:
+    def pieces(self, step: int = 8192) -> Iterator[list[Item]]:
         """Every row without its features, in order, some thousands at a time."""
         cache: dict[str, str] = {}
         for start in range(0, self.n, step):
@@ -306,7 +308,7 @@ class SealedFile:
                 raise broken(self.path, _first_line(error)) from error
             yield rows
 
-    def _rows(self, part: slice, cache: dict[str, str]) -> list[StoredItem]:
+    def _rows(self, part: slice, cache: dict[str, str]) -> list[Item]:
         file = self._file
         ids, paths, digests = (self._texts(file, name, self.n, part) for name in ("id", "path", "digest"))
         words: list[list[str | None]] = []
@@ -325,14 +327,14 @@ class SealedFile:
                 if state[i] != ABSENT:
                     extras[i][name] = value
         return [
-            StoredItem(
+            Item(
                 ids[i],
                 paths[i],
-                digests[i],
                 words[0][i],
                 words[1][i],
                 words[2][i],
                 MappingProxyType(extras[i]) if extras and extras[i] else NOTHING,
+                digest=digests[i],
             )
             for i in range(n)
         ]
@@ -357,14 +359,14 @@ class SealedFile:
         value: Value = json.loads(text)
         return value
 
-    def skipped(self) -> list[SkippedItem]:
+    def skipped(self) -> list[Skipped]:
         """Photos that could not be used."""
         try:
             group = self._file["skipped"]
             n = int(group["path"].shape[0])
             texts = [self._texts(group, name, n) for name in ("path", "reason", "detail")]
             numbers = [self._read(group, name, n).tolist() for name in ("size", "mtime_ns")]
-            return [SkippedItem(*record) for record in zip(*texts, *numbers, strict=True)]
+            return [Skipped(*record) for record in zip(*texts, *numbers, strict=True)]
         except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
             raise broken(self.path, _first_line(error)) from error
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isnan
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.fingerprint import Fingerprint
+from featx.catalogue.items import NOTHING, Item, Skipped
 from featx.errors import FeatxError
 from featx.files.regular import open_regular, read_at
 from featx.store import journal as log
-from featx.store.records import NOTHING, FeatureSpec, SkippedItem, StoredItem
+from featx.store.records import FeatureSpec
 from featx.store.sealed_file import BLOCK, SealedFile, newer
 from featx.workspace import journal_beside
 
@@ -31,10 +32,10 @@ class Snapshot:
     path: Path
     making: FeatureSpec
     provenance: dict[str, object]
-    rows: dict[str, StoredItem] = field(default_factory=dict)
+    rows: dict[str, Item] = field(default_factory=dict)
     places: dict[str, int] = field(default_factory=dict)
     digests: dict[str, int] = field(default_factory=dict)
-    skipped: dict[str, SkippedItem] = field(default_factory=dict)
+    skipped: dict[str, Skipped] = field(default_factory=dict)
     sealed: SealedFile | None = None
     journal_fd: int = -1
     journal_id: str = ""
@@ -65,7 +66,7 @@ class Snapshot:
                 self.places.pop(item_id, None)
         elif kind == log.SKIPPED:
             for record in payload:
-                self.skipped[record[0]] = SkippedItem(*record)
+                self.skipped[record[0]] = Skipped(*record)
         elif kind == log.SEAL:
             self.provenance = payload["provenance"]
             if payload["order"] is not None:
@@ -73,13 +74,13 @@ class Snapshot:
 
     def _rename(self, names: Mapping[str, str]) -> None:
         taken = set(names.values()) - set(names)
-        rows: dict[str, StoredItem] = {}
+        rows: dict[str, Item] = {}
         places: dict[str, int] = {}
         for old, row in self.rows.items():
             if old in taken:
                 continue
             new = names.get(old, old)
-            rows[new] = row if new == old else StoredItem(new, *to_record(row)[1:])
+            rows[new] = row if new == old else replace(row, item_id=new)
             places[new] = self.places[old]
         self.rows, self.places = rows, places
 
@@ -126,12 +127,12 @@ class Snapshot:
             self.journal_fd = -1
 
 
-def to_record(row: StoredItem) -> list[Any]:
+def to_record(row: Item) -> list[Any]:
     """A row in the form of the journal."""
     return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
 
 
-def from_record(record: Sequence[Any]) -> StoredItem:
+def from_record(record: Sequence[Any]) -> Item:
     """A row from the journal; labels, products and splits are interned, since many rows share them."""
     item_id, path, digest, *words, extra = record
     if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
@@ -140,9 +141,8 @@ def from_record(record: Sequence[Any]) -> StoredItem:
     if any(isinstance(value, float) and isnan(value) for value in extra.values()):
         # NaN becomes an empty cell: it would not even equal itself when it is read again.
         extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
-    return StoredItem(
-        item_id, path, digest, shared[0], shared[1], shared[2], MappingProxyType(extra) if extra else NOTHING
-    )
+    kept = MappingProxyType(extra) if extra else NOTHING
+    return Item(item_id, path, shared[0], shared[1], shared[2], kept, digest=digest)
 
 
 def load_snapshot(path: Path) -> Snapshot | None:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.fingerprint import Fingerprint
-from featx.catalogue.own_columns import checked_headings, unlike_ours
+from featx.catalogue.items import Item, Skipped
+from featx.catalogue.own_columns import Value, checked_headings, unlike_ours
 from featx.errors import FeatxError
-from featx.store.records import SkippedItem, StoredItem, Value
 from featx.store.snapshot import Snapshot, load_snapshot
 from featx.workspace import Workspace
 
@@ -167,11 +167,11 @@ class Store:
         """How many rows wait in the journal of an interrupted run."""
         return self._contents.journal_rows
 
-    def known(self) -> Mapping[str, StoredItem]:
+    def known(self) -> Mapping[str, Item]:
         """Every row without its features, by item id, in row order."""
         return MappingProxyType(self._contents.rows)
 
-    def known_skipped(self) -> Mapping[str, SkippedItem]:
+    def known_skipped(self) -> Mapping[str, Skipped]:
         """Photos that could not be used, by path."""
         return MappingProxyType(self._contents.skipped)
 

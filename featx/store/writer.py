@@ -12,6 +12,7 @@ import uuid
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from glob import escape
 from pathlib import Path
 from types import MappingProxyType, TracebackType
@@ -21,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.fingerprint import Fingerprint
+from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
 from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
 from featx.files.locks import LockHeld, lock_file
 from featx.files.regular import read_json
 from featx.store import journal as log
-from featx.store.records import FeatureSpec, Row, SkippedItem, StoredItem
+from featx.store.records import FeatureSpec, Row
 from featx.store.seal_client import SealClient
 from featx.store.sealed_file import SealedFile
 from featx.store.snapshot import Snapshot, from_record, load_snapshot, to_record
@@ -144,7 +146,7 @@ class StoreWriter:
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def known(self) -> Mapping[str, StoredItem]:
+    def known(self) -> Mapping[str, Item]:
         """Every row without its features, by item id, in row order."""
         return MappingProxyType(self._contents.rows)
 
@@ -157,7 +159,7 @@ class StoreWriter:
         with self._lock:
             return self._contents.array(self._contents.digests[digest]).copy()
 
-    def known_skipped(self) -> Mapping[str, SkippedItem]:
+    def known_skipped(self) -> Mapping[str, Skipped]:
         """Photos that could not be used, by path."""
         return MappingProxyType(self._contents.skipped)
 
@@ -169,8 +171,7 @@ class StoreWriter:
             return
         records, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
         for i, row in enumerate(rows):
-            known = StoredItem(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra)
-            records.append(_checked(known))
+            records.append(_checked(row.item))
             if np.shape(row.features) != self.making.row_shape:
                 raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.making.row_shape}")
             with np.errstate(over="ignore"):
@@ -186,14 +187,9 @@ class StoreWriter:
             )
         self._commit(log.ROWS, records, features.data.cast("B"))
 
-    def update(self, rows: Sequence[StoredItem]) -> None:
+    def update(self, rows: Sequence[Item]) -> None:
         """Refresh path, label, product, split and extra columns of known rows; their features and digests stay."""
-        records = []
-        for row in rows:
-            digest = self._known(row.item_id).digest
-            records.append(
-                _checked(StoredItem(row.item_id, row.path, digest, row.label, row.product, row.split, row.extra))
-            )
+        records = [_checked(replace(row, digest=self._known(row.item_id).digest)) for row in rows]
         if records:
             self._commit(log.UPDATE, records)
 
@@ -214,11 +210,12 @@ class StoreWriter:
         if here:
             self._commit(log.REMOVE, here)
 
-    def note_skipped(self, photos: Sequence[SkippedItem]) -> None:
+    def note_skipped(self, photos: Sequence[Skipped]) -> None:
         """Record photos that could not be used, with the size and time of their files."""
-        fresh = [photo for photo in photos if self._contents.skipped.get(photo.path) != photo]
+        known = self._contents.skipped
+        fresh = [skip for skip in photos if skip.path not in known or _skip_record(known[skip.path]) != _skip_record(skip)]
         if fresh:
-            self._commit(log.SKIPPED, [[p.path, p.reason, p.detail, p.size, p.mtime_ns] for p in fresh])
+            self._commit(log.SKIPPED, [_skip_record(skip) for skip in fresh])
 
     def seal(self, *, provenance: Mapping[str, object] | None = None, order: Sequence[str] | None = None) -> None:
         """Write everything into a new HDF5 file that replaces the old one, completely or not at all.
@@ -259,7 +256,7 @@ class StoreWriter:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _known(self, item_id: str) -> StoredItem:
+    def _known(self, item_id: str) -> Item:
         row = self._contents.rows.get(item_id)
         if row is None:
             raise FeatxError("not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`")
@@ -431,7 +428,7 @@ def _mb(size: int) -> str:
     return f"{size / 1e9:,.0f} GB" if size >= 1e10 else f"{max(1, round(size / 1e6)):,} MB"
 
 
-def _checked(row: StoredItem) -> list[Any]:
+def _checked(row: Item) -> list[Any]:
     for what, text in (("id", row.item_id), ("path", row.path), ("digest", row.digest), ("label", row.label),
                        ("product", row.product), ("split", row.split), *row.extra.items()):  # fmt: skip
         if isinstance(text, str):
@@ -441,6 +438,11 @@ def _checked(row: StoredItem) -> list[Any]:
         if not (value is None or isinstance(value, str | int | float | bool)):
             raise TypeError(f"column {name!r} holds {type(value).__name__}, not text, a number, true or false")
     return to_record(from_record(to_record(row)))
+
+
+def _skip_record(skip: Skipped) -> list[Any]:
+    """A skipped photo in the form of the journal; the columns of its table are not kept."""
+    return [skip.path, skip.reason, skip.detail, skip.size, skip.mtime_ns]
 
 
 def _plain(text: str, what: str) -> None:

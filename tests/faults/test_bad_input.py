@@ -266,7 +266,7 @@ def test_half_a_character_in_a_table_is_refused_in_words(workplace):
 MOST_A_ROW = 60
 READING = """
 import json, resource, sys
-from featx.catalogue import read_catalogue
+from featx.catalogue.reading import read_catalogue
 from tests.counting import counted_calls
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 with counted_calls() as calls:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
-from featx.store import SkippedItem, StoredItem, StoreWriter, seal_process
+from featx.store import StoreWriter, seal_process
 from tests.faults.recording import Moment, Recorder, killed, power_lost
 from tests.store.test_store import expected, held, row, writer
 
@@ -37,16 +39,16 @@ def a_writers_story(path: Path, recorder: Recorder, batches: int) -> list[dict[s
                 number += 2
                 change(lambda w=w, rows=rows: w.append(rows), {**now, **expected(rows)})
                 if batch % 5 == 3:
-                    fresh = StoredItem("i0", f"moved/{number}.jpg", "", "new label")
+                    fresh = Item("i0", f"moved/{number}.jpg", "new label")
                     known, features = states[-1]["i0"]
-                    told = StoredItem("i0", fresh.path, known.digest, fresh.label)
-                    change(lambda w=w, fresh=fresh: w.update([fresh]), {**states[-1], "i0": (told, features)})
+                    updated = replace(fresh, digest=known.digest)
+                    change(lambda w=w, fresh=fresh: w.update([fresh]), {**states[-1], "i0": (updated, features)})
                 if batch % 7 == 6:
                     gone = f"i{number - 1}"
                     left = {name: one for name, one in states[-1].items() if name != gone}
                     change(lambda w=w, gone=gone: w.remove([gone]), left)
                 if batch % 11 == 5:
-                    change(lambda w=w: w.note_skipped([SkippedItem("bad.jpg", "truncated")]), states[-1])
+                    change(lambda w=w: w.note_skipped([Skipped("bad.jpg", "truncated")]), states[-1])
             if run == 0:
                 w.seal(order=sorted(w.known()))
         if run == 1:

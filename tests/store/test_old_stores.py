@@ -14,22 +14,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
-from featx.store import Row, SkippedItem, StoredItem, StoreWriter, open_store, sealed_file
+from featx.store import Row, StoreWriter, open_store, sealed_file
 from tests.conftest import toy_fingerprint
 from tests.store.test_store import row, writer
 
 KEPT = Path(__file__).parent / "old_stores"
 ODD = "photos/odd\udcff name.jpg"
 ROWS = [
-    StoredItem("a1", "photos/boots/a1.jpg", "a" * 64, "boots", "a", "train",
-             {"price": 12.5, "stock": 7, "new": True, "note/text": "é", "mixed": 1}),
-    StoredItem("Stövel 靴", ODD, "b" * 64, "", None, None,
-             {"price": None, "stock": -1, "new": False, "note/text": None, "mixed": "one"}),
-    StoredItem("c", "photos/c.jpg", "c" * 64, None, "a", "test",
-             {"price": 3.0, "new": True, "note/text": "x", "mixed": True}),
+    Item("a1", "photos/boots/a1.jpg", "boots", "a", "train",
+         {"price": 12.5, "stock": 7, "new": True, "note/text": "é", "mixed": 1}, digest="a" * 64),
+    Item("Stövel 靴", ODD, "", None, None,
+         {"price": None, "stock": -1, "new": False, "note/text": None, "mixed": "one"}, digest="b" * 64),
+    Item("c", "photos/c.jpg", None, "a", "test",
+         {"price": 3.0, "new": True, "note/text": "x", "mixed": True}, digest="c" * 64),
 ]  # fmt: skip
-WAITING = StoredItem("d", "photos/d.jpg", "d" * 64, "hats", None, "train", {"price": 1.0})
+WAITING = Item("d", "photos/d.jpg", "hats", None, "train", {"price": 1.0}, digest="d" * 64)
 FEATURES = np.array([[1, 0, 0.5], [0, 1, -2], [3.5, 0.25, 1e-6], [0.5, 0.5, 0.5]], dtype=np.float32)
 
 
@@ -55,9 +56,9 @@ def test_a_store_of_format_1_opens_with_every_fact(old):
     assert list(store.known().values()) == [*ROWS, WAITING][:n]
     assert np.array_equal(store.features, FEATURES[:n]) and store.check() == []
     assert store.fingerprint.backbone == "toy" and store.provenance == {"source": "photos"}
-    skipped = {"photos/bad.jpg": SkippedItem("photos/bad.jpg", "truncated", "half of it", 12, 34)}
+    skipped = {"photos/bad.jpg": Skipped("photos/bad.jpg", "truncated", "half of it", 12, 34)}
     if n == 4:
-        skipped["photos/e.jpg"] = SkippedItem("photos/e.jpg", "empty", "", 0, 1)
+        skipped["photos/e.jpg"] = Skipped("photos/e.jpg", "empty", "", 0, 1)
     assert dict(store.known_skipped()) == skipped
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -19,8 +20,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
-from featx.store import Row, SkippedItem, StoredItem, StoreWriter, ensure_room, open_store
+from featx.store import Row, StoreWriter, ensure_room, open_store
 from tests.conftest import toy_fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,10 +49,7 @@ def held(path: Path) -> dict[str, tuple[object, bytes]]:
 
 
 def expected(rows: list[Row]) -> dict[str, tuple[object, bytes]]:
-    return {
-        r.item_id: (StoredItem(r.item_id, r.path, r.digest, r.label, r.product, r.split, r.extra), r.features.tobytes())
-        for r in rows
-    }
+    return {row.item_id: (row.item, row.features.tobytes()) for row in rows}
 
 
 def datasets(path: Path) -> dict[str, bytes]:
@@ -73,7 +72,7 @@ def test_every_fact_survives_sealing_and_missing_is_not_empty(tmp_path):
     ]
     with writer(tmp_path / "a.h5") as w:
         w.append(rows)
-        w.note_skipped([SkippedItem("bad.jpg", "truncated", "half", 12, 34)])
+        w.note_skipped([Skipped("bad.jpg", "truncated", "half", 12, 34)])
         assert held(tmp_path / "a.h5") == expected(rows)
         w.seal()
     assert held(tmp_path / "a.h5") == expected(rows)
@@ -130,8 +129,8 @@ def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path
     for part in (range(2000, 2500), range(700), range(700, 2000)):
         with writer(tmp_path / "parts.h5") as w:
             w.append([row(i) for i in part])
-            w.update([StoredItem(f"i{part[0]}", "other", "", "else")])
-            w.update([StoredItem(f"i{i}", f"p/{i}.jpg", "", f"l{i % 3}") for i in part[:1]])
+            w.update([Item(f"i{part[0]}", "other", "else")])
+            w.update([Item(f"i{i}", f"p/{i}.jpg", f"l{i % 3}") for i in part[:1]])
     with writer(tmp_path / "parts.h5") as w:
         assert w.recovered == 1300
         w.seal(order=order)
@@ -182,7 +181,7 @@ def test_a_store_is_a_dictionary_whatever_is_done_to_it(steps):
                 model |= expected(rows)
             elif what == "update" and f"i{a}" in model:
                 known, features = model[f"i{a}"]
-                fresh = StoredItem(known.item_id, "new", known.digest, None, "", "s", b)
+                fresh = Item(known.item_id, "new", None, "", "s", b, digest=known.digest)
                 w.update([fresh])
                 model[f"i{a}"] = (fresh, features)
             elif what == "remove":
@@ -191,8 +190,7 @@ def test_a_store_is_a_dictionary_whatever_is_done_to_it(steps):
             elif what == "rename" and f"i{a}" in model and a != b:
                 w.rename({f"i{a}": f"i{b}"})
                 known, features = model.pop(f"i{a}")
-                told = (known.path, known.digest, known.label, known.product, known.split, known.extra)
-                model[f"i{b}"] = (StoredItem(f"i{b}", *told), features)
+                model[f"i{b}"] = (replace(known, item_id=f"i{b}"), features)
             elif what == "seal":
                 w.seal(order=sorted(model))
             elif what == "reopen":
@@ -266,7 +264,7 @@ def test_a_journal_cut_at_any_byte_gives_every_committed_row(tmp_path, every):
         ends, states = [], []
         for change in (
             lambda: w.append([row(0, digest="a"), row(1, digest="b")]),
-            lambda: w.update([StoredItem("i0", "new", "")]),
+            lambda: w.update([Item("i0", "new")]),
             lambda: w.remove(["i1"]),
         ):
             change()
@@ -424,7 +422,7 @@ def test_a_reader_sees_whole_batches_while_a_writer_seals(tmp_path):
 
 def test_a_photo_that_became_usable_is_no_longer_listed_as_skipped(tmp_path):
     with writer(tmp_path / "a.h5") as w:
-        w.note_skipped([SkippedItem("p/0.jpg", "truncated")])
+        w.note_skipped([Skipped("p/0.jpg", "truncated")])
         w.append([row(0)])
         w.seal()
     assert not open_store(tmp_path / "a.h5").known_skipped()
