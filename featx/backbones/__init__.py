@@ -2,6 +2,7 @@
 
 base                   the contract of every encoder, and the record of a family
 fingerprint            what made the features, and which may be used together
+names                  the two that featx brings itself
 registry               the families, by name
 default                the backbone for when nobody named one
 colour, builtin, builtin_network, torchvision_networks, timm_networks, custom,

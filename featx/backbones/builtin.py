@@ -18,6 +18,7 @@ from PIL import Image
 from featx.backbones.base import BackboneFamily, BackboneRequest, OwnWeights
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.names import BUILTIN
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.weights import builtin_weights
 from featx.compute.vectors import unit_rows
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from featx.backbones.builtin_network import BuiltinNetwork
 
 FOLDER = Path(__file__).parent
-NAME = "builtin"
 SIDE = 192
 # JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
 DECODE_SIZE = (SIDE * 5 // 4, SIDE * 5 // 4)
@@ -114,7 +114,7 @@ class BuiltinEncoder(NetworkEncoder):
         """Keep the loaded network and the centre of each block; use :func:`open_builtin`."""
         self._centre = centre
         fingerprint = Fingerprint(
-            backbone=NAME,
+            backbone=BUILTIN,
             weights="built-in",
             weights_sha256=digest,
             layer="head+stage+colour+middle",
@@ -218,7 +218,7 @@ def _rows() -> list[dict[str, Any]]:
         return []  # an installation without the built-in weights lists what it has
     return [
         {
-            "name": NAME,
+            "name": BUILTIN,
             "width": WIDTH,
             "parameters": parameters,
             "gflops": None,
@@ -238,8 +238,8 @@ def _own_weights() -> OwnWeights | None:
 
 
 FAMILY = BackboneFamily(
-    NAME,
-    owns=lambda name: name == NAME,
+    BUILTIN,
+    owns=lambda name: name == BUILTIN,
     open=open_builtin,
     rows=_rows,
     own_weights=_own_weights,

@@ -9,11 +9,11 @@ import numpy as np
 
 from featx.backbones.base import BackboneFamily, Encoder, EncoderSpec, OwnWeights
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.names import COLOUR
 
 if TYPE_CHECKING:
     from PIL import Image
 
-NAME = "colour"
 SIDE = 64
 HUES, SATURATIONS, VALUES = 8, 4, 4
 GRID = 2
@@ -27,7 +27,7 @@ class ColourEncoder(Encoder):
 
     def __init__(self) -> None:
         self.fingerprint = Fingerprint(
-            backbone=NAME,
+            backbone=COLOUR,
             weights="none",
             weights_sha256="",
             layer="penultimate",
@@ -40,7 +40,7 @@ class ColourEncoder(Encoder):
     @property
     def spec(self) -> EncoderSpec:
         """The facts that callers need."""
-        return EncoderSpec(NAME, WIDTH, versions={"numpy": np.__version__})
+        return EncoderSpec(COLOUR, WIDTH, versions={"numpy": np.__version__})
 
     def prepare(self, source: Image.Image) -> np.ndarray:
         """The photo as a small square of hue, saturation and value, with its thumbnail in RGB."""
@@ -69,7 +69,7 @@ def _describe(pixels: np.ndarray) -> np.ndarray:
 def _rows() -> list[dict[str, Any]]:
     return [
         {
-            "name": NAME,
+            "name": COLOUR,
             "width": WIDTH,
             "parameters": 0,
             "gflops": None,
@@ -84,8 +84,8 @@ def _rows() -> list[dict[str, Any]]:
 
 
 FAMILY = BackboneFamily(
-    NAME,
-    owns=lambda name: name == NAME,
+    COLOUR,
+    owns=lambda name: name == COLOUR,
     open=lambda request: ColourEncoder(),
     rows=_rows,
     own_weights=lambda: OwnWeights("none needed", 0),

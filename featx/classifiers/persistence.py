@@ -18,7 +18,7 @@ from featx.classifiers.encoding import KEY, Parts, decode, encode
 from featx.classifiers.model import Classifier
 from featx.classifiers.verification import UntrustedClassifier
 from featx.errors import FeatxError
-from featx.files.atomic import fsync_folder, remove_stale_temporaries, write_atomic
+from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
 from featx.files.locks import one_writer
 from featx.files.regular import read_regular
 
@@ -47,7 +47,6 @@ def write(model: Classifier, path: Path) -> None:
         write_atomic(waiting, data)
         write_atomic(path.with_suffix(".json"), card_bytes(card))
         _name(waiting, path)
-        fsync_folder(path.parent)
         for leftover in path.parent.glob(f".{escaped(path.name)}.*{WAITING}"):
             leftover.unlink(missing_ok=True)
         remove_stale_temporaries(path)
@@ -157,12 +156,12 @@ def _broken(path: Path, why: str) -> FeatxError:
 
 def _name(waiting: Path, path: Path) -> None:
     """Give a waiting file its name too; a disk on which a rename is not all or nothing still holds it as it waited."""
-    second = path.with_name(f".{path.name}.{os.getpid()}.new")
+    second = temporary_path(path)
     try:
         os.link(waiting, second)
     except OSError:  # a disk without hard links
         second = waiting
-    os.replace(second, path)
+    replace_durably(second, path)
 
 
 def _waiting(path: Path, sha256: str) -> Path:

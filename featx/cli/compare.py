@@ -232,6 +232,7 @@ def _say(document: ComparisonDocument, out: Output) -> None:
 
 
 def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out: Output) -> None:
+    from featx.backbones.registry import baseline_name
     from featx.comparison.result import standing
 
     settings, several = document.settings, len(document.stores) > 1
@@ -267,7 +268,7 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
         side = "test" if held else "cv"
         table.append(
             [
-                "colour only" if row["store"] == "colour" and row["baseline"] else row["clf"],
+                "colour only" if row["store"] == baseline_name() and row["baseline"] else row["clf"],
                 *([row["store"]] if several else []),
                 percent(row[f"{side}_accuracy"]),
                 percent_range(row[f"{side}_low"], row[f"{side}_high"]),

@@ -1,22 +1,21 @@
 """The completions TAB offers after a flag.
 
-Each press starts a process, so only small JSON files are read, and nothing may fail.
+Each press starts a process, so only small files are read, and nothing may fail.
 """
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from contextlib import suppress
 
 
 def backbone_names(incomplete: str) -> list[str]:
     """Backbones whose name begins with `incomplete`."""
-    try:
-        table = json.loads((Path(__file__).parents[1] / "backbones" / "table.json").read_text(encoding="utf-8"))
-        known = ["builtin", "colour", *(row["name"] for row in table)]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [name for name in known if name.startswith(incomplete)]
+    from featx.backbones.registry import backbone_rows
+    from featx.errors import FeatxError
+
+    with suppress(OSError, ValueError, KeyError, FeatxError):
+        return [row["name"] for row in backbone_rows() if row["name"].startswith(incomplete)]
+    return []
 
 
 def classifier_names(incomplete: str) -> list[str]:

@@ -52,6 +52,16 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{_start(path.name.lstrip('.'))}.{os.getpid()}.{os.urandom(3).hex()}.new")
 
 
+def link_atomic(link: Path, target: str) -> None:
+    """Let a symbolic link lead elsewhere; readers find the old target or the new one."""
+    temporary = temporary_path(link)
+    try:
+        temporary.symlink_to(target, target_is_directory=True)
+        os.replace(temporary, link)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def replace_durably(temporary: Path, path: Path) -> None:
     """Give a file that was synced its name, and make that survive a power cut too."""
     os.replace(temporary, path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.errors import FeatxError
-from featx.files.atomic import write_atomic
+from featx.files.atomic import link_atomic, write_atomic
 from featx.files.cells import Cell
 from featx.files.locks import one_writer
 from featx.files.spreadsheet import csv_bytes
@@ -162,11 +161,8 @@ def _keep(path: Path, data: bytes) -> Path:
 
 def point_latest(root: Path, folder: Path) -> None:
     """Let `latest` lead to the newest report, where the file system knows links."""
-    aside = root / f".{LATEST}.{os.getpid()}"
     with suppress(OSError):
-        aside.symlink_to(folder.name, target_is_directory=True)
-        os.replace(aside, root / LATEST)
-    aside.unlink(missing_ok=True)
+        link_atomic(root / LATEST, folder.name)
 
 
 def newest(root: Path) -> Path | None:

@@ -9,6 +9,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from featx.backbones.names import BUILTIN, COLOUR
 from featx.backbones.weights.published import RECOMMENDED, file_name, hash_prefix
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
@@ -73,7 +74,7 @@ def builtin_weights() -> Path | None:
 
 def fallback_backbone() -> str:
     """The best backbone that works without a download."""
-    return "builtin" if builtin_weights() is not None else "colour"
+    return BUILTIN if builtin_weights() is not None else COLOUR
 
 
 def find_weights(url: str) -> Path | None:

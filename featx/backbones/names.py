@@ -1,0 +1,4 @@
+"""The names of the two backbones that featx brings itself, for modules below the registry."""
+
+BUILTIN = "builtin"
+COLOUR = "colour"
