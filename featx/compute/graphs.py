@@ -11,7 +11,7 @@ Links = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def connected_groups(n: int, i: NDArray[Any], j: NDArray[Any]) -> NDArray[np.int32]:
-    """For each of n rows the number of its group, when rows i and j are linked pair by pair."""
+    """The group of each of n rows, where i and j are the linked pairs."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -20,7 +20,7 @@ def connected_groups(n: int, i: NDArray[Any], j: NDArray[Any]) -> NDArray[np.int
 
 
 def strongest_links(n: int, i: NDArray[Any], j: NDArray[Any], scores: NDArray[Any]) -> Links:
-    """Of links with scores up to 1 those that hold each group together by its strongest, i before j."""
+    """The strongest links that still connect each group (scores up to 1), i before j."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -28,8 +28,8 @@ def strongest_links(n: int, i: NDArray[Any], j: NDArray[Any], scores: NDArray[An
     i, j, scores = i[order], j[order], scores[order]
     # The same pair may be linked twice (same bytes and same look); a sparse matrix would add the two up.
     first = np.append(True, (np.diff(i) != 0) | (np.diff(j) != 0))
-    # Before 1.15, SciPy's trees knew no other indices than 32 bits.
-    places = (i[first].astype(np.int32), j[first].astype(np.int32))
-    tree = minimum_spanning_tree(coo_array((3 - scores[first], places), shape=(n, n)).tocsr()).tocoo()
+    # Before 1.15, SciPy's trees took 32-bit indices only.
+    coordinates = (i[first].astype(np.int32), j[first].astype(np.int32))
+    tree = minimum_spanning_tree(coo_array((3 - scores[first], coordinates), shape=(n, n)).tocsr()).tocoo()
     rows, columns = tree.coords
     return np.minimum(rows, columns), np.maximum(rows, columns), 3 - tree.data

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped,unused-ignore]
 
-# Multiplications in one product from which on several threads are quicker than one.
+# From this many multiplications in one product, several threads are faster than one.
 WORTH_THREADS = 4e9
 
 _mine = local()
@@ -21,12 +21,12 @@ Answer = TypeVar("Answer")
 
 
 def threads_for(multiplications: float) -> AbstractContextManager[object]:
-    """One thread for small products: threads that wait for one another take twice the time, and many times the work."""
+    """One thread for small products: threads that wait for each other take twice the time, and many times the CPU."""
     return nullcontext() if multiplications >= WORTH_THREADS else one_thread()
 
 
 def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once: int) -> Iterator[Answer]:
-    """What `work` makes of each item, in their order; so many at a time, each with one thread of its own."""
+    """The result of `work` for each item, in order; `at_once` at a time, each on a thread of its own."""
     at_once = min(at_once, len(items))
     if at_once < 2:
         yield from map(work, items)
@@ -37,10 +37,10 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
 
     def done(item: Item) -> Answer:
         _mine.over = over
-        still_wanted()  # what has not begun when the whole is stopped never begins
+        still_wanted()  # items that have not started when the run is stopped never start
         return work(item)
 
-    # Threads, not processes: matrix products let go of Python's lock, and the features are never copied.
+    # Threads, not processes: matrix products release the interpreter lock, and the features are never copied.
     with one_thread():
         try:
             parallel = Parallel(n_jobs=at_once, backend="threading", return_as="generator", pre_dispatch="n_jobs")
@@ -50,11 +50,11 @@ def side_by_side(work: Callable[[Item], Answer], items: Sequence[Item], at_once:
 
 
 class NoLongerWanted(Exception):
-    """What ends a training whose answer nobody waits for."""
+    """Ends a training whose result nobody waits for."""
 
 
 def still_wanted() -> None:
-    """Called between the steps of long work: ends it when the whole was stopped, by Ctrl-C or by an error beside it."""
+    """Called between the steps of long work: ends it after Ctrl-C, or after an error in another thread."""
     over = getattr(_mine, "over", None)
     if over is not None and over.is_set():
         raise NoLongerWanted
@@ -68,7 +68,7 @@ def one_thread() -> AbstractContextManager[object]:
 
 @cache
 def _libraries() -> ThreadpoolController:
-    """The linear algebra libraries that are loaded; looking for them takes longer than many a training."""
+    """The loaded linear algebra libraries; finding them takes longer than many trainings."""
     import scipy.linalg  # noqa: F401 (it brings its own)
 
     return ThreadpoolController()

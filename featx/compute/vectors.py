@@ -1,4 +1,4 @@
-"""Rows of features as directions: their lengths, cosines block by block, the nearest of them, pairs above a limit."""
+"""Rows of features as vectors: unit rows, cosines block by block, the nearest rows, pairs above a limit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Matrix = NDArray[Any]
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 BLOCK = 16_384
-# So many rows in half precision stay in the fastest memory while they are widened.
+# This many rows in half precision stay in the fastest cache while they are converted.
 HALVES = 128
 SHORTEST, LONGEST = 1e-30, 1e30
-# How many cosines are held at a time (128 MB of them), and of how many queries at most.
+# How many cosines are held at a time (128 MB), and of how many queries at most.
 COSINES, QUERIES = 32_000_000, 1024
 TILE, WIDE = 2048, 8192
 # The cosine of a pair that does not count is below all that do.
@@ -41,7 +41,7 @@ def unit_rows(features: Matrix) -> NDArray[np.float32]:
 
 
 def _unit_extremes(rows: Matrix) -> NDArray[np.float64]:
-    """Rows whose squares single precision cannot hold."""
+    """Unit rows where squares would overflow or vanish in single precision."""
     rows = rows.astype(np.float64)
     rows[~np.isfinite(rows).all(axis=1)] = 0
     largest = np.abs(rows).max(axis=1, keepdims=True, initial=0)
@@ -52,18 +52,18 @@ def _unit_extremes(rows: Matrix) -> NDArray[np.float64]:
 
 def inverse_lengths(features: Matrix) -> NDArray[np.float32]:
     """The factor that brings each row to length 1; 0 for a row without a direction."""
-    found = np.zeros(len(features), dtype=np.float32)
-    for start in range(0, len(found), BLOCK):
+    inverse = np.zeros(len(features), dtype=np.float32)
+    for start in range(0, len(inverse), BLOCK):
         rows = np.asarray(features[start : start + BLOCK], dtype=np.float64)
         with np.errstate(all="ignore"):
             lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
             good = (lengths > SHORTEST) & (lengths < LONGEST)
-            found[start : start + BLOCK] = np.where(good, 1 / lengths, 0)
-    return found
+            inverse[start : start + BLOCK] = np.where(good, 1 / lengths, 0)
+    return inverse
 
 
 def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
-    """The photos of a query at length 1, one a row; zeros for one without a direction."""
+    """The photos of a query at length 1, one in each row; zeros for a photo without a direction."""
     wanted = np.atleast_2d(np.asarray(query, dtype=np.float64))
     with np.errstate(all="ignore"):
         lengths = np.sqrt((wanted * wanted).sum(axis=1, keepdims=True))
@@ -72,17 +72,17 @@ def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The same numbers in single precision, several times faster than NumPy converts them.
+    """The same numbers in single precision, several times faster than NumPy's conversion.
 
-    Exponent and fraction move to where single precision has them, and a factor makes up for the other bias. Only what
-    is infinite or no number comes out wrong: a row with such has no direction, and its length says so.
+    Exponent and fraction are shifted to their positions in single precision, and a factor corrects the bias. Infinite
+    numbers and NaN come out wrong, but a row with one has no direction, and its inverse length is 0.
     """
     bits = np.ascontiguousarray(rows).view(np.uint16)
     wide = np.left_shift(bits & 0x7FFF, 13, dtype=np.uint32)
     wide |= np.left_shift(bits & 0x8000, 16, dtype=np.uint32)
-    found: NDArray[np.float32] = wide.view(np.float32)
-    found *= np.float32(2.0**112)
-    return found
+    result: NDArray[np.float32] = wide.view(np.float32)
+    result *= np.float32(2.0**112)
+    return result
 
 
 # --- cosines ----------------------------------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
 def cosine_blocks(
     queries: NDArray[np.float32], rows: NDArray[np.float32], most: int = QUERIES
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """The cosines of unit queries with all unit rows, some queries at a time: which ones, and a row for each."""
+    """The cosines of unit queries with all unit rows, some queries at a time: their slice, and a row for each."""
     step = max(1, min(most, COSINES // max(len(rows), 1)))
     for start in range(0, len(queries), step):
         part = slice(start, min(start + step, len(queries)))
@@ -99,7 +99,7 @@ def cosine_blocks(
 
 
 def max_cosines(queries: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cosine of each unit query with the nearest of the unit rows, of which there is one at least."""
+    """The cosine of each unit query with its nearest unit row; there must be at least one."""
     best = np.empty(len(queries), dtype=np.float32)
     for part, cosines in cosine_blocks(queries, rows):
         best[part] = cosines.max(axis=1)
@@ -110,38 +110,38 @@ def nearest(
     queries: NDArray[np.float32],
     rows: NDArray[np.float32],
     k: int,
-    apart: tuple[NDArray[Any], NDArray[Any]] | None = None,
+    groups: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """The k nearest rows of each query, nearest first, and their cosines; ties go to the earlier row.
 
-    `apart` numbers the groups of queries and rows: no row answers a query of its own group. Where there are fewer than
-    k answers, the index is -1 and the cosine `HIDDEN`.
+    `groups` are those of the queries and of the rows: no row answers a query of its own group. Where there are fewer
+    than k answers, the index is -1 and the cosine `HIDDEN`.
     """
     k = min(k, len(rows))
-    found = np.empty((len(queries), k), dtype=np.intp)
+    indices = np.empty((len(queries), k), dtype=np.intp)
     similar = np.empty((len(queries), k), dtype=np.float32)
     for part, cosines in cosine_blocks(queries, rows):
-        if apart is not None:
-            cosines[apart[0][part][:, None] == apart[1][None, :]] = HIDDEN
-        found[part] = top_k(cosines, k)
-        similar[part] = np.take_along_axis(cosines, found[part], axis=1)
-    found[similar <= HIDDEN] = -1
-    return found, similar
+        if groups is not None:
+            cosines[groups[0][part][:, None] == groups[1][None, :]] = HIDDEN
+        indices[part] = top_k(cosines, k)
+        similar[part] = np.take_along_axis(cosines, indices[part], axis=1)
+    indices[similar <= HIDDEN] = -1
+    return indices, similar
 
 
 def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
-    """The columns of the k largest numbers of each row, largest first; of equal ones the earlier column comes first."""
+    """The columns of the k largest numbers of each row, largest first; ties go to the earlier column."""
     width = numbers.shape[1]
     k = min(k, width)
     if k < 1:
         return np.empty((len(numbers), 0), dtype=np.intp)
-    found = np.sort(np.argpartition(numbers, width - k, axis=1)[:, width - k :], axis=1)
-    values = np.take_along_axis(numbers, found, axis=1)
-    # Where several share the last place, the partition took any of them.
+    columns = np.sort(np.argpartition(numbers, width - k, axis=1)[:, width - k :], axis=1)
+    values = np.take_along_axis(numbers, columns, axis=1)
+    # Where several tie for the last rank, the partition takes any of them.
     for row in np.flatnonzero((numbers >= values.min(axis=1)[:, None]).sum(axis=1) > k):
-        found[row] = np.sort(np.argsort(-numbers[row], kind="stable")[:k])
-    values = np.take_along_axis(numbers, found, axis=1)
-    return np.take_along_axis(found, np.argsort(-values, axis=1, kind="stable"), axis=1)
+        columns[row] = np.sort(np.argsort(-numbers[row], kind="stable")[:k])
+    values = np.take_along_axis(numbers, columns, axis=1)
+    return np.take_along_axis(columns, np.argsort(-values, axis=1, kind="stable"), axis=1)
 
 
 def pairs_above(

@@ -2,7 +2,7 @@
 
 Estimators, drop-in for a scikit-learn pipeline (plain attributes only; `C`, `class_weight`, `max_iter`, `tol`):
 
-- `LinearSVM`: the objective of `LinearSVC` (one against the rest, squared hinge, penalised intercept)
+- `LinearSVM`: the objective of `LinearSVC` (one-vs-rest, squared hinge, penalised intercept)
 - `Logistic`: the objective of `LogisticRegression` (multinomial; one column for two categories)
 
 both with `fit(X, y, start=None)` (`start` is an earlier solution to begin from), `decision_function`, `predict`,

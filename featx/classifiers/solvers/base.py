@@ -1,4 +1,4 @@
-"""What classifiers of every kind begin and end with, and how weights become answers in linear ones."""
+"""What all classifiers share: validated training data, and answers from scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 
 class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that scores every category, or for two categories by how much the second is ahead."""
+    """A classifier that scores every category; with two categories, the lead of the second."""
 
     classes_: np.ndarray
 
@@ -21,16 +21,16 @@ class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return labels
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """A score for every category; for two categories one number, positive for the second."""
+        """A score for every category; with two categories a single one, positive for the second."""
         raise NotImplementedError
 
-    def _told(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The features and the number of each row's category."""
+    def _training_data(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The features, and the index of each row's category."""
         x, self.classes_, truth = numbered(self, X, y)
         return x, truth
 
     def _balance(self, weight: Any, truth: np.ndarray) -> np.ndarray | None:
-        """What each category weighs, where they do not weigh the same."""
+        """The weight of each category; None where all weigh the same."""
         if weight is None:
             return None
         balance: np.ndarray = compute_class_weight(weight, classes=self.classes_, y=self.classes_[truth])
@@ -38,7 +38,7 @@ class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def numbered(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The features, the categories, which there have to be two of, and the number of each row's category."""
+    """The features, the categories (at least two), and the index of each row's category."""
     x, y = validate_data(estimator, X, y, dtype=np.float32)
     names, truth = np.unique(y, return_inverse=True)
     if len(names) < 2:
@@ -47,19 +47,19 @@ def numbered(estimator: Any, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray, np
 
 
 def highest(scores: np.ndarray) -> np.ndarray:
-    """The place of the highest score, where two categories share one number as scikit-learn has it."""
+    """The index of the highest score; two categories share one score, as in scikit-learn."""
     best: np.ndarray = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
     return best
 
 
 class LinearClassifier(ClassifierBase):
-    """A trained linear classifier: one row of weights a category, or a single row for two."""
+    """A trained linear classifier: a row of weights for each category, or a single row for two."""
 
     coef_: np.ndarray
     intercept_: np.ndarray
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """A score for every category; for two categories one number, positive for the second."""
+        """A score for every category; with two categories a single one, positive for the second."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
         scores: np.ndarray = x @ self.coef_.T + self.intercept_
@@ -67,12 +67,12 @@ class LinearClassifier(ClassifierBase):
 
 
 class ProbabilisticMixin:
-    """Probabilities of a classifier whose scores are logarithms of them, but for what each row adds to all."""
+    """Probabilities by softmax, for a classifier whose scores are log probabilities up to a constant for each row."""
 
     def predict_proba(self: Any, X: Any) -> np.ndarray:
-        """Probabilities as the model gives them, not yet calibrated."""
+        """Probabilities before calibration."""
         scores = self.decision_function(X)
         scores = np.column_stack([np.zeros_like(scores), scores]) if scores.ndim == 1 else scores
-        shares = np.exp(scores - scores.max(axis=1, keepdims=True))
-        result: np.ndarray = shares / shares.sum(axis=1, keepdims=True)
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        result: np.ndarray = odds / odds.sum(axis=1, keepdims=True)
         return result

@@ -1,4 +1,4 @@
-"""Forests as flat arrays: grown by scikit-learn, asked with NumPy."""
+"""Forests as flat arrays: scikit-learn grows them, NumPy evaluates them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from featx.classifiers.solvers.base import numbered
 
 LEAF = -1
-# Rows at a time, and rows times trees: those few trees then stay in the processor's cache.
-BLOCK, STANDING = 4096, 2**15
+# Rows at a time, and rows times trees at a time: so few trees stay in the processor's cache.
+BLOCK, PATHS = 4096, 2**15
 
 
 class Forest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """scikit-learn's random forest, or with `extra` its extremely randomised trees, and the very same probabilities.
+    """scikit-learn's random forest, or with `extra` its extremely randomised trees, with identical probabilities.
 
-    Once grown, the trees lie one behind the other in plain arrays. scikit-learn's own code follows whatever indices a
-    tree holds, out of its memory where they are forged; NumPy's indexing stays inside these arrays, so a forest from a
-    file can be checked in a few lines, needs no object of scikit-learn's private types, and does not change its form
-    between scikit-learn's versions. Of node i, `feature_[i]` is the column it asks for (-1 in a leaf), `threshold_[i]`
-    where it parts, `left_[i]` and `right_[i]` are the nodes below; a leaf's categories and their shares are
-    `category_[start_[i]:start_[i + 1]]` and `share_[…]`. Tree t has the nodes `root_[t]` to `root_[t + 1] - 1`.
+    The trees are stored one after another in plain arrays. scikit-learn's own code follows any index in a tree, so a
+    forged one can lead it outside its memory. NumPy's indexing stays inside these arrays: a forest from a file can be
+    checked in a few lines, needs none of scikit-learn's private types, and keeps its form across scikit-learn versions.
+
+    Node i tests column `feature_[i]` (-1 in a leaf) against `threshold_[i]`; its children are `left_[i]` and
+    `right_[i]`. A leaf's categories and their shares are `category_[start_[i]:start_[i + 1]]` and `share_[…]`. Tree t
+    consists of the nodes `root_[t]` to `root_[t + 1] - 1`.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Forest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         x, self.classes_, truth = numbered(self, X, y)
         growth = {name: value for name, value in self.get_params().items() if name != "extra"}
         kind = ExtraTreesClassifier if self.extra else RandomForestClassifier
-        self._flatten([one.tree_ for one in kind(**growth).fit(x, truth).estimators_])
+        self._flatten([tree.tree_ for tree in kind(**growth).fit(x, truth).estimators_])
         return self
 
     def _flatten(self, trees: list[Any]) -> None:
@@ -69,45 +70,45 @@ class Forest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.left_, self.right_ = below("children_left"), below("children_right")
         self.feature_ = np.where(leaf, LEAF, np.concatenate([tree.feature for tree in trees])).astype(np.int32)
         self.threshold_ = np.where(leaf, 0.0, np.concatenate([tree.threshold for tree in trees]))
-        # Most leaves hold one category only, so shares of nothing are not kept.
+        # Most leaves hold a single category, so zero shares are not stored.
         shares = np.where(leaf[:, None], np.concatenate([tree.value[:, 0] for tree in trees]), 0.0)
         nodes, categories = np.nonzero(shares)
         self.category_, self.share_ = categories.astype(np.int32), shares[nodes, categories]
         self.start_ = np.concatenate([[0], np.cumsum(np.count_nonzero(shares, axis=1))]).astype(np.int64)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """How large a part of its leaf each category is, on average over the trees."""
+        """The share of each category in the leaf a row reaches, averaged over the trees."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
         trees = len(self.root_) - 1
         shares = csr_matrix((self.share_, self.category_, self.start_), (len(self.feature_), len(self.classes_)))
-        # What stands left of a threshold goes to the first child, the rest to the second; in a leaf it stays.
+        # Values up to a threshold go to the first child, others to the second; a leaf leads to itself.
         leaf = self.feature_ == LEAF
         children = np.where(leaf, np.arange(len(leaf)), np.stack([self.left_, self.right_])).T.ravel()
         parts = []
         for start in range(0, len(x), BLOCK):
             rows = x[start : start + BLOCK]
-            several = max(1, STANDING // len(rows))
-            roots = [self.root_[t : min(t + several, trees)] for t in range(0, trees, several)]
-            leaves = np.concatenate([self._leaves(rows, some, leaf, children) for some in roots])
-            # One row for each photo, a one for each leaf it ends in: the product adds up in the order of the trees.
+            at_once = max(1, PATHS // len(rows))
+            roots = [self.root_[t : min(t + at_once, trees)] for t in range(0, trees, at_once)]
+            leaves = np.concatenate([self._leaves(rows, part, leaf, children) for part in roots])
+            # A row for each photo with a 1 for each leaf it reaches: the product sums in the order of the trees.
             ends = np.arange(0, len(rows) * trees + 1, trees)
-            fallen = csr_matrix((np.ones(leaves.size), leaves.T.ravel(), ends), (len(rows), len(leaf)))
-            parts.append((fallen @ shares).toarray())
+            reached = csr_matrix((np.ones(leaves.size), leaves.T.ravel(), ends), (len(rows), len(leaf)))
+            parts.append((reached @ shares).toarray())
         return np.concatenate(parts) / trees
 
     def _leaves(self, x: np.ndarray, roots: np.ndarray, leaf: np.ndarray, children: np.ndarray) -> np.ndarray:
-        """The leaf in which each row ends, for each of several trees."""
-        numbers, first = x.ravel(), np.tile(np.arange(len(x)) * x.shape[1], len(roots))
+        """The leaf that each row reaches in each of several trees."""
+        values, first = x.ravel(), np.tile(np.arange(len(x)) * x.shape[1], len(roots))
         ends = node = np.repeat(roots, len(x))
-        under_way = np.flatnonzero(~leaf[node])
-        node, first = node[under_way], first[under_way]
-        while len(under_way):
-            right = numbers.take(first + self.feature_.take(node)) > self.threshold_.take(node)
+        active = np.flatnonzero(~leaf[node])
+        node, first = node[active], first[active]
+        while len(active):
+            right = values.take(first + self.feature_.take(node)) > self.threshold_.take(node)
             node = children.take(2 * node + right)
-            ends[under_way] = node
-            on = np.flatnonzero(~leaf.take(node))
-            under_way, node, first = under_way.take(on), node.take(on), first.take(on)
+            ends[active] = node
+            inner = np.flatnonzero(~leaf.take(node))
+            active, node, first = active.take(inner), node.take(inner), first.take(inner)
         return ends.reshape(len(roots), len(x))
 
     def predict(self, X: Any) -> np.ndarray:
@@ -117,27 +118,27 @@ class Forest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def fault(forest: Forest, width: int) -> str | None:
-    """What is wrong with the trees of a forest; None where every way down ends in a leaf."""
+    """What is wrong with the trees of a forest; None if every path ends in a leaf."""
     root, feature, start = forest.root_, forest.feature_, forest.start_
     nodes = np.arange(len(feature))
     if len(root) < 2 or not _divides(root, len(feature)) or (np.diff(root) < 1).any():
-        return "the trees of its forest do not add up"
+        return "the sizes of the trees in its forest do not add up"
     if len(start) != len(feature) + 1 or not _divides(start, len(forest.share_)):
-        return "the leaves of its forest do not add up"
+        return "the sizes of the leaves in its forest do not add up"
     if ((forest.category_ < 0) | (forest.category_ >= len(forest.classes_))).any():
-        return "a leaf of its forest holds a category it does not know"
+        return "a leaf of its forest names an unknown category"
     inner = feature != LEAF
     ends = np.repeat(root[1:], np.diff(root))[inner]
     for children in (forest.left_[inner], forest.right_[inner]):
-        # A child comes after its parent, so the way down has an end.
+        # A child comes after its parent, so every path ends.
         if ((children <= nodes[inner]) | (children >= ends)).any():
             return "a tree of its forest points outside itself, or back"
     if ((feature[inner] < 0) | (feature[inner] >= width)).any():
-        return "a tree of its forest asks for numbers that no photo has"
+        return "a tree of its forest tests features that do not exist"
     return None
 
 
 def _divides(offsets: np.ndarray, length: int) -> bool:
-    """Whether offsets cut this length into parts, one behind the other."""
+    """Whether offsets divide this length into consecutive parts."""
     inside = ((offsets >= 0) & (offsets <= length)).all()
     return bool(inside and offsets[0] == 0 and offsets[-1] == length and (np.diff(offsets) >= 0).all())

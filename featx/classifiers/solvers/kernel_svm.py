@@ -1,4 +1,4 @@
-"""Curved borders: the RBF kernel's space made explicit by landmarks, and the quick linear solver in it."""
+"""An RBF kernel SVM: a Nyström approximation of the kernel's space, and the fast linear solver in it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from featx.classifiers.solvers.base import ClassifierBase
 from featx.classifiers.solvers.lbfgs import minimise
 from featx.classifiers.solvers.losses import SquaredHinge, dots
 
-# With more landmarks than this nothing was gained, and finding their axes takes a time that grows with the cube.
+# More landmarks gained nothing, and the time for their eigenvectors grows with the cube.
 LANDMARKS = 1500
-# What the kernel's float32 numbers cannot tell from nothing.
+# Eigenvalues below this share of the largest are noise of float32.
 NEGLIGIBLE = 1e-5
 BLOCK = 4096
 
 
 @dataclass(frozen=True)
 class NystroemSpace:
-    """Rows as the kernel sees them: their coordinates, and how to find those of other rows."""
+    """Rows in the kernel's space: their coordinates, and what it takes to compute those of other rows."""
 
     landmarks: np.ndarray
     gamma: float
@@ -31,9 +31,9 @@ class NystroemSpace:
 
 
 class KernelSVM(ClassifierBase):
-    """One against the rest with squared hinge loss and an RBF kernel `width` times as wide as scikit-learn's `scale`.
+    """One-vs-rest, squared hinge loss, an RBF kernel `width` times as wide as scikit-learn's `scale`.
 
-    `SVC` counts the duels a category wins, and whole numbers make a poor confidence; here each category has a margin.
+    `SVC` counts the one-vs-one duels that a category wins, which makes a poor confidence; here each has a margin.
     """
 
     weights_: np.ndarray
@@ -55,8 +55,8 @@ class KernelSVM(ClassifierBase):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, start: Self | None = None, space: NystroemSpace | None = None) -> Self:
-        """Train; `space` is what `space_of` made of the same rows, `start` a solution in it to begin from."""
-        x, truth = self._told(X, y)
+        """Train; `space` is `space_of` the same rows if known, `start` a solution in it to start from."""
+        x, truth = self._training_data(X, y)
         balance = self._balance(self.class_weight, truth)
         space = space_of(x, self.width, self.random_state) if space is None else space
         loss = SquaredHinge.of(truth, len(self.classes_), balance)
@@ -68,7 +68,7 @@ class KernelSVM(ClassifierBase):
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """A margin for every category; for two categories one number, positive for the second."""
+        """A margin for every category; with two categories a single one, positive for the second."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
         parts = [
@@ -80,26 +80,26 @@ class KernelSVM(ClassifierBase):
 
 
 def space_of(x: np.ndarray, width: float, seed: int = 0, landmarks: int = LANDMARKS) -> NystroemSpace:
-    """The kernel's space on its principal axes, spanned by all rows or by some drawn at random."""
+    """The kernel's space on its principal axes, spanned by all rows or by a random sample."""
     gamma = 1.0 / (x.shape[1] * (float(x.var(dtype=np.float64)) or 1.0) * width**2)
-    chosen = x
+    sampled = x
     if len(x) > landmarks:
-        chosen = x[np.sort(np.random.default_rng(seed).choice(len(x), landmarks, replace=False))]
-    values, vectors = eigh(kernel(chosen, chosen, gamma), driver="evd", overwrite_a=True, check_finite=False)
+        sampled = x[np.sort(np.random.default_rng(seed).choice(len(x), landmarks, replace=False))]
+    values, vectors = eigh(kernel(sampled, sampled, gamma), driver="evd", overwrite_a=True, check_finite=False)
     real = values > NEGLIGIBLE * values[-1]
     axes = vectors[:, real] / np.sqrt(values[real])
     rows = np.ones((len(x), axes.shape[1] + 1), dtype=np.float32)
     for start in range(0, len(x), BLOCK):
-        rows[start : start + BLOCK, :-1] = kernel(x[start : start + BLOCK], chosen, gamma) @ axes
-    return NystroemSpace(chosen, gamma, axes, rows)
+        rows[start : start + BLOCK, :-1] = kernel(x[start : start + BLOCK], sampled, gamma) @ axes
+    return NystroemSpace(sampled, gamma, axes, rows)
 
 
 def kernel(rows: np.ndarray, columns: np.ndarray, gamma: float) -> np.ndarray:
-    """How alike rows are: one where they are the same, and less the farther apart they lie."""
-    apart = rows @ columns.T
-    apart *= 2
-    apart -= dots(rows, rows).astype(np.float32)[:, None]
-    apart -= dots(columns, columns).astype(np.float32)[None, :]
-    np.minimum(apart, 0, out=apart)
-    apart *= np.float32(gamma)
-    return np.asarray(np.exp(apart, out=apart))
+    """The RBF kernel: 1 for equal rows, less the farther they are from each other."""
+    exponent = rows @ columns.T
+    exponent *= 2
+    exponent -= dots(rows, rows).astype(np.float32)[:, None]
+    exponent -= dots(columns, columns).astype(np.float32)[None, :]
+    np.minimum(exponent, 0, out=exponent)
+    exponent *= np.float32(gamma)
+    return np.asarray(np.exp(exponent, out=exponent))

@@ -1,9 +1,9 @@
 """Minimise a loss plus half the squared length of the weights: L-BFGS for all classes in the same matrix products.
 
-Two things make it quick. The step length is found on scores that are already there, so a step costs two matrix products
-however hard its search is. And the features are turned onto their principal axes, on which the curvature of each class
-is nearly diagonal, so that it can be divided out. Turning leaves lengths, and so the objective, as they are; the axes
-need not be those of exactly these rows, and folds share them.
+Two things make it fast. The line search works on scores that are already computed, so a step costs two matrix products
+however long the search. And the features are rotated onto their principal axes, where the curvature of each class is
+nearly diagonal and can be divided out. A rotation keeps lengths, and so the objective; the axes need not be those of
+exactly these rows, so folds share them.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Pairing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class LBFGSHistory:
-    """The last steps and how the slope turned on each: what L-BFGS knows of the curvature."""
+    """The last steps and the change of gradient on each: what L-BFGS knows of the curvature."""
 
     def __init__(self) -> None:
         self.moves: list[np.ndarray] = []
         self.turns: list[np.ndarray] = []
 
     def add(self, move: np.ndarray, turn: np.ndarray) -> None:
-        """One more step; the oldest is forgotten."""
+        """Add a step, and forget the oldest."""
         self.moves.append(move)
         self.turns.append(turn)
         del self.moves[:-MEMORY], self.turns[:-MEMORY]
@@ -41,8 +41,8 @@ class LBFGSHistory:
         self.moves = [move[going] for move in self.moves]
         self.turns = [turn[going] for turn in self.turns]
 
-    def direction(self, slope: np.ndarray, even: DiagonalPreconditioner, total: Pairing) -> np.ndarray:
-        """Where to go: the L-BFGS product of the inverse curvature and the slope, downwards."""
+    def direction(self, slope: np.ndarray, preconditioner: DiagonalPreconditioner, total: Pairing) -> np.ndarray:
+        """The direction of descent: minus the L-BFGS product of inverse curvature and gradient."""
         kept = []
         result = slope
         for move, turn in zip(reversed(self.moves), reversed(self.turns), strict=True):
@@ -51,7 +51,7 @@ class LBFGSHistory:
             share = inverse * total(move, result)
             kept.append((move, turn, inverse, share))
             result = result - share.astype(np.float32)[:, None] * turn
-        result = even.out(result)
+        result = preconditioner.out(result)
         for move, turn, inverse, share in reversed(kept):
             back = inverse * total(turn, result)
             result = result + (share - back).astype(np.float32)[:, None] * move
@@ -59,19 +59,19 @@ class LBFGSHistory:
 
 
 class DiagonalPreconditioner:
-    """About the inverse curvature of each class: diagonal on the axes, but for the mean of the rows that matter."""
+    """The approximate inverse curvature of each class: diagonal on the axes, plus a rank-one term for the mean row."""
 
     def __init__(self, flat: np.ndarray, means: np.ndarray, mass: np.ndarray, balanced: bool) -> None:
         self.flat = flat
         self.along = flat * means
-        self.whole = (1 / mass + dots(self.along, means)).astype(np.float32)
+        self.scale = (1 / mass + dots(self.along, means)).astype(np.float32)
         self.means = means
         self.mass = mass
         self.balanced = balanced
 
     @classmethod
     def of(cls, rows: np.ndarray, loss: Loss, state: np.ndarray, penalty: float) -> DiagonalPreconditioner:
-        """At one place, from a sample of the rows."""
+        """At the current weights, from a sample of the rows."""
         every = -(-len(rows) // SAMPLE)
         sample = rows[::every]
         curves = np.ascontiguousarray(loss.curves(state)[:, ::every])
@@ -88,25 +88,25 @@ class DiagonalPreconditioner:
     def out(self, slope: np.ndarray) -> np.ndarray:
         """The slope with the curvature divided out."""
         result = self.flat * slope
-        result -= (dots(self.along, slope).astype(np.float32) / self.whole)[:, None] * self.along
+        result -= (dots(self.along, slope).astype(np.float32) / self.scale)[:, None] * self.along
         if self.balanced:
-            # Adding the same to all classes changes no share, so the best weights add up to nothing.
+            # Adding the same to all classes changes no probability, so the best weights sum to zero.
             result -= result.mean(axis=0)
         return np.asarray(result)
 
 
 def axes_of(rows: np.ndarray) -> np.ndarray:
-    """An orthonormal column for each principal axis; with few rows for their width, only for what the rows span."""
-    # With half as many rows as columns this still takes half of the time a singular value decomposition does.
+    """The principal axes as orthonormal columns; with few rows, only those that the rows span."""
+    # Down to half as many rows as columns, this takes half the time of a singular value decomposition.
     if 2 * len(rows) >= rows.shape[1]:
-        # Twice as many rows as columns show the axes well enough.
+        # Twice as many rows as columns determine the axes well enough.
         some = rows[:: max(1, len(rows) // (2 * rows.shape[1]))]
         return np.ascontiguousarray(eigh(some.T @ some, driver="evd", overwrite_a=True, check_finite=False)[1])
     return np.ascontiguousarray(np.linalg.svd(rows, full_matrices=False)[2].T)
 
 
 def turned(rows: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Rows on other axes, with a last column of ones, whose weight is the intercept."""
+    """Rows in the coordinates of other axes, with a last column of ones, whose weight is the intercept."""
     result = np.ones((len(rows), axes.shape[1] + 1), dtype=np.float32)
     np.matmul(rows, axes, out=result[:, :-1])
     return result
@@ -120,11 +120,11 @@ def minimise(
     tol: float,
     max_iter: int,
 ) -> tuple[np.ndarray, int]:
-    """The weights, a row for each class with the intercept last, and how many steps it took.
+    """The weights, a row for each class with the intercept last, and the number of steps.
 
-    `rows` lie on (nearly) principal axes, with a last column of ones. The objective is the mean loss plus
-    `|weights|^2 / (2 strength n)`. A class is finished when what a further step can be expected to gain is below `tol`
-    times the second term: its own size is what a distance from the best weights has to be small against.
+    `rows` are in coordinates of (nearly) principal axes, with a last column of ones. The objective is the mean loss
+    plus `|weights|^2 / (2 strength n)`. A class is finished when the expected gain of another step is below `tol` times
+    the second term, that is, small beside the weights themselves.
     """
     with threads_for(rows.size * len(start)):
         return _minimise(rows, loss, strength, start, tol, max_iter)
@@ -143,11 +143,11 @@ def _minimise(
     shrink = np.full(rows.shape[1], penalty, dtype=np.float32)
     shrink[-1] *= loss.intercept_penalty
     answer = start.astype(np.float32).copy()
-    weights, live = answer.copy(), np.arange(len(answer))
+    weights, active = answer.copy(), np.arange(len(answer))
     scores = weights @ rows.T
     state = loss.at(scores)
     slope = loss.slopes(state) @ rows / np.float32(n) + shrink * weights
-    even = DiagonalPreconditioner.of(rows, loss, state, penalty)
+    preconditioner = DiagonalPreconditioner.of(rows, loss, state, penalty)
     memory = LBFGSHistory()
     taken = 0
 
@@ -156,17 +156,22 @@ def _minimise(
         return each if loss.separate else each.sum(keepdims=True)
 
     while taken < max_iter:
-        direction = memory.direction(slope, even, total)
+        direction = memory.direction(slope, preconditioner, total)
         descent = total(direction, slope)
         size = 0.5 * total(shrink * weights, weights)
-        # float32 cannot tell smaller differences of the objective than the last.
+        # The last limit: float32 cannot resolve smaller differences of the objective.
         going = -0.5 * descent > np.maximum(tol * size, 1e-9 * (loss.value(state) / n + size))
         if not going.any():
             break
         if loss.separate and going.sum() <= 0.8 * len(going):
-            answer[live[~going]] = weights[~going]
-            live, weights, scores, slope = live[going], weights[going], scores[going], slope[going]
-            direction, descent, even, loss = direction[going], descent[going], even.keep(going), loss.only(going)
+            answer[active[~going]] = weights[~going]
+            active, weights, scores, slope = active[going], weights[going], scores[going], slope[going]
+            direction, descent, preconditioner, loss = (
+                direction[going],
+                descent[going],
+                preconditioner.keep(going),
+                loss.only(going),
+            )
             memory.keep(going)
         reach = direction @ rows.T
         linear, square = total(shrink * weights, direction), total(shrink * direction, direction)
@@ -176,7 +181,7 @@ def _minimise(
         before, slope = slope, loss.slopes(state) @ rows / np.float32(n) + shrink * weights
         memory.add(move, slope - before)
         taken += 1
-    answer[live] = weights
+    answer[active] = weights
     return answer, taken
 
 
@@ -189,7 +194,7 @@ def _step(
     linear: np.ndarray,
     square: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How far to go, and the scores and state there: safeguarded Newton until the slope has fallen to a fifth."""
+    """The step length, and the scores and state there: safeguarded Newton until the slope has fallen to a fifth."""
     step = np.ones(len(linear))
     low, high = np.zeros(len(linear)), np.full(len(linear), np.inf)
     for search in range(SEARCHES):

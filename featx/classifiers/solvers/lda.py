@@ -1,4 +1,4 @@
-"""Linear discriminant analysis with shrinkage: one matrix product for all categories together."""
+"""Linear discriminant analysis with shrinkage, in one matrix product for all categories."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ BLOCK = 4096
 
 
 class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
-    """What `LinearDiscriminantAnalysis(solver="lsqr")` finds; its covariances are shrunk by `shrinkage`."""
+    """`LinearDiscriminantAnalysis(solver="lsqr")` with covariances shrunk by `shrinkage`."""
 
     def __init__(self, shrinkage: float = 0.1) -> None:
         self.shrinkage = shrinkage
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train."""
-        x, truth = self._told(X, y)
+        x, truth = self._training_data(X, y)
         sizes, means, spread = _within(x, truth, self.shrinkage)
-        found = np.linalg.solve(spread, means.T).T
-        offset = np.log(sizes / len(x)) - 0.5 * (means * found).sum(axis=1)
+        weights = np.linalg.solve(spread, means.T).T
+        offset = np.log(sizes / len(x)) - 0.5 * (means * weights).sum(axis=1)
         if len(sizes) == 2:
-            found, offset = found[1:] - found[:1], offset[1:] - offset[:1]
-        self.coef_, self.intercept_ = found.astype(np.float32), offset.astype(np.float32)
+            weights, offset = weights[1:] - weights[:1], offset[1:] - offset[:1]
+        self.coef_, self.intercept_ = weights.astype(np.float32), offset.astype(np.float32)
         return self
 
 
 class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """The directions that tell categories apart, one fewer than there are categories.
+    """Projection onto the directions that separate categories best, one fewer than there are categories.
 
-    What `LinearDiscriminantAnalysis(solver="eigen").transform` gives; of its square matrices only these directions are
-    kept, so that a classifier's file stays small. With a `bound` rows are drawn in until none is as long as one, the
-    farther out they lie the more; the larger the bound, the less.
+    The same as `LinearDiscriminantAnalysis(solver="eigen").transform`, but only the directions are stored, which keeps
+    a classifier's file small. With a `bound`, rows are shortened to less than length 1, long ones the most; a larger
+    bound shortens less.
     """
 
     def __init__(self, shrinkage: float = 0.1, bound: float = 0.0) -> None:
@@ -47,43 +47,43 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.bound = bound
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Find them."""
-        self._found(X, y)
+        """Compute the directions."""
+        self._fit(X, y)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> np.ndarray:
-        """Find them, and the rows along them."""
-        return self._drawn_in(self._found(X, y))
+        """Compute the directions, and project the rows."""
+        return self._shortened(self._fit(X, y))
 
-    def _found(self, X: Any, y: Any) -> np.ndarray:
+    def _fit(self, X: Any, y: Any) -> np.ndarray:
         x, _, truth = numbered(self, X, y)
         sizes, means, spread = _within(x, truth, self.shrinkage)
         self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
         root = np.linalg.cholesky(spread)
-        apart = (means - self.mean_) * np.sqrt(sizes / len(x))[:, None]
-        axes, lengths, _ = np.linalg.svd(solve_triangular(root, apart.T, lower=True), full_matrices=False)
+        between = (means - self.mean_) * np.sqrt(sizes / len(x))[:, None]
+        axes, lengths, _ = np.linalg.svd(solve_triangular(root, between.T, lower=True), full_matrices=False)
         axes = axes[:, : len(sizes) - 1][:, lengths[: len(sizes) - 1] >= 1e-6 * lengths[0]]
         self.directions_ = solve_triangular(root, axes, lower=True, trans="T").astype(np.float32)
-        turned = self._turned(x)
-        self.size_ = float(dots(turned, turned).mean())
-        return turned
+        projected = self._projected(x)
+        self.size_ = float(dots(projected, projected).mean())
+        return projected
 
     def transform(self, X: Any) -> np.ndarray:
-        """Rows along the directions."""
+        """Rows projected onto the directions."""
         check_is_fitted(self)
-        return self._drawn_in(self._turned(validate_data(self, X, dtype=np.float32, reset=False)))
+        return self._shortened(self._projected(validate_data(self, X, dtype=np.float32, reset=False)))
 
-    def _drawn_in(self, turned: np.ndarray) -> np.ndarray:
+    def _shortened(self, projected: np.ndarray) -> np.ndarray:
         if not self.bound:
-            return turned
-        length = np.sqrt(dots(turned, turned) + self.bound * self.size_ + 1e-30)
-        drawn_in: np.ndarray = turned / length[:, None].astype(np.float32)
-        return drawn_in
+            return projected
+        length = np.sqrt(dots(projected, projected) + self.bound * self.size_ + 1e-30)
+        shortened: np.ndarray = projected / length[:, None].astype(np.float32)
+        return shortened
 
-    def _turned(self, x: np.ndarray) -> np.ndarray:
-        turned: np.ndarray = x @ self.directions_
-        turned -= self.mean_ @ self.directions_
-        return turned
+    def _projected(self, x: np.ndarray) -> np.ndarray:
+        projected: np.ndarray = x @ self.directions_
+        projected -= self.mean_ @ self.directions_
+        return projected
 
     @property
     def _n_features_out(self) -> int:
@@ -91,7 +91,7 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
 
 def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes and means of the categories, and the shrunk covariance of rows around the mean of their own."""
+    """Sizes and means of the categories, and the shrunk covariance within them."""
     sizes = np.bincount(truth).astype(np.float64)
     members = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
     short = np.asarray(members @ x)
@@ -104,7 +104,7 @@ def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndar
     spread /= len(x)
     among = means - sizes @ means / len(x)
     between = float(sizes @ dots(among, among)) / len(x)
-    # Numbers that never vary make the spread singular where nothing is shrunk, and so does one row in each category.
+    # Constant features make the covariance singular without shrinkage; so does a single row in each category.
     level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / len(spread)
     spread *= 1 - shrinkage
     spread.flat[:: len(spread) + 1] += max(shrinkage, 1e-9) * level

@@ -31,7 +31,7 @@ class _Linear(LinearClassifier):
 
     def fit(self, X: Any, y: Any, start: Self | None = None, axes: np.ndarray | None = None) -> Self:
         """Train; `start` is a solution to begin from and `axes` those of `axes_for`, both for the same features."""
-        x, truth = self._told(X, y)
+        x, truth = self._training_data(X, y)
         balance = self._balance(self.class_weight, truth)
         middle = self._middle(x)
         axes = axes_of(x - middle) if axes is None else axes
@@ -40,9 +40,9 @@ class _Linear(LinearClassifier):
         begin = loss.begin(rows.shape[1])
         if start is not None and start.coef_.shape == (len(begin), x.shape[1]):
             begin[:, :-1], begin[:, -1] = start.coef_ @ axes, start.intercept_ + start.coef_ @ middle
-        found, self.n_iter_ = minimise(rows, loss, self.C, begin, self.tol, self.max_iter)
-        self.coef_ = np.ascontiguousarray(found[:, :-1] @ axes.T)
-        self.intercept_ = found[:, -1] - self.coef_ @ middle
+        weights, self.n_iter_ = minimise(rows, loss, self.C, begin, self.tol, self.max_iter)
+        self.coef_ = np.ascontiguousarray(weights[:, :-1] @ axes.T)
+        self.intercept_ = weights[:, -1] - self.coef_ @ middle
         return self
 
     def _middle(self, x: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The two losses, as the descent needs them: value, slope and curvature of all categories at once."""
+"""The two losses with value, gradient and curvature of all categories at once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 
 
 class Loss(Protocol):
-    """A loss over scores of shape (classes, rows); `separate` tells whether each class can be solved by itself,
-    `balanced` whether adding the same score to all classes changes nothing.
+    """A loss over scores of shape (classes, rows).
+
+    `separate`: each class can be solved by itself; `balanced`: adding the same score to all classes changes nothing.
     """
 
     separate: bool
@@ -20,13 +21,13 @@ class Loss(Protocol):
         """The same loss for some of the classes."""
 
     def begin(self, columns: int) -> np.ndarray:
-        """Where to begin from nothing: no weights, and the intercepts that are best then."""
+        """Where to start: zero weights, and the best intercepts for them."""
 
     def at(self, scores: np.ndarray) -> np.ndarray:
-        """What value, slopes and curvature at these scores all need."""
+        """The state at these scores, from which value, slopes and curvature are computed."""
 
     def value(self, state: np.ndarray) -> np.ndarray:
-        """The loss: one number for each class where they are separate, else a single one."""
+        """The loss: a number for each class where they are separate, else one for all."""
 
     def slopes(self, state: np.ndarray) -> np.ndarray:
         """The derivative by each score."""
@@ -39,7 +40,7 @@ class Loss(Protocol):
 
 
 class SquaredHinge:
-    """One against the rest: `weight * max(0, 1 - sign * score) ** 2`. Its state is the gap to the margin."""
+    """One-vs-rest: `weight * max(0, 1 - sign * score) ** 2`. Its state is the gap to the margin."""
 
     separate = True
     balanced = False
@@ -65,11 +66,11 @@ class SquaredHinge:
         return SquaredHinge(self.signs[classes], None if self.weights is None else self.weights[classes])
 
     def begin(self, columns: int) -> np.ndarray:
-        """Where to begin from nothing: the first step finds the intercepts as well."""
+        """Where to start: the first step finds the intercepts as well."""
         return np.zeros((len(self.signs), columns), dtype=np.float32)
 
     def at(self, scores: np.ndarray) -> np.ndarray:
-        """How much each score lacks to the margin."""
+        """How far each score is from the margin."""
         gap: np.ndarray = self.signs * scores
         np.subtract(1, gap, out=gap)
         np.maximum(gap, 0, out=gap)
@@ -101,7 +102,7 @@ class SquaredHinge:
 
 
 class Softmax:
-    """The negative log of the true class's share; with two classes a score against zero. Its state: the shares."""
+    """The negative log probability of the true class; two classes share one score. Its state is the probabilities."""
 
     separate = False
     intercept_penalty = 0.0
@@ -115,26 +116,26 @@ class Softmax:
         self.weights = None if class_weight is None else class_weight[truth].astype(np.float32)
 
     def only(self, classes: np.ndarray) -> Softmax:
-        """All classes hang together."""
+        """The same loss: classes depend on each other."""
         return self
 
     def _full(self, scores: np.ndarray) -> np.ndarray:
         return np.concatenate([np.zeros_like(scores), scores]) if self.single else scores
 
     def begin(self, columns: int) -> np.ndarray:
-        """Where to begin from nothing: the shares are those of the classes."""
+        """Where to start: every row has the classes' overall frequencies."""
         level = np.log(np.bincount(self.truth, self.weights, minlength=self.classes))
         start = np.zeros((1 if self.single else self.classes, columns), dtype=np.float32)
         start[:, -1] = level[1] - level[0] if self.single else level - level.mean()
         return start
 
     def at(self, scores: np.ndarray) -> np.ndarray:
-        """The share of each class in each row."""
+        """The probability of each class in each row."""
         full = self._full(scores)
-        shares: np.ndarray = full - full.max(axis=0)
-        np.exp(shares, out=shares)
-        shares /= shares.sum(axis=0)
-        return shares
+        probabilities: np.ndarray = full - full.max(axis=0)
+        np.exp(probabilities, out=probabilities)
+        probabilities /= probabilities.sum(axis=0)
+        return probabilities
 
     def value(self, state: np.ndarray) -> np.ndarray:
         """The loss, a single number."""
