@@ -364,7 +364,7 @@ class StoreWriter:
             self._contents.journal_fd = -1
 
 
-def write_card(store: Path, making: FeatureSpec, rows: Collection[StoredItem], skipped: int) -> None:
+def write_card(store: Path, making: FeatureSpec, rows: Collection[Item], skipped: int) -> None:
     """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
     card = {
         "schema_version": 1,
