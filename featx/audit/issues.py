@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
-from featx.catalogue.own_columns import beside
-from featx.catalogue.own_columns import Value
+from featx.catalogue.own_columns import Value, beside
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from featx.catalogue.own_columns import beside
-from featx.catalogue.own_columns import Value
+from featx.catalogue.own_columns import Value, beside
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import latest_for_store

@@ -8,8 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from featx.catalogue.own_columns import beside
-from featx.catalogue.own_columns import Value
+from featx.catalogue.own_columns import Value, beside
 from featx.errors import FeatxError
 from featx.files.cells import Cell
 

@@ -212,10 +212,10 @@ class StoreWriter:
 
     def note_skipped(self, photos: Sequence[Skipped]) -> None:
         """Record photos that could not be used, with the size and time of their files."""
-        known = self._contents.skipped
-        fresh = [skip for skip in photos if skip.path not in known or _skip_record(known[skip.path]) != _skip_record(skip)]
+        known = {path: _skip_record(skip) for path, skip in self._contents.skipped.items()}
+        fresh = [record for record in map(_skip_record, photos) if known.get(record[0]) != record]
         if fresh:
-            self._commit(log.SKIPPED, [_skip_record(skip) for skip in fresh])
+            self._commit(log.SKIPPED, fresh)
 
     def seal(self, *, provenance: Mapping[str, object] | None = None, order: Sequence[str] | None = None) -> None:
         """Write everything into a new HDF5 file that replaces the old one, completely or not at all.
