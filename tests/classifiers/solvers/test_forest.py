@@ -39,5 +39,5 @@ def test_many_rows_and_many_trees_are_asked_in_blocks_without_a_change(monkeypat
     whole = forest.predict_proba(others)
     assert len(others) < BLOCK
     monkeypatch.setattr("featx.classifiers.solvers.forest.BLOCK", 3)
-    monkeypatch.setattr("featx.classifiers.solvers.forest.STANDING", 6)
+    monkeypatch.setattr("featx.classifiers.solvers.forest.PATHS", 6)
     assert np.array_equal(forest.predict_proba(others), whole)
