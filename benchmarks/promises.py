@@ -43,7 +43,7 @@ def learned(
     temperature = fit_temperature(folded, truth)
     table = coverage_table(probabilities(folded, temperature).max(axis=1), folded.argmax(axis=1) == truth, groups)
     told = probabilities(scores_of(train_classifier(recipe, x, y), asked, classes), temperature)
-    return table, classes, told, fit_novelty(x, cut, 0).strange(asked)
+    return table, classes, told, fit_novelty(x, cut, 0).is_novel(asked)
 
 
 def main() -> None:

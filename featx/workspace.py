@@ -65,13 +65,13 @@ class Workspace:
 
     def current_store(self, given: Path | None = None) -> Path:
         """The store a command should use: the one named, else the one chosen with `featx use` or extracted first."""
-        asked = given or (Path(os.environ["FEATX_STORE"]) if os.environ.get("FEATX_STORE") else None)
-        if asked is not None:
-            if not is_store(asked):
+        requested = given or (Path(os.environ["FEATX_STORE"]) if os.environ.get("FEATX_STORE") else None)
+        if requested is not None:
+            if not is_store(requested):
                 raise FeatxError(
-                    "no-store", f"no store at `{asked}`", f"make it: `featx extract IMAGES --store {asked}`"
+                    "no-store", f"no store at `{requested}`", f"make it: `featx extract IMAGES --store {requested}`"
                 )
-            return asked
+            return requested
         noted = self.noted()
         if noted is not None:
             return noted

@@ -1,4 +1,4 @@
-"""Scores to probabilities: one temperature, fitted on answers the classifier did not learn from."""
+"""Scores to probabilities: one temperature, fitted on held-out answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
-    """The one number that makes confidence honest: it divides the scores, minimising log loss on held-out rows.
+    """The temperature that calibrates confidence: it divides the scores, minimising log loss on held-out rows.
 
     `CalibratedClassifierCV(method="temperature")` finds the same number, but would train every fold again.
     """
@@ -19,19 +19,19 @@ def fit_temperature(scores: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-6, 6), method="bounded").x))
 
 
-# Only one number is fitted: a hundred photos from where the classifier will be used fit it better than thousands that
-# look like the training photos.
+# A single number is fitted: a hundred photos from where the classifier will be used serve it better than thousands
+# that look like the training photos.
 CALIBRATING = 100
 
 
 def held_out_temperature(scores: np.ndarray, truth: np.ndarray, otherwise: float) -> float:
-    """The temperature that suits held-out photos, when there are enough of them; a truth of -1 has no say."""
+    """The temperature for held-out photos, if there are enough of them; rows with a truth of -1 do not count."""
     known = truth >= 0
     return fit_temperature(scores[known], truth[known]) if int(known.sum()) >= CALIBRATING else otherwise
 
 
 def cross_calibrate(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, otherwise: float) -> np.ndarray:
-    """Probabilities of held-out photos; the temperature of each half of the products is chosen on the other half."""
+    """Probabilities of held-out photos; each half of the products gets the temperature fitted on the other half."""
     known = truth >= 0
     if int(known.sum()) < 2 * CALIBRATING:
         return probabilities(scores, otherwise)
@@ -44,7 +44,7 @@ def cross_calibrate(scores: np.ndarray, truth: np.ndarray, groups: np.ndarray, o
 
 
 def probabilities(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Scores as probabilities that add up to one in every row; all alike where scores are no numbers."""
+    """Scores as probabilities that sum to 1 in every row; uniform where scores are not finite."""
     scaled = np.where(np.isfinite(scores).all(axis=1, keepdims=True), scores, 0) / temperature
     scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     shares: np.ndarray = scaled / scaled.sum(axis=1, keepdims=True)

@@ -21,13 +21,13 @@ from featx.views.quantities import percent, percent_range
 
 NO_DIGEST = "0" * 64
 
-# What is larger is no count and no share, and nan and infinity are neither.
+# Larger numbers are neither counts nor shares; nor are NaN and infinity.
 Number = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
 
 
 class Score(Struct, kw_only=True):
-    """How many answers are correct, with the interval in which that lies 95 times in a hundred."""
+    """The share of correct answers, with its 95 % interval."""
 
     accuracy: Number
     ci95: tuple[Number, Number]
@@ -35,7 +35,7 @@ class Score(Struct, kw_only=True):
 
 
 class CrossValidation(Score, kw_only=True):
-    """The score over folds between which no product is divided."""
+    """The score over folds that never split a product."""
 
     folds: Count
     grouped_by: str
@@ -51,7 +51,7 @@ class Yield(Struct, kw_only=True):
 
 
 class AutomationRecord(Struct, kw_only=True):
-    """How much can be filed without a person; no coverage where there are too few products to say."""
+    """How much can be filed without a person; no coverage where there are too few products to tell."""
 
     target: Number
     coverage: Number | None
@@ -63,7 +63,7 @@ class AutomationRecord(Struct, kw_only=True):
 
 
 class CoverageRow(Struct, kw_only=True):
-    """What answering only the most confident share of photos buys."""
+    """The precision of answering only the most confident share of photos."""
 
     coverage: Number
     threshold: Number
@@ -73,7 +73,7 @@ class CoverageRow(Struct, kw_only=True):
 
 
 class ThresholdRow(Struct, kw_only=True):
-    """The threshold of each category at one target, and the precision they bought on products not chosen on."""
+    """The threshold of each category for one target, and their precision on other products."""
 
     target: Number
     everywhere: Number | None
@@ -88,14 +88,14 @@ class ThresholdRow(Struct, kw_only=True):
 
 
 class Novelty(Struct, kw_only=True):
-    """From which similarity on a photo is unlike anything in training, and how many known photos are taken for that."""
+    """The similarity below which a photo counts as unlike anything in training, and how often a known photo does."""
 
     threshold: Number
     false_alarms: Number
 
 
 class WeakCategory(Struct, kw_only=True):
-    """A category that is often missed, and what it is usually taken for."""
+    """A category that is often missed, and the one it is usually taken for."""
 
     label: str
     recall: Number
@@ -114,7 +114,7 @@ class TriedClassifier(Struct, kw_only=True):
 
 
 class Check(Struct, kw_only=True):
-    """A finding about the data that the scores hang on."""
+    """A finding about the data that affects the scores."""
 
     code: str
     level: str
@@ -122,7 +122,7 @@ class Check(Struct, kw_only=True):
 
 
 class Card(Struct, kw_only=True, frozen=True):
-    """All that is kept beside a classifier. The names of the fields are the keys of its JSON."""
+    """The card beside a classifier. The field names are the keys of its JSON."""
 
     version: Count
     clf: str
@@ -156,11 +156,11 @@ class Card(Struct, kw_only=True, frozen=True):
     seconds: Number
     # Where the classifier was chosen among several: all of them, in the order in which they were tried.
     tried: list[TriedClassifier] = []
-    # Identifies what it learned; empty on cards of before.
+    # Identifies the training set; empty on older cards.
     lessons_sha256: str = ""
-    # Where the file of its backbone's weights lay, where it was a file of one's own.
+    # The path of its backbone's weights, if they came from `--weights FILE`.
     weights_file: str = ""
-    # Known once it is saved.
+    # Known after saving.
     model: str = ""
     sha256: str = ""
     bytes: Count = 0
@@ -171,12 +171,12 @@ class Card(Struct, kw_only=True, frozen=True):
         return self.test or self.cv
 
     def to_dict(self) -> dict[str, Any]:
-        """The card as JSON has it."""
+        """The card as a JSON object."""
         return dict(to_builtins(self))
 
 
 def read_card(data: bytes) -> Card:
-    """The card in these bytes; ValueError where they are not what was written, or not a card of featx."""
+    """The card in these bytes; ValueError if they were changed, or are not a card of featx."""
     record = parse_json(data)
     digest = record.get("card_sha256") if isinstance(record, dict) else None
     if not isinstance(digest, str) or len(digest) != len(NO_DIGEST):
@@ -191,12 +191,12 @@ def read_card(data: bytes) -> Card:
 
 
 def card_bytes(card: Card) -> bytes:
-    """A card as it is kept."""
+    """A card as bytes."""
     return seal(card.to_dict())
 
 
 def seal(record: Mapping[str, object]) -> bytes:
-    """A record as JSON that begins with the digest of all the rest of it."""
+    """A record as JSON that begins with the digest of its other fields."""
     sealed = {"card_sha256": NO_DIGEST, **{key: value for key, value in record.items() if key != "card_sha256"}}
     data = (json.dumps(sealed, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
     return data.replace(NO_DIGEST.encode(), hashlib.sha256(data).hexdigest().encode(), 1)
@@ -248,7 +248,7 @@ def page(card: Card) -> str:
 
 
 def _thresholds(card: Card) -> list[str]:
-    """The thresholds of each category, and what they bought."""
+    """The thresholds of each category, and their precision."""
     if not card.thresholds:
         return []
     lines = [

@@ -1,4 +1,4 @@
-"""Scores of every photo from a classifier that did not know its product; settings are searched anew in each fold."""
+"""Scores of every photo from a classifier trained without its product; each fold searches its own settings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from featx.compute.threads import side_by_side
 from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
 from featx.labels.training_set import TrainingSet
 
-# Folds inside what a fold learns from; settings are chosen on one of them, or on three when they are searched widely.
+# Inner folds of a fold's training part; settings are chosen on one of them, or on three in a wide search.
 INNER = 5
 
 
 @dataclass(frozen=True)
 class FoldResults:
-    """What cross-validation found: scores of all rows, and the settings that are best for all of them together."""
+    """The outcome of cross-validation: scores of all rows, and the best settings for all of them together."""
 
     folds: list[Fold]
     scores: np.ndarray
@@ -43,11 +43,11 @@ def cross_validate(
     cut = grouped_folds(y, groups, folds, seed)
     room = _room(x, y, groups, cut, seed) if tune or isinstance(settings.reduce, int) else 0
     if isinstance(settings.reduce, int):
-        # Asking for more directions than there are is no mistake worth an error.
+        # Asking for more directions than there are is not worth an error.
         settings = replace(settings, reduce=min(settings.reduce, room))
     candidates = wide_grid(settings, room) if tune else default_grid(settings)
     search = _Search(candidates, 4 * len(cut) if tune else len(cut) + 1, progress)
-    # Chosen by photos of the training part alone: what a fold scores has no say in how it is trained.
+    # Chosen on the training part alone: scored photos must not influence training.
     inner = [grouped_folds(y[learn], groups[learn], INNER, seed)[: 3 if tune else 1] for learn, _ in cut]
 
     def fold_scores(number: int) -> np.ndarray:
@@ -65,7 +65,7 @@ def cross_validate(
 def score_fold(
     settings: ClassifierSettings, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]
 ) -> np.ndarray:
-    """Scores of one part of a fold from a classifier that learned from the other."""
+    """Scores of one part of a fold from a classifier trained on the other."""
     learn, score = fold
     present = set(y[learn].tolist())
     if len(present) == 1:
@@ -74,7 +74,7 @@ def score_fold(
 
 
 class _Search:
-    """The search for the best setting, in each fold and in the whole: the candidates, and how far it is."""
+    """The search for the best setting, in each fold and on all rows: the candidates, and its progress."""
 
     def __init__(
         self, candidates: Sequence[ClassifierSettings], total: int, progress: Callable[[int, int], object]
@@ -83,20 +83,20 @@ class _Search:
         self.done, self.total, self.progress, self.lock = 0, total, progress, Lock()
 
     def best(self, x: np.ndarray, y: np.ndarray, inner: Sequence[Fold]) -> ClassifierSettings:
-        """The best setting for rows that may be learned from."""
+        """The best setting for these training rows."""
         if len(self.candidates) < 2:
             self.advance()
         return best(self.candidates, x, y, inner, self.advance)
 
     def advance(self) -> None:
-        """One step more is done."""
+        """Count a finished step."""
         with self.lock:
             self.done = min(self.done + 1, self.total)
             self.progress(self.done, self.total)
 
 
 def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
-    """How many directions of the features every fold can find."""
+    """How many principal directions every fold can find."""
     sizes = [*map(int, x.shape)]
     for learn, _ in cut:
         inner = grouped_folds(y[learn].tolist(), groups[learn], INNER, seed)

@@ -24,16 +24,16 @@ from featx.classifiers.verification import UntrustedClassifier, require_all_take
 from featx.files.regular import parse_json
 
 FORMAT = 1
-# The one entry of the metadata. With several, safetensors writes them in any order, and equal classifiers would differ.
+# The only metadata key: safetensors writes several in any order, so equal classifiers would differ.
 KEY = "featx-classifier"
 NOVELTY, ROWS = "novelty", "rows"
 
-# What safetensors calls the types of numbers that featx writes.
+# safetensors' names of the types that featx writes.
 TYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8"}
 
 
 class Header(msgspec.Struct, forbid_unknown_fields=True):
-    """All of a classifier that is not an array."""
+    """Everything of a classifier that is not an array."""
 
     format: int
     settings: ClassifierSettings
@@ -43,7 +43,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Parts(msgspec.Struct):
-    """What a file holds of a classifier; the card beside it holds the rest."""
+    """The parts of a classifier in its file; the rest is on the card beside it."""
 
     settings: ClassifierSettings
     pipeline: Any
@@ -57,7 +57,7 @@ def encode(parts: Parts) -> bytes:
     arrays = {f"{NOVELTY}.{ROWS}": parts.novelty.rows}
     for name, step, formats in saved_steps(parts.pipeline, parts.settings):
         arrays |= {f"{name}.{attribute}": getattr(step, attribute) for attribute in formats}
-    # How many threads grew a forest makes no other forest.
+    # The number of threads does not change a forest.
     settings = replace(parts.settings, threads=ClassifierSettings.threads)
     header = Header(FORMAT, settings, list(parts.classes), float(parts.temperature), float(parts.novelty.threshold))
     metadata = {KEY: json.dumps(msgspec.to_builtins(header))}
@@ -66,7 +66,7 @@ def encode(parts: Parts) -> bytes:
 
 
 def decode(data: bytes, width: int) -> Parts:
-    """A classifier of these bytes, for rows of so many numbers; UntrustedClassifier where they are not featx's."""
+    """The classifier in these bytes, for rows of this width; UntrustedClassifier if featx did not write them."""
     arrays, header = _unpack(data)
     settings, classes = _checked(header)
     pipeline = build(settings)
@@ -91,16 +91,16 @@ def decode(data: bytes, width: int) -> Parts:
 
 
 def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], Header]:
-    """The arrays of a file and its header. safetensors refuses lengths that are not those of the file."""
+    """The arrays and the header of a file. safetensors refuses lengths that do not match the file."""
     try:
         tensors = safetensors.deserialize(data)  # type: ignore[no-untyped-call,unused-ignore]
         head = msgspec.json.decode(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        # Not msgspec's own reader: labels may hold bytes that are no text, and it knows no such strings.
+        # Not msgspec's reader: labels may hold bytes that are not text, which it cannot represent.
         header = msgspec.convert(parse_json(head["__metadata__"][KEY].encode()), Header)
     except (safetensors.SafetensorError, msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         raise UntrustedClassifier(f"it cannot be parsed ({type(error).__name__}: {error})") from error
-    if strange := sorted({str(tensor["dtype"]) for _, tensor in tensors} - set(TYPES)):
-        raise UntrustedClassifier(f"it holds numbers of types that no classifier of featx has: {', '.join(strange)}")
+    if unknown := sorted({str(tensor["dtype"]) for _, tensor in tensors} - set(TYPES)):
+        raise UntrustedClassifier(f"it holds number types that no classifier of featx has: {', '.join(unknown)}")
     return {
         name: np.frombuffer(tensor["data"], TYPES[tensor["dtype"]]).reshape(tensor["shape"]).copy()
         for name, tensor in tensors
@@ -108,7 +108,7 @@ def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], Header]:
 
 
 def _checked(header: Header) -> tuple[ClassifierSettings, list[str]]:
-    """The settings and categories of a header that can be built from."""
+    """The settings and categories of a header, checked."""
     settings, classes = header.settings, header.classes
     if header.format != FORMAT:
         raise UntrustedClassifier(f"it has format {header.format}, and this featx reads format {FORMAT}")

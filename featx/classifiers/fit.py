@@ -1,4 +1,4 @@
-"""Store in, classifier out: trained on what may be learned from, scored on what it never saw, with a card."""
+"""Store in, classifier out: trained on the training set, scored on photos it never saw, with a card."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from featx.metrics.scores import Proportion, ScoredAnswers
 from featx.metrics.selective import coverage_table
 from featx.store import Store, open_store
 
-# With more photos than this having a near-twin in training, scores are flattered.
+# If more scored photos than this share have a near-duplicate in training, scores are flattered.
 MANY_TWINS = 0.2
 
 
@@ -102,7 +102,7 @@ def _candidates(clf: str, n: int, class_weight: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class Evidence:
-    """How good a classifier is, on photos of folds and on held-out ones, and the temperature of its confidence."""
+    """How good a classifier is, in cross-validation and on held-out photos, and the temperature of its confidence."""
 
     temperature: float
     calibrated_on: str
@@ -111,12 +111,12 @@ class Evidence:
 
     @property
     def best(self) -> Assessment:
-        """What the folds say of every photo, unless held-out photos say it better."""
+        """Answers of the folds to every photo, unless enough photos are held out."""
         return self.held_out or self.cross_validated
 
 
 def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, folds: int) -> Evidence:
-    """Calibrate and assess: a temperature from held-out photos where these are enough, else from the folds."""
+    """Calibrate and assess: the temperature comes from held-out photos if there are enough, else from the folds."""
     classes, held = training.classes, training.held
     labels = training.labels[training.learn]
     columns = {label: i for i, label in enumerate(classes)}
@@ -131,7 +131,7 @@ def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, fol
     folded = ScoredAnswers(truth[counted], shares, training.groups[counted], "cross-validation")
     held_out = None
     if len(held):
-        # With enough held-out photos at hand, nothing is promised from cross-validation any more.
+        # With enough held-out photos, nothing is promised from cross-validation.
         answers = ScoredAnswers(held_truth, probabilities(held_scores, temperature), held.groups, "held-out photos")
         held_out = assess(answers, classes, [folded])
     enough = int((held_truth >= 0).sum()) >= CALIBRATING
@@ -141,7 +141,7 @@ def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, fol
 def _card(
     training: TrainingSet, results: FoldResults, evidence: Evidence, novelty: NoveltyDetector, **requested: Any
 ) -> Card:
-    """All that is kept beside a classifier; `requested` is what was asked of `fit`."""
+    """The card of a classifier; `requested` are the arguments of `fit`."""
     store, held, assessment = training.store, training.held, evidence.best
     labels, classes = training.labels[training.learn], training.classes
     truth, curve = assessment.answers.truth, assessment.curve_answers
@@ -162,7 +162,7 @@ def _card(
             "grouped_by": store.provenance.get("product_source") or "none",
             "groups": len(set(training.groups.tolist())),
         },
-        # On the very photos that were scored: of some categories none may be among them.
+        # For the scored photos; some categories may have none among them.
         "baseline": round(float((truth == classes.index(biggest)).mean()), 4) if len(truth) else 0.0,
         "automation": assessment.automation_record(),
         "coverage": coverage_table(curve.confidence, curve.correct, curve.groups),
@@ -185,7 +185,7 @@ def _card(
 
 
 def _thresholds(assessment: Assessment, classes: list[str]) -> list[dict[str, Any]]:
-    """Thresholds by target; where held-out photos are too few to choose on, they still show what came of it."""
+    """Thresholds by target; held-out photos too few to choose on still show the outcome."""
     rows: list[dict[str, Any]] = []
     for answers in assessment.candidates:
         table = table_of(answers.confidence, answers.predicted, answers.correct, classes, answers.groups, rows)

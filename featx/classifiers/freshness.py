@@ -1,4 +1,4 @@
-"""Whether a classifier has learned what its store teaches today."""
+"""Has the training set of a classifier changed since it was trained?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from featx.store import Store, open_store
 
 
 def digest_of_lessons(lessons: list[Lesson]) -> str:
-    """Identifies the photos that are learned from and their categories, whatever the order of the rows."""
+    """Identifies the training photos and their categories, whatever the order of the rows."""
     text = "\n".join(f"{photo} {label}" for photo, label in sorted(lessons))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -1,4 +1,4 @@
-"""The classifiers in a folder: what the card beside each says of it, and which of them are damaged."""
+"""The classifiers in a folder: the facts on their cards, and which files are damaged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from featx.store import Store
 
 @dataclass(frozen=True)
 class ClassifierFacts:
-    """One saved classifier; without a readable card, only where it is."""
+    """A saved classifier; without a readable card, only its path."""
 
     path: str
     accuracy: float | None = None
@@ -44,7 +44,7 @@ def list_classifiers(folder: Path, store: Store | None = None) -> list[Classifie
 
 
 def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> ClassifierFacts:
-    """What the card beside a classifier says; a broken card is for `damaged_classifiers` to judge."""
+    """The facts on the card of a classifier; `damaged_classifiers` judges broken cards."""
     try:
         card = read_card(read_regular(path.with_suffix(".json")))
         return ClassifierFacts(
@@ -68,7 +68,7 @@ def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> C
 
 
 def damaged_classifiers(folder: Path) -> list[str]:
-    """Load and verify every classifier as `featx predict` would; what is wrong with each damaged one, and the fix."""
+    """Load and verify every classifier as `featx predict` would: the fault of each damaged one, and the fix."""
     damage = []
     for path in classifier_files(folder):
         try:

@@ -28,7 +28,7 @@ class Classifier:
     classes: list[str]
     temperature: float
     fingerprint: Fingerprint
-    familiar: NoveltyDetector
+    novelty: NoveltyDetector
     card: Card
 
     @property

@@ -38,7 +38,7 @@ def save(model: Classifier, path: Path) -> None:
 def write(model: Classifier, path: Path) -> None:
     """`save` for whoever is the `one_writer` of the folder already."""
     _must_be_free(path)
-    data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.familiar))
+    data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.novelty))
     card = replace(model.card, model=str(path), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     waiting = _waiting(path, card.sha256)
     try:

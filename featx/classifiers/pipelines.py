@@ -12,7 +12,7 @@ from featx.compute.threads import cores, threads_for
 
 
 def build(settings: ClassifierSettings) -> Any:
-    """One scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
+    """A scikit-learn pipeline; scaling is inside, so folds never see each other's statistics."""
     from sklearn.pipeline import make_pipeline
 
     return make_pipeline(*_scaling(settings), *_reduction(settings), settings.spec.estimator(settings))
@@ -25,7 +25,7 @@ def train_classifier(settings: ClassifierSettings, features: np.ndarray, labels:
         features, labels = features[rows], labels[rows]
     with threads_for(features.size * features.shape[1]):
         pipeline = build(settings).fit(features, labels)
-    # Laid out as they are read back from a file: matrix products then round the same way, to the last bit.
+    # In the memory layout of arrays read from a file, so that matrix products round the same way to the last bit.
     for _, step, arrays in saved_steps(pipeline, settings):
         for name, array in arrays.items():
             if array.lengths:
@@ -34,9 +34,9 @@ def train_classifier(settings: ClassifierSettings, features: np.ndarray, labels:
 
 
 def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
-    """All rows, and those of rare categories repeated until every category is as frequent as the largest.
+    """All rows, those of rare categories repeated until every category is as frequent as the largest.
 
-    Whole rounds first, so that no photo counts for more than one more than another of its category.
+    Whole rounds first, so that photos of a category differ by one repetition at most.
     """
     random = np.random.default_rng(seed)
     _, truth, counts = np.unique(labels, return_inverse=True, return_counts=True)
@@ -47,7 +47,7 @@ def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.sort(np.concatenate(rows), kind="stable")
 
 
-# What the steps before a classifier find in training, by the names that `make_pipeline` gives them.
+# The fitted arrays of the steps before a classifier, by the step names of `make_pipeline`.
 STEPS: Mapping[str, Mapping[str, SavedArray]] = {
     "normalizer": {},
     "standardscaler": {"mean_": numbers("in"), "scale_": numbers("in")},
@@ -57,7 +57,7 @@ STEPS: Mapping[str, Mapping[str, SavedArray]] = {
 
 
 def saved_steps(pipeline: Any, settings: ClassifierSettings) -> Iterator[tuple[str, Any, Mapping[str, SavedArray]]]:
-    """Each step of a pipeline with its name and the arrays that are all there is to save of it."""
+    """Each step of a pipeline with its name and the arrays to save."""
     for name, step in pipeline.steps:
         yield name, step, settings.spec.arrays if step is pipeline[-1] else STEPS[name]
 
@@ -83,14 +83,14 @@ def _reduction(settings: ClassifierSettings) -> list[Any]:
     return [PCA(int(settings.reduction), random_state=settings.seed)]
 
 
-# Copies of the features that a training makes, and the room that several may take together.
+# Copies of the features that a training makes, and the memory that several may take together.
 COPIES, ROOM = 4, 2**31
-# Trainings on fewer bytes of features spend so much time in Python, one at a time, that a third gains nothing.
+# Below this many bytes of features, trainings spend so much time holding Python's lock that a third gains nothing.
 SMALL = 2**25
 
 
 def parallel_fits(settings: ClassifierSettings, features: np.ndarray) -> int:
-    """How many trainings may run at once; forests use every core themselves."""
+    """How many trainings may run at once; forests use every core by themselves."""
     if not settings.spec.parallel_folds:
         return 1
     room = 2 if features.nbytes < SMALL else max(1, ROOM // (COPIES * features.nbytes))
@@ -98,7 +98,7 @@ def parallel_fits(settings: ClassifierSettings, features: np.ndarray) -> int:
 
 
 def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """A score for every class; classes a fold did not know get the lowest."""
+    """A score for every class; classes absent from the training fold get the lowest."""
     if hasattr(pipeline, "decision_function"):
         raw = np.asarray(pipeline.decision_function(features), dtype=np.float64)
         if raw.ndim == 1:

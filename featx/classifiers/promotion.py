@@ -1,4 +1,4 @@
-"""Is a newly trained classifier better than the saved one? Both answer for the same photos, which decide in pairs."""
+"""Is a newly trained classifier better than the saved one? A paired test on the same photos decides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from featx.views.quantities import percent, percent_range
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """Whether to replace the saved classifier, and why, in a sentence; `before` is how often the saved one is right."""
+    """Whether to replace the saved classifier, and the reason in a sentence; `before` is the saved one's accuracy."""
 
     replace: bool
     sentence: str
@@ -38,7 +38,7 @@ class PromotionDecision:
 
 @dataclass(frozen=True)
 class Publication:
-    """What became of a newly trained classifier: whether it was saved, and where its namesake of another store is."""
+    """The outcome for a newly trained classifier: whether it was saved, and where its namesake of another store is."""
 
     saved: bool
     decision: PromotionDecision | None
@@ -50,7 +50,7 @@ def publish(
 ) -> Publication:
     """Save a classifier; with `update` only if it is not worse than the one it would replace.
 
-    From reading the old one to replacing it nobody else writes there, so nothing is replaced unseen.
+    Nobody else writes there between reading the old one and replacing it, so nothing is replaced unseen.
     """
     with one_writer(path.parent, "a classifier"):
         decision = decide_promotion(_rival(new, path, store), new, store, elsewhere) if update else None
@@ -68,7 +68,7 @@ def _rival(new: Classifier, path: Path, store: Store) -> Path:
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:
-    """Compare on the same held-out photos with the labels of today; a clear loss keeps the old one.
+    """Compare on the same held-out photos with today's labels; a clear loss keeps the old one.
 
     The held-out photos are those of a store `elsewhere` where the new classifier was scored on one. Products stand or
     fall together, as in `featx compare`.
@@ -97,7 +97,7 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
 
 
 def _by_cross_validation(old: Classifier, new: Classifier) -> PromotionDecision:
-    """Without held-out photos no test is fair: the old classifier has learned from what there is."""
+    """Without held-out photos no test is fair: the old classifier was trained on all of them."""
     before, now = old.card.cv, new.card.cv
     scores = [f"{percent(cv.accuracy)} ({percent_range(*cv.ci95)})" for cv in (before, now)]
     lost = now.ci95[1] < before.ci95[0]

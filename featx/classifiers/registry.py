@@ -1,4 +1,4 @@
-"""The classifiers that are there: the one trained last, or last on a store; and none is lost to its namesake."""
+"""Saved classifiers: find the latest, or the latest of a store; archive one before its namesake replaces it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def classifier_files(models: Path) -> list[Path]:
 
 
 def find_classifier(name: str | None, models: Path, store: Path | None = None) -> Path:
-    """The classifier a person means: a file, a name, or the one trained last, on `store` where one is given."""
+    """The classifier by file or name; with neither, the one trained last, on `store` if given."""
     if name is None:
         return newest_classifier(models) if store is None else latest_for_store(models, store)
     if name.endswith((SUFFIX, OLD_SUFFIX)) or os.sep in name:
@@ -32,7 +32,7 @@ def find_classifier(name: str | None, models: Path, store: Path | None = None) -
 
 
 def latest_for_store(models: Path, store: Path) -> Path:
-    """The classifier trained last on a store, else the one trained last on any."""
+    """The classifier trained last on a store, else the one trained last on any store."""
     trained = [path for path in classifier_files(models) if _trained_on(path, store)]
     return max(trained, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
 
@@ -44,13 +44,13 @@ def trained_on(models: Path, store: Path, level: str | None) -> list[Path]:
 
 
 def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
-    """Keep a classifier trained on another store under a name of its own, before its file is replaced; where it is."""
+    """Archive a classifier of another store under its own name before its file is replaced; the new path."""
     card = _card(path)
     if card is None or (same_place(card.store, store) and card.level == level):
         return None
     try:
         old = load_classifier(path)
-    except FeatxError:  # nobody could use it any more
+    except FeatxError:  # a damaged one is of no use
         return None
     base, number = f"{path.stem}-{Path(card.store).stem}", 1
     archive = path.with_name(f"{base}{SUFFIX}")

@@ -41,11 +41,11 @@ class ClassifierSettings:
 
     @property
     def reduction(self) -> Reduction:
-        """A number of principal directions, `lda` or `none`; unless requested, what usually does best."""
+        """A number of principal directions, `lda` or `none`; by default, what usually does best."""
         return self.reduce or self.spec.reduction
 
     def for_card(self) -> dict[str, Any]:
-        """Everything that makes another classifier, under the names that people read."""
+        """Every setting that makes a difference, under its public name."""
         always: dict[str, Any] = {self.spec.strength_name: self.strength, "seed": self.seed}
         others = {
             "class_weight": self.class_weight,
@@ -60,7 +60,7 @@ class ClassifierSettings:
 
 @dataclass(frozen=True)
 class Grid:
-    """Strengths to try: a few without being asked, many with `--tune`."""
+    """Strengths to try: a few by default, many with `--tune`."""
 
     default: tuple[float, ...] = ()
     wide: tuple[float, ...] = ()
@@ -68,7 +68,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class SavedArray:
-    """A fitted array of a pipeline's step as it is kept on disk: what its lengths are called, and whether it counts.
+    """A fitted array of a pipeline step as stored: the names of its lengths, and whether it holds whole numbers.
 
     `in` and `out` are the columns a step takes and gives, `classes` the categories, `scores` the rows of weights (one
     for two categories). Any other length is free, but the same wherever its name stands.
@@ -79,7 +79,7 @@ class SavedArray:
 
 
 def numbers(*lengths: str) -> SavedArray:
-    """An array of real numbers; without lengths a single one."""
+    """An array of real numbers; a scalar without lengths."""
     return SavedArray(lengths)
 
 
@@ -89,47 +89,47 @@ def whole_numbers(*lengths: str) -> SavedArray:
 
 
 def no_fault(step: Any, width: int) -> str | None:
-    """The check of a step whose arrays are right as soon as their shapes are."""
+    """The check of a step whose arrays need no more than the right shapes."""
     return None
 
 
-# Predictions of several candidates that see the same rows, each with its index among the candidates.
+# Predictions of several candidates for the same rows, each with the index of its candidate.
 Predictions = Iterator[tuple[int, "np.ndarray"]]
 PredictMany = Callable[[Sequence[ClassifierSettings], "np.ndarray", "np.ndarray", "np.ndarray"], Predictions]
 
 
 @dataclass(frozen=True)
 class ClassifierSpec:
-    """All that featx knows of one classifier."""
+    """Everything featx knows of a classifier."""
 
     name: str
     summary: str
     # The untrained last step of the pipeline.
     estimator: Callable[[ClassifierSettings], Any]
-    # What training finds, all of which is saved; the rest of the step follows from the settings.
+    # The fitted arrays, all of which are saved; the rest of the step follows from the settings.
     arrays: Mapping[str, SavedArray]
-    # What is wrong with arrays from a file, once their shapes and types are right.
+    # The fault of arrays from a file whose shapes and types are right.
     fault: Callable[[Any, int], str | None] = no_fault
     aliases: tuple[str, ...] = ()
-    # Whether `featx compare` runs it unasked.
+    # Whether `featx compare` runs it by default.
     compared: bool = True
-    # How rows are scaled where LDA does not come first; in LDA's directions they always have unit length before.
+    # How rows are scaled without LDA; before LDA, rows always have unit length.
     scaling: Literal["unit", "standard", "none"] = "unit"
-    # `lda` for those that do better in the few directions that separate the categories (docs/fit.md says by how much).
+    # `lda` for those that do better in the few directions that separate the categories (figures in docs/fit.md).
     reduction: Reduction = "none"
-    # One against the rest is thrown by rows that lie far out; LDA then normalises lengths softly (see `LDAProjection`).
+    # One-vs-rest suffers from outlying rows; LDA then normalises lengths softly (see `LDAProjection`).
     soft_bound: float = 0.0
     class_weights: bool = False
-    # Forests use every core themselves, and other folds beside them would only wait.
+    # Forests use every core themselves; folds in parallel would only wait.
     parallel_folds: bool = False
     strength_name: str = "C"
     grid: Grid = Grid()
     # Softly normalised rows are shorter, and their weights larger.
     lda_grid: Grid | None = None
-    # What else `--tune` varies, outermost first. The first value of each is the default and wins a tie.
+    # Other settings that `--tune` varies, outermost first. The first value of each is the default and wins ties.
     variations: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     reductions: tuple[Reduction, ...] = ()
-    # Trains several candidates on the same rows and computes what they share once.
+    # Trains several candidates on the same rows, computing shared parts once.
     predict_many: PredictMany | None = None
 
     def strengths(self, reduction: Reduction) -> Grid:

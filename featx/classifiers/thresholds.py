@@ -1,4 +1,4 @@
-"""Above which confidence an answer may stand: one threshold for each category, and the precision they really buy."""
+"""The confidence above which an answer is accepted: a threshold for each category, and their measured precision."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from featx.errors import FeatxError
 from featx.metrics.scores import Proportion, share_by_group, wilson
 from featx.metrics.selective import LEAST, TARGETS, automation_at, ceil_threshold, min_products_for
 
-# A category is believed as much as all together until it brought this many answers of its own.
+# The weight of the overall precision in a category's own, in answers.
 PRIOR = 20
 PARTS = 5
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Above which confidence answers stand, so that the target share of them is correct; None means never."""
+    """The confidence above which answers are accepted, so that the target share is correct; None means never."""
 
     target: float
     everywhere: float | None
     categories: Mapping[str, float | None]
 
     def of(self, label: str) -> float:
-        """The threshold of an answer; above 1 where no confidence is enough."""
+        """The threshold of an answer; above 1 if no confidence is enough."""
         threshold = self.categories.get(label, self.everywhere)
         return 2.0 if threshold is None else threshold
 
@@ -54,7 +54,7 @@ def choose(
 
 
 def _raised(thresholds: Thresholds, least: Thresholds | None) -> Thresholds:
-    """Thresholds that are nowhere below others."""
+    """Thresholds raised to at least those of others."""
     if least is None:
         return thresholds
 
@@ -99,7 +99,7 @@ def cross_validated_yield(
     groups: np.ndarray,
     least: Thresholds | None = None,
 ) -> tuple[float, Proportion]:
-    """What thresholds chosen on some products buy on others: the share answered, and how much of that is correct."""
+    """Thresholds chosen on some products, measured on others: the share answered, and the share of that correct."""
     part_of = np.random.default_rng(0).integers(0, PARTS, int(groups.max()) + 1)[groups]
     stands = np.zeros(len(confidence), dtype=bool)
     for part in range(PARTS):
@@ -121,7 +121,7 @@ def table_of(
     groups: np.ndarray,
     below: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """The rows of the card: for each target the thresholds, and what they bought on products they were not chosen on.
+    """The rows of the card: for each target the thresholds, and their precision on other products.
 
     A target for which there are too few products is left out, and so is one that has a row in `below`. No threshold
     lies under those of the rows of `below` for lower targets, which were chosen on other photos.
@@ -152,7 +152,7 @@ def table_of(
 
 
 def thresholds_for(card: Card, precision: float) -> tuple[Thresholds, ThresholdRow]:
-    """The thresholds on a classifier's card for at least that precision, and what they bought when measured."""
+    """The thresholds on a classifier's card for at least that precision, and their measured precision."""
     if not card.thresholds:
         raise FeatxError(
             "bad-flag",
@@ -178,7 +178,7 @@ def _of_row(row: Mapping[str, Any]) -> Thresholds:
 def yield_on(
     row: Mapping[str, Any], confidence: np.ndarray, predicted: np.ndarray, correct: np.ndarray, classes: Sequence[str]
 ) -> Proportion:
-    """What the thresholds of a row of the card give on other photos: how much of what is answered is correct."""
+    """The thresholds of a row of the card on other photos: the share of accepted answers that is correct."""
     stands = confidence >= _by_class(_of_row(row), classes)[predicted]
     return wilson(int(correct[stands].sum()), int(stands.sum()))
 

@@ -1,4 +1,4 @@
-"""The search for the best setting of a classifier: candidates, and the one that is right most often on hold-outs."""
+"""The search for the best setting of a classifier: candidates, and the most accurate on held-out folds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from featx.classifiers.spec import ClassifierSettings, Predictions, Reduction
 from featx.compute.threads import still_wanted, threads_for
 from featx.labels.folds import Fold
 
-# After each hold-out a third of the candidates goes on, and never fewer than these.
+# After each fold a third of the candidates stays, but never fewer than these.
 KEPT = 6
 
 
 def default_grid(settings: ClassifierSettings) -> list[ClassifierSettings]:
-    """The few strengths that are tried without being asked."""
+    """The few strengths that are tried by default."""
     strengths = settings.spec.strengths(settings.reduction).default
     return [replace(settings, strength=strength) for strength in strengths] or [settings]
 
 
 def wide_grid(settings: ClassifierSettings, room: int) -> list[ClassifierSettings]:
-    """All that `--tune` tries: strengths over a wide range with kernel widths, depths and reductions.
+    """The candidates of `--tune`: strengths over a wide range with kernel widths, depths and reductions.
 
     A reduction has to leave something out: there are at most `room` directions.
     """
@@ -41,7 +41,7 @@ def wide_grid(settings: ClassifierSettings, room: int) -> list[ClassifierSetting
 
 
 def _every(reduction: Reduction) -> int:
-    """Strengths lie close together; where principal directions are left out every other one will do."""
+    """Neighbouring strengths differ little, so every other one will do where principal directions are left out."""
     return 2 if isinstance(reduction, int) else 1
 
 
@@ -52,7 +52,7 @@ def best(
     folds: Sequence[Fold],
     advance: Callable[[], object] = lambda: None,
 ) -> ClassifierSettings:
-    """The candidate that is right most often over grouped hold-outs; the earlier one wins a tie.
+    """The most accurate candidate over grouped folds; ties go to the earlier one.
 
     After each hold-out only the better third goes on. `advance` is called after each.
     """
@@ -73,7 +73,7 @@ def best(
 def answers(
     candidates: Sequence[ClassifierSettings], features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> list[np.ndarray]:
-    """What each candidate, trained on some rows, predicts for others; what candidates share is computed once."""
+    """Predictions of each candidate, trained on some rows, for others; shared parts are computed once."""
     results: list[np.ndarray] = [np.zeros(0)] * len(candidates)
     if candidates[0].resample:
         rows = oversample(labels, candidates[0].seed)
@@ -86,7 +86,7 @@ def answers(
         if not isinstance(reduction, int):
             learn, score = _prepared(candidates[indices[0]], features, labels, others)
         else:
-            # Fewer principal directions are the first of more.
+            # Fewer principal directions are a prefix of more.
             if projected is None:
                 projected = _prepared(replace(candidates[indices[0]], reduce=largest), features, labels, others)
             learn, score = (rows[:, :reduction] for rows in projected)
@@ -100,7 +100,7 @@ def answers(
 def _prepared(
     settings: ClassifierSettings, features: np.ndarray, labels: np.ndarray, others: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both parts as the classifier itself sees them."""
+    """Both parts as the last step of the pipeline sees them."""
     before = build(settings)[:-1]
     if not len(before):
         return features, others

@@ -1,6 +1,6 @@
-"""Check a classifier's arrays before anybody asks it: their names, types, shapes and numbers, and that it answers.
+"""Check a classifier's arrays before its first use: names, types, shapes and numbers, and that it answers.
 
-The arrays are a stranger's; what is built around them is not (see `encoding`). So this is all there is to check.
+The arrays come from the file; everything around them is built by featx (see `encoding`), so no more needs checking.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from featx.classifiers.spec import SavedArray
 
 
 class UntrustedClassifier(ValueError):
-    """A classifier's file holds something that featx does not write."""
+    """A classifier's file contains something that featx does not write."""
 
 
 def take_array(
     arrays: dict[str, np.ndarray], owner: str, name: str, wanted: SavedArray, lengths: dict[str, int]
 ) -> np.ndarray:
-    """The array `owner.name`, which is then no longer among `arrays`; `lengths` learns what is not known yet."""
+    """Take the array `owner.name` out of `arrays`, checked; `lengths` gains those not known yet."""
     array = arrays.pop(f"{owner}.{name}", None)
     if array is None:
         raise UntrustedClassifier(f"it has no `{name}` of its {owner}")
@@ -40,13 +40,13 @@ def take_array(
 
 
 def require_all_taken(arrays: Mapping[str, np.ndarray]) -> None:
-    """UntrustedClassifier where a file holds more than its classifier needs."""
+    """UntrustedClassifier if a file contains more than its classifier needs."""
     if arrays:
         raise UntrustedClassifier(f"it holds arrays that no classifier of featx has: {', '.join(sorted(arrays)[:3])}")
 
 
 def require_answers(pipeline: Any, width: int) -> None:
-    """UntrustedClassifier unless it answers for a few rows: nothing at all, something usual, and something large."""
+    """UntrustedClassifier unless it answers for a few rows: zeros, ordinary numbers, and large ones."""
     from featx.classifiers.pipelines import scores_of
 
     rows = np.random.default_rng(0).standard_normal((3, width)).astype(np.float32)

@@ -186,7 +186,7 @@ class Predictor:
                 continue
             top, similarity = next(answers)
             doubt = UNSURE if limits.unsure(*top[0]) else ""
-            if limits.unlike and similarity < self.model.familiar.threshold:
+            if limits.unlike and similarity < self.model.novelty.threshold:
                 doubt = UNLIKE
             yield Prediction(result.photo, top, similarity, doubt)
 
@@ -200,7 +200,7 @@ class Predictor:
         """For each row the likeliest categories and the cosine with the nearest known photo."""
         shares = self.model.predict_proba(features)
         order = np.argsort(-shares, axis=1, kind="stable")[:, : self.top]
-        near = self.model.familiar.similarity(features)
+        near = self.model.novelty.similarity(features)
         return [
             (tuple((self.model.classes[j], float(shares[i, j])) for j in order[i]), float(near[i]))
             for i in range(len(shares))

@@ -56,7 +56,7 @@ class Kept:
 def classifier(folder: Path) -> Kept:
     classes, settings = ["boots", "hats"], ClassifierSettings("centroid")
     labels = np.array(classes)[np.arange(40) % 2]
-    familiar = NoveltyDetector(np.ones((4, 6), np.float16), 0.1)
+    novelty = NoveltyDetector(np.ones((4, 6), np.float16), 0.1)
 
     def trained(n: int) -> Pipeline:
         features = np.random.default_rng(n).normal(size=(40, 6)).astype(np.float32)
@@ -64,7 +64,7 @@ def classifier(folder: Path) -> Kept:
 
     def write(n: int) -> None:
         card = card_of(classes, 6, clf="centroid", n=n)
-        model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), familiar, card)
+        model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), novelty, card)
         save(model, folder / "svm.safetensors")
 
     def found() -> int | None:

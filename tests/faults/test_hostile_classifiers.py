@@ -42,9 +42,9 @@ def saved(name: str, path: Path, reduce: str = "none") -> Path:
     labels = np.array([str(i % 3) for i in range(30)])
     settings = ClassifierSettings(name, reduce=reduce if reduce.isalpha() else int(reduce), threads=1)
     pipeline = train_classifier(settings, rows, labels)
-    familiar = NoveltyDetector(np.ones((4, WIDTH), np.float16), 0.1)
+    novelty = NoveltyDetector(np.ones((4, WIDTH), np.float16), 0.1)
     card = card_of(CLASSES, WIDTH, clf=name, fingerprint=toy_fingerprint(WIDTH).to_dict())
-    save(Classifier(settings, pipeline, CLASSES, 1.0, toy_fingerprint(WIDTH), familiar, card), path)
+    save(Classifier(settings, pipeline, CLASSES, 1.0, toy_fingerprint(WIDTH), novelty, card), path)
     return path
 
 
@@ -346,10 +346,10 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
     told = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
     settings = ClassifierSettings("svm")
     pipeline = train_classifier(settings, np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
-    familiar = NoveltyDetector(np.ones((1, WIDTH)), 0.1)
+    novelty = NoveltyDetector(np.ones((1, WIDTH)), 0.1)
     fingerprint = toy_fingerprint(WIDTH, backbone=name)
     card = card_of(["a", "b"], WIDTH, **told)
-    save(Classifier(settings, pipeline, ["a", "b"], 1.0, fingerprint, familiar, card), tmp_path / "m.safetensors")
+    save(Classifier(settings, pipeline, ["a", "b"], 1.0, fingerprint, novelty, card), tmp_path / "m.safetensors")
     lines = (tmp_path / "m.md").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])
     outside = re.sub(r"`[^`]*`", "", re.sub(r"\\.", "", "\n".join(lines)))

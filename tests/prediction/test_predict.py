@@ -229,14 +229,14 @@ def test_without_a_classifier_it_says_to_train_one(featx: Run, folder):
     assert ran.returncode == 4 and "featx fit" in ran.stderr
 
 
-def test_known_photos_are_familiar_and_others_are_not():
+def test_known_photos_are_not_novel_and_others_are():
     random = np.random.default_rng(0)
     known = np.abs(random.normal(size=(300, 40))) * (np.arange(40) < 20)
     others = np.abs(random.normal(size=(50, 40))) * (np.arange(40) >= 20)
     labels = [f"c{i % 3}" for i in range(300)]
-    familiar = fit_novelty(known, grouped_folds(labels, np.arange(300), 5, 0))
-    assert familiar.strange(known).mean() <= 0.02
-    assert familiar.strange(others).all()
+    novelty = fit_novelty(known, grouped_folds(labels, np.arange(300), 5, 0))
+    assert novelty.is_novel(known).mean() <= 0.02
+    assert novelty.is_novel(others).all()
 
 
 def test_an_impossible_coverage_is_refused():
@@ -331,10 +331,10 @@ def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_comput
             return features @ self.weights
 
     backbone = open_backbone("squeezenet1_1", weights="random")
-    familiar = fit_novelty(np.asarray(stored.features), [])
+    novelty = fit_novelty(np.asarray(stored.features), [])
     card = card_of(["a", "b", "c"], stored.width)
     settings = ClassifierSettings("svm")
-    model = Classifier(settings, Linear(), ["a", "b", "c"], 1.0, stored.fingerprint, familiar, card)
+    model = Classifier(settings, Linear(), ["a", "b", "c"], 1.0, stored.fingerprint, novelty, card)
 
     def answers(photos, store=None):
         predictor = Predictor(model, store, lambda: backbone, top=3)
