@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class NetworkEncoder(Encoder):
     ) -> None:
         """Freeze a network; `read` turns its output into rows, `normalisation` is the mean and deviation of bytes."""
         torch, torchvision = import_torch()
-        self.fingerprint = fingerprint
+        self.fingerprint = _with_calibration(fingerprint) if fingerprint.precision == "int8" else fingerprint
         self.network = network.eval().requires_grad_(False).to(device)
         if device != "mps":
             self.network = self.network.to(memory_format=torch.channels_last)
@@ -174,3 +175,10 @@ class NetworkEncoder(Encoder):
             folded: nn.Module = fold_batch_norm(self.network, probe, self._read)
             self._is_folded = self._is_folded or folded is not self.network
             self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _with_calibration(fingerprint: Fingerprint) -> Fingerprint:
+    """int8 features depend on the images that the integers were calibrated on."""
+    from featx.backbones.engines.int8_images import calibration_digest
+
+    return replace(fingerprint, preprocessing=f"{fingerprint.preprocessing}; int8 calibrated on {calibration_digest()}")

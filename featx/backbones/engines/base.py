@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from featx.backbones.engines.int8_images import CALIBRATION
+from featx.backbones.engines.int8_images import calibration_digest
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 
@@ -115,7 +115,7 @@ def making_of(job: EngineJob) -> dict[str, object]:
         "cpu": import_without_telemetry("openvino").Core().get_property("CPU", "FULL_DEVICE_NAME"),
     }
     if job.precision == "int8":
-        making["calibration"] = asdict(CALIBRATION)
+        making["calibration"] = calibration_digest()
     return making
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from featx.backbones.engines.base import TOLERANCE, Engine, EngineFailed, EngineJob, example_photos, min_cosine
-from featx.backbones.engines.int8_images import CALIBRATION, TRIED, drawn_photos
+from featx.backbones.engines.int8_images import comparison_images
 from featx.backbones.engines.torch_engine import TorchEngine
 from featx.errors import FeatxError, did_you_mean
 
@@ -138,8 +138,7 @@ def _tried(engine: Engine, job: EngineJob) -> Engine:
     """The engine, if it answers as plain torch does."""
     if job.precision == "int8":
         # Integers are fitted to photos, so random blobs would say little.
-        photos = drawn_photos(TRIED, CALIBRATION.photos)
-        example = np.stack([np.asarray(job.prepare(photo)) for photo in photos])
+        example = np.stack([np.asarray(job.prepare(photo)) for photo in comparison_images()])
         compared = len(example)
     else:
         example, compared = job.example, _COMPARED

@@ -1,6 +1,6 @@
-"""int8: a network whose convolutions compute with integers, calibrated on pictures that featx draws itself.
+"""int8: a network whose convolutions compute with integers, calibrated on images that travel with featx.
 
-The features must not depend on whose photos come first, so the same drawn pictures serve everyone.
+The features must not depend on whose photos come first, so the same images serve everyone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from featx.backbones.engines.base import quiet_converter
 from featx.backbones.engines.conversion_cache import ConvertedNetwork
-from featx.backbones.engines.int8_images import calibrating
+from featx.backbones.engines.int8_images import calibration_images
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.backbones.engines.openvino_engine import opened, written
 from featx.errors import FeatxError
@@ -39,7 +39,7 @@ def quantised(graph: ConvertedNetwork, prepare: Callable[[Image.Image], Any]) ->
     with quiet_converter():
         nncf = import_without_telemetry("nncf")
         logging.getLogger("nncf").setLevel(logging.ERROR)
-        photos = [np.asarray(prepare(photo))[None] for photo in calibrating()]
+        photos = [np.asarray(prepare(photo))[None] for photo in calibration_images()]
         network = nncf.quantize(
             opened(graph),
             nncf.Dataset(photos),

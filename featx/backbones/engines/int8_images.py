@@ -1,59 +1,80 @@
-"""The pictures that int8 is calibrated on: drawn by featx, so that features do not depend on anybody's photos."""
+"""The images that int8 is calibrated on: they travel with featx, so that features do not depend on anybody's photos.
+
+`int8_images.jpg` is a sheet of drawn products, made by `python -m training.int8_images`; the stripes are computed.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from featx.errors import FeatxError
+
 if TYPE_CHECKING:
     from PIL import Image
 
-
-@dataclass(frozen=True)
-class Calibration:
-    """Which pictures fix the ranges of the integers; `drawing` is raised when featx draws them otherwise."""
-
-    photos: int
-    stripes: int
-    size: int
-    seed: int
-    drawing: int
-
-
-CALIBRATION = Calibration(photos=48, stripes=16, size=200, seed=0, drawing=1)
-# Photos that calibration never sees, to compare the answers on.
-TRIED = 16
+SHEET = Path(__file__).with_name("int8_images.jpg")
+# Tiles have whole JPEG blocks, so that none shows a trace of its neighbours.
+SIDE, ACROSS, TILES = 200, 8, 64
+# The first tiles calibrate; the others are kept back, to compare the answers on.
+CALIBRATING = 48
+STRIPES = 16
+SEED = 0
 
 
 @cache
-def drawn_photos(count: int, start: int = 0) -> list[Image.Image]:
-    """Photos of made-up products of every category, the same everywhere."""
-    from featx.samples import draw_photo, product
+def calibration_digest() -> str:
+    """Identifies the images: int8 features depend on them, so their fingerprint names it."""
+    return hashlib.sha256(_sheet_bytes() + f"{CALIBRATING} {STRIPES} {SEED}".encode()).hexdigest()[:16]
 
-    size, seed = CALIBRATION.size, CALIBRATION.seed
-    return [
-        draw_photo(product(number, seed), 1 + number % 3, size=size, seed=seed).convert("RGB")
-        for number in range(start, start + count)
-    ]
+
+def calibration_images() -> list[Image.Image]:
+    """All images that int8 is calibrated on."""
+    return [*_tiles()[:CALIBRATING], *(striped(number) for number in range(STRIPES))]
+
+
+def comparison_images() -> list[Image.Image]:
+    """Images that calibration never sees."""
+    return list(_tiles()[CALIBRATING:])
 
 
 def striped(number: int) -> Image.Image:
-    """Stripes of two strong colours: they excite a network most, and real photos hold them, such as leek or cartons."""
+    """Stripes of two strong colours: they excite a network most, and real photos have them, such as leek or cartons."""
     from PIL import Image
 
-    random = np.random.default_rng([CALIBRATION.seed, number])
-    y, x = np.mgrid[0 : CALIBRATION.size, 0 : CALIBRATION.size]
+    random = np.random.default_rng([SEED, number])
+    y, x = np.mgrid[0:SIDE, 0:SIDE]
     angle, period = random.uniform(0, np.pi), 2.0 ** random.uniform(1.5, 5.5)
     first = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period) > 0
-    one, other = random.integers(0, 2, (2, 3)) * 255
-    if (one == other).all():
-        other = 255 - one
-    return Image.fromarray(np.where(first[..., None], one, other).astype(np.uint8))
+    light, dark = random.integers(0, 2, (2, 3)) * 255
+    if (light == dark).all():
+        dark = 255 - light
+    return Image.fromarray(np.where(first[..., None], light, dark).astype(np.uint8))
 
 
-def calibrating() -> list[Image.Image]:
-    """All pictures that int8 is calibrated on."""
-    return [*drawn_photos(CALIBRATION.photos), *(striped(number) for number in range(CALIBRATION.stripes))]
+@cache
+def _sheet_bytes() -> bytes:
+    try:
+        return SHEET.read_bytes()
+    except OSError as error:
+        raise FeatxError(
+            "weights-missing",
+            f"the calibration images of int8 are not in this installation: {error}",
+            "install featx again, or leave `--precision int8` out",
+        ) from error
+
+
+@cache
+def _tiles() -> tuple[Image.Image, ...]:
+    from io import BytesIO
+
+    from PIL import Image
+
+    with Image.open(BytesIO(_sheet_bytes())) as sheet:
+        image = sheet.convert("RGB")
+    corners = [(number % ACROSS * SIDE, number // ACROSS * SIDE) for number in range(TILES)]
+    return tuple(image.crop((x, y, x + SIDE, y + SIDE)) for x, y in corners)

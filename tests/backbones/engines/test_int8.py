@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from featx.backbones import open_backbone
 from featx.backbones.engines import int8
 from featx.backbones.engines.base import TOLERANCE, min_cosine
-from featx.backbones.engines.int8_images import CALIBRATION, calibrating, drawn_photos
+from featx.backbones.engines.int8_images import calibration_digest, calibration_images, comparison_images
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, check_store, run_extraction
@@ -47,7 +48,7 @@ def opened(name, precision="int8", weights=None):
 @quantises
 @pytest.mark.parametrize("name", ["builtin", "squeezenet1_1"])
 def test_int8_answers_nearly_as_float32_and_the_same_each_time(name):
-    pictures = drawn_photos(8, 500)
+    pictures = comparison_images()[:8]
     plain, one, again = opened(name, "fp32"), opened(name), opened(name)
     rows = [backbone.features([backbone.prepare(one) for one in pictures]) for backbone in (plain, one, again)]
     assert one.fingerprint.precision == "int8" and one.fingerprint.digest() != plain.fingerprint.digest()
@@ -83,7 +84,7 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
 )
 def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(precision):
     # Compiled for several streams at once, every fourth int8 network was wrong throughout.
-    pictures = drawn_photos(16, 500)
+    pictures = comparison_images()
     first = opened("squeezenet1_1", precision)
     prepared = [first.prepare(picture) for picture in pictures]
     rows = first.features(prepared)
@@ -114,11 +115,21 @@ def test_int8_says_where_it_cannot_run(nothing_kept, monkeypatch):
     assert caught.value.code == "extra-missing" and "featx[int8]" in caught.value.hint
 
 
-def test_the_photos_that_calibrate_are_the_same_as_ever():
-    """They decide what int8 features are: draw them otherwise, and `Calibration.drawing` must be raised."""
-    pixels = b"".join(one.resize((8, 8), Image.Resampling.BOX).tobytes() for one in calibrating())
+def test_the_images_that_calibrate_are_the_same_as_ever():
+    """They decide what int8 features are: with other images the digest changes, and with it the fingerprint."""
+    pixels = b"".join(image.resize((8, 8), Image.Resampling.BOX).tobytes() for image in calibration_images())
     coarse = np.frombuffer(pixels, dtype=np.uint8) // 64
-    assert (CALIBRATION.drawing, hashlib.sha256(coarse.tobytes()).hexdigest()[:16]) == (1, "700f1cbcadf202dc")
+    assert (calibration_digest(), hashlib.sha256(coarse.tobytes()).hexdigest()[:16]) == (
+        "39be8695bc5afdd5",
+        "6aca651b4f8969b8",
+    )
+
+
+def test_an_int8_fingerprint_names_the_images_it_was_calibrated_on():
+    fingerprint = open_backbone("builtin", device="cpu", precision="int8").fingerprint
+    assert calibration_digest() in fingerprint.preprocessing
+    earlier = replace(fingerprint, preprocessing=fingerprint.preprocessing.replace(calibration_digest(), "0" * 16))
+    assert fingerprint.difference(earlier, "search") == "preprocessing"
 
 
 @quantises
