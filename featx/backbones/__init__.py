@@ -8,6 +8,7 @@ default                the backbone for when nobody named one
 colour, builtin, builtin_network, torchvision_networks, timm_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
+joined                 several backbones side by side
 layers, preprocessing  where in a network features are read; photos as its weights want them
 devices                where it runs
 weights/               find, fetch and verify weights files
@@ -42,7 +43,8 @@ def open_backbone(
 ) -> Encoder:
     """Load a backbone, frozen and ready.
 
-    `name` is a torchvision network, `timm:NAME`, `builtin`, `colour`, or `package.module:factory` for one's own.
+    `name` is a torchvision network, `timm:NAME`, `builtin`, `colour`, or `package.module:factory` for one's own; names
+    joined by `+` give features side by side, each block of length 1.
     `weights` is the name of published weights, a .pth or .safetensors file, or `random` (seeded; for tests).
     """
     from featx.backbones import registry

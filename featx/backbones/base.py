@@ -39,6 +39,10 @@ class EncoderSpec:
     parallel_calls: int = 1
     # The weights file the person named, where they named one.
     weights_file: str = ""
+    # The same for each part of a joined backbone, by its name.
+    weights_files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    # Whether its rows have length 1 by themselves.
+    unit_rows: bool = False
 
 
 class Encoder(ABC):

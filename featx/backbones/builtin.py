@@ -101,6 +101,7 @@ class BuiltinEncoder(NetworkEncoder):
     # Converting it takes some 4 s and then saves 3 ms of CPU time a photo; reading a converted one takes half a second.
     worth_converting = 1500
     worth_reading = 250
+    unit_rows = True
 
     def __init__(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -19,11 +19,29 @@ COMPARED: Mapping[Use, tuple[str, ...]] = MappingProxyType(
     {
         # A query and a classifier use one view of each photo, however many the store keeps.
         "search": _SAME_FEATURES,
-        "classify": _SAME_FEATURES,
+        # Directions are all that a search compares; some classifiers see lengths too.
+        "classify": (*_SAME_FEATURES, "length"),
         # Rows of one store have one shape.
-        "append": (*_SAME_FEATURES, "views"),
+        "append": (*_SAME_FEATURES, "length", "views"),
     }
 )
+# Between the parts of a joined backbone, in its name and in each of its facts.
+PLUS = "+"
+
+
+@dataclass(frozen=True)
+class Block:
+    """The columns of one part of joined features."""
+
+    name: str
+    start: int
+    stop: int
+    fingerprint: Fingerprint
+
+    @property
+    def columns(self) -> slice:
+        """Where its numbers are in a row."""
+        return slice(self.start, self.stop)
 
 
 @dataclass(frozen=True)
@@ -39,23 +57,46 @@ class Fingerprint:
     precision: str
     width: int
     views: int = 1
+    # `unit` where featx brought the rows to length 1, as it does with the blocks of a joined row.
+    length: str = ""
+    # What made each block of a joined row, in the order of their columns; none where one backbone made the whole row.
+    parts: tuple[Fingerprint, ...] = ()
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of a row, each by the name of its backbone; the whole row where it is not joined."""
+        parts, blocks, start = self.parts or (self,), [], 0
+        names = [part.backbone for part in parts]
+        for part in parts:
+            twice = names.count(part.backbone) > 1
+            name = f"{part.backbone}/{part.layer}" if twice else part.backbone
+            blocks.append(Block(name, start, start + part.width, part))
+            start += part.width
+        return tuple(blocks)
 
     def difference(self, other: Fingerprint, use: Use) -> str:
         """The first field that keeps the two apart in this use; empty when their features may be used together."""
         for field in COMPARED[use]:
             if getattr(self, field) != getattr(other, field):
                 return field
+        for mine, theirs in zip(self.parts, other.parts, strict=False):
+            if field := mine.difference(theirs, use):
+                return field
         # Weights without a digest, as those of one's own backbone may be, are known by their name alone.
         return "weights" if not self.weights_sha256 and self.weights != other.weights else ""
 
     def digest(self) -> str:
         """A short name for the whole fingerprint."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, object]:
-        """The record that stores, classifiers and reports keep."""
-        return asdict(self)
+        """The record that stores, classifiers and reports keep; only joined features have `length` and `parts`."""
+        record = asdict(self)
+        del record["parts"]
+        if not self.length:
+            del record["length"]
+        return record | ({"parts": [part.to_dict() for part in self.parts]} if self.parts else {})
 
     @classmethod
     def from_dict(cls, record: object, *, width: int | None = None) -> Fingerprint:
@@ -78,7 +119,39 @@ class Fingerprint:
             precision=_text(record, "precision", "fp32"),
             width=_count(record, "width", width),
             views=_count(record, "views", 1),
+            length=_text(record, "length", ""),
+            parts=_parts(record),
         )
+
+
+def join(parts: Sequence[Fingerprint]) -> Fingerprint:
+    """The fingerprint of rows made of these blocks; of a single one its own."""
+    if len(parts) == 1:
+        return parts[0]
+    names = ("backbone", "weights", "weights_sha256", "layer", "pool", "preprocessing", "precision")
+    facts = {name: _joined([str(getattr(part, name)) for part in parts]) for name in names}
+    width, views = sum(part.width for part in parts), parts[0].views
+    return Fingerprint(**facts, width=width, views=views, length="unit", parts=tuple(parts))
+
+
+def with_views(fingerprint: Fingerprint, views: int) -> Fingerprint:
+    """The fingerprint of the same features of so many views."""
+    parts = tuple(replace(part, views=views) for part in fingerprint.parts)
+    return replace(fingerprint, views=views, parts=parts)
+
+
+def _joined(facts: Sequence[str]) -> str:
+    return facts[0] if len(set(facts)) == 1 and facts[0] else PLUS.join(facts)
+
+
+def _parts(record: Mapping[str, object]) -> tuple[Fingerprint, ...]:
+    given = record.get("parts", [])
+    if not isinstance(given, list) or any(isinstance(part, Mapping) and "parts" in part for part in given):
+        raise _damaged("its `parts` are not a list of fingerprints")
+    parts = tuple(Fingerprint.from_dict(part) for part in given)
+    if parts and sum(part.width for part in parts) != record.get("width"):
+        raise _damaged("its `parts` are not as wide as the whole")
+    return parts
 
 
 def _text(record: Mapping[str, object], field: str, default: str | None = None) -> str:

@@ -31,6 +31,7 @@ class NetworkEncoder(Encoder):
     worth_converting = 300
     # A network that was converted before is read in a moment.
     worth_reading = 64
+    unit_rows = False
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class NetworkEncoder(Encoder):
             batch_hint=0 if engine is None else engine.batch_hint,
             parallel_calls=1 if engine is None else engine.parallel_calls,
             weights_file=self._weights_file,
+            unit_rows=self.unit_rows,
         )
 
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:

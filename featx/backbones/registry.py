@@ -7,12 +7,25 @@ from typing import Any
 
 from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_networks, torchvision_networks
 from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
+from featx.backbones.fingerprint import PLUS
+from featx.backbones.joined import JoinedEncoder, requests_of
 from featx.errors import FeatxError
 
 POOLS = ("avg", "max", "gem", "avgmax", "flatten")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
+
+def _open_joined(request: BackboneRequest) -> Encoder:
+    parts = requests_of(request)
+    # `random` is for those that have weights at all.
+    given = [part.weights if part.weights != "random" or family_of(part.name).takes_weights else None for part in parts]
+    return JoinedEncoder(
+        [open_backbone(replace(part, weights=weights)) for part, weights in zip(parts, given, strict=True)]
+    )
+
+
 FAMILIES = (
+    BackboneFamily("joined", owns=lambda name: PLUS in name, open=_open_joined),
     colour.FAMILY,
     builtin.FAMILY,
     efficientnet_lite.FAMILY,

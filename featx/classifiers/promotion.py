@@ -75,15 +75,18 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
     """
     try:
         old = load_classifier(path)
-        require_same_features(old, store.fingerprint, store.path)
+        require_same_features(old, store.suited_to(old.fingerprint).fingerprint, store.path)
     except FeatxError as error:
         return PromotionDecision(True, f"nothing to compare with: {error.message}")
     card = new.card
-    held = held_out_of(store, card.level, card.held_out or HELD_OUT, elsewhere)
+    # The two may have been trained on different blocks of the same rows.
+    before, held = (
+        held_out_of(store.suited_to(model.fingerprint), card.level, card.held_out or HELD_OUT, elsewhere)
+        for model in (old, new)
+    )
     if not len(held):
         return _by_cross_validation(old, new)
-    features, truth = held.features, held.truth
-    was, now = (model.predict(features) == truth for model in (old, new))
+    was, now = (model.predict(part.features) == part.truth for model, part in ((old, before), (new, held)))
     better, worse = int((now & ~was).sum()), int((was & ~now).sum())
     test = sign_flips(now, was, held.groups)
     sentence = (

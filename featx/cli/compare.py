@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli.completion import backbone_names, classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag
+from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, block_names
 from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -47,6 +47,15 @@ def compare(
     backbone: Annotated[
         list[str] | None,
         typer.Option("--backbone", "-b", help="With PHOTOS: backbones; repeatable.", autocompletion=backbone_names),
+    ] = None,
+    blocks: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--blocks",
+            metavar="NAME,...|all",
+            help="Parts of a joined backbone to compare; repeatable, each is a backbone of its own.",
+            show_default="all",
+        ),
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
     repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="How many times to cut new folds.")] = 1,
@@ -90,6 +99,7 @@ def compare(
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .json or .csv")
     workspace = Workspace.here()
     stores = _stores(photos, backbone or [], store or [], workspace, out)
+    stores = _each_with(blocks or ["all"], stores)
     splits, others = held_out(test, stores)
     from featx.classifiers.kinds import COMPARED
     from featx.comparison import compare as run
@@ -202,6 +212,11 @@ def _stores(
         stores.append(extract(photos, backbone=name, store=own))
         out.ok(f"features of {pluralise(len(stores[-1]), 'photo')} in {stores[-1].path}")
     return stores
+
+
+def _each_with(blocks: list[str], stores: list[Store]) -> list[Store]:
+    """Each store with each choice of its blocks."""
+    return [store.with_blocks([] if names == "all" else block_names([names])) for store in stores for names in blocks]
 
 
 def _print(comparison: Comparison, out: Output) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Cell, Output, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -36,6 +36,7 @@ def duplicates(
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N groups.")
     ] = None,
+    blocks: BlocksOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -55,7 +56,7 @@ def duplicates(
 
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
-    opened = open_store(store_in_use(store, out))
+    opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:

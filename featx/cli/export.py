@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Output, pluralise, size
 from featx.cli.stores import store_in_use
 
@@ -22,6 +22,7 @@ def export(
         typer.Option("--output", "-o", metavar="FILE", help="The file to write; named like the store by default."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    blocks: BlocksOption = None,
     store: StoreOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -38,7 +39,7 @@ def export(
     from featx.cli.decisions import decided_labels
     from featx.store import open_store
 
-    opened = open_store(store_in_use(store, out))
+    opened = open_store(store_in_use(store, out), block_names(blocks))
     labels = decided_labels(opened, out)
     with out.progress(len(opened), "export", "rows") as advance:
         files = export_store(opened, to, output, labels=labels, force=force, progress=advance)

@@ -36,7 +36,7 @@ def extract(
         typer.Option(
             "--backbone",
             "-b",
-            help="The network; `featx backbones` lists them.",
+            help="The network, or several joined by +; `featx backbones` lists them.",
             show_default="chosen once",
             autocompletion=backbone_names,
         ),
@@ -280,6 +280,9 @@ def _print_done(summary: ExtractionReport, out: Output) -> None:
     out.ok(f"{lead}features of {pluralise(summary.total, 'photo')} in {summary.store} ({file_size}, {took})")
     if first and summary.copied:
         out.say(f"  {pluralise(summary.copied, 'exact copy', 'exact copies')} computed only once")
+    for copied in summary.blocks_copied:
+        photos = pluralise(copied.photos, "photo")
+        out.say(f"  {copied.block} of {photos} copied from {copied.store}, not computed again")
     if summary.computed >= 32:
         out.say(f"  {summary.images_per_second:.0f} photos/s; {summary.bottleneck}")
 

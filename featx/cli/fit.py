@@ -9,7 +9,7 @@ import typer
 
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.cli.completion import classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
+from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Output, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
@@ -67,6 +67,7 @@ def fit(
         int, typer.Option("--threads", min=-1, help="Folds trained in parallel; threads of a forest.")
     ] = -1,
     seed: SeedOption = 0,
+    blocks: BlocksOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -99,7 +100,7 @@ def fit(
             raise FeatxError("bad-flag", "`--kernel` works only with `--clf svm`", "leave it out")
         names = ["svm-rbf" if name == "svm" else name for name in names]
     workspace = Workspace.here()
-    opened = open_store(store_in_use(store, out))
+    opened = open_store(store_in_use(store, out), block_names(blocks))
     splits, others = held_out(test, [opened])
     if len(others) > 1:
         raise FeatxError("bad-flag", "`featx fit` is scored on one store", "name one of them")

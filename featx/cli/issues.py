@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
+from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Output, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -32,6 +32,7 @@ def issues(
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N wrong labels.")
     ] = None,
     seed: SeedOption = 0,
+    blocks: BlocksOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -46,7 +47,7 @@ def issues(
 
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
-    opened = open_store(store_in_use(store, out))
+    opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     if apply is not None:
         if output is not None or fail_over is not None:

@@ -13,8 +13,22 @@ StoreOption = Annotated[
         "--store", "-s", envvar="FEATX_STORE", metavar="PATH", help="The store to use.", show_default="current"
     ),
 ]
+BlocksOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--blocks",
+        metavar="NAME,...",
+        help="Use only these parts of a joined backbone, such as builtin.",
+        show_default="all, or what suits",
+    ),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of an error.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]
+
+
+def block_names(requested: list[str] | None) -> list[str]:
+    """The names that `--blocks` gives, repeated or separated by commas."""
+    return [name.strip() for names in requested or [] for name in names.split(",") if name.strip()]

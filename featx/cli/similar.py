@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 import typer
 
 from featx.cli.completion import category_names
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Cell, Output, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -91,6 +91,7 @@ def similar(
         PicturesChoice, typer.Option("--photos", help="Thumbnails in the terminal.")
     ] = PicturesChoice.auto,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the photos' paths, one per line.")] = False,
+    blocks: BlocksOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -119,6 +120,7 @@ def similar(
         store_in_use(store, out),
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
+        blocks=block_names(blocks),
     )
     out.detail(f"store: {index.path} ({pluralise(len(index), 'photo')})")
     if approx and index.nearby is None:

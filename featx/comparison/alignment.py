@@ -164,7 +164,8 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
         return [None] * len(stores)
     pairs: list[Store | None] = []
     for store in stores:
-        fitting = [other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify")]
+        suited = [(other, other.suited_to(store.fingerprint).fingerprint) for other in elsewhere]
+        fitting = [other for other, made in suited if not store.fingerprint.difference(made, "classify")]
         # Where none fits, its training set is refused in a sentence that says what differs.
         pairs.append(fitting[0] if fitting else elsewhere[0])
     spare = [store for store in elsewhere if store not in pairs]

@@ -90,7 +90,7 @@ def evaluate(
     Photos that it learned from, by the digest of their bytes, are left out and counted.
     """
     loaded = model if isinstance(model, Classifier) else load_classifier(model)
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = (store if isinstance(store, Store) else open_store(store)).suited_to(loaded.fingerprint)
     require_same_features(loaded, opened.fingerprint, opened.path)
     labels = labels_for(opened, loaded.card.level)
     trained_on = Path(loaded.card.store)

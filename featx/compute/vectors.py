@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,13 @@ def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
     result: NDArray[np.float32] = wide.view(np.float32)
     result *= np.float32(2.0**112)
     return result
+
+
+def side_by_side(features: Matrix, parts: Sequence[tuple[int, int]]) -> Matrix:
+    """Some columns of rows, from one number to another each: a view where these lie side by side, else a copy."""
+    if all(left[1] == right[0] for left, right in pairwise(parts)):
+        return features[..., parts[0][0] : parts[-1][1]]
+    return np.concatenate([features[..., start:stop] for start, stop in parts], axis=-1)
 
 
 # --- cosines ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
+from featx.backbones.fingerprint import PLUS
+from featx.backbones.joined import JoinedEncoder
 from featx.backbones.registry import family_of
 from featx.backbones.weights import is_cached, is_digest, locate_weights, search_places, weights_not_found
 from featx.errors import FeatxError
@@ -33,18 +35,23 @@ def open_from_fingerprint(
     near: Sequence[Path] = (),
 ) -> Encoder:
     """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
-    return open_backbone(
+    encoder = open_backbone(
         fingerprint.backbone,
         weights=located_weights(fingerprint, provenance, near),
         layer=asked_layer(fingerprint),
-        pool=fingerprint.pool or "avg",
+        pool=asked_pool(fingerprint),
         device=device,
-        precision=fingerprint.precision,
+        precision=asked_precision(fingerprint),
     )
+    # One block of a joined row has length 1, as it has there.
+    is_block = bool(fingerprint.length) and not fingerprint.parts
+    return JoinedEncoder([encoder]) if is_block else encoder
 
 
 def located_weights(stored: Fingerprint, provenance: Mapping[str, object], near: Sequence[Path] = ()) -> str | None:
     """The weights a store was made with, as `open_backbone` wants them named, wherever their file lies now."""
+    if stored.parts:
+        return joined_weights([located_weights(part, provenance, near) for part in stored.parts])
     named, digest = same_weights(stored, provenance), stored.weights_sha256
     if named is None or not is_digest(digest):
         return named
@@ -65,16 +72,36 @@ def located_weights(stored: Fingerprint, provenance: Mapping[str, object], near:
 
 def same_weights(stored: Fingerprint, provenance: Mapping[str, object]) -> str | None:
     """The weights a store was made with, as `open_backbone` wants them named."""
+    files = provenance.get("weights_files")
+    files = files if isinstance(files, Mapping) else {}
+    if stored.parts:
+        return joined_weights([same_weights(part, provenance) for part in stored.parts])
     weights = stored.weights
     if weights.startswith("file "):
-        return str(provenance.get("weights_file") or weights.removeprefix("file "))
+        return str(files.get(stored.backbone) or provenance.get("weights_file") or weights.removeprefix("file "))
     return None if weights in ("", "none", "built-in") else weights
+
+
+def joined_weights(each: Sequence[str | None]) -> str | None:
+    """The weights of the parts of a joined backbone as `open_backbone` wants them named; None for the usual ones."""
+    return PLUS.join(weights or "" for weights in each) if any(each) else None
 
 
 def asked_layer(stored: Fingerprint) -> str | None:
     """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
     fixed = stored.layer in ("", "penultimate") or not family_of(stored.backbone).has_layers
     return None if fixed else stored.layer
+
+
+def asked_pool(stored: Fingerprint | None) -> str:
+    """The pooling a store was made with, as `open_backbone` wants it named."""
+    return "avg" if stored is None or stored.parts else stored.pool or "avg"
+
+
+def asked_precision(stored: Fingerprint) -> str:
+    """The precision a store was made with; that of its networks where a part without one is joined to them."""
+    parts = stored.parts or (stored,)
+    return next((part.precision for part in parts if part.precision != "fp32"), parts[0].precision)
 
 
 def rebuild_command(store: Store) -> str:
@@ -85,7 +112,8 @@ def rebuild_command(store: Store) -> str:
     words += ["--weights", weights] if weights else []
     words += ["--layer", layer, "--pool", made.pool] if layer else []
     words += ["--views", str(made.views)] if made.views != 1 else []
-    words += ["--precision", made.precision] if made.precision != "fp32" else []
+    precision = asked_precision(made)
+    words += ["--precision", precision] if precision != "fp32" else []
     words += ["--seed", str(how["seed"])] if how.get("seed") else []
     # Nothing else in a store tells these.
     command = str(how.get("command")).split()

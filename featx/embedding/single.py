@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class Embedder:
     """Turns new photos into features with the backbone of a store, which is opened for the first of them."""
 
-    def __init__(self, store: Path) -> None:
-        self.store = store
+    def __init__(self, store: Path, blocks: Sequence[str] = ()) -> None:
+        """Features of the backbone that made a store, or of only these parts of a joined one."""
+        self.store, self.blocks = store, tuple(blocks)
         self._opened: tuple[Store, Encoder] | None = None
 
     def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
@@ -42,7 +44,7 @@ class Embedder:
         from featx.store import open_store
 
         if self._opened is None:
-            store = open_store(self.store)
+            store = open_store(self.store, self.blocks)
             self._opened = store, reopen_backbone(store)
         return self._opened
 

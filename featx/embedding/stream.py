@@ -40,6 +40,8 @@ Features = NDArray[np.float32]
 Images = Sequence["Image.Image"]
 Lookup = Callable[[str], Features | None]
 Photo = TypeVar("Photo")
+# An encoder, the digest of a photo and one view of it, to what the encoder is shown of it.
+Prepare = Callable[[Encoder, str, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,11 @@ def nothing_known(digest: str) -> Features | None:
     """A lookup that knows no photo."""
 
 
+def prepare_whole(encoder: Encoder, digest: str, view: Any) -> Any:
+    """A view as the encoder takes it."""
+    return encoder.prepare(view)
+
+
 def batch_size_for(encoder: Encoder) -> int:
     """How many photos a batch of an encoder has: the same for every command, for the last digits depend on it."""
     if not encoder.spec.device.startswith("cpu"):
@@ -90,6 +97,7 @@ def embed(
     *,
     read: Callable[[Any], Source | None] = read_file,
     known: Lookup = nothing_known,
+    prepare: Prepare = prepare_whole,
     workers: int | None = None,
     batch: int | None = None,
     stop: Event | None = None,
@@ -98,13 +106,14 @@ def embed(
     """Features of photos, in their order, with only a few batches in memory.
 
     `read` is called for every photo in worker threads; None from it means that the photo is not to be computed.
-    `known` spares computing by the digest of a photo's bytes. The encoder is opened for the first photo that needs it.
+    `known` spares computing by the digest of a photo's bytes, `prepare` may spare a part of it.
+    The encoder is opened for the first photo that needs it.
     Every batch has `batch` photos, the last one filled up, so that no photo's numbers depend on its neighbours.
     Once `stop` is set no further batch begins, and the stream ends with what is under way.
     Where the device has too little memory for a batch, batches get half the size, and `on_halved` is told which.
     """
     threads, stop = workers or min(16, cores()), stop or Event()
-    return EmbeddingStream(photos, open_encoder, read, known, threads, batch or 0, stop, on_halved)
+    return EmbeddingStream(photos, open_encoder, read, known, prepare, threads, batch or 0, stop, on_halved)
 
 
 class EmbeddingStream(Iterator[Embedded[Photo]]):
@@ -116,6 +125,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         open_encoder: Callable[[], Encoder],
         read: Callable[[Photo], Source | None],
         known: Lookup,
+        prepare: Prepare,
         workers: int,
         batch: int,
         stop: Event,
@@ -125,7 +135,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         self.batch = batch
         self.seconds_reading = 0.0
         self.seconds_computing = 0.0
-        self._photos, self._read, self._known = iter(photos), read, known
+        self._photos, self._read, self._known, self._prepare = iter(photos), read, known, prepare
         self._encoder = _OpenedOnce(open_encoder)
         self._workers, self._stop, self._on_halved = workers, stop, on_halved
         self._halving = Lock()
@@ -193,7 +203,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
                 return _Slot(photo, source.digest, features=features, reused=True)
             encoder = self._encoder.get()
             views = source.decode(encoder.spec.decode_size)
-            return _Slot(photo, source.digest, [encoder.prepare(view) for view in views])
+            return _Slot(photo, source.digest, [self._prepare(encoder, source.digest, view) for view in views])
         except UnreadablePhoto as error:
             return _Slot(photo, unreadable=error)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import choose_backbone
-from featx.embedding.reopen import other_backbone
+from featx.embedding.reopen import asked_precision, other_backbone
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.store import Store, StoreWriter, is_card, open_store
@@ -83,7 +83,7 @@ def require_same_fingerprint(known: Store, options: ExtractionOptions, name: str
         backbone=name,
         layer=options.layer or stored.layer,
         pool=options.pool if options.layer and options.pool else stored.pool,
-        precision=stored.precision if options.precision == "auto" else options.precision,
+        precision=stored.precision if options.precision in ("auto", asked_precision(stored)) else options.precision,
         views=options.views,
     )
     if field := stored.difference(wanted, "append"):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
-from featx.embedding.reopen import asked_layer, located_weights, other_backbone
+from featx.backbones.fingerprint import with_views
+from featx.embedding.reopen import asked_layer, asked_pool, located_weights, other_backbone
 from featx.embedding.stream import batch_size_for
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.options import ExtractionOptions
@@ -25,11 +25,11 @@ def open_network(
         name,
         weights=weights,
         layer=options.layer or (asked_layer(stored) if stored is not None else None),
-        pool=options.pool or (stored.pool if stored is not None else "") or "avg",
+        pool=options.pool or asked_pool(stored),
         device=options.device,
         precision=options.precision,
     )
-    fingerprint = replace(backbone.fingerprint, views=options.views)
+    fingerprint = with_views(backbone.fingerprint, options.views)
     if stored is not None and (field := stored.difference(fingerprint, "append")):
         raise other_backbone(store, field, stored, fingerprint)
     return backbone, fingerprint

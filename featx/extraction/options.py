@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,15 @@ class ExtractionOptions:
         return words
 
 
+@dataclass(frozen=True)
+class CopiedBlocks:
+    """A part of a joined backbone that was not computed: how many photos another store had its block of."""
+
+    block: str
+    store: str
+    photos: int
+
+
 @dataclass
 class ExtractionReport:
     """What an extraction did; every count is of items."""
@@ -85,6 +94,7 @@ class ExtractionReport:
     pruned: int = 0
     gone: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    blocks_copied: list[CopiedBlocks] = field(default_factory=list)
     seconds: float = 0.0
     images_per_second: float = 0.0
     waiting_share: float = 0.0
@@ -136,6 +146,7 @@ class ExtractionReport:
             "gone": len(self.gone),
             "skipped": len(self.skipped),
             "skipped_reasons": dict(reasons),
+            "blocks_copied": [asdict(copied) for copied in self.blocks_copied],
             "skipped_list": self.skipped_list or None,
             "seconds": round(self.seconds, 2),
             "images_per_second": round(self.images_per_second, 1),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from featx.backbones import Encoder
+from featx.backbones import Encoder, EncoderSpec
 from featx.catalogue.items import Catalogue
 from featx.catalogue.own_columns import checked_headings, joined_headings
 from featx.extraction.options import ExtractionOptions, ExtractionReport
@@ -52,6 +52,7 @@ def made_how(
         "engine": report.engine or before.get("engine"),
         "decoding": "scaled" if scaled else "exact",
         "weights_file": (spec.weights_file if spec else "") or before.get("weights_file", ""),
+        **_weights_files(spec, before),
         "batch_size": report.batch_size,
         "views": options.views,
         "seed": options.seed,
@@ -69,3 +70,9 @@ def headings_after(catalogue: Catalogue, before: dict[str, Any]) -> dict[str, st
     same = before.get("source") == catalogue.root
     known = {} if same and now else checked_headings(before.get("headings"))
     return joined_headings(known, now)
+
+
+def _weights_files(spec: EncoderSpec | None, before: dict[str, Any]) -> dict[str, object]:
+    """Where the weights of each part of a joined backbone were read from, if a person named any."""
+    files = spec.weights_files if spec else before.get("weights_files")
+    return {"weights_files": dict(files)} if files else {}

@@ -22,8 +22,9 @@ from featx.extraction.destination import (
 )
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.inspection import Inspection, Inspector
+from featx.extraction.known_blocks import KnownBlocks, find_known_blocks
 from featx.extraction.network import batch_size_of, choose_engine, open_network
-from featx.extraction.options import ExtractionEvents, ExtractionOptions, ExtractionReport
+from featx.extraction.options import CopiedBlocks, ExtractionEvents, ExtractionOptions, ExtractionReport
 from featx.extraction.plan import ExtractionPlan
 from featx.extraction.provenance import equivalent_command, headings_after, made_how
 from featx.extraction.signals import Interrupts
@@ -130,6 +131,7 @@ class ExtractionRun:
         self.inspector = Inspector(self.existing, self.stats, self.skips, self._images, force=options.force)
         self.stop = threading.Event()
         self.backbone: Encoder | None = None
+        self.known_blocks = KnownBlocks()
         self.fingerprint: Fingerprint | None = self.existing.fingerprint
 
     # --- a dry run: inspect, report, write nothing --------------------------------------------------------------------
@@ -206,6 +208,9 @@ class ExtractionRun:
         if not self.provenance and self.report.engine:
             self.provenance = {"engine": self.report.engine}
         self.listener.opened(backbone)
+        if self.options.views == 1 and not self.options.force:
+            exact = self.options.exact_decode
+            self.known_blocks = find_known_blocks(backbone, self.path, self.workspace.embeddings, exact=exact)
 
     def _opened(self) -> Encoder:
         assert self.backbone is not None
@@ -222,6 +227,8 @@ class ExtractionRun:
                 self._photos(writer),
                 self._opened,
                 read=self.inspector.read,
+                known=self.known_blocks.known,
+                prepare=self.known_blocks.prepare,
                 workers=self.options.workers,
                 batch=batch,
                 stop=self.stop,
@@ -239,6 +246,9 @@ class ExtractionRun:
                 skipped = len(self.report.skipped)
                 advance(done, f"{skipped:,} skipped" if skipped else "")
         seconds = time.monotonic() - begun
+        self.report.blocks_copied = [
+            CopiedBlocks(block, store, photos) for (block, store), photos in sorted(self.known_blocks.copied.items())
+        ]
         self.report.images_per_second = self.report.computed / seconds if self.report.computed else 0.0
         waited, worked = stream.seconds_reading, stream.seconds_computing
         self.report.waiting_share = waited / max(waited + worked, 1e-9)

@@ -104,6 +104,7 @@ def held_out_of(
     if elsewhere is None:
         rows = [i for i, label in enumerate(labels) if label is not None and store.splits[i] in test]
         return HeldOut(store, _texts(labels), np.array(rows, dtype=int))
+    elsewhere = elsewhere.suited_to(store.fingerprint)
     _must_match(elsewhere, store)
     others = labels_for(elsewhere, level)
     labelled = [i for i, label in enumerate(others) if label is not None]

@@ -228,7 +228,7 @@ def open_predictor(
     opened: Store | None = None
     reason = ""
     try:
-        opened = open_store(workspace.current_store(store))
+        opened = open_store(workspace.current_store(store)).suited_to(model.fingerprint)
         require_same_features(model, opened.fingerprint, opened.path)
     except FeatxError as error:
         if store is not None or error.code not in ("no-store", "other-backbone"):
@@ -293,6 +293,7 @@ def predict(
         model if isinstance(model, Classifier) else load_classifier(model or newest_classifier(Workspace.here().models))
     )
     if store is not None:
+        store = store.suited_to(used.fingerprint)
         require_same_features(used, store.fingerprint, store.path)
 
     rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)

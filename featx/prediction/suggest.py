@@ -81,6 +81,7 @@ def suggest(
     store = store if isinstance(store, Store) else open_store(store)
     if not isinstance(model, Classifier):
         model = load_classifier(model or latest_for_store(Workspace.here().models, store.path))
+    store = store.suited_to(model.fingerprint)
     require_same_features(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
         raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.comparison.document import ComparisonDocument
 from featx.errors import FeatxError
 from featx.report.files import newest
@@ -30,8 +31,12 @@ def store_of(comparison: ComparisonDocument) -> Store | None:
     """The store that a comparison recommends; None where it is not there any more."""
     from featx.store import open_store
 
-    path = path_of_store(comparison)
-    return open_store(Path(path)) if path and Path(path).exists() else None
+    compared = next((store for store in comparison.stores if store.name == comparison.best.store), None)
+    if compared is None or not compared.path or not Path(compared.path).exists():
+        return None
+    store = open_store(Path(compared.path))
+    # Parts of a joined backbone are compared under names of their own.
+    return store.suited_to(Fingerprint.from_dict(compared.fingerprint)) if compared.fingerprint else store
 
 
 def path_of_store(comparison: ComparisonDocument) -> str | None:

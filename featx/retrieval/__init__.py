@@ -19,6 +19,7 @@ related     the most similar products of every product
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,29 @@ from featx.workspace import Workspace
 __all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]
 
 
-def index_of(store: str | Path | Any = None) -> SimilarityIndex:
+def index_of(store: str | Path | Any = None, blocks: Sequence[str] = ()) -> SimilarityIndex:
     """The index of a store, by path or already opened; the current store when none is named.
 
-    It answers what the store knows; `featx.retrieval.query.open_index` adds new photos.
+    `blocks` are the parts of a joined backbone that are compared. Where none is named, those that suit the store are,
+    and only that index is kept beside the store. It answers what the store knows;
+    `featx.retrieval.query.open_index` adds new photos.
     """
     opened = None if store is None or isinstance(store, str | Path) else store
     path = Path(opened.path) if opened is not None else Workspace.here().current_store(Path(store) if store else None)
+    if opened is not None and opened.is_part:
+        blocks = [block.name for block in opened.blocks]
     index = open_cached(path)
-    if index is None:
-        # HDF5 and all it brings are loaded only when the cache cannot answer.
-        from featx.store import open_store
+    if index is not None and (not blocks or set(blocks) == set(index.blocks)):
+        return index
+    # HDF5 and all it brings are loaded only when the cache cannot answer.
+    from featx.store import open_store
 
-        opened = open_store(path) if opened is None else opened
-        index = SimilarityIndex.of_store(opened)
-        index.words = calibrate(index)
-        if not opened.unsealed:
-            write_cache(opened, index)
+    opened = open_store(path) if opened is None else opened
+    part = opened.with_blocks(blocks)
+    index = SimilarityIndex.of_store(part)
+    index.words = calibrate(index)
+    if not blocks and not opened.unsealed:
+        write_cache(part, index)
     return index
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,10 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     if identity is None:
         return None
     held = read_approximate(path)
+    if held is not None and held.head.get("blocks", []) != list(index.blocks):
+        if not make:
+            return None  # it compares other parts of a joined backbone
+        held = None
     if held is not None and held.head["store"] == identity:
         return held.opened()
     keys, rows = _keys(index)
@@ -71,7 +75,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     if nearby is None or nearby.recall < TOO_FEW:
         fresh = _added(UsearchEngine.empty(index.features.shape[1]), index, np.unique(keys), keys, rows, watch)
         nearby = _tuned(fresh, index, keys, rows)
-    write_approximate(path, identity, fingerprint, nearby)
+    write_approximate(path, identity, fingerprint, nearby, index.blocks)
     return nearby
 
 
@@ -126,7 +130,9 @@ def read_approximate(path: Path) -> _Held | None:
         return None
 
 
-def write_approximate(path: Path, identity: str, fingerprint: str, nearby: CandidateSource) -> None:
+def write_approximate(
+    path: Path, identity: str, fingerprint: str, nearby: CandidateSource, blocks: Sequence[str] = ()
+) -> None:
     """Write an approximate index, whole or not at all."""
     graph = nearby.engine.to_bytes()
     graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
@@ -135,6 +141,7 @@ def write_approximate(path: Path, identity: str, fingerprint: str, nearby: Candi
     head = {
         "store": identity,
         "fingerprint": fingerprint,
+        "blocks": list(blocks),
         "rows": len(nearby.keys),
         "photos": len(nearby),
         "recall": nearby.recall,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.catalogue.own_columns import Value
+from featx.compute.vectors import side_by_side
 from featx.files.atomic import atomic_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular, read_regular
@@ -59,10 +60,10 @@ def open_cached(store: Path) -> SimilarityIndex | None:
 
 def write_cache(store: Store, index: SimilarityIndex) -> bool:
     """Keep an index beside its store; False where that cannot be, as in a folder that may not be written."""
-    features = store.features_map()
+    whole = store.whole.features_map()
     path = Path(store.path)
     identity = identity_of(path)
-    if not isinstance(features, np.memmap) or identity is None:
+    if not isinstance(whole, np.memmap) or identity is None:
         return False
     parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
     for name in TEXTS:
@@ -85,8 +86,10 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         total = zlib.crc32(pieces[-1], total)
     head = {
         "store": identity,
-        "features_at": int(features.offset),
-        "shape": [store.n, store.views, store.width],
+        "features_at": int(whole.offset),
+        "shape": [store.n, store.views, store.whole.width],
+        "blocks": list(index.blocks),
+        "columns_used": store.columns_used,
         "dtype": store.dtype.str,
         "label_names": index.label_names,
         "columns": list(index.columns()),
@@ -173,7 +176,8 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         return None
     # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
     kind, offset = np.dtype(head["dtype"]), head["features_at"]
-    features = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
+    rows = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
+    features = side_by_side(rows, head["columns_used"])
     if len(part("scale")) != n or len(part("ids_ends")) != n:
         return None
     index = SimilarityIndex(
@@ -191,5 +195,6 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         store,
     )
     index.own_columns = {heading: _Cells(texts(f"own{number}")) for number, heading in enumerate(head["own"])}
+    index.blocks = tuple(head["blocks"])
     index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")
     return index

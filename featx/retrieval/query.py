@@ -28,17 +28,22 @@ PUSH = 0.5
 
 
 def open_index(
-    store: str | Path | Any = None, approximate: bool | None = None, watch: Watch | None = None
+    store: str | Path | Any = None,
+    approximate: bool | None = None,
+    watch: Watch | None = None,
+    *,
+    blocks: Sequence[str] = (),
 ) -> SimilarityIndex:
     """The index of a store (the current one when none is named), which takes new photos too.
 
     With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
     store and then follows it; unless told, only where there is such a graph and the catalogue is large.
+    `blocks` are the parts of a joined backbone that are compared; where none is named, those that suit the store.
     """
-    index = index_of(store)
+    index = index_of(store, blocks)
     if index.path is None:
         return index
-    index.embed = Embedder(index.path)
+    index.embed = Embedder(index.path, index.blocks)
     if approximate or (approximate is None and len(index) >= LARGE):
         from featx.retrieval.approximate import open_nearby
 
@@ -57,12 +62,13 @@ def similar(
     pool: Pool = "best",
     diverse: bool = False,
     copies: bool = False,
+    blocks: Sequence[str] = (),
 ) -> Matches:
     """The `k` products most like a photo, an item or a product of the store (the current one when none is named).
 
     For many queries, open the index once: `featx.open_index().matches(query)`.
     """
-    return open_index(store).matches(
+    return open_index(store, blocks=blocks).matches(
         query, k, where=where, label=label, min_similarity=min_similarity, pool=pool, diverse=diverse, copies=copies
     )
 

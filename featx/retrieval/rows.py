@@ -42,6 +42,8 @@ class IndexRows:
     nearby: CandidateSource | None = None
     # The person's own table, column by column.
     own_columns: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    # The parts of a joined backbone whose blocks these features are; none where all are used.
+    blocks: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -102,6 +104,7 @@ class IndexRows:
             )
         index.path = store.path
         index.own_columns = store.own_columns
+        index.blocks = tuple(block.name for block in store.blocks) if store.is_part else ()
         return index
 
     def __len__(self) -> int:

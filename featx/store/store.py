@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.fingerprint import Block, Fingerprint, join
 from featx.catalogue.items import Item, Skipped
 from featx.catalogue.own_columns import Value, checked_headings, unlike_ours
-from featx.errors import FeatxError
+from featx.compute.vectors import side_by_side
+from featx.errors import FeatxError, did_you_mean
 from featx.store.snapshot import Snapshot, load_snapshot
 from featx.workspace import Workspace
 
@@ -22,10 +23,18 @@ from featx.workspace import Workspace
 class Store:
     """A store as it was when opened; row i is the same photo in every list and in `features`."""
 
-    def __init__(self, path: Path, contents: Snapshot) -> None:
+    def __init__(
+        self, path: Path, contents: Snapshot, *, blocks: Sequence[Block] = (), whole: Store | None = None
+    ) -> None:
+        """The rows of a snapshot; `blocks` leaves only those blocks of the features of the `whole` store."""
         self.path = path
         self._contents = contents
         self._rows = list(contents.rows.values())
+        made_by = contents.making.fingerprint
+        self._fingerprint = join([block.fingerprint for block in blocks]) if blocks else made_by
+        self._whole = whole
+        # Where the columns are in the file.
+        self.columns_used = [(block.start, block.stop) for block in blocks] or [(0, made_by.width)]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -35,7 +44,7 @@ class Store:
 
     def __del__(self) -> None:
         contents = getattr(self, "_contents", None)
-        if contents is not None:
+        if contents is not None and self._whole is None:
             contents.close()
 
     @property
@@ -46,7 +55,7 @@ class Store:
     @property
     def width(self) -> int:
         """How many numbers describe one view of a photo."""
-        return self._contents.making.width
+        return self._fingerprint.width
 
     @property
     def views(self) -> int:
@@ -61,7 +70,54 @@ class Store:
     @property
     def fingerprint(self) -> Fingerprint:
         """The identity of what made the features."""
-        return self._contents.making.fingerprint
+        return self._fingerprint
+
+    @property
+    def whole(self) -> Store:
+        """The store with all its blocks."""
+        return self if self._whole is None else self._whole
+
+    @property
+    def is_part(self) -> bool:
+        """Whether these are only some blocks of the features in the file."""
+        return self._whole is not None
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of the features by name; a single one unless the backbone is joined."""
+        return self._fingerprint.blocks
+
+    def with_blocks(self, names: Sequence[str]) -> Store:
+        """The same store with only these blocks of its features, as they lie in the file; all where none is named."""
+        known = {block.name: block for block in self.blocks}
+        for name in names:
+            if name not in known:
+                raise FeatxError(
+                    "bad-flag",
+                    f"{self.path} has no block `{name}`",
+                    did_you_mean(name, list(known), f"its blocks: {', '.join(known)}"),
+                    {"blocks": list(known)},
+                )
+        chosen = [block for name, block in known.items() if name in names]
+        return self._part(chosen) if names and len(chosen) < len(known) else self
+
+    def suited_to(self, fingerprint: Fingerprint) -> Store:
+        """The store, or the blocks of it that this fingerprint is of; whether either fits is for the caller to see."""
+        if not self._fingerprint.difference(fingerprint, "classify"):
+            return self
+        found = [self._block_of(wanted.fingerprint) for wanted in fingerprint.blocks]
+        chosen = [block for block in found if block is not None]
+        return self._part(chosen) if chosen and len(chosen) == len(found) else self
+
+    def _block_of(self, wanted: Fingerprint) -> Block | None:
+        fits = (block for block in self.blocks if not block.fingerprint.difference(wanted, "classify"))
+        return next(fits, None)
+
+    def _part(self, blocks: Sequence[Block]) -> Store:
+        if self._whole is None:
+            return Store(self.path, self._contents, blocks=blocks, whole=self)
+        fingerprints = [block.fingerprint for block in blocks]
+        return self._whole._part([block for block in self._whole.blocks if block.fingerprint in fingerprints])
 
     @property
     def provenance(self) -> dict[str, object]:
@@ -135,6 +191,8 @@ class Store:
     @cached_property
     def all_views(self) -> NDArray[np.float32]:
         """The features of every view: (n, views, width); the first view is the photo itself."""
+        if self._whole is not None:
+            return side_by_side(self._whole.all_views, self.columns_used)
         making = self._contents.making
         whole = np.empty((len(self), *making.row_shape), dtype=np.float32)
         at = 0
@@ -146,7 +204,12 @@ class Store:
         return whole.reshape(len(self), making.views, making.width)
 
     def features_map(self) -> NDArray[Any]:
-        """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed."""
+        """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed.
+
+        Blocks that do not lie side by side in the file are copied into memory.
+        """
+        if self._whole is not None:
+            return side_by_side(self._whole.features_map(), self.columns_used)
         sealed, making = self._contents.sealed, self._contents.making
         if sealed is None or not len(self) or self.unsealed or not self._in_file_order():
             return self.features
@@ -213,10 +276,13 @@ class Store:
         return damage + ([self._contents.journal_damage] if self._contents.journal_damage else [])
 
 
-def open_store(path: Path | str | None = None) -> Store:
-    """Open a store (the current one when none is named), with the rows of an interrupted run if there are any."""
+def open_store(path: Path | str | None = None, blocks: Sequence[str] = ()) -> Store:
+    """Open a store (the current one when none is named), with the rows of an interrupted run if there are any.
+
+    `blocks` are those of a joined backbone to use; all where none is named.
+    """
     where = Workspace.here().current_store(Path(path) if path is not None else None)
     contents = load_snapshot(where)
     if contents is None:
         raise FeatxError("no-store", f"no store at `{where}`", f"make it: `featx extract IMAGES --store {where}`")
-    return Store(where, contents)
+    return Store(where, contents).with_blocks(blocks)

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
@@ -103,7 +103,7 @@ class EngineJob:
 
 def making_of(job: EngineJob) -> dict[str, object]:
     """Everything that decides what the converted network is, and whether it was tried here."""
-    fingerprint = asdict(job.fingerprint)
+    fingerprint = job.fingerprint.to_dict()
     del fingerprint["views"]
     packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if job.precision == "int8" else [])]
     making: dict[str, object] = {
