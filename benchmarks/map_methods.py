@@ -23,7 +23,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from featx.compute.vectors import unit_rows
-from featx.report import map_layout
+from featx.reporting import map_layout
 from featx.store import open_store
 
 ASKED = 2_000

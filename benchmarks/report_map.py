@@ -22,9 +22,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 def measured(n: int, width: int) -> dict[str, float | int | str]:
     """Seconds for the map, again from the cache, and for the whole report; bytes of the page; the map's quality."""
-    from featx.report import write_report
-    from featx.report.map_layout import lay_out
-    from tests.report.documents import catalogue, comparison
+    from featx.reporting import write_report
+    from featx.reporting.map_layout import lay_out
+    from tests.reporting.documents import catalogue, comparison
 
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
-# name → the module that defines it
+# name → the module that defines it, and the name it has there, where that is longer
 _PUBLIC: dict[str, str] = {
     "FeatxError": "featx.errors",
     "read_catalogue": "featx.catalogue.reading",
@@ -36,8 +36,8 @@ _PUBLIC: dict[str, str] = {
     "open_index": "featx.retrieval.query",
     "find_duplicates": "featx.audit",
     "find_issues": "featx.audit",
-    "write_report": "featx.report",
-    "export_store": "featx.export.features",
+    "report": "featx.reporting:write_report",
+    "export": "featx.exporting.features:export_store",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
@@ -55,17 +55,19 @@ if TYPE_CHECKING:
     from featx.comparison.evaluate import evaluate as evaluate
     from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
     from featx.errors import FeatxError as FeatxError
-    from featx.export.features import export_store as export_store
+    from featx.exporting.features import export_store
     from featx.extraction import extract as extract
     from featx.images import read_photo as read_photo
     from featx.prediction.predict import predict as predict
     from featx.prediction.suggest import suggest as suggest
-    from featx.report import write_report as write_report
+    from featx.reporting import write_report
     from featx.retrieval.query import open_index as open_index
     from featx.retrieval.query import similar as similar
     from featx.store import Store as Store
     from featx.store import open_store as open_store
     from featx.workspace import use_store as use_store
+
+    report, export = write_report, export_store
 else:
 
     def __getattr__(name: str) -> object:
@@ -73,7 +75,8 @@ else:
 
         if name not in _PUBLIC:
             raise AttributeError(f"module 'featx' has no attribute {name!r}")
-        value = getattr(importlib.import_module(_PUBLIC[name]), name)
+        module, _, inside = _PUBLIC[name].partition(":")
+        value = getattr(importlib.import_module(module), inside or name)
         globals()[name] = value
         return value
 

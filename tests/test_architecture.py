@@ -75,7 +75,7 @@ def calls(tree: ast.AST) -> set[str]:
 
 
 # A classifier's file gets its second name by a link first; `latest` is a link itself.
-RENAMED_BY_HAND = {"files/atomic", "classifiers/persistence", "report/files"}
+RENAMED_BY_HAND = {"files/atomic", "classifiers/persistence", "reporting/files"}
 
 
 def test_files_are_put_in_place_by_one_module():
@@ -89,12 +89,12 @@ def test_tables_are_written_by_one_module():
 
 def test_directions_are_made_by_one_module():
     """Lengths are taken for other ends too: distances on the map, features compared one by one, geometry of samples."""
-    own = {"compute/vectors", "report/map_layout", "extraction/verification", "backbones/engines/base"}
+    own = {"compute/vectors", "reporting/map_layout", "extraction/verification", "backbones/engines/base"}
     assert {name for name, tree in modules() if "np.linalg.norm" in calls(tree) and name[:8] != "samples/"} <= own
 
 
 # A file for each command, for each part of a report, for each solver: their names say what is in them.
-UNLISTED = {"cli", "report", "solvers"}
+UNLISTED = {"cli", "reporting", "solvers"}
 
 
 def test_every_folder_lists_its_files():

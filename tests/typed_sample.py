@@ -16,7 +16,7 @@ from featx.catalogue.items import Catalogue
 from featx.comparison.evaluate import Evaluation
 from featx.prediction.predict import Predictions
 from featx.prediction.suggest import Suggestions
-from featx.report import Written
+from featx.reporting import Written
 from featx.retrieval import Matches, SimilarityIndex
 
 
@@ -47,6 +47,6 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.open_index(), SimilarityIndex)
     assert_type(featx.find_duplicates(store), Duplicates)
     assert_type(featx.find_issues(store), Issues)
-    assert_type(featx.write_report(comparison, store), Written)
-    assert_type(featx.export_store(store, "npz"), list[Path])
+    assert_type(featx.reporting(comparison, store), Written)
+    assert_type(featx.exporting(store, "npz"), list[Path])
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)

@@ -19,7 +19,7 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.comparison import Comparison
     from featx.comparison.document import ComparedStore, ComparisonDocument, LearningPoint
-    from featx.report import ReportDocument
+    from featx.reporting import ReportDocument
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -157,7 +157,7 @@ def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
 
 def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> ReportDocument:
     from featx.cli.report import say_page
-    from featx.report import skipped_photos, write_report
+    from featx.reporting import skipped_photos, write_report
 
     page = write_report(
         comparison,
@@ -173,7 +173,7 @@ def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspac
 def _print_answers(comparison: Comparison, page: ReportDocument | None, out: Output) -> None:
     """What the report says under its other headings, in a sentence each."""
     from featx.cli.sparklines import curve
-    from featx.report import build_document, in_short
+    from featx.reporting import build_document, in_short
 
     # Without a page there are no photos to look at, and nothing was checked.
     document = page or build_document(comparison, Path())

@@ -32,7 +32,7 @@ def export(
 
     Example: featx export --to parquet -o features.parquet
     """
-    from featx.export.features import export_store, format_of
+    from featx.exporting.features import export_store, format_of
 
     out = Output(as_json, quiet, verbose)
     to = format_of(to, output)

@@ -14,7 +14,7 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.comparison.document import ComparisonDocument
-    from featx.report import Changes, Written
+    from featx.reporting import Changes, Written
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -46,7 +46,15 @@ def report(
     Example: featx report --open
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.report import ReportDocument, last, read_document, read_report, skipped_photos, write_again, write_report
+    from featx.reporting import (
+        ReportDocument,
+        last,
+        read_document,
+        read_report,
+        skipped_photos,
+        write_again,
+        write_report,
+    )
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
@@ -100,7 +108,7 @@ def say_page(written: Written, out: Output) -> None:
 
 
 def _open_store(comparison: ComparisonDocument, workspace: Workspace, given: Path | None, out: Output) -> Store | None:
-    from featx.report.sources import path_of_store, store_of
+    from featx.reporting.sources import path_of_store, store_of
     from featx.store import open_store
 
     if given is not None:

@@ -28,15 +28,15 @@ from featx.comparison.result import Comparison
 from featx.errors import FeatxError
 from featx.extraction.stat_cache import StatCache
 from featx.files.atomic import ABANDONED
-from featx.report import files as report_files
-from featx.report import map_layout, newest, read_document
+from featx.reporting import files as report_files
+from featx.reporting import map_layout, newest, read_document
 from featx.retrieval import SimilarityIndex, approximate, index_of, mend_index
 from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
 from featx.store import open_store
 from tests.conftest import card_of, toy_fingerprint
 from tests.faults.recording import Recorder, killed, power_lost
-from tests.report import documents as report_documents
+from tests.reporting import documents as report_documents
 from tests.retrieval.test_search import catalogue, make_store
 
 MARK = (7, 11)
@@ -349,7 +349,7 @@ def report_folder(folder: Path) -> Kept:
     shop = report_documents.catalogue(folder / "photos", ["boots", "hats", "mugs"], 12, photos=4)
     document = report_documents.comparison(shop)
     root = folder / "reports"
-    from featx.report import write_report
+    from featx.reporting import write_report
 
     def write(n: int) -> None:
         write_report({**document, "written": stamp(n)}, shop, root=root, formats=("json", "md", "html"))

@@ -12,7 +12,7 @@ import pytest
 from featx.backbones.weights import cache, importing
 from featx.embedding import transformer
 from featx.prediction import sort_folders
-from featx.report import thumbnails
+from featx.reporting import thumbnails
 from featx.store.records import FeatureSpec
 from featx.store.writer import write_card
 from featx.workspace import Workspace

@@ -19,7 +19,7 @@ from featx.cli import completion
 from featx.comparison import baselines
 from featx.errors import FeatxError
 from featx.extraction.stat_cache import StatCache
-from featx.report import map_layout, read_document
+from featx.reporting import map_layout, read_document
 from featx.retrieval import index_of, mend_index
 from featx.retrieval.approximate import damage
 from featx.store import StoreWriter, open_store

@@ -16,7 +16,7 @@ from featx.extraction import extract
 from featx.labels import decisions
 from featx.labels.decisions import labels_after_decisions, record
 from featx.labels.training_set import labels_for, training_set_of
-from featx.report import read_document, write_report
+from featx.reporting import read_document, write_report
 from featx.store import Store, open_store
 from tests.conftest import Run, command_environment, photo
 

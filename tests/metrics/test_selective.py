@@ -22,7 +22,7 @@ from featx.metrics.selective import (
     coverage_table,
     min_products_for,
 )
-from featx.report import build_document, in_short
+from featx.reporting import build_document, in_short
 from featx.store import Store
 from tests.audit.test_duplicates import store_of
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from featx.backbones.fingerprint import Fingerprint
 from featx.comparison.document import ComparisonDocument
 from featx.errors import FeatxError
-from featx.report.files import newest
+from featx.reporting.files import newest
 
 if TYPE_CHECKING:
     from featx.store import Store

@@ -19,10 +19,10 @@ from sklearn.metrics import (
 
 from featx.comparison import compare
 from featx.extraction import extract
-from featx.report import read_document, write_report
-from featx.report.formatting import NUMBER_FORMATS, value_at
+from featx.reporting import read_document, write_report
+from featx.reporting.formatting import NUMBER_FORMATS, value_at
 from tests.conftest import photo
-from tests.report.documents import Numbers
+from tests.reporting.documents import Numbers
 
 NEAR = {"abs": 2e-4}
 
@@ -63,7 +63,7 @@ def answers(run):
 
 def test_the_comparison_made_up_for_other_tests_has_the_shape_of_a_real_one(run):
     """Else the report would be tested on what no command ever writes."""
-    from tests.report.documents import catalogue, comparison
+    from tests.reporting.documents import catalogue, comparison
 
     def shape(value: object, path: str, found: set[str]) -> set[str]:
         if isinstance(value, dict):

@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import binomtest
 
 from featx.errors import FeatxError
-from featx.report import build_document, changes, read_document, write_report
-from featx.report.changes import OTHER_PHOTOS
-from featx.report.formatting import NUMBER_FORMATS, value_at
-from tests.report.documents import Numbers, catalogue, comparison
+from featx.reporting import build_document, changes, read_document, write_report
+from featx.reporting.changes import OTHER_PHOTOS
+from featx.reporting.formatting import NUMBER_FORMATS, value_at
+from tests.reporting.documents import Numbers, catalogue, comparison
 
 CLASSES = ["boots", "hats", "mugs", "shoes", "vases"]
 
@@ -93,7 +93,7 @@ def test_a_rise_is_told_and_is_no_fault(root, featx):
 
 
 def test_without_against_nothing_is_said_of_changes(documents, tmp_path):
-    from featx.report import write_files
+    from featx.reporting import write_files
 
     page = write_files(documents["good"], tmp_path, ("html", "md"))
     assert 'id="changes"' not in page.page.read_text(encoding="utf-8")
@@ -205,7 +205,7 @@ def damaged(document: dict, place: tuple, damage: str) -> dict:
 
 @pytest.mark.parametrize("damage", ["gone", "null", "of another kind"])
 def test_a_damaged_comparison_is_refused_or_reported_never_stumbled_over(shop, tmp_path, damage):
-    from featx.report.markdown import markdown
+    from featx.reporting.markdown import markdown
 
     path, refused = tmp_path / "comparison.json", 0
     told = json.loads(json.dumps(comparison(shop)))
@@ -229,8 +229,8 @@ def test_a_damaged_report_is_refused_or_shown_never_stumbled_over(
     documents, root, tmp_path, monkeypatch, damage, every
 ):
     """Every value in turn is taken away or made something else: a sentence or a page, no traceback."""
-    from featx.report import page as pages
-    from featx.report.markdown import markdown
+    from featx.reporting import page as pages
+    from featx.reporting.markdown import markdown
 
     monkeypatch.setattr(pages, "svg_of", lambda name, document: None)
     old, path, refused = documents["good"], tmp_path / "report.json", 0

@@ -8,8 +8,8 @@ import math
 import numpy as np
 
 from featx.comparison.document import Score
-from featx.report.headlines import MEASURED_ON
-from featx.report.records import CategoryRow, Change, Changes, Outcomes, ReportDocument
+from featx.reporting.headlines import MEASURED_ON
+from featx.reporting.records import CategoryRow, Change, Changes, Outcomes, ReportDocument
 
 CHANCE = 0.05
 Z = 1.959964

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from featx.metrics.confusion import confusion_counts
-from featx.report.records import Confusion
+from featx.reporting.records import Confusion
 
 WIDEST = 8
 SHOWN = 3

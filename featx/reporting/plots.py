@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from featx.comparison.document import ReliabilityBin, Score
-from featx.report.records import EntryRow, ReportDocument
+from featx.reporting.records import EntryRow, ReportDocument
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from featx.report.formatting import Formatter, Located, MarkdownFormatter
-from featx.report.headlines import METRIC_NAMES, SECTIONS, changes_since, differences, headline
-from featx.report.page import commands
-from featx.report.records import ReportDocument
+from featx.reporting.formatting import Formatter, Located, MarkdownFormatter
+from featx.reporting.headlines import METRIC_NAMES, SECTIONS, changes_since, differences, headline
+from featx.reporting.page import commands
+from featx.reporting.records import ReportDocument
 
 WORST = 20
 DIFFERENCES = 5

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from featx.report.map_layout import lay_out
-from featx.report.records import CatalogueMap
-from featx.report.thumbnails import SHEET_WIDTH, TILE, TILES
+from featx.reporting.map_layout import lay_out
+from featx.reporting.records import CatalogueMap
+from featx.reporting.thumbnails import SHEET_WIDTH, TILE, TILES
 
 if TYPE_CHECKING:
-    from featx.report.thumbnails import ThumbnailCache
+    from featx.reporting.thumbnails import ThumbnailCache
     from featx.store import Store
 
 NAMED = 12_000

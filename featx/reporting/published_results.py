@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from featx.report.records import PublishedResult, PublishedSplit
+from featx.reporting.records import PublishedResult, PublishedSplit
 
 
 @dataclass(frozen=True)

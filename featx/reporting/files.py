@@ -15,7 +15,7 @@ from featx.files.atomic import link_atomic, write_atomic
 from featx.files.cells import Cell
 from featx.files.locks import one_writer
 from featx.files.spreadsheet import csv_bytes
-from featx.report.records import DataFindings, ReportDocument
+from featx.reporting.records import DataFindings, ReportDocument
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
@@ -93,9 +93,9 @@ def write_files_as_the_writer(
 
 
 def _write_files(document: ReportDocument, folder: Path, formats: Sequence[str], pictures: Path, limit: int) -> Written:
-    from featx.report.markdown import markdown
-    from featx.report.page import renderer
-    from featx.report.size_budget import fit_page, left_out
+    from featx.reporting.markdown import markdown
+    from featx.reporting.page import renderer
+    from featx.reporting.size_budget import fit_page, left_out
 
     files: list[Path] = []
     page_path, size, missing = None, 0, []
@@ -120,8 +120,8 @@ def _write_files(document: ReportDocument, folder: Path, formats: Sequence[str],
 
 
 def _pngs(document: ReportDocument) -> list[tuple[str, bytes]]:
-    from featx.report.confusion_image import map_png, matrix_png, on_white
-    from featx.report.plots import PLOTS, png_of
+    from featx.reporting.confusion_image import map_png, matrix_png, on_white
+    from featx.reporting.plots import PLOTS, png_of
 
     images = [(name, data) for name in PLOTS if (data := png_of(name, document)) is not None]
     if document.fails and document.fails.confusion:

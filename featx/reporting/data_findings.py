@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from featx.report.records import (
+from featx.reporting.records import (
     CopiedPhoto,
     Copies,
     CopyGroup,
@@ -17,7 +17,7 @@ from featx.report.records import (
 )
 
 if TYPE_CHECKING:
-    from featx.report.thumbnails import ThumbnailCache
+    from featx.reporting.thumbnails import ThumbnailCache
 
 SHOWN = 24
 GROUPS = 16

@@ -13,10 +13,10 @@ from featx.comparison.document import Confusion as Confused
 from featx.comparison.document import Details, Entry
 from featx.metrics.confusion import confusion_counts, most_frequent_mistakes
 from featx.metrics.scores import wilson
-from featx.report.confusion import confusion_of
-from featx.report.recommendation import score_of
-from featx.report.records import CategoryRow, CoarseScore, Fails, MixUp, Outcomes, Photo, RareCategory
-from featx.report.thumbnails import ThumbnailCache
+from featx.reporting.confusion import confusion_of
+from featx.reporting.recommendation import score_of
+from featx.reporting.records import CategoryRow, CoarseScore, Fails, MixUp, Outcomes, Photo, RareCategory
+from featx.reporting.thumbnails import ThumbnailCache
 
 PAIRS = 10
 EXAMPLES = 4

@@ -10,12 +10,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from featx.report import write_files, write_report
-from featx.report.files import LIMIT
-from featx.report.formatting import NUMBER_FORMATS, value_at
-from featx.report.page import renderer
-from featx.report.size_budget import STEPS, PageBudget, fit_page, left_out, map_data
-from tests.report.documents import Numbers, catalogue, comparison
+from featx.reporting import write_files, write_report
+from featx.reporting.files import LIMIT
+from featx.reporting.formatting import NUMBER_FORMATS, value_at
+from featx.reporting.page import renderer
+from featx.reporting.size_budget import STEPS, PageBudget, fit_page, left_out, map_data
+from tests.reporting.documents import Numbers, catalogue, comparison
 
 
 @pytest.fixture(scope="module")

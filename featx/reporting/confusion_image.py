@@ -7,8 +7,8 @@ import io
 
 import numpy as np
 
-from featx.report.confusion import matrix_of
-from featx.report.records import CatalogueMap, Confusion
+from featx.reporting.confusion import matrix_of
+from featx.reporting.records import CatalogueMap, Confusion
 
 RIGHT, WRONG = (120, 124, 130), (213, 94, 0)
 # Told apart by people with any of the usual colour blindnesses (Okabe and Ito), then the same again as rings.

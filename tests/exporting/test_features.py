@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from featx.backbones import Fingerprint
 from featx.cli.export import export
 from featx.errors import FeatxError
-from featx.export import features as exporting
-from featx.export.features import FORMATS, export_store, format_of
+from featx.exporting import features as exporting
+from featx.exporting.features import FORMATS, export_store, format_of
 from featx.files.cells import safe_cell
 from tests.conftest import toy_fingerprint
 

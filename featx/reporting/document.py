@@ -14,14 +14,24 @@ from featx.comparison.document import SCHEMA as COMPARISON
 from featx.comparison.document import ComparedStore, ComparisonDocument, Details, Entry, read_comparison, to_plain
 from featx.comparison.result import Comparison
 from featx.errors import FeatxError
-from featx.report.catalogue_map import map_of
-from featx.report.data_findings import findings_of
-from featx.report.failures import failures_of
-from featx.report.published_results import published_for
-from featx.report.recommendation import measured_on, score_of, which_of
-from featx.report.records import About, Baseline, Honest, Made, MetricScore, Pictures, ReportDocument, Threshold, Trust
-from featx.report.retrieval_examples import lookalikes_of
-from featx.report.thumbnails import ThumbnailCache
+from featx.reporting.catalogue_map import map_of
+from featx.reporting.data_findings import findings_of
+from featx.reporting.failures import failures_of
+from featx.reporting.published_results import published_for
+from featx.reporting.recommendation import measured_on, score_of, which_of
+from featx.reporting.records import (
+    About,
+    Baseline,
+    Honest,
+    Made,
+    MetricScore,
+    Pictures,
+    ReportDocument,
+    Threshold,
+    Trust,
+)
+from featx.reporting.retrieval_examples import lookalikes_of
+from featx.reporting.thumbnails import ThumbnailCache
 
 if TYPE_CHECKING:
     from featx.store import Store

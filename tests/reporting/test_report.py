@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from featx.comparison.document import Score
 from featx.errors import FeatxError
 from featx.metrics.confusion import confusion_counts
-from featx.report import build_document, changes, read_document, write_files, write_report
-from featx.report.confusion import clustered_order, confusion_of, matrix_of, worst_blocks
-from featx.report.formatting import NUMBER_FORMATS, value_at
-from featx.report.map_layout import lay_out
-from featx.report.markdown import markdown
-from featx.report.published_results import published_for
-from featx.report.records import PublishedSplit
+from featx.reporting import build_document, changes, read_document, write_files, write_report
+from featx.reporting.confusion import clustered_order, confusion_of, matrix_of, worst_blocks
+from featx.reporting.formatting import NUMBER_FORMATS, value_at
+from featx.reporting.map_layout import lay_out
+from featx.reporting.markdown import markdown
+from featx.reporting.published_results import published_for
+from featx.reporting.records import PublishedSplit
 from tests.conftest import ROOT
-from tests.report.documents import SCRIPT, Numbers, catalogue, comparison
+from tests.reporting.documents import SCRIPT, Numbers, catalogue, comparison
 
 CLASSES = ["boots", "hats & caps", SCRIPT, "mugs $5_a$", "shoes", "vases"]
 
@@ -275,7 +275,7 @@ def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path):
 def test_the_map_is_the_same_whatever_the_number_of_threads(shop, tmp_path, threads):
     np.save(tmp_path / "rows.npy", shop.features)
     code = (
-        "import sys, numpy; from featx.report.map_layout import lay_out; "
+        "import sys, numpy; from featx.reporting.map_layout import lay_out; "
         "sys.stdout.buffer.write(lay_out(numpy.load('rows.npy')).places.tobytes())"
     )
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -332,7 +332,7 @@ def test_the_command_names_what_is_missing(featx):
 
 
 def test_only_an_extraction_that_used_every_photo_says_that_none_was_skipped(featx, folder, workplace):
-    from featx.report import skipped_photos
+    from featx.reporting import skipped_photos
     from featx.workspace import Workspace
 
     assert skipped_photos(Workspace.here()) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from featx.comparison.document import ComparedStore, ComparisonDocument, Entry, FoldScore, PairTest, Score
-from featx.report.records import EntryRow, Recommended, Which
+from featx.reporting.records import EntryRow, Recommended, Which
 
 
 def score_of(score: Score | FoldScore | None) -> Score | None:

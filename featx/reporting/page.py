@@ -15,10 +15,10 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from featx.images.thumbnails import data_uri
-from featx.report.confusion import WHOLE, matrix_of
-from featx.report.confusion_image import COLOURS, matrix_png
-from featx.report.formatting import NUMBER_FORMATS, HtmlFormatter, Located, plain
-from featx.report.headlines import (
+from featx.reporting.confusion import WHOLE, matrix_of
+from featx.reporting.confusion_image import COLOURS, matrix_png
+from featx.reporting.formatting import NUMBER_FORMATS, HtmlFormatter, Located, plain
+from featx.reporting.headlines import (
     METRIC_NAMES,
     SEARCH_METRICS,
     SECTIONS,
@@ -32,9 +32,9 @@ from featx.report.headlines import (
     times,
     too_few,
 )
-from featx.report.plots import PLOTS, classifiers_are_bars, svg_of
-from featx.report.records import Pictures, ReportDocument
-from featx.report.size_budget import PageBudget, left_out, map_data, picture, sheet
+from featx.reporting.plots import PLOTS, classifiers_are_bars, svg_of
+from featx.reporting.records import Pictures, ReportDocument
+from featx.reporting.size_budget import PageBudget, left_out, map_data, picture, sheet
 from featx.views.quantities import duration, size
 
 TEMPLATES = Path(__file__).parent / "templates"

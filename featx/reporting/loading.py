@@ -12,7 +12,7 @@ from featx.comparison.document import SCHEMA as COMPARISON
 from featx.comparison.document import ComparisonDocument, as_record, impossible_number, read_comparison
 from featx.errors import FeatxError
 from featx.files.regular import read_json
-from featx.report.records import SCHEMA, ReportDocument
+from featx.reporting.records import SCHEMA, ReportDocument
 
 
 def read_document(path: Path) -> ReportDocument | ComparisonDocument:

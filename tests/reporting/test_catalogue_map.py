@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.report.catalogue_map import UNLABELLED, share_of_own_category
+from featx.reporting.catalogue_map import UNLABELLED, share_of_own_category
 
 
 def places(*rows: tuple[int, int]) -> np.ndarray:

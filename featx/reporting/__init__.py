@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from featx.files.locks import one_writer
-from featx.report.changes import changes
-from featx.report.document import build_document, comparison_of
-from featx.report.files import (
+from featx.reporting.changes import changes
+from featx.reporting.document import build_document, comparison_of
+from featx.reporting.files import (
     FORMATS,
     Written,
     check_formats,
@@ -35,11 +35,11 @@ from featx.report.files import (
     write_files,
     write_files_as_the_writer,
 )
-from featx.report.headlines import in_short
-from featx.report.loading import read_document, read_report
-from featx.report.recommendation import cost
-from featx.report.records import SCHEMA, Change, Changes, ReportDocument
-from featx.report.sources import last, skipped_photos, store_of
+from featx.reporting.headlines import in_short
+from featx.reporting.loading import read_document, read_report
+from featx.reporting.recommendation import cost
+from featx.reporting.records import SCHEMA, Change, Changes, ReportDocument
+from featx.reporting.sources import last, skipped_photos, store_of
 
 if TYPE_CHECKING:
     from featx.comparison import Comparison

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from featx.report import write_report
+from featx.reporting import write_report
 from tests.conftest import ROOT
-from tests.report.documents import SCRIPT, catalogue, comparison
+from tests.reporting.documents import SCRIPT, catalogue, comparison
 
 COUNT_MARKS = """
     window.marks = 0;

@@ -9,10 +9,10 @@ import numpy as np
 
 from featx.comparison.document import SearchQuality
 from featx.compute.vectors import nearest, unit_rows
-from featx.report.records import Neighbour, Photo, SearchExample, Similar
+from featx.reporting.records import Neighbour, Photo, SearchExample, Similar
 
 if TYPE_CHECKING:
-    from featx.report.thumbnails import ThumbnailCache
+    from featx.reporting.thumbnails import ThumbnailCache
     from featx.store import Store
 
 NEIGHBOURS = 6

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from featx.images.thumbnails import data_uri, webp
-from featx.report.records import CatalogueMap
-from featx.report.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept
+from featx.reporting.records import CatalogueMap
+from featx.reporting.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept
 
 SMALL_SIDE, SMALL_QUALITY, SMALL_TILE = 64, 45, 24
 # A step that saves less than this share of the page is not worth what it takes away.

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from featx.report import read_document
-from featx.report.files import LIMIT
-from featx.report.formatting import NUMBER_FORMATS, value_at
+from featx.reporting import read_document
+from featx.reporting.files import LIMIT
+from featx.reporting.formatting import NUMBER_FORMATS, value_at
 from tests.conftest import ROOT, SHARED
-from tests.report.documents import Numbers
+from tests.reporting.documents import Numbers
 
 PHOTOS = Path(os.environ.get("FEATX_REAL_PHOTOS", SHARED / "data"))
 WEIGHTS = next(

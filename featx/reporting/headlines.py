@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from featx.report.formatting import Formatter, Located, TerminalFormatter
-from featx.report.records import ReportDocument
+from featx.reporting.formatting import Formatter, Located, TerminalFormatter
+from featx.reporting.records import ReportDocument
 
 METRIC_NAMES: Mapping[str, str] = {
     "accuracy": "accuracy",
