@@ -37,6 +37,7 @@ _PUBLIC: dict[str, str] = {
     "find_duplicates": "featx.audit",
     "find_issues": "featx.audit",
     "report": "featx.reporting:write_report",
+    "ProgressBar": "featx.views.progress",
     "export": "featx.exporting.features:export_store",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     from featx.retrieval.query import similar as similar
     from featx.store import Store as Store
     from featx.store import open_store as open_store
+    from featx.views.progress import ProgressBar as ProgressBar
     from featx.workspace import use_store as use_store
 
     report, export = write_report, export_store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,12 +15,17 @@ from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
-from featx.views.findings import Photo, PhotoGroup, findings_page, notebook_table
+from featx.views.findings import Photo, PhotoGroup, findings_page
+from featx.views.frames import columns_of, pandas_frame
+from featx.views.notebook import MOST_ROWS, notebook_table
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 USUAL = 0.98
 CHOICES = (0.99, 0.98, 0.97, 0.96, 0.95)
 WANTED = 0.9
-COLUMNS = ("group", "kind", "score", "id", "product", "category", "split", "file", "digest")
+COLUMNS = ("group", "kind", "score", "id", "product", "category", "split", "path", "digest")
 
 
 @dataclass(frozen=True)
@@ -117,11 +122,9 @@ class Duplicates:
         return f"Duplicates({len(self.groups):,} groups, {self.pictures:,} of {self.n:,} photos)"
 
     def _repr_html_(self) -> str:
-        rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups[:20]]
-        photos = [
-            Photo(one.path, (one.item_id, one.label or "")) for group in self.groups[:5] for one in group.pictures[:3]
-        ]
-        return notebook_table(("kind", "score", "pictures", "categories"), rows, photos)
+        rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups]
+        photos = [[picture.path for picture in group.pictures[:3]] for group in self.groups[:MOST_ROWS]]
+        return notebook_table(repr(self), ("kind", "score", "photos", "categories"), rows, photos)
 
     @property
     def pictures(self) -> int:
@@ -160,11 +163,9 @@ class Duplicates:
             for one in group.pictures
         ]
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A data frame with a row for each photo."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
-
-        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pandas_frame(columns_of(self.rows(), COLUMNS))
 
     def to_html(self, most: int = 200) -> str:
         """A page of photos; the groups beyond `most` are counted, not shown."""

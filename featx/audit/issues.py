@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,11 @@ from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.metrics.confusion import confusion_counts
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
-from featx.views.findings import Photo, notebook_table
+from featx.views.frames import columns_of_records, pandas_frame
+from featx.views.notebook import notebook_table
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 NEIGHBOURS = 10
 # Measured with benchmarks/label_noise.py; see docs/issues.md.
@@ -104,10 +108,9 @@ class Issues:
         return f"Issues({len(self.labels):,} of {self.n:,} labels look wrong)"
 
     def _repr_html_(self) -> str:
-        columns = ("product", "says", "looks like", "sure", "file")
-        rows = [(one.product, one.says, one.looks_like, f"{one.sure:.2f}", one.path) for one in self.labels[:20]]
-        photos = [Photo(one.path, (one.says, f"looks like {one.looks_like}")) for one in self.labels[:12]]
-        return notebook_table(columns, rows, photos)
+        columns = ("product", "says", "looks like", "sure", "path")
+        rows = [(one.product, one.says, one.looks_like, f"{one.sure:.2f}", one.path) for one in self.labels]
+        return notebook_table(repr(self), columns, rows, [[one.path] for one in self.labels])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -122,13 +125,10 @@ class Issues:
             "not_judged": self.not_judged,
         }
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A data frame with a row for each label that is probably wrong."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
-
-        records = [one.to_dict() for one in self.labels]
-        empty = [name for name in LabelIssue.__dataclass_fields__ if name != "columns"]
-        return pandas.DataFrame(records, columns=None if records else empty)
+        names = [name for name in LabelIssue.__dataclass_fields__ if name != "columns"]
+        return pandas_frame(columns_of_records([one.to_dict() for one in self.labels], names))
 
 
 def find_issues(

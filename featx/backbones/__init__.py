@@ -10,6 +10,7 @@ efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
 joined                 several backbones side by side
 layers, preprocessing  where in a network features are read; photos as its weights want them
+tensors                rows of features for torch
 devices                where it runs
 weights/               find, fetch and verify weights files
 engines/               what runs it
@@ -22,7 +23,15 @@ from pathlib import Path
 from featx.backbones.base import BackboneRequest, Encoder, EncoderSpec, OutOfMemory
 from featx.backbones.fingerprint import Fingerprint
 
-__all__ = ["Encoder", "EncoderSpec", "Fingerprint", "OutOfMemory", "choose_backbone", "open_backbone"]
+__all__ = [
+    "Encoder",
+    "EncoderSpec",
+    "Fingerprint",
+    "OutOfMemory",
+    "backbone_at_hand",
+    "choose_backbone",
+    "open_backbone",
+]
 
 
 def choose_backbone() -> tuple[str, str]:
@@ -30,6 +39,13 @@ def choose_backbone() -> tuple[str, str]:
     from featx.backbones.default import choose_backbone as choose
 
     return choose()
+
+
+def backbone_at_hand() -> str:
+    """The name of the best backbone that needs no download."""
+    from featx.backbones.default import backbone_at_hand as at_hand
+
+    return at_hand()
 
 
 def open_backbone(

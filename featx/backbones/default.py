@@ -44,6 +44,12 @@ def choose_backbone() -> tuple[str, str]:
     return spare, f"{spare}: {what}. No weights for {PREFERRED.backbone} here, and {why_not}; {better}"
 
 
+def backbone_at_hand() -> str:
+    """The name of the best backbone that needs no download."""
+    here = (weights.weights_folder() / PREFERRED.file_name).is_file()
+    return PREFERRED.backbone if here else weights.fallback_backbone()
+
+
 def _network_trouble() -> str:
     """Why the preferred weights cannot be downloaded, "" if they can; tried once per process, daily after a failure."""
     source = weights.source_url(PREFERRED.url)

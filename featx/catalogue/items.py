@@ -61,6 +61,9 @@ class Catalogue:
     # The columns of the person's own table, or of a pattern, in their order there.
     columns: Sequence[str] = ()
 
+    def __repr__(self) -> str:
+        return f"Catalogue({self.describe()})"
+
     @property
     def labels(self) -> list[str]:
         """Every label once, sorted."""

@@ -37,7 +37,7 @@ MANY_TWINS = 0.2
 
 def fit(
     store: Store | str | Path | None = None,
-    clf: str = BEST,
+    classifier: str = BEST,
     *,
     folds: int = 5,
     seed: int = 0,
@@ -64,7 +64,7 @@ def fit(
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     training = training_set_of(opened, level, test, elsewhere)
-    names = _candidates(clf, len(training.learn), class_weight)
+    names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x, y = opened.features[training.learn], training.labels[training.learn]

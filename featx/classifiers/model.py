@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
+from featx.views.notebook import notebook_table
 from featx.views.quantities import percent, percent_range
 
 
@@ -68,15 +68,13 @@ class Classifier:
         return f"Classifier({self.name}, {len(self.classes):,} categories, {score})"
 
     def _repr_html_(self) -> str:
-        rows = [("held-out photos", self.card.test), ("cross-validation", self.card.cv)]
-        cells = "".join(
-            f"<tr><th>{where}</th><td>{percent(score.accuracy)}</td>"
-            f"<td>{percent_range(*score.ci95)}</td><td>{score.n:,}</td></tr>"
-            for where, score in rows
-            if score is not None
-        )
-        head = "<tr><th></th><th>right</th><th>95 % interval</th><th>photos</th></tr>"
-        return f"<table><caption>{escape(repr(self))}</caption>{head}{cells}</table>"
+        scores = {"held-out photos": self.card.test, "cross-validation": self.card.cv}
+        rows = [
+            (where, percent(one.accuracy), percent_range(*one.ci95), f"{one.n:,}")
+            for where, one in scores.items()
+            if one is not None
+        ]
+        return notebook_table(repr(self), ("", "right", "95 % interval", "photos"), rows)
 
 
 def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Path) -> None:

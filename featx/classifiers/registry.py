@@ -7,9 +7,20 @@ from pathlib import Path
 
 from featx.classifiers.card import Card, read_card
 from featx.classifiers.kinds import aliases
+from featx.classifiers.model import Classifier
 from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, load_classifier, old_format, write
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import read_regular, same_place
+from featx.workspace import Workspace
+
+
+def open_classifier(
+    which: Classifier | str | Path | None, workspace: Workspace, store: Path | None = None
+) -> Classifier:
+    """The classifier itself, or the one a person means: a file, a name (`lda`), or the one trained last."""
+    if isinstance(which, Classifier):
+        return which
+    return load_classifier(find_classifier(None if which is None else str(which), workspace.models, store))
 
 
 def classifier_files(models: Path) -> list[Path]:

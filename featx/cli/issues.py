@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from featx.store import Store
 
 MOST = 20
-TABLE = ("id", "product", "file", "says", "looks_like", "sure", "agree", "why", "decision", "new_label", "digest")
+TABLE = ("id", "product", "path", "says", "looks_like", "sure", "agree", "why", "decision", "new_label", "digest")
 
 
 def issues(

@@ -9,7 +9,7 @@ import numpy as np
 
 from featx.backbones import open_backbone
 from featx.backbones.registry import baseline_name
-from featx.embedding.stream import Source, embed, read_file
+from featx.embedding.stream import Source, embed, read_source
 from featx.files.caches import read_arrays, write_arrays
 
 MOST = 10_000
@@ -25,7 +25,7 @@ def colour_features(
     missing = [i for i, digest in enumerate(digests) if digest not in known]
 
     def read(i: int) -> Source | None:
-        source = read_file(paths[i], exact=True)
+        source = read_source(paths[i], exact=True)
         return source if source.digest == digests[i] else None
 
     with embed(missing, lambda: open_backbone(baseline_name()), read=read) as stream:

@@ -62,7 +62,7 @@ class Listener(Protocol):
 
 def compare(
     stores: Store | str | Path | Sequence[Store | str | Path] | None = None,
-    clf: str | Sequence[str] = COMPARED,
+    classifiers: str | Sequence[str] = COMPARED,
     *,
     folds: int = 5,
     repeats: int = 1,
@@ -88,7 +88,7 @@ def compare(
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
     opened = [store if isinstance(store, Store) else open_store(store) for store in given]
-    names = names_of(clf)
+    names = names_of(classifiers)
     elsewhere = [store if isinstance(store, Store) else open_store(store) for store in test_stores]
     aligned = align(opened, level, coarse, test, group, elsewhere)
     notes = list(aligned.notes)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.registry import open_classifier
 from featx.comparison.document import Details, rounded, to_plain
 from featx.comparison.mistakes import collect_mistakes
 from featx.errors import FeatxError, did_you_mean
@@ -21,14 +20,20 @@ from featx.metrics.assessment import assess
 from featx.metrics.confusion import confusion_counts
 from featx.metrics.scores import Interval, ScoredAnswers
 from featx.store import Store, open_store
+from featx.views.frames import columns_of_records, pandas_frame
+from featx.views.notebook import notebook_table
 from featx.views.quantities import percent, percent_range
+from featx.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Scores with intervals, each category, the worst confusions; `left_out` counts photos it had learned from."""
 
-    model: Classifier
+    classifier: Classifier
     store: Path
     splits: list[str]
     n: int
@@ -49,7 +54,7 @@ class Evaluation:
         plain: dict[str, Any] = rounded(
             {
                 "schema": "featx-evaluation/1",
-                "clf": self.model.name,
+                "clf": self.classifier.name,
                 "store": str(self.store),
                 "splits": self.splits,
                 "n": self.n,
@@ -62,34 +67,30 @@ class Evaluation:
         )
         return plain | {"details": to_plain(self.details)}
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each category."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
-
-        return pandas.DataFrame(to_plain(self.details.per_class))
+        return pandas_frame(columns_of_records(to_plain(self.details.per_class)))
 
     def __repr__(self) -> str:
         right = self.scores["accuracy"]
-        return (
-            f"<Evaluation: {percent(right.value)} right ({percent_range(right.low, right.high)}) on {self.n:,} photos>"
-        )
+        return f"Evaluation({percent(right.value)} right ({percent_range(right.low, right.high)}) on {self.n:,} photos)"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{score.value:.3f}</td><td>{score.low:.3f} – {score.high:.3f}</td></tr>"
-            for name, score in self.scores.items()
-        )
-        return f"<table><caption>{escape(repr(self))}</caption>{rows}</table>"
+        rows = [(name, f"{one.value:.3f}", f"{one.low:.3f} – {one.high:.3f}") for name, one in self.scores.items()]
+        return notebook_table(repr(self), ("score", "value", "95 % interval"), rows)
 
 
 def evaluate(
-    model: Classifier | str | Path, store: Store | str | Path | None = None, splits: Sequence[str] | None = None
+    classifier: Classifier | str | Path | None = None,
+    store: Store | str | Path | None = None,
+    splits: Sequence[str] | None = None,
 ) -> Evaluation:
     """Score a classifier on held-out rows: the named splits, else `test` and `val`, else a store it never saw.
 
-    Photos that it learned from, by the digest of their bytes, are left out and counted.
+    The classifier is one in memory, a file, a name such as `lda`, or the one trained last. Photos that it learned from,
+    by the digest of their bytes, are left out and counted.
     """
-    loaded = model if isinstance(model, Classifier) else load_classifier(model)
+    loaded = open_classifier(classifier, Workspace.here())
     opened = (store if isinstance(store, Store) else open_store(store)).suited_to(loaded.fingerprint)
     require_same_features(loaded, opened.fingerprint, opened.path)
     labels = labels_for(opened, loaded.card.level)

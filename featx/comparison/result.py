@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from featx.comparison.document import Best, ComparisonDocument, Entry, to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
-from featx.views.quantities import percent, percent_range
+from featx.views.frames import columns_of_records, pandas_frame
+from featx.views.notebook import notebook_table
+from featx.views.quantities import percent, percent_range, pluralise
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 COLUMNS = (
     "store",
@@ -98,11 +102,9 @@ class Comparison:
         plain: dict[str, Any] = to_plain(self.document)
         return plain
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each classifier on each store, best first."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
-
-        return pandas.DataFrame(self.rows(), columns=list(COLUMNS))
+        return pandas_frame(columns_of_records(self.rows(), COLUMNS))
 
     def save(self, path: str | Path) -> Path:
         """Write it to the side, then rename: the document as .json, the table as .csv."""
@@ -131,26 +133,11 @@ class Comparison:
         table.rows(row.values() for row in self.rows())
 
     def __repr__(self) -> str:
-        return f"<Comparison of {len(self.entries)}: {self.best.why}>"
+        return f"Comparison({pluralise(len(self.entries), 'entry', 'entries')}: {self.best.why})"
 
     def _repr_html_(self) -> str:
-        head = "".join(
-            f"<th>{name}</th>" for name in ("classifier", "held-out", "95 % interval", "folds", "macro F1", "")
-        )
-        body = []
-        for row in self.rows():
-            held = row["test_accuracy"] is not None
-            low, high = (row["test_low"], row["test_high"]) if held else (row["cv_low"], row["cv_high"])
-            cells = (
-                f"{row['clf']} on {row['store']}",
-                percent(row["test_accuracy"]),
-                percent_range(low, high),
-                percent(row["cv_accuracy"]),
-                percent(row["macro_f1"]),
-                standing(row),
-            )
-            body.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-        return f"<table><caption>{escape(self.best.why)}</caption><tr>{head}</tr>{''.join(body)}</table>"
+        columns = ("classifier", "held-out", "95 % interval", "folds", "macro F1", "")
+        return notebook_table(self.best.why, columns, [_shown(row) for row in self.rows()])
 
 
 def standing(row: dict[str, Any]) -> str:
@@ -163,3 +150,16 @@ def standing(row: dict[str, Any]) -> str:
         "baseline": "baseline",
     }
     return next((name for key, name in names.items() if row[key]), "")
+
+
+def _shown(row: dict[str, Any]) -> tuple[str, ...]:
+    held = row["test_accuracy"] is not None
+    low, high = (row["test_low"], row["test_high"]) if held else (row["cv_low"], row["cv_high"])
+    return (
+        f"{row['clf']} on {row['store']}",
+        percent(row["test_accuracy"]),
+        percent_range(low, high),
+        percent(row["cv_accuracy"]),
+        percent(row["macro_f1"]),
+        standing(row),
+    )

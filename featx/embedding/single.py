@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from featx.backbones import Encoder
     from featx.embedding.stream import Source
     from featx.images.crop import Crop
+    from featx.images.photos import PhotoLike
     from featx.store import Store
+
+# How an answer and an error call a photo that has no file of its own.
+NAMELESS = "the photo"
 
 
 class Embedder:
@@ -27,12 +31,12 @@ class Embedder:
         self.store, self.blocks = store, tuple(blocks)
         self._opened: tuple[Store, Encoder] | None = None
 
-    def __call__(self, path: Path, crop: Crop | None = None) -> NDArray[np.float32]:
-        """The features of a photo, made exactly as those of the store."""
+    def __call__(self, photo: PhotoLike, crop: Crop | None = None) -> NDArray[np.float32]:
+        """The features of a photo in any form, made exactly as those of the store."""
         from featx.embedding.stream import embed
 
         # A batch of one: nobody waits for fifteen photos that are not there, and a query has no neighbours anyway.
-        with embed([path], self._backbone, read=partial(self._read, crop=crop), workers=1, batch=1) as stream:
+        with embed([photo], self._backbone, read=partial(self._read, crop=crop), workers=1, batch=1) as stream:
             result = next(stream)
         if result.unreadable is not None:
             raise unreadable_query(result.unreadable) from result.unreadable
@@ -51,14 +55,16 @@ class Embedder:
     def _backbone(self) -> Encoder:
         return self._open()[1]
 
-    def _read(self, path: Path, crop: Crop | None) -> Source:
+    def _read(self, photo: PhotoLike, crop: Crop | None) -> Source:
         from featx.embedding.reopen import decodes_exactly
-        from featx.embedding.stream import Source, read_file
+        from featx.embedding.stream import Source, read_source
+        from featx.images.photos import name_of
 
         if crop is None:
-            return read_file(path, exact=decodes_exactly(self._open()[0].provenance))
-        whole = read_file(path, exact=True)  # a crop counts the pixels of the whole photo
-        return Source(whole.digest, lambda _: [crop.cut(image, str(path)) for image in whole.decode(None)])
+            return read_source(photo, exact=decodes_exactly(self._open()[0].provenance), name=NAMELESS)
+        whole = read_source(photo, exact=True, name=NAMELESS)  # a crop counts the pixels of the whole photo
+        name = name_of(photo, NAMELESS)
+        return Source(whole.digest, lambda _: [crop.cut(image, name) for image in whole.decode(None)])
 
 
 def unreadable_query(error: Exception) -> FeatxError:

@@ -5,7 +5,6 @@ Photos are read and decoded in several threads, computed in batches of one shape
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from featx.backbones import Encoder, OutOfMemory
 from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
+from featx.images import PhotoLike, UnreadablePhoto, open_photo
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,10 +68,10 @@ class Embedded(Generic[Photo]):
     unreadable: UnreadablePhoto | None = None
 
 
-def read_file(path: str | os.PathLike[str], *, exact: bool = False) -> Source:
-    """A photo on disk; with `exact` a large JPEG is decoded at its full size."""
-    data, name = read_bytes(path), os.fspath(path)
-    return Source(digest_of(data), lambda smallest: [decode_photo(data, name, draft_size=None if exact else smallest)])
+def read_source(photo: PhotoLike, *, exact: bool = False, name: str = "") -> Source:
+    """A photo in any form; with `exact` a large JPEG is decoded at its full size."""
+    undecoded = open_photo(photo, name)
+    return Source(undecoded.digest, lambda smallest: [undecoded.decode(None if exact else smallest)])
 
 
 def nothing_known(digest: str) -> Features | None:
@@ -95,7 +94,7 @@ def embed(
     photos: Iterable[Photo],
     open_encoder: Callable[[], Encoder],
     *,
-    read: Callable[[Any], Source | None] = read_file,
+    read: Callable[[Any], Source | None] = read_source,
     known: Lookup = nothing_known,
     prepare: Prepare = prepare_whole,
     workers: int | None = None,

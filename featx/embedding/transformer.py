@@ -1,6 +1,6 @@
 """Features as a scikit-learn step: `ImageEmbedder` takes photos and gives float32 features.
 
-pipeline = make_pipeline(ImageEmbedder("resnet50", cache="artifacts/cache"), Normalizer(), SVC())
+pipeline = make_pipeline(ImageEmbedder(cache="artifacts/cache"), Normalizer(), SVC())
 cross_val_score(pipeline, paths, labels, groups=products, cv=StratifiedGroupKFold(5))
 """
 
@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from featx.embedding.stream import Source, embed, nothing_known, read_file
+from featx.embedding.stream import Source, embed, nothing_known, read_source
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
-from featx.images import UnreadablePhoto, upright_rgb
+from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo
 
 if TYPE_CHECKING:
     from featx.backbones import Encoder, Fingerprint
@@ -35,13 +34,13 @@ Features = npt.NDArray[np.float32]
 class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn photos into features, as a step of a scikit-learn pipeline.
 
-    Photos are paths, PIL images or uint8 arrays (height × width, or with 1, 3 or 4 channels), in a list, an array,
-    a Series or a DataFrame of one column. Nothing is learned: `transform` works without `fit`. Pickles and clones
-    carry names, and after `fit` the fingerprint of the backbone, never its weights.
+    Photos are paths, PIL images, uint8 arrays (height × width, or with 1, 3 or 4 channels), bytes or open files, in a
+    list, an array, a Series or a DataFrame of one column. Nothing is learned: `transform` works without `fit`. Pickles
+    and clones carry names, and after `fit` the fingerprint of the backbone, never its weights.
 
     Parameters
     ----------
-    backbone : the network's name, as `featx backbones` lists it; "colour" needs no weights.
+    backbone : the network's name, as `featx backbones` lists it; None for the best that needs no download.
     weights : "default" or None for the network's default ones, the name of others, or a file.
     layer : the layer to read; None for the one before the classifying layer.
     device : "auto", "cpu", "cuda" or "mps".
@@ -55,7 +54,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        backbone: str = "resnet50",
+        backbone: str | None = None,
         *,
         weights: str | Path | None = None,
         layer: str | None = None,
@@ -104,8 +103,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """One name per column: the backbone's, and a number."""
-        name = re.sub(r"\W+", "_", str(self.backbone)).strip("_")
-        return np.array([f"{name}_{column}" for column in range(self._opened().backbone.spec.width)], dtype=object)
+        spec = self._opened().backbone.spec
+        name = re.sub(r"\W+", "_", self.backbone or spec.name).strip("_")
+        return np.array([f"{name}_{column}" for column in range(spec.width)], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -129,16 +129,17 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _opened(self) -> _Opened:
         weights = None if self.weights in (None, "default") else os.fspath(self.weights)
-        return open_once(self.backbone, weights, _stamp(weights), self.layer, self.device)
+        return open_once(self.backbone or _at_hand(), weights, _stamp(weights), self.layer, self.device)
 
     def _refuse_another(self, opened: _Opened) -> None:
         fitted = getattr(self, "fingerprint_", opened.fingerprint)
         field = fitted.difference(opened.fingerprint, "classify")
         if field:
             had, has = getattr(fitted, field), getattr(opened.fingerprint, field)
+            name = opened.backbone.spec.name
             raise FeatxError(
                 "other-backbone",
-                f"this embedder was fitted on {field.replace('_', ' ')} {had}, but `{self.backbone}` now has {has}",
+                f"this embedder was fitted on {field.replace('_', ' ')} {had}, but `{name}` now has {has}",
                 "put the weights it was fitted with in place, or call fit again and retrain what follows it",
                 {"what": field, "fitted": str(had), "opened": str(has)},
             )
@@ -161,6 +162,12 @@ def open_once(name: str, weights: str | None, stamp: tuple[int, int] | None, lay
     return _Opened(backbone, backbone.fingerprint)
 
 
+def _at_hand() -> str:
+    from featx.backbones import backbone_at_hand
+
+    return backbone_at_hand()
+
+
 def open_encoder(name: str, weights: str | None, layer: str | None, device: str) -> Encoder:
     """A backbone by name, loaded from disk."""
     from featx.backbones import open_backbone
@@ -181,7 +188,7 @@ def _stamp(weights: str | None) -> tuple[int, int] | None:
 
 
 def _listed(photos: Any) -> list[Any]:
-    if isinstance(photos, (str, bytes, os.PathLike, Image.Image)):
+    if isinstance(photos, str | os.PathLike) or (holds_a_photo(photos) and not isinstance(photos, np.ndarray)):
         raise FeatxError("bad-flag", "this is one photo, not a list of photos", "put it in a list: transform([photo])")
     if hasattr(photos, "columns"):
         if len(photos.columns) != 1:
@@ -198,12 +205,9 @@ def _listed(photos: Any) -> list[Any]:
     return list(photos)
 
 
-def _read(numbered: tuple[int, Any]) -> Source:
+def _read(numbered: tuple[int, PhotoLike]) -> Source:
     position, photo = numbered
-    if isinstance(photo, (str, os.PathLike)):
-        return read_file(photo)
-    image = upright_rgb(photo) if isinstance(photo, Image.Image) else _from_array(photo, position)
-    return Source(_digest_of_pixels(image), lambda _: [image])
+    return read_source(photo, name=f"photo {position}")
 
 
 def _unreadable(refused: UnreadablePhoto | None, position: int) -> FeatxError:
@@ -215,30 +219,6 @@ def _unreadable(refused: UnreadablePhoto | None, position: int) -> FeatxError:
         "leave it out, or put the photo back; `featx extract` goes on without such photos and lists them",
         {"path": named.path, "reason": named.reason, "detail": named.detail},
     )
-
-
-def _from_array(photo: object, position: int) -> Image.Image:
-    if not isinstance(photo, np.ndarray):
-        raise FeatxError(
-            "bad-flag",
-            f"photo {position} is of type {type(photo).__name__}",
-            "photos are paths, PIL images or uint8 arrays",
-        )
-    if photo.ndim == 3 and photo.shape[2] == 1:
-        photo = photo[:, :, 0]
-    if photo.dtype != np.uint8 or not (photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (3, 4))):
-        raise FeatxError(
-            "bad-flag",
-            f"photo {position} is an array of {photo.dtype} with shape {photo.shape}",
-            "arrays are uint8 (0 to 255), height × width, with 1, 3 or 4 channels last",
-        )
-    if photo.size == 0:
-        raise FeatxError("photo-unreadable", f"photo {position} is an array without pixels")
-    return upright_rgb(Image.fromarray(np.ascontiguousarray(photo)))
-
-
-def _digest_of_pixels(image: Image.Image) -> str:
-    return hashlib.sha256(f"pixels {image.size}".encode() + image.tobytes()).hexdigest()
 
 
 # --- features kept on disk ------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
 from featx.views.quantities import percent
 
-Progress = Callable[..., None]
+Progress = Callable[..., object]
 
 
 @dataclass(frozen=True)
@@ -185,3 +185,15 @@ class ExtractionEvents:
     def progress(self, total: int) -> Iterator[Progress]:
         """Progress over the items of the catalogue."""
         yield lambda done, note="": None
+
+
+class WatchedExtraction(ExtractionEvents):
+    """Tells a function how many items are done of how many."""
+
+    def __init__(self, watch: Callable[[int, int], object]) -> None:
+        self.watch = watch
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Progress]:
+        """Progress over the items of the catalogue."""
+        yield lambda done, note="": self.watch(done, total)

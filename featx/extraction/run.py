@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +24,13 @@ from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.inspection import Inspection, Inspector
 from featx.extraction.known_blocks import KnownBlocks, find_known_blocks
 from featx.extraction.network import batch_size_of, choose_engine, open_network
-from featx.extraction.options import CopiedBlocks, ExtractionEvents, ExtractionOptions, ExtractionReport
+from featx.extraction.options import (
+    CopiedBlocks,
+    ExtractionEvents,
+    ExtractionOptions,
+    ExtractionReport,
+    WatchedExtraction,
+)
 from featx.extraction.plan import ExtractionPlan
 from featx.extraction.provenance import equivalent_command, headings_after, made_how
 from featx.extraction.signals import Interrupts
@@ -60,17 +66,20 @@ def extract(
     force: bool = False,
     replace: bool = False,
     strict: bool = False,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Store:
     """Turn photos into features, once; what is already in the store is not computed again.
 
-    `source` is a folder, a manifest, paths, or a catalogue read with `read_catalogue`.
+    `source` is a folder, a manifest, paths, or a catalogue read with `read_catalogue`. `progress` is told how many
+    photos are done of how many; `featx.ProgressBar()` shows it.
     """
     arguments = locals()
     options = ExtractionOptions.from_arguments(arguments)
     path = Path(store) if store is not None else None
     catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
     command = equivalent_command(source, options, path)
-    return open_store(run_extraction(catalogue, options, store=path, command=command).store)
+    events = WatchedExtraction(progress)
+    return open_store(run_extraction(catalogue, options, store=path, listener=events, command=command).store)
 
 
 def run_extraction(

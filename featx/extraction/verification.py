@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from featx.embedding.reopen import decodes_exactly, reopen_backbone
-from featx.embedding.stream import Source, embed, read_file
+from featx.embedding.stream import Source, embed, read_source
 from featx.store import Store
 
 # The least cosine between the features of a photo in the store and those it gives now.
@@ -20,7 +20,7 @@ def check_store(store: Store, sample: int = 8) -> list[str]:
     exact = decodes_exactly(store.provenance)
 
     def read(row: int) -> Source | None:
-        source = read_file(store.paths[row], exact=exact)
+        source = read_source(store.paths[row], exact=exact)
         return source if source.digest == store.digests[row] else None  # changed: the next extraction says so
 
     spread = np.linspace(0, len(store) - 1, min(sample, len(store))).round().astype(int)

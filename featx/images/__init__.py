@@ -1,4 +1,4 @@
-"""Read product photos: a path or bytes in, an upright sRGB picture out, or a plain reason why not.
+"""Read product photos: a path, bytes or pixels in, an upright sRGB picture out, or a plain reason why not.
 
 A photo that cannot be read is never replaced, half shown or guessed: `UnreadablePhoto` names it and says why.
 Everything here may be called from many threads at once.
@@ -7,6 +7,7 @@ reading   bytes from the disk
 formats   which format they are of
 limits    what is refused before it takes memory or time
 decoding  bytes to a picture
+photos    a photo in any form: a path, bytes, an open file, a Pillow image, an array
 colours   upright, sRGB, on white
 thumbnails  small pictures for pages and terminals
 truncation  cut off, or damaged?
@@ -14,7 +15,20 @@ crop      a part of a photo
 views     several views of one photo
 """
 
-from featx.images.decoding import Photo, decode_photo, digest_of, read_photo, upright_rgb
+from featx.images.decoding import decode_photo, digest_of, upright_rgb
+from featx.images.photos import Photo, PhotoLike, UndecodedPhoto, holds_a_photo, open_photo, read_photo
 from featx.images.reading import UnreadablePhoto, read_bytes
 
-__all__ = ["Photo", "UnreadablePhoto", "decode_photo", "digest_of", "read_bytes", "read_photo", "upright_rgb"]
+__all__ = [
+    "Photo",
+    "PhotoLike",
+    "UndecodedPhoto",
+    "UnreadablePhoto",
+    "decode_photo",
+    "digest_of",
+    "holds_a_photo",
+    "open_photo",
+    "read_bytes",
+    "read_photo",
+    "upright_rgb",
+]

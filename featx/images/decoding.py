@@ -4,38 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
-from dataclasses import dataclass
 
 from PIL import Image, ImageFile
 
 from featx.images.colours import orientation_of, to_rgb, upright
 from featx.images.formats import describe, pillow_formats, sniff
 from featx.images.limits import pixel_limit_words, refuse_costly, refuse_large, refuse_many_scans
-from featx.images.reading import UnreadablePhoto, read_bytes
+from featx.images.reading import UnreadablePhoto
 from featx.images.truncation import seems_cut, words_of
 
 # Odd but readable metadata makes Pillow warn on stderr from worker threads, amid the progress line. What matters
 # is reported as `UnreadablePhoto`; `warnings.catch_warnings` would not be safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-@dataclass(frozen=True)
-class Photo:
-    """A photo as read: upright sRGB pixels (mode RGB) and the SHA-256 of the file's bytes."""
-
-    image: Image.Image
-    digest: str
-
-
-def read_photo(path: str | os.PathLike[str], *, draft_size: tuple[int, int] | None = None) -> Photo:
-    """Read one photo from disk; raises `UnreadablePhoto` when it cannot be read.
-
-    `draft_size` is explained at `decode_photo`.
-    """
-    data = read_bytes(path)
-    return Photo(decode_photo(data, os.fspath(path), draft_size=draft_size), digest_of(data))
 
 
 def digest_of(data: bytes) -> str:

@@ -42,9 +42,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         if not stat.S_ISREG(before.st_mode):
             raise UnreadablePhoto(name, "not-an-image", f"this is {_kind_of_node(before.st_mode)}")
         if before.st_size > MAX_BYTES:
-            raise UnreadablePhoto(
-                name, "too-large", f"{before.st_size / 2**20:,.0f} MiB, the limit is {MAX_BYTES // 2**20} MiB"
-            )
+            raise too_many_bytes(name, before.st_size)
         data = read_up_to(handle, before.st_size + 1)
         after = os.fstat(handle)
     except OSError as error:
@@ -54,6 +52,12 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     if len(data) != before.st_size or (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise UnreadablePhoto(name, "unreadable", "the file changed while it was read")
     return data
+
+
+def too_many_bytes(name: str, size: int) -> UnreadablePhoto:
+    """The refusal of a photo file that is too large to read."""
+    detail = f"{size / 2**20:,.0f} MiB, the limit is {MAX_BYTES // 2**20} MiB"
+    return UnreadablePhoto(name, "too-large", detail)
 
 
 def read_up_to(handle: int, most: int) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from featx.images.decoding import read_photo
+from featx.images.photos import read_photo
 from featx.images.reading import UnreadablePhoto
 
 JPEG_QUALITY = 78

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,21 @@ from featx.catalogue.items import Catalogue, Item
 from featx.catalogue.own_columns import beside
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
-from featx.classifiers.registry import find_classifier, newest_classifier
+from featx.classifiers.registry import find_classifier, open_classifier
 from featx.embedding.reopen import decodes_exactly, open_from_fingerprint, reopen_backbone
-from featx.embedding.stream import Embedded, Source, embed, read_file
+from featx.embedding.stream import Embedded, Source, embed, read_source
 from featx.errors import FeatxError
-from featx.images import UnreadablePhoto
+from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo
+from featx.images.photos import name_of
 from featx.prediction.review import UNLIKE, UNSURE, DecisionRule, ReviewCounts, decision_rule
+from featx.views.frames import columns_of_records, pandas_frame
+from featx.views.notebook import notebook_table
+from featx.views.quantities import pluralise
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
+
     from featx.backbones import Encoder
     from featx.store import Store
 
@@ -65,7 +71,7 @@ class Prediction:
 
     def _answer(self, top: int) -> dict[str, Any]:
         record: dict[str, Any] = {
-            "file": self.item.path,
+            "path": self.item.path,
             "category": self.label or None,
             "sure": round(self.sure, 4) if self.top else None,
             "review": self.review,
@@ -95,8 +101,6 @@ def shown_sure(share: float) -> str:
 class Predictions(list[Prediction]):
     """Predictions as a list that a notebook shows as a table, with the rule by which some are left to a person."""
 
-    SHOWN = 100
-
     def __init__(self, predictions: Iterable[Prediction] = (), rule: DecisionRule | None = None) -> None:
         super().__init__(predictions)
         self.rule = rule or DecisionRule()
@@ -109,28 +113,24 @@ class Predictions(list[Prediction]):
             counts.count(one.doubt, one.unreadable)
         return counts.sentence(self.rule)
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each photo."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
+        names = list(Prediction(Item("", "")).to_dict())
+        return pandas_frame(columns_of_records([one.to_dict() for one in self], names))
 
-        columns = ("file", "category", "sure", "review", "doubt", "error")
-        rows = [(one.item.path, one.label, one.sure, one.review, one.doubt, one.unreadable) for one in self]
-        records = [
-            beside(dict(zip(columns, row, strict=True)), one.item.columns) for row, one in zip(rows, self, strict=True)
-        ]
-        return pandas.DataFrame(records, columns=None if records else list(columns))
+    def __repr__(self) -> str:
+        doubts = sum(one.review for one in self)
+        return f"Predictions({pluralise(len(self), 'photo')}, {doubts:,} need a look)"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("file", "category", "sure", ""))
-        rows = []
-        for one in self[: self.SHOWN]:
-            said = one.unreadable or (f"needs a look: {one.doubt}" if one.doubt else "")
-            cells = (one.item.path, one.label or "–", shown_sure(one.sure) if one.top else "–", said)
-            rows.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
-        more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
-        doubts = sum(one.review for one in self)
-        title = f"{len(self):,} photos{more}; {doubts:,} need a look" if doubts else f"{len(self):,} photos{more}"
-        return f"<table><caption>{title}</caption><tr>{head}</tr>{''.join(rows)}</table>"
+        rows = [(one.item.path, one.label, shown_sure(one.sure) if one.top else None, _remark(one)) for one in self]
+        columns = ("path", "category", "sure", "")
+        return notebook_table(repr(self), columns, rows, [[one.item.path] for one in self])
+
+
+def _remark(prediction: Prediction) -> str:
+    doubt = f"needs a look: {prediction.doubt}" if prediction.doubt else ""
+    return prediction.unreadable or doubt
 
 
 class Predictor:
@@ -148,12 +148,22 @@ class Predictor:
         self.path: Path | None = None
         self.without_store = ""
 
-    def stream(self, items: Iterable[Item], limits: DecisionRule, *, workers: int = 4) -> Iterator[Prediction]:
-        """Predictions in the order of the items; only a few batches are in memory at a time."""
+    def stream(
+        self,
+        items: Iterable[Item],
+        limits: DecisionRule,
+        *,
+        workers: int = 4,
+        photo_of: Callable[[Item], PhotoLike] | None = None,
+    ) -> Iterator[Prediction]:
+        """Predictions in the order of the items; only a few batches are in memory at a time.
+
+        `photo_of` gives the photo of an item that is no file.
+        """
         exact = self.store is not None and decodes_exactly(self.store.provenance)
 
         def read(item: Item) -> Source:
-            return read_file(item.path, exact=exact)
+            return read_source(photo_of(item) if photo_of else item.path, exact=exact, name=item.path)
 
         with embed(items, lambda: self.backbone, read=read, known=self._stored, workers=workers) as stream:
             while batch := list(islice(stream, CLASSIFIED_AT_ONCE)):
@@ -268,8 +278,8 @@ def _reason(error: UnreadablePhoto | None) -> str:
 
 
 def predict(
-    images: str | Path | Iterable[str],
-    model: Classifier | str | Path | None = None,
+    images: str | Path | PhotoLike | Iterable[PhotoLike],
+    classifier: Classifier | str | Path | None = None,
     *,
     store: Store | None = None,
     top: int = 1,
@@ -278,25 +288,52 @@ def predict(
     min_precision: float | None = None,
     unlike: bool = True,
     device: str = "auto",
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Predictions:
-    """Predict the category of photos, with the classifier given or the one trained last.
+    """Predict the category of photos: a folder, a table, one photo in any form, or a list of photos.
 
-    Answers below the limit that was measured when the classifier was trained are marked for a person; `sure`,
-    `coverage` or `min_precision` set another limit, and `sure=0` sets none.
+    The classifier is one in memory, a file, a name such as `lda`, or the one trained last. The answers to a list
+    come in its order. Those below the limit that was measured when the classifier was trained are marked for a
+    person; `sure`, `coverage` or `min_precision` set another limit, and `sure=0` sets none.
 
     Photos in `store` are not computed again. For thousands of photos, `Predictor.stream` yields one prediction after
     another and keeps none.
     """
-    from featx.catalogue.reading import read_catalogue
-
-    used = (
-        model if isinstance(model, Classifier) else load_classifier(model or newest_classifier(Workspace.here().models))
-    )
+    used = open_classifier(classifier, Workspace.here())
     if store is not None:
         store = store.suited_to(used.fingerprint)
         require_same_features(used, store.fingerprint, store.path)
-
     rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)
-    catalogue = read_catalogue(images, allow_outside=True)
-    found = Predictor(used, store, _opener(used, store, device), top=top).stream(catalogue.items, rule)
-    return Predictions([*found, *skipped_predictions(catalogue)], rule)
+    predictor = Predictor(used, store, _opener(used, store, device), top=top)
+    photos = _photos(images)
+    catalogue = _catalogue(images) if photos is None else _numbered(photos)
+    photo_of = None if photos is None else lambda item: photos[int(item.item_id)]
+    answers = Predictions(rule=rule)
+    for done, answer in enumerate(predictor.stream(catalogue.items, rule, photo_of=photo_of), start=1):
+        answers.append(answer)
+        progress(done, len(catalogue.items))
+    answers.extend(skipped_predictions(catalogue))
+    return answers
+
+
+def _photos(images: object) -> list[PhotoLike] | None:
+    """The photos themselves; None for a name, which may be that of a photo, a folder or a table."""
+    if isinstance(images, str | os.PathLike):
+        return None
+    if holds_a_photo(images):
+        return [images]
+    if isinstance(images, Iterable):
+        return list(images)
+    raise FeatxError("bad-flag", f"photos cannot be of type {type(images).__name__}", "name a folder or give a list")
+
+
+def _catalogue(name: object) -> Catalogue:
+    from featx.catalogue.reading import read_catalogue
+
+    assert isinstance(name, str | os.PathLike)
+    return read_catalogue(Path(name), allow_outside=True)
+
+
+def _numbered(photos: Sequence[PhotoLike]) -> Catalogue:
+    """Items for photos that need not be files, in their order; numbers are their ids, since names may be alike."""
+    return Catalogue("", [Item(str(i), name_of(photo, f"photo {i}")) for i, photo in enumerate(photos)])

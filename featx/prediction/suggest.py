@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from featx.catalogue.own_columns import Value, beside
 from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier
-from featx.classifiers.registry import latest_for_store
+from featx.classifiers.registry import open_classifier
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.store import Store, open_store
+from featx.views.frames import columns_of_records, pandas_frame
+from featx.views.notebook import notebook_table
+from featx.views.quantities import pluralise
 from featx.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 
 @dataclass(frozen=True)
@@ -51,36 +55,28 @@ class Suggestion:
 class Suggestions(list[Suggestion]):
     """Suggestions as a list that a notebook shows as a table."""
 
-    SHOWN = 100
-
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each photo."""
-        import pandas  # type: ignore[import-untyped,unused-ignore]
+        return pandas_frame(columns_of_records([one.to_dict() for one in self]))
 
-        return pandas.DataFrame([one.to_dict() for one in self])
+    def __repr__(self) -> str:
+        return f"Suggestions({pluralise(len(self), 'photo')} to label next)"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("file", "says", "sure", "or"))
-        rows = [
-            "".join(f"<td>{escape(cell)}</td>" for cell in (one.path, one.says, f"{one.sure:.2f}", one.instead))
-            for one in self[: self.SHOWN]
-        ]
-        more = f" (the first {self.SHOWN} are shown)" if len(self) > self.SHOWN else ""
-        title = f"{len(self):,} photos to label next{more}"
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>"
+        rows = [(one.path, one.says, f"{one.sure:.2f}", one.instead) for one in self]
+        return notebook_table(repr(self), ("path", "says", "sure", "or"), rows, [[one.path] for one in self])
 
 
 def suggest(
-    store: Store | str | Path | None = None, model: Classifier | str | Path | None = None, n: int = 50
+    store: Store | str | Path | None = None, classifier: Classifier | str | Path | None = None, n: int = 50
 ) -> Suggestions:
     """The photos without a category whose label would teach the classifier most, one for each product.
 
-    From the current store with the classifier trained last on it, unless others are given.
+    From the current store with the classifier trained last on it, unless another is given: one in memory, a file, or a
+    name such as `lda`.
     """
     store = store if isinstance(store, Store) else open_store(store)
-    if not isinstance(model, Classifier):
-        model = load_classifier(model or latest_for_store(Workspace.here().models, store.path))
+    model = open_classifier(classifier, Workspace.here(), store.path)
     store = store.suited_to(model.fingerprint)
     require_same_features(model, store.fingerprint, store.path)
     if len(model.classes) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError, closest
 from featx.retrieval.results import Query
 from featx.retrieval.rows import IndexRows
+
+if TYPE_CHECKING:
+    from featx.images.photos import PhotoLike
 
 # In larger catalogues only names that share a beginning or an end with the query are compared.
 MANY = 20_000
@@ -21,8 +25,27 @@ def find(index: IndexRows, name: str | Path) -> Query:
     if rows is not None:
         return of_rows(index, str(name), rows)
     if Path(name).is_file() and index.embed is not None:
-        return Query(str(name), np.atleast_2d(index.embed(Path(name))), paths=(str(name),))
+        return of_photo(index, name)
     raise unknown(index, str(name))
+
+
+def of_photo(index: IndexRows, photo: PhotoLike) -> Query:
+    """The query of a photo that is at hand and need not be a file; one the index knows is not computed again."""
+    from featx.embedding.single import NAMELESS, unreadable_query
+    from featx.images.photos import name_of, open_photo
+    from featx.images.reading import UnreadablePhoto
+
+    name = name_of(photo, NAMELESS)
+    try:
+        opened = open_photo(photo, name)
+    except UnreadablePhoto as error:
+        raise unreadable_query(error) from error
+    if rows := index.digests.rows_of(opened.digest)[:1]:
+        return of_rows(index, name, rows)
+    if index.embed is None:
+        raise FeatxError("not-in-store", f"{name} is not in the index, which has no backbone", "open one of a store")
+    paths = (name,) if isinstance(photo, str | Path) else ()
+    return Query(name, np.atleast_2d(index.embed(opened)), digests=frozenset([opened.digest]), paths=paths)
 
 
 def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from featx.images.crop import Crop
     from featx.retrieval.approximate import Watch
     from featx.retrieval.engines.exact import Pool
+    from featx.retrieval.search import QueryLike
     from featx.store import Store
 
 # How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
@@ -52,7 +53,7 @@ def open_index(
 
 
 def similar(
-    query: str | Path,
+    query: QueryLike,
     k: int = 5,
     *,
     store: Store | str | Path | None = None,
@@ -66,6 +67,7 @@ def similar(
 ) -> Matches:
     """The `k` products most like a photo, an item or a product of the store (the current one when none is named).
 
+    A photo is a path, bytes, an open file, a PIL image or a uint8 array; an array of floats is features.
     For many queries, open the index once: `featx.open_index().matches(query)`.
     """
     return open_index(store, blocks=blocks).matches(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from featx.catalogue.own_columns import Value, beside
-from featx.errors import FeatxError
 from featx.files.cells import Cell
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Query:
     products: frozenset[str] = frozenset()
     digests: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Query({self.name!r}, {len(np.atleast_2d(self.features))} photos)"
 
 
 @dataclass(frozen=True)
@@ -85,15 +91,13 @@ class Matches:
                 "precision": None if one.precision is None else round(one.precision, 4),
             }
 
-    def to_pandas(self) -> Any:
+    def to_pandas(self) -> pandas.DataFrame:
         """The answers as a data frame."""
-        try:
-            import pandas  # type: ignore[import-untyped,unused-ignore]
-        except ImportError as error:
-            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
-        return pandas.DataFrame(self.to_dict())
+        from featx.views.frames import columns_of_records, pandas_frame
+
+        return pandas_frame(columns_of_records(self.to_dict()))
 
     def _repr_html_(self) -> str:
-        from featx.views.gallery import notebook_row
+        from featx.views.gallery import notebook_answers
 
-        return notebook_row(self.query.name, self.query.paths, self.neighbours)
+        return notebook_answers(self.query.name, self.query.paths, self.neighbours)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from featx.errors import FeatxError
 from featx.retrieval.engines.base import CandidateSource
 from featx.retrieval.similarity_words import SimilarityScale
 from featx.retrieval.string_column import StringColumn
+
+if TYPE_CHECKING:
+    from featx.images.photos import PhotoLike
 
 Columns = Mapping[str, Sequence[Any]]
 NEAR_COPY = 0.98
@@ -38,7 +41,7 @@ class IndexRows:
     columns: Callable[[], Columns]
     words: SimilarityScale | None = None
     path: Path | None = None
-    embed: Callable[[Path], np.ndarray] | None = None
+    embed: Callable[[PhotoLike], np.ndarray] | None = None
     nearby: CandidateSource | None = None
     # The person's own table, column by column.
     own_columns: Mapping[str, Sequence[Value]] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError, did_you_mean
 from featx.retrieval.engines.base import CANDIDATES
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
-from featx.retrieval.lookup import find
+from featx.retrieval.lookup import find, of_photo
 from featx.retrieval.results import Matches, Neighbour, Query
 from featx.retrieval.rows import IndexRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from featx.images.photos import PhotoLike
     from featx.retrieval.condition_tree import Value
     from featx.retrieval.conditions import Condition
+
+    QueryLike = Query | PhotoLike | NDArray[np.floating[Any]]
 
 # Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
 CLOSE = 2e-5
@@ -37,6 +40,10 @@ class SimilarityIndex(IndexRows):
     """The rows of a catalogue that answer with products."""
 
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        where = f" of {self.path}" if self.path else ""
+        return f"SimilarityIndex({len(self):,} photos, {len(self.products):,} products{where})"
 
     def similarities(self, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
         """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
@@ -59,13 +66,13 @@ class SimilarityIndex(IndexRows):
             mask = self._masks[text] if mask is None else mask & self._masks[text]
         return mask
 
-    def query(self, query: Query | NDArray[Any] | str | Path, k: int = 10, **settings: Any) -> list[Neighbour]:
+    def query(self, query: QueryLike, k: int = 10, **settings: Any) -> list[Neighbour]:
         """The k products most like features, an item or product the index knows, or a new photo; see `matches`."""
         return list(self.matches(query, k, **settings))
 
     def matches(
         self,
-        query: Query | NDArray[Any] | str | Path,
+        query: QueryLike,
         k: int = 10,
         *,
         where: str | Condition | None = None,
@@ -77,6 +84,7 @@ class SimilarityIndex(IndexRows):
     ) -> Matches:
         """The k products most like a query, best first; ties go by id.
 
+        A query is the name of an item or a product, a photo in any form, or features (an array of floats).
         Two products are as alike as their most alike photos (`best`), or as all their photos on average (`mean`). The
         query's own product and byte-identical copies never answer; near-copies only where `copies` asks for them.
         """
@@ -86,12 +94,14 @@ class SimilarityIndex(IndexRows):
             resolved, tuple(self._neighbour(row, value, bool(resolved.products)) for row, value in ranked), hidden
         )
 
-    def _resolve(self, query: Query | NDArray[Any] | str | Path) -> Query:
+    def _resolve(self, query: QueryLike) -> Query:
         if isinstance(query, Query):
             return query
-        if isinstance(query, str | Path):
-            return find(self, query)
-        return Query("features", np.atleast_2d(np.asarray(query)))
+        if isinstance(query, str | os.PathLike):
+            return find(self, os.fspath(query))
+        from featx.images.photos import holds_a_photo
+
+        return of_photo(self, query) if holds_a_photo(query) else Query("features", np.atleast_2d(np.asarray(query)))
 
     def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
         band = self.words.say(similarity, other_product=other_product) if self.words else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,16 @@ from featx.compute.vectors import side_by_side
 from featx.errors import FeatxError, did_you_mean
 from featx.store.snapshot import Snapshot, load_snapshot
 from featx.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,unused-ignore]
+    import polars
+
+    from featx.backbones.tensors import TorchRows
+
+# The columns that every store has in a table, and how many rows a notebook shows of it.
+TABLE = ("path", "id", "label", "product", "split", "embedding")
+SHOWN = 8
 
 
 class Store:
@@ -40,7 +50,7 @@ class Store:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        return f"<Store {self.path}: {len(self):,} photos, {self.width:,} numbers each>"
+        return f"Store({self.path}, {len(self):,} photos, {self.width:,} numbers each)"
 
     def __del__(self) -> None:
         contents = getattr(self, "_contents", None)
@@ -260,14 +270,36 @@ class Store:
         """The positions of rows with a label."""
         return np.flatnonzero([row.label is not None for row in self._rows])
 
-    def to_pandas(self) -> Any:
-        """A data frame: image, id, label, product, split, the other columns, and the embedding of each photo."""
-        try:
-            import pandas  # type: ignore[import-untyped,unused-ignore]
-        except ImportError as error:
-            raise FeatxError("extra-missing", "pandas is not installed", "`pip install pandas`") from error
-        columns = {"image": self.paths, "id": self.ids, "label": self.labels, "product": self.products}
-        return pandas.DataFrame({**columns, "split": self.splits, **self.columns, "embedding": list(self.features)})
+    def _table(self) -> dict[str, list[Any]]:
+        names: dict[str, list[Any]] = {"path": self.paths, "id": self.ids, "label": self.labels}
+        # A column of the catalogue never replaces what every store has.
+        own = {name if name not in TABLE else f"{name}_": values for name, values in self.columns.items()}
+        return {**names, "product": self.products, "split": self.splits, **own}
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A data frame: path, id, label, product, split, the other columns, and the embedding of each photo."""
+        from featx.views.frames import pandas_frame
+
+        return pandas_frame({**self._table(), "embedding": list(self.features)})
+
+    def to_polars(self) -> polars.DataFrame:
+        """The same as `to_pandas` in polars; `embedding` is a column of arrays."""
+        from featx.views.frames import polars_frame
+
+        return polars_frame({**self._table(), "embedding": self.features})
+
+    def to_torch(self) -> TorchRows:
+        """Features and targets as tensors, and the categories that the targets count; -1 stands for no label."""
+        from featx.backbones.tensors import torch_rows
+
+        return torch_rows(self.features, self.labels)
+
+    def _repr_html_(self) -> str:
+        from featx.views.notebook import notebook_table
+
+        rows = list(zip(self.ids, self.labels, self.products, self.splits, self.paths, strict=True))[:SHOWN]
+        columns = ("id", "label", "product", "split", "path")
+        return notebook_table(repr(self), columns, rows, [[path] for path in self.paths[:SHOWN]], len(self))
 
     def check(self) -> list[str]:
         """Verify every checksum; returns a sentence for each damaged part."""

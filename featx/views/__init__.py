@@ -3,5 +3,8 @@
 quantities  percents, sizes, times and counts as people read them
 pages       templates filled in, pages written
 gallery     rows of answers
-findings    duplicates and doubtful labels, as pages and in a notebook
+findings    duplicates and doubtful labels, as pages
+frames      rows for pandas and polars
+progress    how far a long call is
+notebook    results as tables with thumbnails, in a notebook
 """

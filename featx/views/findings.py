@@ -1,4 +1,4 @@
-"""Findings to look at: groups of photos as a page, and a table with its first photos in a notebook."""
+"""Findings to look at: groups of photos as a page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from featx.views.pages import render
 
 SIDE = 176
-NOTEBOOK_SIDE = 64
 PHOTOS_OF_A_GROUP = 20
 
 
@@ -37,10 +36,3 @@ class PhotoGroup:
 def findings_page(title: str, lead: str, groups: Sequence[PhotoGroup]) -> str:
     """A page of groups; of a large one the first photos are shown and the others counted."""
     return render("findings.html.j2", title=title, lead=lead, groups=groups, most=PHOTOS_OF_A_GROUP, side=SIDE)
-
-
-def notebook_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], photos: Sequence[Photo] = (), side: int = NOTEBOOK_SIDE
-) -> str:
-    """A table for a notebook, with photos below it."""
-    return render("notebook.html.j2", columns=columns, rows=rows, photos=photos, side=side)

@@ -1,4 +1,4 @@
-"""Photos beside a query: a page with a row for each, a row for a notebook, and half blocks for a terminal."""
+"""Photos beside a query: a page with a row for each, a table for a notebook, and half blocks for a terminal."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from featx.views.findings import Photo, notebook_table
+from featx.views.notebook import notebook_table
 from featx.views.pages import render
+from featx.views.quantities import pluralise
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SIDE = 176
-NOTEBOOK_SIDE = 112
-NOTEBOOK_PHOTOS = 20
+NOTEBOOK_COLUMNS = ("#", "score", "product", "category", "path")
 
 
 class Answer(Protocol):
@@ -67,11 +67,15 @@ def gallery_page(rows: Sequence[Row]) -> str:
     return render("gallery.html.j2", title="Similar products", rows=rows, side=SIDE)
 
 
-def notebook_row(name: str, query: Sequence[str], answers: Sequence[Answer]) -> str:
-    """The answers as a row of thumbnails for a notebook."""
-    photos = [Photo(path, (name,)) for path in query[:1]]
-    photos += [Photo(match.path, (f"{match.similarity:.2f} {match.product}",)) for match in answers[:NOTEBOOK_PHOTOS]]
-    return notebook_table((), (), photos, NOTEBOOK_SIDE)
+def notebook_answers(name: str, query: Sequence[str], answers: Sequence[Answer]) -> str:
+    """The query and its answers as a table for a notebook."""
+    rows: list[Sequence[object]] = [("", "", name, "", query[0])] if query else []
+    rows += [
+        (rank, f"{one.similarity:.2f}", one.product, one.label, one.path) for rank, one in enumerate(answers, start=1)
+    ]
+    photos = [query[:1]] if query else []
+    caption = f"{pluralise(len(answers), 'product')} like {name}"
+    return notebook_table(caption, NOTEBOOK_COLUMNS, rows, [*photos, *((one.path,) for one in answers)])
 
 
 def half_blocks(

@@ -124,6 +124,19 @@ def test_grey_and_clear_arrays_are_photos_too(backbone):
     assert rows.tolist() == [[100] * 3, [100] * 3, [255] * 3]
 
 
+def test_bytes_and_open_files_are_photos_too(backbone, shop):
+    path = Path(shop[0][0])
+    rows = ImageEmbedder().transform([path, path.read_bytes(), path.open("rb")])
+    assert (rows == rows[0]).all()
+
+
+def test_without_a_name_it_is_the_best_backbone_that_needs_no_download(backbone, shop):
+    from featx.backbones import backbone_at_hand
+
+    ImageEmbedder().transform(shop[0][:1])
+    assert backbone.opened == [(backbone_at_hand(), None, None, "auto")]
+
+
 def test_no_photos_give_no_rows(backbone):
     assert ImageEmbedder().transform([]).shape == (0, 3)
 

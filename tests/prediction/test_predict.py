@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from msgspec import structs
+from PIL import Image
 
 from featx.catalogue.items import Item
 from featx.classifiers.novelty import fit_novelty
@@ -43,7 +44,7 @@ def test_every_photo_gets_an_answer_in_order_and_the_unreadable_one_its_reason(f
     ran = featx("predict", "new", "--json", "--any", "--top", "2", cwd=shop)
     assert ran.returncode == 0, ran.stderr
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert [Path(row["file"]).name for row in rows] == ["broken.jpg", "one.jpg", "two.jpg"]
+    assert [Path(row["path"]).name for row in rows] == ["broken.jpg", "one.jpg", "two.jpg"]
     assert "truncated" in rows[0]["error"] and rows[0]["category"] is None
     assert rows[1]["category"] in ("boots", "hats", "mugs") and 0 < rows[1]["sure"] <= 1
     assert rows[1]["top"][0]["category"] == rows[1]["category"] and len(rows[1]["top"]) == 2
@@ -117,7 +118,7 @@ def test_without_a_flag_doubtful_and_unreadable_photos_are_left_to_a_person_ever
     assert sorted(path.name for path in (tmp_path / "sorted/needs-review").iterdir()) == ["one.jpg", "two.jpg"]
     monkeypatch.chdir(shop)
     found = library.predict("new", unlike=False)
-    assert {one.item.path: one.review for one in found} == {row["file"]: row["review"] for row in rows}
+    assert {one.item.path: one.review for one in found} == {row["path"]: row["review"] for row in rows}
     assert found.summary in ran.stderr
 
 
@@ -140,7 +141,7 @@ def test_the_table_is_safe_in_a_spreadsheet_and_whole(featx: Run, shop):
     )
     with (shop / "odd" / "p.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert rows[0]["file"] == "'=cmd().jpg"
+    assert rows[0]["path"] == "'=cmd().jpg"
     assert featx("predict", "new", "-o", "p.exe", cwd=shop).returncode == 2
 
 
@@ -251,11 +252,31 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
     monkeypatch.chdir(shop)
     found = library.predict("new", top=2, unlike=False)
     told = [json.loads(line) for line in featx("predict", "new", "--json", "--any", cwd=shop).stdout.splitlines()]
-    assert [(one.item.path, one.label or None) for one in found] == [(one["file"], one["category"]) for one in told]
+    assert [(one.item.path, one.label or None) for one in found] == [(one["path"], one["category"]) for one in told]
     assert all(len(one.top) == 2 for one in found if not one.unreadable)
     with pytest.raises(FeatxError) as caught:
         library.predict("new", "nowhere.safetensors")
     assert caught.value.code == "no-model"
+
+
+def test_photos_in_any_form_are_answered_in_the_order_of_the_list(shop, monkeypatch):
+    import featx as library
+
+    monkeypatch.chdir(shop)
+    broken, one, two = sorted(Path("new").iterdir())
+    told = {Path(answer.item.path).name: answer for answer in library.predict("new", "svm")}
+    steps: list[tuple[int, int]] = []
+    given = [two, one.read_bytes(), Image.open(two), broken.read_bytes(), str(one), "nowhere.jpg"]
+    found = library.predict(given, "svm", progress=lambda *step: steps.append(step))
+    assert [answer.top[:1] for answer in found] == [
+        told[name].top[:1] for name in ("two.jpg", "one.jpg", "two.jpg", "broken.jpg", "one.jpg", "broken.jpg")
+    ]
+    assert [answer.item.path for answer in found] == [str(two), "photo 1", str(two), "photo 3", str(one), "nowhere.jpg"]
+    assert "truncated" in found[3].unreadable and "missing" in found[5].unreadable
+    assert steps[-1] == (6, 6)
+    assert library.predict(one.read_bytes(), "svm")[0].label == found[1].label
+    with pytest.raises(FeatxError, match="cannot be of type int"):
+        library.predict(5, "svm")
 
 
 def test_a_predictor_opened_in_the_library_gives_the_records_of_the_command(featx: Run, shop, monkeypatch):
@@ -457,6 +478,6 @@ def test_a_notebook_shows_predictions_as_a_table_that_runs_nothing(tmp_path):
     )
     html = shown._repr_html_()
     assert html.startswith("<table>") and "<script>" not in html and "boots &amp; co" in html
-    assert "202 photos (the first 100 are shown); 2 need a look" in html and html.count("<tr>") == 101
+    assert "Predictions(202 photos, 2 need a look) (the first 50 of 202 are shown)" in html and html.count("<tr>") == 51
     assert "needs a look: unsure" in html and "truncated" in html
-    assert list(shown.to_pandas().columns) == ["file", "category", "sure", "review", "doubt", "error"]
+    assert list(shown.to_pandas().columns) == ["path", "category", "sure", "review", "doubt", "similarity", "error"]

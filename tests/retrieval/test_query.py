@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -36,6 +37,21 @@ def test_a_new_photo_is_looked_up_and_one_with_known_bytes_is_recognised(store, 
     found = find_query(index, str(copy))
     assert found.products == {index.products[int(index.codes[list(index.ids).index("hats1")])]}
     assert "hats1" not in [one.item_id for one in index.query(found, 20, copies=True)]
+
+
+def test_a_photo_answers_alike_in_whatever_form_it_comes(store, workplace):
+    path = photo(workplace / "new.png", seed=99)
+    index = open_index()
+    told = index.query(path, 4)
+    data = path.read_bytes()
+    for form in (data, io.BytesIO(data), Image.open(path), np.asarray(Image.open(path))):
+        assert index.query(form, 4) == told
+    known = fx.similar((workplace / "photos/hats/hats1.jpg").read_bytes(), 20)
+    assert known.query.paths[0].endswith("hats/hats1.jpg")
+    assert "hats1" not in {one.item_id for one in known}
+    with pytest.raises(FeatxError, match="the photo: not-an-image") as refused:
+        fx.similar(b"no photo")
+    assert refused.value.code == "photo-unreadable"
 
 
 def test_several_photos_make_one_query(store):

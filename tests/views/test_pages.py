@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from featx.errors import FeatxError
-from featx.views.findings import Photo, PhotoGroup, findings_page, notebook_table
+from featx.views.findings import Photo, PhotoGroup, findings_page
+from featx.views.notebook import MOST_PHOTOS, MOST_ROWS, notebook_table
 from featx.views.pages import write_page
 
 EVIL = '<script>alert("x")</script>'
@@ -19,10 +20,19 @@ def test_names_are_text_in_every_page():
     photo = Photo(f"/nowhere/{EVIL}", (EVIL, "'"))
     for page in (
         findings_page(EVIL, EVIL, [PhotoGroup(EVIL, [photo])]),
-        notebook_table((EVIL,), [(EVIL,)], [photo]),
+        notebook_table(EVIL, (EVIL,), [(EVIL,)], [[photo.path]]),
     ):
         assert "<script" not in page
         assert "&lt;script&gt;" in page
+
+
+def test_a_notebook_is_shown_the_first_rows_and_photos_and_told_of_how_many(tmp_path):
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "a.png")
+    table = notebook_table("Rows", ("name", "empty"), [("x" * 500, None)] * 1000, [[str(tmp_path / "a.png")]] * 1000)
+    assert table.count("<tr>") == MOST_ROWS + 1
+    assert table.count("<img") == MOST_PHOTOS
+    assert f"Rows (the first {MOST_ROWS} of 1,000 are shown)" in table
+    assert len(table) < 100_000 and "<td>–</td>" in table
 
 
 def test_a_page_loads_nothing_and_says_so(tmp_path):

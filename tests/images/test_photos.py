@@ -1,0 +1,87 @@
+"""A photo is a photo in whatever form a caller has it."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.errors import FeatxError
+from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo, open_photo, read_photo
+from featx.images.photos import name_of
+from tests.conftest import photo
+
+
+def forms(path: Path) -> dict[str, PhotoLike]:
+    data = path.read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("photo.png", data)
+    image = Image.open(path)
+    return {
+        "path": path,
+        "name": str(path),
+        "bytes": data,
+        "bytearray": bytearray(data),
+        "memoryview": memoryview(data),
+        "file": path.open("rb"),
+        "in memory": io.BytesIO(data),
+        "in an archive": zipfile.ZipFile(archive).open("photo.png"),
+        "image": image,
+        "array": np.asarray(image),
+    }
+
+
+def test_every_form_of_a_photo_gives_the_same_pixels_and_every_encoded_one_the_same_digest(tmp_path):
+    path = photo(tmp_path / "photo.png")
+    read = {name: read_photo(form) for name, form in forms(path).items()}
+    assert len({one.image.tobytes() for one in read.values()}) == 1
+    assert len({one.digest for name, one in read.items() if name not in ("image", "array")}) == 1
+    assert read["image"].digest == read["array"].digest
+
+
+def test_names_of_folders_and_features_are_no_photos_by_themselves(tmp_path):
+    path = photo(tmp_path / "photo.png")
+    told = {name: holds_a_photo(form) for name, form in forms(path).items()}
+    assert {name for name, one in told.items() if not one} == {"path", "name"}
+    assert not holds_a_photo(np.zeros((3, 4), np.float32))
+
+
+def test_a_photo_is_called_by_the_file_it_came_from(tmp_path):
+    path = photo(tmp_path / "photo.png")
+    told = {name: name_of(form, "the photo") for name, form in forms(path).items()}
+    assert {told[name] for name in ("path", "name", "file", "image")} == {str(path)}
+    assert {told[name] for name in ("bytes", "in memory", "array")} == {"the photo"}
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (3.5, "photo 7 is of type float"),
+        (np.zeros((4, 4), float), "photo 7 is an array of float64"),
+        (np.zeros((4, 4, 7), np.uint8), r"shape \(4, 4, 7\)"),
+        (io.StringIO("no photo"), "photo 7 is opened for reading text"),
+    ],
+)
+def test_what_is_no_photo_is_refused_in_words(value, words):
+    with pytest.raises(FeatxError, match=words) as refused:
+        open_photo(value, "photo 7")
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("value", [b"", b"<html>", io.BytesIO(b"GIF89a"), np.zeros((0, 4), np.uint8)])
+def test_a_photo_without_pixels_is_named(value):
+    with pytest.raises(UnreadablePhoto, match="photo 7"):
+        open_photo(value, "photo 7").decode(None)
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(monkeypatch):
+    monkeypatch.setattr("featx.images.photos.MAX_BYTES", 10)
+    file = io.BytesIO(b"\xff" * 100)
+    with pytest.raises(UnreadablePhoto, match="too-large"):
+        open_photo(file, "photo 7")
+    assert file.tell() == 11
