@@ -19,7 +19,7 @@ Part = tuple[Store, np.ndarray]
 
 @dataclass(frozen=True)
 class AlignedStores:
-    """Rows that every store has: what may be learned first, then what is held out; `groups` are of what is learned."""
+    """Rows that every store has: the training set, then the held-out rows; `groups` are those of the training set."""
 
     stores: list[Store]
     names: list[str]
@@ -67,7 +67,7 @@ def align(
     group: str | None = None,
     elsewhere: Sequence[Store] = (),
 ) -> AlignedStores:
-    """Align what all stores have in common; photos that only some have are counted and left out.
+    """Align the photos that all stores have; photos that only some have are counted and left out.
 
     With stores `elsewhere` (one for each backbone) the held-out photos are theirs.
     """
@@ -159,7 +159,7 @@ def align(
 
 
 def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store | None]:
-    """For each store the one whose photos it is scored on: made the same way."""
+    """For each store, the one with the same kind of features whose photos it is scored on."""
     if not elsewhere:
         return [None] * len(stores)
     pairs: list[Store | None] = []

@@ -1,4 +1,4 @@
-"""One classifier on one store: its answers for every fold and for the held-out photos, and what they cost."""
+"""One classifier on one store: its answers for every fold and for the held-out photos, and their cost."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class EvaluationPlan:
     cuts: dict[tuple[bytes, bool], list[Fold]] = field(default_factory=dict, repr=False)
 
     def inner(self, learn: np.ndarray, *, grouped: bool) -> list[Fold]:
-        """The part of a fold's training rows on which a strength is chosen; cut once for every candidate."""
+        """The part of a fold's training rows on which a strength is chosen; split once for all candidates."""
         key = (learn.tobytes(), grouped)
         if key not in self.cuts:
             labels = self.labels[learn].tolist()
@@ -146,7 +146,7 @@ def run_candidate(
 
 
 def _final(result: CandidateResult, plan: EvaluationPlan, features: np.ndarray, held: np.ndarray) -> None:
-    """Learn from all training rows, as `featx fit` does; answer for the held-out photos."""
+    """Train on all training rows, as `featx fit` does, and answer for the held-out photos."""
     recipe = result.candidate.recipe
     begun = time.perf_counter()
     if recipe is None:
@@ -162,7 +162,7 @@ def _final(result: CandidateResult, plan: EvaluationPlan, features: np.ndarray, 
         begun = time.perf_counter()
         raw = scores_of(pipeline, rows, plan.classes)
         result.predict_seconds = (time.perf_counter() - begun) / len(rows)
-        # Measured, never kept: what is saved is written by `featx fit`, in a form that runs no code.
+        # Only for its size: `featx fit` saves classifiers in a format that cannot run code.
         result.bytes = len(pickle.dumps(pipeline, protocol=5))
     result.temperature = result.cv_temperature
     if len(held):
@@ -192,7 +192,7 @@ def _each(
 
 
 def _frequencies(labels: np.ndarray, n: int, classes: Sequence[str]) -> np.ndarray:
-    """The answer without a look at the photo: each category as probable as it is common."""
+    """The answer without looking at the photo: each category as probable as it is frequent."""
     counts = np.array([(labels == label).sum() for label in classes], dtype=np.float64)
     return np.tile(np.log(np.maximum(counts, 1e-6) / max(len(labels), 1)), (n, 1))
 

@@ -152,7 +152,7 @@ def compare(
 
 
 def with_held_out(plan: EvaluationPlan, aligned: AlignedStores) -> EvaluationPlan:
-    """The plan with the true classes of the held-out photos, and which of them show one product."""
+    """The plan with the true classes of the held-out photos, and their products."""
     number_of = {label: i for i, label in enumerate(plan.classes)}
     truth = np.array([number_of.get(label, -1) for label in aligned.labels[aligned.n_learn :]], dtype=int)
     groups = np.unique(aligned.products[aligned.n_learn :], return_inverse=True)[1]
@@ -195,7 +195,7 @@ def _all_answers(
 def _curve(
     winner: CandidateResult, rows: np.ndarray, aligned: AlignedStores, plan: EvaluationPlan
 ) -> list[LearningPoint]:
-    """On the held-out photos where there are any, else over the folds."""
+    """On the held-out photos if there are any, else over the folds."""
     recipe = winner.candidate.recipe
     assert recipe is not None
     n, everything = aligned.n_learn, np.arange(len(rows))
@@ -217,7 +217,7 @@ def _details(winner: CandidateResult, scoring: Scoring) -> Details:
 
 
 def _fold_answers(winner: CandidateResult, scoring: Scoring) -> tuple[ScoredAnswers, np.ndarray]:
-    """The answers of the first folds as a saved classifier would give them, and the rows that they are about."""
+    """The answers of the first folds as a saved classifier would give them, and their rows."""
     plan, parts = scoring.plan, []
     for (_, score), raw, keep in zip(plan.repeats[0] if plan.repeats else (), winner.folds, scoring.kept, strict=False):
         parts.append((score[keep], raw[keep]))
@@ -228,7 +228,7 @@ def _fold_answers(winner: CandidateResult, scoring: Scoring) -> tuple[ScoredAnsw
 
 
 def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) -> dict[str, SearchQuality]:
-    """How well look-alike search works on each store; a note where one is too large to measure."""
+    """The quality of look-alike search on each store; a note if one is too large to measure."""
     from featx.retrieval.quality import measure
 
     measured: dict[str, SearchQuality] = {}
@@ -250,7 +250,7 @@ def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) 
 
 def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:
     sizes = sorted(len({*aligned.groups[aligned.learned_labels == label].tolist()}) for label in aligned.classes)
-    # At least two categories must be scored: with one there is nothing to confuse.
+    # At least two categories must be scored: a single one cannot be confused.
     most = sizes[-2]
     if most < 2:
         return FeatxError(
@@ -316,7 +316,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """The processor's name where the system gives it, else its kind."""
+    """The processor's name if the system gives it, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -326,7 +326,7 @@ def _processor() -> str:
 
 
 def _peak_memory() -> int | None:
-    """The most memory this process ever held, in bytes, where the system keeps count."""
+    """The peak memory of this process in bytes, if the system keeps count."""
     try:
         import resource
     except ImportError:

@@ -1,4 +1,4 @@
-"""comparison.json as records: the type of a field is what a file must hold to be read as a comparison."""
+"""comparison.json as records: the types are what a file must contain to be read as a comparison."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class PlainScores(msgspec.Struct, frozen=True):
 
 
 class CoarseScores(msgspec.Struct, frozen=True):
-    """How often an answer lies in the right coarser category."""
+    """How often an answer is in the right coarser category."""
 
     level: str | int | None = None
     classes: int | None = None
@@ -139,7 +139,7 @@ class PairTest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Best(msgspec.Struct, frozen=True):
-    """The entry to use, how the others stand to it, and the reason in a sentence."""
+    """The recommended entry, how the others compare with it, and the reason in a sentence."""
 
     store: str
     clf: str
@@ -164,7 +164,7 @@ class Check(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ComparedStore(msgspec.Struct, frozen=True):
-    """A store as it was compared; `relabelled` holds the labels that people had decided on, photo by photo."""
+    """A store as it was compared; `relabelled` holds the labels that people had corrected, photo by photo."""
 
     name: str
     path: str | None = None
@@ -232,7 +232,7 @@ class AutomationShare(msgspec.Struct, frozen=True):
 
 
 class Automation(msgspec.Struct, frozen=True):
-    """How much can be filed without a person, and what held-out photos make of it that were too few to choose on."""
+    """How much can be filed without a person, and the outcome on held-out photos too few to choose thresholds on."""
 
     target: float
     coverage: float | None
@@ -244,7 +244,7 @@ class Automation(msgspec.Struct, frozen=True):
 
 
 class Details(msgspec.Struct, frozen=True):
-    """The answer for every scored photo, and what follows from it."""
+    """The answer for every scored photo, and the figures that follow from it."""
 
     measured_on: str | None = None
     ids: list[str] = []
@@ -276,7 +276,7 @@ class LearningPoint(msgspec.Struct, frozen=True):
 
 
 class Doubling(msgspec.Struct, frozen=True):
-    """The accuracy that twice the photos would bring, or why that cannot be said."""
+    """The accuracy that twice the photos would bring, or why it cannot be estimated."""
 
     accuracy: float | None = None
     why: str | None = None
@@ -295,7 +295,7 @@ class SearchCategory(msgspec.Struct, frozen=True):
 
 
 class SearchQuality(msgspec.Struct, frozen=True):
-    """How well look-alike search works on a store; figures without an interval are of nothing that could be found."""
+    """The quality of look-alike search on a store; figures without an interval had nothing to find."""
 
     n: int | None = None
     recall_at_1: Score | None = None
@@ -335,7 +335,7 @@ Record = TypeVar("Record", bound=msgspec.Struct)
 
 
 def to_plain(record: object) -> Any:
-    """A record as plain values, as JSON holds them."""
+    """A record as plain JSON values."""
     return _lists(msgspec.to_builtins(record))
 
 
@@ -347,12 +347,12 @@ def _lists(value: Any) -> Any:
 
 
 def as_record(plain: Mapping[str, Any], kind: type[Record]) -> Record:
-    """Plain values as a record; ValueError with the place of what does not fit."""
+    """Plain values as a record; ValueError with the path of what does not fit."""
     return msgspec.convert(plain, kind)
 
 
 def read_comparison(plain: Any) -> ComparisonDocument:
-    """The comparison that a JSON file holds; ValueError says in words what is wrong with it, and where."""
+    """The comparison in a JSON file; ValueError explains what is wrong with it, and where."""
     if place := impossible_number(plain):
         raise ValueError(f"`{place}` is not a number that can be")
     try:
@@ -373,7 +373,7 @@ def impossible_number(value: Any, place: str = "") -> str | None:
 
 
 def _require_one_answer_each(name: str, details: Details) -> None:
-    """Lists about the same photos must be of one length, and name categories that there are."""
+    """Lists about the same photos must have one length, and name known categories."""
     n, confidence = len(details.ids), details.confidence
     if not n == len(details.truth) == len(details.says) or (confidence is not None and len(confidence) != n):
         raise ValueError(f"`details.{name}` has not one answer for each photo")

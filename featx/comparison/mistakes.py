@@ -17,7 +17,7 @@ PAIRS = 200
 
 
 def collect_mistakes(assessment: Assessment, ids: Sequence[str], truths: Sequence[str], measured_on: str) -> Details:
-    """The answer for every scored photo, and what follows from it.
+    """The answer for every scored photo, and the figures that follow from it.
 
     `truths` are the true categories by name: some may be unknown to the classifier, and are put behind its classes.
     """

@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def best(self) -> Best:
-        """The store and classifier to use, how the others stand to it, and the reason in a sentence."""
+        """The recommended store and classifier, how the others compare with it, and the reason in a sentence."""
         return self.document.best
 
     @property

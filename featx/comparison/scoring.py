@@ -148,7 +148,7 @@ def _share(
 
 
 def _plain(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
-    """The score of folds that split products, on the same categories: what grouped folds protect from."""
+    """The score of folds that split products, on the same categories: the optimism that grouped folds avoid."""
     if not result.plain:
         return None
     plan = scoring.plan
@@ -160,7 +160,7 @@ def _plain(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
 
 
 def _coarse(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
-    """How often an answer lies in the right coarser category."""
+    """How often an answer is in the right coarser category."""
     coarse, coarse_of = scoring.aligned.coarse, scoring.coarse_of
     if coarse is None or coarse_of is None:
         return None
@@ -187,7 +187,7 @@ def _coarse(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
 def tests_between(
     answers: Sequence[CandidateResult], entries: Sequence[Entry], serious: Sequence[int], scoring: Scoring
 ) -> tuple[list[PairTest], list[PairTest]]:
-    """Every pair over the folds, and again on the held-out photos; p and interval corrected for their number."""
+    """Every pair over the folds, and again on the held-out photos; p and interval corrected for multiple tests."""
     pairs = list(combinations(serious, 2))
     return _tested(pairs, entries, _over_fold(entries, scoring)), _tested(pairs, entries, _held_out(answers, scoring))
 
@@ -214,7 +214,7 @@ def _over_fold(entries: Sequence[Entry], scoring: Scoring) -> Test | None:
 
 
 def _held_out(answers: Sequence[CandidateResult], scoring: Scoring) -> Test | None:
-    """The test of two entries on the held-out photos, where there are any."""
+    """The test of two entries on the held-out photos, if there are any."""
     if not len(scoring.held_truth):
         return None
     groups, products = scoring.held_groups, len(np.unique(scoring.held_groups))

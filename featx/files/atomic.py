@@ -1,4 +1,4 @@
-"""Write files atomically, under a temporary name that is then renamed: readers find the old file or the new, whole."""
+"""Write files atomically, under a temporary name that is then renamed: readers see the old file or the new one."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ ABANDONED = 3600.0
 
 @contextmanager
 def atomic_writer(path: Path, *, synced: bool = True, swept: bool = True) -> Iterator[BinaryIO]:
-    """A file to write into; it becomes `path` when the block ends well, synced first, and is gone when it does not.
+    """A file to write into; it becomes `path`, synced, when the block succeeds, and is removed when it fails.
 
-    `synced=False` is for files that say themselves whether they are whole, such as those named by their digest.
-    `swept=False` is for writers of very many files, who would look through the folder for leftovers with each of them.
+    `synced=False` is for files that can be verified, such as those named by their digest.
+    `swept=False` is for writers of many files, which would search the folder for leftovers each time.
     """
     if swept:
         remove_stale_temporaries(path)
@@ -42,7 +42,7 @@ def atomic_writer(path: Path, *, synced: bool = True, swept: bool = True) -> Ite
             temporary.unlink(missing_ok=True)
         raise
     if synced:
-        # Where a folder cannot be synced, a power cut may bring the old file back; it is whole too.
+        # If a folder cannot be synced, a power cut may bring the old file back, which is complete too.
         with suppress(OSError):
             fsync_folder(path.parent)
 
@@ -95,13 +95,13 @@ def write_atomic(path: Path, data: bytes, *, synced: bool = True, swept: bool = 
 
 
 def _start(name: str) -> str:
-    """The start of a temporary name; a name that fills what a file system takes leaves no room for more."""
+    """The start of a temporary name; a name of maximum length leaves no room for a suffix."""
     data = os.fsencode(name)
     return "." + (name if len(data) <= 200 else data[:200].decode("utf-8", "ignore"))
 
 
 def remove_stale_temporaries(path: Path, *, alone: bool = False) -> None:
-    """Remove what killed writers of `path` left beside it; at once where no other can be at work on it now."""
+    """Remove leftovers of killed writers of `path`; at once with `alone`, when no other writer can be at work."""
     long_ago = float("inf") if alone else time.time() - ABANDONED
     with suppress(OSError):
         for entry in os.scandir(path.parent):

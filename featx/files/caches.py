@@ -1,4 +1,4 @@
-"""Arrays kept from one run to the next: written whole, read whole or not at all, since they can be computed again."""
+"""Arrays cached between runs: written atomically, and ignored if damaged, since they can be computed again."""
 
 from __future__ import annotations
 

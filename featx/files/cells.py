@@ -9,7 +9,7 @@ Cell = str | int | float | bool | None
 
 
 def safe_cell(value: Cell) -> Cell:
-    """A cell no spreadsheet takes for a formula: text that begins like one gets an apostrophe in front."""
+    """A cell that no spreadsheet takes for a formula: text that starts like one gets an apostrophe in front."""
     if isinstance(value, str) and value.startswith(FORMULA):
         return "'" + value
     return value

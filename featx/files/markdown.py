@@ -9,7 +9,7 @@ _ONE_WAY = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def escape_markdown(value: object) -> str:
-    """Text for Markdown: what would be markup there is shown as it stands."""
+    """Text for Markdown, its markup characters escaped."""
     text = " ".join(_ONE_WAY.sub("", str(value)).split())
     for mark in "\\`*_[]<>|#&@":
         text = text.replace(mark, "&#64;" if mark == "@" else "\\" + mark)
@@ -17,5 +17,5 @@ def escape_markdown(value: object) -> str:
 
 
 def inline_code(value: object) -> str:
-    """Text as inline code, which it cannot end."""
+    """Text as inline code, whatever backticks it contains."""
     return "`" + " ".join(_ONE_WAY.sub("", str(value)).replace("`", "'").split()) + "`"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# Flags for opening files; a system that lacks one has no need of it.
+# Flags for opening files; systems that lack one do not need it.
 BINARY = getattr(os, "O_BINARY", 0)
 CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -62,7 +62,7 @@ def write_at(fd: int, data: bytes, offset: int) -> int:
 
 @contextmanager
 def _moved_to(fd: int, offset: int) -> Iterator[None]:
-    """Where the system has no call for it: go there and back, one thread at a time."""
+    """For systems without `pread`: seek there and back, one thread at a time."""
     with _seeking:
         before = os.lseek(fd, 0, os.SEEK_CUR)
         os.lseek(fd, offset, os.SEEK_SET)

@@ -14,7 +14,7 @@ from featx.files.cells import Cell, safe_cell
 
 
 class TableWriter:
-    """Writes rows into an open text file; no cell is one that a spreadsheet takes for a formula."""
+    """Writes rows into an open text file, every cell safe from being taken for a formula."""
 
     def __init__(self, file: TextIO, delimiter: str = ",") -> None:
         self._csv = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
@@ -37,7 +37,7 @@ def delimiter_of(header: str, suffix: str = ".csv") -> str:
 
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, errors: str = "surrogateescape") -> bytes:
-    """A table as the bytes of a CSV file; `errors` says how undecodable names are encoded."""
+    """A table as the bytes of a CSV file; `errors` is the handler for undecodable names."""
     text = io.StringIO(newline="")
     table = TableWriter(text)
     table.row(columns)
@@ -51,7 +51,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file that a person named in place, whole or not at all; a FeatxError says why it cannot be."""
+    """Write a file at a path the user named, atomically; a FeatxError explains a failure."""
     if not path.name:
         raise FeatxError("bad-flag", f"`{path}` is not a file name", "name a file, such as `found.html`")
     try:

@@ -29,17 +29,17 @@ def orientation_of(image: Image.Image) -> int:
         value: Any = image.getexif().get(0x0112, 1)
         return int(value)
     except Exception:  # noqa: BLE001
-        return 1  # broken metadata says nothing about the pixels
+        return 1  # damaged metadata does not damage the pixels
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:
-    """A picture turned the way its metadata says."""
+    """An image rotated as its metadata asks."""
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
 
 
 def to_rgb(image: Image.Image, kind: str, data: bytes) -> Image.Image:
-    """A decoded picture as sRGB, what is transparent on white."""
+    """A decoded image as sRGB, transparent parts on white."""
     profile = image.info.get("icc_profile")
     if kind == "PNG" and "transparency" in image.info:
         _rescale_transparency(image, depth=data[24])
@@ -101,12 +101,12 @@ def _deep_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _finite(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    with np.errstate(invalid="ignore"):  # floats of a damaged file hold every kind of no-number
+    with np.errstate(invalid="ignore"):  # a damaged file may hold NaN and infinity
         return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(min=0.0)
 
 
 def _white_of(brightest: float, mode: str) -> float:
-    """The value that means white in a picture of plain numbers, which do not say it themselves."""
+    """The value of white in an image of plain numbers, which does not declare it."""
     if mode == "F" and brightest <= 1.0:
         return 1.0
     return next((white for white in (255.0, 65_535.0, 2.0**31 - 1) if brightest <= white), max(brightest, 1.0))

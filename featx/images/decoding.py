@@ -62,7 +62,7 @@ def decode_photo(data: bytes, path: str = "", *, draft_size: tuple[int, int] | N
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """A picture opened elsewhere, made what `decode_photo` gives: RGB, upright, sRGB, on white."""
+    """An image opened elsewhere, converted as `decode_photo` does: RGB, upright, sRGB, on white."""
     try:
         image.load()
         return upright(to_rgb(image, "", b""), orientation_of(image))

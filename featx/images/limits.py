@@ -12,7 +12,7 @@ from featx.images.reading import UnreadablePhoto
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 30_000
 MAX_SCANS = 200
-# Each scan of a progressive JPEG goes over every pixel, so a few hundred tiny ones over a large picture take minutes.
+# Each scan of a progressive JPEG visits every pixel, so a few hundred tiny scans of a large image take minutes.
 MAX_SCANNED_PIXELS = 2_000_000_000
 # Pillow walks these parts in Python, so their number, not the pixels, decides how long a hostile file takes.
 MAX_JPEG_HEADER = 16 * 2**20
@@ -37,7 +37,7 @@ def refuse_large(width: int, height: int) -> None:
 
 
 def refuse_costly(kind: str, data: bytes) -> None:
-    """Refuse what would take long to open."""
+    """Refuse files that would take too long to open."""
     checks = {
         "JPEG": _check_jpeg,
         "PNG": _check_png,
@@ -113,7 +113,7 @@ def _check_tiff(data: bytes) -> None:
             if count > MAX_TIFF_STRIPS and number_type not in (1, 2, 6, 7):
                 raise UnreadablePhoto("", "unreadable", f"a TIFF directory entry of {count:,} numbers")
     except struct.error:
-        return  # Pillow says what is wrong with it
+        return  # Pillow reports the fault
 
 
 def _check_bmp(data: bytes) -> None:
@@ -130,7 +130,7 @@ _MARKER = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 def refuse_many_scans(data: bytes, width: int, height: int) -> None:
     """Refuse a progressive JPEG that goes over its pixels too often."""
     most = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
-    # Thumbnails and appended videos hold the same two bytes, so the exact walk follows when the quick look is high.
+    # Thumbnails and appended videos contain the same two bytes, so a high quick count is followed by the exact walk.
     if data.count(b"\xff\xda") > most and sum(1 for _ in islice(_scan_starts(data), most + 1)) > most:
         raise UnreadablePhoto("", "too-large", f"a JPEG of more than {most:,} scans, too many for its size")
 

@@ -12,7 +12,7 @@ MAX_BYTES = 64 * 2**20
 
 
 class UnreadablePhoto(Exception):
-    """A file that gives no photo: which one, the reason as one fixed word, and the detail for people.
+    """A file that cannot be read as a photo: its path, the reason as a fixed word, and the detail for people.
 
     `reason` is one of missing, unreadable, truncated, not-an-image, too-large.
     """
@@ -67,7 +67,7 @@ def read_up_to(handle: int, most: int) -> bytes:
     while left and (part := os.read(handle, left)):
         parts.append(part)
         left -= len(part)
-        if left == 1:  # the size fstat told; growth since then shows in the second fstat
+        if left == 1:  # the size by fstat; growth since then shows in the second fstat
             break
     return parts[0] if len(parts) == 1 else b"".join(parts)
 

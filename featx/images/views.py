@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def view_of(image: Image.Image, digest: str, view: int, seed: int) -> Image.Image:
-    """A flipped or cropped look at a photo; the same for the same photo, view and seed, whatever the order."""
+    """A flipped or cropped view of a photo; the same for the same photo, view and seed, in any order."""
     random = np.random.default_rng([seed, view, int(digest[:16], 16)])
     if view % 2:
         from PIL import ImageOps

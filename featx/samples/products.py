@@ -1,4 +1,4 @@
-"""Which products the made-up shop sells, and how each of its photos is taken; all of it from one seed."""
+"""The products of the made-up shop, and how each photo is taken; all from one seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from featx.samples.product_shapes import DRAW, Look
 from featx.samples.scene import Shot
 from featx.samples.solids import Colour
 
-# The order in which products come; it puts a mug at sku123.
+# The order of the categories; it makes sku123 a mug.
 CATEGORIES = tuple(DRAW)
 FIRST_NUMBER = 101
 # Every fourth round of categories is kept for the test split.
@@ -121,7 +121,7 @@ class Product:
 
 
 def product(position: int, seed: int = 0) -> Product:
-    """The product at a place in the shop's list, counted from 0."""
+    """The product at an index of the shop's list."""
     random = np.random.default_rng([seed, position])
     category = CATEGORIES[position % len(CATEGORIES)]
     kind = _KINDS[category]

@@ -1,4 +1,4 @@
-"""A photo of some surfaces: camera, light, shadow, and what stands around."""
+"""A photo of some surfaces: camera, light, shadow and background."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def cut_out(surfaces: Sequence[Surface], shot: Shot, size: int, over: int = 2) -
     quads = _quads(surfaces)
     view = rotation("z", shot.roll) @ rotation("x", shot.pitch) @ rotation("y", shot.yaw)
     corners, middle, normal = quads.corners @ view.T, quads.middle @ view.T, quads.normal @ view.T
-    flat, place = _framing(corners, shot, size)
+    flat, placement = _framing(corners, shot, size)
     to_eye = np.array([0.0, 0.0, DISTANCE]) - middle
     to_eye /= np.linalg.norm(to_eye, axis=1, keepdims=True)
     facing = (normal * to_eye).sum(axis=1)
@@ -88,7 +88,7 @@ def cut_out(surfaces: Sequence[Surface], shot: Shot, size: int, over: int = 2) -
     pixels = np.asarray(canvas, dtype=np.float32).reshape(size, over, size, over, 4) / 255.0
     coverage = pixels[..., 3:]
     image = (pixels[..., :3] * coverage).mean(axis=(1, 3))
-    return image.astype(float), coverage.mean(axis=(1, 3)).astype(float), _shadow(quads, view, place, shot, size)
+    return image.astype(float), coverage.mean(axis=(1, 3)).astype(float), _shadow(quads, view, placement, shot, size)
 
 
 def _framing(corners: Array, shot: Shot, size: int) -> tuple[Array, tuple[float, Array]]:
@@ -129,7 +129,7 @@ def _shaded(quads: _Quads, seen: NDArray[np.intp], normal: Array, to_eye: Array,
     return shown
 
 
-def _shadow(quads: _Quads, view: Array, place: tuple[float, Array], shot: Shot, size: int) -> Array:
+def _shadow(quads: _Quads, view: Array, placement: tuple[float, Array], shot: Shot, size: int) -> Array:
     light = np.array(shot.light) @ view
     slant = light[[0, 2]] / max(float(light[1]), 0.45)
     small = max(24, size // 2)
@@ -140,7 +140,7 @@ def _shadow(quads: _Quads, view: Array, place: tuple[float, Array], shot: Shot, 
         ground[..., 1] = 0.0
         seen = ground @ view.T
         flat = seen[..., :2] * (DISTANCE / (DISTANCE - seen[..., 2:]))
-        spots = _placed(flat, *place, shot, size) * (small / size)
+        spots = _placed(flat, *placement, shot, size) * (small / size)
         image = Image.new("L", (small, small))
         draw = ImageDraw.Draw(image)
         for outline in spots.reshape(len(spots), 8).tolist():
@@ -161,7 +161,7 @@ def _noise(random: np.random.Generator, size: int, cells: tuple[int, int]) -> Ar
 
 
 def background(shot: Shot, size: int, random: np.random.Generator) -> Array:
-    """What the product stands in front of, (size, size, 3)."""
+    """The background behind the product, (size, size, 3)."""
     y = np.linspace(0, 1, size)[:, None, None]
     x = np.linspace(0, 1, size)[None, :, None]
     tint = np.array(shot.tint)
@@ -179,7 +179,7 @@ def background(shot: Shot, size: int, random: np.random.Generator) -> Array:
     backdrop = Image.fromarray((np.clip(np.where(y < edge, wall, table), 0, 1) * 255).astype(np.uint8))
     if shot.background == "clutter":
         _clutter(backdrop, size, random, edge)
-    # The camera's focus is on the product: what is far away is soft.
+    # The camera focuses on the product; the distance is blurred.
     far = np.asarray(backdrop.filter(ImageFilter.GaussianBlur(size * 0.02)), dtype=float) / 255.0
     near = np.asarray(backdrop, dtype=float) / 255.0
     blend = np.clip((y - edge) / 0.25, 0, 1)

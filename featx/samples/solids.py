@@ -63,7 +63,7 @@ class Paint:
 
 
 def pattern_mask(kind: str, u: Array, v: Array, count: float) -> NDArray[np.bool_]:
-    """Where the second colour of a pattern goes; u runs upwards, v around."""
+    """The mask of a pattern's second colour; u runs upwards, v around."""
     if kind == "stripes":
         mask = (u * count) % 1.0 < 0.45
     elif kind == "columns":

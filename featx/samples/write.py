@@ -49,7 +49,7 @@ The same seed draws the same photos again: `featx demo --no-run` writes this fol
 
 @dataclass(frozen=True)
 class Row:
-    """The truth about one photo; a line of the manifest."""
+    """The facts about one photo; a line of the manifest."""
 
     image: str
     sku: str
@@ -132,13 +132,13 @@ def _photos(products: int, shots: int, size: int, seed: int, faults: bool) -> It
 
 
 def _forget_earlier(root: Path) -> None:
-    """Remove the photos that an earlier manifest lists, so that none is left that the new one does not know."""
+    """Remove the photos of an earlier manifest, so that all photos in the folder are in the new one."""
     if not (root / MANIFEST).is_file():
         return
     with (root / MANIFEST).open(encoding="utf-8", errors="replace", newline="") as file:
         names = [str(line.get("image")) for line in csv.DictReader(file)]
     for name in names:
-        # Somebody may have edited the manifest; only what we could have drawn ourselves goes.
+        # The manifest may have been edited; remove only names that featx could have drawn.
         if re.fullmatch(r"(train|test)/[a-z]+/sku\d+(-\d+)?\.(jpg|png)", name):
             (root / name).unlink(missing_ok=True)
 
@@ -159,11 +159,11 @@ _FAULTS = (
 
 
 def _planted(products: int, shots: int) -> dict[tuple[int, int], str]:
-    places = {
+    faults = {
         (turn * len(CATEGORIES) + CATEGORIES.index(category), min(number, shots)): fault
         for turn, category, number, fault in _FAULTS
     }
-    return {place: fault for place, fault in places.items() if place[0] < products}
+    return {shot: fault for shot, fault in faults.items() if shot[0] < products}
 
 
 def _photo(item: Product, number: int, fault: str, size: int, seed: int) -> tuple[Row, bytes]:

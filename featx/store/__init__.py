@@ -1,4 +1,4 @@
-"""The feature store: one HDF5 file people can read, and a journal beside it in which new rows are safe at once.
+"""The feature store: an HDF5 file that any tool can read, and a journal beside it that makes new rows safe at once.
 
 records    what a row is
 journal    the append-only file: a batch is committed when its frame is on the disk

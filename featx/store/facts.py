@@ -1,4 +1,4 @@
-"""What a store holds, counted: the facts that `featx info` shows and a server can hand out."""
+"""The counts of a store, for `featx info` and for other programs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StoreFacts:
 
 
 def facts_of(store: Store, labels: Sequence[str | None] | None = None) -> StoreFacts:
-    """Count what is in a store; `labels` replace the store's own where people decided otherwise."""
+    """Count the content of a store; `labels` replace its own where people corrected them."""
     stat = store.path.stat() if store.path.exists() else None
     return StoreFacts(
         store=str(store.path),

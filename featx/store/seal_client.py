@@ -21,7 +21,7 @@ class SealClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            # A Ctrl-C in the terminal is for this process to answer, not for the one that is writing.
+            # Ctrl-C in the terminal must stop this process, not the one that is writing.
             start_new_session=True,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))},
         )

@@ -26,7 +26,7 @@ def main(store: str, target: str) -> int:
             return BROKEN
         sealed_file.write(
             Path(target),
-            contents.making,
+            contents.spec,
             contents.provenance,
             list(contents.rows.values()),
             contents.blocks(),

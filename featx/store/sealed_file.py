@@ -69,7 +69,7 @@ def broken(path: Path, what: str) -> FeatxError:
 
 def write(
     target: Path,
-    making: FeatureSpec,
+    spec: FeatureSpec,
     provenance: Mapping[str, object],
     rows: Sequence[Item],
     blocks: Iterable[bytes],
@@ -81,22 +81,20 @@ def write(
         facts = {
             "schema_version": SCHEMA,
             "n": len(rows),
-            "width": making.width,
-            "views": making.views,
+            "width": spec.width,
+            "views": spec.views,
             "created_by": np.bytes_(f"featx {featx.__version__}".encode()),
             "store_id": np.bytes_(uuid.uuid4().hex.encode()),
             "merged_journal": np.bytes_(merged.encode() or b"-"),
         }
         for name, value in facts.items():
             file.attrs[name] = value
-        for name, document in (("fingerprint", making.fingerprint.to_dict()), ("provenance", provenance)):
+        for name, document in (("fingerprint", spec.fingerprint.to_dict()), ("provenance", provenance)):
             file.attrs[name] = np.bytes_(json.dumps(document, sort_keys=True).encode("ascii"))
-        features = file.create_dataset(
-            "features", (len(rows), *making.row_shape), dtype=making.dtype, fill_time="never"
-        )
+        features = file.create_dataset("features", (len(rows), *spec.row_shape), dtype=spec.dtype, fill_time="never")
         sums, start = [], 0
         for block in blocks:
-            part = np.frombuffer(block, dtype=making.dtype).reshape(-1, *making.row_shape)
+            part = np.frombuffer(block, dtype=spec.dtype).reshape(-1, *spec.row_shape)
             features[start : start + len(part)] = part
             sums.append(zlib.crc32(block))
             start += len(part)
@@ -199,13 +197,13 @@ class SealedFile:
             fingerprint = Fingerprint.from_dict(json.loads(facts["fingerprint"]), width=width)
         except FeatxError as error:
             raise broken(path, error.message) from error
-        self.making = FeatureSpec(fingerprint, width, views, str(features.dtype))
-        if features.shape != (self.n, *self.making.row_shape) or str(features.dtype) not in ("float32", "float16"):
+        self.spec = FeatureSpec(fingerprint, width, views, str(features.dtype))
+        if features.shape != (self.n, *self.spec.row_shape) or str(features.dtype) not in ("float32", "float16"):
             raise broken(path, "the shape of its features is not the one it declares")
         if features.id.get_create_plist().get_layout() != h5py.h5d.CONTIGUOUS:
             raise broken(path, "its features are not contiguous")
         self.offset = features.id.get_offset() if self.n else 0
-        if self.n and (self.offset is None or self.offset + self.n * self.making.row_bytes > self.size):
+        if self.n and (self.offset is None or self.offset + self.n * self.spec.row_bytes > self.size):
             raise broken(path, "it ends before its features do")
         self._sums = self._read(file, "features_crc32", -(-self.n // BLOCK))
         self._file = file
@@ -374,8 +372,8 @@ class SealedFile:
         """The features of up to 1,024 rows, their checksum verified."""
         start = number * BLOCK
         count = min(BLOCK, self.n - start)
-        wanted = count * self.making.row_bytes
-        at = (self.offset or 0) + start * self.making.row_bytes
+        wanted = count * self.spec.row_bytes
+        at = (self.offset or 0) + start * self.spec.row_bytes
         pieces: list[bytes] = []
         while wanted:
             piece = read_at(self.fd, min(wanted, 1 << 30), at)
@@ -387,7 +385,7 @@ class SealedFile:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if wanted or zlib.crc32(data) != int(self._sums[number]):
             raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not what was written")
-        if not np.isfinite(np.frombuffer(data, dtype=self.making.dtype)).all():
+        if not np.isfinite(np.frombuffer(data, dtype=self.spec.dtype)).all():
             raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not all numbers")
         return data
 

@@ -1,4 +1,4 @@
-"""The sealed file and the journal combined: the rows a store holds now, and where their features are."""
+"""The sealed file and the journal combined: the current rows of a store, and the locations of their features."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from featx.workspace import journal_beside
 
 @dataclass
 class Snapshot:
-    """The content of a store. A place is a row of the sealed file (0, 1, …) or ~offset of features in the journal."""
+    """The content of a store. A location is a row of the sealed file (0, 1, …) or ~offset of features in the journal."""
 
     path: Path
-    making: FeatureSpec
+    spec: FeatureSpec
     provenance: dict[str, object]
     rows: dict[str, Item] = field(default_factory=dict)
-    places: dict[str, int] = field(default_factory=dict)
+    locations: dict[str, int] = field(default_factory=dict)
     digests: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, Skipped] = field(default_factory=dict)
     sealed: SealedFile | None = None
@@ -48,10 +48,10 @@ class Snapshot:
         if kind == log.ROWS:
             for i, record in enumerate(payload):
                 row = from_record(record)
-                place = ~(offset + i * self.making.row_bytes)
+                location = ~(offset + i * self.spec.row_bytes)
                 self.rows[row.item_id] = row
-                self.places[row.item_id] = place
-                self.digests[row.digest] = place
+                self.locations[row.item_id] = location
+                self.digests[row.digest] = location
                 self.skipped.pop(row.path, None)
             self.journal_rows += len(payload)
         elif kind == log.UPDATE:
@@ -63,7 +63,7 @@ class Snapshot:
         elif kind == log.REMOVE:
             for item_id in payload:
                 self.rows.pop(item_id, None)
-                self.places.pop(item_id, None)
+                self.locations.pop(item_id, None)
         elif kind == log.SKIPPED:
             for record in payload:
                 self.skipped[record[0]] = Skipped(*record)
@@ -75,40 +75,40 @@ class Snapshot:
     def _rename(self, names: Mapping[str, str]) -> None:
         taken = set(names.values()) - set(names)
         rows: dict[str, Item] = {}
-        places: dict[str, int] = {}
+        locations: dict[str, int] = {}
         for old, row in self.rows.items():
             if old in taken:
                 continue
             new = names.get(old, old)
             rows[new] = row if new == old else replace(row, item_id=new)
-            places[new] = self.places[old]
-        self.rows, self.places = rows, places
+            locations[new] = self.locations[old]
+        self.rows, self.locations = rows, locations
 
-    def raw(self, place: int) -> bytes:
+    def raw(self, location: int) -> bytes:
         """The bytes of one row's features, their checksum verified."""
-        size = self.making.row_bytes
-        if place < 0:
+        size = self.spec.row_bytes
+        if location < 0:
             # The frame's checksum was verified when the journal was opened.
-            data = read_at(self.journal_fd, size, ~place)
+            data = read_at(self.journal_fd, size, ~location)
             if len(data) != size:
                 raise FeatxError("store-broken", f"the journal of `{self.path}` shrank while it was read", "")
             return data
         assert self.sealed is not None
-        number = place // BLOCK
+        number = location // BLOCK
         if self._block[0] != number:
             self._block = (number, self.sealed.block(number))
-        start = (place - number * BLOCK) * size
+        start = (location - number * BLOCK) * size
         return self._block[1][start : start + size]
 
-    def array(self, place: int) -> NDArray[Any]:
+    def array(self, location: int) -> NDArray[Any]:
         """One row's features as they are stored."""
-        return np.frombuffer(self.raw(place), dtype=self.making.dtype).reshape(self.making.row_shape)
+        return np.frombuffer(self.raw(location), dtype=self.spec.dtype).reshape(self.spec.row_shape)
 
     def blocks(self) -> Any:
         """All features in row order, as verified blocks of 1,024 rows of bytes."""
-        places = [self.places[item_id] for item_id in self.rows]
-        for start in range(0, len(places), BLOCK):
-            part = places[start : start + BLOCK]
+        locations = [self.locations[item_id] for item_id in self.rows]
+        for start in range(0, len(locations), BLOCK):
+            part = locations[start : start + BLOCK]
             if (
                 part == list(range(start, start + len(part)))
                 and self.sealed is not None
@@ -116,7 +116,7 @@ class Snapshot:
             ):
                 yield self.sealed.block(start // BLOCK)
             else:
-                yield b"".join(self.raw(place) for place in part)
+                yield b"".join(self.raw(location) for location in part)
 
     def close(self) -> None:
         """Close both files."""
@@ -225,26 +225,26 @@ def _combine(
     path: Path, sealed: SealedFile | None, head: Mapping[str, Any] | None, replay: log.Replay, fd: int
 ) -> Snapshot:
     if sealed is not None:
-        making, provenance = sealed.making, dict(sealed.provenance)
+        spec, provenance = sealed.spec, dict(sealed.provenance)
     else:
         assert head is not None
         try:
             fingerprint = Fingerprint.from_dict(head["fingerprint"], width=head["width"])
         except FeatxError as error:
             raise _no_journal(path, error.message) from error
-        making = FeatureSpec(fingerprint, head["width"], head["views"], head["dtype"])
+        spec = FeatureSpec(fingerprint, head["width"], head["views"], head["dtype"])
         provenance = dict(head["provenance"])
-    contents = Snapshot(path, making, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
+    contents = Snapshot(path, spec, provenance, sealed=sealed, journal_damage=replay.damage, journal_fd=fd)
     if sealed is not None:
         for i, row in enumerate(sealed.rows()):
             contents.rows[row.item_id] = row
-            contents.places[row.item_id] = i
+            contents.locations[row.item_id] = i
             contents.digests[row.digest] = i
         contents.skipped = {photo.path: photo for photo in sealed.skipped()}
     if head is not None:
         contents.journal_id = head["journal"]
         for frame in replay.frames[1:]:
-            if frame.kind == log.ROWS and len(frame.payload) * making.row_bytes != frame.length:
+            if frame.kind == log.ROWS and len(frame.payload) * spec.row_bytes != frame.length:
                 raise _no_journal(path, "its features do not match its rows in length")
             contents.apply(frame.kind, frame.payload, frame.offset)
     return contents

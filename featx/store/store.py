@@ -40,7 +40,7 @@ class Store:
         self.path = path
         self._contents = contents
         self._rows = list(contents.rows.values())
-        made_by = contents.making.fingerprint
+        made_by = contents.spec.fingerprint
         self._fingerprint = join([block.fingerprint for block in blocks]) if blocks else made_by
         self._whole = whole
         # Where the columns are in the file.
@@ -70,12 +70,12 @@ class Store:
     @property
     def views(self) -> int:
         """How many views of each photo are stored."""
-        return self._contents.making.views
+        return self._contents.spec.views
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The number format on disk."""
-        return np.dtype(self._contents.making.dtype)
+        return np.dtype(self._contents.spec.dtype)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -185,7 +185,7 @@ class Store:
         return own | {name: cells for name, cells in self.columns.items() if name not in own}
 
     def own_row(self, i: int) -> dict[str, Value]:
-        """What the person's own table says of one row."""
+        """The columns of the catalogue's own table, for one row."""
         return {heading: column[i] for heading, column in self.own_columns.items()}
 
     @property
@@ -203,15 +203,15 @@ class Store:
         """The features of every view: (n, views, width); the first view is the photo itself."""
         if self._whole is not None:
             return side_by_side(self._whole.all_views, self.columns_used)
-        making = self._contents.making
-        whole = np.empty((len(self), *making.row_shape), dtype=np.float32)
+        spec = self._contents.spec
+        whole = np.empty((len(self), *spec.row_shape), dtype=np.float32)
         at = 0
         for block in self._contents.blocks():
-            part = np.frombuffer(block, dtype=making.dtype).reshape(-1, *making.row_shape)
+            part = np.frombuffer(block, dtype=spec.dtype).reshape(-1, *spec.row_shape)
             whole[at : at + len(part)] = part
             at += len(part)
         whole.flags.writeable = False
-        return whole.reshape(len(self), making.views, making.width)
+        return whole.reshape(len(self), spec.views, spec.width)
 
     def features_map(self) -> NDArray[Any]:
         """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed.
@@ -220,18 +220,18 @@ class Store:
         """
         if self._whole is not None:
             return side_by_side(self._whole.features_map(), self.columns_used)
-        sealed, making = self._contents.sealed, self._contents.making
+        sealed, spec = self._contents.sealed, self._contents.spec
         if sealed is None or not len(self) or self.unsealed or not self._in_file_order():
             return self.features
         with open(sealed.fd, "rb", closefd=False) as file:
             whole = np.memmap(
-                file, dtype=making.dtype, mode="r", offset=sealed.offset, shape=(len(self), making.views, making.width)
+                file, dtype=spec.dtype, mode="r", offset=sealed.offset, shape=(len(self), spec.views, spec.width)
             )
         return whole[:, 0]
 
     def _in_file_order(self) -> bool:
-        places = self._contents.places
-        return all(places[row.item_id] == i for i, row in enumerate(self._rows)) and (
+        locations = self._contents.locations
+        return all(locations[row.item_id] == i for i, row in enumerate(self._rows)) and (
             self._contents.sealed is not None and self._contents.sealed.n == len(self)
         )
 

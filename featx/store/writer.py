@@ -43,9 +43,9 @@ class StoreWriter:
     Leaving the block does not seal: committed rows wait in the journal, where `open_store` sees them too.
     """
 
-    def __init__(self, path: Path, making: FeatureSpec, contents: Snapshot, recovered: int) -> None:
+    def __init__(self, path: Path, spec: FeatureSpec, contents: Snapshot, recovered: int) -> None:
         self.path = path
-        self.making = making
+        self.spec = spec
         self.recovered = recovered
         self._loaded: Snapshot | None = contents
         self._journal: log.Journal | None = None
@@ -94,20 +94,20 @@ class StoreWriter:
                 leftover.unlink(missing_ok=True)
             contents = load_snapshot(path)
             if contents is None:
-                making = FeatureSpec(fingerprint, fingerprint.width, fingerprint.views, dtype)
-                contents = Snapshot(path, making, dict(provenance or {}))
-            making = contents.making
-            field = making.fingerprint.difference(fingerprint, "append")
+                spec = FeatureSpec(fingerprint, fingerprint.width, fingerprint.views, dtype)
+                contents = Snapshot(path, spec, dict(provenance or {}))
+            spec = contents.spec
+            field = spec.fingerprint.difference(fingerprint, "append")
             if field:
                 what = field.replace("_", " ")
-                has, wants = getattr(making.fingerprint, field), getattr(fingerprint, field)
+                has, wants = getattr(spec.fingerprint, field), getattr(fingerprint, field)
                 raise FeatxError(
                     "other-backbone",
                     f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
                     "use another file with `--store`, or rebuild this one: `--replace --yes`",
                     {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
                 )
-            writer = cls(path, making, contents, contents.journal_rows)
+            writer = cls(path, spec, contents, contents.journal_rows)
             writer._held = held
             if contents.journal_id:
                 # Never append to an old journal: its last bytes may not be on the disk after a crash.
@@ -151,7 +151,7 @@ class StoreWriter:
         return MappingProxyType(self._contents.rows)
 
     def digests(self) -> Mapping[str, int]:
-        """The digests whose features are here, each with its place."""
+        """The digests of photos with features, each with their location."""
         return MappingProxyType(self._contents.digests)
 
     def copy_features(self, digest: str) -> NDArray[Any]:
@@ -169,11 +169,11 @@ class StoreWriter:
         """Commit rows: when this returns they survive a kill or a power cut. A known id is replaced."""
         if not rows:
             return
-        records, features = [], np.empty((len(rows), *self.making.row_shape), dtype=self.making.dtype)
+        records, features = [], np.empty((len(rows), *self.spec.row_shape), dtype=self.spec.dtype)
         for i, row in enumerate(rows):
             records.append(_checked(row.item))
-            if np.shape(row.features) != self.making.row_shape:
-                raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.making.row_shape}")
+            if np.shape(row.features) != self.spec.row_shape:
+                raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.spec.row_shape}")
             with np.errstate(over="ignore"):
                 features[i] = row.features
         finite = np.isfinite(features.reshape(len(rows), -1)).all(axis=1)
@@ -181,7 +181,7 @@ class StoreWriter:
             row = rows[int(np.argmin(finite))]
             raise FeatxError(
                 "weights-misfit",
-                f"the features of `{row.path}` are not all finite numbers in {self.making.dtype}",
+                f"the features of `{row.path}` are not all finite numbers in {self.spec.dtype}",
                 "such features would ruin every comparison: try `--precision fp32`, or check the weights",
                 {"path": row.path},
             )
@@ -281,10 +281,10 @@ class StoreWriter:
             "schema": log.SCHEMA,
             "journal": uuid.uuid4().hex,
             "base": contents.sealed.store_id if contents.sealed is not None else "",
-            "fingerprint": self.making.fingerprint.to_dict(),
-            "width": self.making.width,
-            "views": self.making.views,
-            "dtype": self.making.dtype,
+            "fingerprint": self.spec.fingerprint.to_dict(),
+            "width": self.spec.width,
+            "views": self.spec.views,
+            "dtype": self.spec.dtype,
             "provenance": contents.provenance,
         }
         self._journal = log.Journal.create(journal_beside(self.path), head)
@@ -316,7 +316,7 @@ class StoreWriter:
             with suppress(OSError):
                 target.unlink(missing_ok=True)
         self._drop_journal()
-        write_card(self.path, self.making, self._contents.rows.values(), len(self._contents.skipped))
+        write_card(self.path, self.spec, self._contents.rows.values(), len(self._contents.skipped))
         self._contents.close()
         self._loaded = None
 
@@ -326,7 +326,7 @@ class StoreWriter:
         status, message = sealer.write(target)
         if status == 0:
             return
-        needs = len(self._contents.rows) * self.making.row_bytes
+        needs = len(self._contents.rows) * self.spec.row_bytes
         if status == 5:
             raise FeatxError("store-broken", message, "extract again with `--replace --yes`", {"store": str(self.path)})
         if status == 6 or shutil.disk_usage(self.path.parent).free < needs:
@@ -364,24 +364,24 @@ class StoreWriter:
             self._contents.journal_fd = -1
 
 
-def write_card(store: Path, making: FeatureSpec, rows: Collection[Item], skipped: int) -> None:
+def write_card(store: Path, spec: FeatureSpec, rows: Collection[Item], skipped: int) -> None:
     """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
     card = {
         "schema_version": 1,
         "store": store.name,
         "n": len(rows),
-        "width": making.width,
-        "views": making.views,
-        "dtype": making.dtype,
+        "width": spec.width,
+        "views": spec.views,
+        "dtype": spec.dtype,
         "categories": dict(sorted(Counter(row.label for row in rows if row.label is not None).items())),
         "skipped": skipped,
-        "fingerprint": making.fingerprint.to_dict(),
+        "fingerprint": spec.fingerprint.to_dict(),
     }
     beside = store.with_suffix(".json")
     with suppress(OSError):
         if not is_card(beside):
             return
-        # Whoever holds the lock of the store is the only one to write its card.
+        # Only the holder of the store's lock writes its card.
         remove_stale_temporaries(beside, alone=True)
         write_atomic(beside, (json.dumps(card, indent=2) + "\n").encode())
 
@@ -454,7 +454,7 @@ def _plain(text: str, what: str) -> None:
         same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError as error:
         raise FeatxError("bad-manifest", f"{what} {text!r} contains half a character", "fix it") from error
-    # In Latin-1, for example, every name can be decoded, but would be stored as another one.
+    # Latin-1, for example, decodes every name, but the store would keep a different one.
     if what == "path" and same and sys.getfilesystemencoding() != "utf-8":
         with suppress(UnicodeEncodeError):
             same = os.fsencode(text) == text.encode("utf-8", "surrogateescape")
