@@ -27,7 +27,7 @@ from featx.workspace import journal_beside
 
 @dataclass
 class Snapshot:
-    """The content of a store. A location is a row of the sealed file (0, 1, …) or ~offset of features in the journal."""
+    """The content of a store. A location is a row of the sealed file (0, 1, …) or ~offset in the journal."""
 
     path: Path
     spec: FeatureSpec
