@@ -197,7 +197,7 @@ def find_duplicates(
     Labels are those people decided on (`fixes`, by default artifacts/fixes.csv).
     """
     if across not in (None, "label", "split"):
-        raise FeatxError("bad-flag", f"cannot look across `{across}`", "use `--across label` or `--across split`")
+        raise FeatxError("bad-flag", f"`--across {across}` is not known", "use `--across label` or `--across split`")
     if min_score is not None and not 0 < min_score <= 1:
         raise FeatxError("bad-flag", f"a similarity is between 0 and 1, not {min_score}", "try `--min-score 0.98`")
     opened = store if isinstance(store, Store) else open_store(store)

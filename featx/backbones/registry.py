@@ -57,9 +57,7 @@ def open_backbone(request: BackboneRequest) -> Encoder:
     refused = {"weights": not family.takes_weights, "layer": not family.has_layers}
     for flag, is_refused in refused.items():
         if is_refused and getattr(request, flag) is not None:
-            raise FeatxError(
-                "bad-flag", f"the `{request.name}` backbone has no choice of {flag}", f"leave `--{flag}` out"
-            )
+            raise FeatxError("bad-flag", f"the `{request.name}` backbone takes no `--{flag}`", f"leave `--{flag}` out")
     if family is torchvision_networks.FAMILY:
         torchvision_networks.require_known(request.name, [row["name"] for row in backbone_rows()])
     return family.open(request)

@@ -210,7 +210,9 @@ def _walk(root: str) -> Iterator[str]:
         try:
             entries = list(os.scandir(folder))
         except PermissionError as error:
-            raise FeatxError("no-permission", f"cannot look into `{folder}`", "make the folder readable") from error
+            raise FeatxError(
+                "no-permission", f"cannot read the folder `{folder}`", "make the folder readable"
+            ) from error
         for entry in entries:
             if entry.name.startswith(".") or entry.name.lower() in IGNORED:
                 continue
@@ -276,7 +278,7 @@ def _compiled(pattern: str | None) -> re.Pattern[str] | None:
         if not re.search(r"\{[A-Za-z_]\w*\}", pattern):
             raise FeatxError(
                 "bad-pattern",
-                f"the pattern `{pattern}` names nothing",
+                f"the pattern `{pattern}` has no named part",
                 "write `{product}_{shot}`, or a regular expression with (?P<label>…)",
             )
         stem = pattern[: -len(Path(pattern).suffix)] if Path(pattern).suffix.lower() in IMAGE_SUFFIXES else pattern
@@ -348,7 +350,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         if missing and all(skip.reason == "missing" for _, skip in missing):
             raise FeatxError(
                 "no-images",
-                f"none of the {len(missing):,} photos that {table} names is there, not even {missing[0][1].path}",
+                f"none of the {len(missing):,} photos that {table} names exists, for example {missing[0][1].path}",
                 f"paths count from the table's folder, {Path(root).absolute()}; name another column: `--image-col`",
             )
         raise _no_images(f"{table}", Counter(skip.reason for _, skip in missing))

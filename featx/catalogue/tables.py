@@ -149,7 +149,7 @@ def _separated(path: Path, file: TextIO) -> Table:
     try:
         number, line = next(lines, (0, []))
         if not line:
-            raise FeatxError("bad-manifest", f"{path} is empty", "list a photo a line under a header")
+            raise FeatxError("bad-manifest", f"{path} is empty", "list one photo per line under a header")
         _not_too_wide(path, len(line))
         header, waiting = _header(path, number, line)
         kept = _Kept(header)
@@ -167,7 +167,7 @@ def _separated(path: Path, file: TextIO) -> Table:
         if any("\n" in cell for cell in line) and not _ends_in_a_quote(path):
             raise FeatxError(
                 "bad-manifest",
-                f"a quote that opens in the last row of {path}, which ends in line {number:,}, is never closed",
+                f"a quote opened in the last row of {path}, which ends in line {number:,}, is never closed",
                 'close it, or double a quote that is part of the text: `""`',
             )
     except csv.Error as error:
@@ -264,13 +264,15 @@ def _json_lines(path: Path, file: TextIO) -> Table:
         except (ValueError, RecursionError) as error:
             raise FeatxError("bad-manifest", f"line {number} of {path} is not JSON: {error}", "fix the line") from error
         if not isinstance(row, dict):
-            raise FeatxError("bad-manifest", f"line {number} of {path} is not a JSON object", "one object a line")
+            raise FeatxError(
+                "bad-manifest", f"line {number} of {path} is not a JSON object", "write one object per line"
+            )
         rows.append({header.setdefault(name, name): _plain(value, words) for name, value in row.items()})
         _not_too_wide(path, len(header))
         if len(words) > len(rows) + ROWS:
             words.clear()
     if not rows:
-        raise FeatxError("bad-manifest", f"{path} is empty", "one JSON object a line, with the photo's path")
+        raise FeatxError("bad-manifest", f"{path} is empty", "write one JSON object per line, with the photo's path")
     return _Rows(list(header), rows)
 
 

@@ -88,7 +88,7 @@ def _must_be_free(path: Path) -> None:
         if not ours and _content(beside):
             raise FeatxError(
                 "bad-flag",
-                f"`{beside}` was not written by featx, and is not replaced",
+                f"`{beside}` was not written by featx, so it is not replaced",
                 "save the classifier under another name",
             )
 
@@ -150,7 +150,7 @@ def old_format(path: Path) -> FeatxError:
 
 def _broken(path: Path, why: str) -> FeatxError:
     return FeatxError(
-        "model-broken", f"`{path}` is not a classifier featx can trust: {why}", "train again: `featx fit`"
+        "model-broken", f"`{path}` is not a classifier that featx can trust: {why}", "train again: `featx fit`"
     )
 
 

@@ -87,7 +87,9 @@ def _rows(name: str | None, pattern: str | None) -> list[dict[str, Any]]:
         return rows
     if pattern is not None:
         raise FeatxError(
-            "bad-flag", f"`{name}` has no list of its own", f"one name is enough: `featx backbones {name}`"
+            "bad-flag",
+            f"`{name}` is not a family with a list of its own",
+            f"one name is enough: `featx backbones {name}`",
         )
     return [row for row in backbone_rows() if wanted in row["name"].lower()]
 
@@ -100,7 +102,7 @@ def _is_here(row: dict[str, Any]) -> bool:
 
 def _print_layers(name: str | None, out: Output) -> None:
     if name is None:
-        raise FeatxError("bad-flag", "`--layers` needs the name of one network", "`featx backbones resnet50 --layers`")
+        raise FeatxError("bad-flag", "`--layers` needs the name of a network", "`featx backbones resnet50 --layers`")
     from featx.backbones.registry import family_of
 
     layer_shapes = family_of(name).layer_shapes

@@ -95,7 +95,7 @@ def _judge(damage: _Damage, store: Store, out: Output) -> None:
     if damage.classifiers:
         raise FeatxError(
             "model-broken",
-            "a classifier is damaged; the store is intact:\n" + "\n".join(damage.classifiers[:5]),
+            "a classifier is damaged, but the store is intact:\n" + "\n".join(damage.classifiers[:5]),
             "train it again: `featx fit`",
         )
     out.ok("every checksum holds, and a sample of photos gives the same features again")

@@ -46,7 +46,9 @@ def issues(
     from featx.store import open_store
 
     if output is not None and output.suffix.lower() != ".csv":
-        raise FeatxError("bad-flag", f"cannot write `{output.suffix}` files", "end the name in .csv, or use --json")
+        raise FeatxError(
+            "bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .csv, or use --json"
+        )
     opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     if apply is not None:

@@ -77,7 +77,7 @@ def align(
             raise FeatxError(
                 "bad-flag",
                 f"no photo in {stores[0].path} belongs to split `{split}`",
-                did_you_mean(split, splits, f"there is {', '.join(splits) or 'no split at all'}"),
+                did_you_mean(split, splits, f"its splits: {', '.join(splits) or 'none'}"),
             )
     others_of = _paired(stores, elsewhere)
     training_sets = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
@@ -123,7 +123,7 @@ def align(
     if len(set(labels[: len(ids_learn)].tolist())) < 2:
         raise FeatxError(
             "class-too-small",
-            "the photos that every store has are of one category only",
+            "the photos that all stores share have only one category",
             "compare stores that were made from the same photos",
         )
     unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
@@ -172,7 +172,7 @@ def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store |
     if spare:
         raise FeatxError(
             "bad-flag",
-            f"{spare[0].path} was made like none of the compared stores, or is named twice",
+            f"{spare[0].path} matches none of the compared stores, or is named twice",
             "name one store to score for each store that is compared",
         )
     return pairs
@@ -189,7 +189,7 @@ def _column(parts: tuple[Part, Part], name: str, otherwise: list[str]) -> list[s
             raise FeatxError(
                 "bad-column",
                 f"no column `{name}` in {store.path} to group by",
-                did_you_mean(name, list(store.columns), f"there is {', '.join(store.columns) or 'no column at all'}"),
+                did_you_mean(name, list(store.columns), f"its columns: {', '.join(store.columns) or 'none'}"),
             )
         values += [store.columns[name][i] for i in rows]
     return [other if value is None else str(value) for value, other in zip(values, otherwise, strict=True)]

@@ -265,7 +265,7 @@ def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:
         "class-too-small",
         f"fewer than two categories have {folds} products, one for each of the {folds} folds; "
         f"the largest two have {most} or more",
-        f"ask for fewer folds: `featx compare --folds {most}`",
+        f"use fewer folds: `featx compare --folds {most}`",
         {"products_per_category": most},
     )
 

@@ -102,13 +102,13 @@ def evaluate(
             raise FeatxError(
                 "bad-flag",
                 f"no photo in {opened.path} belongs to split `{split}`",
-                did_you_mean(split, present, f"there is {', '.join(present) or 'no split at all'}"),
+                did_you_mean(split, present, f"its splits: {', '.join(present) or 'none'}"),
             )
     requested = list(splits or [split for split in ("test", "val") if split in present])
     if not requested and same:
         raise FeatxError(
             "bad-flag",
-            f"every photo of {opened.path} was learned from, and nothing is held out",
+            f"every photo of {opened.path} was used for training; none is held out",
             "name a store made from other photos: `featx evaluate --store OTHER.h5`; or see `featx compare`",
         )
     chosen = [
@@ -120,7 +120,7 @@ def evaluate(
         raise FeatxError(
             "class-too-small",
             f"no labelled photo of {opened.path} is left to score"
-            + (f": all {len(chosen):,} were learned from" if chosen else ""),
+            + (f": all {len(chosen):,} were used for training" if chosen else ""),
             "name another split or store",
         )
     number_of = {label: i for i, label in enumerate(loaded.classes)}
@@ -128,8 +128,8 @@ def evaluate(
     if not set(truths) & set(number_of):
         raise FeatxError(
             "class-too-small",
-            f"no photo of {opened.path} is of a category that {loaded.name} learned",
-            f"it learned {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
+            f"no photo of {opened.path} has a category that {loaded.name} knows",
+            f"it knows {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
         )
     answers = ScoredAnswers(
         np.array([number_of.get(label, -1) for label in truths]),
@@ -163,7 +163,7 @@ def _open(path: Path) -> Store | None:
 
 
 def _learned(store: Store | None) -> set[str]:
-    """Digests of the photos that were learned from; also of those that were excluded since."""
+    """Digests of the photos that were used for training; also of those that were excluded since."""
     if store is None:
         return set()
     return {

@@ -133,6 +133,6 @@ def other_backbone(path: Path, field: str, stored: Fingerprint, wanted: Fingerpr
     return FeatxError(
         "other-backbone",
         f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
-        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor make this one again: `--replace --yes`",
+        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor rebuild this one: `--replace --yes`",
         {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
     )

@@ -140,7 +140,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             raise FeatxError(
                 "other-backbone",
                 f"this embedder was fitted on {field.replace('_', ' ')} {had}, but `{name}` now has {has}",
-                "put the weights it was fitted with in place, or call fit again and retrain what follows it",
+                "restore the weights it was fitted with, or call fit again and retrain the steps after it",
                 {"what": field, "fitted": str(had), "opened": str(has)},
             )
 

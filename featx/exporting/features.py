@@ -87,7 +87,7 @@ def format_of(name: str | None, output: Path | None) -> str:
     ending = output.suffix.lower().lstrip(".") if output is not None else ""
     if ending in FORMATS:
         return ending
-    raise FeatxError("bad-flag", "which format?", f"name one with `--to`: {', '.join(FORMATS)}")
+    raise FeatxError("bad-flag", "no format was named", f"name one with `--to`: {', '.join(FORMATS)}")
 
 
 def export_store(
@@ -144,7 +144,7 @@ def _may_write(target: Path, store: Exportable, force: bool) -> None:
     if source.exists() and target.samefile(source):
         raise FeatxError("bad-flag", f"`{target}` is the store itself", "name another file with `-o`")
     if not force:
-        raise FeatxError("bad-flag", f"`{target}` is there already", "name another with `-o`, or replace it: `--force`")
+        raise FeatxError("bad-flag", f"`{target}` already exists", "name another with `-o`, or replace it: `--force`")
 
 
 def _cannot_write(target: Path, error: OSError) -> FeatxError:

@@ -56,7 +56,7 @@ def _must_look_like_a_store(path: Path) -> None:
         if not head.strip(b"\0") or head == b"\x89HDF\r\n\x1a\n" or path.suffix in (".h5", ".hdf5"):
             return
     raise FeatxError(
-        "bad-flag", f"`{path}` is not a feature store, and is not replaced", "name another file: `--store my.h5`"
+        "bad-flag", f"`{path}` is not a feature store, so it is not replaced", "name another file: `--store my.h5`"
     )
 
 

@@ -44,7 +44,9 @@ class ExtractionOptions:
     def __post_init__(self) -> None:
         for name, value, most in (("batch-size", self.batch_size, MOST_IN_A_BATCH), ("workers", self.workers, 256)):
             if value is not None and not 1 <= value <= most:
-                raise FeatxError("bad-flag", f"`--{name} {value}` is not between 1 and {most:,}", "choose another")
+                raise FeatxError(
+                    "bad-flag", f"`--{name} {value}` is not between 1 and {most:,}", "choose a value in between"
+                )
 
     @classmethod
     def from_arguments(cls, arguments: Mapping[str, Any]) -> ExtractionOptions:

@@ -35,7 +35,7 @@ class Crop:
         if width <= 0 or height <= 0:
             raise FeatxError("bad-flag", f"the crop `{text}` is empty", "give it a width and a height")
         if shares and (left + width > 1.0001 or top + height > 1.0001):
-            raise FeatxError("bad-flag", f"the crop `{text}` reaches outside the photo", "shares go from 0 to 1")
+            raise FeatxError("bad-flag", f"the crop `{text}` extends beyond the photo", "shares go from 0 to 1")
         return cls(left, top, width, height, shares)
 
     def cut(self, image: Image.Image, name: str) -> Image.Image:
@@ -50,7 +50,7 @@ class Crop:
         if box[2] > image.width or box[3] > image.height or box[2] <= box[0] or box[3] <= box[1]:
             raise FeatxError(
                 "bad-flag",
-                f"the crop reaches outside `{name}`, which is {image.width} × {image.height} pixels",
+                f"the crop extends beyond `{name}`, which is {image.width} × {image.height} pixels",
                 "shares of the photo work for every size: `--crop 0.25,0.25,0.5,0.5`",
             )
         return image.crop(box)

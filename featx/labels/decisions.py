@@ -195,7 +195,7 @@ def _known_label(raw: str, known: list[str], table: Path, number: int) -> str:
     if label not in known:
         raise FeatxError(
             "bad-manifest",
-            f"row {number} of {table} changes to `{label}`, and no category is called that",
+            f"row {number} of {table} changes to `{label}`, which is not a category",
             did_you_mean(label, known, "write a category that exists into column `new_label`"),
         )
     return label

@@ -23,7 +23,7 @@ Lesson = tuple[str, str]
 class HeldOut:
     """Photos that are scored and never learned from: rows of a store, with the labels of all its rows.
 
-    `learned` counts photos that were left out because their very bytes are learned from.
+    `learned` counts photos that were left out because their very bytes are used for training.
     """
 
     store: Store
@@ -77,7 +77,7 @@ def training_set_of(
     """Split the labelled rows of a store; rows of the splits in `test` are scored and never learned from.
 
     The labels are those that people decided on. With a store `elsewhere` its photos are scored instead, except those
-    whose very bytes are learned from.
+    whose very bytes are used for training.
     """
     decided = labels_for(store, level)
     learn = np.array(_learnable(store, decided, test), dtype=int)
@@ -114,7 +114,7 @@ def held_out_of(
         raise FeatxError(
             "class-too-small",
             f"no labelled photo of {elsewhere.path} is left to score"
-            + (f": all {len(labelled):,} are learned from" if labelled else ""),
+            + (f": all {len(labelled):,} are used for training" if labelled else ""),
             "name a store made from other photos, or a split",
         )
     return HeldOut(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
@@ -166,7 +166,7 @@ def _enough(sizes: Counter[str], n: int, held: int) -> None:
     if not sizes:
         raise FeatxError(
             "class-too-small",
-            f"none of the {n:,} photos that may be learned from has a category"
+            f"none of the {n:,} training photos has a category"
             + (f" ({held:,} more are held out for testing)" if held else ""),
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )

@@ -101,7 +101,7 @@ def limit_for(card: Card, coverage: float) -> tuple[float, CoverageRow]:
     good = [row for row in card.coverage if row.coverage <= coverage + 1e-9]
     if not good:
         raise FeatxError(
-            "bad-flag", f"no threshold is known for a coverage of {coverage:g}", "ask for 0.1 or more, or use `--sure`"
+            "bad-flag", f"no threshold is known for a coverage of {coverage:g}", "use 0.1 or more, or use `--sure`"
         )
     row = max(good, key=lambda row: row.coverage)
     return row.threshold, row

@@ -48,7 +48,7 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
         if key in taken:
             raise FeatxError(
                 "bad-flag",
-                f"the category {shown} would lie in one folder, `{folder}`, with {taken[key]}",
+                f"the categories {taken[key]} and {shown} would share one folder, `{folder}`",
                 "rename it and train again, or write the answers into a table: `-o predictions.csv`",
                 {"category": label},
             )

@@ -80,7 +80,7 @@ def suggest(
     store = store.suited_to(model.fingerprint)
     require_same_features(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
-        raise FeatxError("class-too-small", "the classifier knows one category only", "train it on two or more")
+        raise FeatxError("class-too-small", "the classifier knows only one category", "train it on two or more")
     open_rows = np.array([i for i, label in enumerate(store.labels) if label is None], dtype=int)
     if not len(open_rows):
         return Suggestions()

@@ -79,7 +79,7 @@ def known_rows(index: IndexRows, name: str) -> list[int] | None:
         listed = ", ".join(f"`{index.ids[i]}`" for i in sorted(matches)[:4])
         raise FeatxError(
             "not-in-store",
-            f"`{name}` names {len(matches)} items of {index.path}",
+            f"`{name}` matches {len(matches)} items of {index.path}",
             f"name one: {listed}" + (", …" if len(matches) > 4 else ""),
             {"items": len(matches)},
         )

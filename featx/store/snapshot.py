@@ -166,7 +166,7 @@ def load_snapshot(path: Path) -> Snapshot | None:
                     raise FeatxError(
                         "store-broken",
                         f"`{journal_beside(path)}` holds no readable row",
-                        "remove it and extract again: what it held cannot be recovered",
+                        "remove it and extract again: its rows cannot be recovered",
                     )
                 return None
             try:

@@ -254,7 +254,7 @@ class Store:
             return self._positions[item_id]
         except KeyError:
             raise FeatxError(
-                "not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`"
+                "not-in-store", f"no item `{item_id}` in {self.path}", "`featx info` shows what the store holds"
             ) from None
 
     @cached_property

@@ -198,7 +198,7 @@ class StoreWriter:
         for old in names:
             self._known(old)
         if len(set(names.values())) != len(names):
-            raise FeatxError("duplicate-id", "two items cannot get the same id", "give each its own")
+            raise FeatxError("duplicate-id", "two items cannot have the same id", "give each its own")
         for new in names.values():
             _plain(new, "id")
         if names:
@@ -259,7 +259,9 @@ class StoreWriter:
     def _known(self, item_id: str) -> Item:
         row = self._contents.rows.get(item_id)
         if row is None:
-            raise FeatxError("not-in-store", f"no item `{item_id}` in {self.path}", "see what is there: `featx info`")
+            raise FeatxError(
+                "not-in-store", f"no item `{item_id}` in {self.path}", "`featx info` shows what the store holds"
+            )
         return row
 
     def _commit(self, kind: int, payload: Any, features: bytes | memoryview = b"") -> None:
@@ -295,7 +297,7 @@ class StoreWriter:
         saved = len(self._contents.rows)
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return FeatxError(
-                "no-permission", f"cannot write beside `{self.path}`: {error.strerror}", "make it writable"
+                "no-permission", f"cannot write into the folder of `{self.path}`: {error.strerror}", "make it writable"
             )
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = f"the disk is full: {self.path}" if full else f"cannot write more of {self.path}: {error}"
@@ -453,7 +455,9 @@ def _plain(text: str, what: str) -> None:
     try:
         same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
     except UnicodeEncodeError as error:
-        raise FeatxError("bad-manifest", f"{what} {text!r} contains half a character", "fix it") from error
+        raise FeatxError(
+            "bad-manifest", f"{what} {text!r} contains half a character (an unpaired surrogate)", "fix it"
+        ) from error
     # Latin-1, for example, decodes every name, but the store would keep a different one.
     if what == "path" and same and sys.getfilesystemencoding() != "utf-8":
         with suppress(UnicodeEncodeError):

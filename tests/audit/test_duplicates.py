@@ -156,7 +156,7 @@ def test_across_keeps_groups_with_two_labels_or_splits(tmp_path, copies):
     store = store_of(tmp_path / "s.h5", copies)
     assert len(featx.find_duplicates(store, min_score=0.9, across="label")) == 1
     assert len(featx.find_duplicates(store, min_score=0.9, across="split")) == 0
-    with pytest.raises(FeatxError, match="cannot look across"):
+    with pytest.raises(FeatxError, match="is not known"):
         featx.find_duplicates(store, across="colour")
 
 

@@ -313,7 +313,7 @@ def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     assert told.matrix.sum() == 6
     assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
     assert told.unscored == []
-    with pytest.raises(FeatxError, match="were learned from"):
+    with pytest.raises(FeatxError, match="were used for training"):
         evaluate(model, stores[0], ["train"])
     with pytest.raises(FeatxError, match="was trained on backbone"):
         evaluate(model, stores[1])

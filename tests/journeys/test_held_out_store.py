@@ -115,7 +115,7 @@ def test_the_very_store_that_is_learned_from_cannot_test_it(home, tmp_path):
     assert len(held_out_of(store, elsewhere=store)) == 6
     table.write_text(table.read_text().replace(",test,", ",train,"))
     again = extract(table, backbone="colour", store=tmp_path / "t.h5")
-    with pytest.raises(FeatxError, match="all 18 are learned from"):
+    with pytest.raises(FeatxError, match="all 18 are used for training"):
         fit(again, "centroid", folds=2, test_store=again)
 
 

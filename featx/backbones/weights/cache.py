@@ -144,8 +144,10 @@ def unreadable(path: Path, error: OSError) -> FeatxError:
     if isinstance(error, FileNotFoundError):
         return FeatxError("no-such-file", f"there is no weights file `{path}`", "check the path")
     if isinstance(error, PermissionError):
-        return FeatxError("no-permission", f"cannot read `{path}`: permission denied", "make the file readable for you")
-    return FeatxError("weights-broken", f"cannot read `{path}`: {error.strerror or error}", "get the file again")
+        return FeatxError("no-permission", f"cannot read `{path}`: permission denied", "make the file readable")
+    return FeatxError(
+        "weights-broken", f"cannot read `{path}`: {error.strerror or error}", "download or copy the file again"
+    )
 
 
 def cannot_write(target: Path, error: OSError) -> FeatxError:
