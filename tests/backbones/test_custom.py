@@ -94,7 +94,7 @@ def test_an_object_that_is_no_backbone_is_refused_with_what_it_lacks(mine, name,
 
 
 def test_flags_it_cannot_follow_are_refused(mine):
-    with pytest.raises(FeatxError, match="no choice of layer"):
+    with pytest.raises(FeatxError, match="takes no `--layer`"):
         open_backbone("mine:open_mean", layer="x")
 
 

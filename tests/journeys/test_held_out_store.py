@@ -133,7 +133,7 @@ def test_compare_scores_every_backbone_on_its_own_store_of_the_same_pictures(hom
 
 
 def test_a_store_that_belongs_to_none_of_the_compared_ones_is_refused(home, other):
-    with pytest.raises(FeatxError, match="was made like none"):
+    with pytest.raises(FeatxError, match="matches none"):
         compare(home[0], "knn", folds=2, test_stores=other)
 
 

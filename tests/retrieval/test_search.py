@@ -198,7 +198,7 @@ def test_items_products_paths_names_and_stems_are_known():
     assert find(index, "boot").paths == ("p/one.jpg", "p/two.jpg")
     assert find(index, "p/one.jpg").products == {"boot"}
     assert find(index, "three.v2.png").paths == find(index, "three.v2").paths == ("p/three.v2.png",)
-    with pytest.raises(FeatxError, match="names 2 items") as caught:
+    with pytest.raises(FeatxError, match="matches 2 items") as caught:
         find(index, "same.jpg")
     assert "`x4`, `x5`" in caught.value.hint
     with pytest.raises(FeatxError) as caught:
