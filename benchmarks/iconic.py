@@ -36,11 +36,11 @@ def main() -> None:
     embed = Embedder(store)
     with (grocery / "classes.csv").open(newline="", encoding="utf-8") as file:
         rows = [(row["Class Name (str)"], row["Iconic Image Path (str)"]) for row in csv.DictReader(file)]
-    classes = [(name, path) for name, path in rows if name in index.label_names]
+    classes = [(name, path) for name, path in rows if name in index.rows.label_names]
     iconic = unit_queries(np.stack([embed(grocery / path.lstrip("/")) for _, path in classes]))
-    natural = index.unit_rows(slice(None))
+    natural = index.rows.unit_rows(slice(None))
     similar = iconic @ natural.T
-    label = np.array([index.label_of(i) for i in range(len(index))])
+    label = np.array([index.rows.label_of(i) for i in range(len(index))])
     right = np.array([name for name, _ in classes])[:, None] == label[None, :]
     print(said("studio picture -> shelf photos", ranks(similar, right), len(index)))
     photos = right.any(axis=0)

@@ -72,7 +72,7 @@ def featx_engine(features: np.ndarray, place: Path) -> tuple[Search, float, Path
     write_store(store, features)
     index = index_of(store)
     begun = time.perf_counter()
-    nearby = open_nearby(index, make=True)
+    nearby = open_nearby(index.rows, make=True)
     seconds = time.perf_counter() - begun
     assert nearby is not None
 

@@ -19,14 +19,15 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from featx.retrieval import Query, SimilarityIndex
+from featx.retrieval.rows import IndexRows
 
 K = 10
 
 
 def contestants(features: np.ndarray) -> dict[str, Callable[[np.ndarray], Any]]:
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    index = SimilarityIndex.of(features, [f"i{i}" for i in range(len(features))])
-    half = SimilarityIndex.of(features.astype(np.float16), [f"i{i}" for i in range(len(features))])
+    index = SimilarityIndex(IndexRows.of(features, [f"i{i}" for i in range(len(features))]))
+    half = SimilarityIndex(IndexRows.of(features.astype(np.float16), [f"i{i}" for i in range(len(features))]))
     brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(features)
     found: dict[str, Callable[[np.ndarray], Any]] = {
         "featx, float32": lambda query: index.query(Query("q", query[None]), K, copies=True),

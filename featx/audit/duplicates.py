@@ -51,23 +51,29 @@ class DuplicateGroup:
     @property
     def labels(self) -> list[str]:
         """The different labels in the group."""
-        return sorted({one.label for one in self.pictures if one.label is not None})
+        return sorted({picture.label for picture in self.pictures if picture.label is not None})
 
     @property
     def splits(self) -> list[str]:
         """The different splits in the group."""
-        return sorted({one.split for one in self.pictures if one.split is not None})
+        return sorted({picture.split for picture in self.pictures if picture.split is not None})
 
     @property
     def products(self) -> list[str]:
         """The different products in the group; more than one: one product is listed under two ids."""
-        return sorted({one.product for one in self.pictures})
+        return sorted({picture.product for picture in self.pictures})
 
     def to_dict(self) -> dict[str, Any]:
         """The group for programs."""
         members = [
-            {"id": one.item_id, "product": one.product, "label": one.label, "split": one.split, "path": one.path}
-            for one in self.pictures
+            {
+                "id": picture.item_id,
+                "product": picture.product,
+                "label": picture.label,
+                "split": picture.split,
+                "path": picture.path,
+            }
+            for picture in self.pictures
         ]
         return {
             "kind": self.kind,
@@ -152,15 +158,15 @@ class Duplicates:
                 at,
                 group.kind,
                 round(group.score, 4),
-                one.item_id,
-                one.product,
-                one.label,
-                one.split,
-                one.path,
-                one.digest,
+                picture.item_id,
+                picture.product,
+                picture.label,
+                picture.split,
+                picture.path,
+                picture.digest,
             )
             for at, group in enumerate(self.groups, start=1)
-            for one in group.pictures
+            for picture in group.pictures
         ]
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -175,7 +181,10 @@ class Duplicates:
         groups = [
             PhotoGroup(
                 f"{at}. {group.kind}, {group.score:.3f}",
-                [Photo(one.path, (one.item_id, one.label or "no category", one.split or "")) for one in group.pictures],
+                [
+                    Photo(picture.path, (picture.item_id, picture.label or "no category", picture.split or ""))
+                    for picture in group.pictures
+                ],
             )
             for at, group in enumerate(self.groups[:most], start=1)
         ]
@@ -232,8 +241,8 @@ def find_duplicates(
     groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
     found = len(groups)
     if across is not None:
-        groups = [one for one in groups if len(one.labels if across == "label" else one.splits) > 1]
-    groups.sort(key=lambda one: (-one.score, one.pictures[0].path, one.pictures[0].item_id))
+        groups = [group for group in groups if len(group.labels if across == "label" else group.splits) > 1]
+    groups.sort(key=lambda group: (-group.score, group.pictures[0].path, group.pictures[0].item_id))
     trust = CopyEvidence(alike, agreed, nearly, unread)
     return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened), found - len(groups))
 
@@ -243,8 +252,8 @@ def _group(store: Store, labels: list[str | None], members: list[int], score: fl
         Picture(store.ids[i], store.product_of(i), labels[i], store.splits[i], store.paths[i], store.digests[i])
         for i in members
     ]
-    pictures.sort(key=lambda one: (one.path, one.item_id))
-    one_file = len({one.digest for one in pictures}) == 1
+    pictures.sort(key=lambda picture: (picture.path, picture.item_id))
+    one_file = len({picture.digest for picture in pictures}) == 1
     return DuplicateGroup("same file" if one_file else "near copy", 1.0 if one_file else score, tuple(pictures))
 
 

@@ -178,13 +178,13 @@ def _read(path: Path) -> tuple[Card, bytes]:
         expected = card.sha256
         if not re.fullmatch("[0-9a-f]{64}", expected):
             raise ValueError("no SHA-256")
-        found = False
+        exists = False
         # In this order: what is no longer waiting has its name.
         for candidate in (_waiting(path, expected), path):
             with suppress(FileNotFoundError):
-                data, found = read_regular(candidate), True
+                data, exists = read_regular(candidate), True
                 if hashlib.sha256(data).hexdigest() == expected:
                     return card, data
-        if not found:
+        if not exists:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     raise _broken(path, "its SHA-256 is not the one on its card")

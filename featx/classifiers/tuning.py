@@ -78,7 +78,7 @@ def answers(
     if candidates[0].resample:
         rows = oversample(labels, candidates[0].seed)
         features, labels = features[rows], labels[rows]
-    largest = max((one.reduction for one in candidates if isinstance(one.reduction, int)), default=0)
+    largest = max((candidate.reduction for candidate in candidates if isinstance(candidate.reduction, int)), default=0)
     order = sorted(range(len(candidates)), key=lambda i: str(candidates[i].reduction))
     projected: tuple[np.ndarray, np.ndarray] | None = None
     for reduction, group in groupby(order, key=lambda i: candidates[i].reduction):

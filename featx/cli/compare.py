@@ -144,7 +144,7 @@ def _evaluation(best: Store, others: Sequence[Store], flag: str) -> list[str]:
     """The command that scores a classifier on the held-out photos, where there are any."""
     from featx.labels.training_set import held_out_of
 
-    alike = (one for one in others if not best.fingerprint.difference(one.fingerprint, "classify"))
+    alike = (other for other in others if not best.fingerprint.difference(other.fingerprint, "classify"))
     if scored := next(alike, None):
         return [f"featx evaluate --store {shlex.quote(str(scored.path))}"]
     return [f"featx evaluate{flag}"] if len(held_out_of(best)) else []

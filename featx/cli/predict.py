@@ -138,7 +138,7 @@ def _say_promise(card: Card, precision: float, out: Output) -> None:
     from featx.classifiers.thresholds import thresholds_for
 
     found, bought = thresholds_for(card, precision)
-    never = sum(one is None for one in found.categories.values())
+    never = sum(category is None for category in found.categories.values())
     where = bought.measured_on
     interval, answered = percent_range(bought.low, bought.high), percent(bought.answered, 0)
     out.say(

@@ -122,7 +122,7 @@ def similar(
         lambda total: out.progress(total, "indexing", "photos"),
         blocks=block_names(blocks),
     )
-    out.detail(f"store: {index.path} ({pluralise(len(index), 'photo')})")
+    out.detail(f"store: {index.rows.path} ({pluralise(len(index), 'photo')})")
     if approx and index.nearby is None:
         out.warn("the store has photos that are not sealed yet, so search was exact; `featx extract` seals them")
     settings: Settings = {
@@ -145,7 +145,7 @@ def similar(
         _show_page(out, index, answers, page, open_page)
     if output is not None and output.suffix.lower() != ".html":
         ours = [*(["query"] if several else []), *COLUMNS]
-        keys = [*ours, *written_names(index.own_columns, ours).values()]
+        keys = [*ours, *written_names(index.rows.own_columns, ours).values()]
         write_records(output, keys, records)
         out.ok(f"wrote {pluralise(len(records), 'row')} to {output}")
     elif output is None and paths:
@@ -251,7 +251,7 @@ def _print(
     out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"], paths=["file"])
     for matches in answers:
         if not len(matches):
-            out.say(f"  no product in {index.path} matches `{matches.query.name}` under these conditions")
+            out.say(f"  no product in {index.rows.path} matches `{matches.query.name}` under these conditions")
     if not out.for_people:
         return
     shown = {neighbour.word for matches in answers for neighbour in matches}
@@ -285,7 +285,7 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
         min_similarity=settings["min_similarity"],
         copies=settings["copies"],
     )
-    with out.progress(len(index.products), "similar", "products") as advance:
+    with out.progress(len(index.rows.products), "similar", "products") as advance:
 
         def records() -> Iterator[dict[str, Cell]]:
             for done, related_products in enumerate(table, start=1):
@@ -296,7 +296,7 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
                         "related": row.related,
                         "score": round(row.similarity, 4),
                     }
-                if done % 500 == 0 or done == len(index.products):
+                if done % 500 == 0 or done == len(index.rows.products):
                     advance(done)
 
         if output is not None:

@@ -178,10 +178,10 @@ def open_encoder(name: str, weights: str | None, layer: str | None, device: str)
 def _stamp(weights: str | None) -> tuple[int, int] | None:
     """What changes when a weights file is replaced, so that an opened one is not used for another."""
     try:
-        found = os.stat(weights) if weights else None
+        status = os.stat(weights) if weights else None
     except (OSError, ValueError):
         return None
-    return (found.st_mtime_ns, found.st_size) if found else None
+    return (status.st_mtime_ns, status.st_size) if status else None
 
 
 # --- photos in ------------------------------------------------------------------------------------------------------

@@ -43,15 +43,15 @@ class ExistingRows:
         row = self.rows.get(item.item_id)
         if row is None or row.path != item.path:
             return item
-        told: dict[str, Any] = {"label": row.label} if item.label is None and row.label is not None else {}
+        changes: dict[str, Any] = {"label": row.label} if item.label is None and row.label is not None else {}
         if self.provenance.get("source") not in (None, source):
-            told["extra"] = {**row.extra, **item.extra}
-            told |= {
+            changes["extra"] = {**row.extra, **item.extra}
+            changes |= {
                 name: known
                 for name, known in (("product", row.product), ("split", row.split))
                 if known is not None and getattr(item, name) is None
             }
-        return replace(item, **told) if told else item
+        return replace(item, **changes) if changes else item
 
     def row_of(self, item: Item) -> Item | None:
         """The row of an item, if it has one."""

@@ -29,7 +29,7 @@ class Assessment:
     """Scores with intervals, thresholds and mistakes of answers to photos that the classifier had not seen.
 
     `answers` are scored. Thresholds are chosen on the first of `answers` and `others` with enough products for them.
-    What is not asked for is not computed: the intervals of all scores take a thousand draws.
+    Each part is computed on demand: the intervals of all scores take a thousand draws.
     """
 
     answers: ScoredAnswers

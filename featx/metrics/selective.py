@@ -71,7 +71,7 @@ def automation_of(candidates: Sequence[ScoredAnswers], target: float = FILED) ->
     needed = min_products_for(target)
     answers = first_with_products(candidates, needed)
     if answers is None:
-        most = max(one.n_products for one in candidates)
+        most = max(candidate.n_products for candidate in candidates)
         return Automation(target, None, None, None, candidates[0].measured_on, most, needed)
     cut = automation_at(answers.confidence, answers.correct, target)
     return Automation(

@@ -58,11 +58,11 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
 def plan_moves(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
     """The place of each photo under its category, or under `needs-review`; equal names get a number."""
     taken: set[Path] = set()
-    for one in predictions:
-        if one.unreadable:
+    for prediction in predictions:
+        if prediction.unreadable:
             continue
-        folder = root / (REVIEW if one.doubt else _folder(one.label))
-        source = Path(one.item.path)
+        folder = root / (REVIEW if prediction.doubt else _folder(prediction.label))
+        source = Path(prediction.item.path)
         target, number = folder / source.name, 1
         while target in taken or (target.exists() and not _same(source, target)):
             number += 1

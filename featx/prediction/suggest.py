@@ -91,10 +91,10 @@ def suggest(
     products = [store.product_of(int(i)) for i in open_rows]
     # Their own column of categories is empty, and would be read as the answer when the table comes back.
     own = {name: column for name, column in store.own_columns.items() if store.headings.get(name) != "label"}
-    found = Suggestions()
+    suggestions = Suggestions()
     for i in select_diverse(features, doubts, n, products):
         row = int(open_rows[i])
-        found.append(
+        suggestions.append(
             Suggestion(
                 store.ids[row],
                 store.paths[row],
@@ -106,7 +106,7 @@ def suggest(
                 {heading: column[row] for heading, column in own.items()},
             )
         )
-    return found
+    return suggestions
 
 
 def margin_uncertainty(probabilities: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from typing import Any
 from featx.retrieval.cache import cache_damage, cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.results import Matches, Neighbour, Query
-from featx.retrieval.rows import NEAR_COPY
+from featx.retrieval.rows import NEAR_COPY, IndexRows
 from featx.retrieval.search import SimilarityIndex
 from featx.workspace import Workspace
 
@@ -45,15 +45,15 @@ def index_of(store: str | Path | Any = None, blocks: Sequence[str] = ()) -> Simi
     if opened is not None and opened.is_part:
         blocks = [block.name for block in opened.blocks]
     index = open_cached(path)
-    if index is not None and (not blocks or set(blocks) == set(index.blocks)):
+    if index is not None and (not blocks or set(blocks) == set(index.rows.blocks)):
         return index
     # HDF5 and all it brings are loaded only when the cache cannot answer.
     from featx.store import open_store
 
     opened = open_store(path) if opened is None else opened
     part = opened.with_blocks(blocks)
-    index = SimilarityIndex.of_store(part)
-    index.words = calibrate(index)
+    index = SimilarityIndex(IndexRows.of_store(part))
+    index.words = calibrate(index.rows)
     if not blocks and not opened.unsealed:
         write_cache(part, index)
     return index

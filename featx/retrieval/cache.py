@@ -24,7 +24,7 @@ from featx.compute.vectors import side_by_side
 from featx.files.atomic import atomic_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular, read_regular
-from featx.retrieval.rows import Columns
+from featx.retrieval.rows import Columns, IndexRows
 from featx.retrieval.search import SimilarityIndex
 from featx.retrieval.similarity_words import SimilarityScale
 from featx.retrieval.string_column import StringColumn
@@ -65,15 +65,19 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     identity = identity_of(path)
     if not isinstance(whole, np.memmap) or identity is None:
         return False
-    parts: dict[str, NDArray[Any]] = {"scale": index.scale, "codes": index.codes, "label_codes": index.label_codes}
+    parts: dict[str, NDArray[Any]] = {
+        "scale": index.rows.scale,
+        "codes": index.rows.codes,
+        "label_codes": index.rows.label_codes,
+    }
     for name in TEXTS:
-        names: StringColumn = getattr(index, name)
+        names: StringColumn = getattr(index.rows, name)
         parts[f"{name}_text"] = np.frombuffer(bytes(names.blob), dtype=np.uint8)
         parts[f"{name}_ends"] = names.ends
-    parts["order"], parts["starts"] = index.order.astype(np.int32), index.starts.astype(np.int64)
-    for number, values in enumerate(index.columns().values()):
+    parts["order"], parts["starts"] = index.rows.order.astype(np.int32), index.rows.starts.astype(np.int64)
+    for number, values in enumerate(index.rows.columns().values()):
         parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
-    for number, values in enumerate(index.own_columns.values()):
+    for number, values in enumerate(index.rows.own_columns.values()):
         cells = StringColumn.of(map(json.dumps, values))
         parts[f"own{number}_text"] = np.frombuffer(bytes(cells.blob), dtype=np.uint8)
         parts[f"own{number}_ends"] = cells.ends
@@ -88,12 +92,12 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "store": identity,
         "features_at": int(whole.offset),
         "shape": [store.n, store.views, store.whole.width],
-        "blocks": list(index.blocks),
+        "blocks": list(index.rows.blocks),
         "columns_used": store.columns_used,
         "dtype": store.dtype.str,
-        "label_names": index.label_names,
-        "columns": list(index.columns()),
-        "own": list(index.own_columns),
+        "label_names": index.rows.label_names,
+        "columns": list(index.rows.columns()),
+        "own": list(index.rows.own_columns),
         "words": index.words.to_dict() if index.words else None,
         "parts": places,
         "bytes": at,
@@ -176,11 +180,12 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         return None
     # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
     kind, offset = np.dtype(head["dtype"]), head["features_at"]
-    rows = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
-    features = side_by_side(rows, head["columns_used"])
+    stored = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
+    features = side_by_side(stored, head["columns_used"])
     if len(part("scale")) != n or len(part("ids_ends")) != n:
         return None
-    index = SimilarityIndex(
+    own = {heading: _Cells(texts(f"own{number}")) for number, heading in enumerate(head["own"])}
+    rows = IndexRows(
         features.view(np.ndarray),
         part("scale"),
         texts("ids"),
@@ -191,10 +196,9 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         part("label_codes"),
         head["label_names"],
         columns,
-        SimilarityScale.from_dict(head["words"]) if head["words"] else None,
         store,
+        own,
+        tuple(head["blocks"]),
     )
-    index.own_columns = {heading: _Cells(texts(f"own{number}")) for number, heading in enumerate(head["own"])}
-    index.blocks = tuple(head["blocks"])
-    index.__dict__["order"], index.__dict__["starts"] = part("order"), part("starts")
-    return index
+    rows.__dict__["order"], rows.__dict__["starts"] = part("order"), part("starts")
+    return SimilarityIndex(rows, SimilarityScale.from_dict(head["words"]) if head["words"] else None)

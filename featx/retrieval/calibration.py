@@ -74,12 +74,12 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         unit = index.unit_rows(part)
-        found = index.cosines(unit)
+        cosines = index.cosines(unit)
         for i, row in enumerate(part):
             # The same bytes under another name are no evidence of what alike photos are.
-            found[i, (digests == digests[row]) if has_digests else row] = -2
-        answers = top_k(found, k)
-        similar.append(np.take_along_axis(found, answers, axis=1))
+            cosines[i, (digests == digests[row]) if has_digests else row] = -2
+        answers = top_k(cosines, k)
+        similar.append(np.take_along_axis(cosines, answers, axis=1))
         nearest.append(answers)
     values, answers = np.concatenate(similar), np.concatenate(nearest)
     product = (index.codes[answers] == index.codes[rows][:, None]).astype(np.int8)

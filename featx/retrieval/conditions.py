@@ -144,19 +144,19 @@ class _Reader:
         tokens, at = [], 0
         end = len(self.text.rstrip())
         while at < end:
-            found = _TOKEN.match(self.text, at)
-            if found is None:
+            match = _TOKEN.match(self.text, at)
+            if match is None:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
                 letter = self.text[at]
                 if letter in "'\"`":
                     raise _wrong(self.text, at, "a quote is opened and never closed", f"close it with {letter}")
                 raise _wrong(self.text, at, f"`{letter}` means nothing here", "see `docs/similar.md` for what does")
-            kind = str(found.lastgroup)
-            token = found.group(kind)
+            kind = str(match.lastgroup)
+            token = match.group(kind)
             if kind == "word" and token.lower() in _WORDS:
                 kind, token = "key", token.lower()
-            tokens.append(_Token(kind, token, found.start(str(found.lastgroup))))
-            at = found.end()
+            tokens.append(_Token(kind, token, match.start(str(match.lastgroup))))
+            at = match.end()
         return [*tokens, _Token("end", "", end)]
 
     @property
@@ -176,11 +176,11 @@ class _Reader:
 
     def _unexpected(self, wanted: str) -> FeatxError:
         token = self._now
-        found = "it ends" if token.kind == "end" else f"`{token.text}` is there"
+        actual = "it ends" if token.kind == "end" else f"`{token.text}` is there"
         return _wrong(
             self.text,
             token.at,
-            f"{wanted} is wanted, {found}",
+            f"{wanted} is wanted, {actual}",
             "for example: --where \"price < 20 and label = 'mugs'\"",
         )
 

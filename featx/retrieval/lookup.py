@@ -13,23 +13,29 @@ from featx.retrieval.results import Query
 from featx.retrieval.rows import IndexRows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from featx.images.photos import PhotoLike
+
+    # Computes the features of a photo.
+    Embed = Callable[[PhotoLike], NDArray[Any]]
 
 # In larger catalogues only names that share a beginning or an end with the query are compared.
 MANY = 20_000
 
 
-def find(index: IndexRows, name: str | Path) -> Query:
+def find(index: IndexRows, name: str | Path, embed: Embed | None = None) -> Query:
     """The query a name stands for; a photo the index does not know is embedded, if the index can."""
     rows = known_rows(index, str(name))
     if rows is not None:
         return of_rows(index, str(name), rows)
-    if Path(name).is_file() and index.embed is not None:
-        return of_photo(index, name)
+    if Path(name).is_file() and embed is not None:
+        return of_photo(index, name, embed)
     raise unknown(index, str(name))
 
 
-def of_photo(index: IndexRows, photo: PhotoLike) -> Query:
+def of_photo(index: IndexRows, photo: PhotoLike, embed: Embed | None) -> Query:
     """The query of a photo that is at hand and need not be a file; one the index knows is not computed again."""
     from featx.embedding.single import NAMELESS, unreadable_query
     from featx.images.photos import name_of, open_photo
@@ -42,10 +48,10 @@ def of_photo(index: IndexRows, photo: PhotoLike) -> Query:
         raise unreadable_query(error) from error
     if rows := index.digests.rows_of(opened.digest)[:1]:
         return of_rows(index, name, rows)
-    if index.embed is None:
+    if embed is None:
         raise FeatxError("not-in-store", f"{name} is not in the index, which has no backbone", "open one of a store")
     paths = (name,) if isinstance(photo, str | Path) else ()
-    return Query(name, np.atleast_2d(index.embed(opened)), digests=frozenset([opened.digest]), paths=paths)
+    return Query(name, np.atleast_2d(embed(opened)), digests=frozenset([opened.digest]), paths=paths)
 
 
 def of_rows(index: IndexRows, name: str, rows: list[int]) -> Query:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.compute.vectors import cosine_blocks
-from featx.retrieval.search import SimilarityIndex
+from featx.retrieval.rows import IndexRows
 
 AT = (1, 5, 10)
 MOST_ASKED = 5000
@@ -35,10 +35,10 @@ def measure(
     At the top level an answer is correct if it is of the same category but another product; under `products`, if it is
     of the same product. Ties go by id. Of more than `most_asked` items that many are sampled evenly in id order.
     """
-    index = SimilarityIndex.of(features, ids, products=products, labels=labels)
+    rows = IndexRows.of(features, ids, products=products, labels=labels)
     by_id = np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.intp)
-    unit = index.unit_rows(by_id) if len(ids) else np.empty((0, 1), dtype=np.float32)
-    label, product = index.label_codes[by_id], index.codes[by_id]
+    unit = rows.unit_rows(by_id) if len(ids) else np.empty((0, 1), dtype=np.float32)
+    label, product = rows.label_codes[by_id], rows.codes[by_id]
     sampled = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most_asked)).round().astype(np.intp))
     per_label, per_product = (np.empty((len(sampled), len(METRICS))) for _ in range(2))
     seen = np.zeros(len(ids), dtype=np.int64)
@@ -52,14 +52,14 @@ def measure(
             right = (label[other] == label[row]) if label[row] >= 0 else np.zeros(0, dtype=bool)
             per_label[at] = _scores(right)
             per_product[at] = _scores(product[ranked] == product[row])
-    found = _summary(per_label, product[sampled], seed)
-    names = index.label_names
-    found["categories"] = [
+    summary = _summary(per_label, product[sampled], seed)
+    names = rows.label_names
+    summary["categories"] = [
         {"label": names[code], **_means(per_label[label[sampled] == code])}
         for code in sorted(set(label[sampled].tolist()) - {-1}, key=lambda code: names[code])
     ]
     by_product = _summary(per_product, product[sampled], seed)
-    return {**found, "products": by_product if by_product["n"] else None, "hubness": _hubness(seen)}
+    return {**summary, "products": by_product if by_product["n"] else None, "hubness": _hubness(seen)}
 
 
 def _scores(correct: NDArray[np.bool_]) -> NDArray[np.float64]:

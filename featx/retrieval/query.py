@@ -38,17 +38,17 @@ def open_index(
     """The index of a store (the current one when none is named), which takes new photos too.
 
     With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
-    store and then follows it; unless told, only where there is such a graph and the catalogue is large.
+    store and then updated; by default, only if there is such a graph and the catalogue is large.
     `blocks` are the parts of a joined backbone that are compared; where none is named, those that suit the store.
     """
     index = index_of(store, blocks)
-    if index.path is None:
+    if index.rows.path is None:
         return index
-    index.embed = Embedder(index.path, index.blocks)
+    index.embed = Embedder(index.rows.path, index.rows.blocks)
     if approximate or (approximate is None and len(index) >= LARGE):
         from featx.retrieval.approximate import open_nearby
 
-        index.nearby = open_nearby(index, make=bool(approximate), watch=watch)
+        index.nearby = open_nearby(index.rows, make=bool(approximate), watch=watch)
     return index
 
 
@@ -80,30 +80,30 @@ def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Q
 
     Known photos are answered without loading a network, unless only a part of one is meant.
     """
-    rows = known_rows(index, name)
+    rows = known_rows(index.rows, name)
     path = Path(name)
     if rows is None and path.is_file():
         digest = _digest(path)
-        rows = index.digests.rows_of(digest)[:1] or None
+        rows = index.rows.digests.rows_of(digest)[:1] or None
         if rows is None:
             return Query(name, _embedded(index, path, crop), digests=frozenset([digest]), paths=(name,))
     if rows is None:
-        raise unknown(index, name)
-    found = of_rows(index, name, rows)
+        raise unknown(index.rows, name)
+    known = of_rows(index.rows, name, rows)
     if crop is None:
-        return found
-    photos = [path] if path.is_file() else [Path(one) for one in found.paths]
-    return replace(found, features=np.concatenate([_embedded(index, one, crop) for one in photos]))
+        return known
+    photos = [path] if path.is_file() else [Path(one) for one in known.paths]
+    return replace(known, features=np.concatenate([_embedded(index, photo, crop) for photo in photos]))
 
 
 def pool_queries(queries: Sequence[Query]) -> Query:
     """Several photos of one product as one query; none of their products and copies may answer."""
     return Query(
-        " + ".join(one.name for one in queries),
-        np.concatenate([np.asarray(one.features, dtype=np.float32) for one in queries]),
-        frozenset().union(*(one.products for one in queries)),
-        frozenset().union(*(one.digests for one in queries)),
-        tuple(path for one in queries for path in one.paths),
+        " + ".join(query.name for query in queries),
+        np.concatenate([np.asarray(query.features, dtype=np.float32) for query in queries]),
+        frozenset().union(*(query.products for query in queries)),
+        frozenset().union(*(query.digests for query in queries)),
+        tuple(path for query in queries for path in query.paths),
     )
 
 
@@ -112,11 +112,11 @@ def steer(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -
     pulls = [*([query] if query is not None else []), *like]
     if not pulls:
         raise FeatxError("bad-flag", "`--unlike` alone leaves nothing to look for", "name a photo, or `--like` one")
-    towards = np.mean([_direction(one) for one in pulls], axis=0)
+    towards = np.mean([_direction(pull) for pull in pulls], axis=0)
     away = np.mean([_direction(one) for one in unlike], axis=0) if unlike else 0.0
     whole = pool_queries([*pulls, *unlike])
-    name = " + ".join(one.name for one in pulls) + "".join(f" - {one.name}" for one in unlike)
-    paths = tuple(path for one in pulls for path in one.paths)
+    name = " + ".join(pull.name for pull in pulls) + "".join(f" - {one.name}" for one in unlike)
+    paths = tuple(path for pull in pulls for path in pull.paths)
     return replace(whole, name=name, features=np.atleast_2d(towards - PUSH * away), paths=paths)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.retrieval.engines.exact import Pool
+from featx.retrieval.rows import IndexRows
 from featx.retrieval.search import SimilarityIndex
 
 # How many similarities are held at a time: 128 MB of them.
@@ -39,31 +40,32 @@ def related(
 
     Photos with the same bytes never make two products alike; near-copies count only where `copies` says so.
     """
-    names = list(index.products)
+    rows = index.rows
+    names = list(rows.products)
     by_name = np.empty(len(names), dtype=np.int64)
     by_name[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    digests = np.unique(list(index.digests), return_inverse=True)[1] if len(index) and index.digests[0] else None
-    order = np.asarray(index.order)
+    digests = np.unique(list(rows.digests), return_inverse=True)[1] if len(index) and rows.digests[0] else None
+    order = np.asarray(rows.order)
     kept = order if allowed is None else order[allowed[order]]
-    codes, starts = np.unique(index.codes[kept], return_index=True) if len(kept) else (kept, kept)
-    per_product = np.diff(index.starts)
+    codes, starts = np.unique(rows.codes[kept], return_index=True) if len(kept) else (kept, kept)
+    per_product = np.diff(rows.starts)
     at = 0
     while at < len(names):
         end = at + 1
-        rows = int(per_product[at])
-        while end < len(names) and (rows + per_product[end]) * max(len(kept), 1) <= ELEMENTS:
-            rows += int(per_product[end])
+        n_rows = int(per_product[at])
+        while end < len(names) and (n_rows + per_product[end]) * max(len(kept), 1) <= ELEMENTS:
+            n_rows += int(per_product[end])
             end += 1
-        queries = order[index.starts[at] : index.starts[end]]
-        begins = index.starts[at:end] - index.starts[at]
-        scores = _scores(index, queries, begins, kept, codes, starts, digests, pool)
+        queries = order[rows.starts[at] : rows.starts[end]]
+        begins = rows.starts[at:end] - rows.starts[at]
+        scores = _scores(rows, queries, begins, kept, codes, starts, digests, pool)
         for i, product in enumerate(range(at, end)):
             yield _best(names, product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
         at = end
 
 
 def _scores(
-    index: SimilarityIndex,
+    rows: IndexRows,
     queries: NDArray[np.intp],
     begins: NDArray[np.intp],
     kept: NDArray[np.intp],
@@ -75,20 +77,20 @@ def _scores(
     """The similarity of some products with every product that may answer, pooled over the photos of both."""
     if not len(codes):
         return np.empty((len(begins), 0))
-    unit = index.unit_rows(queries)
-    found = index.cosines(unit, kept)
-    np.clip(found, -1, 1, out=found)
+    unit = rows.unit_rows(queries)
+    cosines = rows.cosines(unit, kept)
+    np.clip(cosines, -1, 1, out=cosines)
     same = digests[queries][:, None] == digests[kept][None, :] if digests is not None else None
     if pool == "best":
         if same is not None:
-            found[same] = -np.inf
-        best = np.maximum.reduceat(np.maximum.reduceat(found, begins, axis=0), starts, axis=1)
+            cosines[same] = -np.inf
+        best = np.maximum.reduceat(np.maximum.reduceat(cosines, begins, axis=0), starts, axis=1)
         return np.round(best.astype(np.float64), 6)
-    counted = np.ones_like(found) if same is None else (~same).astype(np.float32)
-    found *= counted
+    counted = np.ones_like(cosines) if same is None else (~same).astype(np.float32)
+    cosines *= counted
     sums, counts = (
         np.add.reduceat(np.add.reduceat(one, begins, axis=0, dtype=np.float64), starts, axis=1)
-        for one in (found, counted)
+        for one in (cosines, counted)
     )
     return np.round(np.where(counts, sums / np.maximum(counts, 1), -np.inf), 6)
 

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 from featx.catalogue.own_columns import Value
 from featx.compute.vectors import BLOCK, inverse_lengths
 from featx.errors import FeatxError
-from featx.retrieval.engines.base import CandidateSource
-from featx.retrieval.similarity_words import SimilarityScale
 from featx.retrieval.string_column import StringColumn
 
 if TYPE_CHECKING:
-    from featx.images.photos import PhotoLike
+    pass
 
 Columns = Mapping[str, Sequence[Any]]
 NEAR_COPY = 0.98
@@ -39,10 +37,7 @@ class IndexRows:
     label_codes: NDArray[np.int32]
     label_names: list[str]
     columns: Callable[[], Columns]
-    words: SimilarityScale | None = None
     path: Path | None = None
-    embed: Callable[[PhotoLike], np.ndarray] | None = None
-    nearby: CandidateSource | None = None
     # The person's own table, column by column.
     own_columns: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     # The parts of a joined backbone whose blocks these features are; none where all are used.
@@ -61,7 +56,7 @@ class IndexRows:
         columns: Columns | None = None,
     ) -> Self:
         """The index of plain arrays; an item without a product is a product of its own."""
-        own = [ids[i] if one is None else one for i, one in enumerate(products or [None] * len(ids))]
+        own = [ids[i] if product is None else product for i, product in enumerate(products or [None] * len(ids))]
         codes, product_names = _coded(own)
         given = labels or [None] * len(ids)
         label_codes, label_names = _coded([one for one in given if one is not None])
@@ -113,11 +108,6 @@ class IndexRows:
     def __len__(self) -> int:
         return len(self.scale)
 
-    @property
-    def near(self) -> float:
-        """The similarity from which an answer counts as a near-copy."""
-        return self.words.near if self.words else NEAR_COPY
-
     def own_row(self, i: int) -> dict[str, Value]:
         """What the person's own table says of a row."""
         return {heading: column[i] for heading, column in self.own_columns.items()}
@@ -153,14 +143,14 @@ class IndexRows:
     def cosines(self, unit: NDArray[np.float32], rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
         """The cosines of unit queries with all rows or some, whose directions are made block by block."""
         n = len(self) if rows is None else len(rows)
-        found = np.empty((len(unit), n), dtype=np.float32)
+        result = np.empty((len(unit), n), dtype=np.float32)
         for start in range(0, n, BLOCK):
             part = slice(start, start + BLOCK)
-            found[:, part] = unit @ self.unit_rows(part if rows is None else rows[part]).T
-        return found
+            result[:, part] = unit @ self.unit_rows(part if rows is None else rows[part]).T
+        return result
 
 
 def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
     numbers: dict[str, int] = {}
-    codes = np.fromiter((numbers.setdefault(one, len(numbers)) for one in texts), np.int32, len(texts))
+    codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int32, len(texts))
     return codes, list(numbers)

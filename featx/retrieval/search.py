@@ -14,7 +14,7 @@ from featx.retrieval.engines.base import CANDIDATES
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
 from featx.retrieval.lookup import find, of_photo
 from featx.retrieval.results import Matches, Neighbour, Query
-from featx.retrieval.rows import IndexRows
+from featx.retrieval.rows import NEAR_COPY, IndexRows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from featx.images.photos import PhotoLike
     from featx.retrieval.condition_tree import Value
     from featx.retrieval.conditions import Condition
+    from featx.retrieval.engines.base import CandidateSource
+    from featx.retrieval.lookup import Embed
+    from featx.retrieval.similarity_words import SimilarityScale
 
     QueryLike = Query | PhotoLike | NDArray[np.floating[Any]]
 
@@ -36,31 +39,47 @@ LARGE = 500_000
 
 
 @dataclass
-class SimilarityIndex(IndexRows):
-    """The rows of a catalogue that answer with products."""
+class SimilarityIndex:
+    """An index that answers queries with products, from the rows of a catalogue."""
 
+    rows: IndexRows
+    words: SimilarityScale | None = None
+    # Computes the features of a new photo.
+    embed: Embed | None = None
+    # Proposes candidates, so that not every row is compared.
+    nearby: CandidateSource | None = None
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def near(self) -> float:
+        """The similarity from which an answer counts as a near-copy."""
+        return self.words.near if self.words else NEAR_COPY
+
     def __repr__(self) -> str:
-        where = f" of {self.path}" if self.path else ""
-        return f"SimilarityIndex({len(self):,} photos, {len(self.products):,} products{where})"
+        where = f" of {self.rows.path}" if self.rows.path else ""
+        return f"SimilarityIndex({len(self):,} photos, {len(self.rows.products):,} products{where})"
 
     def similarities(self, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
         """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
-        return similarities(self, query, pool)
+        return similarities(self.rows, query, pool)
 
     def allowed(self, where: str | Condition | None = None, label: str | None = None) -> NDArray[np.bool_] | None:
         """Which rows may answer under a condition and a category; None where all may."""
         mask = None
         if label is not None:
-            if label not in self.label_names:
-                hint = did_you_mean(label, self.label_names, "see `featx info`")
-                raise FeatxError("bad-flag", f"no category `{label}`" + (f" in {self.path}" if self.path else ""), hint)
-            mask = self.label_codes == self.label_names.index(label)
+            if label not in self.rows.label_names:
+                hint = did_you_mean(label, self.rows.label_names, "see `featx info`")
+                raise FeatxError(
+                    "bad-flag", f"no category `{label}`" + (f" in {self.rows.path}" if self.rows.path else ""), hint
+                )
+            mask = self.rows.label_codes == self.rows.label_names.index(label)
         if where is not None:
             text = where if isinstance(where, str) else where.text
             if text not in self._masks:
-                columns = self.columns()
+                columns = self.rows.columns()
                 condition = _read_condition(where, columns) if isinstance(where, str) else where
                 self._masks[text] = condition.rows(columns, len(self))
             mask = self._masks[text] if mask is None else mask & self._masks[text]
@@ -98,23 +117,25 @@ class SimilarityIndex(IndexRows):
         if isinstance(query, Query):
             return query
         if isinstance(query, str | os.PathLike):
-            return find(self, os.fspath(query))
+            return find(self.rows, os.fspath(query), self.embed)
         from featx.images.photos import holds_a_photo
 
-        return of_photo(self, query) if holds_a_photo(query) else Query("features", np.atleast_2d(np.asarray(query)))
+        if holds_a_photo(query):
+            return of_photo(self.rows, query, self.embed)
+        return Query("features", np.atleast_2d(np.asarray(query)))
 
     def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
         band = self.words.say(similarity, other_product=other_product) if self.words else None
         return Neighbour(
-            self.ids[row],
-            self.products[int(self.codes[row])],
+            self.rows.ids[row],
+            self.rows.products[int(self.rows.codes[row])],
             similarity,
-            self.label_of(row),
-            self.paths[row],
+            self.rows.label_of(row),
+            self.rows.paths[row],
             similarity >= self.near,
             band.word if band else "",
             band.precision if band else None,
-            self.own_row(row),
+            self.rows.own_row(row),
         )
 
     def _ranked(
@@ -129,16 +150,16 @@ class SimilarityIndex(IndexRows):
     ) -> tuple[list[tuple[int, float]], int]:
         if not len(self):
             return [], 0
-        excluded = [row for digest in query.digests if digest for row in self.digests.rows_of(digest)]
+        excluded = [row for digest in query.digests if digest for row in self.rows.digests.rows_of(digest)]
         may = np.ones(len(self), dtype=bool) if allowed is None else allowed.copy()
         may[excluded] = False
-        rescorer = ExactRescorer(self, query.features, pool, may)
+        rescorer = ExactRescorer(self.rows, query.features, pool, may)
         wanted = max(100, 5 * k) if diverse else k
-        found = None
+        proposed = None
         if self.nearby is not None and pool == "best":
-            found = self._proposed(query, rescorer, wanted, least, copies)
-        ranked, hidden = found or self._compared(query, rescorer, wanted, least, copies)
-        ranked = sorted(ranked, key=lambda one: (-one[1], self.ids[one[0]]))[:wanted]
+            proposed = self._proposed(query, rescorer, wanted, least, copies)
+        ranked, hidden = proposed or self._compared(query, rescorer, wanted, least, copies)
+        ranked = sorted(ranked, key=lambda one: (-one[1], self.rows.ids[one[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
@@ -147,7 +168,7 @@ class SimilarityIndex(IndexRows):
         """At least the best products after comparing every row, and the number of near-copies left out."""
         scores = self._pooled(self.similarities(query.features, rescorer.pool), rescorer.may, rescorer.pool)
         for product in query.products:
-            scores[self.products.rows_of(product)] = -np.inf
+            scores[self.rows.products.rows_of(product)] = -np.inf
         for limit in (self.near, least):
             for code in np.flatnonzero(np.abs(scores - limit) < CLOSE):
                 scores[code] = rescorer.product(int(code))[1]
@@ -172,15 +193,17 @@ class SimilarityIndex(IndexRows):
     ) -> tuple[list[tuple[int, float]], int] | None:
         """The best products among the candidates of the engine; None where too few may answer, so all must be compared.
 
-        A condition or many copies exclude candidates, so the engine is asked for more until enough are left.
+        A condition or many copies exclude candidates, so the engine must propose more until enough are left.
         """
         assert self.nearby is not None
-        own = {row for product in query.products for row in self.products.rows_of(product)}
+        own = {row for product in query.products for row in self.rows.products.rows_of(product)}
         count = max(CANDIDATES, 4 * wanted)
         while count <= max(CANDIDATES, len(self) // 16):
             rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in rescorer.wanted]))
             rows = rows[rescorer.may[rows]]
-            products = rescorer.products([code for code in np.unique(self.codes[rows]).tolist() if code not in own])
+            products = rescorer.products(
+                [code for code in np.unique(self.rows.codes[rows]).tolist() if code not in own]
+            )
             hidden = 0 if copies else sum(value >= self.near for _, value in products)
             left = [one for one in products if (copies or one[1] < self.near) and one[1] >= least]
             # A candidate below the requested similarity shows that all better ones have been seen.
@@ -191,22 +214,22 @@ class SimilarityIndex(IndexRows):
 
     def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:
         """One number for each product from those of its rows that may answer; minus infinity where none may."""
-        if len(self.products) == len(self):
+        if len(self.rows.products) == len(self):
             pooled = np.empty(len(self), dtype=np.float32)
-            pooled[self.codes] = np.where(may, similarities, -np.inf)
+            pooled[self.rows.codes] = np.where(may, similarities, -np.inf)
             return pooled
         if pool == "best":
             kept = np.where(may, similarities, np.float32(-np.inf))
-            best: NDArray[np.float32] = np.maximum.reduceat(kept[self.order], self.starts[:-1])
+            best: NDArray[np.float32] = np.maximum.reduceat(kept[self.rows.order], self.rows.starts[:-1])
             return best
-        counts = np.bincount(self.codes[may], minlength=len(self.products))
-        sums = np.bincount(self.codes[may], weights=similarities[may], minlength=len(self.products))
+        counts = np.bincount(self.rows.codes[may], minlength=len(self.rows.products))
+        sums = np.bincount(self.rows.codes[may], weights=similarities[may], minlength=len(self.rows.products))
         means = np.where(counts, sums / np.maximum(counts, 1), -np.inf)
         return means.astype(np.float32)
 
     def _spread(self, ranked: list[tuple[int, float]], k: int) -> list[tuple[int, float]]:
         """Reorder answers: the best first, then each time one similar to the query and unlike earlier answers."""
-        unit = self.unit_rows(np.array([row for row, _ in ranked], dtype=np.intp))
+        unit = self.rows.unit_rows(np.array([row for row, _ in ranked], dtype=np.intp))
         likeness = np.array([value for _, value in ranked])
         shown: list[int] = []
         nearest = np.full(len(ranked), -1.0)

@@ -1,4 +1,4 @@
-"""Columns of text that may lie in a file: one name is found or read without making strings of all the others."""
+"""Columns of text that may lie in a file: one name is rows or read without making strings of all the others."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ class StringColumn(Sequence[str]):
     def _rows_at(self, wanted: bytes) -> list[int]:
         if SEPARATOR in wanted[1:-1]:
             return []
-        found: list[int] = []
+        rows: list[int] = []
         data, at = self._whole(), 0
         while (at := data.find(wanted, at)) >= 0:
             row = int(np.searchsorted(self.ends, at, side="right"))
-            if row < len(self.ends) and (not found or found[-1] != row):
-                found.append(row)
+            if row < len(self.ends) and (not rows or rows[-1] != row):
+                rows.append(row)
             at += 1
-        return found
+        return rows
 
     def _whole(self) -> bytes:
         if self._bytes is None:

@@ -71,11 +71,12 @@ def notebook_answers(name: str, query: Sequence[str], answers: Sequence[Answer])
     """The query and its answers as a table for a notebook."""
     rows: list[Sequence[object]] = [("", "", name, "", query[0])] if query else []
     rows += [
-        (rank, f"{one.similarity:.2f}", one.product, one.label, one.path) for rank, one in enumerate(answers, start=1)
+        (rank, f"{answer.similarity:.2f}", answer.product, answer.label, answer.path)
+        for rank, answer in enumerate(answers, start=1)
     ]
     photos = [query[:1]] if query else []
     caption = f"{pluralise(len(answers), 'product')} like {name}"
-    return notebook_table(caption, NOTEBOOK_COLUMNS, rows, [*photos, *((one.path,) for one in answers)])
+    return notebook_table(caption, NOTEBOOK_COLUMNS, rows, [*photos, *((answer.path,) for answer in answers)])
 
 
 def half_blocks(

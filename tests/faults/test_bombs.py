@@ -20,6 +20,7 @@ from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.retrieval import SimilarityIndex
 from featx.retrieval.cache import cache_of, open_cached, write_cache
+from featx.retrieval.rows import IndexRows
 from featx.store import open_store
 from featx.store.sealed_file import BLOCK
 from tests.conftest import photo
@@ -91,7 +92,7 @@ def test_features_that_are_no_numbers_are_found_though_every_checksum_holds(seal
         file["features"][()] = features
         file["features_crc32"][0] = zlib.crc32(features[:BLOCK].tobytes())
     store = open_store(sealed)
-    for use in (lambda: store.features, lambda: SimilarityIndex.of_store(store), lambda: fit(store)):
+    for use in (lambda: store.features, lambda: SimilarityIndex(IndexRows.of_store(store)), lambda: fit(store)):
         with pytest.raises(FeatxError, match=r"not (all )?numbers"):
             use()
     assert store.check()
@@ -179,7 +180,7 @@ def test_a_search_index_with_brackets_without_end_is_only_made_anew(sealed):
     import zlib
 
     store = open_store(sealed)
-    assert write_cache(store, SimilarityIndex.of_store(store))
+    assert write_cache(store, SimilarityIndex(IndexRows.of_store(store)))
     path = cache_of(sealed)
     whole = path.read_bytes()
     start = whole.index(b"{") - 24

@@ -33,6 +33,7 @@ from featx.reporting import map_layout, newest, read_document
 from featx.retrieval import SimilarityIndex, approximate, index_of, mend_index
 from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
+from featx.retrieval.rows import IndexRows
 from featx.store import open_store
 from tests.conftest import card_of, toy_fingerprint
 from tests.faults.recording import Recorder, killed, power_lost
@@ -119,8 +120,8 @@ def search_index(folder: Path) -> Kept:
     features, labels, products = catalogue(150)
     path = make_store(folder / "s.h5", features, products, labels)
     store = open_store(path)
-    index = SimilarityIndex.of_store(store)
-    index.words = calibrate(index)
+    index = SimilarityIndex(IndexRows.of_store(store))
+    index.words = calibrate(index.rows)
     wanted = index.query("item3", 9)
 
     def found() -> int | None:
@@ -137,7 +138,7 @@ def graph(folder: Path) -> Kept:
     features, labels, products = catalogue(150)
     path = make_store(folder / "s.h5", features, products, labels)
     index = index_of(path)
-    nearby = approximate.open_nearby(index, make=True)
+    nearby = approximate.open_nearby(index.rows, make=True)
     approximate.approximate_of(path).unlink()
     assert nearby is not None
 

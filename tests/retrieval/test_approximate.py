@@ -102,14 +102,14 @@ def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None
 
         def __exit__(self, *_: object) -> None: ...
 
-    index.nearby = open_nearby(index, watch=Watched)
+    index.nearby = open_nearby(index.rows, watch=Watched)
     assert added == [100], "only what is new is added"
     assert len(index.nearby) == 1050
     assert index.matches(rows_of(range(1099, 1100))[0].features, 1, copies=True)[0].item_id == "item1099"
     everything = {one.item_id for i in range(12) for one in index.matches(rows_of(range(i, i + 1))[0].features, 60)}
     assert not everything & {f"item{i}" for i in range(50)}
     added.clear()
-    assert open_nearby(index, watch=Watched) is not None
+    assert open_nearby(index.rows, watch=Watched) is not None
     assert not added, "an unchanged store is opened, not indexed"
 
 
@@ -119,7 +119,7 @@ def test_photos_that_are_not_sealed_are_never_missed(tmp_path) -> None:
     with StoreWriter.open(path, toy_fingerprint(WIDTH)) as writer:
         writer.append(rows_of(range(200, 210)))
         index = index_of(path)
-        index.nearby = open_nearby(index, make=True)
+        index.nearby = open_nearby(index.rows, make=True)
         assert index.nearby is None
         assert index.matches(rows_of(range(205, 206))[0].features, 1, copies=True)[0].item_id == "item205"
 
@@ -132,7 +132,7 @@ def test_a_cut_off_graph_is_made_anew(tmp_path, spoil) -> None:
     graph.write_bytes(spoil(graph.read_bytes()))
     assert damage(path)
     index = index_of(path)
-    index.nearby = open_nearby(index, make=True)
+    index.nearby = open_nearby(index.rows, make=True)
     assert len(index.nearby) == 300 and damage(path) is None
 
 

@@ -35,7 +35,7 @@ def test_a_new_photo_is_looked_up_and_one_with_known_bytes_is_recognised(store, 
     copy = workplace / "renamed.jpg"
     shutil.copy(workplace / "photos/hats/hats1.jpg", copy)
     found = find_query(index, str(copy))
-    assert found.products == {index.products[int(index.codes[list(index.ids).index("hats1")])]}
+    assert found.products == {index.rows.products[int(index.rows.codes[list(index.rows.ids).index("hats1")])]}
     assert "hats1" not in [one.item_id for one in index.query(found, 20, copies=True)]
 
 

@@ -18,11 +18,16 @@ from featx.retrieval.cache import cache_of
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.lookup import find
 from featx.retrieval.related import related
+from featx.retrieval.rows import IndexRows
 from featx.retrieval.string_column import StringColumn
 from featx.store import Row, StoreWriter, open_store
 from tests.conftest import ROOT, toy_fingerprint
 
 random = np.random.default_rng(7)
+
+
+def index_of_rows(features, ids, **facts):
+    return SimilarityIndex(IndexRows.of(features, ids, **facts))
 
 
 def make_store(path, features, products=None, labels=None, dtype="float32"):
@@ -57,7 +62,7 @@ def catalogue(n=200, width=16, seed=0):
 def test_the_answers_are_those_of_scikit_learn(dtype):
     features = random.normal(size=(500, 24)).astype(dtype)
     ids = [f"i{i:03d}" for i in range(500)]
-    index = SimilarityIndex.of(features, ids)
+    index = index_of_rows(features, ids)
     theirs = NearestNeighbors(n_neighbors=10, metric="cosine").fit(features.astype(np.float64))
     distances, places = theirs.kneighbors(features[:30].astype(np.float64))
     for row in range(30):
@@ -86,7 +91,7 @@ def plain(features, ids, products, query, own, k, pool, allowed=None):
 def test_photos_of_a_product_count_together(pool):
     features, labels, products = catalogue()
     ids = [f"i{i}" for i in range(len(features))]
-    index = SimilarityIndex.of(features, ids, products=products, labels=labels)
+    index = index_of_rows(features, ids, products=products, labels=labels)
     for product in ("p0", "p7", "p40"):
         rows = [i for i, one in enumerate(products) if one == product]
         found = index.query(product, 8, pool=pool, copies=True)
@@ -107,8 +112,8 @@ def test_the_order_of_the_items_changes_nothing_not_even_with_broken_vectors(row
     ids, products = [f"i{i}" for i in range(len(rows))], [f"p{i % 5}" for i in range(len(rows))]
     order = list(range(len(rows)))
     shuffled.shuffle(order)
-    one = SimilarityIndex.of(features, ids, products=products)
-    other = SimilarityIndex.of(features[order], [ids[i] for i in order], products=[products[i] for i in order])
+    one = index_of_rows(features, ids, products=products)
+    other = index_of_rows(features[order], [ids[i] for i in order], products=[products[i] for i in order])
     for settings_ in ({}, {"copies": True}, {"diverse": True, "copies": True}, {"min_similarity": 0.5}):
         query = Query("q", features[:2], frozenset(["p0"]))
         first, second = (index.matches(query, 4, pool=pool, **settings_) for index in (one, other))
@@ -123,7 +128,7 @@ def test_the_order_of_the_items_changes_nothing_not_even_with_broken_vectors(row
 def test_filtering_is_the_same_as_filtering_afterwards(seed, k, price, diverse):
     features, labels, _ = catalogue(60, seed=seed)
     ids = [f"i{i:02d}" for i in range(60)]
-    index = SimilarityIndex.of(features, ids, labels=labels, columns={"price": [float(i) for i in range(60)]})
+    index = index_of_rows(features, ids, labels=labels, columns={"price": [float(i) for i in range(60)]})
     everyone = index.query("i07", 60, copies=True)
     kept = [one for one in everyone if int(one.item_id[1:]) < price and one.label in ("c1", "c2", "c3")]
     found = index.query(
@@ -137,7 +142,7 @@ def test_a_product_never_answers_itself_nor_do_its_very_bytes():
     digests = [f"d{i}" for i in range(30)]
     digests[20] = digests[0]
     features[20] = features[0]
-    index = SimilarityIndex.of(features, [f"i{i}" for i in range(30)], products=products, digests=digests)
+    index = index_of_rows(features, [f"i{i}" for i in range(30)], products=products, digests=digests)
     found = index.query("i0", 30, copies=True)
     assert "p0" not in [one.product for one in found]
     assert "i20" not in [one.item_id for one in found]
@@ -146,7 +151,7 @@ def test_a_product_never_answers_itself_nor_do_its_very_bytes():
 
 def test_near_copies_are_hidden_counted_and_shown_on_demand():
     features = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]] + np.float32(0.01)
-    index = SimilarityIndex.of(features, ["a", "b", "c", "d"])
+    index = index_of_rows(features, ["a", "b", "c", "d"])
     found = index.matches("a", 5)
     assert found.hidden == 1
     assert "b" not in [one.item_id for one in found]
@@ -156,7 +161,7 @@ def test_near_copies_are_hidden_counted_and_shown_on_demand():
 
 def test_a_diverse_answer_does_not_show_the_same_sandal_again():
     features = np.array([[1, 0, 0], [0.9, 0.3, 0], [0.9, 0.301, 0], [0.9, 0.302, 0], [0.9, 0, 0.45]], dtype=np.float32)
-    index = SimilarityIndex.of(features, list("qabcd"))
+    index = index_of_rows(features, list("qabcd"))
     assert [one.item_id for one in index.query("q", 2)] == ["a", "b"]
     assert [one.item_id for one in index.query("q", 2, diverse=True)] == ["a", "d"]
 
@@ -164,13 +169,13 @@ def test_a_diverse_answer_does_not_show_the_same_sandal_again():
 @pytest.mark.parametrize("pool", ["best", "mean"])
 def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
     features, labels, products = catalogue(90)
-    index = SimilarityIndex.of(features, [f"i{i}" for i in range(90)], products=products, labels=labels)
+    index = index_of_rows(features, [f"i{i}" for i in range(90)], products=products, labels=labels)
     monkeypatch.setattr("featx.retrieval.related.ELEMENTS", 1000)
     monkeypatch.setattr("featx.retrieval.rows.BLOCK", 32)
     allowed = index.allowed("category != 'c3'")
     found = list(related(index, 4, allowed=allowed, pool=pool))
     assert len(found) == 30
-    for product, rows in zip(index.products, found, strict=True):
+    for product, rows in zip(index.rows.products, found, strict=True):
         alone = index.query(product, 4, where="category != 'c3'", pool=pool)
         assert [row.related for row in rows] == [one.product for one in alone]
         np.testing.assert_allclose([row.similarity for row in rows], [one.similarity for one in alone], atol=3e-6)
@@ -188,7 +193,7 @@ def test_a_name_is_found_without_a_list_of_names():
 
 
 def test_items_products_paths_names_and_stems_are_known():
-    index = SimilarityIndex.of(
+    index = index_of_rows(
         np.eye(5, dtype=np.float32),
         ["x1", "x2", "x3", "x4", "x5"],
         products=["boot", "boot", None, None, None],
@@ -262,7 +267,7 @@ def test_half_precision_is_widened_exactly():
     with np.errstate(all="ignore"):
         rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
         rows[2, 3], rows[5, 1] = np.inf, np.nan
-        index = SimilarityIndex.of(rows, [f"i{i}" for i in range(9)])
+        index = index_of_rows(rows, [f"i{i}" for i in range(9)])
         told = {one.item_id: one.similarity for one in index.query(rows[0].astype(np.float32), 9, copies=True)}
     assert told["i2"] == told["i5"] == 0
 
@@ -276,13 +281,13 @@ def test_words_are_measured_on_the_catalogue_itself():
         + 2 * random.normal(size=(200, 32))[products]
         + 0.3 * random.normal(size=(600, 32))
     ).astype(np.float32)
-    index = SimilarityIndex.of(
+    index = index_of_rows(
         features,
         [f"i{i}" for i in range(600)],
         products=[f"p{i}" for i in products],
         labels=[f"c{i}" for i in categories],
     )
-    words = calibrate(index)
+    words = calibrate(index.rows)
     said = {word.word: word for word in words.products}
     assert said["same product"].precision > 0.85
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
@@ -295,17 +300,17 @@ def test_words_are_measured_on_the_catalogue_itself():
 
 
 def test_a_catalogue_without_products_and_labels_says_less():
-    index = SimilarityIndex.of(np.random.default_rng(1).normal(size=(300, 16)), [f"i{i}" for i in range(300)])
-    words = calibrate(index)
+    index = index_of_rows(np.random.default_rng(1).normal(size=(300, 16)), [f"i{i}" for i in range(300)])
+    words = calibrate(index.rows)
     assert [word.word for word in (*words.products, *words.categories)] == ["near-duplicate"]
     assert words.categories[0].precision is None
 
 
 def test_an_index_of_nothing_answers_nothing():
-    index = SimilarityIndex.of(np.empty((0, 4), dtype=np.float32), [])
+    index = index_of_rows(np.empty((0, 4), dtype=np.float32), [])
     assert index.query(np.ones(4)) == []
     assert list(related(index)) == []
-    assert calibrate(index).products == ()
+    assert calibrate(index.rows).products == ()
 
 
 def test_a_known_item_is_answered_without_heavy_libraries(tmp_path):

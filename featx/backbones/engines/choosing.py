@@ -54,7 +54,7 @@ def choose_engine(
 
 def converts(network: nn.Module, device: str) -> bool:
     """Whether converting makes this network quicker: convolutions gain; transformers take long and hardly do."""
-    many = sum(isinstance(one, nn.Conv2d) for one in network.modules()) >= _CONVOLUTIONS
+    many = sum(isinstance(module, nn.Conv2d) for module in network.modules()) >= _CONVOLUTIONS
     return device == "cpu" and many and find_spec("openvino") is not None
 
 

@@ -62,14 +62,14 @@ def fetch_weights(
     progress = progress or _watcher.get()
     broken: FeatxError | None = None
     try:
-        found = find_weights(url)
+        cached = find_weights(url)
     except FeatxError as error:
         if error.code != "weights-broken":
             raise
         broken = error
     else:
-        if found is not None:
-            return found
+        if cached is not None:
+            return cached
     if offline():
         raise broken or weights_missing(url, "`FEATX_OFFLINE` forbids downloads", backbone=backbone)
     source = source_url(url)
@@ -78,9 +78,9 @@ def fetch_weights(
         target.parent.mkdir(parents=True, exist_ok=True)
         with partial_download(target, source) as part:
             # Another process may have finished the download while this one waited for its turn.
-            if broken is None and (found := find_weights(url)) is not None:
+            if broken is None and (cached := find_weights(url)) is not None:
                 part.drop()
-                return found
+                return cached
             part.fill(source, timeout, progress)
             digest = part.check(hash_prefix(name), source, timeout, progress)
             pin_digest(target, digest)

@@ -267,8 +267,8 @@ class PartialFile:
         tag = response.headers.get("ETag", "")
         validator = tag if tag.startswith('"') else response.headers.get("Last-Modified", "")
         if validator and body is not None:
-            told = json.dumps({"url": source, "validator": validator, "length": body}) + "\n"
-            write_atomic(self.note, told.encode())
+            record = json.dumps({"url": source, "validator": validator, "length": body}) + "\n"
+            write_atomic(self.note, record.encode())
         return body
 
     def _pour(self, response: HTTPResponse, total: int | None, progress: Progress | None) -> None:

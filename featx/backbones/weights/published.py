@@ -108,5 +108,5 @@ def file_name(url: str) -> str:
 
 def hash_prefix(name: str) -> str | None:
     """The beginning of the SHA-256 that publishers write into a file's name, such as the end of `resnet50-0676ba61`."""
-    found = _PREFIX.search(name)
-    return found[1] if found and not _DATE.fullmatch(found[1]) else None
+    match = _PREFIX.search(name)
+    return match[1] if match and not _DATE.fullmatch(match[1]) else None

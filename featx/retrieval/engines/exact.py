@@ -22,18 +22,18 @@ def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> 
     if pool == "mean":
         wanted = wanted.mean(axis=1, keepdims=True)
     wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
-    found = np.empty(len(index), dtype=np.float32)
+    cosines = np.empty(len(index), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         # One product of the whole map where nothing is copied for it; else block by block, in little memory.
         half = index.features.dtype == np.float16
-        step = HALVES if half else len(found) if index.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
-        for start in range(0, len(found), max(step, 1)):
+        step = HALVES if half else len(cosines) if index.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+        for start in range(0, len(cosines), max(step, 1)):
             block = index.features[start : start + step]
             part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
-            found[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
-        found *= index.scale
-    found[index.no_direction] = 0
-    return np.clip(found, -1, 1, out=found)
+            cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
+        cosines *= index.scale
+    cosines[index.no_direction] = 0
+    return np.clip(cosines, -1, 1, out=cosines)
 
 
 class ExactRescorer:
@@ -62,11 +62,11 @@ class ExactRescorer:
             values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
         values[index.scale[rows] == 0] = 0
         values = np.round(np.clip(values, -1, 1), 6) + 0.0
-        found, end = [], 0
+        best_rows, end = [], 0
         for own in parts:
             start, end = end, end + len(own)
             part = values[start:end]
             best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
             similarity = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
-            found.append((int(own[best]), float(similarity)))
-        return found
+            best_rows.append((int(own[best]), float(similarity)))
+        return best_rows
