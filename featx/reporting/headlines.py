@@ -148,36 +148,24 @@ def _trust(r: Located, text: Formatter) -> str:
     )
 
 
+# The outcome of a check in words: nothing, one, many.
+LABELS = ("no label looks wrong", "one label looks wrong", "{n:count} labels look wrong")
+COPIES = (
+    "no copies were found",
+    "one group of copies, {leaks:count} on both sides of the split",
+    "{n:count} groups of copies, {leaks:count} of them on both sides of the split",
+)
+FILES = ("every file could be read", "one file could not be read", "{n:count} files could not be read")
+
+
 def _data(r: Located, text: Formatter) -> str:
-    parts = []
-    if r.data.issues:
-        parts.append(
-            text.by_count(
-                r.data.issues.n,
-                none="no label looks wrong",
-                one="one label looks wrong",
-                many="{n:count} labels look wrong",
-            )
-        )
-    if r.data.duplicates:
-        parts.append(
-            text.by_count(
-                r.data.duplicates.n,
-                none="no copies were found",
-                one="one group of copies, {leaks:count} on both sides of the split",
-                many="{n:count} groups of copies, {leaks:count} of them on both sides of the split",
-                leaks=r.data.duplicates.n_leaks,
-            )
-        )
-    if r.data.skipped:
-        parts.append(
-            text.by_count(
-                r.data.skipped.n,
-                none="every file could be read",
-                one="one file could not be read",
-                many="{n:count} files could not be read",
-            )
-        )
+    checks = ((r.data.issues, LABELS), (r.data.duplicates, COPIES), (r.data.skipped, FILES))
+    leaks = r.data.duplicates.n_leaks if r.data.duplicates else 0
+    parts = [
+        text.by_count(check.n, none=none, one=one, many=many, leaks=leaks)
+        for check, (none, one, many) in checks
+        if check
+    ]
     if not parts:
         return text.say("Nothing was checked yet: run <b>featx issues</b> and <b>featx duplicates</b>.")
     # A sentence may begin with a number, but not with a small letter.

@@ -199,18 +199,18 @@ def test_items_products_paths_names_and_stems_are_known():
         products=["boot", "boot", None, None, None],
         paths=["p/one.jpg", "p/two.jpg", "p/three.v2.png", "p/same.jpg", "q/same.jpg"],
     )
-    assert find(index, "x2").paths == ("p/two.jpg",)
-    assert find(index, "boot").paths == ("p/one.jpg", "p/two.jpg")
-    assert find(index, "p/one.jpg").products == {"boot"}
-    assert find(index, "three.v2.png").paths == find(index, "three.v2").paths == ("p/three.v2.png",)
+    assert find(index.rows, "x2").paths == ("p/two.jpg",)
+    assert find(index.rows, "boot").paths == ("p/one.jpg", "p/two.jpg")
+    assert find(index.rows, "p/one.jpg").products == {"boot"}
+    assert find(index.rows, "three.v2.png").paths == find(index, "three.v2").paths == ("p/three.v2.png",)
     with pytest.raises(FeatxError, match="matches 2 items") as caught:
-        find(index, "same.jpg")
+        find(index.rows, "same.jpg")
     assert "`x4`, `x5`" in caught.value.hint
     with pytest.raises(FeatxError) as caught:
-        find(index, "bot")
+        find(index.rows, "bot")
     assert (caught.value.code, "`boot`" in caught.value.hint) == ("not-in-store", True)
     with pytest.raises(FeatxError) as caught:
-        find(index, "nowhere/one.jpg")
+        find(index.rows, "nowhere/one.jpg")
     assert caught.value.code == "no-such-file"
 
 
@@ -221,7 +221,7 @@ def test_the_cache_answers_as_the_store_does(tmp_path, dtype):
     fresh = index_of(path)
     assert cache_of(path).exists()
     cached = index_of(path)
-    assert not isinstance(cached.ids.blob, bytes)
+    assert not isinstance(cached.rows.ids.blob, bytes)
     for where in (None, "price > 30 and product != 'p3' and split is null"):
         for name in ("item3", "p20"):
             assert cached.query(name, 9, where=where) == fresh.query(name, 9, where=where)
