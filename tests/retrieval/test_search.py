@@ -202,7 +202,7 @@ def test_items_products_paths_names_and_stems_are_known():
     assert find(index.rows, "x2").paths == ("p/two.jpg",)
     assert find(index.rows, "boot").paths == ("p/one.jpg", "p/two.jpg")
     assert find(index.rows, "p/one.jpg").products == {"boot"}
-    assert find(index.rows, "three.v2.png").paths == find(index, "three.v2").paths == ("p/three.v2.png",)
+    assert find(index.rows, "three.v2.png").paths == find(index.rows, "three.v2").paths == ("p/three.v2.png",)
     with pytest.raises(FeatxError, match="matches 2 items") as caught:
         find(index.rows, "same.jpg")
     assert "`x4`, `x5`" in caught.value.hint
