@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 PACKAGE = ROOT / "featx"
 # The common language, and what results offer only where it is installed.
-NO_DOOR = {"numpy", "pandas", "typing_extensions"}
+NO_DOOR = {"numpy", "pandas", "polars", "IPython", "typing_extensions"}
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

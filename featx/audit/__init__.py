@@ -3,6 +3,7 @@
 near_pairs         rows whose features point the same way, tile by tile
 perceptual_hashes  whether two photos are the same image: perceptual hashes, cached beside the store
 duplicates         groups of copies, and how far to trust them
+label_evidence     what speaks against each label
 issues             labels, products, categories and photos that somebody should look at
 """
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
+from featx.audit.label_evidence import SUSPECTED, LabelEvidence, judge
 from featx.catalogue.own_columns import Value, beside
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.metrics.confusion import confusion_counts
-from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
@@ -24,19 +24,16 @@ from featx.views.notebook import notebook_table
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped,unused-ignore]
 
-NEIGHBOURS = 10
-# Measured with benchmarks/label_noise.py; see docs/issues.md.
-DOUBTED = 0.02
-STRENGTH = 1e-2
 AS_ONE = 0.35
 FAR = 5.0
 
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A label that is probably wrong: the label, the category the photo looks like, and the confidence.
+    """A doubted label: the label, the category the photo looks like, and the probability that the label is wrong.
 
-    `why` is `look` (predicted by a classifier that never saw it) or `product` (the other photos of the product do).
+    `why` is `look` (classifiers that never saw the product say so) or `product` (its other photos have another label).
+    The lower the `margin`, the more speaks against the label: the log odds that it is right, were half of all wrong.
     """
 
     item_id: str
@@ -49,6 +46,7 @@ class LabelIssue:
     agree: int
     neighbours: int
     why: str
+    margin: float = 0.0
     # What the person's own table says of the photo.
     columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
@@ -88,7 +86,11 @@ class Outlier:
 
 @dataclass(frozen=True)
 class Issues:
-    """Labels that are probably wrong, most confident first (iteration yields these), and other findings."""
+    """Doubted labels, the likeliest wrong first (iteration yields these), and other findings.
+
+    Of all labels `suspected` are more likely wrong than right; `precision` is the share of these that are expected to
+    be wrong, None where there are none.
+    """
 
     labels: tuple[LabelIssue, ...]
     leaks: tuple[DuplicateGroup, ...]
@@ -97,6 +99,8 @@ class Issues:
     outliers: tuple[Outlier, ...]
     n: int
     not_judged: dict[str, int]
+    suspected: int = 0
+    precision: float | None = None
 
     def __iter__(self) -> Iterator[LabelIssue]:
         return iter(self.labels)
@@ -105,7 +109,7 @@ class Issues:
         return len(self.labels)
 
     def __repr__(self) -> str:
-        return f"Issues({len(self.labels):,} of {self.n:,} labels look wrong)"
+        return f"Issues({self.suspected:,} of {self.n:,} labels look wrong)"
 
     def _repr_html_(self) -> str:
         columns = ("product", "says", "looks like", "sure", "path")
@@ -117,6 +121,8 @@ class Issues:
         return {
             "schema": "featx-issues/1",
             "n": self.n,
+            "suspected": self.suspected,
+            "precision": self.precision,
             "labels": [one.to_dict() for one in self.labels],
             "leaks": [one.to_dict() for one in self.leaks],
             "products": [asdict(one) for one in self.products],
@@ -134,14 +140,15 @@ class Issues:
 def find_issues(
     store: Store | str | Path | None = None,
     *,
+    n: int | None = None,
     folds: int = 5,
     seed: int = 0,
     fixes: Path | None = None,
     progress: Callable[[int], object] = lambda done: None,
 ) -> Issues:
-    """Find the labels of a store that are probably wrong.
+    """Find the labels of a store that are probably wrong: more likely than not, or the `n` likeliest.
 
-    Each photo is judged by a classifier that saw neither it nor another photo of its product, and by its nearest
+    Each photo is judged by classifiers that saw neither it nor another photo of its product, and by its nearest
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
     opened = store if isinstance(store, Store) else open_store(store)
@@ -167,90 +174,36 @@ def find_issues(
         progress,
     )
     kept = {one.key for one in decided(fixes) if one.decision == KEEP}
-    doubts = _doubts(opened, rows, labels, evidence)
     products, from_products = _mixed(opened, rows, labels)
-    found: dict[str, LabelIssue] = {one.item_id: one for one in from_products}
-    found |= {one.item_id: one for one in doubts}
-    shown = [one for one in found.values() if (one.item_id, one.digest) not in kept]
-    shown.sort(key=lambda one: (-one.sure, -one.agree, one.item_id))
+    ranked = {one.item_id: one for one in _doubts(opened, rows, labels, evidence)}
+    # What a product's own photos say is a plain fact; it stands where they are surer than the looks.
+    ranked |= {one.item_id: one for one in from_products if one.sure >= _sure_of(ranked.get(one.item_id))}
+    left = [one for one in ranked.values() if (one.item_id, one.digest) not in kept]
+    left.sort(key=lambda one: (-one.sure, one.margin, -one.agree, one.item_id))
+    suspected = [one for one in left if one.sure >= SUSPECTED]
     several = len({split for split in opened.splits if split}) > 1
     copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
     return Issues(
-        tuple(shown),
+        tuple(suspected if n is None else left[:n]),
         copies.groups if copies else (),
         products,
         _twins(evidence),
         _outliers(opened, decided_labels, unit),
         len(rows),
-        {name: int(n) for name, n in sorted(Counter(labels[~evidence.fair].tolist()).items())},
+        {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair].tolist()).items())},
+        len(suspected),
+        round(sum(one.sure for one in suspected) / len(suspected), 4) if suspected else None,
     )
 
 
-@dataclass(frozen=True)
-class LabelEvidence:
-    """How folds and neighbours judge each labelled row; `fair` where its category could be learned without it.
-
-    The truth of `answers` is the label in doubt. `neighbour_labels` are those of the nearest photos, -1 for none.
-    """
-
-    classes: list[str]
-    answers: ScoredAnswers
-    neighbour_labels: np.ndarray
-    fair: np.ndarray
-
-
-def judge(
-    unit: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    store: Store,
-    rows: np.ndarray,
-    folds: int,
-    seed: int,
-    progress: Callable[[int], object] = lambda done: None,
-) -> LabelEvidence:
-    """Probabilities for each row from a classifier that knows nothing of its product, and what its neighbours are."""
-    from featx.classifiers.calibration import fit_temperature, probabilities
-    from featx.classifiers.pipelines import scores_of, train_classifier
-    from featx.classifiers.spec import ClassifierSettings
-    from featx.labels.folds import grouped_folds, groups_of
-
-    features = np.where(np.isfinite(features), features, 0)
-    classes = sorted(set(labels.tolist()))
-    code = {label: i for i, label in enumerate(classes)}
-    own = np.array([code[label] for label in labels])
-    groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
-    scores = np.zeros((len(rows), len(classes)))
-    fair = np.zeros(len(rows), dtype=bool)
-    for done, (learn, score) in enumerate(
-        grouped_folds(labels.tolist(), groups, min(folds, len(set(groups.tolist()))), seed)
-    ):
-        learned = np.bincount(own[learn], minlength=len(classes))
-        if (learned > 0).sum() < 2:
-            continue
-        # Too few of a kind to learn it from: its photos would look wrong whatever they show.
-        fair[score] = learned[own[score]] >= 3
-        pipeline = train_classifier(ClassifierSettings("logreg", STRENGTH, seed=seed), features[learn], labels[learn])
-        scores[score] = scores_of(pipeline, features[score], classes)
-        progress(done + 1)
-    temperature = fit_temperature(scores[fair], own[fair]) if fair.any() else 1.0
-    classifier = probabilities(scores, temperature)
-    return LabelEvidence(classes, ScoredAnswers(own, classifier, groups), nearest_labels(unit, own, groups), fair)
-
-
-def nearest_labels(unit: np.ndarray, own: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The labels of the nearest photos of other products; -1 where there are no more."""
-    found, _ = nearest(unit, unit, NEIGHBOURS, (groups, groups))
-    labels = np.full((len(unit), NEIGHBOURS), -1)
-    labels[:, : found.shape[1]] = np.where(found >= 0, own[found], -1)
-    return labels
+def _sure_of(issue: LabelIssue | None) -> float:
+    return issue.sure if issue is not None else 0.0
 
 
 def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, evidence: LabelEvidence) -> list[LabelIssue]:
-    answers, best = evidence.answers, evidence.answers.predicted
-    own = answers.probabilities[np.arange(len(rows)), answers.truth]
-    suspect = evidence.fair & ~answers.correct & (own < DOUBTED)
-    agree = (evidence.neighbour_labels == best[:, None]).sum(axis=1)
+    """Every label that was judged, with what speaks against it."""
+    likeliest = evidence.looks_like
+    agree = (evidence.neighbour_labels == likeliest[:, None]).sum(axis=1)
     neighbours = (evidence.neighbour_labels >= 0).sum(axis=1)
     return [
         LabelIssue(
@@ -259,14 +212,15 @@ def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, evidence: LabelE
             store.paths[rows[k]],
             store.digests[rows[k]],
             str(labels[k]),
-            evidence.classes[best[k]],
-            round(1 - float(own[k]), 4),
+            evidence.classes[likeliest[k]],
+            round(float(evidence.wrong[k]), 4),
             int(agree[k]),
             int(neighbours[k]),
             "look",
+            round(float(evidence.margins[k]), 4),
             store.own_row(int(rows[k])),
         )
-        for k in np.flatnonzero(suspect)
+        for k in np.flatnonzero(evidence.fair)
     ]
 
 
@@ -297,7 +251,7 @@ def _mixed(store: Store, rows: np.ndarray, labels: np.ndarray) -> tuple[tuple[Mi
                 times,
                 len(rows_of_product) - 1,
                 "product",
-                store.own_row(int(rows[k])),
+                columns=store.own_row(int(rows[k])),
             )
             for k in rows_of_product
             if labels[k] != most

@@ -3,5 +3,6 @@
 items     a photo, and the catalogue of all
 reading   folders and tables -> catalogue
 tables    CSV, JSON lines and Parquet, cell by cell
+own_columns  what a person's own table says of each photo
 suffixes  which files are photos
 """

@@ -6,6 +6,7 @@ pipelines     settings -> a scikit-learn pipeline
 solvers/      the fast estimators
 tuning        which settings suit these features
 calibration   scores -> probabilities
+label_noise   which labels are wrong, and how likely each is
 thresholds    when an answer may stand without a person
 novelty       unlike anything in training?
 cross_validation  scores of every photo from a classifier that did not know its product

@@ -27,6 +27,10 @@ def issues(
     apply: Annotated[
         Path | None, typer.Option("--apply", metavar="CSV", help="Apply decisions: keep, change or exclude.")
     ] = None,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", min=1, metavar="N", help="List the N labels most likely wrong, however likely that is."),
+    ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N wrong labels.")
@@ -52,7 +56,7 @@ def issues(
     opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     if apply is not None:
-        if output is not None or fail_over is not None:
+        if output is not None or fail_over is not None or n is not None:
             raise FeatxError(
                 "bad-flag",
                 "`--apply` cannot be combined with other flags",
@@ -63,18 +67,17 @@ def issues(
     from featx.audit import find_issues
 
     with out.progress(folds, "issues", "folds") as advance:
-        result = find_issues(opened, folds=folds, seed=seed, progress=advance)
+        result = find_issues(opened, n=n, folds=folds, seed=seed, progress=advance)
     if output is not None:
         _write(result, list(opened.own_columns), output, out)
     else:
-        _show(result, out)
+        _show(result, out, asked=n is not None)
     _remarks(result, out)
     if output is None and len(result):
         out.next("featx issues -o fixes.csv")
-    if fail_over is not None and len(result) > fail_over:
-        raise FeatxError(
-            "below-limit", f"{pluralise(len(result), 'label looks', 'labels look')} wrong, more than {fail_over}", ""
-        )
+    if fail_over is not None and result.suspected > fail_over:
+        wrong = pluralise(result.suspected, "label looks", "labels look")
+        raise FeatxError("below-limit", f"{wrong} wrong, more than {fail_over}", "")
 
 
 def _apply(table: Path, store: Store, out: Output) -> None:
@@ -121,11 +124,17 @@ def _write(result: Issues, own: list[str], output: Path, out: Output) -> None:
         out.next(f"featx issues --apply {output}")
 
 
-def _show(result: Issues, out: Output) -> None:
-    shown = result.labels[:MOST] if out.for_people else result.labels
-    share = f"{percent(len(result) / result.n)}"
-    first = f"; the most certain {len(shown):,} of {len(result):,}:" if len(shown) < len(result) else ""
-    out.headline(f"{len(result):,} of {result.n:,} labels look wrong ({share}){first}")
+def _in_short(result: Issues, shown: int) -> str:
+    """How many labels look wrong, the share of these that is expected to be, and how many are listed."""
+    share = percent(result.suspected / result.n)
+    expected = "" if result.precision is None else f"; expected precision {percent(result.precision, 0)}"
+    first = f"; the likeliest {shown:,}:" if shown != result.suspected else ""
+    return f"{result.suspected:,} of {result.n:,} labels look wrong ({share}){expected}{first}"
+
+
+def _show(result: Issues, out: Output, *, asked: bool) -> None:
+    shown = result.labels if asked or not out.for_people else result.labels[:MOST]
+    out.headline(_in_short(result, len(shown)))
     # A photo that is its own product is named by its file already.
     product = not out.for_people or any(issue.product != issue.item_id for issue in shown)
     rows = [

@@ -1,0 +1,130 @@
+"""What speaks against each label: classifiers that know nothing of its product, and neighbours of other products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from featx.classifiers.label_noise import LabelNoise, fit_label_noise, log_odds_of_error
+from featx.compute.vectors import nearest
+from featx.metrics.scores import ScoredAnswers
+from featx.store import Store
+
+NEIGHBOURS = 10
+# Chosen with benchmarks/label_noise.py; see docs/issues.md. Each kind of classifier with its strength, and the weight
+# of its word; neighbours count half. Together they rank better than the best of them.
+CLASSIFIERS = (("lda", 0.5, 1.0), ("logreg", 1e-2, 1.0))
+WEIGHT_OF_NEIGHBOURS = 0.5
+# A neighbour counts by this power of its cosine.
+NEARNESS = 8
+# The share of the word of neighbours that goes to every category alike.
+DOUBT_OF_NEIGHBOURS = 0.02
+# Listed without being asked for: more likely wrong than right.
+SUSPECTED = 0.5
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class LabelEvidence:
+    """How each label is judged; `fair` where its category could be learned without it.
+
+    The truth of `answers` is the label in doubt. The lower `margins`, the more speaks against a label, and `wrong` is
+    the probability that it is wrong. `neighbour_labels` are those of the nearest photos, -1 for none.
+    """
+
+    classes: list[str]
+    answers: ScoredAnswers
+    neighbour_labels: np.ndarray
+    fair: np.ndarray
+    noise: LabelNoise
+    margins: np.ndarray
+    wrong: np.ndarray
+
+    @property
+    def looks_like(self) -> np.ndarray:
+        """The likeliest category of each photo that is not its label."""
+        others = self.answers.probabilities.copy()
+        others[np.arange(len(others)), self.answers.truth] = -1
+        return np.asarray(others.argmax(axis=1))
+
+
+def judge(
+    unit: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    store: Store,
+    rows: np.ndarray,
+    folds: int,
+    seed: int,
+    progress: Callable[[int], object] = lambda done: None,
+) -> LabelEvidence:
+    """The evidence for each row from what knows nothing of its product."""
+    from featx.classifiers.calibration import probabilities
+    from featx.labels.folds import groups_of
+
+    features = np.where(np.isfinite(features), features, 0)
+    classes, own = np.unique(labels, return_inverse=True)
+    groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
+    opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, progress)
+    neighbour_labels, neighbours = _neighbours(unit, own, groups, len(classes))
+    scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
+    scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))
+    margins, wrong = np.full(len(rows), np.inf), np.zeros(len(rows))
+    noise = LabelNoise(0.0, 0.5, 1.0)
+    if fair.any():
+        noise = fit_label_noise(scores[fair], own[fair])
+        margins[fair], wrong[fair] = log_odds_of_error(scores[fair], own[fair], noise)
+    answers = ScoredAnswers(own, probabilities(scores, 1.0), groups)
+    return LabelEvidence(classes.tolist(), answers, neighbour_labels, fair, noise, margins, wrong)
+
+
+def _opinions(
+    features: np.ndarray,
+    own: np.ndarray,
+    groups: np.ndarray,
+    classes: int,
+    folds: int,
+    seed: int,
+    progress: Callable[[int], object],
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The weighted log probabilities that each classifier gives photos it knows nothing of; which rows are fair."""
+    from featx.classifiers.calibration import fit_temperature, probabilities
+    from featx.classifiers.pipelines import scores_of, train_classifier
+    from featx.classifiers.spec import ClassifierSettings
+    from featx.labels.folds import grouped_folds
+
+    names = [str(number) for number in range(classes)]
+    labels = np.array(names)[own]
+    scores = [np.zeros((len(own), classes)) for _ in CLASSIFIERS]
+    fair = np.zeros(len(own), dtype=bool)
+    cut = grouped_folds(labels.tolist(), groups, min(folds, len(np.unique(groups))), seed)
+    for done, (learn, score) in enumerate(cut, start=1):
+        learned = np.bincount(own[learn], minlength=classes)
+        if (learned > 0).sum() < 2:
+            continue
+        # Too few of a kind to learn it from: its photos would look wrong whatever they show.
+        fair[score] = learned[own[score]] >= 3
+        for (kind, strength, _), held in zip(CLASSIFIERS, scores, strict=True):
+            pipeline = train_classifier(ClassifierSettings(kind, strength, seed=seed), features[learn], labels[learn])
+            held[score] = scores_of(pipeline, features[score], names)
+        progress(done)
+    opinions = []
+    for (_, _, weight), held in zip(CLASSIFIERS, scores, strict=True):
+        temperature = fit_temperature(held[fair], own[fair]) if fair.any() else 1.0
+        opinions.append(weight * np.log(probabilities(held, temperature) + TINY))
+    return opinions, fair
+
+
+def _neighbours(unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The labels of the nearest photos of other products, and the share of each category among them, none zero."""
+    found, similar = nearest(unit, unit, NEIGHBOURS, (groups, groups))
+    labels = np.full((len(unit), NEIGHBOURS), -1)
+    labels[:, : found.shape[1]] = np.where(found >= 0, own[found], -1)
+    counts = np.full((len(unit), classes), TINY)
+    for place in range(found.shape[1]):
+        rows = np.flatnonzero(found[:, place] >= 0)
+        np.add.at(counts, (rows, own[found[rows, place]]), np.maximum(similar[rows, place], 0) ** NEARNESS)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return labels, (1 - DOUBT_OF_NEIGHBOURS) * shares + DOUBT_OF_NEIGHBOURS / classes
