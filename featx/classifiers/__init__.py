@@ -5,6 +5,7 @@ kinds/        the classifiers there are, one record each
 pipelines     settings -> a scikit-learn pipeline
 solvers/      the fast estimators
 tuning        which settings suit these features
+coarsening    coarse categories answered by a classifier of finer ones
 calibration   scores -> probabilities
 label_noise   which labels are wrong, and how likely each is
 thresholds    when an answer may stand without a person

@@ -106,11 +106,13 @@ class WeakCategory(Struct, kw_only=True):
 
 
 class TriedClassifier(Struct, kw_only=True):
-    """A classifier that was tried in the same folds, and how many of n photos it got right."""
+    """A classifier that was tried in the same folds: how many of n photos it got right, and a test with the first."""
 
     name: str
     correct: Count
     n: Count
+    p: Number | None = None
+    chosen: bool = False
 
 
 class Check(Struct, kw_only=True):

@@ -8,6 +8,7 @@ from threading import Lock
 
 import numpy as np
 
+from featx.classifiers.coarsening import Coarsening
 from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid, wide_grid
@@ -27,6 +28,8 @@ class FoldResults:
     scores: np.ndarray
     settings: ClassifierSettings
     near_duplicates: float
+    # Where a classifier of finer categories answered.
+    coarsening: Coarsening | None = None
 
 
 def cross_validate(

@@ -16,6 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from featx.classifiers.coarsening import Coarsening, CoarsePipeline
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import build, saved_steps
@@ -40,6 +41,9 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     classes: list[str]
     temperature: float
     novelty_threshold: float
+    # For each finer category that the pipeline knows, the index of the category it answers with.
+    finer: dict[str, int] = {}
+    finer_temperature: float = 1.0
 
 
 class Parts(msgspec.Struct):
@@ -60,6 +64,10 @@ def encode(parts: Parts) -> bytes:
     # The number of threads does not change a forest.
     settings = replace(parts.settings, threads=ClassifierSettings.threads)
     header = Header(FORMAT, settings, list(parts.classes), float(parts.temperature), float(parts.novelty.threshold))
+    if isinstance(parts.pipeline, CoarsePipeline):
+        coarsening = parts.pipeline.coarsening
+        header.finer = dict(zip(coarsening.finer, coarsening.parents.tolist(), strict=True))
+        header.finer_temperature = float(coarsening.temperature)
     metadata = {KEY: json.dumps(msgspec.to_builtins(header))}
     data: bytes = safetensors.numpy.save({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
     return data
@@ -70,7 +78,8 @@ def decode(data: bytes, width: int) -> Parts:
     arrays, header = _unpack(data)
     settings, classes = _checked(header)
     pipeline = build(settings)
-    lengths = {"in": width, "classes": len(classes), "scores": 1 if len(classes) == 2 else len(classes)}
+    known = list(header.finer) or classes
+    lengths = {"in": width, "classes": len(known), "scores": 1 if len(known) == 2 else len(known)}
     rows = arrays.get(f"{NOVELTY}.{ROWS}")
     if rows is not None and rows.shape[1:] != (width,):
         raise UntrustedClassifier(f"it does not answer for the {width} numbers of a photo")
@@ -81,10 +90,13 @@ def decode(data: bytes, width: int) -> Parts:
             array = take_array(arrays, name, attribute, wanted, lengths)
             setattr(step, attribute, array if array.ndim else array.item())
         lengths["in"] = lengths.pop("out", lengths["in"])
-    pipeline[-1].classes_ = np.array(classes)
+    pipeline[-1].classes_ = np.array(known)
     if why := settings.spec.fault(pipeline[-1], lengths["in"]):
         raise UntrustedClassifier(why)
     require_all_taken(arrays)
+    if header.finer:
+        parents = np.array(list(header.finer.values()))
+        pipeline = CoarsePipeline(pipeline, Coarsening(known, classes, parents, header.finer_temperature))
     require_answers(pipeline, width)
     novelty = NoveltyDetector(rows, header.novelty_threshold)
     return Parts(settings, pipeline, classes, header.temperature, novelty)
@@ -124,4 +136,8 @@ def _checked(header: Header) -> tuple[ClassifierSettings, list[str]]:
         raise UntrustedClassifier("it has fewer than two categories, or one of them twice")
     if not 0 < header.temperature < math.inf or not math.isfinite(header.novelty_threshold):
         raise UntrustedClassifier("its temperature or novelty threshold is out of range")
+    if header.finer and (
+        not 0 < header.finer_temperature < math.inf or set(header.finer.values()) != {*range(len(classes))}
+    ):
+        raise UntrustedClassifier("its finer categories do not belong to its categories")
     return settings, classes

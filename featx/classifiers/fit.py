@@ -14,6 +14,7 @@ import numpy as np
 
 from featx.classifiers.calibration import CALIBRATING, fit_temperature, held_out_temperature, probabilities
 from featx.classifiers.card import Card
+from featx.classifiers.coarsening import CoarsePipeline
 from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import known_name, that_take_class_weights
@@ -53,7 +54,7 @@ def fit(
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
 
-    `best`, the default, tries a few quick classifiers and trains the one that is right most often in the folds.
+    `best`, the default, tries a few quick classifiers in the same folds, and trains one that none of them clearly beats.
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that separate the categories, the default of most),
     `none`, or a number of principal directions. `resample` repeats photos of rare categories. With a `test_store`, all
@@ -67,8 +68,8 @@ def fit(
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
-    x, y = opened.features[training.learn], training.labels[training.learn]
-    pipeline = train_classifier(results.settings, x, y)
+    x = opened.features[training.learn]
+    pipeline = _train(training, results, x)
     evidence = _evidence(training, results, pipeline, folds)
     novelty = fit_novelty(x, results.folds, seed)
     card = _card(
@@ -86,6 +87,13 @@ def fit(
     )
     temperature = evidence.temperature
     return Classifier(results.settings, pipeline, training.classes, temperature, opened.fingerprint, novelty, card)
+
+
+def _train(training: TrainingSet, results: FoldResults, x: np.ndarray) -> Any:
+    """The pipeline of the settings that were chosen, trained on every row; on finer categories where these won."""
+    if results.coarsening is None or training.finer is None:
+        return train_classifier(results.settings, x, training.labels[training.learn])
+    return CoarsePipeline(train_classifier(results.settings, x, training.finer[training.learn]), results.coarsening)
 
 
 def _candidates(clf: str, n: int, class_weight: str | None) -> list[str]:
@@ -172,7 +180,7 @@ def _card(
         "weakest": assessment.weakest(),
         "small": _small(labels, training.groups, requested["asked_folds"]),
         "checks": [{"code": "FX101", "level": "warning" if twins > MANY_TWINS else "passed", "share": round(twins, 4)}],
-        "settings": {**results.settings.for_card(), "temperature": round(evidence.temperature, 6)},
+        "settings": {**_settings(results), "temperature": round(evidence.temperature, 6)},
         "fingerprint": store.fingerprint.to_dict(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "held_out_categories": len(set(held.truth.tolist())) if len(held) else 0,
@@ -182,6 +190,11 @@ def _card(
         "lessons_sha256": digest_of_lessons(training.lessons),
     }
     return msgspec.convert(record | requested, Card)
+
+
+def _settings(results: FoldResults) -> dict[str, Any]:
+    finer = results.coarsening
+    return results.settings.for_card() | ({} if finer is None else {"finer categories": len(finer.finer)})
 
 
 def _thresholds(assessment: Assessment, classes: list[str]) -> list[dict[str, Any]]:

@@ -178,7 +178,8 @@ def _keep(
         out.result(f"{path.stem}:")
     if card.tried:
         trials = [f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in card.tried]
-        out.result(f"tried in the same folds: {', '.join(trials)}; {card.clf} it is")
+        chosen = next(trial for trial in card.tried if trial.chosen)
+        out.result(f"tried in the same folds: {', '.join(trials)}; chosen: {chosen.name}")
     _print(card, out)
     if several and not last:
         out.result("")

@@ -59,6 +59,8 @@ class TrainingSet:
     learn: np.ndarray
     held: HeldOut
     groups: np.ndarray
+    # At a coarser level: the labels of all rows as they are, where each belongs to one category of that level.
+    finer: np.ndarray | None = None
 
     @property
     def lessons(self) -> list[Lesson]:
@@ -87,7 +89,17 @@ def training_set_of(
     _enough(Counter(labels[learn].tolist()), len(store), held_back)
     products = [store.product_of(i) for i in learn]
     groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
-    return TrainingSet(store, labels, learn, held, groups)
+    return TrainingSet(store, labels, learn, held, groups, _finer(store, labels, learn) if level else None)
+
+
+def _finer(store: Store, labels: np.ndarray, learn: np.ndarray) -> np.ndarray | None:
+    """The labels below a level; None where some are missing, span two categories of the level, or are no finer."""
+    finer = labels_for(store)
+    if any(finer[i] is None for i in learn):
+        return None
+    texts = _texts(finer)
+    pairs, coarse = set(zip(texts[learn], labels[learn], strict=True)), set(labels[learn])
+    return texts if len(set(texts[learn])) == len(pairs) > len(coarse) else None
 
 
 def lessons_of(store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT) -> list[Lesson]:
