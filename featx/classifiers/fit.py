@@ -54,7 +54,7 @@ def fit(
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
 
-    `best`, the default, tries a few quick classifiers in the same folds, and trains one that none of them clearly beats.
+    `best`, the default, tries a few quick classifiers in the same folds: the first that none clearly beats wins.
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that separate the categories, the default of most),
     `none`, or a number of principal directions. `resample` repeats photos of rare categories. With a `test_store`, all
