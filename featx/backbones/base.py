@@ -37,7 +37,7 @@ class EncoderSpec:
     batch_hint: int = 0
     # From how many threads `features` may be called, so that no core waits between two batches.
     parallel_calls: int = 1
-    # The weights file the person named, where they named one.
+    # The weights file that the user named, if any.
     weights_file: str = ""
     # The same for each part of a joined backbone, by its name.
     weights_files: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -46,7 +46,7 @@ class EncoderSpec:
 
 
 class Encoder(ABC):
-    """Frozen: sources are prepared in any thread, and their features never depend on what was computed before.
+    """Frozen: sources are prepared in any thread, and their features never depend on earlier ones.
 
     The doors below `features` are for explanations, fine-tuning and export; an encoder without a network refuses them
     in a sentence.
@@ -62,14 +62,14 @@ class Encoder(ABC):
 
     @abstractmethod
     def prepare(self, source: Any) -> Any:
-        """One upright RGB photo (or one text) as the network takes it; of one fixed shape; called from many threads."""
+        """An upright RGB photo (or a text) as the network takes it, of a fixed shape; called from many threads."""
 
     @abstractmethod
     def features(self, batch: Sequence[Any]) -> np.ndarray:
         """Features of prepared sources: (n, width), float32, finite; from at most `spec.parallel_calls` threads."""
 
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
-        """Compute with another engine from now on; returns why `auto` could not have the one it wanted, or ""."""
+        """Compute with another engine from now on; returns why `auto` did not get the one it wanted, or ""."""
         if requested != "auto":
             raise FeatxError("bad-flag", f"the `{self.spec.name}` backbone has one engine", "leave `--engine` out")
         return ""
@@ -95,12 +95,12 @@ class Encoder(ABC):
 
 
 class OutOfMemory(Exception):
-    """The device has too little memory for a batch of this size; a smaller one may do."""
+    """The device has too little memory for a batch of this size; a smaller one may fit."""
 
 
 @dataclass(frozen=True)
 class BackboneRequest:
-    """Which backbone a person asks for; None stands for the usual choice."""
+    """A request for a backbone; None stands for the default."""
 
     name: str
     weights: str | None = None
@@ -111,13 +111,13 @@ class BackboneRequest:
 
     @property
     def exact_precision(self) -> str:
-        """The precision to compute in: float32 where none was asked for."""
+        """The precision to compute in; float32 by default."""
         return "fp32" if self.precision == "auto" else self.precision
 
 
 @dataclass(frozen=True)
 class OwnWeights:
-    """Weights that need no download: what to call them in a list, and how large they are."""
+    """Weights that need no download: their name in a list, and their size."""
 
     note: str
     n_bytes: int
@@ -128,7 +128,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 @dataclass(frozen=True)
 class BackboneFamily:
-    """One kind of backbone: which names belong to it, how one is opened, and what the commands say of it."""
+    """A family of backbones: the names that belong to it, how to open one, and its rows in lists."""
 
     name: str
     owns: Callable[[str], bool]
@@ -137,7 +137,7 @@ class BackboneFamily:
     rows: Callable[[], list[dict[str, Any]]] = list
     # Rows of those whose name matches a pattern, in a family too large to be listed with the others.
     catalogue: Callable[[str], list[dict[str, Any]]] | None = None
-    # None where weights are downloaded, or where the installation lacks them.
+    # None if weights are downloaded, or missing from the installation.
     own_weights: Callable[[], OwnWeights | None] = lambda: None
     # The layers that can be read in one, with their shapes; None where there is no choice.
     layer_shapes: Callable[[str], Shapes] | None = None
@@ -147,5 +147,5 @@ class BackboneFamily:
 
     @property
     def has_layers(self) -> bool:
-        """Whether features can be read at a layer of one's choice."""
+        """Whether features can be read at a chosen layer."""
         return self.layer_shapes is not None

@@ -175,7 +175,7 @@ class BuiltinEncoder(NetworkEncoder):
         return self.joined(self.blocks(batch))
 
     def joined(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The blocks as features, less their centre: what all photos have in common describes none of them."""
+        """The blocks as features, centred: what all photos have in common describes none of them."""
         parts = [unit_rows(blocks[name] - self._centre[name]) * np.sqrt(share) for name, _, share in BLOCKS]
         return unit_rows(np.concatenate(parts, axis=1))
 

@@ -172,7 +172,7 @@ class ColourBlocks(nn.Module):
 
 
 def unit_length(rows: torch.Tensor) -> torch.Tensor:
-    """Rows of unit length; a row of zeros stays one."""
+    """Rows of unit length; rows of zeros stay zero."""
     length: torch.Tensor = rows.norm(dim=1, keepdim=True)
     return rows / length.clamp_min(1e-12)
 
@@ -182,7 +182,7 @@ def _safe_root(x: torch.Tensor, least: float) -> torch.Tensor:
 
 
 def middle_of(maps: torch.Tensor) -> torch.Tensor:
-    """The middle half of maps in both directions, where the product mostly is."""
+    """The middle half of the maps in both directions, where the product usually is."""
     height, width = maps.shape[2] // 4, maps.shape[3] // 4
     return maps[:, :, height : maps.shape[2] - height, width : maps.shape[3] - width]
 

@@ -60,7 +60,7 @@ def _describe(pixels: np.ndarray) -> np.ndarray:
     half, cell = SIDE // GRID, SIDE // LAYOUT
     quarters = bins.reshape(GRID, half, GRID, half).transpose(0, 2, 1, 3).reshape(GRID * GRID, -1)
     counts = [np.bincount(part, minlength=BINS) / part.size for part in (bins.ravel(), *quarters)]
-    # The square root lets small patches of colour count; half the weight goes to where colours lie.
+    # The square root lets small patches of colour count; half the weight goes to the layout.
     histograms = np.sqrt(np.stack(counts)) * np.sqrt([[0.5], *[[0.5 / len(quarters)]] * len(quarters)])
     thumbnail = pixels[..., 3:].reshape(LAYOUT, cell, LAYOUT, cell, 3).mean((1, 3)).ravel() / 255
     return np.concatenate([histograms.ravel(), thumbnail / 4])

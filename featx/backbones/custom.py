@@ -1,4 +1,4 @@
-"""`package.module:factory`: a backbone of one's own, wrapped once so that callers see an `Encoder`."""
+"""`package.module:factory`: a custom backbone, wrapped once so that callers see an `Encoder`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PARTS = ("name", "width", "fingerprint", "device", "device_reason", "versions",
 
 
 class CustomBackbone(Protocol):
-    """What a factory of one's own returns, as docs/backbones.md describes it."""
+    """The object that a custom factory returns, as docs/backbones.md describes it."""
 
     name: str
     width: int
@@ -34,7 +34,7 @@ class CustomBackbone(Protocol):
 
 
 class CustomEncoder(Encoder):
-    """A backbone of one's own behind the contract."""
+    """A custom backbone behind the contract."""
 
     def __init__(self, backbone: CustomBackbone) -> None:
         self._backbone = backbone
@@ -49,7 +49,7 @@ class CustomEncoder(Encoder):
 
     @property
     def spec(self) -> EncoderSpec:
-        """What the backbone says of itself."""
+        """The backbone's own description."""
         return self._spec
 
     def prepare(self, source: Any) -> Any:
@@ -62,10 +62,10 @@ class CustomEncoder(Encoder):
 
 
 def open_custom(request: BackboneRequest) -> Encoder:
-    """Call a factory of one's own; an `Encoder` is taken as it is, any other object is wrapped."""
+    """Call a custom factory; an `Encoder` is used directly, any other object is wrapped."""
     module_name, _, factory_name = request.name.partition(":")
     try:
-        # A module beside the photos is found, as `python -m` would find it.
+        # Modules in the current folder are importable, as with `python -m`.
         if "" not in sys.path:
             sys.path.insert(0, "")
         factory = getattr(importlib.import_module(module_name), factory_name)

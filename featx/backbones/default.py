@@ -82,5 +82,5 @@ def _note(source: str, why: str) -> None:
     try:
         Workspace.here().make()
         write_atomic(stamp, (json.dumps({"url": source, "why": why, "at": time.time()}) + "\n").encode())
-    except (OSError, FeatxError):  # whoever needs the folder will report it; here it only costs three seconds again
+    except (OSError, FeatxError):  # commands that need the folder report it; here it only costs three more seconds
         return

@@ -41,7 +41,7 @@ def import_torch() -> tuple[Any, Any]:
 
 @contextmanager
 def _patient_threads() -> Iterator[None]:
-    """Let torch's threads sleep while they wait for one another, unless the environment says otherwise.
+    """Let torch's threads sleep while they wait for each other, unless the environment says otherwise.
 
     They would spin, which takes the cores from the threads that decode photos and from every neighbour. OpenMP reads
     this once, when it is loaded.

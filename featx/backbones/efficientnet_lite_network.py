@@ -51,7 +51,7 @@ def scaled_channels(channels: int, width: float) -> int:
 
 
 def same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Pixels before and after, as TensorFlow pads a side: where they are odd in number, one more after."""
+    """Padding before and after a side, as TensorFlow does it: an odd pixel goes after."""
     missing = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
     return missing // 2, missing - missing // 2
 
@@ -61,7 +61,7 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class Block(nn.Module):
-    """Expand, filter each channel, project; added to its input where the shape allows."""
+    """Expand, filter each channel, project; plus the input if the shapes match."""
 
     def __init__(self, channels: int, out: int, expansion: int, kernel: int, stride: int, side: int) -> None:
         super().__init__()

@@ -75,14 +75,14 @@ class Fingerprint:
         return tuple(blocks)
 
     def difference(self, other: Fingerprint, use: Use) -> str:
-        """The first field that keeps the two apart in this use; empty when their features may be used together."""
+        """The first field that rules out using the two together; empty if none does."""
         for field in COMPARED[use]:
             if getattr(self, field) != getattr(other, field):
                 return field
         for mine, theirs in zip(self.parts, other.parts, strict=False):
             if field := mine.difference(theirs, use):
                 return field
-        # Weights without a digest, as those of one's own backbone may be, are known by their name alone.
+        # Weights without a digest, as custom backbones may have, are known by their name alone.
         return "weights" if not self.weights_sha256 and self.weights != other.weights else ""
 
     def digest(self) -> str:
@@ -125,7 +125,7 @@ class Fingerprint:
 
 
 def join(parts: Sequence[Fingerprint]) -> Fingerprint:
-    """The fingerprint of rows made of these blocks; of a single one its own."""
+    """The fingerprint of rows made of these blocks; a single block has its own."""
     if len(parts) == 1:
         return parts[0]
     names = ("backbone", "weights", "weights_sha256", "layer", "pool", "preprocessing", "precision")

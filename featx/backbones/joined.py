@@ -1,4 +1,4 @@
-"""`builtin+efficientnet_lite2`: several backbones look at each photo, and their features lie side by side in one row.
+"""`builtin+efficientnet_lite2`: several backbones share a pass over the photos; their features form one row.
 
 The photo is decoded once. Each part has its own preprocessing and engine, and its block of the row has length 1, so
 that each part has the same say in a cosine, whatever the size of its numbers.
@@ -23,13 +23,13 @@ MOST = 4
 
 @dataclass(frozen=True)
 class KnownBlock:
-    """The block of a photo that was computed before; it takes the place of what the part would be shown."""
+    """A block that was computed before; it replaces the prepared photo of its part."""
 
     features: NDArray[np.float32]
 
 
 class JoinedEncoder(Encoder):
-    """Several encoders as one; a prepared photo is a tuple of what each part prepares."""
+    """Several encoders as one; a prepared photo is a tuple with one entry for each part."""
 
     def __init__(self, parts: Sequence[Encoder]) -> None:
         self.parts = tuple(parts)
@@ -79,7 +79,7 @@ class JoinedEncoder(Encoder):
 
 
 def block_fingerprint(part: Encoder) -> Fingerprint:
-    """What makes the block of a part; where its rows have another length by themselves, they are brought to 1."""
+    """The fingerprint of a part's block; rows of another length are scaled to 1."""
     return part.fingerprint if part.spec.unit_rows else replace(part.fingerprint, length="unit")
 
 
@@ -113,7 +113,7 @@ def _weights(given: str | None, parts: int) -> list[str]:
 
 
 def _block(part: Encoder, prepared: Sequence[Any]) -> NDArray[np.float32]:
-    """The block of a part for a batch; what is known is not computed again, and the batch keeps its shape."""
+    """The block of a part for a batch; known rows are not computed again, and the batch keeps its shape."""
     rows = np.empty((len(prepared), part.spec.width), dtype=np.float32)
     missing = []
     for i, photo in enumerate(prepared):
@@ -130,12 +130,12 @@ def _block(part: Encoder, prepared: Sequence[Any]) -> NDArray[np.float32]:
 
 
 def _engine(engines: Sequence[str]) -> str:
-    """One name where all parts that have a choice run alike, else the name of each."""
+    """One name if all parts with a choice run the same engine, else the name of each."""
     chosen = {engine for engine in engines if engine}
     return PLUS.join(engine or "-" for engine in engines) if len(chosen) > 1 else next(iter(chosen), "")
 
 
 def _largest(sizes: Sequence[tuple[int, int] | None]) -> tuple[int, int] | None:
-    """The decoded size that is enough for every part; None where one of them wants the whole photo."""
+    """The decoded size that suffices for every part; None if one needs the full size."""
     known = [size for size in sizes if size is not None]
     return (max(w for w, _ in known), max(h for _, h in known)) if len(known) == len(sizes) else None

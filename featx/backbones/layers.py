@@ -13,7 +13,7 @@ from featx.errors import FeatxError, did_you_mean
 
 
 def last_classifying_layer(network: nn.Module) -> str:
-    """The name of the layer that turns features into class scores: the last linear or convolving one."""
+    """The name of the layer that turns features into class scores: the last linear or convolutional one."""
     names: list[str] = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return names[-1]
 
@@ -31,7 +31,7 @@ def node_names(network: nn.Module) -> list[str]:
 
 
 def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
-    """The output shape of every node for one photo of this side, batch left out; nodes that give no tensor are not."""
+    """The output shape of every node for a photo of this side, without the batch; nodes without tensors are left out."""
     wanted = {name: name for name in node_names(network)}
     tapped = create_feature_extractor(network, wanted, suppress_diff_warning=True).eval()
     with torch.inference_mode():
@@ -44,10 +44,10 @@ def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
 
 
 def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
-    """The network cut after a node; what comes later is not computed."""
+    """The network truncated after a node."""
     known = node_names(network)
     if layer not in known:
-        # `layer4` stands for the last node inside it, as people say it.
+        # `layer4` stands for the last node inside it, as people use it.
         inside = [name for name in known if name.startswith(f"{layer}.")]
         if not inside:
             raise FeatxError(
@@ -77,7 +77,7 @@ def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module,
 def split_at_layer(
     network: nn.Module, pool: str, example: torch.Tensor, *, channels_last: bool
 ) -> tuple[nn.Module, nn.Module] | None:
-    """The same for a network that is read at a layer of one's choice."""
+    """The same for a network that is read at a chosen layer."""
     with torch.inference_mode():
         output: torch.Tensor = network(example)["features"]
     if output.ndim != 4:
@@ -143,7 +143,7 @@ def _last_maps(graph: fx.Graph, shapes: Mapping[fx.Node, tuple[int, ...]]) -> fx
     node: fx.Node
     for node in reversed(graph.nodes):
         shape = shapes.get(node, ())
-        if len(shape) == 3:  # tokens, whose order says nothing of rows and columns once they are mixed
+        if len(shape) == 3:  # tokens, which have no rows and columns
             return None
         if node.op != "placeholder" and len(shape) == 4 and min(shape[2:]) > 1:
             return node

@@ -84,7 +84,7 @@ class NetworkEncoder(Encoder):
         )
 
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
-        """Compute with another engine from now on; returns why `auto` could not have the one it wanted, or ""."""
+        """Compute with another engine from now on; returns why `auto` did not get the one it wanted, or ""."""
         from featx.backbones.engines.base import example_photos
         from featx.backbones.engines.choosing import engine_for, try_engine
 
@@ -92,7 +92,7 @@ class NetworkEncoder(Encoder):
         example = example_photos(prepared.shape, prepared.dtype, batch_size)
         job = self._job(example)
         name = engine_for(requested, job, photos, self.worth_converting, self.worth_reading)
-        if name != "openvino":  # which folds it by itself
+        if name != "openvino":  # which folds it itself
             self._fold_batch_norm(example)
             job = self._job(example)
         engine, why = try_engine(requested, name, job)

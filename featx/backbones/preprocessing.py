@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-# A photo may be decoded at a reduced scale as long as its shorter side stays this much longer than what is asked for.
+# A photo may be decoded at a reduced scale as long as its shorter side stays this many times the needed length.
 SPARE = 1.25
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Resize, crop the middle; the photo stays bytes, and its numbers are normalised where the network runs."""
+    """Resize and crop the middle; the photo stays bytes, which are normalised where the network runs."""
 
     resize: int
     crop: int
@@ -32,7 +32,7 @@ class Preset:
             new_width, new_height = self.resize, int(self.resize * height / width)
         else:
             new_width, new_height = int(self.resize * width / height), self.resize
-        # Only what the crop keeps is resized: each pixel that is left is computed from the same ones as before.
+        # Only the part that the crop keeps is resized: its pixels are computed from the same ones as before.
         left, top = round((new_width - self.crop) / 2), round((new_height - self.crop) / 2)
         across, down = width / new_width, height / new_height
         box = (left * across, top * down, (left + self.crop) * across, (top + self.crop) * down)

@@ -1,4 +1,4 @@
-"""The families of backbones, one record in one file each; a name belongs to the first family that owns it."""
+"""The families of backbones, each a record in its own file; a name belongs to the first family that owns it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FAMILIES = (
 
 
 def family_of(name: str) -> BackboneFamily:
-    """The family that a backbone belongs to by its name; whether there is such a backbone shows when it is opened."""
+    """The family of a backbone by its name; whether the backbone exists shows when it is opened."""
     return next(family for family in FAMILIES if family.owns(name))
 
 
@@ -51,7 +51,7 @@ def backbone_rows() -> list[dict[str, Any]]:
 
 
 def open_backbone(request: BackboneRequest) -> Encoder:
-    """Open the backbone that was asked for, after refusing what its family cannot do."""
+    """Open the requested backbone, after refusing options that its family does not have."""
     request = _checked(request)
     family = family_of(request.name)
     refused = {"weights": not family.takes_weights, "layer": not family.has_layers}

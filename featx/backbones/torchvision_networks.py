@@ -200,7 +200,7 @@ def frozen(
 
 
 def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:
-    """The recipe whose preprocessing a file of one's own gets: the one it is published under, else the usual one."""
+    """The recipe whose preprocessing a weights file gets: the one it is published under, else the default."""
     for recipe, entry in recipes.items():
         if entry.url.rpartition("/")[2] == file.name:
             return recipe
@@ -272,7 +272,7 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
-# The last of the families: a name that no other owns is one of torchvision's, or a mistake.
+# The last family: a name that no other owns is one of torchvision's, or a mistake.
 FAMILY = BackboneFamily(
     "torchvision", owns=lambda name: True, open=open_torchvision, rows=_rows, layer_shapes=shapes_of
 )

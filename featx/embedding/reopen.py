@@ -34,7 +34,7 @@ def open_from_fingerprint(
     device: str = "auto",
     near: Sequence[Path] = (),
 ) -> Encoder:
-    """The backbone a fingerprint names, opened; the caller compares what was opened with what was meant."""
+    """The backbone a fingerprint names, opened; the caller compares the fingerprints."""
     encoder = open_backbone(
         fingerprint.backbone,
         weights=located_weights(fingerprint, provenance, near),
@@ -49,7 +49,7 @@ def open_from_fingerprint(
 
 
 def located_weights(stored: Fingerprint, provenance: Mapping[str, object], near: Sequence[Path] = ()) -> str | None:
-    """The weights a store was made with, as `open_backbone` wants them named, wherever their file lies now."""
+    """The weights a store was made with, in the form `open_backbone` takes, wherever their file is now."""
     if stored.parts:
         return joined_weights([located_weights(part, provenance, near) for part in stored.parts])
     named, digest = same_weights(stored, provenance), stored.weights_sha256
@@ -88,7 +88,7 @@ def joined_weights(each: Sequence[str | None]) -> str | None:
 
 
 def asked_layer(stored: Fingerprint) -> str | None:
-    """The layer a store was made with, as `open_backbone` wants it named; None for the usual one."""
+    """The layer a store was made with, in the form `open_backbone` takes; None for the default."""
     fixed = stored.layer in ("", "penultimate") or not family_of(stored.backbone).has_layers
     return None if fixed else stored.layer
 
@@ -127,7 +127,7 @@ def decodes_exactly(provenance: Mapping[str, object]) -> bool:
 
 
 def other_backbone(path: Path, field: str, stored: Fingerprint, wanted: Fingerprint) -> FeatxError:
-    """The error for a store made in another way than this run asks for: the field that differs, and both its values."""
+    """The error for a store made differently from what this run requests: the field that differs, and both values."""
     what, has, wants = field.replace("_", " "), getattr(stored, field), getattr(wanted, field)
     fresh = path.with_name(f"{path.stem}-2.h5")
     return FeatxError(

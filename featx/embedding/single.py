@@ -35,7 +35,7 @@ class Embedder:
         """The features of a photo in any form, made exactly as those of the store."""
         from featx.embedding.stream import embed
 
-        # A batch of one: nobody waits for fifteen photos that are not there, and a query has no neighbours anyway.
+        # A batch of one, unpadded: a query has no neighbours that its numbers could depend on.
         with embed([photo], self._backbone, read=partial(self._read, crop=crop), workers=1, batch=1) as stream:
             result = next(stream)
         if result.unreadable is not None:

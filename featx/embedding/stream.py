@@ -1,4 +1,4 @@
-"""Photos to features, the one way everything in featx does it.
+"""Photos to features: the one stream that all of featx uses.
 
 Photos are read and decoded in several threads, computed in batches of one shape, and come out in their order.
 """
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 BATCH_ON_CPU = 16
 BATCH_ON_GPU = 128
-# A batch is filled up to its full shape, so a huge one would take a huge memory, however few photos there are.
+# Batches are padded to their full shape, so a huge one would take huge memory for a few photos.
 MOST_IN_A_BATCH = 4096
-# While one batch is computed, the next is at hand already.
+# While one batch is computed, the next one is ready.
 BATCHES_UNDER_WAY = 2
 # Photos that need no computing wait for those before them that do. When more than these wait, a batch that is not full
 # yet is computed, for the sake of memory.
@@ -45,7 +45,7 @@ Prepare = Callable[[Encoder, str, Any], Any]
 
 @dataclass(frozen=True)
 class Source:
-    """A photo before it is decoded: the digest of its bytes, and what gives its image, or several views of it.
+    """A photo before it is decoded: the digest of its bytes, and a function that gives its image, or several views.
 
     `decode` is told how small a JPEG may come out, or None for never smaller than it is.
     """
@@ -56,7 +56,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Embedded(Generic[Photo]):
-    """What became of one photo: its features, (width,) or (views, width), or the reason why it could not be read.
+    """The outcome for a photo: its features, (width,) or (views, width), or the reason why it could not be read.
 
     Neither is there when `read` said that the photo need not be computed.
     """
@@ -249,7 +249,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             start += views
 
     def _features(self, prepared: Sequence[Any]) -> Features:
-        """Features in batches of one shape; where the device has too little memory for it, of half of that."""
+        """Features in batches of one shape, halved if the device has too little memory."""
         encoder = self._encoder.get()
         done: list[Features] = []
         start = 0
@@ -268,7 +268,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
 
     def _halve(self, size: int) -> None:
         with self._halving:
-            if self.batch == size:  # else another batch has found out already
+            if self.batch == size:  # otherwise another batch has halved it already
                 self.batch = size // 2
                 if self._on_halved is not None:
                     self._on_halved(self.batch)
@@ -281,7 +281,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
 
 @dataclass
 class _Slot(Generic[Photo]):
-    """The place of one photo in the stream; what is prepared is gone once its features are there."""
+    """One photo in the stream; its prepared form is dropped once its features exist."""
 
     photo: Photo
     digest: str = ""
@@ -292,7 +292,7 @@ class _Slot(Generic[Photo]):
 
 
 class _OpenedOnce:
-    """An encoder that several threads ask for, and the first of them opens."""
+    """An encoder shared by several threads; the first one opens it."""
 
     def __init__(self, open_encoder: Callable[[], Encoder]) -> None:
         self._open, self._lock = open_encoder, Lock()
@@ -307,7 +307,7 @@ class _OpenedOnce:
 
 
 def _threads(stack: ExitStack, n: int, name: str) -> ThreadPoolExecutor:
-    """Threads that end with the stream; what they have not begun by then is dropped."""
+    """Threads that end with the stream; work not started by then is dropped."""
     pool = ThreadPoolExecutor(n, thread_name_prefix=name)
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool

@@ -176,7 +176,7 @@ def open_encoder(name: str, weights: str | None, layer: str | None, device: str)
 
 
 def _stamp(weights: str | None) -> tuple[int, int] | None:
-    """What changes when a weights file is replaced, so that an opened one is not used for another."""
+    """Changes when a weights file is replaced, so that an opened backbone is not reused for another file."""
     try:
         status = os.stat(weights) if weights else None
     except (OSError, ValueError):
@@ -236,7 +236,7 @@ class FeatureFolder:
         return self.folder / digest[:2] / f"{digest}.f32"
 
     def read(self, digest: str) -> Features | None:
-        """The features of a photo; None where they are not kept, or damaged."""
+        """The cached features of a photo; None if missing or damaged."""
         try:
             content = self.path_of(digest).read_bytes()
         except FileNotFoundError:

@@ -37,7 +37,7 @@ def _file_name(options: ExtractionOptions) -> str:
 
 
 def delete_store(path: Path) -> None:
-    """`--replace`: the old store goes, and what belongs to it."""
+    """`--replace`: delete the old store and its side files."""
     _must_look_like_a_store(path)
     with StoreWriter.locked(path):
         for suffix in ("", ".journal", ".seen"):
@@ -76,7 +76,7 @@ def require_writable_folder(store: Path) -> None:
 
 
 def require_same_fingerprint(known: Store, options: ExtractionOptions, name: str, path: Path) -> None:
-    """Refuse at once what can be seen without loading the network: a store holds features made in one way."""
+    """Refuse early, without loading the network, what cannot go into the store: its features are made in one way."""
     stored = known.fingerprint
     wanted = replace(
         stored,

@@ -39,7 +39,7 @@ class ExistingRows:
             yield self._filled(item if item_id == item.item_id else replace(item, item_id=item_id), catalogue.root)
 
     def _filled(self, item: Item, source: str) -> Item:
-        """An empty cell takes no label away; a second table, such as one of new labels, adds to what the first said."""
+        """An empty cell removes no label; a second table, such as one of new labels, adds to the first."""
         row = self.rows.get(item.item_id)
         if row is None or row.path != item.path:
             return item
@@ -75,7 +75,7 @@ class ExistingRows:
 
 
 def differs(row: Item, item: Item) -> bool:
-    """Whether the catalogue says something else of an item than its row does."""
+    """Whether the catalogue and the row of an item differ."""
     return (row.path, row.label, row.product, row.split, dict(row.extra)) != (
         item.path,
         item.label,

@@ -1,4 +1,4 @@
-"""What each photo turns out to be: as before, new, changed, a copy of another one, or unusable."""
+"""Classify each photo: unchanged, new, changed, a copy of another one, or unusable."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Decode = Callable[[bytes, str, str, tuple[int, int] | None], Images]
 
 @dataclass
 class Inspection:
-    """One photo of the catalogue, and what it turned out to be once it was looked at."""
+    """A photo of the catalogue with the outcome of its inspection."""
 
     item: Item
     kind: Kind = "unchanged"
     digest: str = ""
     skip: Skipped | None = None
-    # Size and time of the file; None where it cannot be asked.
+    # Size and time of the file; None if they cannot be read.
     mark: tuple[int, int] | None = None
 
     def conclude(self, result: Embedded[Inspection]) -> None:
-        """Take in what the stream found out: a photo that cannot be read is skipped."""
+        """Take over the outcome of the stream: a photo that cannot be read is skipped."""
         if result.unreadable is not None:
             self.kind, self.digest = "skipped", ""
             self.skip = Skipped(self.item.path, result.unreadable.reason, result.unreadable.detail)
@@ -49,7 +49,7 @@ class Inspector:
         self._claim = threading.Lock()
 
     def look(self, inspection: Inspection) -> bytes | None:
-        """Find out what a photo is; its bytes where its features have to be computed."""
+        """Inspect a photo; returns its bytes if its features must be computed."""
         item = inspection.item
         row = self.existing.row_of(item)
         mark = inspection.mark = _mark(item.path)
@@ -72,7 +72,7 @@ class Inspector:
         return data
 
     def read(self, inspection: Inspection) -> Source | None:
-        """A photo for the stream; None where there is nothing to compute."""
+        """A photo for the stream; None if there is nothing to compute."""
         data = self.look(inspection)
         if data is None:
             return None
@@ -80,7 +80,7 @@ class Inspector:
         return Source(digest, lambda smallest: self.decode(data, path, digest, smallest))
 
     def _is_first(self, digest: str) -> bool:
-        """Whether no row and no other photo of this run has these bytes; the photo that asks first has them then."""
+        """Whether no row and no other photo of this run has these bytes; the first photo that asks claims them."""
         with self._claim:
             if digest in self._claimed or (digest in self.existing.digests and not self.force):
                 return False

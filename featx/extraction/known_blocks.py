@@ -1,4 +1,4 @@
-"""Blocks that other stores hold already: what one part of a joined backbone gave for the same bytes is only copied."""
+"""Blocks that other stores already have: features of a joined part are copied for photos with the same bytes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class KnownBlocks:
     _lock: Lock = field(default_factory=Lock)
 
     def known(self, digest: str) -> Features | None:
-        """The whole row of a photo, where every part of it is known."""
+        """The whole row of a photo, if every block is known."""
         if not self.names or len(self.sources) < len(self.names):
             return None
         blocks = self._blocks(digest)
@@ -56,7 +56,7 @@ class KnownBlocks:
         return np.concatenate([blocks[i][1] for i in range(len(self.names))])
 
     def prepare(self, encoder: Encoder, digest: str, view: Any) -> Any:
-        """A photo as the encoder takes it, with the known blocks in the place of what would be computed again."""
+        """A photo as the encoder takes it, with known blocks instead of prepared photos."""
         blocks = self._blocks(digest)
         if not blocks or not isinstance(encoder, JoinedEncoder):
             return encoder.prepare(view)
@@ -98,7 +98,7 @@ def find_known_blocks(encoder: Encoder, own: Path, folder: Path, *, exact: bool)
 
 
 def _same_numbers(stored: Fingerprint, wanted: Fingerprint) -> bool:
-    """Whether a block comes from this part, its length apart, which is 1 in every joined row."""
+    """Whether a block comes from this part, whatever its length, which is 1 in every joined row."""
     return not replace(stored, length="").difference(replace(wanted, length=""), "append")
 
 
@@ -114,7 +114,7 @@ def _stores_with(names: tuple[str, ...], own: Path, folder: Path) -> Iterator[St
 
 
 def _may_have(path: Path, names: tuple[str, ...]) -> bool:
-    """What the card beside a store says; a store without one is opened."""
+    """The fingerprint on the card beside a store; a store without a card is opened."""
     try:
         made = Fingerprint.from_dict(read_json(path.with_suffix(".json"))["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError, FeatxError):

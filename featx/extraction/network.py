@@ -16,7 +16,7 @@ from featx.extraction.options import ExtractionOptions
 def open_network(
     name: str, options: ExtractionOptions, existing: ExistingRows, store: Path
 ) -> tuple[Encoder, Fingerprint]:
-    """The backbone and the fingerprint of its rows; refused where a store holds rows of another one."""
+    """The backbone and the fingerprint of its rows; refused if the store holds rows of another one."""
     stored = existing.fingerprint
     weights = options.weights
     if weights is None and stored is not None:
@@ -36,7 +36,7 @@ def open_network(
 
 
 def batch_size_of(backbone: Encoder, options: ExtractionOptions) -> int:
-    """Photos in a batch: as many as were asked for, else what every command uses."""
+    """Photos in a batch: as requested, else the default of all commands."""
     return options.batch_size or batch_size_for(backbone)
 
 

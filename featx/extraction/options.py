@@ -20,7 +20,7 @@ Progress = Callable[..., object]
 
 @dataclass(frozen=True)
 class ExtractionOptions:
-    """The options of `featx extract` and `featx.extract`; None means: featx chooses, or keeps what the store has."""
+    """The options of `featx extract` and `featx.extract`; None: featx chooses, or keeps the store's setting."""
 
     backbone: str | None = None
     weights: str | None = None
@@ -117,7 +117,7 @@ class ExtractionReport:
 
     @property
     def bottleneck(self) -> str:
-        """One sentence on what the run waited for, and what would help."""
+        """A sentence on the bottleneck of the run, and the remedy."""
         waited = percent(self.waiting_share, 0)
         if self.waiting_share > 0.4:
             return (

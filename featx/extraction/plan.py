@@ -1,4 +1,4 @@
-"""What an extraction has to do: which photos are there, which are missing, and which rows go. Nothing is read here."""
+"""The plan of an extraction: photos to compute, rows to update, rows to remove. Nothing is read here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ExtractionPlan:
         self.items = list(existing.named(catalogue))
         # Photos whose bytes are computed already, or in this run for another photo.
         self.copies: list[Inspection] = []
-        # Rows whose photo is as before, and about which the catalogue says something else now.
+        # Rows of unchanged photos whose metadata has changed in the catalogue.
         self.updates: list[Item] = []
         self._renamed: dict[str, str] = {}
         self._added: list[tuple[Item, str]] = []

@@ -1,4 +1,4 @@
-"""How a store was made: what it remembers beside its features, and the command that makes it again."""
+"""How a store was made: the facts kept with its features, and the command that rebuilds it."""
 
 from __future__ import annotations
 

@@ -316,7 +316,7 @@ class ExtractionRun:
             writer.append(rows)
 
     def _skip_copy(self, copy: Inspection) -> None:
-        """The photo it is a copy of could not be decoded, so neither can this one."""
+        """Skip a copy whose original could not be decoded."""
         try:
             decode_photo(read_bytes(copy.item.path), copy.item.path)
         except UnreadablePhoto as error:
@@ -326,7 +326,7 @@ class ExtractionRun:
 
     def _seal(self, writer: StoreWriter) -> None:
         known = writer.known()
-        # By path, whatever the history: an interrupted and resumed run ends as one that was left alone.
+        # By path, whatever the history: an interrupted and resumed run ends like an uninterrupted one.
         order = sorted(known, key=lambda item_id: (known[item_id].path, item_id))
         if self.report.computed or "written" not in self.provenance:
             scaled = self._scaled and self.backbone is not None and self.backbone.spec.decode_size is not None

@@ -29,12 +29,12 @@ class SkipLog:
         return bad
 
     def note(self, skip: Skipped, mark: tuple[int, int] | None) -> None:
-        """Remember that a photo could not be used, and what its file looked like."""
+        """Remember an unusable photo, with the size and time of its file."""
         size, mtime_ns = mark or (-1, -1)
         self._noted[skip.path] = replace(skip, size=size, mtime_ns=mtime_ns)
 
     def commit(self, writer: StoreWriter) -> None:
-        """Hand what was noted to the store."""
+        """Write the notes into the store."""
         writer.note_skipped(list(self._noted.values()))
 
 
@@ -52,7 +52,7 @@ def write_skipped_list(skipped: Sequence[Skipped], path: Path) -> str:
 
 
 def nothing_readable(skipped: Sequence[Skipped], listed: int, where: str) -> FeatxError:
-    """The error for a catalogue of which not one photo could be read; `where` lists them."""
+    """The error for a catalogue without a single readable photo; `where` lists them."""
     reasons = Counter(skip.reason for skip in skipped)
     counts = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
     return FeatxError(
@@ -63,7 +63,7 @@ def nothing_readable(skipped: Sequence[Skipped], listed: int, where: str) -> Fea
 
 
 def unreadable_under_strict(skip: Skipped) -> FeatxError:
-    """The error that `--strict` asks for."""
+    """The error that `--strict` raises."""
     detail = f" ({skip.detail})" if skip.detail else ""
     return FeatxError(
         "photo-unreadable",

@@ -11,7 +11,7 @@ from pathlib import Path
 from featx.files.atomic import atomic_writer
 from featx.files.regular import read_json
 
-# A photo takes about 200 bytes; a larger file than this is not one of ours.
+# A photo takes about 200 bytes; a file larger than this was not written by featx.
 MOST_BYTES = 2**31
 
 
@@ -44,11 +44,11 @@ class StatCache:
         return digest if (size, changed) == mark else None
 
     def note(self, path: str, mark: tuple[int, int], digest: str) -> None:
-        """Remember what a path holds now."""
+        """Remember the content of a path."""
         self._fresh[path] = (*mark, digest)
 
     def write(self) -> None:
-        """Keep the cache for the next run; where it cannot be kept, the next run reads the photos again."""
+        """Keep the cache for the next run; if that fails, the next run reads the photos again."""
         with suppress(OSError), atomic_writer(self.path) as file:
             file.writelines(self._pieces())
 

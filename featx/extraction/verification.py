@@ -8,7 +8,7 @@ from featx.embedding.reopen import decodes_exactly, reopen_backbone
 from featx.embedding.stream import Source, embed, read_source
 from featx.store import Store
 
-# The least cosine between the features of a photo in the store and those it gives now.
+# The least cosine between the stored features of a photo and newly computed ones.
 SAME = 0.999
 
 

@@ -1,4 +1,4 @@
-"""A network as engines take it, and what they share: above all the answer of plain torch, within `TOLERANCE`."""
+"""A network as engines take it, and their common contract: the features of plain torch, within `TOLERANCE`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # The least cosine between an engine's features of a photo and plain torch's at the same precision.
 TOLERANCE = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.97}
-# Counts the ways featx has converted networks; another one makes every kept network anew.
+# Raised when featx converts networks differently; cached networks are then converted again.
 CONVERSION = 1
 
 
@@ -52,7 +52,7 @@ class EngineFailed(Exception):
 
 
 class EmbeddingModule(nn.Module):
-    """A network with what goes around it: photos as bytes are normalised first, its answer becomes rows."""
+    """A network with its surroundings: bytes are normalised first, the output becomes rows."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -82,7 +82,7 @@ class EmbeddingModule(nn.Module):
 
 @dataclass(frozen=True)
 class EngineJob:
-    """A network for an engine to run: what it computes, on what, how exactly, and how photos are prepared for it."""
+    """A network for an engine to run: module, device, precision, and the preparation of photos."""
 
     module: EmbeddingModule
     example: np.ndarray
@@ -97,12 +97,12 @@ class EngineJob:
 
     @cached_property
     def making(self) -> dict[str, object]:
-        """Everything that decides what OpenVINO makes of it; all its weights are read for that, so once."""
+        """Everything that determines the converted network; cached, since it reads all weights."""
         return making_of(self)
 
 
 def making_of(job: EngineJob) -> dict[str, object]:
-    """Everything that decides what the converted network is, and whether it was tried here."""
+    """Everything that determines the converted network, and whether it was tested on this machine."""
     fingerprint = job.fingerprint.to_dict()
     del fingerprint["views"]
     packages = ["openvino", "torch", "torchvision", "timm", *(["nncf"] if job.precision == "int8" else [])]
@@ -148,13 +148,13 @@ def example_photos(shape: tuple[int, ...], kind: np.dtype[Any], size: int) -> np
 
 
 def min_cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """The cosine of the pair of rows that differs most; not a number where features are not."""
+    """The cosine of the two rows that differ most; NaN if features are."""
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(1) / np.maximum(lengths, 1e-30)).min())
 
 
 def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any:
-    """The network with each batch normalisation folded into the convolution before it, where that can be done."""
+    """The network with batch normalisations folded into the convolutions before them, where possible."""
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
     from torch.fx.experimental.optimization import fuse
@@ -162,7 +162,7 @@ def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any
     try:
         with torch.inference_mode(False), torch.no_grad():
             fused = fuse(network)
-    except Exception:  # a network whose way depends on its input cannot be traced; it runs as it is  # noqa: BLE001
+    except Exception:  # data-dependent networks cannot be traced; they run unchanged  # noqa: BLE001
         return network
     with torch.inference_mode():
         least = min_cosine(read(network(probe)).numpy(), read(fused(probe)).numpy())
@@ -171,7 +171,7 @@ def fold_batch_norm(network: Any, probe: Any, read: Callable[[Any], Any]) -> Any
 
 @contextmanager
 def quiet_converter() -> Iterator[None]:
-    """Converters talk much and warn of what the probe settles; attention is written out, which they can read."""
+    """Silence converters, since the comparison with torch decides; write attention out, so that they can convert it."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -183,6 +183,6 @@ def quiet_converter() -> Iterator[None]:
 
 
 def network_threads() -> int:
-    """Threads for the network: what the environment says, else one for each core this process may use."""
+    """Threads for the network: as the environment says, else one for each core this process may use."""
     setting = os.environ.get("OMP_NUM_THREADS", "")
     return int(setting) if setting.isdecimal() and int(setting) > 0 else cores()

@@ -1,4 +1,4 @@
-"""What runs a frozen network on photos: torch as it is, torch compiled, OpenVINO or ONNX Runtime.
+"""Choose what runs a frozen network: plain torch, compiled torch, OpenVINO or ONNX Runtime.
 
 An engine is a function from a batch of prepared photos to rows of features. Engines differ in speed and, within
 `TOLERANCE`, in the last digits; an engine that differs by more on the probe photos is not used. Each library is
@@ -33,7 +33,7 @@ def choose_engine(
     worth_from: int,
     precision: str = "fp32",
 ) -> str:
-    """The engine for so many photos; `auto` converts a network only where that pays."""
+    """The engine for this many photos; `auto` converts a network only if that pays."""
     if requested not in ENGINES:
         raise FeatxError(
             "bad-flag",
@@ -59,7 +59,7 @@ def converts(network: nn.Module, device: str) -> bool:
 
 
 def engine_for(requested: str, job: EngineJob, photos: int, cold: int, warm: int) -> str:
-    """The engine for so many photos of this network; converting pays for fewer where that was done before."""
+    """The engine for this many photos; a network converted before pays for fewer."""
     worth_from = cold
     if requested == "auto" and warm <= photos < cold and converts(job.module, job.device):
         from featx.backbones.engines.conversion_cache import path_of
@@ -90,7 +90,7 @@ def make_engine(name: str, job: EngineJob) -> Engine:
 
 
 def try_engine(requested: str, name: str, job: EngineJob) -> tuple[Engine | None, str]:
-    """The engine of this name; or, where `auto` wanted it and could not have it, none and why."""
+    """The engine of this name; if `auto` wanted it in vain, none and the reason."""
     try:
         return make_engine(name, job), ""
     except EngineFailed as error:
@@ -107,7 +107,7 @@ def try_engine(requested: str, name: str, job: EngineJob) -> tuple[Engine | None
 
 
 def _kept_or_made(job: EngineJob) -> Engine:
-    """OpenVINO with a network that was converted and tried before, else with one that is now, and kept."""
+    """OpenVINO with a cached network, or with one that is converted, tested and cached now."""
     from featx.backbones.engines.conversion_cache import read_conversion, store_conversion
     from featx.backbones.engines.openvino_engine import OpenVinoEngine, converted
 

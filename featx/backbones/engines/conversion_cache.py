@@ -1,4 +1,4 @@
-"""Converted networks, kept between runs: making one takes seconds or a minute, reading it back a moment.
+"""Converted networks, cached between runs: converting takes seconds or a minute, reading a moment.
 
 An entry is one file: the SHA-256 of what follows it, a line of JSON, then the network as OpenVINO writes it and its
 answers to the example photos. A damaged entry, or one that was made in another way, is made anew.
@@ -28,7 +28,7 @@ class ConvertedNetwork:
 
     text: bytes
     numbers: bytes
-    # Rows of float32: what it said of the example photos when it was tried.
+    # Rows of float32: its features of the example photos when it was tested.
     answers: bytes = b""
 
 
@@ -38,12 +38,12 @@ def conversions_folder() -> Path:
 
 
 def path_of(making: Mapping[str, object]) -> Path:
-    """Where the network made in this way is kept, whether it is there or not."""
+    """The path of the network made in this way, whether it exists or not."""
     return conversions_folder() / f"{_digest_of(making)[:32]}{SUFFIX}"
 
 
 def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
-    """The network made in this way, checked; None where it is not here or not whole."""
+    """The network made in this way, checked; None if it is missing or damaged."""
     path = path_of(making)
     try:
         data = memoryview(path.read_bytes())
@@ -62,7 +62,7 @@ def read_conversion(making: Mapping[str, object]) -> ConvertedNetwork | None:
 
 
 def store_conversion(making: Mapping[str, object], graph: ConvertedNetwork) -> None:
-    """Keep a network for later runs; where that cannot be done, later runs make it again."""
+    """Cache a network for later runs; if that fails, later runs convert it again."""
     sizes = {"text": len(graph.text), "answers": len(graph.answers)}
     header = json.dumps({"making": _plain(making), **sizes}).encode() + b"\n"
     digest = hashlib.sha256()

@@ -28,7 +28,7 @@ _IN_FLOAT = ["ReduceMean", "Subtract", "Multiply", "Divide", "Power", "Sqrt", "M
 
 
 def needs_nncf() -> None:
-    """Refuse in a sentence where the library that quantises is missing."""
+    """Refuse in a sentence if the library that quantises is missing."""
     if find_spec("nncf") is None:
         raise FeatxError("extra-missing", "int8 needs nncf, which quantises networks", 'pip install "featx[int8]"')
 

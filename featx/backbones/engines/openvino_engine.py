@@ -18,7 +18,7 @@ from featx.backbones.engines.no_telemetry import import_without_telemetry
 
 # Photos that one core computes together. A photo's numbers depend on this shape, never on the size of the batch.
 PIECE = 4
-# Where a network was quantised, what is no integer stays in float32.
+# In a quantised network, everything that is not an integer stays in float32.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
@@ -57,7 +57,7 @@ class OpenVinoEngine:
     def agrees_everywhere(self, photos: np.ndarray, answers: np.ndarray) -> bool:
         """Whether every core gives these answers to these photos."""
         turns = -(-self.batch_hint // len(photos))
-        # Pieces go to whoever was free longest, so that with one for each core every core has its turn.
+        # Pieces go to the core that was idle longest, so one piece for each core tests every core.
         now = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
         return min_cosine(np.tile(answers, (turns, 1)), now) >= TOLERANCE["fp32"]
 

@@ -23,7 +23,7 @@ class TorchEngine:
         self._device = device
         self._kind = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self._takes_bytes = module.takes_bytes
-        # torch uses all cores for one batch; a second one beside it would only be in the way.
+        # torch uses all cores for one batch; a second one would only get in the way.
         self._alone = Lock()
         self._compute: Callable[[torch.Tensor], torch.Tensor] = module
         if compiled:

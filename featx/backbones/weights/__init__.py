@@ -1,4 +1,4 @@
-"""Weights files: find them in torch's cache, fetch them, and never read one that is not what it should be.
+"""Weights files: find them in torch's cache, fetch them, and never read one that fails verification.
 
 published  which files there are to download
 cache      where they lie here, and whether they are whole

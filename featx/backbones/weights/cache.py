@@ -1,4 +1,4 @@
-"""Where weights lie on this machine, and whether they still are what they were."""
+"""Weights files on this machine, and whether they are unchanged."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def weights_here() -> list[Path]:
 
 
 def weights_missing(url: str, why: str, *, backbone: str | None = None) -> FeatxError:
-    """The error for weights that are neither here nor to be had: which file, from where, and what works without."""
+    """The error for weights that are neither here nor available: which file, from where, and what works without it."""
     name = file_name(url)
     target = weights_folder() / name
     places = [str(target), *map(str, weights_path())]
@@ -67,7 +67,7 @@ def weights_missing(url: str, why: str, *, backbone: str | None = None) -> Featx
 
 
 def builtin_weights() -> Path | None:
-    """The weights file that travels with featx, where this installation has it."""
+    """The weights file that travels with featx, if this installation has it."""
     path = Path(__file__).parent.with_name("builtin.safetensors")
     return path if path.is_file() else None
 
@@ -78,7 +78,7 @@ def fallback_backbone() -> str:
 
 
 def find_weights(url: str) -> Path | None:
-    """The file of this address in torch's cache or on `FEATX_WEIGHTS_PATH`, checked; None where there is none."""
+    """The file of this address in torch's cache or on `FEATX_WEIGHTS_PATH`, checked; None if there is none."""
     name = file_name(url)
     on_path = [place / name if place.is_dir() else place for place in weights_path()]
     for path in [weights_folder() / name, *on_path]:
@@ -89,7 +89,7 @@ def find_weights(url: str) -> Path | None:
 
 
 def verify_weights(path: Path, *, sha256_prefix: str | None = None) -> str:
-    """The file's SHA-256, after holding it to its name and to what it was when it was first checked."""
+    """The file's SHA-256, checked against its name and against the digest of its first check."""
     try:
         digest = file_sha256(path)
     except OSError as error:
@@ -104,7 +104,7 @@ def state_folder() -> Path:
 
 
 def pin_digest(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
-    """Refuse a file that is not what its name says, or no longer what it was."""
+    """Refuse a file that does not match the checksum in its name, or has changed."""
     published_prefix = hash_prefix(path.name)
     wanted = (sha256_prefix or published_prefix or "").lower()
     if not digest.startswith(wanted):
@@ -151,7 +151,7 @@ def unreadable(path: Path, error: OSError) -> FeatxError:
 
 
 def cannot_write(target: Path, error: OSError) -> FeatxError:
-    """The error for a place where weights cannot be put."""
+    """The error for a path where weights cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return FeatxError(
             "disk-full", f"no room for `{target}`", "free some space, or set `TORCH_HOME` to a folder on another disk"

@@ -32,7 +32,7 @@ def source_url(url: str) -> str:
 
 
 def offline() -> bool:
-    """Whether the person asked for no network at all, with `FEATX_OFFLINE=1`."""
+    """Whether `FEATX_OFFLINE=1` forbids the network."""
     return os.environ.get("FEATX_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
 
 

@@ -1,4 +1,4 @@
-"""HTTP for weights: requests that are answered in time or not at all, downloads that go on where they broke off."""
+"""HTTP for weights: requests with a strict time limit, downloads that resume where they stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from featx.files.locks import wait_for_lock
 from featx.files.regular import read_json
 
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)$")
-# A body that stops moving is given longer than a server that never says a word: the bytes so far are worth waiting for.
+# A stalled body gets more time than a silent server: the bytes so far are worth waiting for.
 _STALL = 3.0
 _TRIES = 100
 
@@ -73,7 +73,7 @@ def open_url(request: urllib.request.Request, timeout: float) -> HTTPResponse:
         result: HTTPResponse | BaseException
         try:
             result = cast("HTTPResponse", opener.open(request, timeout=timeout * _STALL))
-        except BaseException as error:  # told to the thread that waits  # noqa: BLE001
+        except BaseException as error:  # handed to the waiting thread  # noqa: BLE001
             result = error
         with lock:
             if given_up.is_set():
@@ -141,7 +141,7 @@ def partial_download(target: Path, source: str) -> Iterator[PartialFile]:
 
 
 def _wait_for_turn(file: BufferedRandom) -> None:
-    """Wait as long as the download that another process is at goes on."""
+    """Wait as long as another process's download makes progress."""
     # Some network file systems have no locks; the download is checked before it counts anyway.
     with suppress(OSError):
         wait_for_lock(file.fileno(), progress=lambda: os.fstat(file.fileno()).st_size)
@@ -163,7 +163,7 @@ class PartialFile:
         return self.file.seek(0, os.SEEK_END)
 
     def fill(self, source: str, timeout: float, progress: Progress | None) -> None:
-        """Bring the file to its full length, going on where a line broke as long as each try brings something new."""
+        """Bring the file to its full length, resuming after each failure as long as every try adds bytes."""
         for attempt in range(_TRIES):
             before = self.size
             try:
@@ -175,7 +175,7 @@ class PartialFile:
             except Refused as error:
                 if error.status not in (206, 416) or not before:
                     raise
-                self.drop()  # the remote file is no longer the one these bytes came from: begin anew
+                self.drop()  # the remote file has changed since: start over
             except NoAnswer as error:
                 if not before:
                     raise
@@ -248,7 +248,7 @@ class PartialFile:
             raise CutOff(f"{self.size:,} of {total:,} bytes")
 
     def _begin(self, source: str, response: HTTPResponse, noted: Mapping[str, object]) -> int | None:
-        """Line the file up with what the server is about to send; how long the whole will be, if it says so."""
+        """Align the file with what the server is about to send; the total length, if the server gives it."""
         length = response.headers.get("Content-Length", "")
         body = int(length) if length.isdigit() else None
         if response.status == 206:
@@ -292,7 +292,7 @@ class PartialFile:
 
 def _arrived(response: HTTPResponse) -> bytes:
     try:
-        # What has arrived, not a full block: so a slow line shows its progress and keeps what it brought.
+        # Whatever has arrived, not a full block: a slow line shows progress and keeps its bytes.
         return response.read1(BLOCK)
     except TimeoutError as error:
         raise CutOff("it stood still") from error

@@ -52,7 +52,7 @@ def _name_by_content(file: Path, digest: str, known: Sequence[PublishedWeights])
 
 
 def copy_checked(file: Path, target: Path, digest: str) -> None:
-    """Copy a weights file into place, whole or not at all, refusing bytes that changed since they were checked."""
+    """Copy a weights file atomically, refusing bytes that changed since they were checked."""
     with file.open("rb") as source, atomic_writer(target) as copy:
         shutil.copyfileobj(source, copy, BLOCK)
         copy.flush()

@@ -133,8 +133,8 @@ def _tensors_of(path: Path, loaded: object, size: int) -> dict[str, torch.Tensor
         raise _not_weights(path, f"`{odd[0]}` is not a tensor")
     tensors = cast("Mapping[str, torch.Tensor]", loaded)
     for name, value in tensors.items():
-        # The same few numbers told again and again would be any number of them as soon as somebody copies them.
+        # A few numbers repeated by strides would expand without limit when copied.
         if value.layout != torch.strided or value.numel() * value.element_size() > size:
-            raise _not_weights(path, f"`{name}` says that it is larger than the file")
+            raise _not_weights(path, f"`{name}` claims to be larger than the file")
     wrapped = all(name.startswith("module.") for name in tensors)  # so DataParallel names them
     return {name.removeprefix("module.") if wrapped else name: value.detach() for name, value in tensors.items()}

@@ -1,4 +1,4 @@
-"""Weights files by their SHA-256, wherever they lie now: a folder that was copied to another machine still answers."""
+"""Weights files by their SHA-256, wherever they are: a folder copied to another machine still works."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def is_cached(sha256: str) -> bool:
 
 
 def weights_not_found(backbone: str, name: str, sha256: str, places: Sequence[Path]) -> FeatxError:
-    """The error for a weights file that is in none of the places: which file it is, and where it was looked for."""
+    """The error for a weights file that was not found: its name and digest, and every place searched."""
     shown = ", ".join(os.path.join(place, "") if place.is_dir() else str(place) for place in places)
     return FeatxError(
         "weights-missing",

@@ -1,4 +1,4 @@
-"""Which weights files their makers offer for download."""
+"""Weights files that their publishers offer for download."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DATE = re.compile(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])")
 
 @dataclass(frozen=True, slots=True)
 class PublishedWeights:
-    """One weights file that its makers offer for download."""
+    """A weights file that its publisher offers for download."""
 
     backbone: str
     weights: str
@@ -35,7 +35,7 @@ def _ours(backbone: str, file: str, size: int, top1: float) -> PublishedWeights:
     return PublishedWeights(backbone, "IMAGENET1K_V1", PUBLISHER + file, size, top1)
 
 
-# Small to large. Known here as well as in torchvision, so that listing them and choosing one wait for no torch import.
+# Small to large. Repeated from torchvision, so that listing and choosing need not import torch.
 # All are the plain first recipes: the later ones score higher on ImageNet, but by smoothing that hurts fixed features.
 RECOMMENDED = (
     _ours("squeezenet1_0", "squeezenet1_0-b66bff10.pth", 5_010_096, 58.092),
@@ -71,7 +71,7 @@ def published_weights() -> list[PublishedWeights]:
 
 
 def _accuracy(metrics: Mapping[str, Mapping[str, float]]) -> float | None:
-    # Weights without a last layer have "nan" there, which is no number in JSON.
+    # Weights without a last layer have NaN there, which JSON cannot hold.
     top1 = metrics.get("ImageNet-1K", {}).get("acc@1")
     return None if top1 is None or math.isnan(top1) else top1
 
