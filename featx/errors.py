@@ -49,7 +49,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
 
 
 class FeatxError(Exception):
-    """An error a person can fix: what was found and wanted (message), and what to do next (hint).
+    """An error that the user can fix: what was found and wanted (message), and what to do next (hint).
 
     The message is one fact, lower case, without a full stop; it may carry two or three lines of evidence.
     """

@@ -89,7 +89,7 @@ class Workspace:
         )
 
     def stores(self) -> list[Path]:
-        """The stores in the artifacts folder by name, and the current one where it lies elsewhere."""
+        """The stores in the artifacts folder by name, and the current one if it is elsewhere."""
         inside = sorted(self.embeddings.glob("*.h5"))
         noted = self.noted()
         return inside if noted is None or noted in inside else [*inside, noted]
@@ -109,12 +109,12 @@ class Workspace:
         return store
 
     def flag_for(self, store: Path) -> str:
-        """What makes a command use this store; nothing where it does so by itself."""
+        """The flag that makes a command use this store; empty for the current one."""
         try:
             if self.current_store().resolve() == store.resolve():
                 return ""
         except FeatxError:
-            pass  # without the flag there is none
+            pass  # there is no current store
         return f" --store {shlex.quote(str(store))}"
 
     def note_current(self, store: Path) -> None:
@@ -130,7 +130,7 @@ class Workspace:
             raise cannot_write(path, error, "make room there; the store itself is complete") from error
 
     def noted(self) -> Path | None:
-        """The store that was chosen or extracted first, if it is still there."""
+        """The store that was chosen or extracted first, if it still exists."""
         noted = self._noted()
         return noted if noted is not None and is_store(noted) else None
 
@@ -147,7 +147,7 @@ class Workspace:
 
 
 def use_store(name: str | Path) -> Path:
-    """Make a store the one that commands and functions use when none is named; what `featx use` does."""
+    """Make a store the default of commands and functions, as `featx use` does."""
     return Workspace.here().use(str(name))
 
 

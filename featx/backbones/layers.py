@@ -31,7 +31,7 @@ def node_names(network: nn.Module) -> list[str]:
 
 
 def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
-    """The output shape of every node for a photo of this side, without the batch; nodes without tensors are left out."""
+    """The output shape of every node for a photo of this side, without the batch; only nodes that give tensors."""
     wanted = {name: name for name in node_names(network)}
     tapped = create_feature_extractor(network, wanted, suppress_diff_warning=True).eval()
     with torch.inference_mode():

@@ -74,7 +74,7 @@ def _read_names_as_utf8() -> None:
 
 
 def _open_streams() -> None:
-    """Open /dev/null for each closed stream, or the next file opened, perhaps a store, would take its place."""
+    """Open /dev/null for each closed stream; otherwise the next opened file, perhaps a store, would take its number."""
     for number in range(3):
         try:
             os.fstat(number)

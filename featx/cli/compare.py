@@ -141,7 +141,7 @@ def compare(
 
 
 def _evaluation(best: Store, others: Sequence[Store], flag: str) -> list[str]:
-    """The command that scores a classifier on the held-out photos, where there are any."""
+    """The command that scores a classifier on the held-out photos, if there are any."""
     from featx.labels.training_set import held_out_of
 
     alike = (other for other in others if not best.fingerprint.difference(other.fingerprint, "classify"))

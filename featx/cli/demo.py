@@ -108,7 +108,7 @@ def _run(step: tuple[str, ...], folder: Path, out: Output) -> None:
 
     out.say(f"\n$ featx {' '.join(step)}")
     flags = ["--quiet"] if out.quiet else []
-    # The demo keeps its store and artifacts in its own folder, whatever the environment says.
+    # The demo keeps its store and artifacts in its own folder, regardless of the environment.
     environment = {k: v for k, v in os.environ.items() if k not in ("FEATX_STORE", "FEATX_ARTIFACTS")}
     home = Path(__file__).resolve().parents[2]
     if home.name not in ("site-packages", "dist-packages"):

@@ -135,7 +135,7 @@ def fit(
         reached.append(_keep(model, path, opened, elsewhere, out, update=update, several=len(names) > 1, last=last))
         paths.append(path)
     if len(names) > 1:
-        # `featx predict` takes the newest, and nobody wants it to be the baseline that happened to come last.
+        # `featx predict` takes the newest one, which should not be a baseline that happened to come last.
         first = reached.index(max(reached))
         os.utime(paths[first])
         out.say(f"most accurate: {names[first]}, {percent(reached[first])}; `featx predict` now uses it")
@@ -166,7 +166,7 @@ def _keep(
     several: bool,
     last: bool,
 ) -> float:
-    """Save it, or leave the old one; how often the one that is there now is right."""
+    """Save it, or keep the old one; returns the accuracy of the one that is kept."""
     from featx.classifiers.promotion import publish
 
     publication = publish(model, path, store, elsewhere, update=update)

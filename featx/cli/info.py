@@ -62,7 +62,7 @@ def _print_paths(workspace: Workspace, store: Path, out: Output) -> None:
 
 @dataclass(frozen=True)
 class _Damage:
-    """What `--check` found wrong, each in words."""
+    """The faults that `--check` found, in sentences."""
 
     store: tuple[str, ...] = ()
     classifiers: tuple[str, ...] = ()
@@ -208,7 +208,7 @@ def _training_lines(classifier: ClassifierFacts) -> list[tuple[str, str]]:
 
 
 def _score(classifier: ClassifierFacts, store: str) -> str:
-    """How often a classifier is right, and on what: scores on other photos cannot be compared."""
+    """The accuracy of a classifier and its photos: scores on different photos cannot be compared."""
     if classifier.accuracy is None:
         return "no readable card"
     if not classifier.n:

@@ -33,7 +33,7 @@ class Advance(Protocol):
 
 @dataclass
 class Output:
-    """The two streams of one command, with the flags that decide what goes to them."""
+    """The two output streams of a command, and the flags that control them."""
 
     json: bool = False
     quiet: bool = False
@@ -241,7 +241,7 @@ def _fit(columns: Sequence[str], cells: list[list[str]], shrinkable: Sequence[in
 
 
 def _end_of(path: str, width: int) -> str:
-    """As much of the end of a path as fits, cut at a folder where there is room for one."""
+    """As much of the end of a path as fits, cut at a folder if possible."""
     from rich.cells import cell_len
 
     end = path[-width:]

@@ -96,7 +96,7 @@ def report(
 
 
 def say_page(written: Written, out: Output) -> None:
-    """Print where the page is, its size, and what it leaves out."""
+    """Print the path of the page, its size, and what it omits."""
     out.ok(f"report: {written.page} ({size(written.bytes)})")
     pictures = written.document.pictures
     if pictures is not None and (missing := pictures.n_missing):

@@ -39,7 +39,7 @@ class Exportable(Protocol):
 
     @property
     def path(self) -> Path:
-        """Where the store lies."""
+        """The path of the store."""
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -51,7 +51,7 @@ class Exportable(Protocol):
 
     @property
     def paths(self) -> Sequence[str]:
-        """Where each photo lies."""
+        """The path of each photo."""
 
     @property
     def labels(self) -> Sequence[str | None]:
@@ -79,7 +79,7 @@ class Exportable(Protocol):
 
 
 def format_of(name: str | None, output: Path | None) -> str:
-    """The format asked for, by name or else by the ending of the file to write."""
+    """The requested format, by name or by the suffix of the output file."""
     if name is not None:
         if name not in FORMATS:
             raise FeatxError("bad-flag", f"featx does not write `{name}`", f"it writes {', '.join(FORMATS)}")

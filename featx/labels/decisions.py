@@ -45,7 +45,7 @@ class Fix:
 
 @dataclass(frozen=True)
 class AppliedDecisions:
-    """Labels with the decisions applied (None: left out), and what became of the decisions."""
+    """Labels with the decisions applied (None: left out), and the outcome of each decision."""
 
     labels: list[str | None]
     changed: int = 0
@@ -85,7 +85,7 @@ def decided(path: Path | None = None) -> list[Fix]:
 
 
 def labels_after_decisions(store: Store, path: Path | None = None) -> AppliedDecisions:
-    """The labels of a store with every decision applied; the store itself stays as it is."""
+    """The labels of a store with every decision applied; the store itself does not change."""
     labels = list(store.labels)
     fixes = decided(path)
     if not fixes:

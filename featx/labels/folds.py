@@ -32,7 +32,7 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
         np.asarray(digests, dtype=object).astype(str), return_index=True, return_inverse=True
     )
     groups = union_groups(by_product, by_digest)
-    # The same bytes have the same features: one row stands for all that share them.
+    # The same bytes have the same features: one row represents all copies.
     unit = unit_rows(np.asarray(features)[first_of])
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
     for i, j in pairs_above(unit, NEAR_CERTAIN):

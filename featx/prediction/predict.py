@@ -143,7 +143,7 @@ class Predictor:
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
         self._open, self._once = open_backbone, threading.Lock()
         self._backbone: Encoder | None = None
-        # How many photos were found in the store, the file of the classifier, and why no store is used.
+        # How many photos the store knew, the file of the classifier, and why no store is used.
         self.from_store = 0
         self.path: Path | None = None
         self.without_store = ""
@@ -201,7 +201,7 @@ class Predictor:
             yield Prediction(result.photo, top, similarity, doubt)
 
     def _answers_of_one_shape(self, rows: Sequence[np.ndarray]) -> list[tuple[tuple[tuple[str, float], ...], float]]:
-        """Answers from a matrix of one shape, filled up, so that no answer depends on how many are asked for."""
+        """Answers from a padded matrix of one shape, so that no answer depends on the number of photos."""
         if not rows:
             return []
         return self.answers(np.stack([*rows, *[rows[-1]] * (CLASSIFIED_AT_ONCE - len(rows))]))[: len(rows)]
@@ -250,9 +250,9 @@ def open_predictor(
 
 
 def _opener(model: Classifier, store: Store | None, device: str) -> Callable[[], Encoder]:
-    """What opens the backbone that a classifier's features come from: that of the store, where there is one."""
+    """A function that opens the backbone of a classifier's features: that of the store, if there is one."""
 
-    # A weights file may have travelled beside the classifier, or still lie beside the store it was trained on.
+    # A weights file may be beside the classifier, or beside the store it was trained on.
     near = [Path(path).parent for path in (model.card.model, model.card.store) if path]
 
     def open_it() -> Encoder:

@@ -1,4 +1,4 @@
-"""Which answers need a person: the limit that `fit` measured, what it is where too little was measured, and counts."""
+"""Answers that need a person: the limit that `fit` measured, the fallback if it could not, and counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TARGET = 0.95
 # Less confidence than this says: more likely wrong than right. However good a classifier is on average, such an answer
 # needs a look.
 EVEN_ODDS = 0.5
-# With too few products to measure anything, only what should be wrong one time in five at most stands.
+# With too few products to measure anything: answers that should be wrong one time in five at most.
 CAUTIOUS = 0.8
 # Above every confidence.
 NEVER = 2.0
@@ -97,7 +97,7 @@ def _measured(card: Card, unlike: bool) -> DecisionRule:
 
 
 def limit_for(card: Card, coverage: float) -> tuple[float, CoverageRow]:
-    """The confidence above which that share of photos was answered when it was measured, and the accuracy there."""
+    """The confidence above which this share of photos was answered in the measurement, and the accuracy there."""
     good = [row for row in card.coverage if row.coverage <= coverage + 1e-9]
     if not good:
         raise FeatxError(
@@ -109,7 +109,7 @@ def limit_for(card: Card, coverage: float) -> tuple[float, CoverageRow]:
 
 @dataclass
 class ReviewCounts:
-    """How many answers there were, how many of them need a person, and why."""
+    """The number of answers, and of those that need a person, by reason."""
 
     n: int = 0
     unsure: int = 0
@@ -117,7 +117,7 @@ class ReviewCounts:
     unreadable: int = 0
 
     def count(self, doubt: str, unreadable: str) -> None:
-        """Count one answer by its doubt, or by the reason why there is none."""
+        """Count an answer by its doubt, or an unreadable photo by its reason."""
         self.n += 1
         self.unreadable += bool(unreadable)
         self.unlike += doubt == UNLIKE

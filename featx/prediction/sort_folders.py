@@ -23,7 +23,7 @@ NOT_IN_NAMES = r"[\x00-\x1f\x7f\\\ud800-\udc7f\udd00-\udfff]"
 
 @dataclass(frozen=True)
 class Move:
-    """Where one photo goes, and whether it lies there already."""
+    """The target of a photo, and whether it is there already."""
 
     source: Path
     target: Path
@@ -56,7 +56,7 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
 
 
 def plan_moves(predictions: Iterable[Prediction], root: Path) -> Iterator[Move]:
-    """The place of each photo under its category, or under `needs-review`; equal names get a number."""
+    """The target of each photo under its category, or under `needs-review`; equal names get a number."""
     taken: set[Path] = set()
     for prediction in predictions:
         if prediction.unreadable:

@@ -124,7 +124,7 @@ def write_again(
     """Write a report again from its `report.json` and thumbnails, without the photos; into `folder`, or in place."""
     beside = source if source.is_dir() else source.parent
     target = folder or beside
-    read_report(source)  # what is no report is refused before a folder is made for it
+    read_report(source)  # refuse other files before creating a folder
     # Read again under the lock that it is written under: a report that another featx writes meanwhile is not undone.
     with one_writer(target, "a report"):
         report = read_report(source)

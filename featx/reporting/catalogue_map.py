@@ -1,4 +1,4 @@
-"""The map of a catalogue as the report keeps it: packed places, categories, a sheet of small pictures."""
+"""The map of a catalogue in a report: packed coordinates, categories, a sheet of thumbnails."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNLABELLED = 65535
 
 
 def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache, cache: Path | None) -> CatalogueMap:
-    """Where every photo of a store lies, with a picture for as many as fit, spread over the categories."""
+    """The coordinates of every photo of a store, with thumbnails for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in labels if label})
     index_of = {label: i for i, label in enumerate(classes)}
@@ -85,7 +85,7 @@ def share_of_own_category(coordinates: np.ndarray, category: np.ndarray) -> floa
 
 
 def _counts(spot: np.ndarray, category: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A look-up: how many photos of a category lie on a spot."""
+    """A lookup of how many photos of a category share a spot."""
     n_categories = int(category.max()) + 1
     keys, counts = np.unique(spot * n_categories + category, return_counts=True)
 

@@ -72,7 +72,7 @@ def _change(name: str, old: float, new: float, p: float | None) -> Change:
 
 
 def _metrics(report: ReportDocument) -> dict[str, Score | None]:
-    """The metrics that are compared; None for what was not measured."""
+    """The metrics that are compared; None if not measured."""
     honest = report.honest
     scores = {row.metric: row for row in (honest.test if honest.measured_on == "test" else honest.cv)}
     metrics: dict[str, Score | None] = {"accuracy": report.best.accuracy}

@@ -63,7 +63,7 @@ def confusion_of(truth: Sequence[int], predicted: Sequence[int], classes: Sequen
 
 
 def matrix_of(confusion: Confusion) -> np.ndarray:
-    """The matrix again from what the report kept."""
+    """The matrix from its form in the report."""
     matrix = np.zeros((len(confusion.classes), len(confusion.classes)), dtype=np.int64)
     for i, j, count in confusion.cells:
         matrix[i, j] = count

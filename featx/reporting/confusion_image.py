@@ -11,7 +11,7 @@ from featx.reporting.confusion import matrix_of
 from featx.reporting.records import CatalogueMap, Confusion
 
 RIGHT, WRONG = (120, 124, 130), (213, 94, 0)
-# Told apart by people with any of the usual colour blindnesses (Okabe and Ito), then the same again as rings.
+# Distinguishable with the common kinds of colour blindness (Okabe and Ito), then the same colours as rings.
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8c7ae6", "#b8a800")
 
 

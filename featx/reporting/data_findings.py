@@ -31,7 +31,7 @@ def findings_of(
     skipped: Sequence[Mapping[str, str]] | None,
     pictures: ThumbnailCache,
 ) -> DataFindings:
-    """The findings with thumbnails for the first of each; null for what was not looked for."""
+    """The findings with thumbnails for the first of each kind; null for checks that were not run."""
     return DataFindings(
         issues=None if issues is None else _issues(issues, pictures),
         duplicates=None if duplicates is None else _copies(duplicates, pictures),

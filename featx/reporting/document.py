@@ -1,4 +1,4 @@
-"""Everything the report says, as one document: from a comparison, a store, and what the audit found."""
+"""The content of the report as one document: from a comparison, a store, and the findings of the audit."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def build_document(
 
 
 def comparison_of(comparison: Comparison | ComparisonDocument | Mapping[str, Any]) -> ComparisonDocument:
-    """A comparison as a record; what is none, or is damaged, is refused."""
+    """A comparison as a record; damaged ones and other documents are refused."""
     if isinstance(comparison, Comparison):
         return comparison.document
     if isinstance(comparison, ComparisonDocument):
@@ -119,7 +119,7 @@ def _damaged(error: Exception) -> FeatxError:
 
 
 def _plain_numbers(value: Any) -> Any:
-    """The same with null for what is not a number, as JSON wants it."""
+    """The same with null for NaN and infinity, as JSON requires."""
     if isinstance(value, dict):
         return {str(key): _plain_numbers(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -56,7 +56,7 @@ def _categories(details: Details, photos: Counter[str]) -> list[CategoryRow]:
     rows = []
     for scores in details.per_class:
         mistake = taken.get(scores.label)
-        # A category without a scored photo has no recall, whatever a division by zero is taken for.
+        # A category without a scored photo has no recall.
         recall = scores.recall if scores.n else None
         interval = wilson(round((recall or 0) * scores.n), scores.n)
         rows.append(

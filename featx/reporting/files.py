@@ -1,4 +1,4 @@
-"""The files of a report: where they lie, how they are written whole or not at all, how one is read again."""
+"""The files of a report: their paths, and how they are written atomically."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LATEST = "latest"
 
 @dataclass(frozen=True)
 class Written:
-    """What was written: the folder, each file, the size of the page and what it leaves out to stay that small."""
+    """The written report: the folder, each file, the size of the page and what it omits to stay small."""
 
     folder: Path
     files: list[Path]
@@ -68,7 +68,7 @@ def write_files(
     pictures: Path | None = None,
     limit: int = LIMIT,
 ) -> Written:
-    """Write a report document in the formats asked for; its thumbnails are read from `pictures` (or `folder`).
+    """Write a report document in these formats; its thumbnails are read from `pictures` (or `folder`).
 
     The page leaves out what is least useful until it has at most `limit` bytes, and says so.
     """
@@ -79,7 +79,7 @@ def write_files(
 def write_files_as_the_writer(
     document: ReportDocument, folder: Path, formats: Sequence[str], *, pictures: Path | None = None, limit: int = LIMIT
 ) -> Written:
-    """`write_files` for whoever is the `one_writer` of the folder already."""
+    """`write_files` for a caller that is already the `one_writer` of the folder."""
     check_formats(formats)
     try:
         return _write_files(document, folder, formats, pictures or folder, limit)
@@ -166,6 +166,6 @@ def point_latest(root: Path, folder: Path) -> None:
 
 
 def newest(root: Path) -> Path | None:
-    """The report written last, as its JSON file; None where there is none."""
+    """The JSON file of the latest report; None if there is none."""
     reports = sorted(path for path in root.glob("*/report.json") if path.parent.name != LATEST)
     return reports[-1] if reports else None

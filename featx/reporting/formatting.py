@@ -1,4 +1,4 @@
-"""Sentences and numbers for a page, Markdown and a terminal; on a page, a number names its place in the JSON."""
+"""Sentences and numbers for a page, Markdown and a terminal; on a page, a number names its path in the JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DASH = "–"
 
 
 class Located:
-    """A part of the document that knows its place there, as in `/which/rows/0/accuracy`.
+    """A part of the document that knows its path, as in `/which/rows/0/accuracy`.
 
     `r.which.rows[0].accuracy.value` is a LocatedNumber; names, yes-or-no and null are themselves.
     """
@@ -49,12 +49,12 @@ class Located:
 
 
 class LocatedNumber(float):
-    """A number of the document and its place there."""
+    """A number of the document and its path."""
 
     __slots__ = ("number", "path")
 
     def __new__(cls, number: float, path: str) -> LocatedNumber:
-        """Keep the number as it stands in the JSON, so that a count stays a whole number."""
+        """Keep the number as in the JSON, so that a count stays a whole number."""
         located = super().__new__(cls, number)
         located.number = number
         located.path = path
@@ -74,12 +74,12 @@ def _located(value: Any, path: str) -> Any:
 
 
 def plain(part: Any) -> Any:
-    """A part of the document as it stands in the JSON."""
+    """A part of the document as in the JSON."""
     return part._value if isinstance(part, Located) else part
 
 
 def value_at(document: Any, path: str) -> Any:
-    """The value at a place such as `/which/rows/0/accuracy/value`; None where there is none."""
+    """The value at a path such as `/which/rows/0/accuracy/value`; None if there is none."""
     value = document
     for part in path.strip("/").split("/"):
         if isinstance(value, list):
@@ -153,7 +153,7 @@ class Formatter(string.Formatter):
         return self.say(separator.join(f"{{phrases[{i}]}}" for i in range(len(phrases))) + end, phrases=phrases)
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
-        """What str.format calls to find a part such as `row.accuracy.value`; of what is not there, all is not there."""
+        """Resolve a field of str.format such as `row.accuracy.value`; parts of a missing one are missing too."""
         name, *steps = re.split(r"[.\[]", field_name.replace("]", ""))
         value = kwargs[name]
         for step in steps:
@@ -176,7 +176,7 @@ class HtmlFormatter(Formatter):
         return Markup(super().say(sentence, **parts))
 
     def number(self, style: str, value: float | None) -> str:
-        """A number that names its place in the document and how it is shown."""
+        """A number that names its path in the document and its format."""
         shown = super().number(style, value)
         if not isinstance(value, LocatedNumber):
             return shown
@@ -185,7 +185,7 @@ class HtmlFormatter(Formatter):
         )
 
     def text(self, value: object) -> Markup:
-        """A name or label as text of the page, whatever is in it."""
+        """A name or label as text of the page, escaped."""
         return escape(value)
 
 
@@ -197,7 +197,7 @@ class MarkdownFormatter(Formatter):
         return Phrase(super().say(sentence.replace("<b>", "**").replace("</b>", "**"), **parts))
 
     def text(self, value: object) -> str:
-        """A name or label that is no markup, whatever is in it."""
+        """A name or label with its markup escaped."""
         return escape_markdown(value)
 
 

@@ -34,7 +34,7 @@ MEASURED_ON: Mapping[str, str] = {"test": "held-out photos", "cv": "cross-valida
 
 
 def headline(r: Located, text: Formatter) -> str:
-    """The page's first sentence: what to use."""
+    """The page's first sentence: the recommendation."""
     held_out = r.honest.measured_on == "test"
     return text.say(
         "Use <b>{row.clf}</b> on <b>{row.backbone}</b>: it gets {row.accuracy.value:percent} of "
@@ -44,7 +44,7 @@ def headline(r: Located, text: Formatter) -> str:
 
 
 def best_row(r: Located) -> Any:
-    """The recommended entry as it stands in the table."""
+    """The recommended entry as in the table."""
     return next((row for row in r.which.rows if row.best), r.which.rows[0])
 
 
@@ -108,7 +108,7 @@ TARGET = 0.98
 
 
 def automated(r: Located) -> Any:
-    """The threshold row of what can be filed without a person; None where nothing can, or too little was measured."""
+    """The threshold row for filing without a person; None if nothing can be filed, or too little was measured."""
     if not r.trust or not r.trust.n or not r.trust.enough:
         return None
     return next((row for row in r.trust.thresholds if row.target == TARGET and row.coverage), None)
@@ -218,7 +218,7 @@ def _made(r: Located, text: Formatter) -> str:
 
 @dataclass(frozen=True)
 class Section:
-    """A section: its name in links, its question, the word for it in the navigation, and what writes its answer."""
+    """A section: its name in links, its question, its word in the navigation, and what writes its answer."""
 
     id: str
     title: str
@@ -239,7 +239,7 @@ SECTIONS = (
 
 
 def in_short(report: ReportDocument) -> dict[str, str]:
-    """Every section's answer as a terminal shows it; where nothing was measured it says what to run."""
+    """Every section's answer for a terminal; if nothing was measured, the command to run."""
     return {section.id: section.opening(Located(report.to_dict()), TerminalFormatter()) for section in SECTIONS}
 
 
@@ -258,7 +258,7 @@ def changes_since(r: Located, text: Formatter) -> str:
 
 
 def doubling(r: Located, text: Formatter) -> str:
-    """What twice the photos would bring, as far as the learning curve tells; nothing where nobody asked."""
+    """The gain from twice the photos by the learning curve; nothing if there is no curve."""
     estimate = r.honest.doubling
     if not estimate:
         return ""

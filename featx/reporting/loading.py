@@ -16,7 +16,7 @@ from featx.reporting.records import SCHEMA, ReportDocument
 
 
 def read_document(path: Path) -> ReportDocument | ComparisonDocument:
-    """A report or a comparison from a JSON file; what is neither, or newer than this featx, is refused."""
+    """A report or a comparison from a JSON file; other files and newer formats are refused."""
     if path.is_dir():
         path = path / "report.json"
     document = _json(path)
@@ -38,7 +38,7 @@ def read_report(path: Path) -> ReportDocument:
 
 
 def read_plain(plain: Any) -> ReportDocument:
-    """The report that a JSON file holds; ValueError says in words what is wrong with it, and where."""
+    """The report in a JSON file; ValueError explains what is wrong with it, and where."""
     if place := impossible_number(plain):
         raise ValueError(f"`{place}` is not a number that can be")
     try:

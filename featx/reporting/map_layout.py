@@ -1,4 +1,4 @@
-"""Where every photo lies on the map: features in, two numbers a photo out; the same each time."""
+"""The layout of the map: features in, two coordinates for each photo out; deterministic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = b"featx-map/2"
 
 @dataclass(frozen=True)
 class Layout:
-    """The map of a store: (n, 2) places between 0 and 1, how they were found, and how long it took."""
+    """The map of a store: (n, 2) coordinates between 0 and 1, the method, and the time it took."""
 
     places: np.ndarray
     method: str
@@ -31,13 +31,13 @@ class Layout:
 
 
 def lay_out(features: np.ndarray, *, cache: Path | None = None, seed: int = 0) -> Layout:
-    """Place the rows of `features` so that those that look alike lie together; cached by content in `cache`."""
+    """Lay out the rows of `features` so that similar ones are close; cached by content in `cache`."""
     rows = np.ascontiguousarray(features, dtype=np.float32)
     cached = None if cache is None else cache / f"map-{_digest(rows, seed)}.npz"
     if (layout := read_layout(cached, len(rows))) is not None:
         return layout
     begun = time.perf_counter()
-    # Only what is loaded already is held to one thread.
+    # Only libraries that are loaded already are limited to one thread.
     import sklearn.decomposition
     import sklearn.manifold  # noqa: F401
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped,unused-ignore]
@@ -92,7 +92,7 @@ def _among_landmarks(rows: np.ndarray, seed: int) -> np.ndarray:
         near = np.argpartition(far, NEAREST, axis=1)[:, :NEAREST]
         weights = 1 / (np.take_along_axis(far, near, axis=1) + 1e-9)
         weights /= weights.sum(axis=1, keepdims=True)
-        # The mean of places far apart is a place where nothing belongs; the median stays with the majority.
+        # The mean of distant points lies where nothing belongs; the median stays with the majority.
         middle = np.median(placed[near], axis=1)
         away = np.linalg.norm(placed[near] - middle[:, None], axis=2)
         weights = weights * (away <= np.median(away, axis=1, keepdims=True))
@@ -121,7 +121,7 @@ def _digest(rows: np.ndarray, seed: int) -> str:
 
 
 def read_layout(path: Path | None, n: int) -> Layout | None:
-    """The layout of so many photos kept in a file; None where there is no sound one."""
+    """The cached layout of this many photos; None if there is no valid one."""
     arrays = read_arrays(path, "places", "method", "seconds")
     if arrays is None or arrays["places"].shape != (n, 2) or arrays["method"].ndim or arrays["seconds"].ndim:
         return None

@@ -15,7 +15,7 @@ DIFFERENCES = 5
 
 
 def markdown(report: ReportDocument, plots: Sequence[str] = ()) -> str:
-    """The same headings and answers, tables cut to the worst; `plots` are the PNGs that lie beside it in img/."""
+    """The same headings and answers, tables limited to the worst rows; `plots` are the PNGs beside it in img/."""
     r, text = Located(report.to_dict()), MarkdownFormatter()
     lines = [f"# featx report: {text.text(r.about.store)}", "", headline(r, text), ""]
     lines += _changes(r, text)

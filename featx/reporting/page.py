@@ -67,7 +67,7 @@ def page(document: ReportDocument, folder: Path) -> str:
 
 
 def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[PageBudget], str]:
-    """What makes the HTML of a document, with as much left out as asked; `limit` is the size it should keep to."""
+    """A function that renders a document as HTML within a budget; `limit` is the size to keep to."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     # Everything is escaped unless it is Markup made here: labels and file names come from anywhere.
@@ -117,7 +117,7 @@ class SectionView:
 
 @dataclass(frozen=True)
 class ReportView:
-    """What the template shows beside the numbers of the document as they stand."""
+    """What the template shows besides the numbers of the document."""
 
     document: ReportDocument
     report: Located
@@ -179,7 +179,7 @@ class ReportView:
 
     @cached_property
     def plots(self) -> dict[str, Markup | None]:
-        """Every plot as SVG; None where there is nothing to draw."""
+        """Every plot as SVG; None if there is nothing to draw."""
         drawn = {name: svg_of(name, self.document) for name in PLOTS}
         return {name: None if svg is None else Markup(svg) for name, svg in drawn.items()}
 
@@ -240,7 +240,7 @@ class ReportView:
         return CHECKS.get(check.code, "")
 
     def neighbour(self, photo: Located) -> str:
-        """What stands below a neighbour."""
+        """The caption of a neighbour."""
         return self.text.say(
             "{mark} {photo.similarity:decimal} {label}",
             mark="✓ same" if photo.right else "✗ other",
@@ -292,7 +292,7 @@ def commands(r: Located) -> list[str]:
 
 
 def _json(value: object) -> Markup:
-    """JSON that may stand inside a script element: nothing in it can end one."""
+    """JSON for a script element: nothing in it can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
@@ -309,7 +309,7 @@ def _short_name(item_id: str) -> str:
 
 
 def _breakable(text: str) -> Markup:
-    """A caption that may go on in a new line after what joins the words of a name."""
+    """A caption that may break after the characters that join the words of a name."""
     pieces = re.split(r"(<[^>]*>)", str(escape(text)))
     return Markup("".join(p if p.startswith("<") else re.sub(r"([_/-])(?=\w)", r"\1<wbr>", p) for p in pieces))
 
@@ -343,7 +343,7 @@ def facts(record: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
             shown = ", ".join(map(str, value)) if isinstance(value, list) else _fact(key, value)
             name = FACT_NAMES.get(key, f"{before}{key}".replace("_", " "))
             rows.append((name, shown if len(shown) <= 400 else shown[:400] + " …"))
-    # What is there twice, as the width in a store and in its fingerprint, is shown once.
+    # Duplicates, such as the width of a store and of its fingerprint, are shown once.
     return list(dict.fromkeys(rows))
 
 

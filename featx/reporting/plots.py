@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Each stands for a colour of the page: in the SVG it becomes a CSS variable, so that dark mode and print can change it.
+# Each represents a colour of the page: in the SVG it becomes a CSS variable, which dark mode and print can change.
 INK, MUTED, RULE, PAPER = "#1c1d1f", "#62656a", "#dedbd3", "#fefefe"
 BLUE, ORANGE, GREEN, GREY = "#0f62a8", "#c8500a", "#00795a", "#9a9ca1"
 VARIABLES = {
@@ -181,7 +181,7 @@ def _pareto(axes: Any, dots: list[Dot]) -> None:
 
 
 def _name_columns(axes: Any, dots: list[Dot]) -> None:
-    """Names beside the dots, pushed apart where dots of one pace lie close together."""
+    """Names beside the dots, pushed apart where dots are close together."""
     low, high = axes.get_ylim()
     step = (high - low) / 19
     taken: dict[int, float] = {}
@@ -300,7 +300,7 @@ def _short(name: str, most: int) -> str:
 
 
 def svg_of(name: str, report: ReportDocument) -> str | None:
-    """A plot as SVG to put into the page; None where there is nothing to draw."""
+    """A plot as SVG for the page; None if there is nothing to draw."""
     draw = PLOTS[name](report)
     if draw is None:
         return None
@@ -329,6 +329,6 @@ def _for_page(svg: str, name: str) -> str:
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
     svg = re.sub(r"font: (\w+ )?([\d.]+)px [^;\"]*", lambda m: f"font: {m[1] or ''}{m[2]}px var(--sans)", svg)
-    # Several plots stand in one page: their ids must not meet.
+    # Several plots share one page, so their ids must differ.
     svg = re.sub(r'(id="|url\(#|href="#)', lambda m: f"{m[1]}{name}-", svg)
     return re.sub(r'<svg [^>]*?(viewBox="[^"]+")[^>]*>', r'<svg \1 aria-hidden="true" focusable="false">', svg, count=1)

@@ -14,12 +14,12 @@ def score_of(score: Score | FoldScore | None) -> Score | None:
 
 
 def measured_on(entry: Entry) -> Literal["test", "cv"]:
-    """What an entry is judged by: the held-out photos where there are any, else cross-validation."""
+    """The scores that judge an entry: those of held-out photos if there are any, else of cross-validation."""
     return "test" if entry.test else "cv"
 
 
 def which_of(comparison: ComparisonDocument, price: float | None) -> Which:
-    """Every entry with accuracy, speed and size, best first; what is recommended; which differences are real."""
+    """Every entry with accuracy, speed and size, best first; the recommendation; the differences that are real."""
     stores = {store.name: store for store in comparison.stores}
     best = comparison.best
     rows = [
@@ -85,7 +85,7 @@ def real_differences(comparison: ComparisonDocument) -> tuple[list[PairTest], st
 
 
 def _winner_first(test: PairTest) -> PairTest:
-    """A test of two entries with the better one as `a`, so that what it wins by is above zero."""
+    """A test of two entries with the better one as `a`, so that the difference is positive."""
     if test.verdict != "b":
         return test
     return PairTest(

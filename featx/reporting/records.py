@@ -1,4 +1,4 @@
-"""report.json as records: the type of a field is what a file must hold to be read as a report."""
+"""report.json as records: the types are what a file must contain to be read as a report."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Recommended(msgspec.Struct):
 
 
 class EntryRow(msgspec.Struct, kw_only=True):
-    """One entry of the comparison: how it stands to the recommended one, its scores, its speed and its size.
+    """An entry of the comparison: its standing against the recommended one, its scores, its speed and its size.
 
     `tied` cannot be told apart from the recommended one, `alike` is as good, `below` is below a baseline, `unbeaten` is
     beaten by no other in accuracy, speed and size at once. `images_per_second` is from photo to answer.
@@ -98,7 +98,7 @@ class Baseline(msgspec.Struct):
 
 
 class PublishedResult(msgspec.Struct):
-    """One published accuracy: on which data, with what, for fine and for coarse categories, where it was printed."""
+    """A published accuracy: data, method, fine and coarse categories, and the source."""
 
     data: str
     method: str
@@ -143,7 +143,7 @@ class Photo(msgspec.Struct):
 
 
 class CategoryRow(msgspec.Struct, kw_only=True):
-    """One category: its photos, how many were scored, the scores (a Wilson interval), what it is usually taken for."""
+    """A category: its photos, how many were scored, the scores (a Wilson interval), the usual mistake."""
 
     label: str
     photos: int | None = None
@@ -246,7 +246,7 @@ class Trust(msgspec.Struct, kw_only=True):
 
 
 class SuspectedLabel(msgspec.Struct):
-    """A label that is probably wrong, and what the photo looks like."""
+    """A label that is probably wrong, and the category the photo looks like."""
 
     id: str
     says: str
@@ -302,7 +302,7 @@ class SkippedFiles(msgspec.Struct):
 
 
 class DataFindings(msgspec.Struct):
-    """What is wrong with the data; null for what was not looked for."""
+    """Faults of the data; null for checks that were not run."""
 
     issues: SuspectedLabels | None
     duplicates: Copies | None
@@ -353,7 +353,7 @@ class CatalogueMap(msgspec.Struct, kw_only=True):
 
 
 class Made(msgspec.Struct, kw_only=True):
-    """What it was made with and what it cost; `commands` make all of it again."""
+    """Settings and cost of the report; `commands` reproduce it."""
 
     command: list[str]
     commands: list[str] = []
@@ -430,5 +430,5 @@ class ReportDocument(msgspec.Struct, kw_only=True):
 
     @property
     def best(self) -> EntryRow:
-        """The recommended entry as it stands in the table."""
+        """The recommended entry as in the table."""
         return next((row for row in self.which.rows if row.best), self.which.rows[0])

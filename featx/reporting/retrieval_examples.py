@@ -81,7 +81,7 @@ def example_rows(
 
 
 def _one_a_product(near: np.ndarray, product: np.ndarray) -> np.ndarray:
-    """The places of the nearest rows, the most similar of each product."""
+    """The indices of the nearest rows, the most similar one of each product."""
     near = near[near >= 0]
     return np.sort(np.unique(product[near], return_index=True)[1])[:NEIGHBOURS]
 

@@ -15,7 +15,7 @@ from featx.reporting.records import CatalogueMap
 from featx.reporting.thumbnails import SIDE, TILE, TILE_QUALITY, inline, read_kept
 
 SMALL_SIDE, SMALL_QUALITY, SMALL_TILE = 64, 45, 24
-# A step that saves less than this share of the page is not worth what it takes away.
+# A step that saves less than this share of the page is not worth its loss.
 WORTH = 0.005
 
 
@@ -34,7 +34,7 @@ class PageBudget:
 
 @dataclass(frozen=True)
 class Step:
-    """One thing a page can go without: what it is called, what it changes, and which later step makes it needless."""
+    """A part that a page can omit: its name, its effect, and the later step that makes it unnecessary."""
 
     name: str
     words: str
@@ -77,7 +77,7 @@ def left_out(budget: PageBudget) -> list[str]:
 
 
 def fit_page(render: Callable[[PageBudget], str], limit: int) -> tuple[str, PageBudget]:
-    """The page, with as little left out as makes it fit into `limit` bytes, and what that was."""
+    """The page, omitting no more than it takes to fit into `limit` bytes, and a list of the omissions."""
     budget, page = PageBudget(), render(PageBudget())
     size = _size(page)
     for step in STEPS:
@@ -120,7 +120,7 @@ def sheet(folder: Path, drawn: CatalogueMap, budget: PageBudget) -> str | None:
 
 
 def map_data(drawn: CatalogueMap | None, budget: PageBudget) -> dict[str, Any]:
-    """What the page's script needs to draw the map; empty where there is none."""
+    """The data that the page's script needs to draw the map; empty if there is no map."""
     if drawn is None or "map" in budget.without:
         return {}
     points = np.frombuffer(base64.b64decode(drawn.points), dtype="<u2").reshape(-1, 4)

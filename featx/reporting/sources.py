@@ -28,7 +28,7 @@ def last(workspace: Workspace) -> Path:
 
 
 def store_of(comparison: ComparisonDocument) -> Store | None:
-    """The store that a comparison recommends; None where it is not there any more."""
+    """The store that a comparison recommends; None if it no longer exists."""
     from featx.store import open_store
 
     compared = next((store for store in comparison.stores if store.name == comparison.best.store), None)

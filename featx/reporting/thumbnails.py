@@ -1,4 +1,4 @@
-"""The small pictures of a report: WebP files beside it, so that it can be written again without the photos."""
+"""The thumbnails of a report: WebP files beside it, so that it can be written again without the photos."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class ThumbnailCache:
     made: dict[str, str | None] = field(default_factory=dict)
 
     def name(self, item_id: str) -> str | None:
-        """The file name of an item's thumbnail, made now if need be; None where there can be none."""
+        """The file name of an item's thumbnail, created if necessary; None if the photo cannot be read."""
         if item_id in self.made:
             return self.made[item_id]
         if item_id not in self.paths:
@@ -88,7 +88,7 @@ class ThumbnailCache:
 
 def write_thumbnail(path: Path, data: bytes) -> None:
     """Write a thumbnail under the name of its content, unless it is there."""
-    # Hundreds of them are not synced one by one; what a power cut spoilt is not what its name says, and is replaced.
+    # Hundreds of them are not synced one by one; one damaged by a power cut does not match its name, and is replaced.
     with suppress(OSError):
         if path.read_bytes() == data:
             return
@@ -97,13 +97,13 @@ def write_thumbnail(path: Path, data: bytes) -> None:
 
 
 def inline(folder: Path, name: str | None) -> str | None:
-    """A thumbnail as an address that needs no file; None where it is not there."""
+    """A thumbnail as a data URI; None if it is missing."""
     data = kept_bytes(folder, name)
     return None if data is None else data_uri(data, "webp")
 
 
 def read_kept(folder: Path, name: str | None) -> Image.Image | None:
-    """A thumbnail as a picture; None where it is not there."""
+    """A thumbnail as an image; None if it is missing."""
     data = kept_bytes(folder, name)
     if data is None:
         return None
@@ -114,7 +114,7 @@ def read_kept(folder: Path, name: str | None) -> Image.Image | None:
 
 
 def kept_bytes(folder: Path, name: str | None) -> bytes | None:
-    """The bytes of a thumbnail; None where it is not there or is not what its name says."""
+    """The bytes of a thumbnail; None if it is missing or does not match its name."""
     # The name comes from a JSON file: it must not lead out of the folder.
     if not name or Path(name).name != name or not name.endswith(".webp"):
         return None

@@ -1,4 +1,4 @@
-"""`NAME.h5.approx`: which products may be among the most alike, found without looking at all of them.
+"""`NAME.h5.approx`: candidates for the most similar products, without comparing all of them.
 
 A graph of nearest neighbours (usearch, an extra) proposes candidates; what is shown of them is compared exactly, as
 without it. The graph knows photos by their digest, so a store that changed needs only what came and went. The share of
@@ -44,12 +44,12 @@ Watch = Callable[[int], Any]
 
 
 def approximate_of(store: Path) -> Path:
-    """Where the graph of a store lies."""
+    """The path of the graph of a store."""
     return store.with_name(store.name + ".approx")
 
 
 def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = None) -> CandidateSource | None:
-    """The graph of an index's store, brought up to date; made where there is none and `make` says so.
+    """The graph of an index's store, brought up to date; with `make`, created if there is none.
 
     `watch` gets how many photos are to be added and returns a context that gives a function to tell how many are.
     None where there is none, or where the store has rows that are not sealed yet.
@@ -80,7 +80,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
 
 
 def damage(store: Path) -> str | None:
-    """What is wrong with the graph beside a store, checked to its last byte; None if nothing is, or there is none."""
+    """The fault of the graph beside a store, checked to its last byte; None if there is no fault, or no graph."""
     path = approximate_of(store)
     if not path.exists():
         return None
@@ -92,7 +92,7 @@ def damage(store: Path) -> str | None:
 
 @dataclass(frozen=True)
 class _Held:
-    """A file as it lies there, mapped."""
+    """A mapped file."""
 
     head: dict[str, Any]
     body: memoryview
@@ -120,7 +120,7 @@ class _Held:
 
 
 def read_approximate(path: Path) -> _Held | None:
-    """What the file of an approximate index holds; None where there is no such file."""
+    """The content of an approximate index's file; None if there is no such file."""
     try:
         with open_regular(path) as file:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -195,7 +195,7 @@ def _mended(
     rows: NDArray[np.int64],
     watch: Watch | None,
 ) -> VectorEngine | None:
-    """The engine of the store as it was, with what came and without what went; None if a new one is sooner made."""
+    """The stored engine with new photos added and old ones removed; None if building a new one is faster."""
     if held.head["fingerprint"] != fingerprint or zlib.crc32(held.body) != held.head["body_crc"]:
         return None
     old, new = np.unique(held.keys), np.unique(keys)
@@ -246,7 +246,7 @@ def _tuned(engine: VectorEngine, index: IndexRows, keys: Keys, rows: NDArray[np.
         shares = []
         for one, nearest in zip(asked, true, strict=True):
             among = index.unit_rows(nearby.candidates(one, CANDIDATES)) @ one
-            # Rows as alike as the last of the true nearest are as right as it is.
+            # Rows as similar as the last true neighbour are equally correct.
             shares.append(min(1.0, float((among >= nearest[0] - 1e-6).sum()) / len(nearest)))
         recall = float(np.mean(shares))
         if recall >= ENOUGH:

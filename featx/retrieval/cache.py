@@ -1,4 +1,4 @@
-"""`NAME.h5.index`: what a query needs of a store besides its features, laid out to be mapped, not read.
+"""`NAME.h5.index`: everything a query needs of a store besides the features, laid out to be mapped, not read.
 
 The features stay in the store, whose file is mapped too. The cache belongs to one sealed store, whose end it knows by
 its digest. Any other store, or one with rows waiting in its journal, answers by itself, and the cache is made anew. It
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
 MAGIC = b"featx-index/3\n"
 KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
 TEXTS = ("ids", "paths", "digests", "products")
-# The attributes of the whole file, the store's id among them, are written last and lie at its end.
+# The attributes of the file, the store's id among them, are written last, at its end.
 TAIL = 1 << 16
 
 
 def cache_of(store: Path) -> Path:
-    """Where the cache of a store lies."""
+    """The path of the cache of a store."""
     return store.with_name(store.name + ".index")
 
 
 def open_cached(store: Path) -> SimilarityIndex | None:
-    """The index of a store from its cache; None if there is no cache, or it belongs to something else."""
+    """The index of a store from its cache; None if there is no cache, or it belongs to another file."""
     if journal_beside(store).exists():
         return None
     try:
@@ -54,7 +54,7 @@ def open_cached(store: Path) -> SimilarityIndex | None:
             whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return _index(store, whole)
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        # A cache is never worth an error: whatever is wrong with it, the store answers.
+        # A cache is never worth an error: if it is damaged, the store answers.
         return None
 
 
@@ -114,7 +114,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
 
 
 class _Cells(Sequence[Value]):
-    """The cells of one column, each read only when it is asked for."""
+    """The cells of a column, each read on demand."""
 
     def __init__(self, texts: StringColumn) -> None:
         self._texts = texts
@@ -178,7 +178,7 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
     n, views, width = head["shape"]
     if identity_of(store) != head["store"]:
         return None
-    # A store file never changes in place: a new one takes its name, and this one stays as long as it is mapped.
+    # A store file never changes in place: a new one takes its name, and the old one lives as long as it is mapped.
     kind, offset = np.dtype(head["dtype"]), head["features_at"]
     stored = np.memmap(store, dtype=kind, mode="r", offset=offset, shape=(n, views, width))[:, 0]
     features = side_by_side(stored, head["columns_used"])

@@ -28,7 +28,7 @@ ELEMENTS = 40_000_000
 
 
 def calibrate(index: IndexRows) -> SimilarityScale:
-    """Measure what similarities mean here; without products and categories only near-copies have a word."""
+    """Measure the meaning of similarities here; without products and categories only near-copies get a word."""
     similar, product, category = _answers(index)
     halves = np.arange(len(similar)) % 2 == 0
     known = product[:, 0] >= 0 if len(similar) else halves
@@ -76,7 +76,7 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
         unit = index.unit_rows(part)
         cosines = index.cosines(unit)
         for i, row in enumerate(part):
-            # The same bytes under another name are no evidence of what alike photos are.
+            # The same bytes under another name are no evidence about similar photos.
             cosines[i, (digests == digests[row]) if has_digests else row] = -2
         answers = top_k(cosines, k)
         similar.append(np.take_along_axis(cosines, answers, axis=1))

@@ -194,7 +194,7 @@ def _flags(answers: Iterable[bool], n: int) -> NDArray[np.bool_]:
 
 
 def _exact_numbers(values: Sequence[Value]) -> NDArray[np.float64] | None:
-    """Numbers in double precision, NaN for what is missing; None where some of them would change."""
+    """Numbers in double precision, NaN for missing ones; None if a number would change."""
     try:
         numbers = np.array(values, dtype=np.float64)
     except OverflowError:

@@ -26,7 +26,7 @@ MANY = 20_000
 
 
 def find(index: IndexRows, name: str | Path, embed: Embed | None = None) -> Query:
-    """The query a name stands for; a photo the index does not know is embedded, if the index can."""
+    """The query for a name; an unknown photo is embedded, if `embed` can."""
     rows = known_rows(index, str(name))
     if rows is not None:
         return of_rows(index, str(name), rows)

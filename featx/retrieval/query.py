@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from featx.retrieval.search import QueryLike
     from featx.store import Store
 
-# How far `--unlike` pushes, beside what `--like` and the query pull: whole steps leave the catalogue.
+# The weight of `--unlike` against `--like` and the query: full weight leads out of the catalogue.
 PUSH = 0.5
 
 

@@ -1,4 +1,4 @@
-"""The rows of an index: features, names, products and categories, and the order in which products lie."""
+"""The rows of an index: features, names, products and categories, and the rows of each product."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEAR_COPY = 0.98
 
 @dataclass
 class IndexRows:
-    """The features of a catalogue with what each row is."""
+    """The features of a catalogue, and the item, product and category of each row."""
 
     features: NDArray[Any]
     scale: NDArray[np.float32]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     QueryLike = Query | PhotoLike | NDArray[np.floating[Any]]
 
-# Float32 sums differ in the last digits with the place of a row in its block; what lies this close is compared again.
+# Float32 sums depend on a row's position in its block in the last digits; scores this close are compared again.
 CLOSE = 2e-5
 # In a diverse answer, the weight of similarity to the query; the rest is dissimilarity to earlier answers.
 LIKENESS = 0.7

@@ -1,4 +1,4 @@
-"""Columns of text that may lie in a file: one name is rows or read without making strings of all the others."""
+"""Columns of text, possibly in a mapped file: a name is found or read without creating all the other strings."""
 
 from __future__ import annotations
 

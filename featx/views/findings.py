@@ -14,14 +14,14 @@ PHOTOS_OF_A_GROUP = 20
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo and what is to be known about it."""
+    """A photo and its caption."""
 
     path: str
     lines: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """What stands in its place where it cannot be shown."""
+        """The text in place of a photo that cannot be shown."""
         return Path(self.path).name
 
 

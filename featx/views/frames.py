@@ -40,7 +40,7 @@ def columns_of(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> Columns:
 
 
 def columns_of_records(records: Sequence[Mapping[str, Any]], names: Sequence[str] = ()) -> Columns:
-    """Records turned into columns: `names` first, then whatever else a record has."""
+    """Records as columns: `names` first, then any other keys."""
     every = dict.fromkeys([*names, *(name for record in records for name in record)])
     return {name: [record.get(name) for record in records] for name in every}
 

@@ -18,7 +18,7 @@ NOTEBOOK_COLUMNS = ("#", "score", "product", "category", "path")
 
 
 class Answer(Protocol):
-    """One answer: a photo and what stands below it."""
+    """An answer: a photo and its caption."""
 
     @property
     def product(self) -> str:
@@ -26,7 +26,7 @@ class Answer(Protocol):
 
     @property
     def similarity(self) -> float:
-        """How alike it is to what was asked."""
+        """Its similarity to the query."""
 
     @property
     def label(self) -> str | None:
@@ -34,7 +34,7 @@ class Answer(Protocol):
 
     @property
     def path(self) -> str:
-        """Where its photo lies."""
+        """The path of its photo."""
 
     @property
     def word(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 SIDE = 72
-# A notebook keeps what it shows: a few hundred kilobytes, however much was found.
+# A notebook stores its output: a few hundred kilobytes, however long the result.
 MOST_ROWS = 50
 MOST_PHOTOS = 24
 LONGEST = 100

@@ -7,7 +7,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """0.8812 as 88.1%, a dash for what was not measured; the only place that rounds shares.
+    """0.8812 as 88.1%, a dash if not measured; the only function that rounds shares.
 
     Cards and documents keep four decimals. Rounded from more, 0.79748 would show as 79.7% here and, read from a card,
     as 79.8% there; so every share is first cut to what is kept, and halves go up.

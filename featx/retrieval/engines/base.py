@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-# How many photos an engine is asked for, at least.
+# The least number of candidates an engine proposes.
 CANDIDATES = 64
 
 Keys = NDArray[np.uint64]

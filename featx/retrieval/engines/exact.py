@@ -37,7 +37,7 @@ def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> 
 
 
 class ExactRescorer:
-    """Candidates compared again in float64, row by row: the same numbers in whatever order the rows lie."""
+    """Candidates compared again in float64, row by row: the same numbers in any order of the rows."""
 
     def __init__(self, index: IndexRows, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:
         self.index, self.pool, self.may = index, pool, may

@@ -16,7 +16,7 @@ LINKS, BUILD_EFFORT = 16, 128
 
 
 class UsearchEngine:
-    """A graph in memory, or mapped from a file to be asked only."""
+    """A graph in memory, or mapped read-only from a file."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -28,7 +28,7 @@ class UsearchEngine:
 
     @classmethod
     def restore(cls, data: bytes | memoryview, *, view: bool) -> Self | None:
-        """A graph that was kept; a view reads the bytes where they lie and takes no changes."""
+        """A saved graph; a view maps the bytes and cannot be changed."""
         graph = _index_class().restore(data, view=view)
         return None if graph is None else cls(graph)
 
