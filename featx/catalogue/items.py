@@ -26,6 +26,8 @@ class Item:
     # The table's own headings of the fields above, such as {"SKU": "item_id"}; one record for all items.
     headings: Mapping[str, str] = field(default_factory=lambda: NO_HEADINGS)
     digest: str = ""
+    # The folder or table that first named the photo of a row; None: the one that the store was begun with.
+    source: str | None = None
 
     @property
     def columns(self) -> dict[str, Value]:
@@ -58,6 +60,10 @@ class Catalogue:
     ids_guessed: bool = True
     # How it was read, as flags of `featx extract`.
     flags: Sequence[str] = ()
+    # What a person should know of how it was read.
+    notes: Sequence[str] = ()
+    # Whether a table lists the items: then it says which there are, whatever else lies on the disk.
+    from_table: bool = False
     # The columns of the person's own table, or of a pattern, in their order there.
     columns: Sequence[str] = ()
 

@@ -402,6 +402,8 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         label_source,
         product_source,
         ids_guessed=id_col is None,
+        notes=[f"{table}: {rows.note}"] if rows.note else [],
+        from_table=not hints,
         columns=[name for name in header if name not in (image, *hints)],
     )
 

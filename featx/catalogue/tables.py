@@ -23,7 +23,16 @@ from featx.catalogue.own_columns import Value
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
 from featx.errors import FeatxError
 from featx.files.regular import open_regular
-from featx.files.spreadsheet import delimiter_of
+from featx.files.text_tables import (
+    UTF8,
+    WINDOWS,
+    WORKBOOK,
+    TextFormat,
+    is_broken_utf8,
+    is_declaration,
+    possible_encodings,
+    separator_of,
+)
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".parquet")
 ROWS = 10_000
@@ -38,6 +47,8 @@ class Table(ABC):
     """The rows of a table, which all have a place from 0 on."""
 
     header: list[str]
+    # How the text of the table was read, in words, where that is unusual.
+    note: str = ""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -58,19 +69,44 @@ def read_table(path: Path) -> Table:
     if suffix == ".parquet":
         return _parquet(path)
     try:
-        # Rows end with a line feed: other line ends of Unicode may stand in a cell.
-        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="\n") as file:
-            return _json_lines(path, file) if suffix in (".jsonl", ".ndjson") else _separated(path, file)
-    except UnicodeDecodeError as error:
-        raise FeatxError(
-            "bad-manifest",
-            f"line {_first_odd_line(path)} of {path} is not UTF-8",
-            "save the table as UTF-8 (CSV UTF-8 in a spreadsheet)",
-        ) from error
+        for encoding in _encodings(path):
+            try:
+                # Rows end with a line feed: other line ends of Unicode may stand in a cell.
+                with TextIOWrapper(open_regular(path), encoding=encoding, newline=_line_end(path)) as file:
+                    lines = suffix in (".jsonl", ".ndjson")
+                    return _json_lines(path, file) if lines else _separated(path, file, encoding)
+            except UnicodeDecodeError:
+                continue
     except OSError as error:
         raise FeatxError(
             "no-permission", f"cannot read {path}: {error.strerror or error}", "make it readable"
         ) from error
+    raise FeatxError(
+        "bad-manifest",
+        f"line {_first_odd_line(path)} of {path} is not UTF-8, nor is the table in another encoding that featx knows",
+        "save the table as UTF-8 (CSV UTF-8 in a spreadsheet)",
+    )
+
+
+def _encodings(path: Path) -> Iterator[str]:
+    """The encodings to try, the likeliest first; the whole table is looked at only where it is not UTF-8."""
+    with open_regular(path) as file:
+        head = file.read(4)
+    if head == WORKBOOK:
+        raise FeatxError(
+            "bad-manifest", f"{path} is a workbook, not a text", "save the sheet as CSV UTF-8, and name that file"
+        )
+    separated = path.suffix.lower() not in (".jsonl", ".ndjson")
+    for encoding in possible_encodings(head):
+        if encoding != WINDOWS or (separated and not is_broken_utf8(path.read_bytes())):
+            yield encoding
+
+
+def _line_end(path: Path) -> str:
+    """What ends the rows: old spreadsheets of the Macintosh end them with a carriage return alone."""
+    with open_regular(path) as file:
+        head = file.read(1 << 16)
+    return "\r" if b"\r" in head and b"\n" not in head else "\n"
 
 
 def _first_odd_line(path: Path) -> int:
@@ -94,6 +130,7 @@ class _Columns(Table):
     cells: dict[str, list[str]]
     rows: int
     commas: bool = False
+    note: str = ""
 
     def __len__(self) -> int:
         return self.rows
@@ -139,13 +176,15 @@ def _typed_with_commas(cells: Sequence[str]) -> Sequence[Value]:
     return _typed(cells)
 
 
-def _separated(path: Path, file: TextIO) -> Table:
+def _separated(path: Path, file: TextIO, encoding: str = UTF8) -> Table:
     csv.field_size_limit(64 * 2**20)
     first = file.readline()
-    file.seek(0)
-    mark = delimiter_of(first, path.suffix)
+    above = int(is_declaration(first))
+    if not above:
+        file.seek(0)
+    mark = separator_of(first, path.suffix)
     reader = csv.reader(file, delimiter=mark, skipinitialspace=True)
-    lines = ((reader.line_num, line) for line in reader if line)
+    lines = ((reader.line_num + above, line) for line in reader if line)
     try:
         number, line = next(lines, (0, []))
         if not line:
@@ -159,7 +198,7 @@ def _separated(path: Path, file: TextIO) -> Table:
                 raise FeatxError(
                     "bad-manifest",
                     f"line {odd[0]} of {path} has {len(odd[1])} cells, but there are {len(header)} columns",
-                    "fix the line; quote a cell that contains a comma",
+                    f"fix the line; quote a cell that contains `{mark}`" if mark != "\t" else "fix the line",
                 )
             kept.take([line for _, line in waiting])
             number, line = waiting[-1]
@@ -171,8 +210,11 @@ def _separated(path: Path, file: TextIO) -> Table:
                 'close it, or double a quote that is part of the text: `""`',
             )
     except csv.Error as error:
-        raise FeatxError("bad-manifest", f"line {reader.line_num} of {path}: {error}", "fix the line") from error
-    return _Columns(header, kept.cells, kept.rows, commas=mark == ";")
+        raise FeatxError(
+            "bad-manifest", f"line {reader.line_num + above} of {path}: {error}", "fix the line"
+        ) from error
+    read = TextFormat(encoding, mark, "\t" if path.suffix.lower() == ".tsv" else ",")
+    return _Columns(header, kept.cells, kept.rows, commas=mark == ";", note=read.note)
 
 
 def _ends_in_a_quote(path: Path) -> bool:

@@ -13,7 +13,7 @@ import typer
 
 from featx.cli.completion import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
-from featx.cli.output import Advance, Output, duration, pluralise, size
+from featx.cli.output import Advance, Output, duration, pluralise, size, some_of
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
@@ -102,7 +102,7 @@ def extract(
     ] = 1,
     half: Annotated[bool, typer.Option("--half", help="Store features as float16, in half the space.")] = False,
     seed: SeedOption = 0,
-    prune: Annotated[bool, typer.Option("--prune", help="Remove photos that are no longer on disk.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer on disk or in the table.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Recompute everything.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Delete the old store first (asks; see --yes).")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --replace.")] = False,
@@ -136,6 +136,8 @@ def extract(
         split_col=split_col,
         allow_outside=allow_outside,
     )
+    for note in catalogue.notes:
+        out.warn(note)
     if replace and not dry_run:
         _confirm(yes)
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
@@ -246,14 +248,29 @@ def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> No
     if summary.current:
         current = f"commands without `--store` still use {summary.current}"
         out.notice(f"{current}; `{use_command(summary.store)}` makes this one the current store")
-    if summary.gone and not summary.stopped:
-        out.warn(f"{pluralise(len(summary.gone), 'photo is', 'photos are')} gone from disk but kept in the store")
-        out.next(f"featx extract {source} --prune   to remove them")
+    if not summary.stopped:
+        _print_departed(summary, out, source)
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
             out.result(str(summary.store))
         flag = f" --store {shlex.quote(str(summary.store))}" if summary.current else ""
         out.next(f"{then}{flag}   or   featx similar <photo>{flag}")
+
+
+def _print_departed(summary: ExtractionReport, out: Output, source: str) -> None:
+    if summary.renames:
+        pairs = [f"{old} → {new}" for old, new in summary.renames.items()]
+        out.say(f"  under a new id: {some_of(pairs)}")
+    if summary.removed:
+        out.say(f"  {'to be ' if summary.dry_run else ''}removed: {some_of(summary.removed)}")
+    if summary.gone:
+        photos = pluralise(len(summary.gone), "photo is", "photos are")
+        out.warn(f"{photos} gone from disk but kept in the store: {some_of(summary.gone)}")
+    if summary.left:
+        photos = pluralise(len(summary.left), "photo is", "photos are")
+        out.warn(f"{photos} no longer in {source} but kept in the store: {some_of(summary.left)}")
+    if summary.gone or summary.left:
+        out.next(f"featx extract {source} --prune   to remove them")
 
 
 def _changes(summary: ExtractionReport) -> str:

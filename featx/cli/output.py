@@ -17,6 +17,7 @@ from featx.views.quantities import percent as percent  # noqa: PLC0414
 from featx.views.quantities import percent_range as percent_range  # noqa: PLC0414
 from featx.views.quantities import pluralise as pluralise  # noqa: PLC0414
 from featx.views.quantities import size as size  # noqa: PLC0414
+from featx.views.quantities import some_of as some_of  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -98,6 +98,8 @@ def predict(
     if output is not None:
         check_suffix(output)
     catalogue = _asked(images)
+    for note in catalogue.notes:
+        out.warn(note)
     predictor = _predictor(clf, store, device, top, out)
     if sort_into is not None:
         from featx.prediction.sort_folders import require_distinct_folders

@@ -93,8 +93,12 @@ class ExtractionReport:
     refreshed: int = 0
     unchanged: int = 0
     resumed: int = 0
-    pruned: int = 0
+    # Ids of rows: those under a new id by their old one, those that were pruned, those whose photo is gone from disk,
+    # and those whose photo is there, but that their table does not list any more.
+    renames: dict[str, str] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     blocks_copied: list[CopiedBlocks] = field(default_factory=list)
     seconds: float = 0.0
@@ -114,6 +118,11 @@ class ExtractionReport:
     def computed(self) -> int:
         """Items whose features went through the network in this run, or would in a dry run."""
         return self.new + self.changed
+
+    @property
+    def pruned(self) -> int:
+        """How many rows `--prune` removed, or would remove in a dry run."""
+        return len(self.removed)
 
     @property
     def bottleneck(self) -> str:
@@ -146,6 +155,8 @@ class ExtractionReport:
             "resumed": self.resumed,
             "pruned": self.pruned,
             "gone": len(self.gone),
+            "left": len(self.left),
+            "ids": {"renamed": self.renames, "removed": self.removed, "gone": self.gone, "left": self.left},
             "skipped": len(self.skipped),
             "skipped_reasons": dict(reasons),
             "blocks_copied": [asdict(copied) for copied in self.blocks_copied],

@@ -20,8 +20,9 @@ class ExtractionPlan:
         self.copies: list[Inspection] = []
         # Rows of unchanged photos whose metadata has changed in the catalogue.
         self.updates: list[Item] = []
-        self._renamed: dict[str, str] = {}
         self._added: list[tuple[Item, str]] = []
+        self._new: set[str] = set()
+        self._catalogue = catalogue
         report.listed = len(catalogue.items) + len(catalogue.skipped)
         report.skipped = list(catalogue.skipped)
 
@@ -30,6 +31,7 @@ class ExtractionPlan:
         match photo.kind:
             case "new":
                 self.report.new += 1
+                self._new.add(photo.item.item_id)
                 self._added.append((photo.item, photo.digest))
             case "changed":
                 self.report.changed += 1
@@ -63,20 +65,28 @@ class ExtractionPlan:
         self.report.copied -= 1
         self.report.skipped.append(skip)
 
-    def complete(self) -> None:
-        """After the last photo: which rows were renamed, and which have no photo any more."""
-        self._renamed, self.report.gone = self.existing.left(self.items, self.report.skipped, self._added)
-        self.report.renamed += len(self._renamed)
-        self.report.copied -= len(self._renamed)
+    def complete(self, *, prune: bool) -> None:
+        """After the last photo: which rows were renamed, and which have no photo or no place in the table any more."""
+        report = self.report
+        departed = self.existing.departed(self._catalogue, self.items, report.skipped, self._added)
+        report.renames = departed.renamed
+        report.renamed += len(departed.renamed)
+        replaced = sum(new in self._new for new in departed.renamed.values())
+        report.new, report.changed = report.new - replaced, report.changed + replaced
+        report.copied -= len(departed.renamed) - replaced
+        if prune:
+            report.removed = sorted([*departed.gone, *departed.left])
+        else:
+            report.gone, report.left = departed.gone, departed.left
 
-    def rows_to_remove(self, *, prune: bool) -> list[str]:
-        """Rows that go: old names of renamed photos, photos that are unreadable now and, to prune, those that are gone.
+    def rows_to_remove(self) -> list[str]:
+        """Rows that go: old names of renamed photos, photos that are unreadable now, and those that are to be pruned.
 
         A photo that was replaced by an unreadable one must not keep answering with its old features.
         """
         unreadable = {skip.path for skip in self.report.skipped}
         replaced = [row.item_id for row in self.existing.rows.values() if row.path in unreadable]
-        return list(dict.fromkeys([*self._renamed, *(self.report.gone if prune else ()), *replaced]))
+        return list(dict.fromkeys([*self.report.renames, *self.report.removed, *replaced]))
 
 
 def _with_metadata(row: Item, item: Item) -> Item:

@@ -46,6 +46,8 @@ def made_how(
         "command": command,
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "source": catalogue.root,
+        # Stores of featx 0.1.0 remember the last one only.
+        "first_source": before.get("first_source") if "source" in before else catalogue.root,
         "label_source": catalogue.label_source,
         "product_source": catalogue.product_source,
         "device": report.device,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones import Encoder, Fingerprint
-from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Images, embed
 from featx.extraction.destination import (
@@ -135,6 +135,7 @@ class ExtractionRun:
         self.report = ExtractionReport(store=path, backbone=name, dry_run=options.dry_run)
         self.existing = ExistingRows(known)
         self.plan = ExtractionPlan(catalogue, self.existing, self.report)
+        self.source = self.existing.source_of(catalogue)
         self.provenance = dict(self.existing.provenance)
         self.stats, self.skips = StatCache(path), SkipLog(known)
         self.inspector = Inspector(self.existing, self.stats, self.skips, self._images, force=options.force)
@@ -162,7 +163,7 @@ class ExtractionRun:
                 advance(done)
         for copy in self.plan.copies:
             self.plan.confirm_copy(copy)
-        self.plan.complete()
+        self.plan.complete(prune=self.options.prune)
         self.report.total = len(self.existing.rows)
         return self.report
 
@@ -249,7 +250,7 @@ class ExtractionRun:
                 photo.conclude(result)
                 self._take_in(photo)
                 if result.features is not None:
-                    commits.add(_row(photo.item, photo.digest, result.features), stream.batch)
+                    commits.add(self._row(photo, result.features), stream.batch)
                 if photo.kind == "skipped" and self.options.strict:
                     break
                 skipped = len(self.report.skipped)
@@ -288,6 +289,21 @@ class ExtractionRun:
     def _scaled(self) -> bool:
         return self.options.views == 1 and not self.options.exact_decode
 
+    def _row(self, photo: Inspection, features: np.ndarray) -> Row:
+        item, known = photo.item, self.existing.row_of(photo.item)
+        source = known.source if known is not None else self.source
+        return Row(
+            item.item_id,
+            item.path,
+            photo.digest,
+            item.label,
+            item.product,
+            item.split,
+            dict(item.extra),
+            features,
+            source,
+        )
+
     # --- after the last photo -----------------------------------------------------------------------------------------
 
     def _settle(self, writer: StoreWriter) -> None:
@@ -295,10 +311,8 @@ class ExtractionRun:
         self._commit_copies(writer)
         if self.plan.updates:
             writer.update(self.plan.updates)
-        self.plan.complete()
-        going = self.plan.rows_to_remove(prune=self.options.prune)
-        if self.options.prune:
-            self.report.pruned, self.report.gone = len(self.report.gone), []
+        self.plan.complete(prune=self.options.prune)
+        going = self.plan.rows_to_remove()
         if going:
             writer.remove(going)
 
@@ -309,7 +323,7 @@ class ExtractionRun:
             rows = []
             for copy in copies[start : start + COPIES_AT_ONCE]:
                 if copy.digest in stored:
-                    rows.append(_row(copy.item, copy.digest, writer.copy_features(copy.digest)))
+                    rows.append(self._row(copy, writer.copy_features(copy.digest)))
                     self.plan.confirm_copy(copy)
                 else:
                     self._skip_copy(copy)
@@ -393,7 +407,3 @@ class _Commits:
     def _wait(self) -> None:
         if self._committing is not None:
             self._committing.result()
-
-
-def _row(item: Item, digest: str, features: np.ndarray) -> Row:
-    return Row(item.item_id, item.path, digest, item.label, item.product, item.split, dict(item.extra), features)

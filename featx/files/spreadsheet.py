@@ -29,13 +29,6 @@ class TableWriter:
             self.row(cells)
 
 
-def delimiter_of(header: str, suffix: str = ".csv") -> str:
-    """What parts the cells of a table that begins with this line: spreadsheets save commas, semicolons or tabs."""
-    if suffix.lower() == ".tsv" or ("\t" in header and "," not in header):
-        return "\t"
-    return ";" if header.count(";") > header.count(",") else ","
-
-
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, errors: str = "surrogateescape") -> bytes:
     """A table as the bytes of a CSV file; `errors` is the handler for undecodable names."""
     text = io.StringIO(newline="")

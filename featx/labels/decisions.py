@@ -18,7 +18,8 @@ from pathlib import Path
 from featx.errors import FeatxError, did_you_mean
 from featx.files.cells import bare
 from featx.files.locks import one_writer
-from featx.files.spreadsheet import delimiter_of, write_table
+from featx.files.spreadsheet import write_table
+from featx.files.text_tables import decoded, is_declaration, separator_of
 from featx.store import Store
 from featx.workspace import Workspace
 
@@ -202,14 +203,16 @@ def _known_label(raw: str, known: list[str], table: Path, number: int) -> str:
 
 
 def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a table as spreadsheets save them: commas, semicolons or tabs, with or without a byte order mark."""
+    """The rows of a table as spreadsheets save them, in whichever encoding and with whichever separator."""
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise FeatxError(
             "no-such-file", f"cannot read `{path}`: {error.strerror}", "write it first: `featx issues -o fixes.csv`"
         ) from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter_of(text.partition("\n")[0]), restval="")
+    first, _, rest = text.partition("\n")
+    text = rest if is_declaration(first) else text
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(first), restval="")
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:

@@ -32,6 +32,9 @@ def find(index: IndexRows, name: str | Path, embed: Embed | None = None) -> Quer
         return of_rows(index, str(name), rows)
     if Path(name).is_file() and embed is not None:
         return of_photo(index, name, embed)
+    rows = rows_in_any_case(index, str(name))
+    if rows is not None:
+        return of_rows(index, str(name), rows)
     raise unknown(index, str(name))
 
 
@@ -72,7 +75,7 @@ def known_rows(index: IndexRows, name: str) -> list[int] | None:
         if rows := names.rows_of(name):
             return rows[:1]
     if products := index.products.rows_of(name):
-        return [int(i) for i in index.order[index.starts[products[0]] : index.starts[products[0] + 1]]]
+        return _photos_of(index, products[0])
     base = Path(name).name
     if not base or (base != name and Path(name).is_file()):
         return None
@@ -90,6 +93,30 @@ def known_rows(index: IndexRows, name: str) -> list[int] | None:
             {"items": len(matches)},
         )
     return list(matches) or None
+
+
+def rows_in_any_case(index: IndexRows, name: str) -> list[int] | None:
+    """The rows of the one item, product or file name that differs from a name only in upper and lower case.
+
+    People type `a1001` for A1001; two that differ only so are not guessed between.
+    """
+    if items := index.ids.rows_in_any_case(name):
+        return items if len(items) == 1 else None
+    if products := index.products.rows_in_any_case(name):
+        return _photos_of(index, products[0]) if len(products) == 1 else None
+    if Path(name).name != name:
+        return None
+    files = [row for row in index.paths.rows_with_in_any_case(name) if _is_file_name(index.paths[row], name)]
+    return files if len(files) == 1 else None
+
+
+def _is_file_name(path: str, name: str) -> bool:
+    file = Path(path)
+    return name.casefold() in (file.name.casefold(), file.stem.casefold())
+
+
+def _photos_of(index: IndexRows, product: int) -> list[int]:
+    return [int(i) for i in index.order[index.starts[product] : index.starts[product + 1]]]
 
 
 def unknown(index: IndexRows, name: str) -> FeatxError:

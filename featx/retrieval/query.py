@@ -14,7 +14,7 @@ from featx.compute.vectors import unit_queries
 from featx.embedding.single import Embedder, unreadable_query
 from featx.errors import FeatxError
 from featx.retrieval import Matches, Query, SimilarityIndex, index_of
-from featx.retrieval.lookup import known_rows, of_rows, unknown
+from featx.retrieval.lookup import known_rows, of_rows, rows_in_any_case, unknown
 from featx.retrieval.search import LARGE
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Q
         rows = index.rows.digests.rows_of(digest)[:1] or None
         if rows is None:
             return Query(name, _embedded(index, path, crop), digests=frozenset([digest]), paths=(name,))
+    rows = rows if rows is not None else rows_in_any_case(index.rows, name)
     if rows is None:
         raise unknown(index.rows, name)
     known = of_rows(index.rows, name, rows)

@@ -60,11 +60,23 @@ class StringColumn(Sequence[str]):
         """Every row whose name ends so."""
         return self._rows_at(part.encode("utf-8", "surrogateescape") + SEPARATOR)
 
-    def _rows_at(self, wanted: bytes) -> list[int]:
+    def rows_in_any_case(self, text: str) -> list[int]:
+        """Every row that has this name, in upper or lower case."""
+        if not text.isascii():
+            return [row for row, name in enumerate(self) if name.casefold() == text.casefold()]
+        return self._rows_at(SEPARATOR + text.lower().encode() + SEPARATOR, self._whole().lower())
+
+    def rows_with_in_any_case(self, part: str) -> list[int]:
+        """Every row whose name contains a text, in upper or lower case."""
+        if not part.isascii():
+            return [row for row, name in enumerate(self) if part.casefold() in name.casefold()]
+        return self._rows_at(part.lower().encode(), self._whole().lower()) if part else []
+
+    def _rows_at(self, wanted: bytes, data: bytes | None = None) -> list[int]:
         if SEPARATOR in wanted[1:-1]:
             return []
         rows: list[int] = []
-        data, at = self._whole(), 0
+        data, at = data if data is not None else self._whole(), 0
         while (at := data.find(wanted, at)) >= 0:
             row = int(np.searchsorted(self.ends, at, side="right"))
             if row < len(self.ends) and (not rows or rows[-1] != row):

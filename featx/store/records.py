@@ -25,11 +25,14 @@ class Row:
     split: str | None
     extra: Mapping[str, Value]
     features: NDArray[np.floating]
+    # The folder or table that first named the photo; None: the one that the store was begun with.
+    source: str | None = None
 
     @property
     def item(self) -> Item:
         """The row without its features."""
-        return Item(self.item_id, self.path, self.label, self.product, self.split, self.extra, digest=self.digest)
+        words = self.label, self.product, self.split
+        return Item(self.item_id, self.path, *words, self.extra, digest=self.digest, source=self.source)
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,8 @@ def write(
             values = [getattr(row, word) for row in rows]
             _strings(file, word, [value or "" for value in values])
             _numbers(file, f"{word}_known", np.array([value is not None for value in values], dtype=np.uint8))
+        if any(row.source for row in rows):
+            _strings(file, "source", [row.source or "" for row in rows])
         columns, states = file.create_group("columns"), file.create_group("columns_state")
         for name in sorted({name for row in rows for name in row.extra}):
             _column(columns, states, name, rows)
@@ -317,6 +319,7 @@ class SealedFile:
                 [cache.setdefault(text, text) if has else None for text, has in zip(texts, known, strict=True)]
             )
         n = len(ids)
+        sources = self._texts(file, "source", self.n, part) if "source" in file else [""] * n
         extras: list[dict[str, Value]] = [{} for _ in range(n)] if len(file["columns"]) else []
         for key in file["columns"]:
             name = "" if key == "%" else unquote(key, errors="surrogateescape")
@@ -333,6 +336,7 @@ class SealedFile:
                 words[2][i],
                 MappingProxyType(extras[i]) if extras and extras[i] else NOTHING,
                 digest=digests[i],
+                source=cache.setdefault(sources[i], sources[i]) or None,
             )
             for i in range(n)
         ]

@@ -129,7 +129,9 @@ class Snapshot:
 
 def to_record(row: Item) -> list[Any]:
     """A row in the form of the journal."""
-    return [row.item_id, row.path, row.digest, row.label, row.product, row.split, dict(row.extra)]
+    words = [row.label, row.product, row.split]
+    # Rows of the first source, which are most, are written as they were before there was more than one.
+    return [row.item_id, row.path, row.digest, *words, *([row.source] if row.source else []), dict(row.extra)]
 
 
 def from_record(record: Sequence[Any]) -> Item:
@@ -137,12 +139,12 @@ def from_record(record: Sequence[Any]) -> Item:
     item_id, path, digest, *words, extra = record
     if not (type(item_id) is type(path) is type(digest) is str and isinstance(extra, dict)):
         raise TypeError("not the record of a row")
-    shared = [sys.intern(word) if word is not None else None for word in words]
+    label, product, split, source = (sys.intern(word) if word is not None else None for word in [*words, None][:4])
     if any(isinstance(value, float) and isnan(value) for value in extra.values()):
         # NaN becomes an empty cell: it would not even equal itself when it is read again.
         extra = {name: None if isinstance(value, float) and isnan(value) else value for name, value in extra.items()}
     kept = MappingProxyType(extra) if extra else NOTHING
-    return Item(item_id, path, shared[0], shared[1], shared[2], kept, digest=digest)
+    return Item(item_id, path, label, product, split, kept, digest=digest, source=source)
 
 
 def load_snapshot(path: Path) -> Snapshot | None:

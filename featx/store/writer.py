@@ -188,8 +188,12 @@ class StoreWriter:
         self._commit(log.ROWS, records, features.data.cast("B"))
 
     def update(self, rows: Sequence[Item]) -> None:
-        """Refresh path, label, product, split and extra columns of known rows; their features and digests stay."""
-        records = [_checked(replace(row, digest=self._known(row.item_id).digest)) for row in rows]
+        """Refresh path, label, product, split and extra columns of known rows; features, digest and source stay."""
+        known = [self._known(row.item_id) for row in rows]
+        records = [
+            _checked(replace(row, digest=before.digest, source=before.source))
+            for row, before in zip(rows, known, strict=True)
+        ]
         if records:
             self._commit(log.UPDATE, records)
 
@@ -432,7 +436,8 @@ def _mb(size: int) -> str:
 
 def _checked(row: Item) -> list[Any]:
     for what, text in (("id", row.item_id), ("path", row.path), ("digest", row.digest), ("label", row.label),
-                       ("product", row.product), ("split", row.split), *row.extra.items()):  # fmt: skip
+                       ("product", row.product), ("split", row.split), ("source", row.source),
+                       *row.extra.items()):  # fmt: skip
         if isinstance(text, str):
             _plain(text, what)
     for name, value in row.extra.items():

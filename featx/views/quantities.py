@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
 
@@ -50,6 +51,11 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def some_of(names: Sequence[str], n: int = 5) -> str:
+    """The first of several names, and a sign that there are more."""
+    return ", ".join(names[:n]) + (", …" if len(names) > n else "")
 
 
 def pluralise(n: int, one: str, many: str = "") -> str:

@@ -192,7 +192,11 @@ def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, said)
 def test_a_table_saved_in_another_encoding_is_told_apart_from_an_unknown_category(workplace):
     store = store_of(workplace / "s.h5", catalogue())
     path = table(workplace / "f.csv", [("item3", "change", "Röcke", "")])
-    path.write_bytes(path.read_text(encoding="utf-8").encode("cp1252"))
+    text = path.read_text(encoding="utf-8")
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(FeatxError, match="no category is called that"):
+        record(path, store)
+    path.write_bytes(text.replace("ö", "\x81").encode("latin-1"))
     with pytest.raises(FeatxError, match="not UTF-8"):
         record(path, store)
 

@@ -219,11 +219,29 @@ def test_a_named_id_column_must_be_one(tmp_path):
     assert "--group-col sku" in caught.value.hint
 
 
-def test_text_that_is_not_utf8_names_its_line(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,title\np/a.jpg,x\n", ""),
+        ('image;title\np/a.jpg;"a; b, c"\n', "semicolons"),
+        ("image\ttitle\np/a.jpg\tx\n", "tabs"),
+        ("image|title\np/a.jpg|x\n", "vertical bars"),
+        ('sep=;\n"image";"title, long; really"\np/a.jpg;x\n', "semicolons"),
+        ("image;title\rp/a.jpg;x\r", "semicolons"),
+    ],
+)
+def test_what_separates_the_cells_is_found_and_said_where_it_is_no_comma(tmp_path, text, said):
+    catalogue = read_catalogue(table(tmp_path, text))
+    assert [Path(item.path).name for item in catalogue.items] == ["a.jpg"]
+    assert len(catalogue.columns) == 1 and said in "".join(catalogue.notes) and bool(said) == bool(catalogue.notes)
+
+
+def test_a_workbook_under_the_name_of_a_table_says_what_to_save(tmp_path):
     path = table(tmp_path, "")
-    path.write_bytes(b"image,label\np/a.jpg,caf\xe9\n")
-    with pytest.raises(FeatxError, match="line 2"):
+    path.write_bytes(b"PK\x03\x04 the rest of a workbook")
+    with pytest.raises(FeatxError, match="is a workbook") as caught:
         read_catalogue(path)
+    assert "CSV UTF-8" in caught.value.hint
 
 
 @pytest.mark.reality

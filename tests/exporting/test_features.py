@@ -299,6 +299,7 @@ def typed(tmp_path, monkeypatch):
     toy_store = toy(tmp_path)
     opened = Opened(**vars(toy_store))
     monkeypatch.setitem(sys.modules, "featx.store", types.SimpleNamespace(open_store=lambda path=None: opened))
+    monkeypatch.setattr("featx.cli.export.store_in_use", lambda store, out: toy_store.path)
     monkeypatch.chdir(tmp_path)
     app = Typer()
     app.command()(export)

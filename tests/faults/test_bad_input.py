@@ -231,16 +231,25 @@ def test_a_bad_line_is_named(tmp_path, text, code, says):
     assert caught.value.code == code and says in caught.value.message
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1", "cp1252"])
-def test_a_table_in_another_encoding_is_refused_by_line_and_a_mark_in_front_is_no_matter(tmp_path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "latin-1", "cp1252"])
+def test_a_table_in_another_encoding_is_read_and_says_which(tmp_path, encoding):
     photo(tmp_path / "a.jpg")
-    text = "image,label\na.jpg,Stövel\n"
-    (tmp_path / "t.csv").write_bytes(text.encode(encoding))
+    (tmp_path / "t.csv").write_bytes("image,label\na.jpg,Stövel\n".encode(encoding))
+    catalogue = read_catalogue(tmp_path / "t.csv")
+    assert catalogue.labels == ["Stövel"]
+    said = "Windows-1252" if encoding in ("latin-1", "cp1252") else encoding.upper()[:6]
+    assert (said in "".join(catalogue.notes)) == (encoding != "utf-8-sig")
+
+
+@pytest.mark.parametrize(
+    "data", [b"image,label\na.jpg,St\x81vel\n", "image,label\na.jpg,Stövel ÄÖÜ ".encode() + b"\xff\n"]
+)
+def test_a_table_in_no_known_encoding_and_one_of_broken_utf8_are_refused_by_line(tmp_path, data):
+    photo(tmp_path / "a.jpg")
+    (tmp_path / "t.csv").write_bytes(data)
     with pytest.raises(FeatxError) as caught:
         read_catalogue(tmp_path / "t.csv")
-    assert caught.value.code == "bad-manifest" and "not UTF-8" in caught.value.message
-    (tmp_path / "t.csv").write_bytes(text.encode("utf-8-sig"))
-    assert read_catalogue(tmp_path / "t.csv").labels == ["Stövel"]
+    assert caught.value.code == "bad-manifest" and "line 2" in caught.value.message
 
 
 def test_cells_of_ten_megabytes_and_formulas_travel_as_text(workplace):

@@ -15,8 +15,10 @@ from PIL import Image
 import featx as fx
 from featx.errors import FeatxError
 from featx.images.crop import Crop
-from featx.retrieval import Matches, Neighbour, Query
+from featx.retrieval import Matches, Neighbour, Query, SimilarityIndex
+from featx.retrieval.lookup import known_rows, rows_in_any_case
 from featx.retrieval.query import find_query, open_index, pool_queries, steer
+from featx.retrieval.rows import IndexRows
 from featx.views.gallery import Row, gallery_page, half_blocks
 from tests.conftest import photo
 
@@ -52,6 +54,24 @@ def test_a_photo_answers_alike_in_whatever_form_it_comes(store, workplace):
     with pytest.raises(FeatxError, match="the photo: not-an-image") as refused:
         fx.similar(b"no photo")
     assert refused.value.code == "photo-unreadable"
+
+
+def test_a_lone_name_is_found_in_any_case_unless_two_differ_only_so():
+    rows_of_index = IndexRows.of(
+        np.eye(5, dtype=np.float32),
+        ["A1001", "B-7", "b-7", "e", "f"],
+        products=["A1001", "Xy", "xY", "Größe", "Größe"],
+        paths=["p/Front.JPG", "p/b.jpg", "p/c.jpg", "p/e.jpg", "p/f.jpg"],
+    )
+
+    def rows(name: str) -> list[int] | None:
+        return known_rows(rows_of_index, name) or rows_in_any_case(rows_of_index, name)
+
+    assert rows("a1001") == rows("front") == rows("FRONT.jpg") == [0]
+    assert rows("B-7") == [1] and rows("b-7") == [2], "the exact name comes first"
+    assert rows("XY") is None and rows("a100") is None and rows("q/front.jpg") is None
+    assert sorted(rows("GRÖSSE") or []) == [3, 4]
+    assert find_query(SimilarityIndex(rows_of_index), "a1001").products == {"A1001"}
 
 
 def test_several_photos_make_one_query(store):
