@@ -40,7 +40,7 @@ class Preset:
 
     @property
     def decode_size(self) -> tuple[int, int]:
-        """The smallest upright picture that features may be computed from."""
+        """The smallest upright image that features may be computed from."""
         side = round(SPARE * self.resize)
         return side, side
 

@@ -1,4 +1,4 @@
-"""Read product photos: a path, bytes or pixels in, an upright sRGB picture out, or a plain reason why not.
+"""Read product photos: a path, bytes or pixels in, an upright sRGB image out, or a plain reason why not.
 
 A photo that cannot be read is never replaced, half shown or guessed: `UnreadablePhoto` names it and says why.
 Everything here may be called from many threads at once.
@@ -6,10 +6,10 @@ Everything here may be called from many threads at once.
 reading   bytes from the disk
 formats   which format they are of
 limits    what is refused before it takes memory or time
-decoding  bytes to a picture
+decoding  bytes to an image
 photos    a photo in any form: a path, bytes, an open file, a Pillow image, an array
 colours   upright, sRGB, on white
-thumbnails  small pictures for pages and terminals
+thumbnails  small images for pages and terminals
 truncation  cut off, or damaged?
 crop      a part of a photo
 views     several views of one photo

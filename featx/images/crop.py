@@ -39,7 +39,7 @@ class Crop:
         return cls(left, top, width, height, shares)
 
     def cut(self, image: Image.Image, name: str) -> Image.Image:
-        """That part of a picture."""
+        """That part of an image."""
         across, down = image.size if self.shares else (1, 1)
         box = (
             round(self.left * across),

@@ -1,4 +1,4 @@
-"""A photo's bytes in, an upright sRGB picture out."""
+"""A photo's bytes in, an upright sRGB image out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def digest_of(data: bytes) -> str:
 
 
 def decode_photo(data: bytes, path: str = "", *, draft_size: tuple[int, int] | None = None) -> Image.Image:
-    """The picture in a photo's bytes: mode RGB, upright, in sRGB, transparent parts on white, first frame only.
+    """The image in a photo's bytes: mode RGB, upright, in sRGB, transparent parts on white, first frame only.
 
-    With `draft_size` (width, height of the upright picture) a JPEG may come out smaller than it is, but never below
+    With `draft_size` (width, height of the upright image) a JPEG may come out smaller than it is, but never below
     that size: decoding then costs a fraction. Without it the pixels are exact. `path` only names the photo in errors.
     """
     if draft_size is not None and min(draft_size) < 1:

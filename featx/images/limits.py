@@ -29,7 +29,7 @@ def pixel_limit_words() -> str:
 
 
 def refuse_large(width: int, height: int) -> None:
-    """Refuse a picture of too many pixels, or of none."""
+    """Refuse an image of too many pixels, or of none."""
     if width < 1 or height < 1:
         raise UnreadablePhoto("", "unreadable", "an image without pixels")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
@@ -136,7 +136,7 @@ def refuse_many_scans(data: bytes, width: int, height: int) -> None:
 
 
 def _scan_starts(data: bytes) -> Iterator[int]:
-    """Where each scan of a JPEG begins, following its markers up to the end of the picture."""
+    """Where each scan of a JPEG begins, following its markers up to the end of the image."""
     offset = 2
     for _ in range(MAX_JPEG_MARKERS):
         marker = _MARKER.search(data, offset)

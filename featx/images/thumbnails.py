@@ -1,4 +1,4 @@
-"""Thumbnails: a photo small enough for a page or a terminal, and a picture as an address that needs no file."""
+"""Thumbnails: a photo small enough for a page or a terminal, and an image as a data URI."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ def thumbnail_uri(path: str | Path, side: int) -> str | None:
 
 
 def jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
-    """A picture as the bytes of a JPEG file."""
+    """An image as the bytes of a JPEG file."""
     file = io.BytesIO()
     image.convert("RGB").save(file, "JPEG", quality=quality)
     return file.getvalue()
 
 
 def webp(image: Image.Image, quality: int) -> bytes:
-    """A picture as the bytes of a WebP file."""
+    """An image as the bytes of a WebP file."""
     file = io.BytesIO()
     image.convert("RGB").save(file, "WEBP", quality=quality, method=6)
     return file.getvalue()
 
 
 def data_uri(data: bytes, kind: str) -> str:
-    """The bytes of a picture file (`jpeg`, `webp`, `png`) as an address that needs no file."""
+    """The bytes of an image file (`jpeg`, `webp`, `png`) as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

@@ -8,7 +8,7 @@ _CUT_WORDS = ("truncated", "not enough data", "unexpected end", "premature", "en
 
 
 def seems_cut(kind: str, data: bytes, words: str) -> bool:
-    """Whether a file ends before its picture does."""
+    """Whether a file ends before its image is complete."""
     lower = words.lower()
     ends_early = {
         "JPEG": lambda: b"\xff\xd9" not in data[-65536:],

@@ -5,11 +5,11 @@ document       a comparison, a store and the audit's findings -> one document, `
 records        the document as typed records; `loading` reads it again
   recommendation failures confusion data_findings retrieval_examples catalogue_map map_layout published_results
                  its parts, one for each question
-thumbnails     the small pictures beside it
+thumbnails     the thumbnails beside it
 headlines      the sentence that opens each section
 page           the document -> one HTML file, kept small by `size_budget`; `markdown` the same in short
 formatting     numbers and sentences for a page, Markdown and a terminal
-plots          its plots; `confusion_image` the matrix and the map as pictures
+plots          its plots; `confusion_image` the matrix and the map as images
 changes        two documents -> what became better or worse
 files          all of it into a folder
 

@@ -21,13 +21,13 @@ NAMED = 12_000
 UNLABELLED = 65535
 
 
-def map_of(store: Store, labels: Sequence[str | None], pictures: ThumbnailCache, cache: Path | None) -> CatalogueMap:
+def map_of(store: Store, labels: Sequence[str | None], thumbnails: ThumbnailCache, cache: Path | None) -> CatalogueMap:
     """The coordinates of every photo of a store, with thumbnails for as many as fit, spread over the categories."""
     layout = lay_out(store.features, cache=cache)
     classes = sorted({label for label in labels if label})
     index_of = {label: i for i, label in enumerate(classes)}
     category = np.array([UNLABELLED if label is None else index_of[label] for label in labels], dtype="<u2")
-    sheet, in_sheet = pictures.sheet([store.ids[i] for i in _spread(category, TILES)])
+    sheet, in_sheet = thumbnails.sheet([store.ids[i] for i in _spread(category, TILES)])
     tile_of = {item_id: i for i, item_id in enumerate(in_sheet)}
     tiles = np.array([tile_of.get(item_id, 65535) for item_id in store.ids], dtype="<u2")
     coordinates = np.clip(np.round(layout.places * 65534), 0, 65534).astype("<u2")

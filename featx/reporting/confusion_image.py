@@ -1,4 +1,4 @@
-"""The confusion matrix and the map as pictures: one dot a cell, one dot a photo."""
+"""The confusion matrix and the map as images: a dot for each cell, a dot for each photo."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def matrix_png(confusion: Confusion, side: int = 0) -> bytes:
 
 
 def on_white(png: bytes) -> bytes:
-    """The same picture without transparency."""
+    """The same image without transparency."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(png)).convert("RGBA")

@@ -29,34 +29,34 @@ def findings_of(
     issues: Mapping[str, Any] | None,
     duplicates: Mapping[str, Any] | None,
     skipped: Sequence[Mapping[str, str]] | None,
-    pictures: ThumbnailCache,
+    thumbnails: ThumbnailCache,
 ) -> DataFindings:
     """The findings with thumbnails for the first of each kind; null for checks that were not run."""
     return DataFindings(
-        issues=None if issues is None else _issues(issues, pictures),
-        duplicates=None if duplicates is None else _copies(duplicates, pictures),
+        issues=None if issues is None else _issues(issues, thumbnails),
+        duplicates=None if duplicates is None else _copies(duplicates, thumbnails),
         skipped=None if skipped is None else _skipped(skipped),
     )
 
 
-def _issues(issues: Mapping[str, Any], pictures: ThumbnailCache) -> SuspectedLabels:
+def _issues(issues: Mapping[str, Any], thumbnails: ThumbnailCache) -> SuspectedLabels:
     rows = [
         SuspectedLabel(str(label["item_id"]), str(label["says"]), str(label["looks_like"]), label.get("sure"))
         for label in issues["labels"]
     ]
     for row in rows[:SHOWN]:
-        row.thumbnail = pictures.name(row.id)
+        row.thumbnail = thumbnails.name(row.id)
     return SuspectedLabels(len(rows), rows[:KEPT])
 
 
-def _copies(duplicates: Mapping[str, Any], pictures: ThumbnailCache) -> Copies:
+def _copies(duplicates: Mapping[str, Any], thumbnails: ThumbnailCache) -> Copies:
     groups = sorted(
         (_group(group) for group in duplicates["groups"]),
         key=lambda group: (not group.across_splits, not group.across_labels),
     )
     for group in groups[:GROUPS]:
         for photo in group.photos[:MEMBERS]:
-            photo.thumbnail = pictures.name(photo.id)
+            photo.thumbnail = thumbnails.name(photo.id)
     return Copies(
         n=len(groups),
         n_leaks=sum(group.across_splits for group in groups),

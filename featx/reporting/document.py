@@ -70,25 +70,25 @@ def build_document(
     labels = [] if store is None else _labels(compared, of_entry, store)
     paths = {} if store is None else dict(zip(store.ids, store.paths, strict=True))
     label_of = {} if store is None else dict(zip(store.ids, labels, strict=True))
-    pictures = ThumbnailCache(folder, paths, base or Path())
+    thumbnails = ThumbnailCache(folder, paths, base or Path())
     document = ReportDocument(
         written=compared.written,
         featx=compared.featx,
         about=_about(of_entry, store, entry),
         which=which_of(compared, price_per_hour),
         honest=_honest(compared, entry, of_entry, label_of),
-        fails=failures_of(details, entry, label_of, pictures, len(of_entry.categories)),
+        fails=failures_of(details, entry, label_of, thumbnails, len(of_entry.categories)),
         trust=_trust(details, entry),
-        data=findings_of(issues, duplicates, skipped, pictures),
-        similar=lookalikes_of((compared.retrieval or {}).get(entry.store), store, labels, pictures),
-        map=None if store is None else map_of(store, labels, pictures, cache),
+        data=findings_of(issues, duplicates, skipped, thumbnails),
+        similar=lookalikes_of((compared.retrieval or {}).get(entry.store), store, labels, thumbnails),
+        map=None if store is None else map_of(store, labels, thumbnails, cache),
         made=_made(compared),
     )
     document.pictures = Pictures(
-        made=sum(name is not None for name in pictures.made.values()),
-        left_out=pictures.left_out,
-        missing=sorted(pictures.missing)[:MISSING],
-        n_missing=len(pictures.missing),
+        made=sum(name is not None for name in thumbnails.made.values()),
+        left_out=thumbnails.left_out,
+        missing=sorted(thumbnails.missing)[:MISSING],
+        n_missing=len(thumbnails.missing),
     )
     try:
         return msgspec.convert(_plain_numbers(to_plain(document)), ReportDocument)

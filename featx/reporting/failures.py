@@ -28,7 +28,7 @@ Labels = Mapping[str, str | None]
 
 
 def failures_of(
-    details: Details, entry: Entry, label_of: Labels, pictures: ThumbnailCache, n_categories: int
+    details: Details, entry: Entry, label_of: Labels, thumbnails: ThumbnailCache, n_categories: int
 ) -> Fails | None:
     """The mistakes with thumbnails; None where they were not kept."""
     if not details.per_class:
@@ -39,7 +39,7 @@ def failures_of(
         measured_on=details.measured_on,
         per_class=rows,
         n_unscored=max(0, n_categories - sum(row.n > 0 for row in rows)),
-        pairs=[_mix_up(confused, details, label_of, pictures) for confused in _worst(details.confusions)],
+        pairs=[_mix_up(confused, details, label_of, thumbnails) for confused in _worst(details.confusions)],
         confusion=confusion_of(details.truth, details.says, details.classes) if details.truth else None,
         rare=[RareCategory(row.label, row.photos, row.n, row.recall) for row in rare],
         coarse=_coarse(entry),
@@ -81,7 +81,7 @@ def _worst(confusions: list[Confused]) -> list[Confused]:
     return [confused for i, confused in enumerate(worst) if i < ALWAYS or confused.n > 1][:PAIRS]
 
 
-def _mix_up(confused: Confused, details: Details, label_of: Labels, pictures: ThumbnailCache) -> MixUp:
+def _mix_up(confused: Confused, details: Details, label_of: Labels, thumbnails: ThumbnailCache) -> MixUp:
     typical: dict[str | None, str] = {}
     for item_id, truth, predicted in zip(details.ids, details.truth, details.says, strict=True):
         label = label_of.get(item_id)
@@ -92,14 +92,14 @@ def _mix_up(confused: Confused, details: Details, label_of: Labels, pictures: Th
         truth=confused.truth,
         says=confused.says,
         n=confused.n,
-        examples=[photo(item_id, label_of, pictures) for item_id in confused.examples[:EXAMPLES]],
-        typical=[photo(item_id, label_of, pictures) for item_id in both],
+        examples=[photo(item_id, label_of, thumbnails) for item_id in confused.examples[:EXAMPLES]],
+        typical=[photo(item_id, label_of, thumbnails) for item_id in both],
     )
 
 
-def photo(item_id: str, label_of: Labels, pictures: ThumbnailCache) -> Photo:
+def photo(item_id: str, label_of: Labels, thumbnails: ThumbnailCache) -> Photo:
     """A photo as the report names it: id, category, thumbnail."""
-    return Photo(item_id, label_of.get(item_id), pictures.name(item_id))
+    return Photo(item_id, label_of.get(item_id), thumbnails.name(item_id))
 
 
 def _coarse(entry: Entry) -> CoarseScore | None:

@@ -24,17 +24,17 @@ def lookalikes_of(
     measured: SearchQuality | None,
     store: Store | None,
     labels: Sequence[str | None],
-    pictures: ThumbnailCache,
+    thumbnails: ThumbnailCache,
 ) -> Similar | None:
     """The retrieval figures with the best and the worst queries; None where neither is known."""
-    best, worst = ([], []) if store is None else example_rows(store, labels, pictures)
+    best, worst = ([], []) if store is None else example_rows(store, labels, thumbnails)
     if measured is None and not best:
         return None
     return Similar(measured, best, worst)
 
 
 def example_rows(
-    store: Store, all_labels: Sequence[str | None], pictures: ThumbnailCache
+    store: Store, all_labels: Sequence[str | None], thumbnails: ThumbnailCache
 ) -> tuple[list[SearchExample], list[SearchExample]]:
     """Queries whose neighbours are most and least often of their category, one query a category at most."""
     labelled = np.array([i for i, label in enumerate(all_labels) if label], dtype=int)
@@ -59,7 +59,7 @@ def example_rows(
 
     def example(query: int, near: list[int], cosines: list[float]) -> SearchExample:
         correct = [bool(labels[i] == labels[query]) for i in near]
-        photos = [_photo(store, all_labels, labelled[i], pictures) for i in (query, *near)]
+        photos = [_photo(store, all_labels, labelled[i], thumbnails) for i in (query, *near)]
         return SearchExample(
             query=photos[0],
             right=sum(correct),
@@ -95,6 +95,6 @@ def _one_a_category(ranked: list[Any], labels: np.ndarray) -> list[Any]:
     return list(picked.values())
 
 
-def _photo(store: Store, labels: Sequence[str | None], row: int, pictures: ThumbnailCache) -> Photo:
+def _photo(store: Store, labels: Sequence[str | None], row: int, thumbnails: ThumbnailCache) -> Photo:
     item_id = store.ids[row]
-    return Photo(item_id, labels[row], pictures.name(item_id))
+    return Photo(item_id, labels[row], thumbnails.name(item_id))
