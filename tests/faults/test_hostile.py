@@ -332,12 +332,26 @@ def test_the_wheel_holds_the_package_and_nothing_else_and_is_built_the_same_twic
     wanted = {path.relative_to(sources).as_posix() for path in (sources / "featx").rglob("*") if path.is_file()}
     inside = {name for name in names if name.startswith("featx/")}
     assert inside == wanted
-    assert {"featx/backbones/builtin.safetensors", "featx/py.typed"} <= inside
+    assert {
+        "featx/backbones/builtin.safetensors",
+        "featx/backbones/engines/int8_images.jpg",
+        "featx/py.typed",
+    } <= inside
     assert all(name.startswith("featx/") or ".dist-info/" in name for name in names)
     suffixes = {Path(name).suffix for name in inside - {"featx/README.md"}}
-    assert suffixes <= {".py", ".json", ".safetensors", ".typed", ".html", ".css", ".js", ".j2", ".svg", ".txt"}, (
-        suffixes
-    )
+    assert suffixes <= {
+        ".py",
+        ".json",
+        ".safetensors",
+        ".typed",
+        ".html",
+        ".css",
+        ".js",
+        ".j2",
+        ".svg",
+        ".txt",
+        ".jpg",
+    }, suffixes
     with tarfile.open(archive) as file:
         tops = {name.split("/")[1] for name in file.getnames()}
     own = {"featx", "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"}
