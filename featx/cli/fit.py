@@ -108,7 +108,7 @@ def fit(
     reached: list[float] = []
     paths: list[Path] = []
     for name in names:
-        what = "the best classifier" if name == BEST else name
+        what = "a choice of classifiers" if name == BEST else name
         out.say(f"{what} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
         from featx.classifiers.persistence import SUFFIX
