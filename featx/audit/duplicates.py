@@ -197,7 +197,7 @@ def find_duplicates(
     min_score: float | None = None,
     across: str | None = None,
     fixes: Path | None = None,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Duplicates:
     """Groups of photos that are the same file, or nearly the same photo.
 
@@ -225,7 +225,7 @@ def find_duplicates(
     pictures = HashCache(opened)
     least = _choose(unit, rows, pictures) if min_score is None else min_score
     alike = agreed = nearly = unread = 0
-    for left, right, scores in near_pairs(unit, least, progress):
+    for left, right, scores in near_pairs(unit, least, lambda done: progress(done, len(opened))):
         i, j = rows[left], rows[right]
         told_same = pictures.same(i, j)
         # Where a photo is gone, only features that are all but equal may speak for it.

@@ -144,7 +144,7 @@ def find_issues(
     folds: int = 5,
     seed: int = 0,
     fixes: Path | None = None,
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Issues:
     """Find the labels of a store that are probably wrong: more likely than not, or the `n` likeliest.
 
@@ -171,7 +171,7 @@ def find_issues(
         rows,
         folds,
         seed,
-        progress,
+        lambda done: progress(done, folds),
     )
     kept = {one.key for one in decided(fixes) if one.decision == KEEP}
     products, from_products = _mixed(opened, rows, labels)

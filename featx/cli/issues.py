@@ -67,7 +67,7 @@ def issues(
     from featx.audit import find_issues
 
     with out.progress(folds, "issues", "folds") as advance:
-        result = find_issues(opened, n=n, folds=folds, seed=seed, progress=advance)
+        result = find_issues(opened, n=n, folds=folds, seed=seed, progress=lambda done, _: advance(done))
     if output is not None:
         _write(result, list(opened.own_columns), output, out)
     else:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from featx.retrieval.cache import cache_damage, cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
@@ -30,10 +30,13 @@ from featx.retrieval.rows import NEAR_COPY, IndexRows
 from featx.retrieval.search import SimilarityIndex
 from featx.workspace import Workspace
 
+if TYPE_CHECKING:
+    from featx.store import Store
+
 __all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]
 
 
-def index_of(store: str | Path | Any = None, blocks: Sequence[str] = ()) -> SimilarityIndex:
+def index_of(store: Store | str | Path | None = None, blocks: Sequence[str] = ()) -> SimilarityIndex:
     """The index of a store, by path or already opened; the current store when none is named.
 
     `blocks` are the parts of a joined backbone that are compared. Where none is named, those that suit the store are,
@@ -41,7 +44,8 @@ def index_of(store: str | Path | Any = None, blocks: Sequence[str] = ()) -> Simi
     `featx.retrieval.query.open_index` adds new photos.
     """
     opened = None if store is None or isinstance(store, str | Path) else store
-    path = Path(opened.path) if opened is not None else Workspace.here().current_store(Path(store) if store else None)
+    named = Path(store) if isinstance(store, str | Path) and str(store) else None
+    path = Path(opened.path) if opened is not None else Workspace.here().current_store(named)
     if opened is not None and opened.is_part:
         blocks = [block.name for block in opened.blocks]
     index = open_cached(path)
@@ -59,7 +63,7 @@ def index_of(store: str | Path | Any = None, blocks: Sequence[str] = ()) -> Simi
     return index
 
 
-def mend_index(store: Any) -> list[str]:
+def mend_index(store: Store) -> list[str]:
     """Verify the side files of search beside an opened store and remove damaged ones; returns a sentence for each."""
     from featx.retrieval.approximate import approximate_of, damage
 

@@ -29,7 +29,7 @@ PUSH = 0.5
 
 
 def open_index(
-    store: str | Path | Any = None,
+    store: Store | str | Path | None = None,
     approximate: bool | None = None,
     watch: Watch | None = None,
     *,

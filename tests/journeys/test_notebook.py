@@ -72,6 +72,15 @@ def test_a_store_is_rows_for_other_libraries(shop, monkeypatch):
     assert refused.value.hint == "`pip install polars`"
 
 
+def test_what_is_large_is_short_in_words(shop):
+    catalogue = featx.read_catalogue("data")
+    store = featx.extract(catalogue, backbone="colour")
+    index = featx.open_index(store)
+    query = index.matches(store.ids[0]).query
+    for value in (catalogue, store, index, query, featx.read_photo(store.paths[0])):
+        assert len(repr(value)) < 200, type(value)
+
+
 def test_a_bar_tells_a_notebook_how_far_it_is(monkeypatch):
     drawn = []
 

@@ -75,10 +75,10 @@ def test_look_alikes_carry_the_columns_of_their_own_rows_with_and_without_the_ca
 
 
 def test_doubted_labels_carry_them_and_the_table_is_still_one_of_decisions(featx: Run, shop):
-    assert featx("issues", "--folds", "2", "-o", "fixes.csv").returncode == 0
+    assert featx("issues", "-n", "5", "--folds", "2", "-o", "fixes.csv").returncode == 0
     rows = rows_of(shop / "fixes.csv")
-    assert rows and all(row["SKU"] == f"A0{number(row['file']):02}" and row["sure_"] == "yes" for row in rows)
-    records = [one for one in lines_of(featx("issues", "--folds", "2", "--json")) if one["issue"] == "label"]
+    assert rows and all(row["SKU"] == f"A0{number(row['path']):02}" and row["sure_"] == "yes" for row in rows)
+    records = [one for one in lines_of(featx("issues", "-n", "5", "--folds", "2", "--json")) if one["issue"] == "label"]
     assert [one["SKU"] for one in records] == [row["SKU"] for row in rows]
     with (shop / "fixes.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))

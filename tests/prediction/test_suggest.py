@@ -107,4 +107,4 @@ def test_from_python_the_suggestions_are_those_of_the_command_and_a_table_that_r
     assert library.suggest(classifier="centroid", n=4) == found
     assert found.to_pandas()["path"].tolist() == [one["path"] for one in told]
     shown = type(found)([replace(found[0], says="<script>")])._repr_html_()
-    assert "<table>" in shown and "<script>" not in shown and "1 photos" in shown
+    assert "<table>" in shown and "<script>" not in shown and "1 photo to label" in shown
