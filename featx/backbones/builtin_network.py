@@ -64,12 +64,12 @@ class BuiltinNetwork(nn.Module):
     def maps(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Return the maps of the three stages and of the head."""
         x = self.stem(x)
-        found = []
+        maps = []
         for stage in self.stages:
             x = stage(x)
-            found.append(x)
-        found.append(self.head(x))
-        return found
+            maps.append(x)
+        maps.append(self.head(x))
+        return maps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Averages of the head and of the last stage, whole and in the middle, and the spread in the middle."""

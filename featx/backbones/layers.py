@@ -70,7 +70,7 @@ def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module,
     shapes = _Shapes(whole)
     with torch.inference_mode():
         shapes.run(example)
-    node = _last_maps(whole.graph, shapes.found)
+    node = _last_maps(whole.graph, shapes.shapes)
     return None if node is None else (_up_to(whole, node), _after(whole, node))
 
 
@@ -129,13 +129,13 @@ class _Shapes(fx.Interpreter):
 
     def __init__(self, module: fx.GraphModule) -> None:
         super().__init__(module)
-        self.found: dict[fx.Node, tuple[int, ...]] = {}
+        self.shapes: dict[fx.Node, tuple[int, ...]] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         """One node, as ever."""
         output = super().run_node(n)
         if isinstance(output, torch.Tensor):
-            self.found[n] = tuple(output.shape)
+            self.shapes[n] = tuple(output.shape)
         return output
 
 

@@ -225,9 +225,9 @@ def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, fi
     ]
     if missing or unexpected or wrong:
         lines = [
-            f"{len(found):,} {what}: {', '.join(found[:3])}{', …' if len(found) > 3 else ''}"
-            for what, found in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
-            if found
+            f"{len(names):,} {what}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+            for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
+            if names
         ]
         raise FeatxError(
             "weights-misfit",

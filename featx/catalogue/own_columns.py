@@ -1,4 +1,4 @@
-"""The columns of a person's own table: looked up for a row, and written beside what featx says of it."""
+"""The columns of the user's own table: looked up for a row, and written beside featx's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIELDS = {"item_id": "id", "product": "product", "label": "label", "split": "spl
 
 
 class Described(Protocol):
-    """A row with what the table says of it: an item of a catalogue or of a store."""
+    """A row with its columns: an item of a catalogue or of a store."""
 
     @property
     def extra(self) -> Mapping[str, Value]:
@@ -25,7 +25,7 @@ def own_columns(row: Described, headings: Mapping[str, str]) -> dict[str, Value]
 
 
 def checked_headings(recorded: object) -> dict[str, str]:
-    """Headings as a file recorded them, without what cannot be one."""
+    """Headings as a file recorded them, without invalid ones."""
     if not isinstance(recorded, Mapping):
         return {}
     return {str(heading): str(field) for heading, field in recorded.items() if field in FIELDS}
@@ -37,7 +37,7 @@ def unlike_ours(headings: Mapping[str, str]) -> dict[str, str]:
 
 
 def joined_headings(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
-    """The headings after a second table: what the first one calls a thing stays its name."""
+    """The headings after a second table: those of the first one stay."""
     return {**before, **{heading: field for heading, field in now.items() if field not in before.values()}}
 
 
@@ -64,5 +64,5 @@ def beside(record: Mapping[str, Any], own: Mapping[str, Value]) -> dict[str, Any
 
 
 def _cell(value: Value) -> Value:
-    """A cell that JSON can hold: infinity is no number there."""
+    """A cell that JSON can hold, which knows no infinity."""
     return None if isinstance(value, float) and not isfinite(value) else value

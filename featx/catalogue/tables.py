@@ -1,6 +1,6 @@
-"""Tables of a catalogue: a CSV, TSV, JSON Lines or Parquet file in, its columns and what stands in each row out.
+"""Tables of a catalogue: a CSV, TSV, JSON Lines or Parquet file in, its columns and cells out.
 
-A million rows are nothing unusual: cells are kept by column, and words that stand in many rows are kept once.
+A million rows are not unusual: cells are kept by column, and repeated words are kept once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ THOUSANDS = re.compile(r"-?[1-9][0-9]{0,2}([.,][0-9]{3})+")
 
 
 class Table(ABC):
-    """The rows of a table, which all have a place from 0 on."""
+    """The rows of a table, numbered from 0."""
 
     header: list[str]
     # How the text of the table was read, in words, where that is unusual.
@@ -56,11 +56,11 @@ class Table(ABC):
 
     @abstractmethod
     def texts(self, column: str) -> Sequence[str | None]:
-        """What stands in a column, as text; None where nothing does."""
+        """The cells of a column as text; None for empty ones."""
 
     @abstractmethod
-    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
-        """What stands in the other columns of some rows, numbers where it is one; may be asked for once."""
+    def facts(self, indices: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        """The other columns of some rows, numbers as numbers; may be called once."""
 
 
 def read_table(path: Path) -> Table:
@@ -71,7 +71,7 @@ def read_table(path: Path) -> Table:
     try:
         for encoding in _encodings(path):
             try:
-                # Rows end with a line feed: other line ends of Unicode may stand in a cell.
+                # Rows end with a line feed: cells may contain other line ends of Unicode.
                 with TextIOWrapper(open_regular(path), encoding=encoding, newline=_line_end(path)) as file:
                     lines = suffix in (".jsonl", ".ndjson")
                     return _json_lines(path, file) if lines else _separated(path, file, encoding)
@@ -138,18 +138,18 @@ class _Columns(Table):
     def texts(self, column: str) -> Sequence[str | None]:
         return [cell.strip() or None for cell in self.cells[column]]
 
-    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+    def facts(self, indices: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
         names = [name for name in self.header if name not in without]
         read = _typed_with_commas if self.commas else _typed
         typed = [read(self.cells.pop(name)) for name in names]
         if not names:
-            return iter({} for _ in places)
-        picked = zip(*([column[place] for place in places] for column in typed), strict=True)
+            return iter({} for _ in indices)
+        picked = zip(*([column[index] for index in indices] for column in typed), strict=True)
         return (dict(zip(names, values, strict=True)) for values in picked)
 
 
 def _typed(cells: Sequence[str]) -> Sequence[Value]:
-    """A column whose every cell is a number becomes numbers; anything else stays text, as it stands."""
+    """A column of nothing but numbers becomes numbers; any other column stays text, unchanged."""
     plain = [cell.strip() for cell in cells]
     kind: type[int] | type[float] | None = None
     if any(plain):
@@ -252,7 +252,7 @@ def _header(path: Path, number: int, line: list[str]) -> tuple[list[str], list[t
 
 
 class _Kept:
-    """Takes in rows and keeps their cells by column; a word that stands in many rows is kept once."""
+    """Collects rows and keeps their cells by column; repeated words are kept once."""
 
     def __init__(self, header: Sequence[str]) -> None:
         self.cells: dict[str, list[str]] = {name: [] for name in header}
@@ -277,7 +277,7 @@ class _Kept:
 
 @dataclass
 class _Rows(Table):
-    """Rows that need not have the same columns; what a row does not have is left out of its facts."""
+    """Rows that need not have the same columns; a row's facts omit the columns it lacks."""
 
     header: list[str]
     rows: list[dict[str, Value]]
@@ -289,9 +289,9 @@ class _Rows(Table):
         cells = (row.get(column) for row in self.rows)
         return [None if cell is None or cell == "" else str(cell) for cell in cells]
 
-    def facts(self, places: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
-        for place in places:
-            yield {name: value for name, value in self.rows[place].items() if name not in without}
+    def facts(self, indices: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        for index in indices:
+            yield {name: value for name, value in self.rows[index].items() if name not in without}
 
 
 def _json_lines(path: Path, file: TextIO) -> Table:
@@ -325,7 +325,7 @@ def _plain(value: object, words: dict[str, str]) -> Value:
 
 
 def _number(value: Value) -> Value:
-    """NaN is what some programs write for an empty cell."""
+    """Some programs write NaN for an empty cell."""
     return None if isinstance(value, float) and isnan(value) else value
 
 

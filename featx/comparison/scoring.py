@@ -261,7 +261,7 @@ def _tested(
 def recommend(entries: Sequence[Entry], serious: Sequence[int], tests: Sequence[PairTest], scoring: Scoring) -> Best:
     """The entry to use, by held-out photos where there are any, else over the folds; how the others stand; why.
 
-    `alike` are as good: the interval of the difference says so. `ties` are not told apart; `below` are less often right
+    `alike` are as good: the interval of the difference says so. `ties` are not separated; `below` are less often right
     than a baseline.
     """
     accuracy_of = {entry.name: entry.accuracy.value for entry in entries}

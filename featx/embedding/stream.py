@@ -47,7 +47,7 @@ Prepare = Callable[[Encoder, str, Any], Any]
 class Source:
     """A photo before it is decoded: the digest of its bytes, and a function that gives its image, or several views.
 
-    `decode` is told how small a JPEG may come out, or None for never smaller than it is.
+    `decode` takes the least size of a JPEG decoded at reduced scale; None for full size.
     """
 
     digest: str
@@ -109,7 +109,7 @@ def embed(
     The encoder is opened for the first photo that needs it.
     Every batch has `batch` photos, the last one filled up, so that no photo's numbers depend on its neighbours.
     Once `stop` is set no further batch begins, and the stream ends with what is under way.
-    Where the device has too little memory for a batch, batches get half the size, and `on_halved` is told which.
+    Where the device has too little memory for a batch, batches get half the size, and `on_halved` is called with it.
     """
     threads, stop = workers or min(16, cores()), stop or Event()
     return EmbeddingStream(photos, open_encoder, read, known, prepare, threads, batch or 0, stop, on_halved)

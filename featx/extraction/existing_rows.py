@@ -91,21 +91,21 @@ class ExistingRows:
         unusable = {skip.path for skip in skipped}
         newcomers = {item.path: item.item_id for item, _ in gained}
         mine = self._sources_of(catalogue)
-        found, waiting = Departures(), dict[str, list[Item]]()
+        departures, waiting = Departures(), dict[str, list[Item]]()
         for row in self.rows.values():
             if row.item_id in ids or row.path in unusable:
                 continue
             if row.path in newcomers:
-                found.renamed[row.item_id] = newcomers.pop(row.path)
+                departures.renamed[row.item_id] = newcomers.pop(row.path)
             elif row.source in mine or (row.path not in paths and not os.path.lexists(row.path)):
                 waiting.setdefault(row.digest, []).append(row)
-        taken = set(found.renamed.values())
+        taken = set(departures.renamed.values())
         for item, digest in gained:
             if item.item_id not in taken and waiting.get(digest):
-                found.renamed[waiting[digest].pop(0).item_id] = item.item_id
+                departures.renamed[waiting[digest].pop(0).item_id] = item.item_id
         for row in sorted((row for rows in waiting.values() for row in rows), key=lambda row: row.item_id):
-            (found.left if os.path.lexists(row.path) else found.gone).append(row.item_id)
-        return found
+            (departures.left if os.path.lexists(row.path) else departures.gone).append(row.item_id)
+        return departures
 
 
 @dataclass

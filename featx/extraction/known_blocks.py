@@ -64,12 +64,12 @@ class KnownBlocks:
         return encoder.prepare_missing(view, {i: features for i, (_, features) in blocks.items()})
 
     def _blocks(self, digest: str) -> dict[int, tuple[Path, Features]]:
-        found: dict[int, tuple[Path, Features]] = {}
+        blocks: dict[int, tuple[Path, Features]] = {}
         for i, sources in self.sources.items():
             for source in sources:
-                if i not in found and (features := source.of(digest)) is not None:
-                    found[i] = source.store, features
-        return found
+                if i not in blocks and (features := source.of(digest)) is not None:
+                    blocks[i] = source.store, features
+        return blocks
 
     def _count(self, blocks: Mapping[int, tuple[Path, Features]]) -> None:
         with self._lock:

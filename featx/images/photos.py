@@ -38,7 +38,7 @@ class Photo:
 class UndecodedPhoto:
     """A photo before it is decoded: how errors name it, the digest of its content, and the way to its pixels.
 
-    `decode` is told how small a JPEG may come out, or None for never smaller than it is.
+    `decode` takes the least size of a JPEG decoded at reduced scale; None for full size.
     """
 
     name: str

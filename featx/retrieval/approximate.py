@@ -238,13 +238,13 @@ def _watched(watch: Watch | None, total: int) -> Any:
 def _tuned(engine: VectorEngine, index: IndexRows, keys: Keys, rows: NDArray[np.int64]) -> CandidateSource:
     """The engine with the least effort that finds nearly all of the true nearest, and the share it finds."""
     picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
-    asked = index.unit_rows(rows[picked])
-    true = _nearest(index, asked)
+    queries = index.unit_rows(rows[picked])
+    true = _nearest(index, queries)
     recall, nearby = 0.0, CandidateSource(engine, keys, rows, 0.0, EFFORTS[0])
     for effort in EFFORTS:
         nearby = CandidateSource(engine, keys, rows, 0.0, effort)
         shares = []
-        for one, nearest in zip(asked, true, strict=True):
+        for one, nearest in zip(queries, true, strict=True):
             among = index.unit_rows(nearby.candidates(one, CANDIDATES)) @ one
             # Rows as similar as the last true neighbour are equally correct.
             shares.append(min(1.0, float((among >= nearest[0] - 1e-6).sum()) / len(nearest)))
@@ -254,10 +254,10 @@ def _tuned(engine: VectorEngine, index: IndexRows, keys: Keys, rows: NDArray[np.
     return CandidateSource(engine, keys, rows, recall, nearby.effort)
 
 
-def _nearest(index: IndexRows, asked: NDArray[np.float32]) -> NDArray[np.float32]:
+def _nearest(index: IndexRows, queries: NDArray[np.float32]) -> NDArray[np.float32]:
     """The similarities of the true nearest rows of some directions, the least first."""
-    best = np.full((len(asked), 0), -2, dtype=np.float32)
+    best = np.full((len(queries), 0), -2, dtype=np.float32)
     for start in range(0, len(index), BLOCK):
-        found = asked @ index.unit_rows(slice(start, start + BLOCK)).T
-        best = np.sort(np.hstack([best, found]), axis=1)[:, -NEAREST:]
+        cosines = queries @ index.unit_rows(slice(start, start + BLOCK)).T
+        best = np.sort(np.hstack([best, cosines]), axis=1)[:, -NEAREST:]
     return best

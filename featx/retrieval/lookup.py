@@ -131,11 +131,11 @@ def unknown(index: IndexRows, name: str) -> FeatxError:
 def _candidates(index: IndexRows, stem: str) -> list[str]:
     if len(index) <= MANY:
         return list(dict.fromkeys([*index.ids, *index.products, *(Path(path).name for path in index.paths)]))
-    found: dict[str, None] = {}
+    names_nearby: dict[str, None] = {}
     for size in range(len(stem), 2, -1):
         for piece in (stem[:size], stem[-size:]):
             for names in (index.ids, index.products):
-                found.update((names[i], None) for i in names.rows_with(piece)[:2000])
-        if len(found) >= 50:
+                names_nearby.update((names[i], None) for i in names.rows_with(piece)[:2000])
+        if len(names_nearby) >= 50:
             break
-    return list(found)
+    return list(names_nearby)

@@ -115,9 +115,9 @@ class Store:
         """The store, or the blocks of it that this fingerprint is of; whether either fits is for the caller to see."""
         if not self._fingerprint.difference(fingerprint, "classify"):
             return self
-        found = [self._block_of(wanted.fingerprint) for wanted in fingerprint.blocks]
-        chosen = [block for block in found if block is not None]
-        return self._part(chosen) if chosen and len(chosen) == len(found) else self
+        blocks = [self._block_of(wanted.fingerprint) for wanted in fingerprint.blocks]
+        chosen = [block for block in blocks if block is not None]
+        return self._part(chosen) if chosen and len(chosen) == len(blocks) else self
 
     def _block_of(self, wanted: Fingerprint) -> Block | None:
         fits = (block for block in self.blocks if not block.fingerprint.difference(wanted, "classify"))

@@ -54,7 +54,7 @@ def fetch_weights(
 ) -> Path:
     """The file of this address: from torch's cache, else downloaded into it, checked and whole or not at all.
 
-    `timeout` is how long the server may take to begin its answer, in seconds; it is asked once.
+    `timeout` is the number of seconds the server may take to begin its answer; there is one try.
     An interrupted download is continued by the next call, in this process or another.
     """
     name = file_name(url)

@@ -50,8 +50,8 @@ class CandidateSource:
 
     def candidates(self, direction: NDArray[np.floating], count: int) -> NDArray[np.int64]:
         """The rows whose photos are probably the most alike one direction."""
-        found = self.engine.search(np.asarray(direction, dtype=np.float32), count, max(self.effort, count))
-        starts = np.searchsorted(self.keys, found, side="left")
-        ends = np.searchsorted(self.keys, found, side="right")
+        neighbours = self.engine.search(np.asarray(direction, dtype=np.float32), count, max(self.effort, count))
+        starts = np.searchsorted(self.keys, neighbours, side="left")
+        ends = np.searchsorted(self.keys, neighbours, side="right")
         places = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
         return self.rows[np.concatenate(places)] if places else self.rows[:0]
