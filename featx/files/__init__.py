@@ -1,11 +1,12 @@
-"""Files read with suspicion and written whole.
+"""Files read with caution and written atomically.
 
-regular      open only what is a regular file
-atomic       write aside, then rename
+regular      open regular files only
+atomic       write under a temporary name, then rename
 locks        one writer at a time
 caches       arrays that can be computed again
 mapped       headed binary files, memory-mapped
 cells        spreadsheet-safe cells
 spreadsheet  tables that spreadsheets open safely
+text_tables  encodings and separators of tables that people save
 markdown     names in Markdown
 """

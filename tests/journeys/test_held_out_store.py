@@ -169,6 +169,6 @@ def test_a_store_of_other_categories_is_refused_in_words_not_scored_as_all_wrong
         photo(tmp_path / "hats" / f"{number}.jpg", seed=900 + number)
     (tmp_path / "list.csv").write_text("path,label\n" + "".join(f"hats/{n}.jpg,hats\n" for n in range(3)))
     hats = extract(tmp_path / "list.csv", backbone="colour", store=tmp_path / "hats.h5")
-    with pytest.raises(FeatxError, match="of a category that centroid learned") as refused:
+    with pytest.raises(FeatxError, match="has a category that centroid knows") as refused:
         evaluate(fit(home[0], "centroid", folds=2), hats)
     assert refused.value.code == "class-too-small" and "feet/boots" in refused.value.hint

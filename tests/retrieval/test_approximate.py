@@ -51,7 +51,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def indexes(store):
     exact, approximate = index_of(store), index_of(store)
-    approximate.nearby = open_nearby(approximate, make=True)
+    approximate.nearby = open_nearby(approximate.rows, make=True)
     return exact, approximate
 
 
@@ -88,7 +88,7 @@ def test_a_condition_leaves_what_filtering_afterwards_leaves(indexes, price: flo
 
 def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None:
     path = make_store(tmp_path / "toy.h5", rows_of(range(1000)))
-    assert open_nearby(index_of(path), make=True) is not None
+    assert open_nearby(index_of(path).rows, make=True) is not None
     make_store(path, rows_of(range(1000, 1100)), gone=[f"item{i}" for i in range(50)])
     index = index_of(path)
     added: list[int] = []
@@ -115,7 +115,7 @@ def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None
 
 def test_photos_that_are_not_sealed_are_never_missed(tmp_path) -> None:
     path = make_store(tmp_path / "toy.h5", rows_of(range(200)))
-    assert open_nearby(index_of(path), make=True) is not None
+    assert open_nearby(index_of(path).rows, make=True) is not None
     with StoreWriter.open(path, toy_fingerprint(WIDTH)) as writer:
         writer.append(rows_of(range(200, 210)))
         index = index_of(path)
@@ -127,7 +127,7 @@ def test_photos_that_are_not_sealed_are_never_missed(tmp_path) -> None:
 @pytest.mark.parametrize("spoil", [lambda b: b[:-100], lambda b: b[:400], lambda b: b"", lambda b: b"x" * 5000])
 def test_a_cut_off_graph_is_made_anew(tmp_path, spoil) -> None:
     path = make_store(tmp_path / "toy.h5", rows_of(range(300)))
-    open_nearby(index_of(path), make=True)
+    open_nearby(index_of(path).rows, make=True)
     graph = approximate_of(path)
     graph.write_bytes(spoil(graph.read_bytes()))
     assert damage(path)
@@ -138,7 +138,7 @@ def test_a_cut_off_graph_is_made_anew(tmp_path, spoil) -> None:
 
 def test_a_changed_byte_anywhere_is_noticed(tmp_path) -> None:
     path = make_store(tmp_path / "toy.h5", rows_of(range(300)))
-    open_nearby(index_of(path), make=True)
+    open_nearby(index_of(path).rows, make=True)
     graph = approximate_of(path)
     whole = graph.read_bytes()
     assert damage(path) is None
@@ -154,7 +154,7 @@ def test_without_usearch_the_error_says_what_to_install(store, monkeypatch) -> N
     approximate_of(store).unlink(missing_ok=True)
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(FeatxError) as error:
-        open_nearby(index_of(store), make=True)
+        open_nearby(index_of(store).rows, make=True)
     assert error.value.code == "extra-missing" and "featx[approx]" in error.value.hint
 
 
