@@ -69,7 +69,7 @@ def gallery_page(rows: Sequence[Row]) -> str:
 
 def notebook_answers(name: str, query: Sequence[str], answers: Sequence[Answer]) -> str:
     """The query and its answers as a table for a notebook."""
-    rows: list[Sequence[object]] = [("", "", name, "", query[0])] if query else []
+    rows: list[Sequence[object]] = [("query", "", name, "", query[0])] if query else []
     rows += [
         (rank, f"{answer.similarity:.2f}", answer.product, answer.label, answer.path)
         for rank, answer in enumerate(answers, start=1)
