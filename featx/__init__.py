@@ -32,6 +32,7 @@ _PUBLIC: dict[str, str] = {
     "evaluate": "featx.comparison.evaluate",
     "predict": "featx.prediction.predict",
     "suggest": "featx.prediction.suggest",
+    "update": "featx.prediction.update",
     "similar": "featx.retrieval.query",
     "open_index": "featx.retrieval.query",
     "find_duplicates": "featx.audit",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from featx.images import read_photo as read_photo
     from featx.prediction.predict import predict as predict
     from featx.prediction.suggest import suggest as suggest
+    from featx.prediction.update import update as update
     from featx.reporting import write_report
     from featx.retrieval.query import open_index as open_index
     from featx.retrieval.query import similar as similar

@@ -5,6 +5,7 @@ perceptual_hashes  whether two photos are the same image: perceptual hashes, cac
 duplicates         groups of copies, and how far to trust them
 label_evidence     what speaks against each label
 issues             labels, products, categories and photos that somebody should look at
+sheets             both as pages of photos to decide on
 """
 
 from __future__ import annotations

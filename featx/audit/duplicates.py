@@ -15,7 +15,6 @@ from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
-from featx.views.findings import Photo, PhotoGroup, findings_page
 from featx.views.frames import columns_of, pandas_frame
 from featx.views.notebook import MOST_ROWS, notebook_table
 
@@ -172,23 +171,6 @@ class Duplicates:
     def to_pandas(self) -> pandas.DataFrame:
         """A data frame with a row for each photo."""
         return pandas_frame(columns_of(self.rows(), COLUMNS))
-
-    def to_html(self, most: int = 200) -> str:
-        """A page of photos; the groups beyond `most` are counted, not shown."""
-        lead = f"{len(self.groups):,} groups, {self.pictures:,} of {self.n:,} photos."
-        if len(self.groups) > most:
-            lead += f" The first {most} groups are shown."
-        groups = [
-            PhotoGroup(
-                f"{at}. {group.kind}, {group.score:.3f}",
-                [
-                    Photo(picture.path, (picture.item_id, picture.label or "no category", picture.split or ""))
-                    for picture in group.pictures
-                ],
-            )
-            for at, group in enumerate(self.groups[:most], start=1)
-        ]
-        return findings_page("Duplicate photos", lead, groups)
 
 
 def find_duplicates(

@@ -2,6 +2,7 @@
 
 items     a photo, and the catalogue of all
 reading   folders and tables -> catalogue
+again     the catalogue of a store, read once more as before
 tables    CSV, JSON lines and Parquet, cell by cell
 own_columns  what a person's own table says of each photo
 suffixes  which files are photos

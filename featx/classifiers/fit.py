@@ -17,7 +17,7 @@ from featx.classifiers.card import Card
 from featx.classifiers.coarsening import CoarsePipeline
 from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.freshness import digest_of_lessons
-from featx.classifiers.kinds import known_name, that_take_class_weights
+from featx.classifiers.kinds import CLASSIFIERS, known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
 from featx.classifiers.pipelines import scores_of, train_classifier
@@ -106,6 +106,25 @@ def _candidates(clf: str, n: int, class_weight: str | None) -> list[str]:
             "bad-flag", f"`{clf}` takes no class weights", f"leave them out, or choose one of {', '.join(weighted)}"
         )
     return [name]
+
+
+def fit_again(card: Card, store: Store) -> Classifier:
+    """Train as the classifier of a card was trained, on its store as it is today."""
+    settings, spec = card.settings, CLASSIFIERS.get(card.clf)
+    reduce, weight = settings.get("reduce"), settings.get("class_weight")
+    return fit(
+        store,
+        card.clf,
+        folds=card.asked_folds,
+        seed=int(settings.get("seed") or 0),
+        tune=card.tuned,
+        class_weight=None if weight is None else str(weight),
+        reduce=None if reduce is None or (spec is not None and reduce == spec.reduction) else str(reduce),
+        resample=bool(settings.get("resample")),
+        level=card.level,
+        test=card.held_out,
+        test_store=card.test_store,
+    )
 
 
 @dataclass(frozen=True)

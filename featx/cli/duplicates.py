@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
+from featx.cli.options import BlocksOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
 from featx.cli.output import Cell, Output, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -32,7 +32,8 @@ def duplicates(
         str | None, typer.Option("--across", metavar="label|split", help="Only groups with two labels or two splits.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all groups to a .csv file.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the photos.")] = None,
+    html: HtmlOption = None,
+    most: Annotated[int, typer.Option("-n", "--number", min=1, help="With --html: the most photos on the page.")] = 200,
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N groups.")
     ] = None,
@@ -52,7 +53,6 @@ def duplicates(
     from featx.cli.decisions import decided_labels
     from featx.files.spreadsheet import write_table
     from featx.store import open_store
-    from featx.views.pages import write_page
 
     if output is not None and output.suffix.lower() != ".csv":
         raise FeatxError(
@@ -67,8 +67,10 @@ def duplicates(
         write_table(output, COLUMNS, result.rows())
         out.ok(f"wrote {pluralise(result.pictures, 'row')} to {output}")
     if html is not None:
-        write_page(html, result.to_html())
-        out.ok(f"wrote {pluralise(min(len(result), 200), 'group')} to {html}")
+        from featx.audit.sheets import duplicates_sheet
+        from featx.cli.sheets import write_sheet
+
+        write_sheet(html, duplicates_sheet(result, opened, most), out)
     if output is None and html is None:
         _show(result, across, out)
     _remarks(result, out)

@@ -145,7 +145,7 @@ def extract(
     from featx.cli.weights import download_bar
 
     with download_bar(out, "weights") as download, watched_downloads(download):
-        summary = run_extraction(catalogue, options, store=store, listener=_narrator(out), command=_command_line())
+        summary = run_extraction(catalogue, options, store=store, listener=narrator(out), command=_command_line())
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
     _print(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
     if summary.stopped:
@@ -196,7 +196,8 @@ def _confirm(yes: bool) -> None:
         raise typer.Exit(0)
 
 
-def _narrator(out: Output) -> ExtractionEvents:
+def narrator(out: Output) -> ExtractionEvents:
+    """Tells the person at the terminal how an extraction goes."""
     from featx.extraction import ExtractionEvents as Events
 
     class Narrator(Events):

@@ -26,6 +26,7 @@ COMMANDS = (
         "Maintain the catalogue",
         "List the unlabelled photos whose label would teach the classifier most.",
     ),
+    ("update", "Maintain the catalogue", "Extract, train again, predict what is new: the nightly run."),
     ("duplicates", "Maintain the catalogue", "List photos that are identical or nearly so."),
     ("issues", "Maintain the catalogue", "List photos whose category is probably wrong; apply decisions."),
     ("report", "Share", "Write the report of the last comparison again, without recomputing."),

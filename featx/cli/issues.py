@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag, block_names
+from featx.cli.options import (
+    BlocksOption,
+    HtmlOption,
+    JsonFlag,
+    QuietFlag,
+    SeedOption,
+    StoreOption,
+    VerboseFlag,
+    block_names,
+)
 from featx.cli.output import Output, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -24,6 +33,7 @@ def issues(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a .csv file with an empty column for decisions.")
     ] = None,
+    html: HtmlOption = None,
     apply: Annotated[
         Path | None, typer.Option("--apply", metavar="CSV", help="Apply decisions: keep, change or exclude.")
     ] = None,
@@ -56,7 +66,7 @@ def issues(
     opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     if apply is not None:
-        if output is not None or fail_over is not None or n is not None:
+        if output is not None or html is not None or fail_over is not None or n is not None:
             raise FeatxError(
                 "bad-flag",
                 "`--apply` cannot be combined with other flags",
@@ -70,11 +80,17 @@ def issues(
         result = find_issues(opened, n=n, folds=folds, seed=seed, progress=lambda done, _: advance(done))
     if output is not None:
         _write(result, list(opened.own_columns), output, out)
-    else:
+    if html is not None:
+        from featx.audit.sheets import issues_sheet
+        from featx.cli.sheets import write_sheet
+        from featx.views.sheet import MOST as ON_A_SHEET
+
+        write_sheet(html, issues_sheet(result, opened, n or ON_A_SHEET), out)
+    if output is None and html is None:
         _show(result, out, asked=n is not None)
     _remarks(result, out)
-    if output is None and len(result):
-        out.next("featx issues -o fixes.csv")
+    if output is None and html is None and len(result):
+        out.next("featx issues --html issues.html   ·   featx issues -o fixes.csv")
     if fail_over is not None and result.suspected > fail_over:
         wrong = pluralise(result.suspected, "label looks", "labels look")
         raise FeatxError("below-limit", f"{wrong} wrong, more than {fail_over}", "")

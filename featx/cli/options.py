@@ -26,6 +26,9 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of an error.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The seed of everything random.")]
+HtmlOption = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write a page of photos to decide on by keyboard.")
+]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import classifier_names
-from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import DeviceOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, percent_range, pluralise
 from featx.cli.stores import name_other_store
 from featx.compute.threads import cores
@@ -73,6 +73,8 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
+    html: HtmlOption = None,
+    most: Annotated[int, typer.Option("--number", min=1, help="With --html: the most photos on the page.")] = 200,
     device: DeviceOption = "auto",
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -94,6 +96,7 @@ def predict(
     from featx.cli.output_files import check_suffix, write_records
     from featx.prediction.predict import Prediction
     from featx.prediction.review import decision_rule
+    from featx.prediction.sheets import MostUrgent
 
     if output is not None:
         check_suffix(output)
@@ -112,7 +115,10 @@ def predict(
     if min_precision is not None:
         _say_promise(card, min_precision, out)
     seen = _Seen(rule)
+    urgent = MostUrgent(most)
     found = seen.watch(_run(predictor, catalogue, rule, out))
+    if html is not None:
+        found = urgent.watch(found)
     if sort_into is not None:
         _sort(found, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
@@ -122,6 +128,10 @@ def predict(
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
         _show(found, out, top)
+    if html is not None:
+        from featx.cli.sheets import write_sheet
+
+        write_sheet(html, urgent.sheet(predictor.model.classes), out)
     seen.report(out, predictor)
 
 

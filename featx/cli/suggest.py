@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.cli.completion import classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
 from featx.cli.stores import store_in_use
 
@@ -27,6 +27,7 @@ def suggest(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
+    html: HtmlOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -42,7 +43,11 @@ def suggest(
     from featx.classifiers.persistence import load_classifier
     from featx.classifiers.registry import find_classifier
     from featx.cli.output_files import check_suffix, write_records
+    from featx.cli.sheets import write_sheet
+    from featx.labels.decisions import categories_of
+    from featx.prediction.sheets import suggestions_sheet
     from featx.prediction.suggest import suggest as find
+    from featx.prediction.suggest import undecided_rows
     from featx.store import open_store
     from featx.workspace import Workspace
 
@@ -64,7 +69,9 @@ def suggest(
         here = Path.cwd()
         if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
             out.warn(f"its paths are relative to {here}: move the table there before `featx extract` reads it")
-    else:
+    if html is not None:
+        write_sheet(html, suggestions_sheet(found, categories_of(opened), len(undecided_rows(opened))), out)
+    if output is None and html is None:
         out.records(
             ["#", "file", "says", "sure", "or"],
             [[i, one.path, one.says, f"{one.sure:.2f}", one.instead] for i, one in enumerate(found, start=1)],
@@ -72,7 +79,7 @@ def suggest(
             right=["#", "sure"],
             paths=["file"],
         )
-    without = sum(label is None for label in opened.labels)
+    without = len(undecided_rows(opened))
     if without:
         out.say(f"  {len(found):,} of {pluralise(without, 'photo')} without a category")
     else:

@@ -115,6 +115,11 @@ class ExtractionReport:
     current: str = ""
 
     @property
+    def changes(self) -> int:
+        """Items that are not as they were before."""
+        return self.new + self.changed + self.renamed + self.copied + self.refreshed + self.pruned
+
+    @property
     def computed(self) -> int:
         """Items whose features went through the network in this run, or would in a dry run."""
         return self.new + self.changed

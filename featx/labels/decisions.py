@@ -85,6 +85,11 @@ def decided(path: Path | None = None) -> list[Fix]:
     ]
 
 
+def categories_of(store: Store) -> list[str]:
+    """The categories that a decision may name."""
+    return sorted({label for label in store.labels if label is not None})
+
+
 def labels_after_decisions(store: Store, path: Path | None = None) -> AppliedDecisions:
     """The labels of a store with every decision applied; the store itself does not change."""
     labels = list(store.labels)
@@ -104,7 +109,7 @@ def labels_after_decisions(store: Store, path: Path | None = None) -> AppliedDec
         for i in rows:
             if fix.decision == EXCLUDE:
                 labels[i] = None
-            elif fix.decision == CHANGE and store.labels[i] in (fix.says, fix.new_label):
+            elif fix.decision == CHANGE and (store.labels[i] or "") in (fix.says, fix.new_label):
                 labels[i] = fix.new_label
             elif fix.decision == CHANGE:
                 # Somebody has since given the photo a third category at the source, which is the newer decision.
@@ -135,7 +140,7 @@ def record(table: Path, store: Store, path: Path | None = None) -> Counter[str]:
 
 
 def _record(table: Path, store: Store, path: Path) -> Counter[str]:
-    known = sorted({label for label in store.labels if label is not None})
+    known = categories_of(store)
     counts: Counter[str] = Counter()
     taken = {fix.key: fix for fix in decided(path)}
     row_of = {item_id: i for i, item_id in enumerate(store.ids)}
@@ -148,14 +153,17 @@ def _record(table: Path, store: Store, path: Path) -> Counter[str]:
         raw = row["id"]
         item_id = raw if raw in row_of else bare(raw)
         digest = row.get("digest", "").strip()
-        if item_id not in row_of and store.digests.count(digest) == 1:
-            # Spreadsheets turn 00123 into 123 and 3-4 into a date; the digest still says which photo is meant.
-            item_id = store.ids[store.digests.index(digest)]
+        if item_id not in row_of:
+            item_id = _by_bytes(row, store) or item_id
         if item_id not in row_of:
             raise FeatxError(
                 "not-in-store",
                 f"row {number} of {table} is about `{item_id}`, which is not in {store.path}",
-                did_you_mean(item_id, store.ids, "write the table again: `featx issues -o fixes.csv`"),
+                did_you_mean(
+                    item_id,
+                    store.ids,
+                    "extract that photo first, or write the table again: `featx issues -o fixes.csv`",
+                ),
             )
         index = row_of[item_id]
         if digest and digest != store.digests[index]:
@@ -171,6 +179,18 @@ def _record(table: Path, store: Store, path: Path) -> Counter[str]:
     if sum(counts.values()) > counts["open"]:
         write(list(taken.values()), path)
     return counts
+
+
+def _by_bytes(row: dict[str, str], store: Store) -> str | None:
+    """The item that a row means whose id is unknown; of several copies the one with the file that it names.
+
+    Spreadsheets turn 00123 into 123 and 3-4 into a date, and a photo may be decided on before it is in a store.
+    """
+    digest, file = row.get("digest", "").strip(), bare(row.get("path", row.get("file", "")))
+    copies = [i for i, known in enumerate(store.digests) if known == digest]
+    if len(copies) > 1:
+        copies = [i for i in copies if store.paths[i] == file]
+    return store.ids[copies[0]] if len(copies) == 1 else None
 
 
 def write(fixes: Iterable[Fix], path: Path) -> None:

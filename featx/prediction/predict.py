@@ -46,6 +46,7 @@ class Prediction:
     similarity: float = 0.0
     doubt: str = ""
     unreadable: str = ""
+    digest: str = ""
 
     @property
     def label(self) -> str:
@@ -169,6 +170,20 @@ class Predictor:
             while batch := list(islice(stream, CLASSIFIED_AT_ONCE)):
                 yield from self._decide(batch, limits)
 
+    def answer_rows(self, rows: Iterable[int], limits: DecisionRule) -> Iterator[Prediction]:
+        """Predictions for rows of the store, whose photos are not read again."""
+        assert self.store is not None
+        store, known = self.store, self.store.known()
+        left = iter(rows)
+        while batch := list(islice(left, CLASSIFIED_AT_ONCE)):
+            items = [known[store.ids[row]] for row in batch]
+            features = store.features[batch]
+            embedded = [
+                Embedded(item, store.digests[row], features[i], reused=True)
+                for i, (item, row) in enumerate(zip(items, batch, strict=True))
+            ]
+            yield from self._decide(embedded, limits)
+
     def _stored(self, digest: str) -> np.ndarray | None:
         """The features of a photo that the store knows; called from several threads."""
         row = self._rows.get(digest)
@@ -198,7 +213,7 @@ class Predictor:
             doubt = UNSURE if limits.unsure(*top[0]) else ""
             if limits.unlike and similarity < self.model.novelty.threshold:
                 doubt = UNLIKE
-            yield Prediction(result.photo, top, similarity, doubt)
+            yield Prediction(result.photo, top, similarity, doubt, digest=result.digest)
 
     def _answers_of_one_shape(self, rows: Sequence[np.ndarray]) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """Answers from a padded matrix of one shape, so that no answer depends on the number of photos."""

@@ -14,6 +14,7 @@ from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.registry import open_classifier
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
+from featx.labels.decisions import decided, labels_after_decisions
 from featx.store import Store, open_store
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
@@ -35,6 +36,7 @@ class Suggestion:
     sure: float
     instead: str
     doubt: float
+    digest: str = ""
     # What the person's own table says of the photo.
     columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
 
@@ -81,7 +83,7 @@ def suggest(
     require_same_features(model, store.fingerprint, store.path)
     if len(model.classes) < 2:
         raise FeatxError("class-too-small", "the classifier knows only one category", "train it on two or more")
-    open_rows = np.array([i for i, label in enumerate(store.labels) if label is None], dtype=int)
+    open_rows = np.array(undecided_rows(store), dtype=int)
     if not len(open_rows):
         return Suggestions()
     features = store.features[open_rows]
@@ -103,10 +105,21 @@ def suggest(
                 float(probabilities[i, first[i]]),
                 model.classes[second[i]],
                 float(doubts[i]),
+                store.digests[row],
                 {heading: column[row] for heading, column in own.items()},
             )
         )
     return suggestions
+
+
+def undecided_rows(store: Store) -> list[int]:
+    """The photos without a category about which nobody has decided anything yet."""
+    answered = {fix.key for fix in decided()}
+    labels = labels_after_decisions(store).labels
+    photos = zip(store.ids, store.digests, labels, strict=True)
+    return [
+        i for i, (item_id, digest, label) in enumerate(photos) if label is None and (item_id, digest) not in answered
+    ]
 
 
 def margin_uncertainty(probabilities: np.ndarray) -> np.ndarray:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +33,7 @@ from featx.reporting.headlines import (
 from featx.reporting.plots import PLOTS, classifiers_are_bars, svg_of
 from featx.reporting.records import Pictures, ReportDocument
 from featx.reporting.size_budget import PageBudget, left_out, map_data, picture, sheet
+from featx.views.pages import script_policy
 from featx.views.quantities import duration, size
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -131,13 +130,7 @@ class ReportView:
     @cached_property
     def policy(self) -> str:
         """What the page may load and run: its own pictures, styles and these very scripts."""
-        hashes = " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in self.scripts
-        )
-        return (
-            f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; "
-            "base-uri 'none'; form-action 'none'"
-        )
+        return script_policy(self.scripts)
 
     @cached_property
     def css(self) -> Markup:

@@ -3,7 +3,7 @@
 quantities  percents, sizes, times and counts as people read them
 pages       templates filled in, pages written
 gallery     rows of answers
-findings    duplicates and doubtful labels, as pages
+sheet       photos to decide on, with a key for each decision
 frames      rows for pandas and polars
 progress    how far a long call is
 notebook    results as tables with thumbnails, in a notebook

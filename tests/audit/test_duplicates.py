@@ -18,6 +18,7 @@ import featx
 from featx.audit import near_pairs as pairs_module
 from featx.audit.near_pairs import Forest, near_pairs
 from featx.audit.perceptual_hashes import HashCache
+from featx.audit.sheets import duplicates_sheet
 from featx.compute import vectors
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
@@ -189,10 +190,11 @@ def test_hashes_are_kept_and_a_damaged_cache_is_no_matter(tmp_path, copies):
 def test_names_are_escaped_in_every_page(tmp_path):
     evil = "<script>alert(1)</script>"
     rows = [{"id": f"{evil}{i}", "label": evil, "digest": "0" * 64, "features": [1, 2]} for i in range(2)]
-    found = featx.find_duplicates(store_of(tmp_path / "s.h5", rows))
+    store = store_of(tmp_path / "s.h5", rows)
+    found = featx.find_duplicates(store)
     assert len(found) == 1
-    for shown in (found.to_html(), found._repr_html_()):
-        assert "<script" not in shown
+    for shown in (duplicates_sheet(found, store).to_html(), found._repr_html_()):
+        assert "<script>alert" not in shown
         assert "&lt;script&gt;" in shown
 
 

@@ -1,0 +1,76 @@
+"""Predictions and suggestions as sheets of photos to decide on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from featx.prediction.predict import Prediction, shown_sure
+from featx.prediction.suggest import Suggestion
+from featx.views.sheet import MOST, Sheet, SheetPhoto
+
+
+class MostUrgent:
+    """Keeps the predictions that most need a look while any number of them passes by."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most, self.total = most, 0
+        self._kept: list[Prediction] = []
+
+    def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Pass predictions on; what cannot be read has nothing to show."""
+        for one in predictions:
+            if not one.unreadable:
+                self._kept.append(one)
+                self.total += 1
+                if len(self._kept) >= 2 * self.most + 100:
+                    self._kept = self._first()
+            yield one
+
+    def sheet(self, categories: Sequence[str]) -> Sheet:
+        """The sheet of those kept."""
+        photos = [_predicted(one) for one in self._first()]
+        return Sheet("Predicted categories", photos, sorted(categories), self.total, "the most doubtful")
+
+    def _first(self) -> list[Prediction]:
+        return sorted(self._kept, key=lambda one: (not one.review, one.sure, one.item.path))[: self.most]
+
+
+def predictions_sheet(predictions: Iterable[Prediction], categories: Sequence[str], most: int = MOST) -> Sheet:
+    """Predictions, those that need a look first; the categories are those of the classifier."""
+    urgent = MostUrgent(most)
+    for _ in urgent.watch(predictions):
+        pass
+    return urgent.sheet(categories)
+
+
+def suggestions_sheet(suggestions: Sequence[Suggestion], categories: Sequence[str], unlabelled: int) -> Sheet:
+    """The photos to label next, those that teach most first."""
+    photos = [_suggested(one) for one in suggestions]
+    return Sheet("Photos to label next", photos, sorted(categories), unlabelled, "the most instructive")
+
+
+def _predicted(one: Prediction) -> SheetPhoto:
+    second = [(f"or {label}", shown_sure(share)) for label, share in one.top[1:2]]
+    why = f"needs a look: {one.doubt}" if one.doubt else ""
+    return SheetPhoto(
+        one.item.item_id,
+        one.digest,
+        one.item.path,
+        one.item.product or one.item.item_id,
+        suggestions=tuple(label for label, _ in one.top[:2]),
+        why=why,
+        facts=((f"predicted {one.label}", shown_sure(one.sure)), *second),
+        columns=one.item.columns,
+    )
+
+
+def _suggested(one: Suggestion) -> SheetPhoto:
+    return SheetPhoto(
+        one.item_id,
+        one.digest,
+        one.path,
+        one.product,
+        suggestions=(one.says, one.instead),
+        facts=((f"perhaps {one.says}", shown_sure(one.sure)), ("or", one.instead)),
+        columns=one.columns,
+    )

@@ -1,0 +1,330 @@
+"""One nightly command: extract, train again where labels changed, predict what is new, write what needs a look.
+
+Every step writes its result whole or not at all and knows what is done already, so a run that was killed is simply run
+again. What the last run finished is noted at its very end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from featx.catalogue.again import read_again
+from featx.classifiers.fit import fit, fit_again
+from featx.classifiers.freshness import digest_of_lessons, why_stale
+from featx.classifiers.model import Classifier
+from featx.classifiers.persistence import SUFFIX, load_classifier
+from featx.classifiers.promotion import publish
+from featx.classifiers.registry import trained_on
+from featx.errors import FeatxError
+from featx.extraction import ExtractionEvents, ExtractionOptions, ExtractionReport, run_extraction
+from featx.files.atomic import cannot_write, write_atomic
+from featx.files.locks import LockHeld, lock_file
+from featx.files.regular import read_json
+from featx.files.spreadsheet import write_table
+from featx.labels.training_set import lessons_of
+from featx.prediction.predict import Prediction, Predictor
+from featx.prediction.review import decision_rule
+from featx.prediction.sheets import predictions_sheet
+from featx.prediction.suggest import undecided_rows
+from featx.store import Store, open_store
+from featx.views.pages import write_page
+from featx.views.quantities import pluralise
+from featx.views.sheet import MOST
+from featx.workspace import Workspace
+
+# So much of a digest tells photos from one another, in a quarter of the space.
+SHORT = 16
+STAGES = ("extract", "train", "predict", "write", "note", "done")
+
+
+@dataclass
+class UpdateReport:
+    """What a run did: photos, the classifier, what is new, and where to look."""
+
+    store: str
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    other: int = 0
+    gone: int = 0
+    skipped: int = 0
+    total: int = 0
+    classifier: str | None = None
+    trained: bool = False
+    training: str = ""
+    predicted: int = 0
+    review: int = 0
+    unlabelled: int = 0
+    waiting: int = 0
+    limit: str = ""
+    sheet: str | None = None
+    predictions: str | None = None
+    changed_anything: bool = False
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run for programs."""
+        names = [name for name in self.__dataclass_fields__ if name != "other"]
+        record = {name: getattr(self, name) for name in names}
+        return {"schema": "featx-update/1", **record, "seconds": round(self.seconds, 1)}
+
+    def lines(self) -> list[str]:
+        """The run in a few lines; a single one where there was nothing to do."""
+        if not self.changed_anything:
+            waiting = f"; {pluralise(self.waiting, 'photo')} still to look at in {self.sheet}" if self.waiting else ""
+            return [f"nothing to do: {pluralise(self.total, 'photo')} as before{waiting}"]
+        photos = (
+            (self.new, "new"),
+            (self.changed, "changed"),
+            (self.removed, "removed"),
+            (self.other, "renamed or described anew"),
+        )
+        listed = ", ".join(f"{n:,} {word}" for n, word in photos if n) or "as before"
+        lines = [f"photos: {listed}; {self.total:,} in {self.store}"]
+        if self.training:
+            lines.append(f"classifier: {self.training}")
+        if self.predictions:
+            look = f"; {self.review:,} of them need a look ({self.limit})" if self.review else ""
+            lines.append(f"predicted: {pluralise(self.predicted, 'new photo')}{look}; all in {self.predictions}")
+            lines.append(f"to decide on: {self.sheet}, then `featx issues --apply decisions.csv`")
+        return lines
+
+
+@dataclass(frozen=True)
+class UpdateState:
+    """What the last complete run had done, so that nothing is done twice."""
+
+    tried: str = ""
+    answered_by: str = ""
+    answered: frozenset[str] = field(default_factory=frozenset)
+    waiting: int = 0
+
+
+def update(
+    source: str | Path | Iterable[str] | None = None,
+    *,
+    store: str | Path | None = None,
+    prune: bool = False,
+    most: int = MOST,
+    workspace: Workspace | None = None,
+    listener: ExtractionEvents | None = None,
+    at: Callable[[str], object] = lambda stage: None,
+) -> UpdateReport:
+    """Bring a store, its classifier and the predictions of photos without a category up to date.
+
+    Without a `source` it is the one the store was extracted from. `prune` removes photos that are gone. `at` is called
+    before each stage. Only one run at a time works in a folder of artifacts.
+    """
+    begun = time.monotonic()
+    workspace = workspace or Workspace.here()
+    workspace.make()
+    with _alone(workspace):
+        run = _Update(workspace, most, at)
+        report = run.go(source, None if store is None else Path(store), listener, prune=prune)
+    report.seconds = time.monotonic() - begun
+    return report
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    try:
+        with lock_file(workspace.root / "update.lock"):
+            yield
+    except LockHeld as error:
+        raise FeatxError(
+            "store-busy",
+            f"another `featx update` is at work in {workspace.root}" + (f" (process {error.pid})" if error.pid else ""),
+            "wait until it is done; the next run continues where it ends",
+        ) from error
+
+
+class _Update:
+    """One run, stage by stage."""
+
+    def __init__(self, workspace: Workspace, most: int, at: Callable[[str], object]) -> None:
+        self.workspace, self.most, self.at = workspace, most, at
+        self.folder = workspace.root / "update"
+        self.state = read_state(self.folder / "state.json")
+
+    def go(
+        self,
+        source: str | Path | Iterable[str] | None,
+        path: Path | None,
+        listener: ExtractionEvents | None,
+        *,
+        prune: bool,
+    ) -> UpdateReport:
+        self.at("extract")
+        extracted = self._extract(source, path, listener, prune=prune)
+        report = _photos(extracted)
+        if extracted.stopped:
+            raise KeyboardInterrupt
+        opened = open_store(extracted.store)
+        self.at("train")
+        tried = self._train(opened, report)
+        self.at("predict")
+        rows = undecided_rows(opened)
+        report.unlabelled, report.waiting = len(rows), self.state.waiting
+        model = None if report.classifier is None else load_classifier(report.classifier)
+        answered_by = "" if model is None else self._answered_by(opened, model, rows)
+        if model is not None and (answered_by != self.state.answered_by or not self._written()):
+            predictions = _predict(opened, model, rows)
+            self.at("write")
+            self._write(predictions, model, report)
+        elif model is not None and rows:
+            report.sheet, report.predictions = str(self._sheet), str(self._table)
+        self.at("note")
+        answered = frozenset(opened.digests[row][:SHORT] for row in rows) if model is not None else frozenset[str]()
+        now = UpdateState(tried, answered_by, answered, report.waiting)
+        report.changed_anything = now != self.state or extracted.changes > 0
+        if report.changed_anything:
+            self._note(now, report)
+        self.at("done")
+        return report
+
+    @property
+    def _sheet(self) -> Path:
+        return self.folder / "sheet.html"
+
+    @property
+    def _table(self) -> Path:
+        return self.folder / "predictions.csv"
+
+    def _written(self) -> bool:
+        return self._sheet.exists() and self._table.exists()
+
+    def _extract(
+        self,
+        source: str | Path | Iterable[str] | None,
+        path: Path | None,
+        listener: ExtractionEvents | None,
+        *,
+        prune: bool,
+    ) -> ExtractionReport:
+        known = _store_there(self.workspace, path)
+        catalogue = read_again(source, {} if known is None else open_store(known).provenance)
+        options = ExtractionOptions(prune=prune)
+        return run_extraction(catalogue, options, store=path, workspace=self.workspace, listener=listener)
+
+    def _train(self, opened: Store, report: UpdateReport) -> str:
+        """Train again where photos or labels changed, once for the same labels; what was tried, for the next run."""
+        path = max(
+            trained_on(self.workspace.models, opened.path, None), key=lambda one: one.stat().st_mtime, default=None
+        )
+        tried = digest_of_lessons(lessons_of(opened))
+        if path is None:
+            return self._train_first(opened, report, tried)
+        report.classifier = str(path)
+        old = load_classifier(path)
+        why = why_stale(old.card, opened)
+        if not why or tried == self.state.tried:
+            return tried
+        part = opened.suited_to(old.fingerprint)
+        new = fit_again(old.card, part)
+        elsewhere = None if old.card.test_store is None else open_store(old.card.test_store)
+        published = publish(new, path, part, elsewhere, update=True)
+        report.trained = published.saved
+        sentence = published.decision.sentence if published.decision is not None else ""
+        report.training = f"{'trained again' if published.saved else 'kept the old one'}: {why}; {sentence}"
+        return tried
+
+    def _train_first(self, opened: Store, report: UpdateReport, tried: str) -> str:
+        try:
+            model = fit(opened)
+        except FeatxError as error:
+            if error.code != "class-too-small":
+                raise
+            report.training = f"none: {error.message}"
+            return tried
+        path = self.workspace.models / f"{model.name}{SUFFIX}"
+        publish(model, path, opened)
+        report.classifier, report.trained, report.training = str(path), True, f"trained the first: {path}"
+        return tried
+
+    def _answered_by(self, opened: Store, model: Classifier, rows: Sequence[int]) -> str:
+        """Identifies the photos to answer and what answers them."""
+        digest = hashlib.sha256(f"{model.card.sha256} {self.most}\n".encode())
+        for row in rows:
+            digest.update(f"{opened.ids[row]}\t{opened.digests[row]}\n".encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def _write(self, predictions: list[Prediction], model: Classifier, report: UpdateReport) -> None:
+        """The table of all predictions and the sheet of the most doubtful."""
+        new = [one for one in predictions if one.digest[:SHORT] not in self.state.answered]
+        report.predicted, report.review = len(new), sum(one.review for one in new)
+        report.waiting = sum(one.review for one in predictions)
+        report.limit = decision_rule(model.card).limit
+        self.folder.mkdir(parents=True, exist_ok=True)
+        records = [{"id": one.item.item_id, **one.to_cells()} for one in predictions]
+        columns = list(dict.fromkeys(name for record in records for name in record))
+        write_table(self._table, columns, [[record.get(name) for name in columns] for record in records])
+        write_page(self._sheet, predictions_sheet(predictions, model.classes, self.most).to_html())
+        report.sheet, report.predictions = str(self._sheet), str(self._table)
+
+    def _note(self, state: UpdateState, report: UpdateReport) -> None:
+        record = {
+            "tried": state.tried,
+            "answered_by": state.answered_by,
+            "answered": sorted(state.answered),
+            "waiting": state.waiting,
+        }
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(self.folder / "summary.json", (json.dumps(report.to_dict(), indent=1) + "\n").encode())
+            write_atomic(self.folder / "state.json", (json.dumps(record) + "\n").encode())
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
+
+
+def read_state(path: Path) -> UpdateState:
+    """What the last complete run noted; nothing where that cannot be read, so that all is looked at again."""
+    try:
+        record = read_json(path)
+        return UpdateState(
+            str(record["tried"]),
+            str(record["answered_by"]),
+            frozenset(map(str, record["answered"])),
+            int(record["waiting"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return UpdateState()
+
+
+def _store_there(workspace: Workspace, path: Path | None) -> Path | None:
+    try:
+        return workspace.current_store(path)
+    except FeatxError as error:
+        if error.code != "no-store":
+            raise
+        return None
+
+
+def _photos(extracted: ExtractionReport) -> UpdateReport:
+    return UpdateReport(
+        str(extracted.store),
+        new=extracted.new + extracted.copied,
+        changed=extracted.changed,
+        removed=extracted.pruned,
+        other=extracted.renamed + extracted.refreshed,
+        gone=len(extracted.gone),
+        skipped=len(extracted.skipped),
+        total=extracted.total,
+    )
+
+
+def _predict(opened: Store, model: Classifier, rows: Sequence[int]) -> list[Prediction]:
+    """Answers for rows of a store, from the features that lie there."""
+    part = opened.suited_to(model.fingerprint)
+    predictor = Predictor(model, part, _no_network, top=2)
+    return list(predictor.answer_rows(rows, decision_rule(model.card)))
+
+
+def _no_network() -> Any:
+    raise AssertionError("the features of a row lie in the store")

@@ -1,0 +1,199 @@
+"""`featx update`: one run does what the night brought, the next has nothing to do, and a killed one is run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from featx.errors import FeatxError
+from featx.files.locks import lock_file
+from featx.labels.decisions import record
+from featx.prediction.update import STAGES, UpdateReport, read_state, update
+from featx.store import open_store
+from tests.conftest import ROOT, Run, photo
+
+COLOURS = {"boots": 0, "hats": 1, "mugs": 2}
+
+
+def add(folder: Path, category: str, number: int, label: str | None = None) -> None:
+    """One photo more, with a row in the table."""
+    name = f"{category}{number}.jpg"
+    photo(folder / name, seed=COLOURS[category], noise=100 * COLOURS[category] + number)
+    with (folder / "list.csv").open("a") as table:
+        table.write(f"{name},{category if label is None else label}\n")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shop of three categories with a classifier, and a state after one run."""
+    root = tmp_path_factory.mktemp("shop")
+    (root / "photos").mkdir()
+    (root / "photos/list.csv").write_text("path,kind\n")
+    for category in COLOURS:
+        for number in range(6):
+            add(root / "photos", category, number)
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        from tests.conftest import command_environment, run_here
+
+        for words in (
+            ("extract", "photos/list.csv", "--label-col", "kind", "-b", "colour"),
+            ("fit", "--clf", "centroid", "--folds", "2"),
+        ):
+            ran = run_here(words, root, "", command_environment({}))
+            assert ran.returncode == 0, ran.stderr
+        update()
+    finally:
+        os.chdir(before)
+    return root
+
+
+@pytest.fixture
+def shop(made: Path, workplace: Path) -> Path:
+    shutil.copytree(made, workplace, dirs_exist_ok=True)
+    return workplace
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """What a run leaves, without the times and the locks that every run takes."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix not in (".lock", ".md", ".seen") and path.name != "summary.json"
+    }
+
+
+def test_a_run_with_nothing_to_do_says_so_in_a_line_and_writes_nothing(featx: Run, shop):
+    before = files_of(shop / "artifacts")
+    ran = featx("update", cwd=shop)
+    assert ran.returncode == 0 and "nothing to do: 18 photos as before" in ran.stderr, ran.stderr
+    assert files_of(shop / "artifacts") == before
+
+
+def test_new_photos_are_predicted_and_those_that_need_a_look_end_in_an_exit_code_of_their_own(featx: Run, shop):
+    add(shop / "photos", "mugs", 7, label="")
+    ran = featx("update", "--json", cwd=shop)
+    told = json.loads(ran.stdout)
+    assert (told["new"], told["predicted"], told["total"]) == (1, 1, 19)
+    assert ran.returncode == (8 if told["review"] else 0) and told["review"] == told["waiting"]
+    assert "mugs7" in (shop / told["predictions"]).read_text("utf-8-sig")
+    assert "mugs7" in (shop / told["sheet"]).read_text("utf-8")
+    again = featx("update", cwd=shop)
+    assert again.returncode == 0 and "nothing to do" in again.stderr
+    assert ("still to look at" in again.stderr) == bool(told["review"])
+
+
+def test_changed_labels_train_again_once_and_keep_the_old_classifier_where_the_new_one_is_worse(shop):
+    card = shop / "artifacts/models/centroid.json"
+    before = card.read_bytes()
+    store = open_store(shop / "artifacts/embeddings/colour.h5")
+    rows = [f"{item},change,{'hats' if 'boots' in item else 'boots'}" for item in store.ids if "mugs" not in item]
+    (shop / "d.csv").write_text("\n".join(["id,decision,new_label", *rows[:3], *rows[6:9]]) + "\n")
+    record(shop / "d.csv", store)
+    first = update()
+    assert first.training and first.trained == (card.read_bytes() != before)
+    second = update()
+    assert not second.training and not second.changed_anything
+
+
+def test_photos_that_are_gone_leave_only_when_asked(shop):
+    (shop / "photos/list.csv").write_text((shop / "photos/list.csv").read_text().replace("mugs5.jpg,mugs\n", ""))
+    (shop / "photos/mugs5.jpg").unlink()
+    assert update().total == 18
+    assert update(prune=True).removed == 1
+
+
+class Killed(BaseException):
+    """Ends a run where it is."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_that_ends_before_any_stage_is_only_run_again(shop, stage):
+    """The same night, once undisturbed and once ended: the store, classifier, table, sheet and state are the same."""
+    add(shop / "photos", "hats", 8, label="")
+    add(shop / "photos", "hats", 9)
+    other = shop.parent / f"{shop.name}-other"
+    shutil.copytree(shop, other)
+
+    def end(now: str) -> None:
+        if now == stage:
+            raise Killed
+
+    with pytest.raises(Killed):
+        update(at=end)
+    resumed = update()
+    os.chdir(other)
+    undisturbed = update()
+    assert (resumed.total, resumed.unlabelled, resumed.waiting) == (20, 1, undisturbed.waiting)
+    same = [name for name in files_of(other / "artifacts") if name.startswith("update")]
+    assert read_state(shop / "artifacts/update/state.json").answered
+    for name in same:
+        if name != "update/state.json":
+            assert (shop / "artifacts" / name).read_bytes() == (other / "artifacts" / name).read_bytes(), name
+    assert not update().changed_anything
+    if stage != "done":
+        assert resumed.predicted == undisturbed.predicted == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_killed_by_a_signal_is_only_run_again(shop, stage):
+    add(shop / "photos", "hats", 8, label="")
+    script = (
+        "import os, signal\nfrom featx.prediction.update import update\n"
+        f"update(at=lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == {stage!r} else None)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], cwd=shop, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert ran.returncode == -9
+    assert update().total == 19 and not update().changed_anything
+
+
+def test_two_runs_at_once_do_not_collide(featx: Run, shop):
+    with lock_file(shop / "artifacts/update.lock"):
+        ran = featx("update", cwd=shop)
+    assert ran.returncode == 5 and "another `featx update` is at work" in ran.stderr, ran.stderr
+    assert featx("update", cwd=shop).returncode == 0
+
+
+def test_without_a_store_or_a_source_it_asks_for_one(featx: Run, workplace):
+    ran = featx("update", cwd=workplace)
+    assert ran.returncode == 3 and "featx update data/train" in ran.stderr, ran.stderr
+
+
+def test_where_nothing_can_be_learned_yet_a_run_needs_no_classifier(featx: Run, folder, workplace):
+    shutil.rmtree(folder / "mugs")
+    shutil.rmtree(folder / "hats")
+    assert featx("extract", "photos", "-b", "colour", cwd=workplace).returncode == 0
+    photo(folder / "boots/one-more.jpg", seed=77)
+    ran = featx("update", "--json", cwd=workplace)
+    assert ran.returncode == 0, ran.stderr
+    told = json.loads(ran.stdout)
+    assert told["new"] == 1 and told["classifier"] is None and told["training"].startswith("none: ")
+    assert "nothing to do" in featx("update", cwd=workplace).stderr
+
+
+def test_the_lines_are_one_where_nothing_was_done():
+    assert UpdateReport("s.h5", total=1200).lines() == ["nothing to do: 1,200 photos as before"]
+
+
+def test_a_damaged_state_is_no_state(tmp_path):
+    for content in ("{", "[]", '{"tried": 1}', '{"tried": "a", "answered_by": "b", "answered": 3, "waiting": "x"}'):
+        (tmp_path / "state.json").write_text(content)
+        assert read_state(tmp_path / "state.json").tried == ""
+
+
+def test_the_table_is_read_with_the_flags_of_the_store(shop):
+    from featx.catalogue.again import read_again
+
+    provenance = open_store(shop / "artifacts/embeddings/colour.h5").provenance
+    assert read_again(None, provenance).labels == sorted(COLOURS)
+    with pytest.raises(FeatxError) as caught:
+        read_again(None, {"source": "/nowhere"})
+    assert caught.value.code == "no-images"
