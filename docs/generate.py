@@ -59,6 +59,7 @@ def errors_page() -> str:
     for code, meaning in MEANING.items():
         names = ", ".join(f"`{name}`" for name, number in EXIT_CODES.items() if number == code)
         lines.append(f"| {code} | {meaning} | {names} |")
+    lines.append("| 8 | no error: `featx update` found new photos that need a look | |")
     lines.append("| 130 | Ctrl-C; the work so far is saved | |")
     return "\n".join(lines) + "\n"
 
