@@ -151,6 +151,8 @@ def find_issues(
     Each photo is judged by classifiers that saw neither it nor another photo of its product, and by its nearest
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
+    if n is not None and n < 1:
+        raise FeatxError("bad-flag", f"{n} labels cannot be listed", "ask for one or more")
     opened = store if isinstance(store, Store) else open_store(store)
     decided_labels = labels_after_decisions(opened, fixes).labels
     rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)

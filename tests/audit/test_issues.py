@@ -52,6 +52,8 @@ def test_every_label_is_ranked_and_the_likeliest_wrong_come_first(tmp_path):
     assert {one.item_id for one in found.labels[:3]} == {"item3", "item40", "item77"}
     assert [one.sure for one in found] == sorted((one.sure for one in found), reverse=True)
     assert len(featx.find_issues(store, n=1000)) == 90
+    with pytest.raises(FeatxError, match="0 labels cannot be listed"):
+        featx.find_issues(store, n=0)
 
 
 def test_the_order_of_the_rows_does_not_change_who_is_found(tmp_path):
