@@ -23,9 +23,12 @@ MEANING = {
 }
 
 
+PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+
+
 def help_of(*words: str) -> str:
     """The help of one command, as an 80-column terminal without colour shows it."""
-    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "FEATX_STORE": ""}
+    environment = {**os.environ, **PLAIN, "FEATX_STORE": ""}
     environment.pop("FEATX_STORE")
     ran = subprocess.run(
         [sys.executable, "-m", "featx", *words, "--help"], capture_output=True, text=True, env=environment, check=True

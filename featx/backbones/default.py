@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,8 +20,6 @@ PATIENCE = 3.0
 # A laptop that was offline yesterday may be online today, so a failure is remembered for one day.
 _BELIEVED_SECONDS = 24 * 3600
 
-_seen: dict[str, str] = {}
-
 
 def choose_backbone() -> tuple[str, str]:
     """A backbone's name, and one line on why it was chosen and how to get the other.
@@ -29,7 +28,7 @@ def choose_backbone() -> tuple[str, str]:
     """
     if (weights.weights_folder() / PREFERRED.file_name).is_file():
         return PREFERRED.backbone, f"{PREFERRED.backbone}: its weights are on this machine"
-    why_not = "FEATX_OFFLINE is set" if weights.offline() else _network_trouble()
+    why_not = "FEATX_OFFLINE is set" if weights.offline() else network_trouble(weights.source_url(PREFERRED.url))
     megabytes = f"{PREFERRED.size / 1e6:.0f} MB"
     if not why_not:
         host = urlsplit(weights.source_url(PREFERRED.url)).hostname
@@ -50,17 +49,15 @@ def backbone_at_hand() -> str:
     return PREFERRED.backbone if here else weights.fallback_backbone()
 
 
-def _network_trouble() -> str:
-    """Why the preferred weights cannot be downloaded, "" if they can; tried once per process, daily after a failure."""
-    source = weights.source_url(PREFERRED.url)
-    if source not in _seen:
-        noted = _noted(source)
-        if noted is None:
-            noted = weights.probe_url(PREFERRED.url, timeout=PATIENCE)
-            if noted:
-                _note(source, noted)
-        _seen[source] = noted
-    return _seen[source]
+@cache
+def network_trouble(source: str) -> str:
+    """Why weights cannot be downloaded from there, "" if they can; tried once per process, daily after a failure."""
+    noted = _noted(source)
+    if noted is None:
+        noted = weights.probe_url(PREFERRED.url, timeout=PATIENCE)
+        if noted:
+            _note(source, noted)
+    return noted
 
 
 def _stamp() -> Path:

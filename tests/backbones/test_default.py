@@ -21,9 +21,11 @@ def bare_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("FEATX_ARTIFACTS", str(tmp_path / "artifacts"))
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.delenv("FEATX_OFFLINE", raising=False)
-    monkeypatch.setattr(default, "_seen", {})
+    default.network_trouble.cache_clear()
     monkeypatch.setattr(default, "PATIENCE", 0.3)
     monkeypatch.setattr(weights, "fallback_backbone", lambda: "colour")
+    yield
+    default.network_trouble.cache_clear()
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_silent_network_costs_its_seconds_once(silent, monkeypatch):
         silent.accept()
     monkeypatch.setattr(weights, "probe_url", fail)
     assert default.choose_backbone() == first
-    default._seen.clear()  # another process, the same artifacts
+    default.network_trouble.cache_clear()  # another process, the same artifacts
     assert default.choose_backbone() == first
 
 
@@ -91,7 +93,7 @@ def test_a_failure_is_believed_for_a_day(silent, monkeypatch, tmp_path):
     stamp = tmp_path / "artifacts" / ".no-network.json"
     noted = json.loads(stamp.read_text())
     stamp.write_text(json.dumps(noted | {"at": time.time() - 25 * 3600}))
-    default._seen.clear()
+    default.network_trouble.cache_clear()
     monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
     assert default.choose_backbone()[0] == "resnet50"
 

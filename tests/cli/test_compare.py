@@ -95,15 +95,7 @@ def test_every_mark_on_a_column_has_its_note(shop):
 
 
 def test_a_pipe_gets_one_plain_record_a_line(shop):
-    ran = subprocess.run(
-        [sys.executable, "-m", "featx", *ASKED],
-        cwd=shop,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-    )
+    ran = run_here(ASKED, shop, "", environment())
     assert ran.returncode == 0, ran.stderr
     assert {line.count("\t") for line in ran.stdout.splitlines()} == {23}
     assert not set(ran.stdout) & set(STEPS + EIGHTHS[1:] + "\x1b")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -137,4 +138,5 @@ def test_the_recorder_would_notice_a_writer_that_does_not_sync(tmp_path, monkeyp
 
 @pytest.mark.long
 def test_a_run_of_two_hundred_batches_survives_a_hundred_thousand_power_losses(tmp_path, monkeypatch):
-    print(replay(tmp_path, monkeypatch, batches=200, losses=100_000))
+    losses = int(os.environ.get("FEATX_TEST_LOSSES", "100000"))
+    print(replay(tmp_path, monkeypatch, batches=200, losses=losses))

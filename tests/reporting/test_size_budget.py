@@ -14,6 +14,8 @@ from featx.reporting import write_files, write_report
 from featx.reporting.files import LIMIT
 from featx.reporting.formatting import NUMBER_FORMATS, value_at
 from featx.reporting.page import renderer
+from featx.reporting.plots import svg_of
+from featx.reporting.records import ReportDocument
 from featx.reporting.size_budget import STEPS, PageBudget, fit_page, left_out, map_data
 from tests.reporting.documents import Numbers, catalogue, comparison
 
@@ -27,6 +29,22 @@ def full(tmp_path_factory):
     pictures = [[{"id": ids[i + k], "label": "a", "split": "train"} for k in (0, 60)] for i in range(12)]
     duplicates = {"groups": [{"kind": "near-copy", "score": 0.99, "pictures": pair} for pair in pictures]}
     return write_report(comparison(shop), shop, root=root, issues=issues, duplicates=duplicates, formats=("html",))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def plots_drawn_once():
+    """The plots of one document are the same on each of its pages."""
+    drawn: dict[tuple[str, int], str | None] = {}
+
+    def once(name: str, document: ReportDocument) -> str | None:
+        key = name, id(document)
+        if key not in drawn:
+            drawn[key] = svg_of(name, document)
+        return drawn[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featx.reporting.page.svg_of", once)
+        yield
 
 
 def shown_pictures(page: str) -> int:

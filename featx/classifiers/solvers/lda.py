@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -25,9 +26,11 @@ class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
     def fit(self, X: Any, y: Any) -> Self:
         """Train."""
         x, truth = self._training_data(X, y)
-        sizes, means, spread = _within(x, truth, self.shrinkage)
+        span = _Span.of(x)
+        sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
         weights = np.linalg.solve(spread, means.T).T
         offset = np.log(sizes / len(x)) - 0.5 * (means * weights).sum(axis=1)
+        weights = span.over_features(weights.T).T
         if len(sizes) == 2:
             weights, offset = weights[1:] - weights[:1], offset[1:] - offset[:1]
         self.coef_, self.intercept_ = weights.astype(np.float32), offset.astype(np.float32)
@@ -57,13 +60,14 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _fit(self, X: Any, y: Any) -> np.ndarray:
         x, _, truth = numbered(self, X, y)
-        sizes, means, spread = _within(x, truth, self.shrinkage)
+        span = _Span.of(x)
+        sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
         self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
         root = np.linalg.cholesky(spread)
-        between = (means - self.mean_) * np.sqrt(sizes / len(x))[:, None]
+        between = (means - sizes @ means / len(x)) * np.sqrt(sizes / len(x))[:, None]
         axes, lengths, _ = np.linalg.svd(solve_triangular(root, between.T, lower=True), full_matrices=False)
         axes = axes[:, : len(sizes) - 1][:, lengths[: len(sizes) - 1] >= 1e-6 * lengths[0]]
-        self.directions_ = solve_triangular(root, axes, lower=True, trans="T").astype(np.float32)
+        self.directions_ = span.over_features(solve_triangular(root, axes, lower=True, trans="T")).astype(np.float32)
         projected = self._projected(x)
         self.size_ = float(dots(projected, projected).mean())
         return projected
@@ -90,8 +94,33 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return int(self.directions_.shape[1])
 
 
-def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes and means of the categories, and the shrunk covariance within them."""
+@dataclass(frozen=True)
+class _Span:
+    """Rows as coordinates in the space they span, where that has far fewer dimensions than there are features.
+
+    In every other dimension the shrunk covariance is one constant, so the result is the same, and a small catalogue
+    needs no square matrices of thousands of features.
+    """
+
+    rows: np.ndarray
+    basis: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, x: np.ndarray) -> Self:
+        if 2 * len(x) > x.shape[1]:
+            return cls(x)
+        basis, triangle = np.linalg.qr(x.T.astype(np.float64))
+        return cls(triangle.T.astype(np.float32), basis)
+
+    def over_features(self, columns: np.ndarray) -> np.ndarray:
+        """Columns of coordinates as columns of features."""
+        return columns if self.basis is None else self.basis @ columns
+
+
+def _within(
+    x: np.ndarray, truth: np.ndarray, shrinkage: float, n_features: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes and means of the categories, and the covariance within them, shrunk to the mean variance of a feature."""
     sizes = np.bincount(truth).astype(np.float64)
     members = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
     short = np.asarray(members @ x)
@@ -105,7 +134,7 @@ def _within(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndar
     among = means - sizes @ means / len(x)
     between = float(sizes @ dots(among, among)) / len(x)
     # Constant features make the covariance singular without shrinkage; so does a single row in each category.
-    level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / len(spread)
+    level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / n_features
     spread *= 1 - shrinkage
     spread.flat[:: len(spread) + 1] += max(shrinkage, 1e-9) * level
     return sizes, means, spread

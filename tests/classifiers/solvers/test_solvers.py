@@ -146,6 +146,29 @@ def test_the_discriminant_is_scikit_learns(seed: int, classes: int, width: int, 
         ShrinkageLDA().fit(x, np.zeros(len(x)))
 
 
+@pytest.mark.parametrize(("classes", "shrinkage"), [(2, 0.1), (5, 0.1), (5, 0.9)])
+def test_few_rows_of_many_features_are_told_apart_as_with_the_whole_covariance(classes, shrinkage):
+    """The work is done in the space of the rows; the formula over all the features gives the same."""
+    x, truth = problem(0, rows=60, width=200, classes=classes)
+    mine, projection = ShrinkageLDA(shrinkage).fit(x, truth), LDAProjection(shrinkage).fit(x, truth)
+    means = np.stack([x[truth == k].mean(axis=0, dtype=np.float64) for k in range(classes)])
+    spread = np.cov((x - means[truth]).T.astype(np.float64), bias=True)
+    shrunk = (1 - shrinkage) * spread + shrinkage * np.trace(spread) / 200 * np.eye(200)
+    coefficients = np.linalg.solve(shrunk, means.T).T
+    offset = np.log(np.bincount(truth) / len(x)) - 0.5 * (means * coefficients).sum(axis=1)
+    scores = x @ coefficients.T + offset
+    scores = scores[:, 1] - scores[:, 0] if classes == 2 else scores
+    np.testing.assert_allclose(mine.decision_function(x), scores, atol=1e-3 * np.abs(scores).max())
+    turned = projection.directions_.T @ shrunk @ projection.directions_
+    np.testing.assert_allclose(turned, np.eye(classes - 1), atol=1e-3)
+    # Along the directions, categories lie as far from each other as they do by the covariance.
+    along = (means @ projection.directions_).astype(np.float64)
+    apart = ((along[:, None] - along[None]) ** 2).sum(axis=2)
+    gaps = means[:, None] - means[None]
+    whole = np.einsum("abi,abi->ab", gaps, np.linalg.solve(shrunk, gaps.reshape(-1, 200).T).T.reshape(gaps.shape))
+    np.testing.assert_allclose(apart, whole, rtol=1e-3)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("shrinkage", [0.1, 0.9])
 def test_directions_are_scikit_learns_and_as_many_as_tell_categories_apart(classes, shrinkage):
