@@ -248,7 +248,7 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
     assert "60 held-out photos are too few to choose on" in ran.stderr, ran.stderr
     ran = featx("predict", one, "--min-precision", "0.99", FEATX_STORE=str(partly.path), cwd=tmp_path)
-    assert ran.returncode == 2 and "takes 300 products" in ran.stderr and "ask for 0.98 at most" in ran.stderr
+    assert ran.returncode == 2 and "takes 300 products" in ran.stderr and "use 0.98 at most" in ran.stderr
 
 
 def test_fit_tells_what_few_held_out_pictures_think_of_the_threshold(partly, featx: Run):
