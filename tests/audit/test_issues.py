@@ -179,7 +179,7 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
     ("row", "said"),
     [
         (("item3", "burn", "", ""), "which is not a decision"),
-        (("item3", "change", "bots", ""), "no category is called that"),
+        (("item3", "change", "bots", ""), "which is not a category"),
         (("item333", "keep", "", ""), "which is not in"),
         (("item3", "keep", "", "0" * 64), "about another photo"),
     ],
@@ -196,7 +196,7 @@ def test_a_table_saved_in_another_encoding_is_told_apart_from_an_unknown_categor
     path = table(workplace / "f.csv", [("item3", "change", "Röcke", "")])
     text = path.read_text(encoding="utf-8")
     path.write_bytes(text.encode("cp1252"))
-    with pytest.raises(FeatxError, match="no category is called that"):
+    with pytest.raises(FeatxError, match="which is not a category"):
         record(path, store)
     path.write_bytes(text.replace("ö", "\x81").encode("latin-1"))
     with pytest.raises(FeatxError, match="not UTF-8"):
