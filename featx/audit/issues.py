@@ -28,6 +28,10 @@ AS_ONE = 0.35
 FAR = 5.0
 
 
+# The names of these fields in tables and JSON.
+KEYS = {"label": "says", "probability": "sure"}
+
+
 @dataclass(frozen=True)
 class LabelIssue:
     """A doubted label: the label, the category the photo looks like, and the probability that the label is wrong.
@@ -40,9 +44,9 @@ class LabelIssue:
     product: str
     path: str
     digest: str
-    says: str
+    label: str
     looks_like: str
-    sure: float
+    probability: float
     agree: int
     neighbours: int
     why: str
@@ -52,7 +56,7 @@ class LabelIssue:
 
     def to_dict(self) -> dict[str, Any]:
         """The doubted label for programs, and the columns of the person's own table behind it."""
-        record = asdict(self)
+        record = {KEYS.get(name, name): value for name, value in asdict(self).items()}
         return beside(record, record.pop("columns"))
 
 
@@ -113,7 +117,7 @@ class Issues:
 
     def _repr_html_(self) -> str:
         columns = ("product", "says", "looks like", "sure", "path")
-        rows = [(one.product, one.says, one.looks_like, f"{one.sure:.2f}", one.path) for one in self.labels]
+        rows = [(one.product, one.label, one.looks_like, f"{one.probability:.2f}", one.path) for one in self.labels]
         return notebook_table(repr(self), columns, rows, [[one.path] for one in self.labels])
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,7 +137,7 @@ class Issues:
 
     def to_pandas(self) -> pandas.DataFrame:
         """A data frame with a row for each label that is probably wrong."""
-        names = [name for name in LabelIssue.__dataclass_fields__ if name != "columns"]
+        names = [KEYS.get(name, name) for name in LabelIssue.__dataclass_fields__ if name != "columns"]
         return pandas_frame(columns_of_records([one.to_dict() for one in self.labels], names))
 
 
@@ -179,10 +183,10 @@ def find_issues(
     products, from_products = _mixed(opened, rows, labels)
     ranked = {one.item_id: one for one in _doubts(opened, rows, labels, evidence)}
     # What a product's own photos say is a plain fact; it stands where they are surer than the looks.
-    ranked |= {one.item_id: one for one in from_products if one.sure >= _sure_of(ranked.get(one.item_id))}
+    ranked |= {one.item_id: one for one in from_products if one.probability >= _probability_of(ranked.get(one.item_id))}
     left = [one for one in ranked.values() if (one.item_id, one.digest) not in kept]
-    left.sort(key=lambda one: (-one.sure, one.margin, -one.agree, one.item_id))
-    suspected = [one for one in left if one.sure >= SUSPECTED]
+    left.sort(key=lambda one: (-one.probability, one.margin, -one.agree, one.item_id))
+    suspected = [one for one in left if one.probability >= SUSPECTED]
     several = len({split for split in opened.splits if split}) > 1
     copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
     return Issues(
@@ -194,12 +198,12 @@ def find_issues(
         len(rows),
         {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair].tolist()).items())},
         len(suspected),
-        round(sum(one.sure for one in suspected) / len(suspected), 4) if suspected else None,
+        round(sum(one.probability for one in suspected) / len(suspected), 4) if suspected else None,
     )
 
 
-def _sure_of(issue: LabelIssue | None) -> float:
-    return issue.sure if issue is not None else 0.0
+def _probability_of(issue: LabelIssue | None) -> float:
+    return issue.probability if issue is not None else 0.0
 
 
 def _doubts(store: Store, rows: np.ndarray, labels: np.ndarray, evidence: LabelEvidence) -> list[LabelIssue]:

@@ -35,8 +35,8 @@ def duplicates_sheet(duplicates: Duplicates, store: Store, most: int = MOST) -> 
 def _doubted(issue: LabelIssue, columns: dict[str, Value]) -> SheetPhoto:
     why = {"product": "the other photos of the product are"}.get(issue.why, "looks like")
     facts = (
-        ("category", issue.says),
-        ("sure it is wrong", f"{issue.sure:.2f}"),
+        ("category", issue.label),
+        ("sure it is wrong", f"{issue.probability:.2f}"),
         ("look-alikes that agree", f"{issue.agree} of {issue.neighbours}"),
     )
     return SheetPhoto(
@@ -44,9 +44,9 @@ def _doubted(issue: LabelIssue, columns: dict[str, Value]) -> SheetPhoto:
         issue.digest,
         issue.path,
         issue.product,
-        issue.says,
+        issue.label,
         (issue.looks_like,),
-        f"{issue.says}? {why} {issue.looks_like}",
+        f"{issue.label}? {why} {issue.looks_like}",
         facts,
         columns,
     )

@@ -121,9 +121,9 @@ def _write(result: Issues, own: list[str], output: Path, out: Output) -> None:
             issue.item_id,
             issue.product,
             issue.path,
-            issue.says,
+            issue.label,
             issue.looks_like,
-            issue.sure,
+            issue.probability,
             f"{issue.agree} of {issue.neighbours}",
             issue.why,
             "",
@@ -157,9 +157,9 @@ def _show(result: Issues, out: Output, *, asked: bool) -> None:
         (
             rank,
             *((issue.product,) if product else ()),
-            issue.says,
+            issue.label,
             issue.looks_like,
-            f"{issue.sure:.2f}",
+            f"{issue.probability:.2f}",
             f"{issue.agree} of {issue.neighbours}",
             issue.path,
         )

@@ -50,7 +50,7 @@ def test_every_label_is_ranked_and_the_likeliest_wrong_come_first(tmp_path):
     found = featx.find_issues(store, n=60)
     assert len(found) == 60 and found.suspected == 3
     assert {one.item_id for one in found.labels[:3]} == {"item3", "item40", "item77"}
-    assert [one.sure for one in found] == sorted((one.sure for one in found), reverse=True)
+    assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
     assert len(featx.find_issues(store, n=1000)) == 90
     with pytest.raises(FeatxError, match="0 labels cannot be listed"):
         featx.find_issues(store, n=0)
