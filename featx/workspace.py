@@ -40,6 +40,11 @@ class Workspace:
         return self.root / "skipped.csv"
 
     @property
+    def unmatched_list(self) -> Path:
+        """What the last extraction could not match by name: photos without a row, rows without a photo."""
+        return self.root / "unmatched.csv"
+
+    @property
     def log(self) -> Path:
         """Where the trace of a bug is kept."""
         return self.root / "featx.log"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from featx.catalogue.own_columns import Value, own_columns
+from featx.catalogue.photos_by_sku import Unmatched
 
 NOTHING: Mapping[str, Value] = MappingProxyType({})
 NO_HEADINGS: Mapping[str, str] = MappingProxyType({})
@@ -62,6 +63,8 @@ class Catalogue:
     flags: Sequence[str] = ()
     # What a person should know of how it was read.
     notes: Sequence[str] = ()
+    # Where photos are matched to the rows of a table by name: what is left over on either side.
+    unmatched: Unmatched | None = None
     # Whether a table lists the items: then it says which there are, whatever else lies on the disk.
     from_table: bool = False
     # The columns of the person's own table, or of a pattern, in their order there.

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from featx.catalogue.items import NOTHING, Catalogue, Item, Skipped
+from featx.catalogue.photos_by_sku import Unmatched, match_photos
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
 from featx.catalogue.tables import SUFFIXES, read_table
 from featx.errors import FeatxError, did_you_mean
@@ -24,6 +25,7 @@ LABEL_COLUMNS = ("category", "label", "class", "product_type")
 ID_COLUMNS = ("item_id", "sku", "id", "product_id")
 SUGGESTED = ("says", "sure", "instead", "product", "id")
 PRODUCT_COLUMNS = ("product_id", "product", "sku", "group", "group_id", "item_id", "id")
+SKU_COLUMNS = ("sku", "product_id", "item_id", "id", "product", "article", "ean", "gtin")
 SPLIT_COLUMNS = ("split",)
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 IGNORED = {"thumbs.db", "desktop.ini", ".ds_store"}
@@ -42,8 +44,13 @@ def read_catalogue(
     split: str | None = None,
     split_col: str | None = None,
     allow_outside: bool = False,
+    images: str | Path | None = None,
+    image_pattern: str | None = None,
 ) -> Catalogue:
     """Read a folder of photos, a table that lists them, or a list of paths.
+
+    Where the table names no photos, `images` is their folder, and their names begin with the SKU or lie in a folder of
+    that name; `image_pattern` says otherwise, as in "{sku}_{shot}.jpg".
 
     >>> read_catalogue("data/train").labels[:2]
     ['backpacks', 'boots']
@@ -53,6 +60,11 @@ def read_catalogue(
         raise FeatxError("bad-flag", f"`--label-from {label_from}` is not known", f"choose {', '.join(LABEL_FROM)}")
     layout = _Layout(label_from, _compiled(pattern), split, group_col != "none")
     columns = _Columns(image_col, label_col, id_col, None if group_col == "none" else group_col, split_col)
+    if images is not None:
+        by_sku = _compiled(image_pattern) if image_pattern is not None else None
+        return replace(_read_by_sku(source, Path(images), by_sku, columns, layout), flags=flags)
+    if image_pattern is not None:
+        raise FeatxError("bad-flag", "`--image-pattern` needs `--images`", "name the folder of the photos")
     return replace(_read(source, layout, columns, allow_outside), flags=flags)
 
 
@@ -405,6 +417,95 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         notes=[f"{table}: {rows.note}"] if rows.note else [],
         from_table=not hints,
         columns=[name for name in header if name not in (image, *hints)],
+    )
+
+
+def _read_by_sku(
+    source: str | Path | Iterable[str],
+    images: Path,
+    pattern: re.Pattern[str] | None,
+    columns: _Columns,
+    layout: _Layout,
+) -> Catalogue:
+    """A table that names products, and the photos of a folder that are named after them."""
+    if not isinstance(source, str | Path) or Path(source).suffix.lower() not in SUFFIXES:
+        hint = "`featx extract products.csv --images DIR`"
+        raise FeatxError("bad-flag", "`--images` needs a table of products", hint)
+    if not images.is_dir():
+        raise FeatxError("no-such-file", f"no folder at `{images}`", "name the folder of the photos: `--images DIR`")
+    table = Path(source)
+    rows = read_table(table)
+    named, flag = (columns.item_id, "id-col") if columns.item_id else (columns.group, "group-col")
+    sku = columns.pick(named, SKU_COLUMNS, rows.header, table, flag)
+    if sku is None:
+        raise FeatxError(
+            "bad-column",
+            f"no column of {table} looks like a SKU\ncolumns: {', '.join(rows.header)}",
+            "name it: `--id-col COLUMN`",
+        )
+    label = columns.pick(columns.label, LABEL_COLUMNS, rows.header, table, "label-col")
+    split = columns.pick(columns.split, SPLIT_COLUMNS, rows.header, table, "split-col")
+    row_of: dict[str, int] = {}
+    for row, cell in enumerate(rows.texts(sku)):
+        if cell is not None:
+            row_of.setdefault(cell, row)
+    shown, unmatched = match_photos(_photos_below(images), row_of, _naming_skus(pattern))
+    if not shown:
+        raise _no_photo_of_a_sku(table, images, sku, unmatched)
+    headings = {column: field for field, column in (("product", sku), ("label", label), ("split", split)) if column}
+    labels, splits = (rows.texts(column) if column else None for column in (label, split))
+    facts = list(rows.facts(range(len(rows)), (*headings,)))
+    items = []
+    for item_id, photo in zip(_ids([photo.path for photo in shown]), shown, strict=True):
+        row = row_of[photo.sku]
+        path = os.path.join(images, photo.path)
+        guess = layout._item(item_id, path, photo.path, str(images))
+        said = splits[row] if splits is not None else None
+        items.append(
+            Item(
+                item_id,
+                path,
+                labels[row] if labels is not None else (guess.label if layout.label_from else None),
+                photo.sku,
+                layout.split or (SPLITS.get(said.lower(), said) if said else guess.split),
+                {**photo.parts, **facts[row]} or NOTHING,
+                headings,
+            )
+        )
+    return Catalogue(
+        str(table),
+        items,
+        (),
+        f"column `{label}`" if label else layout._label_source(items),
+        f"column `{sku}`",
+        notes=[f"{table}: {rows.note}"] if rows.note else [],
+        unmatched=unmatched,
+        from_table=True,
+        columns=list(dict.fromkeys([*rows.header, *(name for photo in shown for name in photo.parts)])),
+    )
+
+
+def _photos_below(folder: Path) -> list[str]:
+    found = [path for path in _walk(str(folder)) if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES]
+    return sorted((Path(_relative(path, str(folder))).as_posix() for path in found), key=natural)
+
+
+def _naming_skus(pattern: re.Pattern[str] | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    if "sku" not in pattern.groupindex:
+        raise FeatxError("bad-pattern", "`--image-pattern` does not say where the SKU is", "write `{sku}_{shot}.jpg`")
+    return re.compile(pattern.pattern, re.IGNORECASE)
+
+
+def _no_photo_of_a_sku(table: Path, images: Path, column: str, unmatched: Unmatched) -> FeatxError:
+    skus, photos = unmatched.skus, unmatched.photos
+    example = f"; a SKU is `{skus[0]}`, a photo `{photos[0]}`" if skus and photos else ""
+    return FeatxError(
+        "no-images",
+        f"none of the {len(photos):,} photos under {images} is named after one of the {len(skus):,} SKUs in column "
+        f"`{column}` of {table}{example}",
+        "name another column, `--id-col COLUMN`, or say how photos are named: `--image-pattern '{sku}_{shot}.jpg'`",
     )
 
 

@@ -109,7 +109,7 @@ def _run(step: tuple[str, ...], folder: Path, out: Output) -> None:
     out.say(f"\n$ featx {' '.join(step)}")
     flags = ["--quiet"] if out.quiet else []
     # The demo keeps its store and artifacts in its own folder, regardless of the environment.
-    environment = {k: v for k, v in os.environ.items() if k not in ("FEATX_STORE", "FEATX_ARTIFACTS")}
+    environment = {k: v for k, v in os.environ.items() if k != "FEATX_STORE"} | {"FEATX_ARTIFACTS": "artifacts"}
     home = Path(__file__).resolve().parents[2]
     if home.name not in ("site-packages", "dist-packages"):
         # A checkout that is not installed must be importable from the new folder too.

@@ -14,6 +14,7 @@ import typer
 from featx.cli.completion import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Advance, Output, duration, pluralise, size, some_of
+from featx.cli.shop_folder import from_shop
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
@@ -73,6 +74,14 @@ def extract(
     id_col: Annotated[str | None, typer.Option("--id-col", help="Column with the item's id.")] = None,
     group_col: Annotated[
         str | None, typer.Option("--group-col", help="Column with the product; `none` turns guessing off.")
+    ] = None,
+    images_folder: Annotated[
+        Path | None,
+        typer.Option("--images", metavar="DIR", help="The photos of a table without paths: A1001.jpg, A1001_2.jpg, …"),
+    ] = None,
+    image_pattern: Annotated[
+        str | None,
+        typer.Option("--image-pattern", help="With --images: how photos are named, such as {sku}_{shot}.jpg."),
     ] = None,
     split: Annotated[str | None, typer.Option("--split", help="The split of every photo: train, val or test.")] = None,
     split_col: Annotated[str | None, typer.Option("--split-col", help="Column with train, val or test.")] = None,
@@ -135,6 +144,8 @@ def extract(
         split=split,
         split_col=split_col,
         allow_outside=allow_outside,
+        images=images_folder,
+        image_pattern=image_pattern,
     )
     for note in catalogue.notes:
         out.warn(note)
@@ -147,7 +158,8 @@ def extract(
     with download_bar(out, "weights") as download, watched_downloads(download):
         summary = run_extraction(catalogue, options, store=store, listener=narrator(out), command=_command_line())
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
-    _print(summary, out, " ".join(images), "featx duplicates" if unlabelled else "featx fit")
+    again = shlex.join(["featx", "extract", *images, *catalogue.flags])
+    _print(summary, out, " ".join(images), again, "featx duplicates" if unlabelled else "featx fit")
     if summary.stopped:
         raise typer.Exit(130)
 
@@ -170,7 +182,7 @@ def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
         data = sys.stdin.buffer.read()
         # `find -print0` for names with newlines, else one path a line.
         lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-        return [line.decode("utf-8", "surrogateescape") for line in lines if line.strip()]
+        return [from_shop(line.decode("utf-8", "surrogateescape")) for line in lines if line.strip()]
     if len(images) == 1:
         return images[0]
     folders = [path for path in images if Path(path).is_dir()]
@@ -236,7 +248,7 @@ def narrator(out: Output) -> ExtractionEvents:
     return Narrator()
 
 
-def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> None:
+def _print(summary: ExtractionReport, out: Output, source: str, again: str, then: str) -> None:
     out.document(summary.to_dict())
     if summary.dry_run:
         _print_plan(summary, out)
@@ -246,11 +258,12 @@ def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> No
     else:
         _print_done(summary, out)
     _print_skipped(summary, out)
+    _print_unmatched(summary, out, source)
     if summary.current:
         current = f"commands without `--store` still use {summary.current}"
         out.notice(f"{current}; `{use_command(summary.store)}` makes this one the current store")
     if not summary.stopped:
-        _print_departed(summary, out, source)
+        _print_departed(summary, out, source, again)
     if not summary.dry_run and not summary.stopped:
         if not out.for_people:
             out.result(str(summary.store))
@@ -258,7 +271,22 @@ def _print(summary: ExtractionReport, out: Output, source: str, then: str) -> No
         out.next(f"{then}{flag}   or   featx similar <photo>{flag}")
 
 
-def _print_departed(summary: ExtractionReport, out: Output, source: str) -> None:
+def _print_unmatched(summary: ExtractionReport, out: Output, source: str) -> None:
+    left = summary.unmatched
+    if not left:
+        return
+    if left.skus:
+        out.warn(f"{pluralise(len(left.skus), 'SKU')} of {source} without a photo: {some_of(left.skus)}")
+    if left.photos:
+        out.warn(f"{pluralise(len(left.photos), 'photo matches', 'photos match')} no SKU: {some_of(left.photos)}")
+    if left.ambiguous:
+        pairs = [f"{photo} (as {skus[0]}, not {', '.join(skus[1:])})" for photo, skus in left.ambiguous.items()]
+        out.warn(f"{pluralise(len(pairs), 'photo matches', 'photos match')} several SKUs: {some_of(pairs)}")
+    if summary.unmatched_list:
+        out.say(f"  all of them: {summary.unmatched_list}")
+
+
+def _print_departed(summary: ExtractionReport, out: Output, source: str, again: str) -> None:
     if summary.renames:
         pairs = [f"{old} → {new}" for old, new in summary.renames.items()]
         out.say(f"  under a new id: {some_of(pairs)}")
@@ -271,7 +299,7 @@ def _print_departed(summary: ExtractionReport, out: Output, source: str) -> None
         photos = pluralise(len(summary.left), "photo is", "photos are")
         out.warn(f"{photos} no longer in {source} but kept in the store: {some_of(summary.left)}")
     if summary.gone or summary.left:
-        out.next(f"featx extract {source} --prune   to remove them")
+        out.next(f"{again} --prune   to remove them")
 
 
 def _changes(summary: ExtractionReport) -> str:

@@ -168,8 +168,10 @@ COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision
 def _from_stdin() -> list[str]:
     import sys
 
+    from featx.cli.shop_folder import name_from_shop
+
     names = [line.rstrip("\r\n") for line in sys.stdin]
-    return [name for name in names if name]
+    return [name_from_shop(name) for name in names if name]
 
 
 def _check_flags(

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from featx.cli.help_page import ALIASES, COMMANDS, GROUPS, START, TAGLINE
+from featx.cli.shop_folder import ShopCommand, shop_above
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -29,10 +30,10 @@ def build(word: str | None = None) -> typer.Typer:
     only = word if word in known else None
     for name, panel, _ in COMMANDS:
         if only in (None, name):
-            app.command(name, rich_help_panel=panel, context_settings=CONTEXT)(_function(name))
+            app.command(name, cls=ShopCommand, rich_help_panel=panel, context_settings=CONTEXT)(_function(name))
     for alias, name in ALIASES.items():
         if only in (None, alias):
-            app.command(alias, hidden=True, context_settings=CONTEXT)(_function(name))
+            app.command(alias, cls=ShopCommand, hidden=True, context_settings=CONTEXT)(_function(name))
     for name, panel, _ in GROUPS:
         if only in (None, name):
             group = importlib.import_module(f"featx.cli.{name}").app
@@ -60,12 +61,12 @@ def _featx(
 
 
 def settings() -> dict[str, Any]:
-    """The defaults that the settings file of this folder sets, by command and parameter."""
+    """The defaults that the settings file of the shop sets, by command and parameter."""
     from pathlib import Path
 
     from featx.cli.settings_file import read_settings
 
-    return read_settings(Path(), lambda: _flags(typer.main.get_command(build())))
+    return read_settings(shop_above(Path.cwd()) or Path(), lambda: _flags(typer.main.get_command(build())))
 
 
 def _flags(command: Any) -> dict[str, Any]:

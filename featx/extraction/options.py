@@ -11,6 +11,7 @@ from typing import Any
 
 from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue, Skipped
+from featx.catalogue.photos_by_sku import Unmatched
 from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
 from featx.views.quantities import percent
@@ -111,6 +112,9 @@ class ExtractionReport:
     stopped: bool = False
     dry_run: bool = False
     skipped_list: str = ""
+    # Where photos were matched to the rows of a table by name: what is left over, and the list of it.
+    unmatched: Unmatched | None = None
+    unmatched_list: str = ""
     # The store that commands go on to use, where it is another one.
     current: str = ""
 
@@ -141,6 +145,13 @@ class ExtractionReport:
         where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
         return f"the network was the bottleneck (it waited {waited} of the time): {where} would help"
 
+    def _unmatched(self) -> dict[str, object] | None:
+        left = self.unmatched
+        if left is None:
+            return None
+        counts = {"skus": len(left.skus), "photos": len(left.photos), "ambiguous": len(left.ambiguous)}
+        return {**counts, "list": self.unmatched_list or None}
+
     def to_dict(self) -> dict[str, object]:
         """The JSON document of `featx extract --json`."""
         reasons = Counter(skip.reason for skip in self.skipped)
@@ -166,6 +177,7 @@ class ExtractionReport:
             "skipped_reasons": dict(reasons),
             "blocks_copied": [asdict(copied) for copied in self.blocks_copied],
             "skipped_list": self.skipped_list or None,
+            "unmatched": self._unmatched(),
             "seconds": round(self.seconds, 2),
             "images_per_second": round(self.images_per_second, 1),
             "waiting_share": round(self.waiting_share, 3),

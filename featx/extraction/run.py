@@ -34,7 +34,13 @@ from featx.extraction.options import (
 from featx.extraction.plan import ExtractionPlan
 from featx.extraction.provenance import equivalent_command, headings_after, made_how
 from featx.extraction.signals import Interrupts
-from featx.extraction.skip_log import SkipLog, nothing_readable, unreadable_under_strict, write_skipped_list
+from featx.extraction.skip_log import (
+    SkipLog,
+    nothing_readable,
+    unreadable_under_strict,
+    write_skipped_list,
+    write_unmatched_list,
+)
 from featx.extraction.stat_cache import StatCache
 from featx.files.regular import same_place
 from featx.images import UnreadablePhoto, decode_photo, read_bytes
@@ -133,6 +139,7 @@ class ExtractionRun:
         self.catalogue, self.options, self.name, self.path = catalogue, options, name, path
         self.workspace, self.listener, self.command = workspace, listener, command
         self.report = ExtractionReport(store=path, backbone=name, dry_run=options.dry_run)
+        self.report.unmatched = catalogue.unmatched
         self.existing = ExistingRows(known)
         self.plan = ExtractionPlan(catalogue, self.existing, self.report)
         self.source = self.existing.source_of(catalogue)
@@ -196,6 +203,7 @@ class ExtractionRun:
                     raise self._nothing_readable()
                 self._seal(writer)
         self.report.skipped_list = write_skipped_list(self.report.skipped, self.workspace.skipped_list)
+        self.report.unmatched_list = write_unmatched_list(self.catalogue.unmatched, self.workspace.unmatched_list)
         if not self.report.stopped:
             self._note_current()
         if self.options.strict and self.report.skipped:

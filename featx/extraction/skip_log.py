@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from featx.catalogue.items import Skipped
+from featx.catalogue.photos_by_sku import Unmatched
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, write_atomic
+from featx.files.cells import Cell
 from featx.files.spreadsheet import csv_bytes
 from featx.store import Store, StoreWriter
 
@@ -40,12 +42,21 @@ class SkipLog:
 
 def write_skipped_list(skipped: Sequence[Skipped], path: Path) -> str:
     """Write artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
+    ordered = sorted(skipped, key=lambda skip: skip.path)
+    return _write_list(path, ("path", "reason", "detail"), [(skip.path, skip.reason, skip.detail) for skip in ordered])
+
+
+def write_unmatched_list(unmatched: Unmatched | None, path: Path) -> str:
+    """Write artifacts/unmatched.csv of this run; an old list is removed when nothing is left over."""
+    return _write_list(path, ("finding", "sku", "path"), list(unmatched.rows()) if unmatched else [])
+
+
+def _write_list(path: Path, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
     try:
-        if not skipped:
+        if not rows:
             path.unlink(missing_ok=True)
             return ""
-        rows = [(skip.path, skip.reason, skip.detail) for skip in sorted(skipped, key=lambda skip: skip.path)]
-        write_atomic(path, csv_bytes(("path", "reason", "detail"), rows))
+        write_atomic(path, csv_bytes(header, rows))
     except OSError as error:
         raise cannot_write(path, error, "make room for it there; what was extracted is in the store") from error
     return str(path)

@@ -114,4 +114,4 @@ def test_extract_has_the_options_of_its_record_with_the_same_defaults():
 
     given = {name: one.default for name, one in inspect.signature(library.extract).parameters.items()}
     wanted = {option.name: option.default for option in fields(ExtractionOptions) if option.name != "dry_run"}
-    assert {name: default for name, default in given.items() if name not in ("source", "store")} == wanted
+    assert {name: default for name, default in given.items() if name not in ("source", "store", "progress")} == wanted

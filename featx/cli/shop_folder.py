@@ -1,0 +1,83 @@
+"""A command typed in a subfolder of a shop works from the shop's folder, as git does."""
+
+from __future__ import annotations
+
+import os
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from typer.core import TyperCommand
+
+# What people type may be a name or a path; it is a path where a file is there.
+NAMES_OR_PATHS = ("images", "source", "query", "like", "unlike", "weights", "clf")
+# These make folders of their own, or need none.
+ANYWHERE = ("demo", "backbones")
+
+_typed_in: ContextVar[Path | None] = ContextVar("typed in", default=None)
+
+
+def shop_above(here: Path) -> Path | None:
+    """The nearest folder above with a shop's artifacts; none where this folder or the environment has its own."""
+    if os.environ.get("FEATX_ARTIFACTS") or os.environ.get("FEATX_STORE") or _is_shop(here):
+        return None
+    for folder in here.parents:
+        if _is_shop(folder):
+            return folder if _is_ours(folder / "artifacts") else None
+        if folder == Path.home():
+            return None
+    return None
+
+
+def _is_shop(folder: Path) -> bool:
+    return (folder / "artifacts" / "embeddings").is_dir() or (folder / "featx.toml").is_file()
+
+
+def _is_ours(artifacts: Path) -> bool:
+    """Whether artifacts are there and belong to whoever runs the command: others may write into /tmp."""
+    return artifacts.is_dir() and (not hasattr(os, "getuid") or artifacts.stat().st_uid == os.getuid())
+
+
+def from_shop(name: str) -> str:
+    """A path as the person typed it, seen from the folder the command works in."""
+    here = _typed_in.get()
+    return os.path.relpath(here / name) if here is not None and not Path(name).is_absolute() else name
+
+
+def name_from_shop(name: str) -> str:
+    """The same of what may be a name: it is a path where a file is there."""
+    here = _typed_in.get()
+    return from_shop(name) if here is not None and os.path.lexists(here / name) else name
+
+
+class ShopCommand(TyperCommand):
+    """A command that goes to the shop's folder before it runs, and takes along the paths that were typed."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command in the folder whose artifacts it uses."""
+        _typed_in.set(None)
+        here = Path.cwd()
+        shop = shop_above(here) if ctx.info_name not in ANYWHERE else None
+        if shop is not None:
+            from featx.cli.output import Output
+
+            Output(quiet=bool(ctx.params.get("quiet"))).say(
+                f"working in {shop}, whose artifacts are used; paths below count from there"
+            )
+            os.chdir(shop)
+            _typed_in.set(here)
+            ctx.params |= {one.name: _moved(one, ctx.params[one.name]) for one in self.params if _is_typed(ctx, one)}
+        return super().invoke(ctx)
+
+
+def _is_typed(ctx: Any, parameter: Any) -> bool:
+    source = ctx.get_parameter_source(parameter.name)
+    return source is not None and source.name == "COMMANDLINE" and ctx.params.get(parameter.name) is not None
+
+
+def _moved(parameter: Any, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_moved(parameter, one) for one in value]
+    if parameter.type.name in ("path", "file", "directory"):
+        return from_shop(str(value))
+    return name_from_shop(value) if parameter.name in NAMES_OR_PATHS else value

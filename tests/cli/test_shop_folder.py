@@ -1,0 +1,62 @@
+"""A command in a subfolder of a shop uses the shop's artifacts, says so, and finds the files that were typed."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from featx.cli import shop_folder
+from tests.conftest import Run
+
+
+@pytest.fixture
+def shop(featx: Run, folder: Path, tmp_path: Path) -> Path:
+    (tmp_path / "featx.toml").write_text('[fit]\nclf = "centroid"\n')
+    assert featx("extract", "photos", "-b", "colour").returncode == 0
+    return tmp_path
+
+
+def test_a_photo_named_in_its_own_folder_is_the_one_in_the_store(featx: Run, shop: Path):
+    ran = featx("similar", "mugs1.jpg", "--copies", "-o", "alike.csv", cwd=shop / "photos" / "mugs")
+    assert ran.returncode == 0, ran.stderr
+    assert f"working in {shop}" in ran.stderr
+    with (shop / "photos/mugs/alike.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows and all((shop / row["path"]).is_file() for row in rows)
+    by_name = featx("similar", "mugs1", "--copies", "--json", cwd=shop / "photos")
+    assert [json.loads(line)["id"] for line in by_name.stdout.splitlines()] == [row["id"] for row in rows]
+    listed = featx("similar", "-", "--copies", "--json", cwd=shop / "photos", stdin="mugs/mugs1.jpg\n")
+    assert listed.stdout == by_name.stdout
+
+
+def test_extracting_from_below_adds_no_second_row_and_no_second_store(featx: Run, shop: Path):
+    ran = featx("extract", ".", "--json", cwd=shop / "photos")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert (document["n"], document["unchanged"]) == (12, 12)
+    assert not (shop / "photos" / "artifacts").exists()
+    ran = featx("extract", "-", "--json", cwd=shop / "photos", stdin="mugs/mugs1.jpg\n")
+    assert json.loads(ran.stdout)["unchanged"] == 1
+
+
+def test_the_settings_of_the_shop_count_below_it_too(featx: Run, shop: Path):
+    ran = featx("fit", "--folds", "2", cwd=shop / "photos")
+    assert ran.returncode == 0, ran.stderr
+    assert (shop / "artifacts/models/centroid.safetensors").is_file()
+
+
+def test_a_folder_with_artifacts_of_its_own_and_one_that_others_own_are_left_alone(tmp_path, monkeypatch):
+    (tmp_path / "artifacts/embeddings").mkdir(parents=True)
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.delenv("FEATX_STORE", raising=False)
+    monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
+    assert shop_folder.shop_above(tmp_path / "a/b") == tmp_path
+    (tmp_path / "a/featx.toml").touch()
+    assert shop_folder.shop_above(tmp_path / "a") is None
+    assert shop_folder.shop_above(tmp_path / "a/b") is None
+    (tmp_path / "a/featx.toml").unlink()
+    monkeypatch.setattr("os.getuid", lambda: 12345)
+    assert shop_folder.shop_above(tmp_path / "a/b") is None
