@@ -1,5 +1,5 @@
 """The browser of the report's tests, for sheets."""
 
-from tests.report.conftest import browser
+from tests.reporting.conftest import browser
 
 __all__ = ["browser"]
