@@ -117,8 +117,11 @@ class Issues:
 
     def _repr_html_(self) -> str:
         columns = ("product", "says", "looks like", "sure", "path")
-        rows = [(one.product, one.label, one.looks_like, f"{one.probability:.2f}", one.path) for one in self.labels]
-        return notebook_table(repr(self), columns, rows, [[one.path] for one in self.labels])
+        rows = [
+            (issue.product, issue.label, issue.looks_like, f"{issue.probability:.2f}", issue.path)
+            for issue in self.labels
+        ]
+        return notebook_table(repr(self), columns, rows, [[issue.path] for issue in self.labels])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for programs."""
@@ -127,18 +130,18 @@ class Issues:
             "n": self.n,
             "suspected": self.suspected,
             "precision": self.precision,
-            "labels": [one.to_dict() for one in self.labels],
-            "leaks": [one.to_dict() for one in self.leaks],
-            "products": [asdict(one) for one in self.products],
-            "twins": [asdict(one) for one in self.twins],
-            "outliers": [asdict(one) for one in self.outliers],
+            "labels": [issue.to_dict() for issue in self.labels],
+            "leaks": [leak.to_dict() for leak in self.leaks],
+            "products": [asdict(product) for product in self.products],
+            "twins": [asdict(twin) for twin in self.twins],
+            "outliers": [asdict(outlier) for outlier in self.outliers],
             "not_judged": self.not_judged,
         }
 
     def to_pandas(self) -> pandas.DataFrame:
         """A data frame with a row for each label that is probably wrong."""
         names = [KEYS.get(name, name) for name in LabelIssue.__dataclass_fields__ if name != "columns"]
-        return pandas_frame(columns_of_records([one.to_dict() for one in self.labels], names))
+        return pandas_frame(columns_of_records([issue.to_dict() for issue in self.labels], names))
 
 
 def find_issues(
@@ -181,12 +184,16 @@ def find_issues(
     )
     kept = {one.key for one in decided(fixes) if one.decision == KEEP}
     products, from_products = _mixed(opened, rows, labels)
-    ranked = {one.item_id: one for one in _doubts(opened, rows, labels, evidence)}
-    # What a product's own photos say is a plain fact; it stands where they are surer than the looks.
-    ranked |= {one.item_id: one for one in from_products if one.probability >= _probability_of(ranked.get(one.item_id))}
-    left = [one for one in ranked.values() if (one.item_id, one.digest) not in kept]
-    left.sort(key=lambda one: (-one.probability, one.margin, -one.agree, one.item_id))
-    suspected = [one for one in left if one.probability >= SUSPECTED]
+    ranked = {issue.item_id: issue for issue in _doubts(opened, rows, labels, evidence)}
+    # The other photos of a product are plain facts, and decide where their share exceeds the probability by looks.
+    ranked |= {
+        issue.item_id: issue
+        for issue in from_products
+        if issue.probability >= _probability_of(ranked.get(issue.item_id))
+    }
+    left = [issue for issue in ranked.values() if (issue.item_id, issue.digest) not in kept]
+    left.sort(key=lambda issue: (-issue.probability, issue.margin, -issue.agree, issue.item_id))
+    suspected = [issue for issue in left if issue.probability >= SUSPECTED]
     several = len({split for split in opened.splits if split}) > 1
     copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
     return Issues(
@@ -198,7 +205,7 @@ def find_issues(
         len(rows),
         {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair].tolist()).items())},
         len(suspected),
-        round(sum(one.probability for one in suspected) / len(suspected), 4) if suspected else None,
+        round(sum(issue.probability for issue in suspected) / len(suspected), 4) if suspected else None,
     )
 
 
@@ -270,14 +277,14 @@ def _twins(evidence: LabelEvidence) -> tuple[TwinCategories, ...]:
     answers, fair, classes = evidence.answers, evidence.fair, evidence.classes
     counts = confusion_counts(answers.truth[fair], answers.predicted[fair], len(classes))
     sizes = counts.sum(axis=1)
-    found = []
+    twins = []
     for a, b in np.argwhere(np.triu(counts, 1)).tolist():
         if min(sizes[a], sizes[b]) < 5:
             continue
         a_as_b, b_as_a = counts[a, b] / sizes[a], counts[b, a] / sizes[b]
         if min(a_as_b, b_as_a) >= AS_ONE * 0.6 and (counts[a, b] + counts[b, a]) / (sizes[a] + sizes[b]) >= AS_ONE:
-            found.append(TwinCategories(classes[a], classes[b], round(float(a_as_b), 4), round(float(b_as_a), 4)))
-    return tuple(sorted(found, key=lambda one: (-(one.a_as_b + one.b_as_a), one.a, one.b)))
+            twins.append(TwinCategories(classes[a], classes[b], round(float(a_as_b), 4), round(float(b_as_a), 4)))
+    return tuple(sorted(twins, key=lambda twin: (-(twin.a_as_b + twin.b_as_a), twin.a, twin.b)))
 
 
 def _outliers(store: Store, labels: Sequence[str | None], unit: np.ndarray) -> tuple[Outlier, ...]:

@@ -1,4 +1,4 @@
-"""What speaks against each label: classifiers that know nothing of its product, and neighbours of other products."""
+"""The evidence against each label: classifiers that never saw its product, and neighbours of other products."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from featx.metrics.scores import ScoredAnswers
 from featx.store import Store
 
 NEIGHBOURS = 10
-# Chosen with benchmarks/label_noise.py; see docs/issues.md. Each kind of classifier with its strength, and the weight
-# of its word; neighbours count half. Together they rank better than the best of them.
+# Chosen with benchmarks/label_noise.py; see docs/issues.md. Each classifier with its strength and weight; neighbours
+# count half. Together they rank better than the best of them alone.
 CLASSIFIERS = (("lda", 0.5, 1.0), ("logreg", 1e-2, 1.0))
 WEIGHT_OF_NEIGHBOURS = 0.5
 # A neighbour counts by this power of its cosine.
 NEARNESS = 8
-# The share of the word of neighbours that goes to every category alike.
+# The share of the neighbours' vote that is spread evenly over all categories.
 DOUBT_OF_NEIGHBOURS = 0.02
-# Listed without being asked for: more likely wrong than right.
+# Listed by default: more likely wrong than right.
 SUSPECTED = 0.5
 TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class LabelEvidence:
-    """How each label is judged; `fair` where its category could be learned without it.
+    """The judgement of each label; `fair` where its category could be learned without it.
 
     The truth of `answers` is the label in doubt. The lower `margins`, the more speaks against a label, and `wrong` is
     the probability that it is wrong. `neighbour_labels` are those of the nearest photos, -1 for none.
@@ -44,7 +44,7 @@ class LabelEvidence:
 
     @property
     def looks_like(self) -> np.ndarray:
-        """The likeliest category of each photo that is not its label."""
+        """The most likely category of each photo other than its label."""
         others = self.answers.probabilities.copy()
         others[np.arange(len(others)), self.answers.truth] = -1
         return np.asarray(others.argmax(axis=1))
@@ -119,12 +119,12 @@ def _opinions(
 
 def _neighbours(unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """The labels of the nearest photos of other products, and the share of each category among them, none zero."""
-    found, similar = nearest(unit, unit, NEIGHBOURS, (groups, groups))
+    indices, similar = nearest(unit, unit, NEIGHBOURS, (groups, groups))
     labels = np.full((len(unit), NEIGHBOURS), -1)
-    labels[:, : found.shape[1]] = np.where(found >= 0, own[found], -1)
+    labels[:, : indices.shape[1]] = np.where(indices >= 0, own[indices], -1)
     counts = np.full((len(unit), classes), TINY)
-    for place in range(found.shape[1]):
-        rows = np.flatnonzero(found[:, place] >= 0)
-        np.add.at(counts, (rows, own[found[rows, place]]), np.maximum(similar[rows, place], 0) ** NEARNESS)
+    for rank in range(indices.shape[1]):
+        rows = np.flatnonzero(indices[:, rank] >= 0)
+        np.add.at(counts, (rows, own[indices[rows, rank]]), np.maximum(similar[rows, rank], 0) ** NEARNESS)
     shares = counts / counts.sum(axis=1, keepdims=True)
     return labels, (1 - DOUBT_OF_NEIGHBOURS) * shares + DOUBT_OF_NEIGHBOURS / classes

@@ -13,7 +13,7 @@ from featx.views.sheet import MOST, Sheet, SheetPhoto
 def issues_sheet(issues: Issues, store: Store, most: int = MOST) -> Sheet:
     """The labels that are probably wrong, most certain first, beside what each photo looks like."""
     row_of = {item_id: row for row, item_id in enumerate(store.ids)}
-    photos = [_doubted(one, store.own_row(row_of[one.item_id])) for one in issues.labels[:most]]
+    photos = [_doubted(issue, store.own_row(row_of[issue.item_id])) for issue in issues.labels[:most]]
     return Sheet("Labels that are probably wrong", photos, categories_of(store), len(issues), "the most certain")
 
 
@@ -26,8 +26,8 @@ def duplicates_sheet(duplicates: Duplicates, store: Store, most: int = MOST) -> 
         if photos and len(photos) + len(group.pictures) > most:
             break
         photos += [
-            _copy(one, group, f"{number}. {_title(group)}", store.own_row(row_of[one.item_id]))
-            for one in group.pictures[:most]
+            _copy(picture, group, f"{number}. {_title(group)}", store.own_row(row_of[picture.item_id]))
+            for picture in group.pictures[:most]
         ]
     return Sheet("Duplicate photos", photos, categories_of(store), duplicates.pictures, "groups with two categories")
 

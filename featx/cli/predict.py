@@ -116,18 +116,18 @@ def predict(
         _say_promise(card, min_precision, out)
     seen = _Seen(rule)
     urgent = MostUrgent(most)
-    found = seen.watch(_run(predictor, catalogue, rule, out))
+    predictions = seen.watch(_run(predictor, catalogue, rule, out))
     if html is not None:
-        found = urgent.watch(found)
+        predictions = urgent.watch(predictions)
     if sort_into is not None:
-        _sort(found, sort_into, out, link=link, dry_run=dry_run)
+        _sort(predictions, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
         own = dict.fromkeys(catalogue.columns)
         header = Prediction(Item("", "", extra=own)).to_cells(top)
-        count = write_records(output, list(header), (one.to_cells(top) for one in found))
+        count = write_records(output, list(header), (prediction.to_cells(top) for prediction in predictions))
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
-        _show(found, out, top)
+        _show(predictions, out, top)
     if html is not None:
         from featx.cli.sheets import write_sheet
 
@@ -149,12 +149,12 @@ def _say_coverage(card: Card, coverage: float, out: Output) -> None:
 def _say_promise(card: Card, precision: float, out: Output) -> None:
     from featx.classifiers.thresholds import thresholds_for
 
-    found, bought = thresholds_for(card, precision)
-    never = sum(category is None for category in found.categories.values())
+    chosen, bought = thresholds_for(card, precision)
+    never = sum(category is None for category in chosen.categories.values())
     where = bought.measured_on
     interval, answered = percent_range(bought.low, bought.high), percent(bought.answered, 0)
     out.say(
-        f"a threshold for each category, chosen for {percent(found.target, 0)} right; on other products ({where}): "
+        f"a threshold for each category, chosen for {percent(chosen.target, 0)} right; on other products ({where}): "
         + (
             f"{percent(bought.precision)} right ({interval}) of the {answered} answered"
             if bought.n
@@ -184,12 +184,12 @@ class _Seen:
 
         self.rule, self.counts, self.unreadable = rule, ReviewCounts(), list[str]()
 
-    def watch(self, found: Iterator[Prediction]) -> Iterator[Prediction]:
-        for one in found:
-            self.counts.count(one.doubt, one.unreadable)
-            if one.unreadable:
-                self.unreadable.append(f"{one.item.path} ({one.unreadable})")
-            yield one
+    def watch(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
+        for prediction in predictions:
+            self.counts.count(prediction.doubt, prediction.unreadable)
+            if prediction.unreadable:
+                self.unreadable.append(f"{prediction.item.path} ({prediction.unreadable})")
+            yield prediction
 
     def report(self, out: Output, predictor: Predictor) -> None:
         out.detail(f"{predictor.from_store:,} of {self.counts.n:,} photos were in the store")
@@ -240,12 +240,12 @@ def _elsewhere(model: Classifier, workspace: Workspace, store: Path | None) -> s
     """The store it was trained on, if that is not the one in use."""
     from featx.files.regular import same_place
 
-    said = model.card.store
+    store_of_card = model.card.store
     try:
-        here = same_place(said, workspace.current_store(store))
+        here = same_place(store_of_card, workspace.current_store(store))
     except FeatxError:
         here = True
-    return "" if here or not said else f", trained on {said}"
+    return "" if here or not store_of_card else f", trained on {store_of_card}"
 
 
 def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Output) -> Iterator[Prediction]:
@@ -260,7 +260,7 @@ def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Ou
     yield from skipped_predictions(catalogue)
 
 
-def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
+def _show(predictions: Iterator[Prediction], out: Output, top: int) -> None:
     from featx.prediction.predict import shown_sure
 
     def row(one: Prediction) -> list[str | int | float | None]:
@@ -274,25 +274,25 @@ def _show(found: Iterator[Prediction], out: Output, top: int) -> None:
     columns = ["file", "category", "sure", "review", ""]
     if out.json or not sys.stdout.isatty():
         # Thousands of photos go through as they come; nothing is kept.
-        for one in found:
+        for one in predictions:
             out.records(columns, [row(one)], [one.to_dict(top)])
         return
-    shown = list(islice(found, MANY))
+    shown = list(islice(predictions, MANY))
     styles = ["yellow" if one.review else "" for one in shown]
     out.records(columns, [row(one) for one in shown], right=["sure"], paths=["file"], styles=styles)
-    more = sum(1 for _ in found)
+    more = sum(1 for _ in predictions)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")
 
 
-def _sort(found: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:
+def _sort(predictions: Iterator[Prediction], root: Path, out: Output, *, link: bool, dry_run: bool) -> None:
     from collections import Counter
 
     from featx.prediction.sort_folders import apply_move, plan_moves
 
     counts: Counter[str] = Counter()
     there = 0
-    for move in plan_moves(found, root):
+    for move in plan_moves(predictions, root):
         if not dry_run:
             apply_move(move, link=link)
         there += move.there

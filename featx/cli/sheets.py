@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write_sheet(path: Path, sheet: Sheet, out: Output) -> None:
-    """Write a sheet; say how much of everything is on it, how large it is, and what to do with it."""
+    """Write a sheet, and print how many photos it shows, its size, and the next step."""
     from featx.views.pages import write_page
 
     page = sheet.to_html()

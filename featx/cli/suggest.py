@@ -58,29 +58,34 @@ def suggest(
     path = find_classifier(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")
-    found = find(opened, model, n)
-    records = [one.to_dict() for one in found]
+    suggestions = find(opened, model, n)
+    records = [suggestion.to_dict() for suggestion in suggestions]
     if output is not None:
         # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
         ours = ["path", "label", *SUGGESTED]
-        columns = [*ours, *written_names(found[0].columns if found else (), ours).values()]
+        columns = [*ours, *written_names(suggestions[0].columns if suggestions else (), ours).values()]
         count = write_records(output, columns, records)
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         here = Path.cwd()
-        if output.parent.resolve() != here and any(not Path(one.path).is_absolute() for one in found):
+        if output.parent.resolve() != here and any(
+            not Path(suggestion.path).is_absolute() for suggestion in suggestions
+        ):
             out.warn(f"its paths are relative to {here}: move the table there before `featx extract` reads it")
     if html is not None:
-        write_sheet(html, suggestions_sheet(found, categories_of(opened), len(undecided_rows(opened))), out)
+        write_sheet(html, suggestions_sheet(suggestions, categories_of(opened), len(undecided_rows(opened))), out)
     if output is None and html is None:
         out.records(
             ["#", "file", "says", "sure", "or"],
-            [[i, one.path, one.says, f"{one.sure:.2f}", one.instead] for i, one in enumerate(found, start=1)],
+            [
+                [i, suggestion.path, suggestion.says, f"{suggestion.sure:.2f}", suggestion.instead]
+                for i, suggestion in enumerate(suggestions, start=1)
+            ],
             records,
             right=["#", "sure"],
             paths=["file"],
         )
     without = len(undecided_rows(opened))
     if without:
-        out.say(f"  {len(found):,} of {pluralise(without, 'photo')} without a category")
+        out.say(f"  {len(suggestions):,} of {pluralise(without, 'photo')} without a category")
     else:
         out.say(f"  all {pluralise(len(opened), 'photo')} in {opened.path} have a category")

@@ -1,4 +1,4 @@
-"""`featx update`: everything that a night should bring, in one command."""
+"""`featx update`: the nightly work in one command."""
 
 from __future__ import annotations
 

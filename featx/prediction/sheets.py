@@ -10,21 +10,21 @@ from featx.views.sheet import MOST, Sheet, SheetPhoto
 
 
 class MostUrgent:
-    """Keeps the predictions that most need a look while any number of them passes by."""
+    """Keeps the most doubtful ones of any number of predictions."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most, self.total = most, 0
         self._kept: list[Prediction] = []
 
     def watch(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Pass predictions on; what cannot be read has nothing to show."""
-        for one in predictions:
-            if not one.unreadable:
-                self._kept.append(one)
+        """Pass predictions on; unreadable photos cannot be shown."""
+        for prediction in predictions:
+            if not prediction.unreadable:
+                self._kept.append(prediction)
                 self.total += 1
                 if len(self._kept) >= 2 * self.most + 100:
                     self._kept = self._first()
-            yield one
+            yield prediction
 
     def sheet(self, categories: Sequence[str]) -> Sheet:
         """The sheet of those kept."""
@@ -45,7 +45,7 @@ def predictions_sheet(predictions: Iterable[Prediction], categories: Sequence[st
 
 def suggestions_sheet(suggestions: Sequence[Suggestion], categories: Sequence[str], unlabelled: int) -> Sheet:
     """The photos to label next, those that teach most first."""
-    photos = [_suggested(one) for one in suggestions]
+    photos = [_suggested(suggestion) for suggestion in suggestions]
     return Sheet("Photos to label next", photos, sorted(categories), unlabelled, "the most instructive")
 
 

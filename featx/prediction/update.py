@@ -46,7 +46,7 @@ STAGES = ("extract", "train", "predict", "write", "note", "done")
 
 @dataclass
 class UpdateReport:
-    """What a run did: photos, the classifier, what is new, and where to look."""
+    """The outcome of a run: photos, the classifier, new predictions, and the files to look at."""
 
     store: str
     new: int = 0
@@ -76,7 +76,7 @@ class UpdateReport:
         return {"schema": "featx-update/1", **record, "seconds": round(self.seconds, 1)}
 
     def lines(self) -> list[str]:
-        """The run in a few lines; a single one where there was nothing to do."""
+        """The run in a few lines; one line if there was nothing to do."""
         if not self.changed_anything:
             waiting = f"; {pluralise(self.waiting, 'photo')} still to look at in {self.sheet}" if self.waiting else ""
             return [f"nothing to do: {pluralise(self.total, 'photo')} as before{waiting}"]
@@ -99,7 +99,7 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class UpdateState:
-    """What the last complete run had done, so that nothing is done twice."""
+    """The state after the last complete run, so that nothing is done twice."""
 
     tried: str = ""
     answered_by: str = ""
@@ -214,7 +214,7 @@ class _Update:
         return run_extraction(catalogue, options, store=path, workspace=self.workspace, listener=listener)
 
     def _train(self, opened: Store, report: UpdateReport) -> str:
-        """Train again where photos or labels changed, once for the same labels; what was tried, for the next run."""
+        """Train again if photos or labels changed, once for the same labels; returns the labels tried."""
         path = max(
             trained_on(self.workspace.models, opened.path, None), key=lambda one: one.stat().st_mtime, default=None
         )
@@ -249,7 +249,7 @@ class _Update:
         return tried
 
     def _answered_by(self, opened: Store, model: Classifier, rows: Sequence[int]) -> str:
-        """Identifies the photos to answer and what answers them."""
+        """Identifies the photos to predict and the classifier."""
         digest = hashlib.sha256(f"{model.card.sha256} {self.most}\n".encode())
         for row in rows:
             digest.update(f"{opened.ids[row]}\t{opened.digests[row]}\n".encode("utf-8", "surrogatepass"))
@@ -257,12 +257,12 @@ class _Update:
 
     def _write(self, predictions: list[Prediction], model: Classifier, report: UpdateReport) -> None:
         """The table of all predictions and the sheet of the most doubtful."""
-        new = [one for one in predictions if one.digest[:SHORT] not in self.state.answered]
+        new = [prediction for prediction in predictions if prediction.digest[:SHORT] not in self.state.answered]
         report.predicted, report.review = len(new), sum(one.review for one in new)
-        report.waiting = sum(one.review for one in predictions)
+        report.waiting = sum(prediction.review for prediction in predictions)
         report.limit = decision_rule(model.card).limit
         self.folder.mkdir(parents=True, exist_ok=True)
-        records = [{"id": one.item.item_id, **one.to_cells()} for one in predictions]
+        records = [{"id": prediction.item.item_id, **prediction.to_cells()} for prediction in predictions]
         columns = list(dict.fromkeys(name for record in records for name in record))
         write_table(self._table, columns, [[record.get(name) for name in columns] for record in records])
         write_page(self._sheet, predictions_sheet(predictions, model.classes, self.most).to_html())
@@ -284,7 +284,7 @@ class _Update:
 
 
 def read_state(path: Path) -> UpdateState:
-    """What the last complete run noted; nothing where that cannot be read, so that all is looked at again."""
+    """The notes of the last complete run; empty if unreadable, so that everything is checked again."""
     try:
         record = read_json(path)
         return UpdateState(
@@ -320,7 +320,7 @@ def _photos(extracted: ExtractionReport) -> UpdateReport:
 
 
 def _predict(opened: Store, model: Classifier, rows: Sequence[int]) -> list[Prediction]:
-    """Answers for rows of a store, from the features that lie there."""
+    """Predictions for rows of a store, from their stored features."""
     part = opened.suited_to(model.fingerprint)
     predictor = Predictor(model, part, _no_network, top=2)
     return list(predictor.answer_rows(rows, decision_rule(model.card)))

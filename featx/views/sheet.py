@@ -20,7 +20,7 @@ DOWNLOAD = "decisions.csv"
 
 @dataclass(frozen=True)
 class Choice:
-    """One decision that a key takes: what is written for it, and the words on its button."""
+    """A decision for a key: what it writes, and the words on its button."""
 
     key: str
     decision: str
@@ -30,7 +30,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class SheetPhoto:
-    """One photo to decide on: what the catalogue says, what it might be instead, and the facts to decide by."""
+    """A photo to decide on: its category, other suggestions, and the facts for the decision."""
 
     item_id: str
     digest: str
@@ -62,7 +62,7 @@ class SheetPhoto:
 
     @property
     def own_columns(self) -> list[tuple[str, str]]:
-        """What the person's own table says, without empty cells."""
+        """The columns of the user's own table, without empty cells."""
         return [(name, str(value)) for name, value in self.columns.items() if value not in (None, "")]
 
 
@@ -77,7 +77,7 @@ class SheetGroup:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Photos to decide on, most urgent first; `total` counts those beyond them too."""
+    """Photos to decide on, most urgent first; `total` counts those left out too."""
 
     title: str
     photos: Sequence[SheetPhoto]
@@ -95,8 +95,8 @@ class Sheet:
 
     @property
     def name(self) -> str:
-        """Sheets of other photos keep their decisions elsewhere in the browser."""
-        known = "\n".join(f"{one.item_id}\t{one.digest}" for one in self.photos)
+        """Identifies the photos: each sheet keeps its own decisions in the browser."""
+        known = "\n".join(f"{photo.item_id}\t{photo.digest}" for photo in self.photos)
         return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
@@ -110,7 +110,7 @@ class Sheet:
         return groups
 
     def to_html(self) -> str:
-        """The page, whole in one file."""
+        """The page as one self-contained file."""
         script = _script()
         return render(
             "sheet.html.j2", title=self.title, sheet=self, script=script, policy=script_policy([script]), side=SIDE,
