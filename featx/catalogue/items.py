@@ -1,4 +1,4 @@
-"""A photo of the catalogue: its id, path, label, product, and what else a table says."""
+"""A photo of the catalogue: its id, path, label, product, and the other columns of a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Item:
 
     @property
     def columns(self) -> dict[str, Value]:
-        """Everything the table says of the photo, under the table's own headings."""
+        """All columns of the photo, under the table's own headings."""
         return own_columns(self, self.headings)
 
 
@@ -45,7 +45,7 @@ class Skipped:
     detail: str = ""
     size: int = -1
     mtime_ns: int = -1
-    # What the table says of it, under the table's own headings.
+    # Its columns, under the table's own headings.
     columns: Mapping[str, Value] = field(default_factory=lambda: NOTHING)
 
 

@@ -115,17 +115,17 @@ class _Layout:
     guess_products: bool
 
     def folder(self, root: Path) -> Catalogue:
-        found: list[str] = []
+        photos: list[str] = []
         others: Counter[str] = Counter()
         for path in _walk(str(root)):
             suffix = os.path.splitext(path)[1].lower()
             if suffix in IMAGE_SUFFIXES:
-                found.append(path)
+                photos.append(path)
             else:
                 others[suffix or "no suffix"] += 1
-        if not found:
+        if not photos:
             raise _no_images(f"`{root}`", others)
-        return self._catalogue(found, str(root))
+        return self._catalogue(photos, str(root))
 
     def listed(self, paths: list[str], root: str) -> Catalogue:
         here: list[str] = []
@@ -194,7 +194,7 @@ class _Layout:
 
 @lru_cache(maxsize=4096)
 def _split_folders(folder: str, root: str) -> tuple[tuple[str, ...], str | None]:
-    """The folders a photo lies in without those that name a split, and the split they name."""
+    """The folders of a photo without those that name a split, and that split."""
     parts = Path(folder).parts
     above = [part for part in (*Path(root).parts, *parts) if part.lower() in SPLITS]
     plain = tuple(part for part in parts if part.lower() not in SPLITS)
@@ -239,9 +239,9 @@ def _walk(root: str) -> Iterator[str]:
 
 def _no_images(where: str, others: Counter[str]) -> FeatxError:
     n = sum(others.values())
-    found = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(5))
+    suffixes = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(5))
     detail = (
-        f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them a photo: {found}" if n else "\nthe folder is empty"
+        f"\nfound {n:,} file{'' if n == 1 else 's'}, none of them a photo: {suffixes}" if n else "\nthe folder is empty"
     )
     return FeatxError(
         "no-images", f"no photos under {where}{detail}", f"featx reads {' '.join(sorted(IMAGE_SUFFIXES))}"
@@ -249,7 +249,7 @@ def _no_images(where: str, others: Counter[str]) -> FeatxError:
 
 
 def _ids(relative: Sequence[str]) -> list[str]:
-    """The file's stem where only one photo has it, else its path below the root."""
+    """The file's stem if unique, else its path below the root."""
     stems = [os.path.splitext(os.path.basename(path))[0] for path in relative]
     counts = Counter(stems)
     return [stem if counts[stem] == 1 else Path(path).as_posix() for stem, path in zip(stems, relative, strict=True)]
@@ -357,8 +357,8 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         # Such a table is featx's own, and its cells were kept from being formulas.
         return [cell and bare(cell) for cell in cells] if hints else cells
 
-    places, paths, missing = _located(cells_of(image), table, root, allow_outside)
-    if not places:
+    indices, paths, missing = _located(cells_of(image), table, root, allow_outside)
+    if not indices:
         if missing and all(skip.reason == "missing" for _, skip in missing):
             raise FeatxError(
                 "no-images",
@@ -371,7 +371,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         if column is None:
             return None
         cells = cells_of(column)
-        return cells if len(places) == len(cells) else [cells[place] for place in places]
+        return cells if len(indices) == len(cells) else [cells[index] for index in indices]
 
     id_col, ids = _table_ids(table, id_named, header, texts, paths, root)
     group = columns.pick(columns.group, PRODUCT_COLUMNS, header, table, "group-col") if layout.guess_products else None
@@ -380,12 +380,12 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
         group = groups = None
     understood = (("product", group), ("item_id", id_col), ("label", label), ("split", split))
     headings = {column: field for field, column in understood if column is not None and column not in hints}
-    told = {column: cells_of(column) for column in headings}
+    cells_by_heading = {column: cells_of(column) for column in headings}
     facts = list(rows.facts(range(len(rows)), (image, *headings, *hints)))
     if hints:
         facts = [{name: bare(v) if isinstance(v, str) else v for name, v in fact.items()} for fact in facts]
     items = []
-    for row, (place, item_id, path) in enumerate(zip(places, ids, paths, strict=True)):
+    for row, (index, item_id, path) in enumerate(zip(indices, ids, paths, strict=True)):
         guess = layout._item(item_id, path, _relative(path, root), root)
         listed_split = splits[row] if splits is not None else None
         items.append(
@@ -395,13 +395,13 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
                 labels[row] if labels is not None else (guess.label if layout.label_from else None),
                 groups[row] if groups is not None else guess.product,
                 layout.split or (SPLITS.get(listed_split.lower(), listed_split) if listed_split else guess.split),
-                facts[place] or NOTHING,
+                facts[index] or NOTHING,
                 headings,
             )
         )
     skipped = [
-        replace(skip, columns={**{name: cells[place] for name, cells in told.items()}, **facts[place]})
-        for place, skip in missing
+        replace(skip, columns={**{name: cells[index] for name, cells in cells_by_heading.items()}, **facts[index]})
+        for index, skip in missing
     ]
     label_source = f"column `{label}`" if label else layout._label_source(items)
     product_source = f"column `{group}`" if group else "none"
@@ -512,7 +512,7 @@ def _no_photo_of_a_sku(table: Path, images: Path, column: str, unmatched: Unmatc
 def _located(
     cells: Iterable[str | None], table: Path, root: str, allow_outside: bool
 ) -> tuple[list[int], list[str], list[tuple[int, Skipped]]]:
-    """Which rows name a photo that is there, where it lies, and what became of the others, each with its row."""
+    """The rows whose photo exists, its path, and the other rows with the reason."""
     real_root = os.path.realpath(root)
     inside: dict[str, bool] = {}
     rows: list[int] = []
@@ -548,7 +548,7 @@ def _located(
 
 
 def _mode(path: str) -> int | None:
-    """What kind of thing lies at a path, links not followed; None where there is nothing."""
+    """The kind of entry at a path, links not followed; None if there is nothing."""
     try:
         return os.lstat(path).st_mode
     except (OSError, ValueError):
