@@ -1,13 +1,15 @@
-"""Write what is generated: cli.md, errors.md, report-schema.md, and the table of backbones in the package."""
+"""Write what is generated: cli.md, errors.md, report-schema.md, and the tables of backbones in the package."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +132,56 @@ def backbone_table() -> str:
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
 
 
+def architectures_table() -> str:
+    """featx/backbones/architectures.json: which tensors each network has, so that a weights file tells its own."""
+    from featx.backbones.architectures import TABLE, signature
+
+    heads: set[str] = set()
+    networks: dict[str, list[str]] = {}
+    for name, network, head in _networks():
+        heads.add(head)
+        shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+        networks.setdefault(signature(shapes, head), []).append(name)
+    if not any(name.startswith("timm:") for names in networks.values() for name in names):
+        print("timm is not installed: its networks stay as they were", file=sys.stderr)
+        before = json.loads(TABLE.read_text(encoding="utf-8"))
+        heads |= set(before["heads"])
+        for key, names in before["networks"].items():
+            networks.setdefault(key, []).extend(name for name in names if name.startswith("timm:"))
+    rows = [f"{json.dumps(key)}: {json.dumps(names)}" for key, names in sorted(networks.items()) if names]
+    return f'{{"heads": {json.dumps(sorted(heads))}, "networks": {{\n' + ",\n".join(rows) + "\n}}\n"
+
+
+def _networks() -> Iterator[tuple[str, Any, str]]:
+    """Every network that can be built without its numbers, with its name and that of its last layer."""
+    import torch
+
+    from featx.backbones.efficientnet_lite import NETWORKS
+    from featx.backbones.efficientnet_lite_network import SIZES, EfficientNetLite
+    from featx.backbones.layers import last_classifying_layer
+    from featx.backbones.torchvision_networks import build, network_names
+
+    for name in network_names():
+        with torch.device("cpu" if name.startswith("regnet") else "meta"):
+            network = build(name)
+        yield name, network, last_classifying_layer(network)
+    for name in NETWORKS:
+        network = EfficientNetLite(SIZES[name])
+        yield name, network, last_classifying_layer(network)
+    try:
+        import timm
+    except ImportError:
+        return
+    for name in timm.list_models():
+        # A few compute with their numbers while they are built, and cannot do without; others have two last layers.
+        with contextlib.suppress(Exception), torch.device("meta"):
+            network = timm.create_model(name)
+            if isinstance(head := network.pretrained_cfg.get("classifier") or "", str):
+                yield f"timm:{name}", network, head
+
+
 if __name__ == "__main__":
+    (DOCS.parent / "featx/backbones/architectures.json").write_text(architectures_table(), encoding="utf-8")
     (DOCS.parent / "featx/backbones/table.json").write_text(backbone_table(), encoding="utf-8")
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors_page(), encoding="utf-8")

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones.base import BackboneFamily, BackboneRequest, OwnWeights
-from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
+from featx.backbones.devices import choose_device, import_torch_alone, raises_out_of_memory
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.names import BUILTIN
 from featx.backbones.network_encoder import NetworkEncoder
@@ -157,7 +157,7 @@ class BuiltinEncoder(NetworkEncoder):
 
     def _shares(self, *, colour: bool) -> tuple[list[tuple[int, float]], Any]:
         """Width and weight of the blocks of colour, or of all others, and their centre."""
-        torch, _ = import_torch()
+        torch = import_torch_alone()
         blocks = [block for block in BLOCKS if block[0].startswith("colour") == colour]
         centre = np.concatenate([self._centre[name] for name, _, _ in blocks])
         return [(width, share) for _, width, share in blocks], torch.from_numpy(centre)
@@ -196,7 +196,7 @@ def blocks_of(pooled: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 def open_builtin(request: BackboneRequest) -> BuiltinEncoder:
     """Open the built-in backbone; it needs no download."""
-    import_torch()
+    import_torch_alone()
     from safetensors.torch import load
 
     from featx.backbones.builtin_network import BuiltinNetwork

@@ -20,23 +20,41 @@ R = TypeVar("R")
 
 def import_torch() -> tuple[Any, Any]:
     """torch and torchvision; builds that do not fit together become a sentence instead of a missing operator."""
-    try:
-        with _patient_threads():
-            import torch
+    torch = import_torch_alone()
+    with _fitting_together():
         import torchvision
+    return torch, torchvision
+
+
+def import_torch_alone() -> Any:
+    """torch, for networks that do without torchvision: importing that too takes as long as a photo."""
+    with _fitting_together(), _patient_threads():
+        import torch
+    return torch
+
+
+@contextmanager
+def _fitting_together() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:
-        installed = []
-        for name in ("torch", "torchvision"):
-            try:
-                installed.append(f"{name} {version(name)}")
-            except PackageNotFoundError:
-                installed.append(f"no {name}")
+        installed = [f"{name} {number}" if number else f"no {name}" for name, number in torch_versions().items()]
         raise FeatxError(
             "torch-mismatch",
             f"{' and '.join(installed)} cannot work together: {type(error).__name__}: {error}",
             "reinstall both from one place: `pip install --force-reinstall torch torchvision`",
         ) from error
-    return torch, torchvision
+
+
+def torch_versions() -> dict[str, str]:
+    """Which torch and torchvision are installed, without importing them; "" for one that is not."""
+    versions = {}
+    for name in ("torch", "torchvision"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = ""
+    return versions
 
 
 @contextmanager
@@ -59,7 +77,7 @@ def _patient_threads() -> Iterator[None]:
 
 def choose_device(requested: str) -> tuple[str, str]:
     """A device that exists, and a few words on which and why."""
-    torch, _ = import_torch()
+    torch = import_torch_alone()
     threads = cores()
     cpu = f"CPU, {threads} thread{'' if threads == 1 else 's'}"
     kind, _, number = requested.partition(":")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones.base import Encoder, EncoderSpec
-from featx.backbones.devices import import_torch
+from featx.backbones.devices import import_torch_alone, torch_versions
 from featx.backbones.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class NetworkEncoder(Encoder):
         reopen: Callable[[], NetworkEncoder] | None = None,
     ) -> None:
         """Freeze a network; `read` turns its output into rows, `normalisation` is the mean and deviation of bytes."""
-        torch, torchvision = import_torch()
+        torch = import_torch_alone()
         self.fingerprint = _with_calibration(fingerprint) if fingerprint.precision == "int8" else fingerprint
         self.network = network.eval().requires_grad_(False).to(device)
         if device != "mps":
@@ -58,8 +58,7 @@ class NetworkEncoder(Encoder):
         self._reopen, self._is_folded = reopen, False
         self._split: Parts | None = None
         self._versions = {
-            "torch": str(torch.__version__),
-            "torchvision": str(torchvision.__version__),
+            **{name: number for name, number in torch_versions().items() if number},
             "numpy": np.__version__,
         }
         # int8 needs a network of its own, which is read or made when the first photo comes.
@@ -109,7 +108,7 @@ class NetworkEncoder(Encoder):
         """The last feature maps of prepared photos before pooling: (n, channels, height, width), float32."""
         from featx.backbones.engines.base import EmbeddingModule
 
-        torch, _ = import_torch()
+        torch = import_torch_alone()
         before, _ = self._parts()
         module = EmbeddingModule(before, lambda maps: maps, *(self._normalisation or ())).eval().to(self._device)
         photos = torch.from_numpy(np.stack([np.asarray(photo) for photo in batch])).to(self._device)
@@ -119,7 +118,7 @@ class NetworkEncoder(Encoder):
 
     def pool_maps(self, maps: np.ndarray) -> np.ndarray:
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
-        torch, _ = import_torch()
+        torch = import_torch_alone()
         _, after = self._parts()
         with torch.inference_mode():
             rows: np.ndarray = after(torch.from_numpy(maps).to(self._device)).float().cpu().numpy()
@@ -170,7 +169,7 @@ class NetworkEncoder(Encoder):
     def _fold_batch_norm(self, example: np.ndarray) -> None:
         from featx.backbones.engines.base import fold_batch_norm
 
-        torch, _ = import_torch()
+        torch = import_torch_alone()
         if self._device == "cpu" and self.fingerprint.precision == "fp32":
             side = example.shape[1:3] if self._normalisation is not None else example.shape[2:4]
             probe = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 3, *side)).astype(np.float32))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from featx.backbones.architectures import AUXILIARY, OLD_DENSENET, networks_with
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
 from featx.backbones.fingerprint import Fingerprint
@@ -201,18 +201,18 @@ def frozen(
 
 def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:
     """The recipe whose preprocessing a weights file gets: the one it is published under, else the default."""
+    digest = file_sha256(file) if file.is_file() else ""
     for recipe, entry in recipes.items():
-        if entry.url.rpartition("/")[2] == file.name:
+        published = entry.url.rpartition("/")[2]
+        if published == file.name or digest.startswith(hash_prefix(published) or "-"):
             return recipe
     return find_published(name).weights
 
 
 def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, file: Path) -> None:
     """Load tensors into a network; anything that does not fit is named. The head is not used and may be another's."""
-    # Files of early DenseNets write norm.1 where torchvision now says norm1.
-    old = re.compile(r"^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..+)$")
-    tensors = {old.sub(r"\1\2", key): value for key, value in state.items()}
-    unused = (f"{head}.", "aux1.", "aux2.", "AuxLogits.")
+    tensors = {OLD_DENSENET.sub(r"\1\2", key): value for key, value in state.items()}
+    unused = (f"{head}.", *AUXILIARY)
     own = {key: value for key, value in network.state_dict().items() if not key.startswith(f"{head}.")}
     theirs = {key: value for key, value in tensors.items() if not key.startswith(unused)}
     # Counters of batches seen are absent from old files and play no part in eval mode.
@@ -229,10 +229,13 @@ def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, fi
             for what, names in (("missing", missing), ("unexpected", unexpected), ("of another shape", wrong))
             if names
         ]
+        fitting = networks_with({key: tuple(value.shape) for key, value in state.items()})
         raise FeatxError(
             "weights-misfit",
             f"{file} does not hold weights of {name}\n" + "\n".join(lines),
-            "name the network the file was made for: `--backbone NAME`; `featx backbones` lists them",
+            f"its tensors fit `--backbone {fitting[0]}`"
+            if fitting
+            else "name the network the file was made for: `--backbone NAME`; `featx backbones` lists them",
             {"missing": missing, "unexpected": unexpected, "of_another_shape": wrong},
         )
     network.load_state_dict({**network.state_dict(), **{key: theirs[key] for key in own if key in theirs}})

@@ -16,6 +16,7 @@ fit           all of it in order: cross-validate, train, calibrate, assess, writ
 model         a trained classifier in memory
 card          what it learned from and how good it is
 encoding      classifier <-> bytes: arrays in safetensors and a typed header
+answering     answers of saved linear classifiers without scikit-learn
 verification  the checks of arrays that come from a file
 persistence   the files on disk, and who may write them
 registry      the classifiers of this workspace

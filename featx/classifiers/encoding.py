@@ -16,6 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from featx.classifiers.answering import AnsweringPipeline, answers_alone
 from featx.classifiers.coarsening import Coarsening, CoarsePipeline
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.novelty import NoveltyDetector
@@ -77,7 +78,7 @@ def decode(data: bytes, width: int) -> Parts:
     """The classifier in these bytes, for rows of this width; UntrustedClassifier if featx did not write them."""
     arrays, header = _unpack(data)
     settings, classes = _checked(header)
-    pipeline = build(settings)
+    pipeline: Any = AnsweringPipeline(settings) if answers_alone(settings) else build(settings)
     known = list(header.finer) or classes
     lengths = {"in": width, "classes": len(known), "scores": 1 if len(known) == 2 else len(known)}
     rows = arrays.get(f"{NOVELTY}.{ROWS}")

@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from featx.backbones import choose_backbone
+from featx.backbones.architectures import recognise_network
+from featx.backbones.registry import family_of
+from featx.backbones.weights import weights_file
 from featx.embedding.reopen import asked_precision, other_backbone
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
@@ -21,13 +24,35 @@ def resolve_destination(options: ExtractionOptions, store: Path | None, workspac
         store = Path(os.environ["FEATX_STORE"])
     if options.backbone is not None:
         return options.backbone, "", store or workspace.store_path(_file_name(options))
+    current = store
     if store is None:
         with suppress(FeatxError):
-            store = workspace.current_store()
+            current = workspace.current_store()
+    if options.weights is not None:
+        return _by_weights(options.weights, store, current, workspace)
+    store = current
     if store is not None and is_store(store) and not options.replace:
         return open_store(store).fingerprint.backbone, "as before", store
     name, reason = choose_backbone()
     return name, reason, store or workspace.store_path(name)
+
+
+def _by_weights(weights: str, store: Path | None, current: Path | None, workspace: Workspace) -> tuple[str, str, Path]:
+    """The backbone that a weights file was made for; published weights are those of the current store's backbone."""
+    stored = open_store(current).fingerprint.backbone if current is not None and is_store(current) else ""
+    file = weights_file(weights)
+    if file is None:
+        if not stored or not family_of(stored).takes_weights:
+            raise FeatxError(
+                "bad-flag",
+                f"`--weights {weights}` names the weights of a network, and no network is named",
+                f"name it: `--backbone resnet50 --weights {weights}`",
+            )
+        assert current is not None
+        return stored, "as before", current
+    name = recognise_network(file)
+    kept = current if stored == name else None
+    return name, f"{name}: recognised by the tensors of {file}", store or kept or workspace.store_path(name)
 
 
 def _file_name(options: ExtractionOptions) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones import Encoder, Fingerprint
+from featx.backbones.weights import weights_file
 from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Images, embed
@@ -155,6 +156,9 @@ class ExtractionRun:
 
     def rehearse(self) -> ExtractionReport:
         """Report what a run would do; nothing is computed or written."""
+        if self._weights_are_a_file:
+            # Opened only to see that the file fits the network, and the network the store.
+            open_network(self.name, self.options, self.existing, self.path)
 
         def look(photo: Inspection) -> None:
             self.inspector.look(photo)
@@ -173,6 +177,10 @@ class ExtractionRun:
         self.plan.complete(prune=self.options.prune)
         self.report.total = len(self.existing.rows)
         return self.report
+
+    @property
+    def _weights_are_a_file(self) -> bool:
+        return weights_file(self.options.weights) is not None
 
     # --- the real run -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featx.classifiers.answering import linear_scores
+
 
 class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier that scores every category; with two categories, the lead of the second."""
@@ -62,8 +64,7 @@ class LinearClassifier(ClassifierBase):
         """A score for every category; with two categories a single one, positive for the second."""
         check_is_fitted(self)
         x = validate_data(self, X, dtype=np.float32, reset=False)
-        scores: np.ndarray = x @ self.coef_.T + self.intercept_
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        return linear_scores(x, self.coef_, self.intercept_)
 
 
 class ProbabilisticMixin:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from featx.classifiers.answering import projected, shortened
 from featx.classifiers.solvers.base import LinearClassifier, ProbabilisticMixin, numbered
 from featx.classifiers.solvers.losses import dots
 
@@ -77,17 +78,11 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         check_is_fitted(self)
         return self._shortened(self._projected(validate_data(self, X, dtype=np.float32, reset=False)))
 
-    def _shortened(self, projected: np.ndarray) -> np.ndarray:
-        if not self.bound:
-            return projected
-        length = np.sqrt(dots(projected, projected) + self.bound * self.size_ + 1e-30)
-        shortened: np.ndarray = projected / length[:, None].astype(np.float32)
-        return shortened
+    def _shortened(self, rows: np.ndarray) -> np.ndarray:
+        return shortened(rows, self.bound, self.size_)
 
     def _projected(self, x: np.ndarray) -> np.ndarray:
-        projected: np.ndarray = x @ self.directions_
-        projected -= self.mean_ @ self.directions_
-        return projected
+        return projected(x, self.mean_, self.directions_)
 
     @property
     def _n_features_out(self) -> int:

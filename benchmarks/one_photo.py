@@ -1,0 +1,66 @@
+"""One new photo from a cold start: CPU seconds of `featx predict` and `featx similar` beside those of `import torch`.
+
+    python benchmarks/one_photo.py [BACKBONE] [--rounds 5]
+
+Draws the sample catalogue's features and a classifier in a temporary folder first; each figure is the median of fresh
+processes, and the last column is what featx itself adds to the import of torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def cpu_seconds(words: list[str], folder: Path) -> float:
+    """User and system time of one process and its children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FEATX_OFFLINE": "1"}
+    subprocess.run([sys.executable, *words], cwd=folder, env=environment, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def prepare(folder: Path, backbone: str) -> None:
+    """A store, a classifier, and a photo that neither knows."""
+    featx = ["-m", "featx"]
+    cpu_seconds([*featx, "extract", str(ROOT / "data/train"), "-b", backbone], folder)
+    cpu_seconds([*featx, "fit", "--clf", "svm"], folder)
+    with Image.open(ROOT / "data/train/mugs/sku165.jpg") as photo:
+        photo.rotate(5).save(folder / "new.jpg")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("backbone", nargs="?", default="builtin")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    commands = {
+        "import torch": ["-c", "import torch"],
+        "featx predict new.jpg": ["-m", "featx", "predict", "new.jpg"],
+        "featx similar new.jpg": ["-m", "featx", "similar", "new.jpg"],
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        prepare(folder, asked.backbone)
+        # In turns, so that a busy machine slows all of them alike.
+        rounds = [{what: cpu_seconds(words, folder) for what, words in commands.items()} for _ in range(asked.rounds)]
+    middle = {what: statistics.median(one[what] for one in rounds) for what in commands}
+    print(f"{asked.backbone}, median of {asked.rounds} fresh processes, CPU seconds")
+    for what, seconds in middle.items():
+        print(f"{what:<24} {seconds:6.2f}   {seconds - middle['import torch']:+6.2f}")
+
+
+if __name__ == "__main__":
+    main()
