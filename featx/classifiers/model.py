@@ -21,7 +21,11 @@ from featx.views.quantities import percent, percent_range
 
 @dataclass
 class Classifier:
-    """A trained classifier with its honest scores; scikit-learn's pipeline is under `pipeline`."""
+    """A trained classifier with its honest scores.
+
+    `pipeline` is scikit-learn's, or, in a saved linear classifier, one with the same answers that loads no scikit-learn
+    and hands over scikit-learn's as `pipeline.whole`.
+    """
 
     settings: ClassifierSettings
     pipeline: Any
