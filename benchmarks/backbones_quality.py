@@ -21,6 +21,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,10 @@ class Photos:
         """The features of a backbone, or of several joined by `+`."""
         return np.concatenate([unit_rows(self.stores[part].features) for part in name.split("+")], axis=1)
 
-    def groups(self, rows: np.ndarray) -> np.ndarray:
+    @cached_property
+    def groups(self) -> np.ndarray:
         """Photos that any backbone finds nearly equal belong together."""
-        store = self.any
+        store, rows = self.any, np.arange(len(self.any))
         products, digests = [store.product_of(int(i)) for i in rows], [store.digests[i] for i in rows]
         # What sees colours alone finds half a shelf alike.
         found = [
@@ -114,15 +116,15 @@ def quality(name: str, clf: str, grocery: Photos, clothing: Photos, coarse: dict
     splits = np.array(grocery.any.splits, dtype=str)
     learn, score = np.flatnonzero(splits == "train"), np.flatnonzero(splits == "val")
     rows, kinds = grocery.rows(name), np.array(clothing.any.labels, dtype=str)
-    clothes, every = clothing.rows(name), np.arange(len(kinds))
+    clothes = clothing.rows(name)
     alike: dict[str, Any] = measure(clothes, clothing.any.labels, clothing.any.products, clothing.any.ids)
     return Quality(
         name,
         rows.shape[1],
         float(accuracy(clf, rows, fine, learn, score).mean()),
         float(accuracy(clf, rows, coarser, learn, score).mean()),
-        in_folds(clf, rows[learn], fine[learn], grocery.groups(learn)),
-        in_folds(clf, clothes, kinds, clothing.groups(every)),
+        in_folds(clf, rows[learn], fine[learn], grocery.groups[learn]),
+        in_folds(clf, clothes, kinds, clothing.groups),
         *(alike[metric]["value"] for metric in ("recall_at_1", "precision_at_10", "map")),
     )
 

@@ -14,6 +14,7 @@ from featx.audit.perceptual_hashes import HashCache
 from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
+from featx.retrieval import with_look_alike_blocks
 from featx.store import Store, open_store
 from featx.views.frames import columns_of, pandas_frame
 from featx.views.notebook import MOST_ROWS, notebook_table
@@ -179,12 +180,14 @@ def find_duplicates(
     min_score: float | None = None,
     across: str | None = None,
     fixes: Path | None = None,
+    choose_blocks: bool = True,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Duplicates:
     """Groups of photos that are the same file, or nearly the same photo.
 
     Near copies have a cosine of at least `min_score` (chosen from the data where it is left open) and, where both
     photos can be read, agree in their perceptual hashes. `across` keeps groups that hold two labels or two splits.
+    Of a joined backbone those parts are compared that find look-alikes best here, unless `choose_blocks` is False.
     Labels are those people decided on (`fixes`, by default artifacts/fixes.csv).
     """
     if across not in (None, "label", "split"):
@@ -192,6 +195,7 @@ def find_duplicates(
     if min_score is not None and not 0 < min_score <= 1:
         raise FeatxError("bad-flag", f"a similarity is between 0 and 1, not {min_score}", "try `--min-score 0.98`")
     opened = store if isinstance(store, Store) else open_store(store)
+    opened = with_look_alike_blocks(opened) if choose_blocks else opened
     # A file that is there many times is compared once.
     first: dict[str, int] = {}
     forest = Forest(len(opened))

@@ -11,6 +11,7 @@ label_noise   which labels are wrong, and how likely each is
 thresholds    when an answer may stand without a person
 novelty       unlike anything in training?
 cross_validation  scores of every photo from a classifier that did not know its product
+suited_blocks  which parts of a joined backbone suit these categories?
 selection     which classifier suits these features?
 fit           all of it in order: cross-validate, train, calibrate, assess, write the card
 model         a trained classifier in memory

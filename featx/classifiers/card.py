@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.files.markdown import escape_markdown, inline_code
 from featx.files.regular import parse_json
+from featx.metrics.block_choice import BlockChoice
 from featx.metrics.selective import format_threshold
 from featx.views.quantities import percent, percent_range
 
@@ -160,6 +161,9 @@ class Card(Struct, kw_only=True, frozen=True):
     tried: list[TriedClassifier] = []
     # Identifies the training set; empty on older cards.
     lessons_sha256: str = ""
+    # The parts of a joined backbone it was trained on, empty for all, and what chose them.
+    blocks: list[str] = []
+    block_choice: dict[str, Any] | None = None
     # The path of its backbone's weights, if they came from `--weights FILE`.
     weights_file: str = ""
     # Known after saving.
@@ -215,6 +219,7 @@ def training_command(card: Card) -> str:
         "--level": card.level,
         "--test": card.test_store or (splits if splits != "test,val" else None),
         "--seed": settings.get("seed") or None,
+        "--blocks": ",".join(card.blocks) or None,
     }
     words = ["featx", "fit", "--clf", card.clf, "--store", card.store]
     words += [str(word) for option in options.items() if option[1] is not None for word in option]
@@ -243,10 +248,18 @@ def page(card: Card) -> str:
         "",
         *_thresholds(card),
         f"Store: {inline_code(card.store)}. Settings: {inline_code(json.dumps(card.settings))}.",
+        *_block_choice(card),
         f"Fingerprint: {inline_code(json.dumps(card.fingerprint, ensure_ascii=False))}.",
         f"SHA-256 of the classifier: `{card.sha256}`.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _block_choice(card: Card) -> list[str]:
+    """Which parts of a joined backbone were used, and why."""
+    if card.block_choice is None:
+        return []
+    return [f"Parts of the backbone: {inline_code(BlockChoice.from_dict(card.block_choice).describe())}."]
 
 
 def _thresholds(card: Card) -> list[str]:

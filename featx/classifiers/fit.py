@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
 from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.selection import BEST, candidates_for, choose
 from featx.classifiers.spec import ClassifierSettings, known_reduction
+from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
 from featx.labels.folds import foldable_categories, near_duplicate_rate
@@ -50,6 +51,7 @@ def fit(
     test: Sequence[str] = HELD_OUT,
     test_store: Store | str | Path | None = None,
     threads: int = -1,
+    choose_blocks: bool = True,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
@@ -57,14 +59,19 @@ def fit(
     `best`, the default, tries a few quick classifiers in the same folds: the first that none clearly beats wins.
     `tune` searches strengths over a wide range, kernel widths, depths and reductions, again inside each fold, so that
     the score stays honest. `reduce` is `lda` (the directions that separate the categories, the default of most),
-    `none`, or a number of principal directions. `resample` repeats photos of rare categories. With a `test_store`, all
-    its labelled photos are the held-out ones.
+    `none`, or a number of principal directions. Of a joined backbone those parts are used that do best in the folds,
+    all unless others are clearly better; a store `with_blocks`, or `choose_blocks=False`, says which.
+    `resample` repeats photos of rare categories. With a `test_store`, all its labelled photos are the held-out ones.
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     training = training_set_of(opened, level, test, elsewhere)
+    choice = suited_blocks(training, seed) if choose_blocks and not opened.is_part else None
+    if choice is not None:
+        training = _with_blocks(training, choice.blocks)
+        opened = training.store
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
@@ -82,6 +89,8 @@ def fit(
         test_store=None if elsewhere is None else str(elsewhere.path),
         asked_folds=folds,
         tuned=tune,
+        blocks=[block.name for block in opened.blocks] if opened.is_part else [],
+        block_choice=None if choice is None else choice.to_dict(),
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
         seconds=round(time.monotonic() - begun, 1),
     )
@@ -112,8 +121,9 @@ def fit_again(card: Card, store: Store) -> Classifier:
     """Train as the classifier of a card was trained, on its store as it is today."""
     settings, spec = card.settings, CLASSIFIERS.get(card.clf)
     reduce, weight = settings.get("reduce"), settings.get("class_weight")
+    # Parts that the folds chose are chosen again, parts that somebody named stay.
     return fit(
-        store,
+        store if card.block_choice is not None else store.with_blocks(card.blocks),
         card.clf,
         folds=card.asked_folds,
         seed=int(settings.get("seed") or 0),
@@ -125,6 +135,13 @@ def fit_again(card: Card, store: Store) -> Classifier:
         test=card.held_out,
         test_store=card.test_store,
     )
+
+
+def _with_blocks(training: TrainingSet, blocks: Sequence[str]) -> TrainingSet:
+    """The same photos and groups by only some parts of a joined backbone."""
+    store = training.store.with_blocks(blocks)
+    held = replace(training.held, store=training.held.store.suited_to(store.fingerprint))
+    return replace(training, store=store, held=held)
 
 
 @dataclass(frozen=True)

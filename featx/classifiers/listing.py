@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from featx.classifiers.card import read_card, training_command
 from featx.classifiers.freshness import why_stale
@@ -32,6 +33,8 @@ class ClassifierFacts:
     categories: int | None = None
     level: str | None = None
     stale: str | None = None
+    # Which parts of a joined backbone it uses, and what chose them.
+    block_choice: dict[str, Any] | None = None
     # The command that trains it again.
     command: str | None = None
 
@@ -60,6 +63,7 @@ def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> C
             photos=card.n,
             categories=card.classes,
             level=card.level,
+            block_choice=card.block_choice,
             stale=why_stale(card, store if store is not None and same_place(card.store, store.path) else None) or None,
             command=training_command(card),
         )

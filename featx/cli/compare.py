@@ -216,7 +216,7 @@ def _stores(
 
 def _each_with(blocks: list[str], stores: list[Store]) -> list[Store]:
     """Each store with each choice of its blocks."""
-    return [store.with_blocks([] if names == "all" else block_names([names])) for store in stores for names in blocks]
+    return [store.with_blocks(block_names([names])) for store in stores for names in blocks]
 
 
 def _print(comparison: Comparison, out: Output) -> None:

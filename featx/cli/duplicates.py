@@ -62,7 +62,13 @@ def duplicates(
     out.detail(f"store: {opened.path}")
     decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:
-        result = find_duplicates(opened, min_score=min_score, across=across, progress=lambda done, _: advance(done))
+        result = find_duplicates(
+            opened,
+            min_score=min_score,
+            across=across,
+            choose_blocks=blocks is None,
+            progress=lambda done, _: advance(done),
+        )
     if output is not None:
         write_table(output, COLUMNS, result.rows())
         out.ok(f"wrote {pluralise(result.pictures, 'row')} to {output}")

@@ -13,6 +13,7 @@ from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, SeedOption, Sto
 from featx.cli.output import Output, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
+from featx.metrics.block_choice import BlockChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +128,7 @@ def fit(
                 test=splits,
                 test_store=others[0] if others else None,
                 threads=threads,
+                choose_blocks=blocks is None,
                 progress=_in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
@@ -176,6 +178,8 @@ def _keep(
     out.document(record | ({"update": decision.to_dict()} if decision is not None else {}))
     if several:
         out.result(f"{path.stem}:")
+    if card.block_choice is not None:
+        out.result(f"parts of the backbone: {BlockChoice.from_dict(card.block_choice).describe()}")
     if card.tried:
         trials = [f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in card.tried]
         chosen = next(trial for trial in card.tried if trial.chosen)

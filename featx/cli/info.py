@@ -12,6 +12,7 @@ from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
+from featx.metrics.block_choice import BlockChoice
 
 if TYPE_CHECKING:
     from featx.classifiers.listing import ClassifierFacts
@@ -110,6 +111,7 @@ class _Facts:
     source: object
     fingerprint: dict[str, object]
     provenance: dict[str, object]
+    look_alikes: BlockChoice | None
     decisions: AppliedDecisions
     decisions_path: Path
     classifiers: list[ClassifierFacts]
@@ -124,6 +126,7 @@ class _Facts:
             "source": self.source,
             "fingerprint": self.fingerprint,
             "provenance": self.provenance,
+            "look_alike_blocks": None if self.look_alikes is None else self.look_alikes.to_dict(),
             "fixes": self._fixes(),
             "models": [asdict(classifier) for classifier in self.classifiers],
             "machine": asdict(self.machine),
@@ -139,6 +142,7 @@ def _gather(store: Store, workspace: Workspace) -> _Facts:
     from featx.classifiers.listing import list_classifiers
     from featx.compute.machine import machine_facts
     from featx.labels.decisions import labels_after_decisions, where
+    from featx.retrieval.cache import open_cached
     from featx.store.facts import facts_of
 
     decisions = labels_after_decisions(store)
@@ -148,6 +152,7 @@ def _gather(store: Store, workspace: Workspace) -> _Facts:
         source=store.provenance.get("source"),
         fingerprint=store.fingerprint.to_dict(),
         provenance=dict(store.provenance),
+        look_alikes=None if (index := open_cached(store.path)) is None else index.block_choice,
         decisions=decisions,
         decisions_path=where(),
         classifiers=list_classifiers(workspace.models, store),
@@ -178,6 +183,7 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
         ("store", f"{store.store}   {' · '.join(counts)}"),
         ("", " · ".join(details)),
         ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
+        *([("", f"look-alikes by {facts.look_alikes.describe()}")] if facts.look_alikes else []),
     ]
 
 
@@ -202,6 +208,8 @@ def _training_lines(classifier: ClassifierFacts) -> list[tuple[str, str]]:
     level = f" (level {classifier.level})" if classifier.level else ""
     when = f" on {classifier.written[:10]}" if classifier.written else ""
     lines = [("", f"  trained on {of}{level} of {classifier.trained_on}{when}")]
+    if classifier.block_choice:
+        lines.append(("", f"  uses {BlockChoice.from_dict(classifier.block_choice).describe()}"))
     if classifier.stale:
         lines.append(("", f"  stale: {classifier.stale}; train it again: `{classifier.command}`"))
     return lines

@@ -18,8 +18,8 @@ BlocksOption = Annotated[
     typer.Option(
         "--blocks",
         metavar="NAME,...",
-        help="Use only these parts of a joined backbone, such as builtin.",
-        show_default="all, or what suits",
+        help="Use only these parts of a joined backbone, such as builtin; or all.",
+        show_default="what suits",
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

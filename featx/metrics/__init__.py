@@ -4,5 +4,6 @@ scores        accuracy and its relatives, photo by photo, with intervals by prod
 confusion     which category is taken for which
 selective     how much can be filed without a person, at which accuracy, above which confidence
 assessment    all of it for one set of answers: what fit, compare and evaluate report
+block_choice  which blocks of joined features serve an end best
 significance  is the difference between two classifiers real?
 """

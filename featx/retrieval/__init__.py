@@ -13,6 +13,7 @@ approximate  the file beside a store that holds such an engine
 query       names, new photos, crops, likes and dislikes -> a query
 conditions  `--where`: its text read into a tree
 condition_tree  such a tree, evaluated with NumPy or written as SQL
+suited_blocks  the parts of a joined backbone that find look-alikes best here
 quality     recall and precision of search in this catalogue
 related     the most similar products of every product
 """
@@ -28,12 +29,22 @@ from featx.retrieval.calibration import calibrate
 from featx.retrieval.results import Matches, Neighbour, Query
 from featx.retrieval.rows import NEAR_COPY, IndexRows
 from featx.retrieval.search import SimilarityIndex
+from featx.retrieval.suited_blocks import suited_blocks
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
     from featx.store import Store
 
-__all__ = ["NEAR_COPY", "Matches", "Neighbour", "Query", "SimilarityIndex", "index_of", "mend_index"]
+__all__ = [
+    "NEAR_COPY",
+    "Matches",
+    "Neighbour",
+    "Query",
+    "SimilarityIndex",
+    "index_of",
+    "mend_index",
+    "with_look_alike_blocks",
+]
 
 
 def index_of(store: Store | str | Path | None = None, blocks: Sequence[str] = ()) -> SimilarityIndex:
@@ -49,18 +60,24 @@ def index_of(store: Store | str | Path | None = None, blocks: Sequence[str] = ()
     if opened is not None and opened.is_part:
         blocks = [block.name for block in opened.blocks]
     index = open_cached(path)
-    if index is not None and (not blocks or set(blocks) == set(index.rows.blocks)):
+    if index is not None and (not blocks or set(blocks) == set(index.rows.blocks or ["all"])):
         return index
     # HDF5 and all it brings are loaded only when the cache cannot answer.
     from featx.store import open_store
 
     opened = open_store(path) if opened is None else opened
-    part = opened.with_blocks(blocks)
+    choice = None if blocks else suited_blocks(opened)
+    part = opened.with_blocks(choice.blocks if choice else blocks)
     index = SimilarityIndex(IndexRows.of_store(part))
-    index.words = calibrate(index.rows)
+    index.words, index.block_choice = calibrate(index.rows), choice
     if not blocks and not opened.unsealed:
         write_cache(part, index)
     return index
+
+
+def with_look_alike_blocks(store: Store) -> Store:
+    """An opened store with the blocks that find its look-alikes best; as it is where somebody chose its blocks."""
+    return store if store.is_part or len(store.blocks) < 2 else store.with_blocks(index_of(store).rows.blocks)
 
 
 def mend_index(store: Store) -> list[str]:

@@ -24,6 +24,7 @@ from featx.compute.vectors import side_by_side
 from featx.files.atomic import atomic_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular, read_regular
+from featx.metrics.block_choice import BlockChoice
 from featx.retrieval.rows import Columns, IndexRows
 from featx.retrieval.search import SimilarityIndex
 from featx.retrieval.similarity_words import SimilarityScale
@@ -93,6 +94,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "features_at": int(whole.offset),
         "shape": [store.n, store.views, store.whole.width],
         "blocks": list(index.rows.blocks),
+        "block_choice": index.block_choice.to_dict() if index.block_choice else None,
         "columns_used": store.columns_used,
         "dtype": store.dtype.str,
         "label_names": index.rows.label_names,
@@ -201,4 +203,6 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         tuple(head["blocks"]),
     )
     rows.__dict__["order"], rows.__dict__["starts"] = part("order"), part("starts")
-    return SimilarityIndex(rows, SimilarityScale.from_dict(head["words"]) if head["words"] else None)
+    index = SimilarityIndex(rows, SimilarityScale.from_dict(head["words"]) if head["words"] else None)
+    index.block_choice = BlockChoice.from_dict(head["block_choice"]) if head["block_choice"] else None
+    return index

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from featx.images.photos import PhotoLike
+    from featx.metrics.block_choice import BlockChoice
     from featx.retrieval.condition_tree import Value
     from featx.retrieval.conditions import Condition
     from featx.retrieval.engines.base import CandidateSource
@@ -44,6 +45,8 @@ class SimilarityIndex:
 
     rows: IndexRows
     words: SimilarityScale | None = None
+    # Why these parts of a joined backbone; None where there was nothing to choose, or somebody else chose.
+    block_choice: BlockChoice | None = None
     # Computes the features of a new photo.
     embed: Embed | None = None
     # Proposes candidates, so that not every row is compared.

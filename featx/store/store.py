@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 TABLE = ("path", "id", "label", "product", "split", "embedding")
 SHOWN = 8
 
+# The name that stands for every block.
+ALL = "all"
+
 
 class Store:
     """A store as it was when opened; row i is the same photo in every list and in `features`."""
@@ -98,7 +101,9 @@ class Store:
         return self._fingerprint.blocks
 
     def with_blocks(self, names: Sequence[str]) -> Store:
-        """The same store with only these blocks of its features, as they lie in the file; all where none is named."""
+        """The same store with only these blocks of its features, as they lie in the file; none, or `all`, for all."""
+        if list(names) == [ALL]:
+            return self.whole
         known = {block.name: block for block in self.blocks}
         for name in names:
             if name not in known:

@@ -112,7 +112,7 @@ def test_a_classifier_made_on_a_block_predicts_with_that_block_alone(workplace, 
     from featx.prediction.predict import predict
 
     joined = featx.extract(folder, backbone="builtin+colour")
-    model = featx.fit(joined.with_blocks(["colour"]), clf="lda", folds=2)
+    model = featx.fit(joined.with_blocks(["colour"]), "lda", folds=2)
     assert model.fingerprint.backbone == "colour"
     new = photo(workplace / "new.jpg", seed=5)
     counted.update(builtin=0, colour=0)

@@ -1,0 +1,71 @@
+"""The blocks of a joined store that tell its categories apart best, by grouped folds of a quick classifier."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import unit_rows
+from featx.labels.folds import Fold, grouped_folds
+from featx.labels.training_set import TrainingSet
+from featx.metrics.block_choice import FEWEST, BlockChoice, choices_of, choose_blocks
+
+# So many photos are enough to choose on; the cost grows with the cube.
+MOST = 2000
+FOLDS = 5
+# Ridge regression on the categories; blocks differ far more than the usual values of this.
+RIDGE = 0.03
+
+
+def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
+    """The choice of blocks, by folds that split no product; None where there is nothing to choose, or too few photos.
+
+    One inverse of the photos' inner products answers for every fold, so no classifier is trained.
+    """
+    names = [block.name for block in training.store.blocks]
+    rows = _some(training, seed)
+    labels, groups = training.labels[training.learn][rows], training.groups[rows]
+    if len(names) < 2 or len(rows) < FEWEST or len(np.unique(labels)) < 2:
+        return None
+    folds = grouped_folds(labels.tolist(), groups, FOLDS, seed)
+    if not folds:
+        return None
+    products = {name: _inner_products(training, name, rows) for name in names}
+    order = np.random.default_rng(seed).permutation(len(rows))
+    right = {
+        blocks: _right(np.mean([products[name] for name in blocks], axis=0), labels, folds)[order]
+        for blocks in choices_of(names)
+    }
+    return choose_blocks(right, f"{len(folds)} folds of a quick classifier")
+
+
+def _some(training: TrainingSet, seed: int) -> NDArray[np.intp]:
+    """Which of the photos to learn from are looked at: all, or whole groups of them."""
+    n = len(training.learn)
+    if n <= MOST:
+        return np.arange(n)
+    order = np.random.default_rng(seed).permutation(int(training.groups.max()) + 1)[training.groups]
+    return np.sort(np.argsort(order, kind="stable")[:MOST])
+
+
+def _inner_products(training: TrainingSet, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The cosines of photos in one block, less what all of them have in common."""
+    features = training.store.with_blocks([name]).features_map()[training.learn[rows]]
+    unit = unit_rows(features)
+    centred = unit_rows(unit - unit.mean(axis=0))
+    return centred @ centred.T
+
+
+def _right(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
+    """Whether each photo is right by a regression on the photos outside of its fold."""
+    _, truth = np.unique(labels, return_inverse=True)
+    wanted = np.eye(int(truth.max()) + 1, dtype=np.float32)[truth]
+    wanted -= wanted.mean(axis=0)
+    inverse = np.linalg.inv(products + RIDGE * np.eye(len(products), dtype=np.float32))
+    weights = inverse @ wanted
+    right = np.zeros(len(labels), dtype=bool)
+    for _, score in folds:
+        # What leaving a fold out would have said, without leaving it out.
+        answers = wanted[score] - np.linalg.solve(inverse[np.ix_(score, score)], weights[score])
+        right[score] = answers.argmax(axis=1) == truth[score]
+    return right

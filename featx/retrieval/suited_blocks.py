@@ -1,0 +1,82 @@
+"""The blocks of a joined store that find look-alikes best, measured on its own products and categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.compute.vectors import BLOCK, unit_rows
+from featx.metrics.block_choice import FEWEST, BlockChoice, Blocks, choices_of, choose_blocks
+
+if TYPE_CHECKING:
+    from featx.store import Store
+
+# How many photos are looked up: fewer in a large catalogue, where each costs more.
+ASKED, COMPARED = 1000, 40_000_000
+HIDDEN = -np.inf
+
+
+def suited_blocks(store: Store) -> BlockChoice | None:
+    """The choice of blocks, by the first look-alike of photos that have another one of their product or category.
+
+    None where there is nothing to choose, or too little to measure.
+    """
+    names = [block.name for block in store.blocks]
+    if len(names) < 2:
+        return None
+    _, digests = np.unique(store.digests, return_inverse=True)
+    _, products = np.unique([store.product_of(i) for i in range(len(store))], return_inverse=True)
+    for measure, truth, hidden in (
+        ("first look-alike of the same product", products, digests),
+        ("first look-alike of the same category", _codes(store.labels), products),
+    ):
+        asked = _asked(store, truth, hidden)
+        if len(asked) >= FEWEST:
+            return choose_blocks(_right(store, names, asked, truth, hidden), measure)
+    return None
+
+
+def _codes(labels: list[str | None]) -> NDArray[np.intp]:
+    """A number for each label; each row without one has a number of its own."""
+    return np.unique(
+        [f"{i} " if label is None else f"={label}" for i, label in enumerate(labels)], return_inverse=True
+    )[1]
+
+
+def _asked(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Some photos that have a right answer, in the order of their digests."""
+    answers = np.bincount(truth)[truth] > _within(truth, hidden)
+    rows = [i for i in np.argsort(store.digests, kind="stable").tolist() if answers[i]]
+    most = min(ASKED, max(FEWEST, COMPARED // max(len(store), 1)))
+    return np.array(rows[:: max(1, -(-len(rows) // most))], dtype=np.intp)
+
+
+def _within(truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
+    """How many rows share both numbers with each row; these cannot answer it."""
+    _, pairs, counts = np.unique(np.stack([truth, hidden]), axis=1, return_inverse=True, return_counts=True)
+    found: NDArray[np.intp] = counts[pairs.ravel()]
+    return found
+
+
+def _right(
+    store: Store, names: list[str], asked: NDArray[np.intp], truth: NDArray[np.intp], hidden: NDArray[np.intp]
+) -> dict[Blocks, NDArray[np.bool_]]:
+    """Whether the first answer to each photo is right, for every choice of blocks."""
+    cosines = {name: _cosines(store.with_blocks([name]).features_map(), asked) for name in names}
+    found = {}
+    for blocks in choices_of(names):
+        total = np.sum([cosines[name] for name in blocks], axis=0)
+        total[hidden[asked][:, None] == hidden[None, :]] = HIDDEN
+        found[blocks] = truth[total.argmax(axis=1)] == truth[asked]
+    return found
+
+
+def _cosines(features: NDArray[np.float32], asked: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The cosines of the asked rows with all rows, whose directions are made block by block."""
+    queries, n = unit_rows(features[asked]), len(features)
+    found = np.empty((len(asked), n), dtype=np.float32)
+    for start in range(0, n, BLOCK):
+        found[:, start : start + BLOCK] = queries @ unit_rows(features[start : start + BLOCK]).T
+    return found
