@@ -159,7 +159,7 @@ def find_issues(
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
     """
     if n is not None and n < 1:
-        raise FeatxError("bad-flag", f"{n} labels cannot be listed", "ask for one or more")
+        raise FeatxError("bad-flag", f"{n} labels cannot be listed", "use `-n 1` or more")
     opened = store if isinstance(store, Store) else open_store(store)
     decided_labels = labels_after_decisions(opened, fixes).labels
     rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)

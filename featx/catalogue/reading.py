@@ -363,7 +363,7 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
             raise FeatxError(
                 "no-images",
                 f"none of the {len(missing):,} photos that {table} names exists, for example {missing[0][1].path}",
-                f"paths count from the table's folder, {Path(root).absolute()}; name another column: `--image-col`",
+                f"paths are relative to the table's folder, {Path(root).absolute()}; another column: `--image-col`",
             )
         raise _no_images(f"{table}", Counter(skip.reason for _, skip in missing))
 

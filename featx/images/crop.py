@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a photo: left, top, width and height, in pixels or as shares of the photo."""
+    """A part of a photo: left, top, width and height, in pixels or as fractions of the photo."""
 
     left: float
     top: float
@@ -35,7 +35,7 @@ class Crop:
         if width <= 0 or height <= 0:
             raise FeatxError("bad-flag", f"the crop `{text}` is empty", "give it a width and a height")
         if shares and (left + width > 1.0001 or top + height > 1.0001):
-            raise FeatxError("bad-flag", f"the crop `{text}` extends beyond the photo", "shares go from 0 to 1")
+            raise FeatxError("bad-flag", f"the crop `{text}` extends beyond the photo", "fractions go from 0 to 1")
         return cls(left, top, width, height, shares)
 
     def cut(self, image: Image.Image, name: str) -> Image.Image:
@@ -51,6 +51,6 @@ class Crop:
             raise FeatxError(
                 "bad-flag",
                 f"the crop extends beyond `{name}`, which is {image.width} × {image.height} pixels",
-                "shares of the photo work for every size: `--crop 0.25,0.25,0.5,0.5`",
+                "fractions of the photo work for every size: `--crop 0.25,0.25,0.5,0.5`",
             )
         return image.crop(box)

@@ -49,7 +49,7 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
             raise FeatxError(
                 "bad-flag",
                 f"the categories {taken[key]} and {shown} would share one folder, `{folder}`",
-                "rename it and train again, or write the answers into a table: `-o predictions.csv`",
+                "rename one of them and train again, or write the answers into a table: `-o predictions.csv`",
                 {"category": label},
             )
         taken[key] = f"the category {shown}"

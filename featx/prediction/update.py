@@ -140,7 +140,7 @@ def _alone(workspace: Workspace) -> Iterator[None]:
     except LockHeld as error:
         raise FeatxError(
             "store-busy",
-            f"another `featx update` is at work in {workspace.root}" + (f" (process {error.pid})" if error.pid else ""),
+            f"another `featx update` is running in {workspace.root}" + (f" (process {error.pid})" if error.pid else ""),
             "wait until it is done; the next run continues where it ends",
         ) from error
 
