@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import tempfile
@@ -21,6 +22,7 @@ from PIL import Image
 
 from featx.backbones import Encoder, open_backbone
 from featx.backbones.builtin import MEAN, SIDE, STD, blocks_of
+from featx.backbones.fingerprint import PLUS
 from featx.backbones.layers import last_classifying_layer
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
@@ -28,7 +30,12 @@ from featx.extraction import ExtractionEvents, ExtractionOptions, run_extraction
 from featx.images import decode_photo, read_bytes
 
 BATCH = 32
-TIMM = {"resnet50": "resnet50", "mobilenet_v3_large": "mobilenetv3_large_100"}
+TIMM = {
+    "resnet50": "resnet50",
+    "mobilenet_v3_large": "mobilenetv3_large_100",
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite2": "tf_efficientnet_lite2",
+}
 
 
 @dataclass
@@ -80,6 +87,10 @@ def textbook_network(name: str, device: str) -> tuple[torch.nn.Module, Any]:
             t.Resize((SIDE, SIDE), interpolation=t.InterpolationMode.BICUBIC), t.ToTensor(), t.Normalize(MEAN, STD)
         ]  # fmt: skip
         return BuiltinTextbook(open_backbone("builtin", device=device)), t.Compose(way)
+    if name.startswith("efficientnet_lite"):  # torchvision has none
+        found = timm_network(name, device)
+        assert found is not None, "timm is not installed"
+        return found
     torch.manual_seed(0)
     network = torchvision.models.get_model(name, weights=None).eval().to(device)
     head = last_classifying_layer(network)
@@ -118,8 +129,14 @@ def timm_network(name: str, device: str) -> tuple[Any, Any] | None:
 
 
 def textbook_way(folder: Path, name: str, *, workers: int, device: str) -> Callable[[], Took]:
-    """The textbook loop, its network opened."""
-    return partial(textbook, folder, *textbook_network(name, device), workers=workers, device=device)
+    """The textbook loop, its network opened; a joined backbone is a pass over the photos for each part."""
+    networks = [textbook_network(part, device) for part in name.split(PLUS)]
+
+    def run() -> Took:
+        passes = [textbook(folder, *network, workers=workers, device=device) for network in networks]
+        return Took(passes[0].photos, sum(one.wall for one in passes), sum(one.cpu for one in passes))
+
+    return run
 
 
 def timm_way(folder: Path, name: str, *, workers: int, device: str) -> Callable[[], Took]:
@@ -241,10 +258,10 @@ def flops_a_photo(name: str) -> float:
     """Floating-point operations the network needs for one photo."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    network, transforms = textbook_network(name, "cpu")
-    x = transforms(Image.new("RGB", (256, 256)))[None]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(x)
+        for part in name.split(PLUS):
+            network, transforms = textbook_network(part, "cpu")
+            network(transforms(Image.new("RGB", (256, 256)))[None])
     return float(counter.get_total_flops())
 
 
@@ -267,8 +284,11 @@ class Apart:
         theirs.close()
 
     def __call__(self) -> Took:
-        self._pipe.send(True)
-        answer = self._pipe.recv()
+        try:
+            self._pipe.send(True)
+            answer = self._pipe.recv()
+        except (EOFError, BrokenPipeError) as error:
+            raise Refused("its process ended, see above") from error
         if isinstance(answer, str):
             raise Refused(answer)
         assert isinstance(answer, Took)
@@ -301,8 +321,10 @@ def _serve(pipe: Any, make: Callable[[], Callable[[], Took]]) -> None:
 Contest = dict[str, Callable[[], Callable[[], Took]]]
 
 
-def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> dict[str, list[Took]]:
-    """Everyone in turn, round after round, so that a busy neighbour disturbs all alike."""
+def interleaved(
+    contest: Contest, rounds: int, say: Callable[[str], None], until: float = math.inf
+) -> dict[str, list[Took]]:
+    """Everyone in turn, so that a busy neighbour disturbs all alike; after `until` no further round begins."""
     took: dict[str, list[Took]] = {name: [] for name in contest}
     apart = {
         name: Apart(make, patient=not name.startswith(("textbook", "timm")) or "patient" in name)
@@ -310,6 +332,9 @@ def interleaved(contest: Contest, rounds: int, say: Callable[[str], None]) -> di
     }
     try:
         for number in range(rounds):
+            if number and time.monotonic() > until:
+                say(f"no time left for round {number + 1}")
+                break
             for name, run in apart.items():
                 if name not in took:
                     continue

@@ -137,16 +137,37 @@ def shipped_network(device: str) -> BuiltinNetwork:
     return network.to(device)
 
 
-def new_student(room: Classroom, from_shipped: bool) -> Student:
+def started_network(room: Classroom, options: argparse.Namespace, pixels: Sequence[torch.Tensor]) -> BuiltinNetwork:
+    """A new network, that of the package, or that of an earlier training."""
+    if options.start is None:
+        return unfolded(shipped_network(room.device), pixels) if options.from_shipped else BuiltinNetwork(normed=True)
+    network = BuiltinNetwork(normed=True)
+    load_averaged(network, torch.load(options.start, map_location="cpu", weights_only=True)["averaged"])
+    if options.fresh_head:
+        network.head = BuiltinNetwork(normed=True).head
+    return network
+
+
+def load_averaged(network: BuiltinNetwork, state: dict[str, torch.Tensor]) -> None:
+    """Fill a network from a student's averaged weights, which hold all but numbers that nothing uses."""
+    own = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+    network.load_state_dict(own, strict=False)
+
+
+def new_student(room: Classroom, options: argparse.Namespace) -> Student:
     """The student before its first step, its scales measured on a few batches."""
-    batches = [room.fresh(PHASES[0]) for _ in range(6)]
-    pixels = [batch.views.pixels for batch in batches]
-    network = unfolded(shipped_network(room.device), pixels) if from_shipped else BuiltinNetwork(normed=True)
+    batches = [room.fresh(phases_of(options)[0]) for _ in range(6)]
+    network = started_network(room, options, [batch.views.pixels for batch in batches])
     readings = [
         Readings(teacher, Scale([batch.lessons[number] for batch in batches]))
         for number, teacher in enumerate(room.teachers)
     ]
     return Student(network, readings, len(room.names)).to(device=room.device, memory_format=torch.channels_last)
+
+
+def phases_of(options: argparse.Namespace) -> Sequence[Phase]:
+    """All, or the last alone."""
+    return PHASES[-1:] if options.late else PHASES
 
 
 def optimiser_of(student: Student, rate: float) -> torch.optim.Optimizer:
@@ -182,7 +203,7 @@ def save_checkpoint(path: Path, **parts: Any) -> None:
 def train(room: Classroom, options: argparse.Namespace, notes: dict[str, object]) -> None:
     """Learn until the time is spent."""
     checkpoint = options.work / "checkpoint.pt"
-    student = new_student(room, options.from_shipped)
+    student = new_student(room, options)
     optimiser = optimiser_of(student, options.rate)
     averaged = Averaged(student)
     spent, step = 0.0, 0
@@ -200,7 +221,7 @@ def train(room: Classroom, options: argparse.Namespace, notes: dict[str, object]
     last_time = saved = time.monotonic()
     sums: dict[str, torch.Tensor] = {}
     while spent < budget:
-        phase = next(one for one in PHASES if spent / budget < one.until)
+        phase = next(one for one in phases_of(options) if spent / budget < one.until)
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(spent / budget, options.rate)
         losses = learn(student, optimiser, room.draw(phase), room.device)
@@ -231,8 +252,7 @@ def export(
 ) -> str:
     """Fold the averaged weights, centre the blocks on the training photos, write both with their SHA-256; return it."""
     network = BuiltinNetwork(normed=True)
-    own = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
-    network.load_state_dict(own, strict=False)  # without the numbers of batches, which nothing uses
+    load_averaged(network, state)
     plain = folded(network.eval())
     tensors = {name: value.half().contiguous() for name, value in plain.state_dict().items()}
     for name, centre in centres(plain, images).items():
@@ -282,6 +302,9 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--again", type=float, default=0.5, help="share of steps that use a recent batch again")
     parser.add_argument("--every", type=int, default=50, help="steps from one line of losses to the next")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the checkpoint")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="start from the averaged.pt of an earlier training")
+    parser.add_argument("--fresh-head", action="store_true", help="with --start: but draw the head anew")
+    parser.add_argument("--late", action="store_true", help="only the last phase, with the largest pictures")
     parser.add_argument("--from-shipped", action="store_true", help="start from the weights in the package")
     parser.add_argument(
         "--restart", action="store_true", help="new cosine over --minutes from the checkpoint's weights"

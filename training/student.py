@@ -16,9 +16,10 @@ ROWS = HEAD_WIDTH + WIDTHS[-1]
 GRID = 6  # the maps of network and teachers are compared on so many by so many places
 SHARPNESS = 0.07
 SOFTNESS = 2.0
+PLACES = ("pooled", "middle", "pooled", "middle", "middle")
 # One network's block after the other, in the order of its output.
 SHARES = [(width, share) for name, width, share in BLOCKS if not name.startswith("colour")]
-WEIGHTS = {"pooled": 1.0, "middle": 0.5, "maps": 0.5, "scores": 2.0, "alike": 2.0, "labels": 0.4}
+WEIGHTS = {"pooled": 1.0, "middle": 1.0, "maps": 1.0, "scores": 2.0, "alike": 1.0, "blocks": 2.0, "labels": 0.3}
 
 
 class Lesson:
@@ -60,9 +61,9 @@ class Scale(nn.Module):
         """The rows of a name with mean 0 and deviation 1."""
         return (getattr(lesson, name) - getattr(self, f"{name}_mean")) / getattr(self, f"{name}_deviation")
 
-    def directions(self, lesson: Lesson) -> torch.Tensor:
+    def directions(self, lesson: Lesson, name: str) -> torch.Tensor:
         """The rows less their mean, of unit length: products of two of them say how alike pictures are."""
-        return unit_length(lesson.pooled - self.pooled_mean)
+        return unit_length(getattr(lesson, name) - getattr(self, f"{name}_mean"))
 
 
 class Readings(nn.Module):
@@ -99,7 +100,7 @@ class Seen:
         averages = [part.mean((2, 3)) for part in (head, middle_of(head), stage, inner)]
         spread = (inner.var((2, 3), unbiased=False) + 1e-8).sqrt()
         # The gradient of a root has no end at zero.
-        self.parts = [(part + 1e-4).sqrt() for part in (*averages, spread)]
+        self.parts = [(part + 1e-3).sqrt() for part in (*averages, spread)]
         self.pooled = torch.cat([self.parts[0], self.parts[2]], 1)
         self.middle = torch.cat([self.parts[1], self.parts[3]], 1)
 
@@ -122,16 +123,16 @@ class Student(nn.Module):
         _, _, stage, head = self.network.maps(normalised(pixels))
         return Seen(head, stage)
 
-    def directions(self, seen: Seen) -> torch.Tensor:
-        """The rows as the package joins them, but for colour, less a running centre."""
-        parts = []
-        for number, (part, (_, share)) in enumerate(zip(seen.parts, SHARES, strict=True)):
+    def directions(self, seen: Seen) -> list[torch.Tensor]:
+        """The blocks as the package has them, but for colour: less a running centre, of unit length."""
+        blocks = []
+        for number, part in enumerate(seen.parts):
             block, centre = unit_length(part), getattr(self, f"centre_{number}")
             with torch.no_grad():
                 centre.lerp_(block.mean(0), 1 - 0.98 * self.centred)
-            parts.append(unit_length(block - centre) * share**0.5)
+            blocks.append(unit_length(block - centre))
         self.centred.fill_(1)
-        return unit_length(torch.cat(parts, 1))
+        return blocks
 
     def losses(self, seen: Seen, lessons: Sequence[Lesson]) -> dict[str, torch.Tensor]:
         """How far the network is from all teachers together."""
@@ -141,9 +142,24 @@ class Student(nn.Module):
         losses = {
             name: sum(share * each[name] for share, each in zip(shares, of_each, strict=True)) for name in of_each[0]
         }
-        taught = [r.scale.directions(lesson) for r, lesson in zip(self.readings, lessons, strict=True)]
-        rows = torch.cat([share**0.5 * one for share, one in zip(shares, taught, strict=True)], 1)
-        losses["alike"] = alike(self.directions(seen), rows)
+        taught = {
+            name: torch.cat(
+                [
+                    share**0.5 * reading.scale.directions(lesson, name)
+                    for share, reading, lesson in zip(shares, self.readings, lessons, strict=True)
+                ],
+                1,
+            )
+            for name in ("pooled", "middle")
+        }
+        blocks = self.directions(seen)
+        joined = unit_length(
+            torch.cat([block * share**0.5 for block, (_, share) in zip(blocks, SHARES, strict=True)], 1)
+        )
+        losses["alike"] = alike(joined, taught["pooled"])
+        # Each by itself as well: the others would make up for a block that falls silent.
+        each = [alike(block, taught[whole_or_middle]) for block, whole_or_middle in zip(blocks, PLACES, strict=True)]
+        losses["blocks"] = torch.stack(each).mean()
         return losses
 
     def label_loss(self, seen: Seen, label: torch.Tensor, guest: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
