@@ -27,6 +27,9 @@ from PIL import Image
 from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
 from featx.store import Store, open_store
+from tests.browsing import browser
+
+__all__ = ["browser"]
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)
