@@ -58,7 +58,7 @@ def compare(
         ),
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
-    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="How many times to cut new folds.")] = 1,
+    repeats: Annotated[int, typer.Option("--repeats", min=1, max=20, help="Repetitions with new folds.")] = 1,
     group_col: Annotated[
         str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep photos with the same value together.")
     ] = None,

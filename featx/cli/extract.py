@@ -180,7 +180,7 @@ def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
         import sys
 
         data = sys.stdin.buffer.read()
-        # `find -print0` for names with newlines, else one path a line.
+        # `find -print0` for names with newlines, else one path per line.
         lines = data.split(b"\0") if b"\0" in data else data.splitlines()
         return [from_shop(line.decode("utf-8", "surrogateescape")) for line in lines if line.strip()]
     if len(images) == 1:

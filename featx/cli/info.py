@@ -27,7 +27,7 @@ def info(
     check: Annotated[
         bool, typer.Option("--check", help="Verify every checksum and extract a sample of photos again.")
     ] = False,
-    paths: Annotated[bool, typer.Option("--paths", help="Print where files are kept, one path a line.")] = False,
+    paths: Annotated[bool, typer.Option("--paths", help="Print where files are kept, one path per line.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,

@@ -39,7 +39,7 @@ def issues(
     ] = None,
     n: Annotated[
         int | None,
-        typer.Option("-n", min=1, metavar="N", help="List the N labels most likely wrong, however likely that is."),
+        typer.Option("-n", min=1, metavar="N", help="List the N labels that are most likely wrong."),
     ] = None,
     folds: Annotated[int, typer.Option("--folds", min=2, max=50, help="Folds of the cross-validation.")] = 5,
     fail_over: Annotated[

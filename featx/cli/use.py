@@ -23,7 +23,7 @@ def use(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            help="A store in the artifacts folder, such as `resnet50`, or the path of one; without it, list them.",
+            help="A store in the artifacts folder, such as `resnet50`, or a path; without it, list the stores.",
             autocompletion=store_names,
         ),
     ] = None,
