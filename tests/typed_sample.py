@@ -22,6 +22,7 @@ from featx.comparison.evaluate import Evaluation
 from featx.images import Photo
 from featx.prediction.predict import Predictions
 from featx.prediction.suggest import Suggestions
+from featx.prediction.update import UpdateReport
 from featx.reporting import Written
 from featx.retrieval import Matches, SimilarityIndex
 
@@ -55,6 +56,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.evaluate("lda"), Evaluation)
     assert_type(featx.predict("new", classifier), Predictions)
     assert_type(featx.suggest(store), Suggestions)
+    assert_type(featx.update(), UpdateReport)
     assert_type(featx.similar("sku123.jpg"), Matches)
     assert_type(featx.similar(Image.new("RGB", (8, 8)))[0].similarity, float)
     assert_type(featx.open_index(), SimilarityIndex)

@@ -48,8 +48,8 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
         if key in taken:
             raise FeatxError(
                 "bad-flag",
-                f"the categories {taken[key]} and {shown} would share one folder, `{folder}`",
-                "rename one of them and train again, or write the answers into a table: `-o predictions.csv`",
+                f"the category {shown} would share the folder `{folder}` with {taken[key]}",
+                "rename it and train again, or write the answers into a table: `-o predictions.csv`",
                 {"category": label},
             )
         taken[key] = f"the category {shown}"
