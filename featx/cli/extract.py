@@ -14,7 +14,7 @@ import typer
 from featx.cli.completion import backbone_names
 from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
 from featx.cli.output import Advance, Output, duration, pluralise, size, some_of
-from featx.cli.shop_folder import from_shop
+from featx.cli.shop_folder import from_shop, works_elsewhere
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
@@ -151,12 +151,13 @@ def extract(
         out.warn(note)
     if replace and not dry_run:
         _confirm(yes)
+    command = "" if works_elsewhere() else _command_line()
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
     from featx.backbones.weights import watched_downloads
     from featx.cli.weights import download_bar
 
     with download_bar(out, "weights") as download, watched_downloads(download):
-        summary = run_extraction(catalogue, options, store=store, listener=narrator(out), command=_command_line())
+        summary = run_extraction(catalogue, options, store=store, listener=narrator(out), command=command)
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
     again = shlex.join(["featx", "extract", *images, *catalogue.flags])
     _print(summary, out, " ".join(images), again, "featx duplicates" if unlabelled else "featx fit")

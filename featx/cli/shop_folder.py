@@ -44,6 +44,11 @@ def from_shop(name: str) -> str:
     return os.path.relpath(here / name) if here is not None and not Path(name).is_absolute() else name
 
 
+def works_elsewhere() -> bool:
+    """Whether the command works in another folder than it was typed in, so that its own words would mislead there."""
+    return _typed_in.get() is not None
+
+
 def name_from_shop(name: str) -> str:
     """The same of what may be a name: it is a path where a file is there."""
     here = _typed_in.get()

@@ -313,7 +313,7 @@ def _photos(extracted: ExtractionReport) -> UpdateReport:
         changed=extracted.changed,
         removed=extracted.pruned,
         other=extracted.renamed + extracted.refreshed,
-        gone=len(extracted.gone),
+        gone=len(extracted.gone) + len(extracted.left),
         skipped=len(extracted.skipped),
         total=extracted.total,
     )

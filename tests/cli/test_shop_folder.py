@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from featx.cli import shop_folder
+from featx.store import open_store
 from tests.conftest import Run
 
 
@@ -40,6 +41,14 @@ def test_extracting_from_below_adds_no_second_row_and_no_second_store(featx: Run
     assert not (shop / "photos" / "artifacts").exists()
     ran = featx("extract", "-", "--json", cwd=shop / "photos", stdin="mugs/mugs1.jpg\n")
     assert json.loads(ran.stdout)["unchanged"] == 1
+
+
+def test_the_command_that_a_store_remembers_can_be_run_in_the_shop(featx: Run, shop: Path):
+    (shop / "photos" / "list.csv").write_text("sku\nmugs1\nhats2\n")
+    words = ("extract", "list.csv", "--images", "mugs", "-b", "colour", "--store", "../sku.h5")
+    assert featx(*words, cwd=shop / "photos").returncode == 0
+    command = str(open_store(shop / "sku.h5").provenance["command"])
+    assert "photos/list.csv" in command and "--images photos/mugs" in command and "--store sku.h5" in command
 
 
 def test_the_settings_of_the_shop_count_below_it_too(featx: Run, shop: Path):

@@ -110,6 +110,13 @@ def test_photos_that_are_gone_leave_only_when_asked(shop):
     assert update(prune=True).removed == 1
 
 
+def test_a_photo_that_left_the_table_is_counted_and_removed_when_asked_while_its_file_is_there(shop):
+    (shop / "photos/list.csv").write_text((shop / "photos/list.csv").read_text().replace("mugs5.jpg,mugs\n", ""))
+    report = update()
+    assert (report.total, report.gone) == (18, 1)
+    assert update(prune=True).removed == 1
+
+
 class Killed(BaseException):
     """Ends a run where it is."""
 
