@@ -265,19 +265,20 @@ def test_photos_in_any_form_are_answered_in_the_order_of_the_list(shop, monkeypa
 
     monkeypatch.chdir(shop)
     broken, one, two = sorted(Path("new").iterdir())
-    told = {Path(answer.item.path).name: answer for answer in library.predict("new", "svm")}
+    (name,) = (path.stem for path in Path("artifacts/models").glob("*.safetensors"))
+    told = {Path(answer.item.path).name: answer for answer in library.predict("new", name)}
     steps: list[tuple[int, int]] = []
     given = [two, one.read_bytes(), Image.open(two), broken.read_bytes(), str(one), "nowhere.jpg"]
-    found = library.predict(given, "svm", progress=lambda *step: steps.append(step))
+    found = library.predict(given, name, progress=lambda *step: steps.append(step))
     assert [answer.top[:1] for answer in found] == [
-        told[name].top[:1] for name in ("two.jpg", "one.jpg", "two.jpg", "broken.jpg", "one.jpg", "broken.jpg")
+        told[photo].top[:1] for photo in ("two.jpg", "one.jpg", "two.jpg", "broken.jpg", "one.jpg", "broken.jpg")
     ]
     assert [answer.item.path for answer in found] == [str(two), "photo 1", str(two), "photo 3", str(one), "nowhere.jpg"]
     assert "truncated" in found[3].unreadable and "missing" in found[5].unreadable
     assert steps[-1] == (6, 6)
-    assert library.predict(one.read_bytes(), "svm")[0].label == found[1].label
+    assert library.predict(one.read_bytes(), name)[0].label == found[1].label
     with pytest.raises(FeatxError, match="cannot be of type int"):
-        library.predict(5, "svm")
+        library.predict(5, name)
 
 
 def test_a_predictor_opened_in_the_library_gives_the_records_of_the_command(featx: Run, shop, monkeypatch):
