@@ -165,7 +165,7 @@ def test_a_run_killed_by_a_signal_is_only_run_again(shop, stage):
 def test_two_runs_at_once_do_not_collide(featx: Run, shop):
     with lock_file(shop / "artifacts/update.lock"):
         ran = featx("update", cwd=shop)
-    assert ran.returncode == 5 and "another `featx update` is at work" in ran.stderr, ran.stderr
+    assert ran.returncode == 5 and "another `featx update` is running" in ran.stderr, ran.stderr
     assert featx("update", cwd=shop).returncode == 0
 
 
