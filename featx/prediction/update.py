@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from featx.catalogue.again import read_again
+from featx.catalogue.items import Item
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.freshness import digest_of_lessons, why_stale
 from featx.classifiers.model import Classifier
@@ -178,8 +179,8 @@ class _Update:
             predictions = _predict(opened, model, rows)
             self.at("write")
             self._write(predictions, model, report)
-        elif model is not None and rows:
-            report.sheet, report.predictions = str(self._sheet), str(self._table)
+        elif model is not None:
+            self._name_files(report)
         self.at("note")
         answered = frozenset(opened.digests[row][:SHORT] for row in rows) if model is not None else frozenset[str]()
         now = UpdateState(tried, answered_by, answered, report.waiting)
@@ -263,10 +264,16 @@ class _Update:
         report.limit = decision_rule(model.card).limit
         self.folder.mkdir(parents=True, exist_ok=True)
         records = [{"id": prediction.item.item_id, **prediction.to_cells()} for prediction in predictions]
-        columns = list(dict.fromkeys(name for record in records for name in record))
+        empty = {"id": "", **Prediction(Item("", "")).to_cells()}
+        columns = list(dict.fromkeys(name for record in (empty, *records) for name in record))
         write_table(self._table, columns, [[record.get(name) for name in columns] for record in records])
         write_page(self._sheet, predictions_sheet(predictions, model.classes, self.most).to_html())
-        report.sheet, report.predictions = str(self._sheet), str(self._table)
+        self._name_files(report)
+
+    def _name_files(self, report: UpdateReport) -> None:
+        """Name the files where there is something in them."""
+        if report.unlabelled:
+            report.sheet, report.predictions = str(self._sheet), str(self._table)
 
     def _note(self, state: UpdateState, report: UpdateReport) -> None:
         record = {

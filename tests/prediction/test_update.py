@@ -77,6 +77,14 @@ def test_a_run_with_nothing_to_do_says_so_in_a_line_and_writes_nothing(featx: Ru
     assert files_of(shop / "artifacts") == before
 
 
+def test_where_every_photo_has_a_category_no_file_to_look_at_is_named(shop):
+    add(shop / "photos", "mugs", 8)
+    report = update()
+    assert (report.new, report.predictions, report.sheet) == (1, None, None)
+    assert not any("predicted" in line for line in report.lines())
+    assert "category" in (shop / "artifacts/update/predictions.csv").read_text("utf-8-sig")
+
+
 def test_new_photos_are_predicted_and_those_that_need_a_look_end_in_an_exit_code_of_their_own(featx: Run, shop):
     add(shop / "photos", "mugs", 7, label="")
     ran = featx("update", "--json", cwd=shop)
