@@ -1,83 +1,81 @@
-"""The backbone to use when none is named; chosen without importing torch and within seconds."""
+"""The backbone to use when none is named: the best on real product photos of those that are ready on this machine.
+
+What each reached is in `qualities.json`, which `benchmarks/backbones_quality.py --json` writes. Nothing here imports
+torch or asks the network.
+"""
 
 from __future__ import annotations
 
 import json
-import time
-from functools import cache
+from dataclasses import dataclass, fields
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from featx.backbones import weights
-from featx.backbones.registry import family_of
-from featx.errors import FeatxError
-from featx.files.atomic import write_atomic
-from featx.files.regular import read_json
-from featx.workspace import Workspace
+from featx.backbones.fingerprint import PLUS
+from featx.backbones.names import BUILTIN
+from featx.backbones.registry import backbone_rows, family_of
 
-PREFERRED = weights.find_published("resnet50")
-PATIENCE = 3.0
-# A laptop that was offline yesterday may be online today, so a failure is remembered for one day.
-_BELIEVED_SECONDS = 24 * 3600
+EXTRA = 'pip install "featx[imagenet]"'
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a backbone reached on photos of groceries and clothes that its classifier had not seen; shares."""
+
+    backbone: str
+    val_fine: float
+    clothing_folds: float
+    recall_at_1: float
+
+    @property
+    def mean(self) -> float:
+        """The figure that ranks backbones: categories and look-alikes count alike."""
+        return (self.val_fine + self.clothing_folds) / 4 + self.recall_at_1 / 2
+
+
+_FIELDS = tuple(field.name for field in fields(Quality))
+
+
+def measured_qualities() -> list[Quality]:
+    """The backbones that may be the default, best first."""
+    records = json.loads(Path(__file__).with_name("qualities.json").read_text(encoding="utf-8"))
+    return sorted(
+        (Quality(**{name: record[name] for name in _FIELDS}) for record in records), key=lambda one: -one.mean
+    )
 
 
 def choose_backbone() -> tuple[str, str]:
-    """A backbone's name, and one line on why it was chosen and how to get the other.
-
-    resnet50 where its weights are here or can be downloaded; else the best that needs no download.
-    """
-    if (weights.weights_folder() / PREFERRED.file_name).is_file():
-        return PREFERRED.backbone, f"{PREFERRED.backbone}: its weights are on this machine"
-    why_not = "FEATX_OFFLINE is set" if weights.offline() else network_trouble(weights.source_url(PREFERRED.url))
-    megabytes = f"{PREFERRED.size / 1e6:.0f} MB"
-    if not why_not:
-        host = urlsplit(weights.source_url(PREFERRED.url)).hostname
-        instead = f"; without a download: --backbone {weights.fallback_backbone()}"
-        return (
-            PREFERRED.backbone,
-            f"{PREFERRED.backbone}: its weights can be downloaded from {host} ({megabytes}, once){instead}",
-        )
-    spare = weights.fallback_backbone()
-    what = "a baseline rather than a choice" if family_of(spare).is_baseline else "ships with featx"
-    better = f"for {PREFERRED.backbone}: featx weights get {PREFERRED.backbone} ({megabytes})"
-    return spare, f"{spare}: {what}. No weights for {PREFERRED.backbone} here, and {why_not}; {better}"
+    """A backbone's name, and one line on why it was chosen and what would be better."""
+    ranked = measured_qualities()
+    ready = next((one for one in ranked if all(is_ready(part) for part in one.backbone.split(PLUS))), None)
+    if ready is None:
+        name = weights.fallback_backbone()
+        what = "a baseline rather than a choice" if family_of(name).is_baseline else "ships with featx"
+        return name, f"{name}: {what}; for {ranked[0].backbone} ({_scores(ranked[0], short=True)}): {EXTRA}"
+    best = ranked[0]
+    if ready.backbone == best.backbone:
+        return best.backbone, f"{best.backbone}: the best measured on real product photos ({_scores(best)})"
+    why = f"{ready.backbone}: the best measured that is ready here ({_scores(ready)})"
+    return ready.backbone, f"{why}; for {best.backbone} ({_scores(best, short=True)}): {EXTRA}"
 
 
 def backbone_at_hand() -> str:
     """The name of the best backbone that needs no download."""
-    here = (weights.weights_folder() / PREFERRED.file_name).is_file()
-    return PREFERRED.backbone if here else weights.fallback_backbone()
+    return choose_backbone()[0]
 
 
-@cache
-def network_trouble(source: str) -> str:
-    """Why weights cannot be downloaded from there, "" if they can; tried once per process, daily after a failure."""
-    noted = _noted(source)
-    if noted is None:
-        noted = weights.probe_url(PREFERRED.url, timeout=PATIENCE)
-        if noted:
-            _note(source, noted)
-    return noted
+def is_ready(name: str) -> bool:
+    """Whether a backbone can be opened without a download."""
+    if family_of(name).is_baseline:
+        return True
+    if name == BUILTIN:
+        return weights.builtin_weights() is not None
+    return any(row.get("here") is True for row in backbone_rows() if row["name"] == name)
 
 
-def _stamp() -> Path:
-    return Workspace.here().root / ".no-network.json"
-
-
-def _noted(source: str) -> str | None:
-    try:
-        noted = read_json(_stamp())
-        age = time.time() - float(noted["at"])
-        fresh = noted["url"] == source and 0 <= age < _BELIEVED_SECONDS
-        return str(noted["why"]) if fresh else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _note(source: str, why: str) -> None:
-    stamp = _stamp()
-    try:
-        Workspace.here().make()
-        write_atomic(stamp, (json.dumps({"url": source, "why": why, "at": time.time()}) + "\n").encode())
-    except (OSError, FeatxError):  # commands that need the folder report it; here it only costs three more seconds
-        return
+def _scores(quality: Quality, *, short: bool = False) -> str:
+    """What it reached, as the first line of an extraction says it."""
+    clothes, alike = f"{quality.clothing_folds:.0%}", f"{quality.recall_at_1:.0%}"
+    if short:
+        return f"{clothes}, {alike}"
+    return f"{clothes} of clothes right, {alike} of first look-alikes"

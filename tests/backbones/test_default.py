@@ -1,116 +1,68 @@
-"""The backbone nobody named is chosen within seconds, and the choice is explained."""
+"""The default backbone is the best measured one that is ready on this machine, and the choice is explained."""
 
 from __future__ import annotations
 
-import json
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from featx.backbones import default, weights
+from featx.backbones import default
+from featx.backbones.default import Quality
 
-
-@pytest.fixture(autouse=True)
-def bare_machine(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("FEATX_ARTIFACTS", str(tmp_path / "artifacts"))
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.delenv("FEATX_OFFLINE", raising=False)
-    default.network_trouble.cache_clear()
-    monkeypatch.setattr(default, "PATIENCE", 0.3)
-    monkeypatch.setattr(weights, "fallback_backbone", lambda: "colour")
-    yield
-    default.network_trouble.cache_clear()
+RANKED = ["builtin+efficientnet_lite2", "efficientnet_lite2", "efficientnet_lite0", "builtin"]
 
 
 @pytest.fixture
-def silent(monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setenv("FEATX_WEIGHTS_MIRROR", f"http://127.0.0.1:{server.getsockname()[1]}")
-        yield server
+def ready(monkeypatch):
+    """What is ready on this machine; the test fills it."""
+    monkeypatch.setattr("featx.backbones.weights.fallback_backbone", lambda: "colour")
+    names: set[str] = set()
+    monkeypatch.setattr(default, "is_ready", names.__contains__)
+    shares = [0.9, 0.8, 0.7, 0.6]
+    qualities = [Quality(name, *[share] * 3) for name, share in zip(RANKED, shares, strict=True)]
+    monkeypatch.setattr(default, "measured_qualities", lambda: qualities)
+    return names
 
 
-def fail(*_: object, **__: object) -> str:
-    pytest.fail("asked the network")
+@pytest.mark.parametrize(
+    ("here", "taken"),
+    [(RANKED, RANKED[0]), (["efficientnet_lite2"], "efficientnet_lite2"), (["builtin", "efficientnet_lite0"],
+     "efficientnet_lite0"), (["builtin"], "builtin"), ([], "colour")],
+)  # fmt: skip
+def test_the_best_that_is_ready_is_taken(ready, here, taken):
+    ready.update(here)
+    assert default.choose_backbone()[0] == taken
 
 
-def test_weights_that_are_here_decide(monkeypatch):
-    monkeypatch.setattr(weights, "probe_url", fail)
-    path = weights.weights_folder() / "resnet50-0676ba61.pth"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"")
-    assert default.choose_backbone() == ("resnet50", "resnet50: its weights are on this machine")
+def test_the_best_of_all_says_what_it_reached(ready):
+    ready.update(RANKED)
+    _, reason = default.choose_backbone()
+    assert reason.startswith("builtin+efficientnet_lite2: ") and "90%" in reason and "pip" not in reason
 
 
-def test_weights_that_can_be_fetched_decide_and_a_way_without_is_named(monkeypatch):
-    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
-    name, reason = default.choose_backbone()
-    assert name == "resnet50"
-    assert "103 MB" in reason
-    assert "--backbone colour" in reason
+def test_another_one_says_how_to_get_the_best(ready):
+    ready.add("builtin")
+    _, reason = default.choose_backbone()
+    assert "60%" in reason and "90%" in reason and 'pip install "featx[imagenet]"' in reason and "\n" not in reason
 
 
-@pytest.mark.parametrize("spare", ["builtin", "colour"])
-def test_with_no_network_the_choice_needs_none_and_says_how_to_get_the_other(monkeypatch, spare):
-    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "the host did not answer (3 s)")
-    monkeypatch.setattr(weights, "fallback_backbone", lambda: spare)
-    name, reason = default.choose_backbone()
-    assert name == spare
-    assert reason.startswith(f"{name}: ")
-    assert "the host did not answer (3 s)" in reason
-    assert "featx weights get resnet50" in reason
-    assert "\n" not in reason
+def test_the_measured_table_ranks_what_can_be_opened():
+    names = [quality.backbone for quality in default.measured_qualities()]
+    assert names == RANKED
+    assert all(0.3 < quality.mean < 1 for quality in default.measured_qualities())
 
 
-def test_offline_asks_nobody(monkeypatch):
-    monkeypatch.setenv("FEATX_OFFLINE", "1")
-    monkeypatch.setattr(weights, "probe_url", fail)
-    name, reason = default.choose_backbone()
-    assert name == "colour"
-    assert "FEATX_OFFLINE" in reason
-
-
-def test_a_silent_network_costs_its_seconds_once(silent, monkeypatch):
-    first = default.choose_backbone()
-    assert first[0] == "colour" and "did not answer (0.3 s)" in first[1]
-    silent.setblocking(False)
-    silent.accept()[0].close()
-    with pytest.raises(BlockingIOError):  # asked once, and waited for once
-        silent.accept()
-    monkeypatch.setattr(weights, "probe_url", fail)
-    assert default.choose_backbone() == first
-    default.network_trouble.cache_clear()  # another process, the same artifacts
-    assert default.choose_backbone() == first
-
-
-def test_a_failure_is_believed_for_a_day(silent, monkeypatch, tmp_path):
-    default.choose_backbone()
-    stamp = tmp_path / "artifacts" / ".no-network.json"
-    noted = json.loads(stamp.read_text())
-    stamp.write_text(json.dumps(noted | {"at": time.time() - 25 * 3600}))
-    default.network_trouble.cache_clear()
-    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
-    assert default.choose_backbone()[0] == "resnet50"
-
-
-@pytest.mark.parametrize("damage", ["", "[]", "{}", '{"url": 1, "at": "x"}'])
-def test_a_damaged_note_is_as_good_as_none(monkeypatch, tmp_path, damage):
-    (tmp_path / "artifacts").mkdir()
-    (tmp_path / "artifacts" / ".no-network.json").write_text(damage)
-    monkeypatch.setattr(weights, "probe_url", lambda *_, **__: "")
-    assert default.choose_backbone()[0] == "resnet50"
-
-
-def test_a_folder_that_cannot_be_written_stops_no_choice(silent, tmp_path):
-    (tmp_path / "artifacts").write_text("in the way")
-    assert default.choose_backbone()[0] == "colour"
+def test_weights_that_are_missing_are_not_ready(monkeypatch):
+    monkeypatch.setattr("featx.backbones.weights.builtin_weights", lambda: None)
+    assert not default.is_ready("builtin") and default.is_ready("colour")
+    monkeypatch.setattr(default, "backbone_rows", lambda: [{"name": "efficientnet_lite2", "here": False}])
+    assert not default.is_ready("efficientnet_lite2")
 
 
 def test_choosing_imports_no_torch():
-    script = "import sys, featx.backbones.default; sys.exit('torch' in sys.modules)"
+    script = (
+        "import sys; from featx.backbones.default import choose_backbone as c; c(); sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).resolve().parents[2])
