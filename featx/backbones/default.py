@@ -14,6 +14,7 @@ from featx.backbones import weights
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.names import BUILTIN
 from featx.backbones.registry import backbone_rows, family_of
+from featx.views.quantities import percent
 
 EXTRA = 'pip install "featx[imagenet]"'
 
@@ -75,7 +76,7 @@ def is_ready(name: str) -> bool:
 
 def _scores(quality: Quality, *, short: bool = False) -> str:
     """What it reached, as the first line of an extraction says it."""
-    clothes, alike = f"{quality.clothing_folds:.0%}", f"{quality.recall_at_1:.0%}"
+    clothes, alike = percent(quality.clothing_folds, 0), percent(quality.recall_at_1, 0)
     if short:
         return f"{clothes}, {alike}"
     return f"{clothes} of clothes right, {alike} of first look-alikes"

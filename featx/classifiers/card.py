@@ -18,6 +18,7 @@ from featx.files.markdown import escape_markdown, inline_code
 from featx.files.regular import parse_json
 from featx.metrics.block_choice import BlockChoice
 from featx.metrics.selective import format_threshold
+from featx.views.block_choices import describe_blocks
 from featx.views.quantities import percent, percent_range
 
 NO_DIGEST = "0" * 64
@@ -259,7 +260,7 @@ def _block_choice(card: Card) -> list[str]:
     """Which parts of a joined backbone were used, and why."""
     if card.block_choice is None:
         return []
-    return [f"Parts of the backbone: {inline_code(BlockChoice.from_dict(card.block_choice).describe())}."]
+    return [f"Parts of the backbone: {inline_code(describe_blocks(BlockChoice.from_dict(card.block_choice)))}."]
 
 
 def _thresholds(card: Card) -> list[str]:

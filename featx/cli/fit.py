@@ -14,6 +14,7 @@ from featx.cli.output import Output, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
 from featx.metrics.block_choice import BlockChoice
+from featx.views.block_choices import describe_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,7 +180,7 @@ def _keep(
     if several:
         out.result(f"{path.stem}:")
     if card.block_choice is not None:
-        out.result(f"parts of the backbone: {BlockChoice.from_dict(card.block_choice).describe()}")
+        out.result(f"parts of the backbone: {describe_blocks(BlockChoice.from_dict(card.block_choice))}")
     if card.tried:
         trials = [f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in card.tried]
         chosen = next(trial for trial in card.tried if trial.chosen)

@@ -13,6 +13,7 @@ from featx.cli.output import Output, percent, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 from featx.metrics.block_choice import BlockChoice
+from featx.views.block_choices import describe_blocks
 
 if TYPE_CHECKING:
     from featx.classifiers.listing import ClassifierFacts
@@ -183,7 +184,7 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
         ("store", f"{store.store}   {' · '.join(counts)}"),
         ("", " · ".join(details)),
         ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
-        *([("", f"look-alikes by {facts.look_alikes.describe()}")] if facts.look_alikes else []),
+        *([("", f"look-alikes by {describe_blocks(facts.look_alikes)}")] if facts.look_alikes else []),
     ]
 
 
@@ -209,7 +210,7 @@ def _training_lines(classifier: ClassifierFacts) -> list[tuple[str, str]]:
     when = f" on {classifier.written[:10]}" if classifier.written else ""
     lines = [("", f"  trained on {of}{level} of {classifier.trained_on}{when}")]
     if classifier.block_choice:
-        lines.append(("", f"  uses {BlockChoice.from_dict(classifier.block_choice).describe()}"))
+        lines.append(("", f"  uses {describe_blocks(BlockChoice.from_dict(classifier.block_choice))}"))
     if classifier.stale:
         lines.append(("", f"  stale: {classifier.stale}; train it again: `{classifier.command}`"))
     return lines

@@ -35,11 +35,6 @@ class BlockChoice:
         """The choice from its JSON."""
         return cls(tuple(record["blocks"]), str(record["measure"]), int(record["n"]), dict(record["shares"]))
 
-    def describe(self) -> str:
-        """One line: what was taken, and how right each choice was."""
-        shares = " · ".join(f"{name} {share:.1%}" for name, share in self.shares.items())
-        return f"{'+'.join(self.blocks)} ({self.measure}: {shares})"
-
 
 def choices_of(names: Sequence[str]) -> list[Blocks]:
     """Every choice of blocks: all of them, then fewer and fewer."""

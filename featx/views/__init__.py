@@ -1,6 +1,7 @@
 """Pages and figures for people to look at.
 
 quantities  percents, sizes, times and counts as people read them
+block_choices  which parts of a joined backbone were taken
 pages       templates filled in, pages written
 gallery     rows of answers
 sheet       photos to decide on, with a key for each decision

@@ -7,7 +7,6 @@ import errno
 import json
 import sys
 import tempfile
-import types
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -298,7 +297,7 @@ def typed(tmp_path, monkeypatch):
 
     toy_store = toy(tmp_path)
     opened = Opened(**vars(toy_store))
-    monkeypatch.setitem(sys.modules, "featx.store", types.SimpleNamespace(open_store=lambda path, blocks: opened))
+    monkeypatch.setattr("featx.store.open_store", lambda path, blocks: opened)
     monkeypatch.setattr("featx.cli.export.store_in_use", lambda store, out: toy_store.path)
     monkeypatch.chdir(tmp_path)
     app = Typer()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from featx.metrics.block_choice import BlockChoice, choices_of, choose_blocks
+from featx.views.block_choices import describe_blocks
 
 ALL, A, B = ("a", "b"), ("a",), ("b",)
 
@@ -24,7 +25,7 @@ def test_a_clearly_better_choice_is_taken_and_says_why():
     choice = choose_blocks(right, "folds")
     assert choice is not None and choice.blocks == A and choice.n == 1000
     assert choice.shares["a"] > choice.shares["a+b"] > choice.shares["b"]
-    assert choice.describe().startswith("a (folds: a+b ")
+    assert describe_blocks(choice).startswith("a (folds: a+b ")
     assert BlockChoice.from_dict(choice.to_dict()) == choice
 
 
