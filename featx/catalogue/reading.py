@@ -387,14 +387,13 @@ def _read_table(table: Path, columns: _Columns, layout: _Layout, allow_outside: 
     items = []
     for row, (index, item_id, path) in enumerate(zip(indices, ids, paths, strict=True)):
         guess = layout._item(item_id, path, _relative(path, root), root)
-        listed_split = splits[row] if splits is not None else None
         items.append(
             Item(
                 item_id,
                 path,
                 labels[row] if labels is not None else (guess.label if layout.label_from else None),
                 groups[row] if groups is not None else guess.product,
-                layout.split or (SPLITS.get(listed_split.lower(), listed_split) if listed_split else guess.split),
+                layout.split or _listed_split(splits[row] if splits is not None else None) or guess.split,
                 facts[index] or NOTHING,
                 headings,
             )
@@ -460,14 +459,13 @@ def _read_by_sku(
         row = row_of[photo.sku]
         path = os.path.join(images, photo.path)
         guess = layout._item(item_id, path, photo.path, str(images))
-        said = splits[row] if splits is not None else None
         items.append(
             Item(
                 item_id,
                 path,
                 labels[row] if labels is not None else (guess.label if layout.label_from else None),
                 photo.sku,
-                layout.split or (SPLITS.get(said.lower(), said) if said else guess.split),
+                layout.split or _listed_split(splits[row] if splits is not None else None) or guess.split,
                 {**photo.parts, **facts[row]} or NOTHING,
                 headings,
             )
@@ -618,3 +616,8 @@ def _table_ids(
             "keep one row for each photo, or give each row an id: `--id-col COLUMN`",
         )
     return None, _ids(relative)
+
+
+def _listed_split(cell: str | None) -> str | None:
+    """The split a table names, under its usual name."""
+    return SPLITS.get(cell.lower(), cell) if cell else None

@@ -216,9 +216,9 @@ def _asked(images: list[str]) -> Catalogue:
         source_of(images, "give one folder that holds the others, or ask for one after the other"), allow_outside=True
     )
     if len(catalogue.items) + len(catalogue.skipped) == 1 and catalogue.skipped:
-        one = catalogue.skipped[0]
-        code = "no-such-file" if one.reason == "missing" else "photo-unreadable"
-        raise FeatxError(code, f"cannot read `{one.path}`: {one.reason}", "check the name, or name a folder")
+        skipped = catalogue.skipped[0]
+        code = "no-such-file" if skipped.reason == "missing" else "photo-unreadable"
+        raise FeatxError(code, f"cannot read `{skipped.path}`: {skipped.reason}", "check the name, or name a folder")
     return catalogue
 
 
@@ -253,33 +253,39 @@ def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Ou
 
     workers = min(8, cores())
     with out.progress(len(catalogue.items), "predict") as advance:
-        for done, one in enumerate(predictor.stream(catalogue.items, rule, workers=workers), start=1):
+        for done, prediction in enumerate(predictor.stream(catalogue.items, rule, workers=workers), start=1):
             if done % 32 == 0 or done == len(catalogue.items):
                 advance(done)
-            yield one
+            yield prediction
     yield from skipped_predictions(catalogue)
 
 
 def _show(predictions: Iterator[Prediction], out: Output, top: int) -> None:
     from featx.prediction.predict import shown_sure
 
-    def row(one: Prediction) -> list[str | int | float | None]:
-        others = ", ".join(f"{label} {shown_sure(share)}" for label, share in one.top[1:])
-        doubt = {"unsure": "needs a look", "": ""}.get(one.doubt, f"needs a look: {one.doubt}")
-        review = str(one.review).lower()
-        if one.unreadable:
-            return [one.item.path, None, None, review, f"skipped: {one.unreadable}"]
-        return [one.item.path, one.label, shown_sure(one.sure), review, " · ".join(filter(None, [doubt, others]))]
+    def row(prediction: Prediction) -> list[str | int | float | None]:
+        others = ", ".join(f"{label} {shown_sure(share)}" for label, share in prediction.top[1:])
+        doubt = {"unsure": "needs a look", "": ""}.get(prediction.doubt, f"needs a look: {prediction.doubt}")
+        review = str(prediction.review).lower()
+        if prediction.unreadable:
+            return [prediction.item.path, None, None, review, f"skipped: {prediction.unreadable}"]
+        return [
+            prediction.item.path,
+            prediction.label,
+            shown_sure(prediction.sure),
+            review,
+            " · ".join(filter(None, [doubt, others])),
+        ]
 
     columns = ["file", "category", "sure", "review", ""]
     if out.json or not sys.stdout.isatty():
         # Thousands of photos go through as they come; nothing is kept.
-        for one in predictions:
-            out.records(columns, [row(one)], [one.to_dict(top)])
+        for prediction in predictions:
+            out.records(columns, [row(prediction)], [prediction.to_dict(top)])
         return
     shown = list(islice(predictions, MANY))
-    styles = ["yellow" if one.review else "" for one in shown]
-    out.records(columns, [row(one) for one in shown], right=["sure"], paths=["file"], styles=styles)
+    styles = ["yellow" if prediction.review else "" for prediction in shown]
+    out.records(columns, [row(prediction) for prediction in shown], right=["sure"], paths=["file"], styles=styles)
     more = sum(1 for _ in predictions)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")

@@ -29,11 +29,11 @@ class _Rows:
 
     store: Path
     rows: NDArray[Any]
-    places: Mapping[str, int]
+    row_of: Mapping[str, int]
 
     def of(self, digest: str) -> Features | None:
-        place = self.places.get(digest)
-        return None if place is None else unit_rows(self.rows[place : place + 1])[0]
+        row = self.row_of.get(digest)
+        return None if row is None else unit_rows(self.rows[row : row + 1])[0]
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _same_numbers(stored: Fingerprint, wanted: Fingerprint) -> bool:
 
 def _stores_with(names: tuple[str, ...], own: Path, folder: Path) -> Iterator[Store]:
     """The other stores that have a block of one of these names; the others are not even opened."""
-    paths = {path.resolve(): path for place in (own.parent, folder) for path in sorted(place.glob("*.h5"))}
+    paths = {path.resolve(): path for near in (own.parent, folder) for path in sorted(near.glob("*.h5"))}
     for real, path in sorted(paths.items()):
         if real != own.resolve() and _may_have(path, names):
             try:

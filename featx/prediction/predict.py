@@ -110,23 +110,31 @@ class Predictions(list[Prediction]):
     def summary(self) -> str:
         """How many need a look and why, as the command prints it."""
         counts = ReviewCounts()
-        for one in self:
-            counts.count(one.doubt, one.unreadable)
+        for prediction in self:
+            counts.count(prediction.doubt, prediction.unreadable)
         return counts.sentence(self.rule)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each photo."""
         names = list(Prediction(Item("", "")).to_dict())
-        return pandas_frame(columns_of_records([one.to_dict() for one in self], names))
+        return pandas_frame(columns_of_records([prediction.to_dict() for prediction in self], names))
 
     def __repr__(self) -> str:
-        doubts = sum(one.review for one in self)
+        doubts = sum(prediction.review for prediction in self)
         return f"Predictions({pluralise(len(self), 'photo')}, {doubts:,} need a look)"
 
     def _repr_html_(self) -> str:
-        rows = [(one.item.path, one.label, shown_sure(one.sure) if one.top else None, _remark(one)) for one in self]
+        rows = [
+            (
+                prediction.item.path,
+                prediction.label,
+                shown_sure(prediction.sure) if prediction.top else None,
+                _remark(prediction),
+            )
+            for prediction in self
+        ]
         columns = ("path", "category", "sure", "")
-        return notebook_table(repr(self), columns, rows, [[one.item.path] for one in self])
+        return notebook_table(repr(self), columns, rows, [[prediction.item.path] for prediction in self])
 
 
 def _remark(prediction: Prediction) -> str:

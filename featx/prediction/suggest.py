@@ -59,14 +59,16 @@ class Suggestions(list[Suggestion]):
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each photo."""
-        return pandas_frame(columns_of_records([one.to_dict() for one in self]))
+        return pandas_frame(columns_of_records([suggestion.to_dict() for suggestion in self]))
 
     def __repr__(self) -> str:
         return f"Suggestions({pluralise(len(self), 'photo')} to label next)"
 
     def _repr_html_(self) -> str:
-        rows = [(one.path, one.says, f"{one.sure:.2f}", one.instead) for one in self]
-        return notebook_table(repr(self), ("path", "says", "sure", "or"), rows, [[one.path] for one in self])
+        rows = [(suggestion.path, suggestion.says, f"{suggestion.sure:.2f}", suggestion.instead) for suggestion in self]
+        return notebook_table(
+            repr(self), ("path", "says", "sure", "or"), rows, [[suggestion.path] for suggestion in self]
+        )
 
 
 def suggest(

@@ -301,25 +301,24 @@ def _short(name: str, most: int) -> str:
 
 def svg_of(name: str, report: ReportDocument) -> str | None:
     """A plot as SVG for the page; None if there is nothing to draw."""
-    draw = PLOTS[name](report)
-    if draw is None:
-        return None
-    with _drawing() as (figure, axes):
-        draw(figure, axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(file.getvalue(), name)
+    data = _rendered(name, report, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return None if data is None else _for_page(data.decode("utf-8"), name)
 
 
 def png_of(name: str, report: ReportDocument) -> bytes | None:
     """A plot as PNG, twice the size of a screen's dots, on white."""
+    return _rendered(name, report, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+
+
+def _rendered(name: str, report: ReportDocument, **options: Any) -> bytes | None:
+    """The file of a plot as Matplotlib writes it; None if there is nothing to draw."""
     draw = PLOTS[name](report)
     if draw is None:
         return None
     with _drawing() as (figure, axes):
         draw(figure, axes)
         file = io.BytesIO()
-        figure.savefig(file, format="png", dpi=200, facecolor="white", metadata={"Software": None})
+        figure.savefig(file, **options)
     return file.getvalue()
 
 

@@ -32,9 +32,9 @@ def suited_blocks(store: Store) -> BlockChoice | None:
         ("first look-alike of the same product", products, digests),
         ("first look-alike of the same category", _codes(store.labels), products),
     ):
-        asked = _asked(store, truth, hidden)
-        if len(asked) >= FEWEST:
-            return choose_blocks(_right(store, names, asked, truth, hidden), measure)
+        query_rows = _query_rows(store, truth, hidden)
+        if len(query_rows) >= FEWEST:
+            return choose_blocks(_right(store, names, query_rows, truth, hidden), measure)
     return None
 
 
@@ -45,7 +45,7 @@ def _codes(labels: list[str | None]) -> NDArray[np.intp]:
     )[1]
 
 
-def _asked(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
+def _query_rows(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
     """Some photos that have a right answer, in the order of their digests."""
     answers = np.bincount(truth)[truth] > _within(truth, hidden)
     rows = [i for i in np.argsort(store.digests, kind="stable").tolist() if answers[i]]
@@ -56,27 +56,27 @@ def _asked(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> N
 def _within(truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
     """How many rows share both numbers with each row; these cannot answer it."""
     _, pairs, counts = np.unique(np.stack([truth, hidden]), axis=1, return_inverse=True, return_counts=True)
-    found: NDArray[np.intp] = counts[pairs.ravel()]
-    return found
+    sizes: NDArray[np.intp] = counts[pairs.ravel()]
+    return sizes
 
 
 def _right(
-    store: Store, names: list[str], asked: NDArray[np.intp], truth: NDArray[np.intp], hidden: NDArray[np.intp]
+    store: Store, names: list[str], query_rows: NDArray[np.intp], truth: NDArray[np.intp], hidden: NDArray[np.intp]
 ) -> dict[Blocks, NDArray[np.bool_]]:
     """Whether the first answer to each photo is right, for every choice of blocks."""
-    cosines = {name: _cosines(store.with_blocks([name]).features_map(), asked) for name in names}
-    found = {}
+    cosines = {name: _cosines(store.with_blocks([name]).features_map(), query_rows) for name in names}
+    right = {}
     for blocks in choices_of(names):
         total = np.sum([cosines[name] for name in blocks], axis=0)
-        total[hidden[asked][:, None] == hidden[None, :]] = HIDDEN
-        found[blocks] = truth[total.argmax(axis=1)] == truth[asked]
-    return found
+        total[hidden[query_rows][:, None] == hidden[None, :]] = HIDDEN
+        right[blocks] = truth[total.argmax(axis=1)] == truth[query_rows]
+    return right
 
 
-def _cosines(features: NDArray[np.float32], asked: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The cosines of the asked rows with all rows, whose directions are made block by block."""
-    queries, n = unit_rows(features[asked]), len(features)
-    found = np.empty((len(asked), n), dtype=np.float32)
+def _cosines(features: NDArray[np.float32], query_rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The cosines of the query rows with all rows, whose directions are made block by block."""
+    queries, n = unit_rows(features[query_rows]), len(features)
+    cosines = np.empty((len(query_rows), n), dtype=np.float32)
     for start in range(0, n, BLOCK):
-        found[:, start : start + BLOCK] = queries @ unit_rows(features[start : start + BLOCK]).T
-    return found
+        cosines[:, start : start + BLOCK] = queries @ unit_rows(features[start : start + BLOCK]).T
+    return cosines
