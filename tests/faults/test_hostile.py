@@ -267,9 +267,8 @@ def test_the_main_flows_open_no_socket(featx_commands, tmp_path, drawn):
     assert len(answers) == len(commands)
 
 
-# Computing in int8 uses OpenVINO too.
 @pytest.mark.parametrize(
-    "engine", ["int8", *(pytest.param(one, marks=pytest.mark.long) for one in ("openvino", "onnxruntime"))]
+    "engine", ["openvino", *(pytest.param(engine, marks=pytest.mark.long) for engine in ("int8", "onnxruntime"))]
 )
 def test_libraries_that_report_their_use_are_kept_from_it(featx_process, tmp_path, engine):
     for name in {"openvino": ["openvino"], "int8": ["openvino", "nncf"], "onnxruntime": ["onnxruntime", "onnx"]}[
