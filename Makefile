@@ -25,7 +25,7 @@ demo: $(VENV)/.installed  ## install, then run the three headline commands on th
 	@echo "Now your own photos:  $(RUN) extract FOLDER-OF-PHOTOS"
 
 test: $(VENV)/.installed-dev  ## install with the development extra, then run the default test suite
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-long: $(VENV)/.installed-dev  ## the long runs: many kills, many damaged files, many photos
 	HYPOTHESIS_PROFILE=wandering $(BIN)/python -m pytest -m long

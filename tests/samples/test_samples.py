@@ -233,6 +233,7 @@ def test_demo_draws_the_committed_sample_unless_told_otherwise():
     assert (asked["products"], asked["shots"], asked["size"], asked["seed"]) == (PRODUCTS, SHOTS, SIZE, 0)
 
 
+@pytest.mark.long  # `make demo` runs the three lines too
 def test_demo_runs_the_headline_commands_in_the_new_folder(featx, tmp_path):
     done = featx("demo", "shop", "--products", "28", "--shots", "2", "--size", "32", FEATX_ARTIFACTS="elsewhere")
     assert done.returncode == 0, done.stderr
