@@ -26,7 +26,7 @@ from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
-from featx.labels.folds import foldable_categories, near_duplicate_rate
+from featx.labels.folds import near_duplicate_rate
 from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
 from featx.metrics.assessment import Assessment, assess, yield_record
 from featx.metrics.scores import Proportion, ScoredAnswers
@@ -165,7 +165,7 @@ def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, fol
     labels = training.labels[training.learn]
     columns = {label: i for i, label in enumerate(classes)}
     truth = np.array([columns[label] for label in labels])
-    counted = np.isin(labels, foldable_categories(labels, training.groups, folds))
+    counted = training.scored_rows(folds)
     temperature = fit_temperature(results.scores[counted], truth[counted]) if counted.any() else 1.0
     # A category that cannot be learned is always wrong.
     held_truth = np.array([columns.get(label, -1) for label in held.truth], dtype=int)

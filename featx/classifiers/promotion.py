@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier, write
-from featx.classifiers.registry import archive_same_name, trained_on
+from featx.classifiers.registry import archive_same_name, latest_at_level
 from featx.errors import FeatxError
 from featx.files.locks import one_writer
 from featx.labels.training_set import HELD_OUT, held_out_of
@@ -63,8 +63,8 @@ def publish(
 
 def _rival(new: Classifier, path: Path, store: Store) -> Path:
     """The classifier that a new one would replace: its namesake, or where it was chosen among several, any in use."""
-    rivals = trained_on(path.parent, store.path, new.card.level) if new.card.tried else []
-    return max(rivals, key=lambda rival: rival.stat().st_mtime, default=path)
+    rival = latest_at_level(path.parent, store.path, new.card.level) if new.card.tried else None
+    return rival or path
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:

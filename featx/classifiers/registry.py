@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from featx.classifiers.card import Card, read_card
@@ -44,14 +45,16 @@ def find_classifier(name: str | None, models: Path, store: Path | None = None) -
 
 def latest_for_store(models: Path, store: Path) -> Path:
     """The classifier trained last on a store, else the one trained last on any store."""
-    trained = [path for path in classifier_files(models) if _trained_on(path, store)]
-    return max(trained, key=lambda path: path.stat().st_mtime, default=None) or newest_classifier(models)
+    return _latest([path for path in classifier_files(models) if _trained_on(path, store)]) or newest_classifier(models)
 
 
-def trained_on(models: Path, store: Path, level: str | None) -> list[Path]:
-    """The classifiers in a folder that were trained on a store, at a level of categories."""
-    cards = {path: _card(path) for path in classifier_files(models)}
-    return [path for path, card in cards.items() if card and card.level == level and same_place(card.store, store)]
+def latest_at_level(models: Path, store: Path, level: str | None) -> Path | None:
+    """The classifier trained last on a store at a level of categories, if there is one."""
+    return _latest([path for path in classifier_files(models) if _trained_on(path, store, level)])
+
+
+def _latest(paths: Sequence[Path]) -> Path | None:
+    return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None:
@@ -76,9 +79,10 @@ def _alike(one: Card | None, other: Card) -> bool:
     return one is not None and (one.store, one.level, one.clf) == (other.store, other.level, other.clf)
 
 
-def _trained_on(path: Path, store: Path) -> bool:
+def _trained_on(path: Path, store: Path, *levels: str | None) -> bool:
+    """Whether a classifier was trained on a store, at any level or one of these."""
     card = _card(path)
-    return card is not None and same_place(card.store, store)
+    return card is not None and same_place(card.store, store) and (not levels or card.level in levels)
 
 
 def _card(path: Path) -> Card | None:

@@ -11,7 +11,6 @@ from featx.classifiers.coarsening import Coarsening
 from featx.classifiers.cross_validation import FoldResults, cross_validate
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.spec import ClassifierSettings
-from featx.labels.folds import foldable_categories
 from featx.labels.training_set import TrainingSet
 from featx.metrics.significance import LIMIT, sign_flips
 
@@ -64,7 +63,7 @@ def choose(
     A candidate replaces the first one only if a paired test over products says that it is better. So does the same
     classifier on finer categories, where there are any.
     """
-    scored = _scored_rows(training, folds)
+    scored = training.scored_rows(folds)
     if not scored.any():  # with nothing to decide on
         result = cross_validate(training, replace(settings, name=names[0]), folds, tune=tune, progress=progress)
         return result, []
@@ -103,11 +102,6 @@ def _from_finer(training: TrainingSet, settings: ClassifierSettings, folds: int,
     results = cross_validate(below, replace(settings, strength=None), folds, tune=tune)
     coarsening = coarsening.calibrated(results.scores, np.searchsorted(coarsening.finer, finer))
     return replace(results, scores=coarsening.scores(results.scores), coarsening=coarsening)
-
-
-def _scored_rows(training: TrainingSet, folds: int) -> np.ndarray:
-    labels = training.labels[training.learn]
-    return np.isin(labels, foldable_categories(labels, training.groups, folds))
 
 
 def _correct(training: TrainingSet, result: FoldResults, scored: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decisions import labels_after_decisions
-from featx.labels.folds import groups_of
+from featx.labels.folds import foldable_categories, groups_of
 from featx.store import Store
 
 HELD_OUT = ("test", "val")
@@ -71,6 +71,11 @@ class TrainingSet:
     def classes(self) -> list[str]:
         """The categories that can be learned."""
         return sorted(set(self.labels[self.learn].tolist()))
+
+    def scored_rows(self, folds: int) -> np.ndarray:
+        """Which of the rows to learn from count in cross-validation: those of categories with a product per fold."""
+        labels = self.labels[self.learn]
+        return np.isin(labels, foldable_categories(labels, self.groups, folds))
 
 
 def training_set_of(

@@ -22,7 +22,7 @@ from featx.classifiers.freshness import digest_of_lessons, why_stale
 from featx.classifiers.model import Classifier
 from featx.classifiers.persistence import SUFFIX, load_classifier
 from featx.classifiers.promotion import publish
-from featx.classifiers.registry import trained_on
+from featx.classifiers.registry import latest_at_level
 from featx.errors import FeatxError
 from featx.extraction import ExtractionEvents, ExtractionOptions, ExtractionReport, run_extraction
 from featx.files.atomic import cannot_write, write_atomic
@@ -216,9 +216,7 @@ class _Update:
 
     def _train(self, opened: Store, report: UpdateReport) -> str:
         """Train again if photos or labels changed, once for the same labels; returns the labels tried."""
-        path = max(
-            trained_on(self.workspace.models, opened.path, None), key=lambda one: one.stat().st_mtime, default=None
-        )
+        path = latest_at_level(self.workspace.models, opened.path, None)
         tried = digest_of_lessons(lessons_of(opened))
         if path is None:
             return self._train_first(opened, report, tried)
