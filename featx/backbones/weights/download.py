@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from featx.backbones.weights.cache import cannot_write, find_weights, pin_digest, weights_folder, weights_missing
-from featx.backbones.weights.http import CutOff, NoAnswer, Progress, Refused, open_url, partial_download
+from featx.backbones.weights.http import CutOff, NoAnswer, Progress, Refused, open_url, partial_download, reach_seconds
 from featx.backbones.weights.published import PUBLISHER, file_name, hash_prefix
 from featx.errors import FeatxError
 from featx.files.locks import LockHeld
@@ -54,7 +54,8 @@ def fetch_weights(
 ) -> Path:
     """The file of this address: from torch's cache, else downloaded into it, checked and whole or not at all.
 
-    `timeout` is the number of seconds the server may take to begin its answer; there is one try.
+    `timeout` is the number of seconds the server may take to begin its answer, a second of it to be connected; there is
+    one try.
     An interrupted download is continued by the next call, in this process or another.
     """
     name = file_name(url)
@@ -86,9 +87,7 @@ def fetch_weights(
             pin_digest(target, digest)
             part.finish(target)
     except NoAnswer as error:
-        raise broken or weights_missing(
-            url, f"{host} did not answer ({timeout:g} s)" if not str(error) else f"{host} {error}", backbone=backbone
-        ) from error
+        raise broken or weights_missing(url, f"{host} {error}", backbone=backbone) from error
     except Refused as error:
         raise broken or weights_missing(url, f"{host} answered {error}", backbone=backbone) from error
     except CutOff as error:
@@ -109,11 +108,13 @@ def fetch_weights(
 def probe_url(url: str, *, timeout: float = 3.0) -> str:
     """Whether the file of this address could be fetched now: "" if so, else why not, within `timeout` seconds."""
     source = source_url(url)
+    # Without encryption it is a mirror nearby, or none: a connection alone proves nothing.
+    timeout = timeout if urlsplit(source).scheme == "https" else reach_seconds()
     host = urlsplit(source).hostname or source
     try:
         open_url(urllib.request.Request(source, method="HEAD"), timeout).close()
     except NoAnswer as error:
-        return f"{host} {error}" if str(error) else f"{host} did not answer ({timeout:g} s)"
+        return f"{host} {error}"
     except Refused as error:
         return f"{host} answered {error}"
     return ""

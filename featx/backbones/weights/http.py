@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, HTTPMessage, HTTPResponse
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPResponse, HTTPSConnection
 from io import BufferedRandom
 from pathlib import Path
 from typing import IO, Any, cast
@@ -29,6 +29,9 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)$")
 # A stalled body gets more time than a silent server: the bytes so far are worth waiting for.
 _STALL = 3.0
 _TRIES = 100
+# Seconds until a server, or the proxy before it, must be connected: a host that is cut off from here never is.
+_REACH = 1.0
+_LONGEST = 600
 
 Progress = Callable[[int, int], None]
 
@@ -61,9 +64,53 @@ class WebOnly(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+def reach_seconds() -> float:
+    """How long a server may take to be connected: `FEATX_PATIENCE` for slow lines, else a second."""
+    given = os.environ.get("FEATX_PATIENCE", "").strip()
+    try:
+        seconds = float(given or _REACH)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _LONGEST:
+        raise FeatxError(
+            "bad-config", f"`FEATX_PATIENCE={given}` is no number of seconds", f"give 1 to {_LONGEST}, such as 10"
+        )
+    return seconds
+
+
+class _Connections(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Opens connections that note when the first one stands, encryption and proxies included."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stands = threading.Event()
+
+    def http_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(self._noting(HTTPConnection), req)
+
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        return self.do_open(self._noting(HTTPSConnection), req)
+
+    def _noting(self, kind: type[HTTPConnection]) -> Any:
+        stands = self.stands
+
+        class Noting(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                stands.set()
+
+        return Noting
+
+
 def open_url(request: urllib.request.Request, timeout: float) -> HTTPResponse:
-    """Ask once; an answer must begin within `timeout` seconds in all, however many addresses the name has."""
-    opener = urllib.request.build_opener(WebOnly)
+    """Ask once: a connection must stand within `reach_seconds()`, and an answer begin within `timeout` seconds in all.
+
+    It does not matter how long the name is looked up, how many addresses it has, or which proxy is silent.
+    """
+    connections = _Connections()
+    opener = urllib.request.build_opener(WebOnly, connections)
+    reach = reach_seconds()
+    timeout = max(timeout, reach) if reach > _REACH else timeout
     request.add_header("User-Agent", "featx")
     request.add_header("Accept-Encoding", "identity")
     outcome: list[HTTPResponse | BaseException] = []
@@ -84,11 +131,16 @@ def open_url(request: urllib.request.Request, timeout: float) -> HTTPResponse:
     # Looking up a name and trying its addresses one by one cannot be bounded from within; waiting for it can.
     thread = threading.Thread(target=ask, name="featx-weights", daemon=True)
     thread.start()
-    thread.join(timeout)
+    waited = min(reach, timeout)
+    thread.join(waited)
+    if thread.is_alive() and connections.stands.is_set():
+        thread.join(timeout - waited)
+        waited = timeout
     with lock:
         if not outcome:
             given_up.set()
-            raise NoAnswer
+            longer = "; `FEATX_PATIENCE=10` waits longer" if waited == reach else ""
+            raise NoAnswer(f"did not answer ({waited:g} s{longer})")
     answer = outcome[0]
     if isinstance(answer, HTTPResponse):
         return answer
@@ -97,7 +149,7 @@ def open_url(request: urllib.request.Request, timeout: float) -> HTTPResponse:
         raise Refused(answer.code, f"{answer.code} ({answer.reason})") from answer
     if isinstance(answer, urllib.error.URLError):
         if isinstance(answer.reason, TimeoutError):
-            raise NoAnswer from answer
+            raise NoAnswer(f"did not answer ({timeout:g} s)") from answer
         raise NoAnswer(f"cannot be reached ({_reason(answer.reason)})") from answer
     if isinstance(answer, OSError | HTTPException | ValueError):
         raise NoAnswer(f"gave an invalid answer ({_reason(answer)})") from answer
@@ -179,7 +231,7 @@ class PartialFile:
             except NoAnswer as error:
                 if not before:
                     raise
-                raise CutOff(str(error) or f"no answer for {timeout:g} s") from error
+                raise CutOff(str(error)) from error
 
     def check(self, prefix: str | None, source: str, timeout: float, progress: Progress | None) -> str:
         """The digest of the whole file; a wrong one that grew in pieces gets one fresh try."""

@@ -23,6 +23,7 @@ class Behaviour:
         self.cut_after: list[int] = []  # bytes to send before hanging up, one entry a request
         self.stall_after: list[int] = []  # bytes to send before falling silent, one entry a request
         self.chunk, self.pause = 1 << 16, 0.0
+        self.wait = 0.0  # seconds before an answer begins
         self.ranges, self.etag = True, '"one"'
         self.redirect = ""
         self.range_status, self.range_shift, self.tells_length = 206, 0, True
@@ -44,6 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         does: Behaviour = self.server.does  # type: ignore[attr-defined]
         wanted = self.headers.get("Range")
         does.asked.append((self.path, wanted))
+        time.sleep(does.wait)
         if does.redirect and self.path.startswith("/models/"):
             self.send_response(302)
             self.send_header("Location", does.redirect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -180,6 +181,43 @@ def test_a_name_that_is_looked_up_forever_costs_the_timeout_and_no_more(monkeypa
         weights.fetch_weights(f"https://example.invalid/{NAME}", timeout=0.3)
     assert not released.is_set()  # the name is still being looked up
     released.set()
+
+
+SILENT = "did not answer (1 s; `FEATX_PATIENCE=10` waits longer)"
+
+
+@pytest.fixture
+def silent():
+    """A host that is connected and says nothing, as behind a firewall that drops what it does not like."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_silent_host_costs_the_second_to_be_connected_not_the_seconds_of_an_answer(silent):
+    with pytest.raises(FeatxError, match=re.escape(SILENT)):
+        weights.fetch_weights(f"https://{silent}/{NAME}", timeout=300)
+    assert weights.probe_url(f"https://{silent}/{NAME}", timeout=300).endswith(SILENT)
+    assert weights.probe_url(f"http://{silent}/{NAME}", timeout=300).endswith(SILENT)
+
+
+def test_a_silent_proxy_costs_no_more_than_a_silent_host(silent, monkeypatch):
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("https_proxy", f"http://{silent}")
+    assert weights.probe_url(f"https://example.invalid/{NAME}", timeout=300).endswith(SILENT)
+
+
+def test_a_slow_line_gets_the_patience_that_a_variable_gives_it(silent, monkeypatch):
+    monkeypatch.setenv("FEATX_PATIENCE", "1.2")
+    assert weights.probe_url(f"https://{silent}/{NAME}", timeout=1.1).endswith(SILENT.replace("1 s", "1.2 s"))
+    monkeypatch.setenv("FEATX_PATIENCE", "soon")
+    with pytest.raises(FeatxError, match="`FEATX_PATIENCE=soon` is no number of seconds"):
+        weights.probe_url(f"https://{silent}/{NAME}")
+
+
+def test_a_connected_server_may_take_longer_to_answer_than_to_be_connected(monkeypatch, server):
+    monkeypatch.setattr("featx.backbones.weights.http._REACH", 0.2)
+    server.wait = 0.5
+    assert weights.fetch_weights(server.url, timeout=20).read_bytes() == BODY
 
 
 def test_an_answer_that_is_no_http_is_missing_weights():
