@@ -17,6 +17,8 @@ from featx.backbones.registry import backbone_rows, family_of
 from featx.views.quantities import percent
 
 EXTRA = 'pip install "featx[imagenet]"'
+# The built-in weights are part of featx itself: without them the installation is damaged.
+AGAIN = 'pip install --force-reinstall "featx[imagenet]"'
 
 
 @dataclass(frozen=True)
@@ -49,15 +51,15 @@ def choose_backbone() -> tuple[str, str]:
     """A backbone's name, and one line on why it was chosen and what would be better."""
     ranked = measured_qualities()
     ready = next((one for one in ranked if all(is_ready(part) for part in one.backbone.split(PLUS))), None)
+    best = ranked[0]
+    better = f"; for {best.backbone} ({_scores(best, short=True)}): {_remedy(best.backbone)}"
     if ready is None:
         name = weights.fallback_backbone()
         what = "a baseline rather than a choice" if family_of(name).is_baseline else "ships with featx"
-        return name, f"{name}: {what}; for {ranked[0].backbone} ({_scores(ranked[0], short=True)}): {EXTRA}"
-    best = ranked[0]
+        return name, f"{name}: {what}{better}"
     if ready.backbone == best.backbone:
         return best.backbone, f"{best.backbone}: the best measured on real product photos ({_scores(best)})"
-    why = f"{ready.backbone}: the best measured that is ready here ({_scores(ready)})"
-    return ready.backbone, f"{why}; for {best.backbone} ({_scores(best, short=True)}): {EXTRA}"
+    return ready.backbone, f"{ready.backbone}: the best measured that is ready here ({_scores(ready)}){better}"
 
 
 def backbone_at_hand() -> str:
@@ -72,6 +74,11 @@ def is_ready(name: str) -> bool:
     if name == BUILTIN:
         return weights.builtin_weights() is not None
     return any(row.get("here") is True for row in backbone_rows() if row["name"] == name)
+
+
+def _remedy(backbone: str) -> str:
+    """The command that brings what a backbone lacks here."""
+    return AGAIN if BUILTIN in backbone.split(PLUS) and not is_ready(BUILTIN) else EXTRA
 
 
 def _scores(quality: Quality, *, short: bool = False) -> str:

@@ -84,6 +84,8 @@ class ExtractionReport:
 
     store: Path
     backbone: str
+    # Why this backbone, where nobody named one.
+    backbone_reason: str = ""
     width: int = 0
     total: int = 0
     listed: int = 0
@@ -159,6 +161,7 @@ class ExtractionReport:
             "version": 1,
             "store": str(self.store),
             "backbone": self.backbone,
+            "backbone_reason": self.backbone_reason or None,
             "width": self.width,
             "n": self.total,
             "listed": self.listed,

@@ -119,6 +119,7 @@ def run_extraction(
     require_writable_folder(path)
     run = ExtractionRun(catalogue, options, name, path, known, workspace, listener, command)
     report = run.rehearse() if options.dry_run else run.go()
+    report.backbone_reason = reason
     report.seconds = time.monotonic() - begun
     return report
 

