@@ -39,7 +39,7 @@ def suggest(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.catalogue.own_columns import written_names
-    from featx.catalogue.reading import SUGGESTED
+    from featx.catalogue.table_columns import SUGGESTED
     from featx.classifiers.persistence import load_classifier
     from featx.classifiers.registry import find_classifier
     from featx.cli.output_files import check_suffix, write_records

@@ -56,7 +56,7 @@ def test_a_pattern_says_how_photos_are_named_and_its_other_parts_become_columns(
         photo(table.parent / "named" / name, seed=9)
     catalogue = read_catalogue(table, images=table.parent / "named", image_pattern="shop-{sku}-{side}.jpg")
     assert {(one.product, one.extra["side"]) for one in catalogue.items} == {("A1", "left"), ("B2", "right")}
-    with pytest.raises(FeatxError, match="does not say where the SKU is"):
+    with pytest.raises(FeatxError, match="does not name the SKU"):
         read_catalogue(table, images=table.parent / "named", image_pattern="{product}_{shot}.jpg")
 
 

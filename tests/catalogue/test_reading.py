@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from featx.catalogue.reading import natural, read_catalogue
+from featx.catalogue.folders import natural
+from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from tests.conftest import SHARED, photo
 
