@@ -29,7 +29,7 @@ from featx.reporting.files import (
     FORMATS,
     Written,
     check_formats,
-    folder_for,
+    claim_folder,
     newest,
     point_latest,
     write_files,
@@ -93,7 +93,7 @@ def write_report(
         issues = issues if issues is not None else _audited("find_issues", store)
         duplicates = duplicates if duplicates is not None else _audited("find_duplicates", store)
     compared = comparison_of(comparison)
-    chosen = folder or folder_for(root, compared.written)
+    chosen = folder or claim_folder(root, compared)
     chosen.mkdir(parents=True, exist_ok=True)
     document = build_document(
         compared,

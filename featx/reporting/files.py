@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
+from featx.comparison.document import ComparisonDocument, read_comparison, to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import link_atomic, write_atomic
 from featx.files.cells import Cell
 from featx.files.locks import one_writer
+from featx.files.regular import read_regular
 from featx.files.spreadsheet import csv_bytes
 from featx.reporting.records import DataFindings, ReportDocument
 
 FORMATS = ("html", "md", "json", "png")
 LIMIT = 5_000_000
 LATEST = "latest"
+# The comparison of which a folder holds the report, by its digest.
+CLAIM = ".comparison"
 
 
 @dataclass(frozen=True)
@@ -44,11 +50,37 @@ class Written:
         }
 
 
-def folder_for(root: Path, written: str | None) -> Path:
-    """The folder of a report among the others, named after the time of its comparison."""
-    name = re.sub(r"[^0-9]", "", (written or "")[:19])
-    stamp = f"{name[:4]}-{name[4:6]}-{name[6:8]}-{name[8:14]}" if len(name) >= 12 else "undated"
-    return root / stamp
+def claim_folder(root: Path, comparison: ComparisonDocument) -> Path:
+    """The folder of a comparison's report among the others, named after the time of the comparison.
+
+    Two comparisons of the same second get a folder each; a report that is written again keeps its own.
+    """
+    name = _folder_name(comparison.written)
+    identity = _identity(comparison)
+    with one_writer(root, "a report"):
+        names = chain([name], (f"{name}-{number}" for number in count(2)))
+        folder = next(root / name for name in names if _is_free(root / name, identity))
+        _keep(folder / CLAIM, f"{identity}\n".encode())
+        return folder
+
+
+def _folder_name(written: str | None) -> str:
+    digits = re.sub(r"[^0-9]", "", (written or "")[:19])
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:8]}-{digits[8:14]}" if len(digits) >= 12 else "undated"
+
+
+def _identity(comparison: ComparisonDocument) -> str:
+    """A digest of a comparison, the same whether it was just made or read from its file."""
+    read = read_comparison(to_plain(comparison))
+    return hashlib.sha256(json.dumps(to_plain(read), sort_keys=True).encode()).hexdigest()
+
+
+def _is_free(folder: Path, identity: str) -> bool:
+    """Whether a folder holds no report of another comparison, as far as it says of which."""
+    try:
+        return read_regular(folder / CLAIM).decode("ascii", "replace").strip() == identity
+    except FileNotFoundError:
+        return True
 
 
 def check_formats(formats: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.files.atomic import atomic_writer
+from featx.files.locks import one_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular
 from featx.retrieval.cache import identity_of
@@ -75,7 +76,10 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     if nearby is None or nearby.recall < TOO_FEW:
         fresh = _added(UsearchEngine.empty(index.features.shape[1]), index, np.unique(keys), keys, rows, watch)
         nearby = _tuned(fresh, index, keys, rows)
-    write_approximate(path, identity, fingerprint, nearby, index.blocks)
+    with one_writer(path.parent, "an approximate index"):
+        # Another process may have made the graph of newer rows meanwhile: this one is for this command alone then.
+        if identity_of(index.path) == identity:
+            write_approximate(path, identity, fingerprint, nearby, index.blocks)
     return nearby
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from featx.comparison.document import Score
 from featx.errors import FeatxError
+from featx.files.locks import one_writer
 from featx.metrics.confusion import confusion_counts
 from featx.reporting import build_document, changes, read_document, write_files, write_report
 from featx.reporting.confusion import clustered_order, confusion_of, matrix_of, worst_blocks
@@ -25,7 +26,7 @@ from featx.reporting.map_layout import lay_out
 from featx.reporting.markdown import markdown
 from featx.reporting.published_results import published_for
 from featx.reporting.records import PublishedSplit
-from tests.conftest import ROOT
+from tests.conftest import ROOT, command_environment
 from tests.reporting.documents import SCRIPT, Numbers, catalogue, comparison
 
 CLASSES = ["boots", "hats & caps", SCRIPT, "mugs $5_a$", "shoes", "vases"]
@@ -321,6 +322,44 @@ def test_the_command_writes_again_and_tells_a_fall_with_code_seven(featx, shop, 
     assert ran.returncode == 7
     assert "accuracy" in ran.stdout
     assert "fell by more than chance" in ran.stderr
+
+
+WRITER = """
+import json, sys
+from pathlib import Path
+from featx.reporting import write_report
+compared = json.loads(Path(sys.argv[1]).read_text())
+print("begun", flush=True)
+print(write_report(compared, root=Path("reports"), formats=("json",)).folder)
+"""
+
+
+def test_two_comparisons_of_the_same_second_get_a_report_each_and_keep_it(shop, tmp_path):
+    pair = [comparison(shop, right=right) for right in (0.9, 0.5)]
+    assert pair[0]["written"] == pair[1]["written"]
+    (tmp_path / "reports").mkdir()
+    with one_writer(tmp_path / "reports", "a report"):  # neither writes before both have begun
+        running = []
+        for number, compared in enumerate(pair):
+            (tmp_path / f"{number}.json").write_text(json.dumps(compared))
+            command = [sys.executable, "-c", WRITER, f"{number}.json"]
+            running.append(
+                subprocess.Popen(command, cwd=tmp_path, env=command_environment({}), stdout=subprocess.PIPE, text=True)
+            )
+        assert [process.stdout.readline() for process in running] == ["begun\n", "begun\n"]
+    folders = [tmp_path / process.communicate()[0].strip() for process in running]
+    assert len({folder.name for folder in folders}) == 2
+    for folder, compared in zip(folders, pair, strict=True):
+        right = compared["entries"][0]["test"]["accuracy"]["value"]
+        assert read_document(folder).which.rows[0].accuracy.value == right
+        again = write_report(compared, root=tmp_path / "reports", formats=("json",))
+        assert again.folder == folder  # the same comparison, written again
+
+
+def test_a_report_of_an_earlier_version_is_written_again_where_it_is(shop, tmp_path):
+    first = write_report(comparison(shop), root=tmp_path, formats=("json",)).folder
+    (first / ".comparison").unlink()
+    assert write_report(comparison(shop), root=tmp_path, formats=("json",)).folder == first
 
 
 def test_the_command_names_what_is_missing(featx):

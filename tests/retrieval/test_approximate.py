@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.retrieval import index_of
-from featx.retrieval.approximate import approximate_of, damage, open_nearby
+from featx.retrieval.approximate import approximate_of, damage, open_nearby, read_approximate
 from featx.store import Row, StoreWriter
 from tests.conftest import Run, toy_fingerprint
 
@@ -134,6 +135,21 @@ def test_a_cut_off_graph_is_made_anew(tmp_path, spoil) -> None:
     index = index_of(path)
     index.nearby = open_nearby(index.rows, make=True)
     assert len(index.nearby) == 300 and damage(path) is None
+
+
+def test_a_graph_of_a_former_store_does_not_replace_that_of_the_present_one(tmp_path) -> None:
+    """While one process makes its graph, the store gains rows and another process makes the graph of these."""
+    path = make_store(tmp_path / "a.h5", rows_of(range(60)))
+
+    @contextmanager
+    def meanwhile(total: int):
+        make_store(path, rows_of(range(60, 70)))
+        assert open_nearby(index_of(path).rows, make=True) is not None
+        yield lambda done: None
+
+    assert open_nearby(index_of(path).rows, make=True, watch=meanwhile) is not None
+    held = read_approximate(approximate_of(path))
+    assert held is not None and held.head["photos"] == 70
 
 
 def test_a_changed_byte_anywhere_is_noticed(tmp_path) -> None:
