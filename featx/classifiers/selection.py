@@ -12,7 +12,7 @@ from featx.classifiers.cross_validation import FoldResults, cross_validate
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.spec import ClassifierSettings
 from featx.labels.training_set import TrainingSet
-from featx.metrics.significance import LIMIT, sign_flips
+from featx.metrics.significance import clearly_best
 
 # What `--clf` calls the search.
 BEST = "best"
@@ -25,7 +25,7 @@ MANY, QUICK = 20_000, ("lda", "svm")
 
 @dataclass(frozen=True)
 class Trial:
-    """A candidate and how many of the scored photos it got right; `p` compares it with the first one."""
+    """A candidate and how many of the scored photos it got right; `p` compares it with the one that it had to beat."""
 
     name: str
     correct: int
@@ -36,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """What cross-validation found for a candidate, and which of the scored photos it got right."""
+    """The cross-validation of a candidate, and which of the scored photos it got right."""
 
     name: str
     results: FoldResults
@@ -73,24 +73,18 @@ def choose(
         part = _part_of(progress, number, len(names))
         result = cross_validate(training, replace(settings, name=name), folds, tune=tune, progress=part)
         tried.append(_Candidate(name, result, _correct(training, result, scored)))
-    best = _better(tried, groups)
+    index, p_values = clearly_best([candidate.correct for candidate in tried], groups)
+    best = tried[index]
     if training.finer is not None:
         result = _from_finer(training, best.results.settings, folds, tune)
         name = f"{best.name} on {len(set(training.finer[training.learn])):,} finer categories"
         tried.append(_Candidate(name, result, _correct(training, result, scored)))
-        best = _better([best, tried[-1]], groups)
-    return best.results, [_trial(each, tried[0], groups, each is best) for each in tried]
-
-
-def _better(tried: Sequence[_Candidate], groups: np.ndarray) -> _Candidate:
-    """The candidate that is right most often, if it is clearly better than the first; else the first."""
-    first, rival = tried[0], max(tried, key=lambda each: int(each.correct.sum()))
-    return rival if sign_flips(rival.correct, first.correct, groups).p < LIMIT else first
-
-
-def _trial(candidate: _Candidate, first: _Candidate, groups: np.ndarray, chosen: bool) -> Trial:
-    p = None if candidate is first else sign_flips(candidate.correct, first.correct, groups).p
-    return Trial(candidate.name, int(candidate.correct.sum()), len(candidate.correct), p, chosen)
+        index, p_finer = clearly_best([best.correct, tried[-1].correct], groups)
+        best, p_values = (best, tried[-1])[index], p_values + p_finer
+    return best.results, [
+        Trial(candidate.name, int(candidate.correct.sum()), len(candidate.correct), p, candidate is best)
+        for candidate, p in zip(tried, [None, *p_values], strict=True)
+    ]
 
 
 def _from_finer(training: TrainingSet, settings: ClassifierSettings, folds: int, tune: bool) -> FoldResults:

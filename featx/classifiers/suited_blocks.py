@@ -1,4 +1,4 @@
-"""The blocks of a joined store that tell its categories apart best, by grouped folds of a quick classifier."""
+"""The blocks of a joined store that separate its categories best, by grouped folds of a quick classifier."""
 
 from __future__ import annotations
 
@@ -31,16 +31,15 @@ def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
     if not folds:
         return None
     products = {name: _inner_products(training, name, rows) for name in names}
-    order = np.random.default_rng(seed).permutation(len(rows))
-    right = {
-        blocks: _right(np.mean([products[name] for name in blocks], axis=0), labels, folds)[order]
+    correct = {
+        blocks: _correct(np.mean([products[name] for name in blocks], axis=0), labels, folds)
         for blocks in choices_of(names)
     }
-    return choose_blocks(right, f"{len(folds)} folds of a quick classifier")
+    return choose_blocks(correct, groups, f"{len(folds)} folds of a quick classifier")
 
 
 def _some(training: TrainingSet, seed: int) -> NDArray[np.intp]:
-    """Which of the photos to learn from are looked at: all, or whole groups of them."""
+    """The photos to learn from that are measured: all, or whole groups of them."""
     n = len(training.learn)
     if n <= MOST:
         return np.arange(n)
@@ -56,16 +55,16 @@ def _inner_products(training: TrainingSet, name: str, rows: NDArray[np.intp]) ->
     return centred @ centred.T
 
 
-def _right(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
+def _correct(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
     """Whether each photo is right by a regression on the photos outside of its fold."""
     _, truth = np.unique(labels, return_inverse=True)
     wanted = np.eye(int(truth.max()) + 1, dtype=np.float32)[truth]
     wanted -= wanted.mean(axis=0)
     inverse = np.linalg.inv(products + RIDGE * np.eye(len(products), dtype=np.float32))
     weights = inverse @ wanted
-    right = np.zeros(len(labels), dtype=bool)
+    correct = np.zeros(len(labels), dtype=bool)
     for _, score in folds:
-        # What leaving a fold out would have said, without leaving it out.
+        # The answers of a regression without the fold, from the one with it.
         answers = wanted[score] - np.linalg.solve(inverse[np.ix_(score, score)], weights[score])
-        right[score] = answers.argmax(axis=1) == truth[score]
-    return right
+        correct[score] = answers.argmax(axis=1) == truth[score]
+    return correct

@@ -1,4 +1,4 @@
-"""Which blocks of joined features serve an end best, by how often answers made of them were right."""
+"""Which blocks of joined features to use, by how often the answers made from them are right."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.metrics.significance import clearly_best
+
 Blocks = tuple[str, ...]
 # Fewer answers than this choose nothing.
 FEWEST = 200
-# All blocks stay unless another choice is better by so many standard errors of the difference.
-ERRORS = 2.0
 
 
 @dataclass(frozen=True)
 class BlockChoice:
-    """The blocks that are used, what that rests on, and the share right of every choice, such as `a+b`."""
+    """The blocks to use, the measure and the answers counted, and the accuracy of each choice, such as `a+b`."""
 
     blocks: Blocks
     measure: str
@@ -41,22 +41,16 @@ def choices_of(names: Sequence[str]) -> list[Blocks]:
     return [chosen for size in range(len(names), 0, -1) for chosen in combinations(names, size)]
 
 
-def choose_blocks(right: Mapping[Blocks, NDArray[np.bool_]], measure: str) -> BlockChoice | None:
-    """The choice that is right most often; all blocks unless another one is clearly better.
+def choose_blocks(
+    correct: Mapping[Blocks, NDArray[np.bool_]], groups: NDArray[np.intp], measure: str
+) -> BlockChoice | None:
+    """The choice that is right most often, if it is clearly better than all blocks; else all blocks.
 
-    `right` says of each answer whether it was right, in an order without meaning. What is better on one half of them
-    must not be worse on the other.
+    `correct` marks the right answers of each choice, all blocks first; answers of one group are not independent.
     """
-    everything = max(right, key=len)
-    n = len(right[everything])
-    if n < FEWEST:
+    if len(groups) < FEWEST:
         return None
-    best, gain = everything, 0.0
-    for blocks, answers in right.items():
-        difference = answers.astype(float) - right[everything]
-        seen, kept_back = difference[::2], difference[1::2]
-        error = seen.std() / np.sqrt(len(seen))
-        if seen.mean() > max(gain, ERRORS * error) and kept_back.mean() >= 0:
-            best, gain = blocks, float(seen.mean())
-    shares = {"+".join(blocks): round(float(answers.mean()), 4) for blocks, answers in right.items()}
-    return BlockChoice(best, measure, n, shares)
+    choices = list(correct)
+    best, _ = clearly_best(list(correct.values()), groups)
+    shares = {"+".join(blocks): round(float(answers.mean()), 4) for blocks, answers in correct.items()}
+    return BlockChoice(choices[best], measure, len(groups), shares)

@@ -85,6 +85,17 @@ def sign_flips(
     return PairedTest(total / n, low, high, float(as_far + 1) / (FLIPS + 1))
 
 
+def clearly_best(correct: Sequence[np.ndarray], groups: np.ndarray) -> tuple[int, list[float]]:
+    """Which of several candidates to take, and a p-value for each one after the first.
+
+    The first is taken unless the candidate that is right most often is better by a paired test. Each is compared with
+    the first on the same photos, whole products at a time; the p-values are corrected for the number of candidates.
+    """
+    p_values = holm([sign_flips(rival, correct[0], groups).p for rival in correct[1:]])
+    best = max(range(len(correct)), key=lambda i: int(correct[i].sum()))
+    return best if best and p_values[best - 1] < LIMIT else 0, p_values
+
+
 def widen_to_resolution(test: PairedTest, products: int, level: float = LIMIT) -> PairedTest:
     """The interval of two that hardly ever differ, no narrower than so few products can show."""
     from scipy.special import ndtri

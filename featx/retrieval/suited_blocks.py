@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from featx.store import Store
 
 # How many photos are looked up: fewer in a large catalogue, where each costs more.
-ASKED, COMPARED = 1000, 40_000_000
+QUERIES, COMPARED = 1000, 40_000_000
 HIDDEN = -np.inf
 
 
@@ -34,7 +34,8 @@ def suited_blocks(store: Store) -> BlockChoice | None:
     ):
         query_rows = _query_rows(store, truth, hidden)
         if len(query_rows) >= FEWEST:
-            return choose_blocks(_right(store, names, query_rows, truth, hidden), measure)
+            correct = _correct(store, names, query_rows, truth, hidden)
+            return choose_blocks(correct, products[query_rows], measure)
     return None
 
 
@@ -49,7 +50,7 @@ def _query_rows(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp])
     """Some photos that have a right answer, in the order of their digests."""
     answers = np.bincount(truth)[truth] > _within(truth, hidden)
     rows = [i for i in np.argsort(store.digests, kind="stable").tolist() if answers[i]]
-    most = min(ASKED, max(FEWEST, COMPARED // max(len(store), 1)))
+    most = min(QUERIES, max(FEWEST, COMPARED // max(len(store), 1)))
     return np.array(rows[:: max(1, -(-len(rows) // most))], dtype=np.intp)
 
 
@@ -60,17 +61,17 @@ def _within(truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.int
     return sizes
 
 
-def _right(
+def _correct(
     store: Store, names: list[str], query_rows: NDArray[np.intp], truth: NDArray[np.intp], hidden: NDArray[np.intp]
 ) -> dict[Blocks, NDArray[np.bool_]]:
     """Whether the first answer to each photo is right, for every choice of blocks."""
     cosines = {name: _cosines(store.with_blocks([name]).features_map(), query_rows) for name in names}
-    right = {}
+    correct = {}
     for blocks in choices_of(names):
         total = np.sum([cosines[name] for name in blocks], axis=0)
         total[hidden[query_rows][:, None] == hidden[None, :]] = HIDDEN
-        right[blocks] = truth[total.argmax(axis=1)] == truth[query_rows]
-    return right
+        correct[blocks] = truth[total.argmax(axis=1)] == truth[query_rows]
+    return correct
 
 
 def _cosines(features: NDArray[np.float32], query_rows: NDArray[np.intp]) -> NDArray[np.float32]:
