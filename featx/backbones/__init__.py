@@ -29,24 +29,16 @@ __all__ = [
     "EncoderSpec",
     "Fingerprint",
     "OutOfMemory",
-    "backbone_at_hand",
     "choose_backbone",
     "open_backbone",
 ]
 
 
 def choose_backbone() -> tuple[str, str]:
-    """The name of a default backbone, and one line on why."""
+    """The name of the best backbone that needs no download, and one line on why."""
     from featx.backbones.default import choose_backbone as choose
 
     return choose()
-
-
-def backbone_at_hand() -> str:
-    """The name of the best backbone that needs no download."""
-    from featx.backbones.default import backbone_at_hand as at_hand
-
-    return at_hand()
 
 
 def open_backbone(

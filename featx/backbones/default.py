@@ -43,14 +43,14 @@ def measured_qualities() -> list[Quality]:
     """The backbones that may be the default, best first."""
     records = json.loads(Path(__file__).with_name("qualities.json").read_text(encoding="utf-8"))
     return sorted(
-        (Quality(**{name: record[name] for name in _FIELDS}) for record in records), key=lambda one: -one.mean
+        (Quality(**{name: record[name] for name in _FIELDS}) for record in records), key=lambda quality: -quality.mean
     )
 
 
 def choose_backbone() -> tuple[str, str]:
     """A backbone's name, and one line on why it was chosen and what would be better."""
     ranked = measured_qualities()
-    ready = next((one for one in ranked if all(is_ready(part) for part in one.backbone.split(PLUS))), None)
+    ready = next((quality for quality in ranked if all(map(is_ready, quality.backbone.split(PLUS)))), None)
     best = ranked[0]
     better = f"; for {best.backbone} ({_scores(best, short=True)}): {_remedy(best.backbone)}"
     if ready is None:
@@ -60,11 +60,6 @@ def choose_backbone() -> tuple[str, str]:
     if ready.backbone == best.backbone:
         return best.backbone, f"{best.backbone}: the best measured on real product photos ({_scores(best)})"
     return ready.backbone, f"{ready.backbone}: the best measured that is ready here ({_scores(ready)}){better}"
-
-
-def backbone_at_hand() -> str:
-    """The name of the best backbone that needs no download."""
-    return choose_backbone()[0]
 
 
 def is_ready(name: str) -> bool:

@@ -129,7 +129,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _opened(self) -> _Opened:
         weights = None if self.weights in (None, "default") else os.fspath(self.weights)
-        return open_once(self.backbone or _at_hand(), weights, _stamp(weights), self.layer, self.device)
+        return open_once(self.backbone or _default_backbone(), weights, _stamp(weights), self.layer, self.device)
 
     def _refuse_another(self, opened: _Opened) -> None:
         fitted = getattr(self, "fingerprint_", opened.fingerprint)
@@ -162,10 +162,10 @@ def open_once(name: str, weights: str | None, stamp: tuple[int, int] | None, lay
     return _Opened(backbone, backbone.fingerprint)
 
 
-def _at_hand() -> str:
-    from featx.backbones import backbone_at_hand
+def _default_backbone() -> str:
+    from featx.backbones import choose_backbone
 
-    return backbone_at_hand()
+    return choose_backbone()[0]
 
 
 def open_encoder(name: str, weights: str | None, layer: str | None, device: str) -> Encoder:

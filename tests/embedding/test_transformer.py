@@ -131,10 +131,10 @@ def test_bytes_and_open_files_are_photos_too(backbone, shop):
 
 
 def test_without_a_name_it_is_the_best_backbone_that_needs_no_download(backbone, shop):
-    from featx.backbones import backbone_at_hand
+    from featx.backbones import choose_backbone
 
     ImageEmbedder().transform(shop[0][:1])
-    assert backbone.opened == [(backbone_at_hand(), None, None, "auto")]
+    assert backbone.opened == [(choose_backbone()[0], None, None, "auto")]
 
 
 def test_no_photos_give_no_rows(backbone):
