@@ -1,0 +1,233 @@
+"""The reader of `featx[read]`: PP-OCRv6 as it travels in the wheel of rapidocr, run by OpenVINO.
+
+One network finds lines, another reads them. A first look at low resolution spares photos without text the rest.
+Only the models and the outlines of rapidocr are used: its own engines would fetch models that are missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones.engines.no_telemetry import import_without_telemetry
+from featx.compute.threads import cores
+from featx.errors import FeatxError
+from featx.text.plain import plain_line
+from featx.text.reader import Pixels
+from featx.text.records import TextLine
+
+Floats = NDArray[np.float32]
+Infer = Callable[[Floats], Floats]
+
+# The models as published, by their SHA-256: a wheel with others must be measured first.
+DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
+PINNED: Mapping[str, str] = {
+    DETECTOR: "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f",
+    RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
+}
+# Raised when the same models would read other text.
+RECIPE = 1
+# The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
+FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
+LEAST_HEAT, LEAST_BOX = 0.3, 0.5
+# In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
+# fruit glow as a whole.
+GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 80
+# Lines of which the reader is less sure are mostly textures.
+LEAST_CONFIDENCE = 0.5
+# With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
+MOST_LINES_READ, WIDEST = 64, 960
+LINES_AT_ONCE, HEIGHT = 6, 48
+BLANK = 0
+
+
+class RapidReader:
+    """Finds lines and reads them; each thread has requests of its own, and each request one core."""
+
+    name = "rapidocr (PP-OCRv6 small)"
+
+    def __init__(self, detector: Path, recogniser: Path) -> None:
+        openvino = import_without_telemetry("openvino")
+        core = openvino.Core()
+        settings = {
+            # bf16 would be faster, but only some processors have it, and the text would depend on them.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": cores(),
+            "NUM_STREAMS": cores(),
+        }
+        self._networks = {}
+        for path in (detector, recogniser):
+            network = core.read_model(str(path))
+            if path == recogniser:
+                self._letters = ["", *_letters(network), " "]
+            self._networks[path.name] = core.compile_model(network, "CPU", settings)
+        self._mine = threading.local()
+
+    @classmethod
+    def opened(cls) -> Self:
+        """The reader with the models of the installed wheel, verified."""
+        for package in ("rapidocr", "openvino"):
+            if find_spec(package) is None:
+                raise FeatxError(
+                    "extra-missing",
+                    f"reading text off photos needs {package}, which is not installed",
+                    "`pip install 'featx[read]'`",
+                )
+        return cls(*(_verified(name) for name in (DETECTOR, RECOGNISER)))
+
+    @property
+    def fingerprint(self) -> str:
+        """The models, how photos are prepared for them, and what runs them."""
+        models = "+".join(digest[:8] for digest in PINNED.values())
+        return f"ppocr-v6-small/{RECIPE} {models} f32"
+
+    def read(self, images: Sequence[Pixels]) -> list[tuple[TextLine, ...]]:
+        """The lines of each photo."""
+        return [self._read(image) for image in images]
+
+    def _read(self, image: Pixels) -> tuple[TextLine, ...]:
+        import cv2
+
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        outlines = self._outlines(bgr) if _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]) else ()
+        if not len(outlines):
+            return ()
+        found = zip(outlines, self._recognised([_cut(bgr, outline) for outline in outlines]), strict=True)
+        lines = (TextLine(plain_line(text), sure, _box(outline, bgr)) for outline, (text, sure) in found)
+        return tuple(line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1)
+
+    # --- lines ----------------------------------------------------------------------------------------------------
+
+    def _heat(self, bgr: NDArray[Any], side: int) -> Floats:
+        """For each place of the photo how much it looks like text."""
+        height, width = (_grid(length * side / max(bgr.shape[:2])) for length in bgr.shape[:2])
+        return self._request(DETECTOR)(_normalised(bgr, width, height)[None])
+
+    def _outlines(self, bgr: NDArray[Any]) -> NDArray[np.float32]:
+        """The four corners of each line in reading order, the largest where there are too many."""
+        from rapidocr.ch_ppocr_det import TextDetector
+        from rapidocr.ch_ppocr_det.utils import DBPostProcess
+
+        outline = DBPostProcess(LEAST_HEAT, LEAST_BOX, 1000, 1.6, "fast", True)
+        side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
+        corners, _ = outline(self._heat(bgr, side), bgr.shape[:2])
+        if not len(corners):
+            return np.empty((0, 4, 2), dtype=np.float32)
+        corners = np.asarray(corners, dtype=np.float32)
+        if len(corners) > MOST_LINES_READ:
+            corners = corners[np.sort(np.argsort(-_areas(corners), kind="stable")[:MOST_LINES_READ])]
+        return np.asarray(TextDetector.sorted_boxes(corners), dtype=np.float32)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _recognised(self, cuts: list[NDArray[Any]]) -> list[tuple[str, float]]:
+        """The text of each line; lines of similar length are read together."""
+        widths = [min(WIDEST, max(1, round(HEIGHT * cut.shape[1] / cut.shape[0]))) for cut in cuts]
+        order = np.argsort(widths, kind="stable").tolist()
+        texts: dict[int, tuple[str, float]] = {}
+        for at in range(0, len(order), LINES_AT_ONCE):
+            some = order[at : at + LINES_AT_ONCE]
+            batch = np.zeros((len(some), 3, HEIGHT, _grid(max(widths[i] for i in some) + 16)), dtype=np.float32)
+            for row, i in zip(batch, some, strict=True):
+                row[:, :, : widths[i]] = _normalised(cuts[i], widths[i], HEIGHT)
+            texts.update(zip(some, map(self._decoded, self._request(RECOGNISER)(batch)), strict=True))
+        return [texts[i] for i in range(len(cuts))]
+
+    def _decoded(self, steps: Floats) -> tuple[str, float]:
+        """The letters of one line: the likeliest at each step, repeats and blanks left out."""
+        likeliest, sure = steps.argmax(axis=1), steps.max(axis=1)
+        kept = (likeliest != BLANK) & np.append(True, likeliest[1:] != likeliest[:-1])
+        text = "".join(self._letters[letter] for letter in likeliest[kept].tolist())
+        return text, float(sure[kept].mean()) if kept.any() else 0.0
+
+    def _request(self, name: str) -> Infer:
+        """A network's answers, by a request that belongs to this thread."""
+        requests: dict[str, Any] = self._mine.__dict__.setdefault("requests", {})
+        if name not in requests:
+            requests[name] = self._networks[name].create_infer_request()
+
+        def infer(numbers: Floats) -> Floats:
+            return np.array(requests[name].infer([np.ascontiguousarray(numbers)])[0])
+
+        return infer
+
+
+def _verified(name: str) -> Path:
+    """A model of the wheel, whole and the one that was measured."""
+    package = find_spec("rapidocr")
+    assert package is not None and package.origin is not None
+    path = Path(package.origin).parent / "models" / name
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise _other_models(f"`{path}` cannot be read: {error.strerror}") from error
+    if digest != PINNED[name]:
+        raise _other_models(f"`{path}` is not the model that featx was measured with (SHA-256 {digest[:12]}…)")
+    return path
+
+
+def _other_models(what: str) -> FeatxError:
+    return FeatxError(
+        "weights-broken",
+        f"{what}; rapidocr {version('rapidocr')} is installed",
+        "install it again: `pip install --force-reinstall --no-deps 'rapidocr==3.10.0'`",
+    )
+
+
+def _may_have_text(heat: Floats) -> bool:
+    """Whether a map of heat has a patch that could be a line of text."""
+    import cv2
+
+    _, patches, facts, _ = cv2.connectedComponentsWithStats((heat > LEAST_HEAT).astype(np.uint8))
+    short = np.minimum(facts[:, cv2.CC_STAT_WIDTH], facts[:, cv2.CC_STAT_HEIGHT])
+    likely = (facts[:, cv2.CC_STAT_AREA] >= SMALLEST_PATCH) & (short <= TALLEST_PATCH)
+    likely[0] = False  # the background
+    return bool((likely[patches] & (heat >= GLOW)).any())
+
+
+def _letters_in(text: str) -> int:
+    return sum(letter.isalnum() for letter in text)
+
+
+def _letters(network: Any) -> list[str]:
+    """The letters that the network tells apart, in the order of its answers."""
+    letters: str = network.get_rt_info()["framework"]["character"].value
+    return letters.splitlines()
+
+
+def _grid(length: float) -> int:
+    """A length that the networks take."""
+    return max(32, round(length / 32) * 32)
+
+
+def _normalised(bgr: NDArray[Any], width: int, height: int) -> Floats:
+    import cv2
+
+    resized = cv2.resize(bgr, (width, height)).astype(np.float32)
+    return np.asarray((resized / 127.5 - 1).transpose(2, 0, 1), dtype=np.float32)
+
+
+def _areas(corners: NDArray[Any]) -> NDArray[Any]:
+    sides = corners.max(axis=1) - corners.min(axis=1)
+    return np.asarray(sides[:, 0] * sides[:, 1])
+
+
+def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
+    """A line cut out and set upright."""
+    from rapidocr.utils.process_img import get_rotate_crop_image
+
+    return np.asarray(get_rotate_crop_image(bgr, outline))
+
+
+def _box(outline: NDArray[Any], bgr: NDArray[Any]) -> tuple[int, int, int, int]:
+    (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
+    height, width = bgr.shape[:2]
+    return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))

@@ -1,0 +1,51 @@
+"""What was read off a photo: its lines, each with a confidence and a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from featx.text.plain import plain_line
+
+# A photo of a printed page or a trap; no pack has so many lines.
+MOST_LINES = 200
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TextLine:
+    """One line of text: how sure the reader is, from 0 to 1, and left, top, right and bottom in pixels."""
+
+    text: str
+    confidence: float
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoText:
+    """The lines of one photo in reading order, and the fingerprint of the reader."""
+
+    lines: tuple[TextLine, ...] = ()
+    reader: str = ""
+
+    @property
+    def text(self) -> str:
+        """All lines as one text."""
+        return " ".join(line.text for line in self.lines)
+
+    def to_record(self) -> list[Any]:
+        """The lines as plain lists, for the file."""
+        return [[line.text, round(line.confidence, 3), *line.box] for line in self.lines]
+
+    @classmethod
+    def of_record(cls, record: Any, reader: str) -> PhotoText:
+        """The lines of such lists, cleaned again: the file may come from anywhere. ValueError where they are none."""
+        try:
+            lines = [
+                TextLine(plain_line(text), min(1.0, max(0.0, float(sure))), (int(a), int(b), int(c), int(d)))
+                for text, sure, a, b, c, d in record[:MOST_LINES]
+            ]
+        except (TypeError, OverflowError, AttributeError) as error:
+            raise ValueError("its lines are of another form") from error
+        return cls(tuple(line for line in lines if line.text), plain_line(reader))

@@ -1,0 +1,139 @@
+"""Each photo is read once, and what was read is never lost."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from featx.errors import FeatxError
+from featx.store import open_store
+from featx.text import read_texts
+from featx.text.of_store import photo_texts, text_facts
+from featx.text.reading import read_photos
+from featx.text.records import PhotoText, TextLine
+from featx.text.text_file import TextWriter, load_texts, texts_beside
+from tests.text.readers import ListReader, by_shade, shaded
+
+
+def texts_by_stem(store):
+    return {Path(item).stem: text for item, text in read_texts(store).items()}
+
+
+def test_the_text_of_each_photo_is_known_by_its_id(shades):
+    report = read_photos(shades, reader=ListReader(by_shade))
+    assert (report.read, report.with_text, report.known) == (5, 3, 0)
+    assert texts_by_stem(shades) == {
+        "item0": "Havre Dryck 1 L", "copy0": "Havre Dryck 1 L", "item1": "GRÄDDFIL", "item2": "",
+        "item3": "VANILJ yoghurt", "item4": "",
+    }  # fmt: skip
+    line = next(iter(photo_texts(shades).values())).lines[0]
+    assert line.box == (1, 2, 30, 14) and line.confidence == pytest.approx(0.9)
+
+
+def test_a_photo_is_read_once_whatever_its_name_and_however_many_copies(shades):
+    reader = ListReader(by_shade)
+    read_photos(shades, reader=reader)
+    again = read_photos(shades, reader=reader)
+    assert sorted(reader.seen) == [10, 60, 110, 160, 210]
+    assert (again.read, again.known, again.with_text) == (0, 5, 3)
+
+
+def test_nothing_is_known_of_photos_that_were_never_read(shades):
+    assert read_texts(shades) == {} and text_facts(shades.path, shades.digests) is None
+
+
+def test_a_run_stopped_half_way_goes_on_where_it_was(shades):
+    stop = threading.Event()
+    first = ListReader(lambda image: stop.set() or by_shade(image))
+    half = read_photos(shades, reader=first, workers=1, stop=stop)
+    assert half.stopped and 0 < half.read < 5
+    second = ListReader(by_shade)
+    whole = read_photos(shades, reader=second)
+    assert whole.known == half.read and sorted(first.seen + second.seen) == [10, 60, 110, 160, 210]
+    assert len(read_texts(shades)) == 6
+
+
+def test_a_killed_run_loses_no_text_that_it_kept(shades):
+    path = texts_beside(shades.path)
+    text = PhotoText((TextLine("HAVRE", 0.8, (0, 0, 9, 9)),), "list/1")
+    with TextWriter.open(path) as writer:
+        writer.add({"a": text})
+        writer.add({"b": text})
+    with path.open("ab") as file:
+        file.write(b"FXJ1 a frame that a kill cut off")
+    assert load_texts(path) == {"a": text, "b": text}
+    with TextWriter.open(path) as writer:
+        writer.add({"c": text})
+    assert set(load_texts(path)) == {"a", "b", "c"}
+
+
+def test_damage_is_named_and_never_read_as_fewer_texts(shades):
+    read_photos(shades, reader=ListReader(by_shade))
+    path = texts_beside(shades.path)
+    data = bytearray(path.read_bytes())
+    data[60] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FeatxError, match="is damaged") as error:
+        read_texts(shades)
+    assert error.value.code == "store-broken" and "featx read" in error.value.hint
+
+
+def test_another_file_of_that_name_is_refused_and_stays(shades):
+    path = texts_beside(shades.path)
+    path.write_text(json.dumps({"my": "notes"}) * 9)
+    with pytest.raises(FeatxError):
+        read_photos(shades, reader=ListReader(by_shade))
+    assert "notes" in path.read_text()
+
+
+def test_text_of_another_store_is_copied_not_read_again(shades, tmp_path):
+    read_photos(shades, reader=ListReader(by_shade))
+    (tmp_path / "other.h5").write_bytes(shades.path.read_bytes())
+    other = open_store(tmp_path / "other.h5")
+    reader = ListReader(by_shade)
+    report = read_photos(other, reader=reader)
+    assert (report.copied, report.read, reader.seen) == (5, 0, [])
+    assert read_texts(other) == read_texts(shades)
+
+
+def test_another_reader_reads_again_only_by_force(shades):
+    read_photos(shades, reader=ListReader(by_shade))
+    better = ListReader(lambda image: ["better"], fingerprint="list/2")
+    report = read_photos(shades, reader=better)
+    assert (report.read, report.by_other_reader) == (0, 0) and better.seen == []
+    assert read_photos(shades, reader=better, force=True).read == 5
+    assert set(read_texts(shades).values()) == {"better"}
+
+
+def test_bad_photos_are_named_and_the_others_read(tmp_path, monkeypatch):
+    from featx.extraction import extract
+
+    monkeypatch.chdir(tmp_path)
+    for shade in (10, 60, 110, 160):
+        shaded(tmp_path / "photos" / f"p{shade}.png", shade)
+    store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "s.h5")
+    (tmp_path / "photos" / "p10.png").unlink()
+    shaded(tmp_path / "photos" / "p60.png", 61)
+
+    def odd(image):
+        if image[0, 0, 0] == 110:
+            raise RuntimeError("no such shape")
+        return by_shade(image)
+
+    report = read_photos(store, reader=ListReader(odd))
+    assert sorted((Path(one.path).name, one.reason) for one in report.unread) == [
+        ("p10.png", "missing"), ("p110.png", "reader-failed"), ("p60.png", "changed"),
+    ]  # fmt: skip
+    assert report.read == 1 and len(read_texts(store)) == 1
+    assert report.to_dict()["unread"][0]["detail"]
+
+
+def test_auto_leaves_photos_unread_where_a_sample_has_no_text(shades, monkeypatch):
+    monkeypatch.setattr("featx.text.reading.SAMPLE", 2)
+    report = read_photos(shades, auto=True, reader=ListReader(lambda image: []))
+    assert (report.read, report.left) == (2, 3)
+    report = read_photos(shades, auto=True, reader=ListReader(lambda image: ["HAVREDRYCK"]))
+    assert (report.read, report.left, report.with_text) == (3, 0, 3)
