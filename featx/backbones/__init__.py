@@ -11,6 +11,7 @@ network_encoder        what every family with a network shares
 joined                 several backbones side by side
 layers, preprocessing  where in a network features are read; photos as its weights want them
 architectures          which network a weights file was made for
+adding                 weights from a file, a folder or a package
 tensors                rows of features for torch
 devices                where it runs
 weights/               find, fetch and verify weights files

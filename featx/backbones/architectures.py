@@ -32,10 +32,21 @@ class _Table(TypedDict):
     networks: dict[str, list[str]]
 
 
-def recognise_network(file: Path) -> str:
-    """The backbone whose tensors a weights file holds; a FeatxError where none or several could be meant."""
+def recognise_network(file: Path, wanted: str | None = None) -> str:
+    """The backbone whose tensors a weights file holds; a FeatxError where none or several could be meant.
+
+    `wanted` says which one is meant; the tensors must fit it.
+    """
     shapes = {name: tuple(tensor.shape) for name, tensor in load_state_dict(file).items()}
     names = networks_with(shapes)
+    if wanted is not None and names and wanted not in names:
+        raise FeatxError(
+            "weights-misfit",
+            f"the tensors of {file} do not fit `{wanted}`",
+            f"they fit {', '.join(f'`{name}`' for name in names[:MOST_NAMED])}",
+            {"networks": names},
+        )
+    names = [wanted] if wanted in names else names
     named = [name for name in names if name.rpartition(":")[2] in file.stem]
     # torchvision's come first: where timm has the same network, its weights fit both.
     chosen = max(named, key=len, default=names[0] if len(names) == 1 or (names and ":" not in names[0]) else "")

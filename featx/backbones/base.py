@@ -137,6 +137,8 @@ class BackboneFamily:
     rows: Callable[[], list[dict[str, Any]]] = list
     # Rows of those whose name matches a pattern, in a family too large to be listed with the others.
     catalogue: Callable[[str], list[dict[str, Any]]] | None = None
+    # Whether the usual weights of a backbone of this family are on this machine; no tensor is read.
+    has_weights: Callable[[str], bool] = lambda name: True
     # None if weights are downloaded, or missing from the installation.
     own_weights: Callable[[], OwnWeights | None] = lambda: None
     # The layers that can be read in one, with their shapes; None where there is no choice.

@@ -243,6 +243,7 @@ FAMILY = BackboneFamily(
     owns=lambda name: name == BUILTIN,
     open=open_builtin,
     rows=_rows,
+    has_weights=lambda name: builtin_weights() is not None,
     own_weights=_own_weights,
     takes_weights=False,
 )

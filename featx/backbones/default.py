@@ -13,7 +13,7 @@ from pathlib import Path
 from featx.backbones import weights
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.names import BUILTIN
-from featx.backbones.registry import backbone_rows, family_of
+from featx.backbones.registry import family_of
 from featx.views.quantities import percent
 
 EXTRA = 'pip install "featx[imagenet]"'
@@ -50,7 +50,7 @@ def measured_qualities() -> list[Quality]:
 def choose_backbone() -> tuple[str, str]:
     """A backbone's name, and one line on why it was chosen and what would be better."""
     ranked = measured_qualities()
-    ready = next((quality for quality in ranked if all(map(is_ready, quality.backbone.split(PLUS)))), None)
+    ready = next((quality for quality in ranked if is_ready(quality.backbone)), None)
     best = ranked[0]
     better = f"; for {best.backbone} ({_scores(best, short=True)}): {_remedy(best.backbone)}"
     if ready is None:
@@ -63,12 +63,8 @@ def choose_backbone() -> tuple[str, str]:
 
 
 def is_ready(name: str) -> bool:
-    """Whether a backbone can be opened without a download."""
-    if family_of(name).is_baseline:
-        return True
-    if name == BUILTIN:
-        return weights.builtin_weights() is not None
-    return any(row.get("here") is True for row in backbone_rows() if row["name"] == name)
+    """Whether the measured weights of a backbone, or of every part of a joined one, are on this machine."""
+    return all(family_of(part).has_weights(part) for part in name.split(PLUS))
 
 
 def _remedy(backbone: str) -> str:

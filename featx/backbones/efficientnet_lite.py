@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from featx.backbones.base import BackboneFamily, BackboneRequest, Shapes
 from featx.backbones.devices import import_torch
 from featx.backbones.torchvision_networks import FrozenNetwork, frozen, put_weights
-from featx.backbones.weights import file_sha256, load_state_dict, weights_file
+from featx.backbones.weights import file_sha256, load_state_dict, weights_file, weights_folder
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -45,11 +45,11 @@ class Packaged:
 
     @property
     def file(self) -> Path | None:
-        """The weights file of the installed package, found without importing it."""
+        """The weights file: that of the installed package, found without importing it, or one that was added."""
         spec = find_spec(self.package)
         folders = [] if spec is None else spec.submodule_search_locations or []
         files = [Path(folder) / "models" / self.file_name for folder in folders]
-        return next((file for file in files if file.is_file()), None)
+        return next((file for file in [*files, weights_folder() / self.file_name] if file.is_file()), None)
 
 
 NETWORKS = {
@@ -160,7 +160,6 @@ def _rows() -> list[dict[str, Any]]:
             "default": WEIGHTS,
             "licence": "Apache-2.0",
             "url": "",
-            "here": network.file is not None,
         }
         for network in NETWORKS.values()
     ]
@@ -171,5 +170,6 @@ FAMILY = BackboneFamily(
     owns=lambda name: name in NETWORKS,
     open=open_efficientnet_lite,
     rows=_rows,
+    has_weights=lambda name: NETWORKS[name].file is not None,
     layer_shapes=_layer_shapes,
 )

@@ -9,6 +9,7 @@ from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_net
 from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.joined import JoinedEncoder, requests_of
+from featx.backbones.weights import added_for, added_weights
 from featx.errors import FeatxError
 
 POOLS = ("avg", "max", "gem", "avgmax", "flatten")
@@ -46,14 +47,42 @@ def baseline_name() -> str:
 
 
 def backbone_rows() -> list[dict[str, Any]]:
-    """Every backbone by name: how wide, how large, how good; read from tables, so no network is loaded."""
-    return [row for family in FAMILIES for row in family.rows()]
+    """Every backbone by name: how wide, how large, how good; read from tables, so no network is loaded.
+
+    Those that no table lists are here because weights were added for them.
+    """
+    rows = [row for family in FAMILIES for row in family.rows()]
+    listed = {row["name"] for row in rows}
+    return [*rows, *(_unlisted(name) for name in sorted({added.backbone for added in added_weights()} - listed))]
+
+
+def _unlisted(name: str) -> dict[str, Any]:
+    facts = ("width", "parameters", "gflops", "top1", "input", "default", "url")
+    return {"name": name, **dict.fromkeys(facts), "weights": [], "licence": "–"}
+
+
+def local_backbones() -> list[str]:
+    """The backbones that need no download: their usual weights are here, or others were added for them."""
+    added = {weights.backbone for weights in added_weights()}
+    names = (str(row["name"]) for row in backbone_rows())
+    return [name for name in names if name in added or family_of(name).has_weights(name)]
+
+
+def _with_added(request: BackboneRequest, family: BackboneFamily) -> BackboneRequest:
+    """Weights that somebody added stand in for the usual ones where these are not here."""
+    if request.weights is not None or not family.takes_weights:
+        return request
+    added = added_for(request.name)
+    if added is None or family.has_weights(request.name):
+        return request
+    return replace(request, weights=str(added.file))
 
 
 def open_backbone(request: BackboneRequest) -> Encoder:
     """Open the requested backbone, after refusing options that its family does not have."""
     request = _checked(request)
     family = family_of(request.name)
+    request = _with_added(request, family)
     refused = {"weights": not family.takes_weights, "layer": not family.has_layers}
     for flag, is_refused in refused.items():
         if is_refused and getattr(request, flag) is not None:

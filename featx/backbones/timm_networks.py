@@ -212,4 +212,17 @@ def _put_weights(network: Any, file: Path, name: str) -> None:
     network.load_state_dict({key: tensors[key] for key in own})
 
 
-FAMILY = BackboneFamily("timm", owns=lambda name: name.startswith(PREFIX), open=open_timm, catalogue=list_timm)
+def _has_weights(name: str) -> bool:
+    try:
+        return HubWeights.of(name.removeprefix(PREFIX)).file is not None
+    except FeatxError:  # timm is not installed
+        return False
+
+
+FAMILY = BackboneFamily(
+    "timm",
+    owns=lambda name: name.startswith(PREFIX),
+    open=open_timm,
+    catalogue=list_timm,
+    has_weights=_has_weights,
+)

@@ -23,6 +23,7 @@ from featx.backbones.weights import (
     find_published,
     hash_prefix,
     load_state_dict,
+    unchecked_weights,
     weights_file,
 )
 from featx.errors import FeatxError, did_you_mean
@@ -275,7 +276,16 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
+def _has_weights(name: str) -> bool:
+    return any(row["name"] == name and unchecked_weights(row["url"]) is not None for row in _rows())
+
+
 # The last family: a name that no other owns is one of torchvision's, or a mistake.
 FAMILY = BackboneFamily(
-    "torchvision", owns=lambda name: True, open=open_torchvision, rows=_rows, layer_shapes=shapes_of
+    "torchvision",
+    owns=lambda name: True,
+    open=open_torchvision,
+    rows=_rows,
+    layer_shapes=shapes_of,
+    has_weights=_has_weights,
 )

@@ -33,10 +33,19 @@ def backbones(
     if layers:
         _print_layers(name, out)
         return
-    from featx.backbones.registry import backbone_rows
+    from featx.backbones.registry import backbone_rows, local_backbones
+    from featx.backbones.weights import added_weights
 
-    rows = _rows(name, pattern)
-    rows = [{**row, "here": row.get("here", _is_here(row))} for row in rows]
+    local = local_backbones()
+    files = [(added.backbone, added.file.name) for added in added_weights()]
+    rows = [
+        {
+            **row,
+            "here": row.get("here", row["name"] in local),
+            "added": [file for backbone, file in files if backbone == row["name"]],
+        }
+        for row in _rows(name, pattern)
+    ]
     if here:
         rows = [row for row in rows if row["here"]]
     if not rows and name is not None and not here:
@@ -54,9 +63,9 @@ def backbones(
             "–" if row["parameters"] is None else f"{row['parameters'] / 1e6:.1f}",
             "–" if row["gflops"] is None else f"{row['gflops']:.2f}",
             "–" if row["top1"] is None else f"{row['top1']:.1f}%",
-            row["input"],
+            row["input"] or "–",
             row["licence"],
-            "yes" if row["here"] else "no",
+            ", ".join(row["added"]) or ("yes" if row["here"] else "no"),
         ]
         for row in rows
     ]
@@ -92,12 +101,6 @@ def _rows(name: str | None, pattern: str | None) -> list[dict[str, Any]]:
             f"one name is enough: `featx backbones {name}`",
         )
     return [row for row in backbone_rows() if wanted in row["name"].lower()]
-
-
-def _is_here(row: dict[str, Any]) -> bool:
-    from featx.backbones.weights import file_name, weights_folder
-
-    return not row["url"] or (weights_folder() / file_name(row["url"])).is_file()
 
 
 def _print_layers(name: str | None, out: Output) -> None:

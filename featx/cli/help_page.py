@@ -36,7 +36,7 @@ COMMANDS = (
     ("backbones", "Help", "List the networks that turn photos into features."),
     ("demo", "Help", "Draw a small sample catalogue and run everything on it, offline."),
 )
-GROUPS = (("weights", "Help", "List, download or import the weights of backbones."),)
+GROUPS = (("weights", "Help", "List, download or add the weights of backbones."),)
 # Names of these commands in other tools.
 ALIASES = {"label-issues": "issues", "bench": "compare"}
 OPTIONS = (

@@ -14,7 +14,7 @@ from featx.cli.output import Output, size
 from featx.errors import FeatxError
 
 app = typer.Typer(
-    help="List, download or import the weights of backbones.\n\nExample: featx weights list",
+    help="List, download or add the weights of backbones.\n\nExample: featx weights list",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -57,7 +57,8 @@ def list_(
     out = Output(as_json, quiet, verbose)
     here = {path.name: path for path in weights.weights_here()}
     known = list(weights.published_weights() if every else weights.RECOMMENDED)
-    if not every and here.keys() - {entry.file_name for entry in known}:
+    added = {added.file.name: added.backbone for added in weights.added_weights()}
+    if not every and here.keys() - added.keys() - {entry.file_name for entry in known}:
         # Only a file the short list does not explain is worth the seconds that torchvision takes to import.
         short = {entry.file_name for entry in known}
         known += [e for e in weights.published_weights() if e.file_name in here and e.file_name not in short]
@@ -74,7 +75,7 @@ def list_(
     explained = {entry.file_name for entry in known}
     for name, path in here.items():
         if name not in explained:
-            records.append(_record("?", name, path.stat().st_size))
+            records.append(_record(added.get(name, "?"), name, path.stat().st_size))
     rows = [
         (
             str(record["name"]),
@@ -133,22 +134,46 @@ app.command("fetch", hidden=True)(get)
 
 @app.command("add")
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A weights file downloaded elsewhere.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|FOLDER|PACKAGE",
+            help="A weights file, a folder of them, or an installed package that has some.",
+        ),
+    ],
+    backbone: Annotated[
+        str | None,
+        typer.Option("--backbone", "-b", help="Which network is meant, where the tensors fit several."),
+    ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Verify a weights file downloaded elsewhere, and copy it to where every tool finds it.
+    """Check weights from elsewhere, and copy them to where every command finds them.
 
     Example: featx weights add resnet50-0676ba61.pth
     """
-    from featx.backbones import weights
+    from featx.backbones.adding import add_from
 
     out = Output(as_json, quiet, verbose)
-    path = weights.add_weights(file)
-    out.ok(f"{file} is intact and installed")
-    out.result(str(path))
-    out.document({"path": str(path), "bytes": path.stat().st_size})
+    added = add_from(source, backbone)
+    for weights in added:
+        lead = weights.backbone or "of no network that featx knows by its tensors"
+        out.ok(f"{weights.file.name} is intact and installed ({size(weights.file.stat().st_size)}): {lead}")
+        out.result(str(weights.file))
+    records = [
+        {
+            "path": str(weights.file),
+            "bytes": weights.file.stat().st_size,
+            "backbone": weights.backbone or None,
+            "sha256": weights.sha256,
+            "origin": weights.origin,
+        }
+        for weights in added
+    ]
+    out.document({**records[0], "files": records})
+    network = "" if added[0].backbone else "-b NETWORK "
+    out.next(f"featx extract IMAGES {network}--weights {added[0].file.name}")
 
 
 @app.command("verify")

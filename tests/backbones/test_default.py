@@ -57,8 +57,9 @@ def installed(monkeypatch, tmp_path):
     def have(*parts: str) -> None:
         file = tmp_path / "builtin.safetensors"
         file.touch()
-        monkeypatch.setattr("featx.backbones.weights.builtin_weights", lambda: file if "builtin" in parts else None)
-        monkeypatch.setattr("featx.backbones.weights.cache.builtin_weights", default.weights.builtin_weights)
+        for module in ("weights.cache", "builtin"):
+            builtin = file if "builtin" in parts else None
+            monkeypatch.setattr(f"featx.backbones.{module}.builtin_weights", lambda builtin=builtin: builtin)
         packaged = property(lambda network: file if network.name in parts else None)
         monkeypatch.setattr(efficientnet_lite.Packaged, "file", packaged)
 
@@ -108,10 +109,9 @@ def test_the_measured_table_ranks_what_can_be_opened():
 
 
 def test_weights_that_are_missing_are_not_ready(monkeypatch):
-    monkeypatch.setattr("featx.backbones.weights.builtin_weights", lambda: None)
-    assert not default.is_ready("builtin") and default.is_ready("colour")
-    monkeypatch.setattr(default, "backbone_rows", lambda: [{"name": "efficientnet_lite2", "here": False}])
-    assert not default.is_ready("efficientnet_lite2")
+    monkeypatch.setattr("featx.backbones.builtin.builtin_weights", lambda: None)
+    monkeypatch.setattr(efficientnet_lite.Packaged, "file", None)
+    assert not any(map(default.is_ready, ("builtin", LITE2, "colour+builtin"))) and default.is_ready("colour")
 
 
 def test_choosing_imports_no_torch():

@@ -34,6 +34,7 @@ def folder(tmp_path, monkeypatch):
 def known(monkeypatch):
     monkeypatch.setattr(published, "RECOMMENDED", (ENTRY,))
     monkeypatch.setattr(weights, "RECOMMENDED", (ENTRY,))
+    monkeypatch.setattr("featx.backbones.weights.importing.RECOMMENDED", (ENTRY,))
 
 
 def run(*words: str):

@@ -7,8 +7,10 @@ locating   a file by its SHA-256, wherever it lies now
 download   the file of an address, from the cache or the web
 http       requests, and downloads that go on where they broke off
 importing  files that were downloaded elsewhere
+added      which network the files are of that no publisher's list names
 """
 
+from featx.backbones.weights.added import AddedWeights, added_for, added_weights, note_added
 from featx.backbones.weights.cache import (
     SUFFIXES,
     builtin_weights,
@@ -16,6 +18,7 @@ from featx.backbones.weights.cache import (
     file_sha256,
     find_weights,
     state_folder,
+    unchecked_weights,
     verify_weights,
     weights_folder,
     weights_here,
@@ -23,7 +26,7 @@ from featx.backbones.weights.cache import (
     weights_path,
 )
 from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
-from featx.backbones.weights.importing import add_weights
+from featx.backbones.weights.importing import add_weights, copy_weights, published_as, readable_sha256
 from featx.backbones.weights.loading import load_state_dict, weights_file
 from featx.backbones.weights.locating import (
     is_cached,
@@ -46,9 +49,13 @@ __all__ = [
     "PUBLISHER",
     "RECOMMENDED",
     "SUFFIXES",
+    "AddedWeights",
     "PublishedWeights",
     "add_weights",
+    "added_for",
+    "added_weights",
     "builtin_weights",
+    "copy_weights",
     "fallback_backbone",
     "fetch_weights",
     "file_name",
@@ -60,12 +67,16 @@ __all__ = [
     "is_digest",
     "load_state_dict",
     "locate_weights",
+    "note_added",
     "offline",
     "probe_url",
+    "published_as",
     "published_weights",
+    "readable_sha256",
     "search_places",
     "source_url",
     "state_folder",
+    "unchecked_weights",
     "verify_weights",
     "watched_downloads",
     "weights_file",

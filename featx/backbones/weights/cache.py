@@ -79,13 +79,18 @@ def fallback_backbone() -> str:
 
 def find_weights(url: str) -> Path | None:
     """The file of this address in torch's cache or on `FEATX_WEIGHTS_PATH`, checked; None if there is none."""
+    path = unchecked_weights(url)
+    if path is not None:
+        verify_weights(path)
+    return path
+
+
+def unchecked_weights(url: str) -> Path | None:
+    """The same, but no byte of it is read: enough for a list."""
     name = file_name(url)
     on_path = [place / name if place.is_dir() else place for place in weights_path()]
-    for path in [weights_folder() / name, *on_path]:
-        if path.name == name and path.is_file():
-            verify_weights(path)
-            return path
-    return None
+    paths = [weights_folder() / name, *on_path]
+    return next((path for path in paths if path.name == name and path.is_file()), None)
 
 
 def verify_weights(path: Path, *, sha256_prefix: str | None = None) -> str:
@@ -101,6 +106,11 @@ def verify_weights(path: Path, *, sha256_prefix: str | None = None) -> str:
 def state_folder() -> Path:
     """Where featx notes the full SHA-256 of each published file it has checked."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "featx" / "weights"
+
+
+def note_of(path: Path) -> Path:
+    """The note about a weights file of this name."""
+    return state_folder() / f"{path.name}.json"
 
 
 def pin_digest(path: Path, digest: str, sha256_prefix: str | None = None) -> None:
@@ -119,7 +129,7 @@ def pin_digest(path: Path, digest: str, sha256_prefix: str | None = None) -> Non
     if not published_prefix:
         return
     # Eight characters stop accidents, not a forger; the whole digest, once seen, stops both.
-    note = state_folder() / f"{path.name}.json"
+    note = note_of(path)
     try:
         noted = read_json(note)["sha256"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -14,14 +14,9 @@ from featx.files.atomic import atomic_writer
 
 def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> Path:
     """Copy a file downloaded elsewhere into torch's cache under its published name, after verifying it."""
-    try:
-        digest = file_sha256(file)
-    except OSError as error:
-        raise unreadable(file, error) from error
-    # Browsers rename downloads ("resnet50-0676ba61 (1).pth"); the content tells which file it is.
-    name = _name_by_content(file, digest, RECOMMENDED)
-    if name is None:
-        name = _name_by_content(file, digest, published_weights() if every is None else every)
+    digest = readable_sha256(file)
+    published = published_as(file, digest, every)
+    name = published.file_name if published is not None else None
     prefix = hash_prefix(file.name)
     if name is None and prefix and digest.startswith(prefix):
         name = file.name
@@ -35,6 +30,25 @@ def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> 
             f"`featx extract IMAGES --backbone NAME --weights {file}`",
             {"path": str(file), "sha256": digest},
         )
+    return copy_weights(file, name, digest)
+
+
+def readable_sha256(file: Path) -> str:
+    """The SHA-256 of a file that somebody named, or the error about it."""
+    try:
+        return file_sha256(file)
+    except OSError as error:
+        raise unreadable(file, error) from error
+
+
+def published_as(file: Path, digest: str, every: Sequence[PublishedWeights] | None = None) -> PublishedWeights | None:
+    """The published file with this content: browsers rename downloads ("resnet50-0676ba61 (1).pth")."""
+    found = _by_content(file, digest, RECOMMENDED)
+    return found or _by_content(file, digest, published_weights() if every is None else every)
+
+
+def copy_weights(file: Path, name: str, digest: str) -> Path:
+    """Copy a file that was checked into torch's cache under a name that begins its digest."""
     target = weights_folder() / name
     pin_digest(target, digest)
     try:
@@ -46,9 +60,9 @@ def add_weights(file: Path, every: Sequence[PublishedWeights] | None = None) -> 
     return target
 
 
-def _name_by_content(file: Path, digest: str, known: Sequence[PublishedWeights]) -> str | None:
-    names = [entry.file_name for entry in known if digest.startswith(hash_prefix(entry.file_name) or "-")]
-    return file.name if file.name in names else names[0] if names else None
+def _by_content(file: Path, digest: str, known: Sequence[PublishedWeights]) -> PublishedWeights | None:
+    fitting = [entry for entry in known if digest.startswith(hash_prefix(entry.file_name) or "-")]
+    return next((entry for entry in fitting if entry.file_name == file.name), fitting[0] if fitting else None)
 
 
 def copy_checked(file: Path, target: Path, digest: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from featx.backbones.weights.cache import SUFFIXES, pin_digest, unreadable
+from featx.backbones.weights.cache import SUFFIXES, pin_digest, unreadable, weights_folder
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -20,11 +20,19 @@ MOST_NAMES = 8 << 20
 
 
 def weights_file(given: str | None) -> Path | None:
-    """The file that a value of `--weights` names, by its suffix or because it exists; None for a weights name."""
+    """The file that a value of `--weights` names, by its suffix or because it exists; None for a weights name.
+
+    A name alone may be that of a file in the weights folder.
+    """
     if given is None or given == "random":
         return None
     path = Path(given)
-    return path if path.suffix.lower() in SUFFIXES or path.is_file() else None
+    if path.is_file():
+        return path
+    kept = weights_folder() / path.name
+    if path.name == given and path.suffix.lower() in SUFFIXES and kept.is_file():
+        return kept
+    return path if path.suffix.lower() in SUFFIXES else None
 
 
 def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str, torch.Tensor]:
