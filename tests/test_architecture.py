@@ -33,11 +33,11 @@ def imported(tree: ast.AST) -> set[str]:
 
 
 def rooms_of_each_library() -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    importers: dict[str, set[str]] = defaultdict(set)
     for name, tree in modules():
         for library in imported(tree):
-            found[library].add(name.split("/")[0])
-    return {library: rooms for library, rooms in found.items() if library not in NO_DOOR}
+            importers[library].add(name.split("/")[0])
+    return {library: rooms for library, rooms in importers.items() if library not in NO_DOOR}
 
 
 def test_each_library_is_imported_just_where_the_table_of_doors_says():

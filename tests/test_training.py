@@ -29,8 +29,8 @@ def test_a_shipped_network_starts_its_training_as_it_is(pixels: torch.Tensor) ->
     with torch.no_grad():
         before = shipped(normalised(pixels))
         for mode in (False, True):
-            found = network.train(mode)(normalised(pixels))
-            torch.testing.assert_close(found, before, rtol=0.02, atol=0.01)
+            output = network.train(mode)(normalised(pixels))
+            torch.testing.assert_close(output, before, rtol=0.02, atol=0.01)
 
 
 def test_packed_photos_come_back_with_their_labels(tmp_path: Path) -> None:
@@ -39,9 +39,9 @@ def test_packed_photos_come_back_with_their_labels(tmp_path: Path) -> None:
     for name, colour in colours.items():
         Image.new("RGB", (40, 30), colour).save(tmp_path / f"{name}.png")
     pack([Source(tmp_path / f"{name}.png", name, "train") for name in colours], tmp_path / "all.zip", 1, 90)
-    found = read_photos([tmp_path / "all.zip"], threads=1, side=32)
-    assert found.labels == ("red", "blue")
-    assert np.abs(found.pixels.astype(int).mean((1, 2)) - list(colours.values())).max() < 6
+    packed = read_photos([tmp_path / "all.zip"], threads=1, side=32)
+    assert packed.labels == ("red", "blue")
+    assert np.abs(packed.pixels.astype(int).mean((1, 2)) - list(colours.values())).max() < 6
 
 
 def test_views_are_pictures_and_know_how_much_of_them_is_foreign(pixels: torch.Tensor) -> None:

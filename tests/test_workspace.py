@@ -108,7 +108,7 @@ def test_use_lists_the_stores_and_names_the_closest_one(featx: Run, folder):
     assert featx("extract", "photos", "-b", "colour").returncode == 0
     assert featx("extract", "photos", "-b", "colour", "--store", "artifacts/embeddings/other.h5").returncode == 0
     listed = [json.loads(line) for line in featx("use", "--json").stdout.splitlines()]
-    assert [(one["store"], one["photos"], one["current"]) for one in listed] == [
+    assert [(store["store"], store["photos"], store["current"]) for store in listed] == [
         ("artifacts/embeddings/colour.h5", 12, True),
         ("artifacts/embeddings/other.h5", 12, False),
     ]

@@ -62,7 +62,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.open_index(), SimilarityIndex)
     assert_type(featx.find_duplicates(store), Duplicates)
     assert_type(featx.find_issues(store), Issues)
-    assert_type([one.item_id for one in featx.find_issues(store)], list[str])
+    assert_type([issue.item_id for issue in featx.find_issues(store)], list[str])
     assert_type(featx.report(comparison, store), Written)
     assert_type(featx.export(store, "npz"), list[Path])
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)

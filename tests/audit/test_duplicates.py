@@ -104,8 +104,8 @@ def test_zeros_infinities_and_nan_match_nothing():
     features[2, 0] = np.inf
     features[3:5] = 1e-30
     features[5] = 1e30
-    found = [(int(a), int(b)) for i, j, _ in near_pairs(unit_rows(features), 0.5) for a, b in zip(i, j, strict=True)]
-    assert sorted(found) == [(3, 4), (3, 5), (4, 5)]
+    pairs = [(int(a), int(b)) for i, j, _ in near_pairs(unit_rows(features), 0.5) for a, b in zip(i, j, strict=True)]
+    assert sorted(pairs) == [(3, 4), (3, 5), (4, 5)]
 
 
 def test_the_weakest_link_is_the_score_of_a_group():
@@ -138,9 +138,9 @@ def copies(tmp_path: Path) -> list[dict]:
 
 
 def test_a_near_copy_must_be_alike_in_features_and_in_the_picture(tmp_path, copies):
-    found = featx.find_duplicates(store_of(tmp_path / "s.h5", copies), min_score=0.9)
-    (group,) = found
-    assert [one.item_id for one in group.pictures] == ["a", "again", "same"]
+    duplicates = featx.find_duplicates(store_of(tmp_path / "s.h5", copies), min_score=0.9)
+    (group,) = duplicates
+    assert [member.item_id for member in group.pictures] == ["a", "again", "same"]
     assert (group.kind, group.labels, group.splits) == ("near copy", ["boots", "hats"], ["test", "train"])
     assert group.products == ["a", "again", "same"]
 
@@ -163,16 +163,16 @@ def test_across_keeps_groups_with_two_labels_or_splits(tmp_path, copies):
 
 def test_photos_that_are_gone_are_judged_by_features_alone_and_counted(tmp_path):
     rows = [{"id": name, "features": [1, 1, extra]} for name, extra in [("a", 0), ("b", 0.001), ("c", 0.25)]]
-    found = featx.find_duplicates(store_of(tmp_path / "s.h5", rows), min_score=0.9)
-    assert [[one.item_id for one in group.pictures] for group in found] == [["a", "b"]]
-    assert found.unreadable == 3
+    duplicates = featx.find_duplicates(store_of(tmp_path / "s.h5", rows), min_score=0.9)
+    assert [[member.item_id for member in group.pictures] for group in duplicates] == [["a", "b"]]
+    assert duplicates.unreadable == 3
 
 
 def test_a_changed_photo_does_not_speak_for_the_old_one(tmp_path, copies):
     store = store_of(tmp_path / "s.h5", copies)
     photo(Path(copies[1]["path"]), 9)
-    told = HashCache(store).same(np.array([0, 0]), np.array([1, 3]))
-    assert told.tolist() == [-1, 0]
+    same = HashCache(store).same(np.array([0, 0]), np.array([1, 3]))
+    assert same.tolist() == [-1, 0]
 
 
 def test_hashes_are_kept_and_a_damaged_cache_is_no_matter(tmp_path, copies):
@@ -191,25 +191,27 @@ def test_names_are_escaped_in_every_page(tmp_path):
     evil = "<script>alert(1)</script>"
     rows = [{"id": f"{evil}{i}", "label": evil, "digest": "0" * 64, "features": [1, 2]} for i in range(2)]
     store = store_of(tmp_path / "s.h5", rows)
-    found = featx.find_duplicates(store)
-    assert len(found) == 1
-    for shown in (duplicates_sheet(found, store).to_html(), found._repr_html_()):
+    duplicates = featx.find_duplicates(store)
+    assert len(duplicates) == 1
+    for shown in (duplicates_sheet(duplicates, store).to_html(), duplicates._repr_html_()):
         assert "<script>alert" not in shown
         assert "&lt;script&gt;" in shown
 
 
 def test_few_rows_are_no_trouble(tmp_path):
-    one = store_of(tmp_path / "s.h5", [{"id": "a", "features": [1, 2]}])
-    assert len(featx.find_duplicates(one)) == 0
-    assert repr(featx.find_duplicates(one)) == "Duplicates(0 groups, 0 of 1 photos)"
-    assert list(featx.find_duplicates(one).to_pandas().columns)[:3] == ["group", "kind", "score"]
+    single = store_of(tmp_path / "s.h5", [{"id": "a", "features": [1, 2]}])
+    assert len(featx.find_duplicates(single)) == 0
+    assert repr(featx.find_duplicates(single)) == "Duplicates(0 groups, 0 of 1 photos)"
+    assert list(featx.find_duplicates(single).to_pandas().columns)[:3] == ["group", "kind", "score"]
 
 
 def test_the_planted_copies_of_the_sample_catalogue_are_found_and_nothing_else(featx, sample_shop, tmp_path):
     shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
     ran = featx("duplicates", "--json")
     assert ran.returncode == 0, ran.stderr
-    groups = [{Path(one["path"]).name for one in json.loads(line)["pictures"]} for line in ran.stdout.splitlines()]
+    groups = [
+        {Path(member["path"]).name for member in json.loads(line)["pictures"]} for line in ran.stdout.splitlines()
+    ]
     with (ROOT / "data/products.csv").open(encoding="utf-8") as file:
         planted = [
             {Path(row["image"]).name, Path(row["copy_of"]).name} for row in csv.DictReader(file) if row["copy_of"]

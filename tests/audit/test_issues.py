@@ -36,21 +36,25 @@ def catalogue(seed: int = 0, per: int = 30, wrong: tuple[int, ...] = (3, 40, 77)
 
 
 def test_planted_wrong_labels_are_found_and_named_rightly(tmp_path):
-    found = featx.find_issues(store_of(tmp_path / "s.h5", catalogue()))
-    assert {one.item_id: one.looks_like for one in found} == {"item3": "boots", "item40": "hats", "item77": "mugs"}
-    assert all(one.agree == one.neighbours == 10 for one in found)
-    assert repr(found) == "Issues(3 of 90 labels look wrong)"
-    assert found.suspected == 3 and found.precision > 0.9
-    assert len(found.to_pandas()) == len(found) == 3
-    json.dumps(found.to_dict(), allow_nan=False)
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", catalogue()))
+    assert {issue.item_id: issue.looks_like for issue in issues} == {
+        "item3": "boots",
+        "item40": "hats",
+        "item77": "mugs",
+    }
+    assert all(issue.agree == issue.neighbours == 10 for issue in issues)
+    assert repr(issues) == "Issues(3 of 90 labels look wrong)"
+    assert issues.suspected == 3 and issues.precision > 0.9
+    assert len(issues.to_pandas()) == len(issues) == 3
+    json.dumps(issues.to_dict(), allow_nan=False)
 
 
 def test_every_label_is_ranked_and_the_likeliest_wrong_come_first(tmp_path):
     store = store_of(tmp_path / "s.h5", catalogue())
-    found = featx.find_issues(store, n=60)
-    assert len(found) == 60 and found.suspected == 3
-    assert {one.item_id for one in found.labels[:3]} == {"item3", "item40", "item77"}
-    assert [one.probability for one in found] == sorted((one.probability for one in found), reverse=True)
+    issues = featx.find_issues(store, n=60)
+    assert len(issues) == 60 and issues.suspected == 3
+    assert {issue.item_id for issue in issues.labels[:3]} == {"item3", "item40", "item77"}
+    assert [issue.probability for issue in issues] == sorted((issue.probability for issue in issues), reverse=True)
     assert len(featx.find_issues(store, n=1000)) == 90
     with pytest.raises(FeatxError, match="0 labels cannot be listed"):
         featx.find_issues(store, n=0)
@@ -60,24 +64,24 @@ def test_the_order_of_the_rows_does_not_change_who_is_found(tmp_path):
     rows = catalogue()
     there = featx.find_issues(store_of(tmp_path / "s.h5", rows))
     back = featx.find_issues(store_of(tmp_path / "t.h5", rows[::-1]))
-    assert {one.item_id for one in there} == {one.item_id for one in back}
+    assert {issue.item_id for issue in there} == {issue.item_id for issue in back}
 
 
 def test_pictures_of_one_product_do_not_vouch_for_each_other(tmp_path):
     rows = catalogue(per=60, wrong=(3, 4, 5, 6))
     for i in (3, 4, 5, 6):
         rows[i]["product"] = "one"
-    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
-    assert {one.item_id for one in found} == {"item3", "item4", "item5", "item6"}
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert {issue.item_id for issue in issues} == {"item3", "item4", "item5", "item6"}
 
 
 def test_a_product_with_two_labels_is_named_and_the_minority_doubted(tmp_path):
     rows = catalogue(wrong=())
     for i in (0, 1, 30):
         rows[i]["product"] = "one"
-    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
-    assert [(one.product, one.labels) for one in found.products] == [("one", {"boots": 2, "hats": 1})]
-    assert [(one.item_id, one.looks_like, one.why) for one in found] == [("item30", "boots", "product")]
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(issue.product, issue.labels) for issue in issues.products] == [("one", {"boots": 2, "hats": 1})]
+    assert [(issue.item_id, issue.looks_like, issue.why) for issue in issues] == [("item30", "boots", "product")]
 
 
 def test_categories_that_are_one_are_told(tmp_path):
@@ -85,15 +89,15 @@ def test_categories_that_are_one_are_told(tmp_path):
     rows = catalogue(wrong=(), per=40)
     for i in range(40):
         rows[i]["label"] = ("ankle-boots", "boots")[int(random.integers(2))]
-    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
-    assert [(one.a, one.b) for one in found.twins] == [("ankle-boots", "boots")]
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(twins.a, twins.b) for twins in issues.twins] == [("ankle-boots", "boots")]
 
 
 def test_a_picture_unlike_the_rest_is_told_and_zero_rows_are_no_trouble(tmp_path):
     rows = catalogue(wrong=())
     rows[7]["features"] = np.zeros(64)
-    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
-    assert [(one.item_id, one.similarity) for one in found.outliers] == [("item7", 0.0)]
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert [(issue.item_id, issue.similarity) for issue in issues.outliers] == [("item7", 0.0)]
 
 
 def test_near_copies_across_splits_are_suspected_leaks(tmp_path):
@@ -102,16 +106,18 @@ def test_near_copies_across_splits_are_suspected_leaks(tmp_path):
         row["split"] = "test" if i % 3 == 0 else "train"
     rows[0].update(digest="a" * 64)
     rows[1].update(digest="a" * 64, features=rows[0]["features"])
-    (leak,) = [one for one in featx.find_issues(store_of(tmp_path / "s.h5", rows)).leaks if one.kind == "same file"]
+    (leak,) = [
+        issue for issue in featx.find_issues(store_of(tmp_path / "s.h5", rows)).leaks if issue.kind == "same file"
+    ]
     assert leak.splits == ["test", "train"]
 
 
 def test_categories_too_small_to_judge_are_named_not_accused(tmp_path):
     rows = catalogue(wrong=())
     rows[0]["label"] = "rarity"
-    found = featx.find_issues(store_of(tmp_path / "s.h5", rows))
-    assert found.not_judged == {"rarity": 1}
-    assert "item0" not in {one.item_id for one in found}
+    issues = featx.find_issues(store_of(tmp_path / "s.h5", rows))
+    assert issues.not_judged == {"rarity": 1}
+    assert "item0" not in {issue.item_id for issue in issues}
 
 
 def test_one_category_is_refused_in_words(tmp_path):
@@ -176,7 +182,7 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         (("item3", "burn", "", ""), "which is not a decision"),
         (("item3", "change", "bots", ""), "which is not a category"),
@@ -184,9 +190,9 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
         (("item3", "keep", "", "0" * 64), "about another photo"),
     ],
 )
-def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, said):
+def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, message):
     store = store_of(workplace / "s.h5", catalogue())
-    with pytest.raises(FeatxError, match=said):
+    with pytest.raises(FeatxError, match=message):
         record(table(workplace / "f.csv", [("item40", "keep", "", ""), row]), store)
     assert not (workplace / "artifacts/fixes.csv").exists()
 
@@ -233,14 +239,14 @@ def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, sample_
     shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
     ran = featx("issues", "--json")
     assert ran.returncode == 0, ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    (planted,) = [one for one in told if one["issue"] == "label" and one["item_id"] == "sku109-3"]
+    issues = [json.loads(line) for line in ran.stdout.splitlines()]
+    (planted,) = [issue for issue in issues if issue["issue"] == "label" and issue["item_id"] == "sku109-3"]
     assert (planted["says"], planted["looks_like"]) == ("bowls", "mugs")
-    assert [one["splits"] for one in told if one["issue"] == "leak"] == [["test", "train"]]
+    assert [issue["splits"] for issue in issues if issue["issue"] == "leak"] == [["test", "train"]]
     ran = featx("issues", "-n", "30")
     assert ran.returncode == 0 and "expected precision" in ran.stderr + ran.stdout, ran.stderr
     listed = [json.loads(line) for line in featx("issues", "-n", "30", "--json").stdout.splitlines()]
-    assert sum(one["issue"] == "label" for one in listed) == 30
+    assert sum(issue["issue"] == "label" for issue in listed) == 30
     assert featx("issues", "--fail-over", "0", "-o", "fixes.csv").returncode == 7
     assert featx("issues", "--apply", "fixes.csv").returncode == 0
     assert not (tmp_path / "artifacts/fixes.csv").exists()
@@ -275,20 +281,20 @@ def test_what_people_decided_is_what_is_exported_listed_and_told(featx, workplac
     assert store.labels[77] != store.labels[41]
     decisions = [("item77", "change", store.labels[41], ""), ("item40", "exclude", "", ""), ("item3", "keep", "", "")]
     assert record(table(workplace / "filled.csv", decisions), store).total() == 3
-    told = "1 relabelled, 1 excluded, 1 kept"
+    counts = "1 relabelled, 1 excluded, 1 kept"
 
     ran = featx("export", "-s", "s.h5", "-o", "all.csv")
     with (workplace / "all.csv").open(encoding="utf-8-sig", newline="") as file:
         labels = {row["id"]: row["label"] for row in csv.DictReader(file)}
     assert (labels["item77"], labels["item40"], labels["item3"]) == (store.labels[41], "", store.labels[3])
-    assert told in ran.stderr and "artifacts/fixes.csv" in ran.stderr
+    assert counts in ran.stderr and "artifacts/fixes.csv" in ran.stderr
 
     ran = featx("duplicates", "-s", "s.h5", "--across", "label", "--json")
-    assert ran.stdout == "" and told in ran.stderr, ran.stderr
+    assert ran.stdout == "" and counts in ran.stderr, ran.stderr
     assert len(find_duplicates(store, across="label")) == 0
 
     ran = featx("info", "-s", "s.h5")
-    assert told in next(line for line in ran.stdout.splitlines() if line.startswith("fixes")), ran.stdout
+    assert counts in next(line for line in ran.stdout.splitlines() if line.startswith("fixes")), ran.stdout
     assert json.loads(featx("info", "-s", "s.h5", "--json").stdout)["fixes"]["changed"] == 1
 
     (workplace / "artifacts/fixes.csv").unlink()

@@ -34,11 +34,11 @@ def picture(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
 def test_features_are_finite_float32_rows_of_unit_length(backbone: builtin.BuiltinEncoder) -> None:
     """Every photo gives one usable row, whatever its shape."""
     images = [picture(1), picture(2, (50, 400)), picture(3, (1, 1)), Image.new("RGB", (90, 90)), Image.new("L", (9, 9))]
-    found = backbone.features([backbone.prepare(image) for image in images])
-    assert found.shape == (5, backbone.spec.width)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    features = backbone.features([backbone.prepare(image) for image in images])
+    assert features.shape == (5, backbone.spec.width)
+    assert features.dtype == np.float32
+    assert np.isfinite(features).all()
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
 
 
 def test_no_photo_gives_no_row(backbone: builtin.BuiltinEncoder) -> None:
@@ -50,7 +50,7 @@ def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinEnc
     """What a photo is computed beside does not matter, nor does computing it twice."""
     prepared = [backbone.prepare(picture(seed)) for seed in range(5)]
     together = backbone.features(prepared)
-    alone = np.concatenate([backbone.features([one]) for one in prepared])
+    alone = np.concatenate([backbone.features([image]) for image in prepared])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_array_equal(together, backbone.features(prepared))
 
@@ -80,17 +80,19 @@ def test_computing_changes_no_tensor_and_keeps_no_gradient(backbone: builtin.Bui
 def test_colour_tells_two_plain_photos_apart(backbone: builtin.BuiltinEncoder) -> None:
     """A red and a blue one are less alike than two reds."""
     reds = [Image.new("RGB", (80, 80), (200 + step, 20, 20)) for step in (0, 6)]
-    found = backbone.features([backbone.prepare(image) for image in [*reds, Image.new("RGB", (80, 80), (20, 20, 200))]])
-    assert found[0] @ found[1] > found[0] @ found[2] + 0.1
+    features = backbone.features(
+        [backbone.prepare(image) for image in [*reds, Image.new("RGB", (80, 80), (20, 20, 200))]]
+    )
+    assert features[0] @ features[1] > features[0] @ features[2] + 0.1
 
 
 def test_histograms_count_every_pixel_once() -> None:
     """The squares of a row sum to one, for all colours there are."""
     pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
     pixels[0, :2] = [[255, 255, 255]]
-    found = builtin.colour_histograms(pixels)
-    assert found.shape == (3, builtin.COLOURS)
-    np.testing.assert_allclose((found**2).sum(1), 1, rtol=1e-5)
+    histograms = builtin.colour_histograms(pixels)
+    assert histograms.shape == (3, builtin.COLOURS)
+    np.testing.assert_allclose((histograms**2).sum(1), 1, rtol=1e-5)
 
 
 def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.BuiltinEncoder) -> None:
@@ -123,11 +125,11 @@ def test_absent_weights_are_an_error_with_a_way_out(tmp_path: Path) -> None:
 
 def test_bf16_is_close_to_float32_and_another_fingerprint() -> None:
     """A lower precision is used where it is asked for, and never mixes with the usual one."""
-    plain, fast = (open_backbone("builtin", device="cpu", precision=one) for one in ("auto", "bf16"))
+    plain, fast = (open_backbone("builtin", device="cpu", precision=precision) for precision in ("auto", "bf16"))
     assert (plain.fingerprint.precision, fast.fingerprint.precision) == ("fp32", "bf16")
     random = np.random.default_rng(0)
     pictures = [Image.fromarray(random.integers(0, 256, (64, 64, 3), dtype=np.uint8)) for _ in range(2)]
-    a, b = (one.features([one.prepare(picture) for picture in pictures]) for one in (plain, fast))
+    a, b = (backbone.features([backbone.prepare(picture) for picture in pictures]) for backbone in (plain, fast))
     assert (a * b).sum(1).min() > 0.999 and not np.array_equal(a, b)
 
 
@@ -149,13 +151,13 @@ def test_naming_it_loads_no_torch() -> None:
 def test_photos_of_one_fruit_are_more_alike_than_of_two(backbone: builtin.BuiltinEncoder) -> None:
     """On photos kept out of the training, the nearest class mean names most fruit, in other shops too."""
     fruit = ("Banana", "Kiwi", "Lemon", "Orange", "Pineapple", "Papaya")
-    means, asked, labels = [], [], []
-    for place, name in enumerate(fruit):
+    means, queries, labels = [], [], []
+    for number, name in enumerate(fruit):
         seen = sorted((REALITY / "train" / "Fruit" / name).glob("*.jpg"))[:6]
         new = sorted((REALITY / "val" / "Fruit" / name).glob("*.jpg"))[:4]
         rows = backbone.features([backbone.prepare(Image.open(path)) for path in [*seen, *new]])
         means.append(rows[: len(seen)].mean(0))
-        asked.append(rows[len(seen) :])
-        labels += [place] * len(new)
-    answers = (np.concatenate(asked) @ np.array(means).T).argmax(1)
+        queries.append(rows[len(seen) :])
+        labels += [number] * len(new)
+    answers = (np.concatenate(queries) @ np.array(means).T).argmax(1)
     assert (answers == np.array(labels)).mean() > 0.5

@@ -42,13 +42,13 @@ def as_batch(photos) -> torch.Tensor:
     return torch.from_numpy(np.stack([np.asarray(photo) for photo in photos]))
 
 
-def same(one: np.ndarray, other: np.ndarray, atol: float = 1e-5) -> None:
-    np.testing.assert_allclose(one, other, rtol=0, atol=atol * max(1, float(np.abs(other).max())))
+def same(ours: np.ndarray, theirs: np.ndarray, atol: float = 1e-5) -> None:
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=atol * max(1, float(np.abs(theirs).max())))
 
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [*NETWORKS, *(pytest.param(*one, marks=pytest.mark.long) for one in HEAVY)],
+    [*NETWORKS, *(pytest.param(*network, marks=pytest.mark.long) for network in HEAVY)],
 )
 def test_pooled_feature_maps_are_the_features(name, options):
     encoder = opened(name, options)

@@ -120,10 +120,10 @@ def test_fruit_in_shops_is_recognised(name: str) -> None:
     network.load_state_dict(torch.load(file, weights_only=True))
     prepare = open_backbone(name).prepare
     correct = []
-    for kind, place in IMAGENET.items():
+    for kind, output in IMAGENET.items():
         for path in sorted((FRUIT / kind).glob("*.jpg"))[:6]:
             with torch.inference_mode(), Image.open(path) as photo:
                 pixels = torch.as_tensor(prepare(photo.convert("RGB"))).permute(2, 0, 1)[None] / 255
                 scores = network((pixels - 0.498) / 0.502)[0]
-            correct.append(place in scores.topk(5).indices.tolist())
+            correct.append(output in scores.topk(5).indices.tolist())
     assert np.mean(correct) >= 0.8, f"{sum(correct)} of {len(correct)} photos of fruit"

@@ -36,8 +36,8 @@ def test_features_made_in_the_same_way_may_be_used_together(use):
 
 def test_a_renamed_weights_file_makes_the_same_features_but_a_name_without_a_digest_counts():
     assert BASE.difference(replace(BASE, weights="file copy.pth"), "append") == ""
-    one = replace(BASE, weights="mine 1", weights_sha256="")
-    assert one.difference(replace(one, weights="mine 2"), "classify") == "weights"
+    named = replace(BASE, weights="mine 1", weights_sha256="")
+    assert named.difference(replace(named, weights="mine 2"), "classify") == "weights"
 
 
 def test_only_the_rows_of_a_store_must_have_as_many_views():
@@ -47,7 +47,7 @@ def test_only_the_rows_of_a_store_must_have_as_many_views():
 
 def test_every_ingredient_changes_the_digest():
     changed = [replace(BASE, **{field: value}) for field, value in {**CHANGES, "weights": "other", "views": 2}.items()]
-    assert len({one.digest() for one in [BASE, *changed]}) == 10
+    assert len({fingerprint.digest() for fingerprint in [BASE, *changed]}) == 10
 
 
 def test_a_record_is_read_back_and_fields_of_later_versions_are_ignored():

@@ -70,9 +70,9 @@ def test_damaged_parts_of_a_record_are_refused(parts):
 
 
 def test_other_weights_of_one_part_keep_joined_features_apart():
-    one = JoinedEncoder([Sums("a", 1), Sums("b", 1)]).fingerprint
+    first = JoinedEncoder([Sums("a", 1), Sums("b", 1)]).fingerprint
     other = JoinedEncoder([Sums("a", 1), Sums("b2", 1)]).fingerprint
-    assert one.difference(other, "append") == "backbone"
+    assert first.difference(other, "append") == "backbone"
 
 
 def test_photos_are_decoded_once_as_large_as_the_most_demanding_part_wants():

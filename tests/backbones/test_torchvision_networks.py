@@ -67,7 +67,7 @@ def hooked(network, transforms, pictures):
         lambda _, inputs: kept.append(inputs[0])
     )
     with torch.no_grad():
-        network(torch.stack([transforms(one) for one in pictures]))
+        network(torch.stack([transforms(picture) for picture in pictures]))
     return kept[0].mean((2, 3)).numpy() if kept[0].ndim == 4 else kept[0].numpy()
 
 
@@ -78,12 +78,12 @@ LIGHT = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
 @pytest.mark.reality
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real grocery photos are not here")
 @pytest.mark.parametrize(
-    "name", [one if one in LIGHT else pytest.param(one, marks=pytest.mark.long) for one in FAMILIES]
+    "name", [name if name in LIGHT else pytest.param(name, marks=pytest.mark.long) for name in FAMILIES]
 )
 def test_features_of_real_photos_equal_those_of_plain_torchvision(name):
     backbone = open_backbone(name, weights="random", device="cpu")
     photos = [read_photo(path).image for path in sorted(REAL.rglob("*.jpg"))[::700]]
-    mine = backbone.features([backbone.prepare(one) for one in photos])
+    mine = backbone.features([backbone.prepare(photo) for photo in photos])
     assert alike(mine, plain_torchvision(backbone, photos)).min() >= 0.9999
 
 
@@ -93,12 +93,12 @@ def alike(a, b):
 
 # Most of vgg11's work is to draw its 133 million random weights; alexnet ends as it does.
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=pytest.mark.long) if one == "vgg11" else one for one in FAMILIES]
+    "name", [pytest.param(name, marks=pytest.mark.long) if name == "vgg11" else name for name in FAMILIES]
 )
 def test_features_equal_those_of_plain_torchvision(name):
     backbone = open_backbone(name, weights="random", device="cpu")
     pictures = [picture(1), picture(2, (64, 90))]
-    mine = backbone.features([backbone.prepare(one) for one in pictures])
+    mine = backbone.features([backbone.prepare(picture) for picture in pictures])
     assert mine.shape == (2, backbone.spec.width) and mine.dtype == np.float32
     assert backbone.spec.width == next(row["width"] for row in backbone_rows() if row["name"] == name)
     assert alike(mine, plain_torchvision(backbone, pictures)).min() >= 0.9999
@@ -113,9 +113,9 @@ def test_every_network_gives_its_penultimate_features(name):
         pytest.skip(f"needs {12 * row['parameters'] / 1e9:.0f} GB of free memory")
     backbone = open_backbone(name, weights="random", device="cpu")
     pictures = [picture(1)]
-    found = backbone.features([backbone.prepare(one) for one in pictures])
-    assert found.shape == (1, row["width"])
-    assert alike(found, plain_torchvision(backbone, pictures)).min() >= 0.9999
+    features = backbone.features([backbone.prepare(picture) for picture in pictures])
+    assert features.shape == (1, row["width"])
+    assert alike(features, plain_torchvision(backbone, pictures)).min() >= 0.9999
 
 
 def test_the_table_names_every_torchvision_network():
@@ -139,7 +139,7 @@ def test_a_batch_equals_its_photos_one_by_one():
     backbone = open_backbone("resnet18", weights="random", device="cpu")
     prepared = [backbone.prepare(picture(i)) for i in range(5)]
     together = backbone.features(prepared)
-    alone = np.concatenate([backbone.features([one]) for one in prepared])
+    alone = np.concatenate([backbone.features([image]) for image in prepared])
     assert alike(together, alone).min() >= 0.999999
 
 
@@ -149,7 +149,7 @@ def test_a_batch_equals_its_photos_one_by_one():
 def test_grey_and_tiny_pictures_work(name):
     backbone = open_backbone(name, weights="random" if name not in ("colour", "builtin") else None, device="cpu")
     tiny = [picture(0, (28, 28), "L").convert("RGB"), picture(0, (1, 1))]
-    assert np.isfinite(backbone.features([backbone.prepare(one) for one in tiny])).all()
+    assert np.isfinite(backbone.features([backbone.prepare(picture) for picture in tiny])).all()
 
 
 @pytest.mark.parametrize(
@@ -232,5 +232,5 @@ def test_real_weights_give_the_plain_torchvision_features_on_real_photos():
     network.load_state_dict(torch.load(SQUEEZENET, weights_only=True))
     transforms = torchvision.models.SqueezeNet1_0_Weights.IMAGENET1K_V1.transforms()
     reference = hooked(network.eval(), transforms, pictures)
-    mine = backbone.features([backbone.prepare(one) for one in pictures])
+    mine = backbone.features([backbone.prepare(picture) for picture in pictures])
     assert alike(mine, reference).min() >= 0.9999

@@ -15,7 +15,7 @@ from tests.conftest import Run, photo
 
 
 def matched(*paths: str, skus: tuple[str, ...] = ("A1001", "A1002", "A10", "B 7")) -> dict[str, str]:
-    return {one.path: one.sku for one in match_photos(paths, skus)[0]}
+    return {photo.path: photo.sku for photo in match_photos(paths, skus)[0]}
 
 
 def test_a_photo_belongs_to_the_sku_its_name_or_folder_begins_with():
@@ -27,7 +27,7 @@ def test_a_photo_belongs_to_the_sku_its_name_or_folder_begins_with():
 
 def test_of_two_skus_the_longer_is_taken_and_both_are_named():
     photos, left = match_photos(["T-1.jpg", "T-1-2.jpg", "T/T-1.jpg", "x.jpg"], ["T", "T-1", "U"])
-    assert [one.sku for one in photos] == ["T-1", "T-1", "T-1"]
+    assert [photo.sku for photo in photos] == ["T-1", "T-1", "T-1"]
     assert left.ambiguous == {path: ["T-1", "T"] for path in ("T-1.jpg", "T-1-2.jpg", "T/T-1.jpg")}
     assert (left.skus, left.photos) == (["T", "U"], ["x.jpg"])
 
@@ -42,7 +42,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_several_photos_of_a_sku_are_one_product_with_the_columns_of_its_row(table):
     catalogue = read_catalogue(table, images=table.parent / "photos")
-    assert [(Path(one.path).name, one.product, one.label, one.extra["price"]) for one in catalogue.items] == [
+    assert [(Path(item.path).name, item.product, item.label, item.extra["price"]) for item in catalogue.items] == [
         ("A1_1.jpg", "A1", "mugs", 1.5), ("front.jpg", "B2", "hats", 2.0),
         ("a1_2.jpg", "A1", "mugs", 1.5), ("back.jpg", "B2", "hats", 2.0),
     ]  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_pattern_says_how_photos_are_named_and_its_other_parts_become_columns(
     for name in ("shop-A1-left.jpg", "SHOP-b2-right.JPG"):
         photo(table.parent / "named" / name, seed=9)
     catalogue = read_catalogue(table, images=table.parent / "named", image_pattern="shop-{sku}-{side}.jpg")
-    assert {(one.product, one.extra["side"]) for one in catalogue.items} == {("A1", "left"), ("B2", "right")}
+    assert {(item.product, item.extra["side"]) for item in catalogue.items} == {("A1", "left"), ("B2", "right")}
     with pytest.raises(FeatxError, match="does not name the SKU"):
         read_catalogue(table, images=table.parent / "named", image_pattern="{product}_{shot}.jpg")
 
@@ -83,4 +83,4 @@ def test_the_command_names_what_is_left_over_and_lists_all_of_it(table, featx: R
     assert document["unmatched"] == {"skus": 1, "photos": 1, "ambiguous": 0, "list": "artifacts/unmatched.csv"}
     assert document["unchanged"] == 4
     answers = [json.loads(line) for line in featx("similar", "A1", "--copies", "--json").stdout.splitlines()]
-    assert [(one["product"], one["SKU"], one["price"]) for one in answers] == [("B2", "B2", 2.0)]
+    assert [(answer["product"], answer["SKU"], answer["price"]) for answer in answers] == [("B2", "B2", 2.0)]

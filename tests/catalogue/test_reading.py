@@ -20,14 +20,14 @@ def touch(*paths: Path) -> None:
         path.write_bytes(b"x")
 
 
-def told(catalogue):
+def facts(catalogue):
     return {item.item_id: (item.label, item.product, item.split) for item in catalogue.items}
 
 
 def test_flat_classes_take_the_folder_as_label(tmp_path):
     touch(tmp_path / "boots/a.jpg", tmp_path / "hats/b.PNG")
     catalogue = read_catalogue(tmp_path)
-    assert told(catalogue) == {"a": ("boots", None, None), "b": ("hats", None, None)}
+    assert facts(catalogue) == {"a": ("boots", None, None), "b": ("hats", None, None)}
     assert catalogue.describe() == f"2 photos in 2 categories under {tmp_path} (category = folder name)"
 
 
@@ -36,19 +36,19 @@ def test_flat_classes_take_the_folder_as_label(tmp_path):
 )
 def test_nested_classes_give_leaf_top_or_path(tmp_path, label_from, label):
     touch(tmp_path / "Fruit/Apple/Granny/g.jpg")
-    assert told(read_catalogue(tmp_path, label_from=label_from))["g"][0] == label
+    assert facts(read_catalogue(tmp_path, label_from=label_from))["g"][0] == label
 
 
 def test_splits_are_told_from_any_part_of_the_path(tmp_path):
     touch(tmp_path / "train/boots/a.jpg", tmp_path / "valid/boots/b.jpg", tmp_path / "boots/test/c.jpg")
-    splits = {key: split for key, (_, _, split) in told(read_catalogue(tmp_path)).items()}
+    splits = {key: split for key, (_, _, split) in facts(read_catalogue(tmp_path)).items()}
     assert splits == {"a": "train", "b": "val", "c": "test"}
     assert {item.split for item in read_catalogue(tmp_path / "train").items} == {"train"}
 
 
 def test_prefix_template_and_expression_name_the_parts(tmp_path):
     touch(tmp_path / "mugs_a1_2.jpg")
-    assert told(read_catalogue(tmp_path, label_from="prefix")) == {"mugs_a1_2": ("mugs", None, None)}
+    assert facts(read_catalogue(tmp_path, label_from="prefix")) == {"mugs_a1_2": ("mugs", None, None)}
     (item,) = read_catalogue(tmp_path, pattern="{label}_{product}_{shot}.jpg").items
     assert (item.label, item.product, dict(item.extra)) == ("mugs", "a1", {"shot": "2"})
     (item,) = read_catalogue(tmp_path, pattern=r"(?P<label>[a-z]+)_(?P<product>\w+)_\d").items
@@ -73,7 +73,7 @@ def test_numbered_photos_of_a_class_are_not_one_product(tmp_path):
 
 def test_ids_are_unique_whatever_the_names(tmp_path):
     touch(tmp_path / "a/1.jpg", tmp_path / "b/1.jpg", tmp_path / "b/2.jpg")
-    assert sorted(told(read_catalogue(tmp_path))) == ["2", "a/1.jpg", "b/1.jpg"]
+    assert sorted(facts(read_catalogue(tmp_path))) == ["2", "a/1.jpg", "b/1.jpg"]
 
 
 def test_what_is_hidden_or_no_photo_is_passed_over(tmp_path):
@@ -114,7 +114,7 @@ def table(tmp_path: Path, text: str, name: str = "t.csv") -> Path:
 def test_a_table_says_label_product_split_and_more(tmp_path):
     rows = "sku,image,category,price,split\n1,p/a.jpg,mugs,9.5,train\n1,p/b.jpg,mugs,9,test\n2,p/c.jpg,hats,1,train\n"
     catalogue = read_catalogue(table(tmp_path, rows))
-    assert told(catalogue) == {"a": ("mugs", "1", "train"), "b": ("mugs", "1", "test"), "c": ("hats", "2", "train")}
+    assert facts(catalogue) == {"a": ("mugs", "1", "train"), "b": ("mugs", "1", "test"), "c": ("hats", "2", "train")}
     assert [item.extra["price"] for item in catalogue.items] == [9.5, 9, 1]
     assert (catalogue.label_source, catalogue.product_source) == ("column `category`", "column `sku`")
 
@@ -132,7 +132,7 @@ def test_a_table_says_label_product_split_and_more(tmp_path):
 def test_every_kind_of_table_is_read(tmp_path, name, text):
     path = table(tmp_path, text, name)
     source = tmp_path if name.startswith("metadata") else path
-    assert told(read_catalogue(source)) == {"a": ("mugs", None, None)}
+    assert facts(read_catalogue(source)) == {"a": ("mugs", None, None)}
 
 
 def test_parquet_is_read(tmp_path):
@@ -140,14 +140,16 @@ def test_parquet_is_read(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     touch(tmp_path / "a.jpg")
     parquet.write_table(pyarrow.table({"image": ["a.jpg"], "label": ["mugs"]}), tmp_path / "t.parquet")
-    assert told(read_catalogue(tmp_path / "t.parquet")) == {"a": ("mugs", None, None)}
+    assert facts(read_catalogue(tmp_path / "t.parquet")) == {"a": ("mugs", None, None)}
 
 
 @pytest.mark.parametrize("ids", [("12E5", "1.10"), ("1.10", "1.1"), ("007", "7"), ("1e999", "2")])
 def test_ids_labels_and_products_stay_as_they_are_written_even_where_they_look_like_numbers(tmp_path, ids):
-    rows = "".join(f"{one},p/{name}.jpg,{one},{one}\n" for one, name in zip(ids, "ab", strict=True))
+    rows = "".join(f"{number},p/{name}.jpg,{number},{number}\n" for number, name in zip(ids, "ab", strict=True))
     catalogue = read_catalogue(table(tmp_path, "sku,image,label,batch\n" + rows), group_col="batch")
-    assert [(item.item_id, item.label, item.product) for item in catalogue.items] == [(one, one, one) for one in ids]
+    assert [(item.item_id, item.label, item.product) for item in catalogue.items] == [
+        (number, number, number) for number in ids
+    ]
 
 
 def test_a_column_of_numbers_without_end_stays_text(tmp_path):
@@ -221,7 +223,7 @@ def test_a_named_id_column_must_be_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("image,title\np/a.jpg,x\n", ""),
         ('image;title\np/a.jpg;"a; b, c"\n', "semicolons"),
@@ -231,10 +233,12 @@ def test_a_named_id_column_must_be_one(tmp_path):
         ("image;title\rp/a.jpg;x\r", "semicolons"),
     ],
 )
-def test_what_separates_the_cells_is_found_and_said_where_it_is_no_comma(tmp_path, text, said):
+def test_what_separates_the_cells_is_found_and_said_where_it_is_no_comma(tmp_path, text, message):
     catalogue = read_catalogue(table(tmp_path, text))
     assert [Path(item.path).name for item in catalogue.items] == ["a.jpg"]
-    assert len(catalogue.columns) == 1 and said in "".join(catalogue.notes) and bool(said) == bool(catalogue.notes)
+    assert (
+        len(catalogue.columns) == 1 and message in "".join(catalogue.notes) and bool(message) == bool(catalogue.notes)
+    )
 
 
 def test_a_workbook_under_the_name_of_a_table_says_what_to_save(tmp_path):

@@ -41,9 +41,9 @@ def test_answers_are_those_of_the_pipeline_of_scikit_learn(name, reduce, categor
     read = saved_and_read(name, reduce, categories)
     light = read.pipeline
     assert isinstance(light, AnsweringPipeline)
-    asked = rows(32, seed=1)
-    asked[0] = 0
-    np.testing.assert_array_equal(light.decision_function(asked), light.whole.decision_function(asked))
+    queries = rows(32, seed=1)
+    queries[0] = 0
+    np.testing.assert_array_equal(light.decision_function(queries), light.whole.decision_function(queries))
     assert list(light.named_steps) == [step for step, _ in light.steps]
     assert encode(Parts(read.settings, light, read.classes, 1.5, read.novelty)) == encode(
         Parts(read.settings, light.whole, read.classes, 1.5, read.novelty)

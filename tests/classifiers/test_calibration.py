@@ -34,7 +34,7 @@ def test_pictures_from_where_it_will_be_used_set_the_confidence_when_there_are_e
     assert held_out_temperature(scores, unknown, 0.2) == 0.2
     groups = np.arange(600) // 3
     shares = cross_calibrate(scores, truth, groups, 0.2)
-    loss, before = (-np.log(one[np.arange(600), truth]).mean() for one in (shares, probabilities(scores, 0.2)))
+    loss, before = (-np.log(row[np.arange(600), truth]).mean() for row in (shares, probabilities(scores, 0.2)))
     assert loss < before
     np.testing.assert_array_equal(
         cross_calibrate(scores[:150], truth[:150], groups, 0.2), probabilities(scores[:150], 0.2)
@@ -48,5 +48,5 @@ def test_no_held_out_picture_has_a_say_in_its_own_confidence_nor_has_its_product
     truth, scores, groups = random.integers(0, 4, 300), random.normal(size=(300, 4)), np.arange(300) // 3
     other = np.where(groups == product, (truth + 1) % 4, truth)
     mine = groups == product
-    one, two = (cross_calibrate(scores, told, groups, 1.0)[mine] for told in (truth, other))
-    np.testing.assert_array_equal(one, two)
+    before, after = (cross_calibrate(scores, labels, groups, 1.0)[mine] for labels in (truth, other))
+    np.testing.assert_array_equal(before, after)

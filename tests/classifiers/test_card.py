@@ -75,7 +75,7 @@ def used_in_every_way(path: Path, store: Store) -> None:
 def places(value: Any, so_far: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where values stand in a document, itself among them."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [so_far, *(place for name, one in inside for place in places(one, (*so_far, name)))]
+    return [so_far, *(deeper for name, value in inside for deeper in places(value, (*so_far, name)))]
 
 
 def test_the_card_of_every_classifier_has_the_shape_that_is_asked_for(model):
@@ -106,7 +106,7 @@ def test_whatever_stands_in_a_card_it_is_refused_in_words_or_works(saved, store,
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (
             {"thresholds": [{"target": "high"}]},
@@ -118,9 +118,9 @@ def test_whatever_stands_in_a_card_it_is_refused_in_words_or_works(saved, store,
     ],
     ids=["thresholds", "cv", "labels", "width"],
 )
-def test_what_is_wrong_with_a_card_is_named(saved, change, said):
+def test_what_is_wrong_with_a_card_is_named(saved, change, message):
     written(saved, {**json.loads(saved.with_suffix(".json").read_text()), **change})
-    with pytest.raises(FeatxError, match=said) as refused:
+    with pytest.raises(FeatxError, match=message) as refused:
         load_classifier(saved)
     assert refused.value.code == "model-broken"
 
@@ -131,10 +131,10 @@ def test_a_card_may_name_a_store_that_no_disk_could_hold(saved, store):
 
 
 def test_a_card_in_which_a_word_was_changed_is_not_read(saved):
-    said = saved.with_suffix(".json").read_bytes()
-    assert read_card(said).clf == "lda"
+    original = saved.with_suffix(".json").read_bytes()
+    assert read_card(original).clf == "lda"
     with pytest.raises(ValueError, match="not what was written"):
-        read_card(said.replace(b'"lda"', b'"svm"', 1))
+        read_card(original.replace(b'"lda"', b'"svm"', 1))
 
 
 def test_the_commands_refuse_a_card_of_another_shape_with_code_5(featx: Run, tmp_path):

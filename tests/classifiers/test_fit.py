@@ -42,17 +42,17 @@ def test_tuning_and_reduction_and_weights_go_into_the_settings_of_the_card(store
 @pytest.mark.parametrize("name", [*NAMES])
 @pytest.mark.parametrize("reduce", ["lda", "none", 3])
 def test_every_classifier_learns_in_any_reduction_and_says_which(store, name, reduce):
-    told = fit(store, name, folds=2, reduce=reduce).card.settings["reduce"]
-    assert told == reduce
+    recorded = fit(store, name, folds=2, reduce=reduce).card.settings["reduce"]
+    assert recorded == reduce
 
 
 def test_most_classifiers_learn_in_the_directions_that_tell_categories_apart(store):
     separated = {name for name in NAMES if CLASSIFIERS[name].reduction == "lda"}
-    told = {name: fit(store, name, folds=2) for name in NAMES}
-    assert {name for name, model in told.items() if "ldaprojection" in model.pipeline.named_steps} == separated
+    fits = {name: fit(store, name, folds=2) for name in NAMES}
+    assert {name for name, model in fits.items() if "ldaprojection" in model.pipeline.named_steps} == separated
     for name in separated:
-        assert told[name].pipeline.named_steps["ldaprojection"].directions_.shape[1] == len(told[name].classes) - 1
-        assert told[name].card.settings["reduce"] == "lda"
+        assert fits[name].pipeline.named_steps["ldaprojection"].directions_.shape[1] == len(fits[name].classes) - 1
+        assert fits[name].card.settings["reduce"] == "lda"
 
 
 def test_resampling_lets_rare_categories_count_as_much_as_balanced_weights_do(store):

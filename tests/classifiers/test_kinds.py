@@ -77,7 +77,7 @@ def test_one_record_is_all_it_takes_to_train_save_and_load_another_classifier(to
 
 
 def test_one_record_is_all_it_takes_to_tune_it_and_to_name_it(toy, store):
-    assert {one.reduction for one in wide_grid(ClassifierSettings("toy"), 99)} == {"none", "lda"}
+    assert {candidate.reduction for candidate in wide_grid(ClassifierSettings("toy"), 99)} == {"none", "lda"}
     assert fit(store, "toy", folds=2, tune=True).card.tuned is True
     assert names_of("mean,svm") == ["toy", "svm"] and "toy" in names_of("all")
 

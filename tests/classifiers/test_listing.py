@@ -13,7 +13,7 @@ def test_info_says_what_each_score_is_of_and_which_classifier_predict_takes(feat
     save(folded, models / "lda.safetensors")
     save(model, models / "svm.safetensors")
     ran = featx("info", "--store", str(store.path))
-    lda, svm, told = (line for line in ran.stdout.splitlines() if ".safetensors" in line or "different photos" in line)
+    lda, svm, note = (line for line in ran.stdout.splitlines() if ".safetensors" in line or "different photos" in line)
     assert "% right in cross-validation on 18 photos of other.h5" in lda and "predict" not in lda
     assert "100.0% right on 6 held-out photos   ← used by `featx predict`" in svm
-    assert "scored on different photos" in told
+    assert "scored on different photos" in note

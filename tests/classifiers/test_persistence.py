@@ -33,8 +33,8 @@ def of_before(folder: Path, model: Classifier, **card: object) -> Path:
     (folder / "svm.safetensors").unlink()
     path = folder / "svm.skops"
     path.write_bytes(b"PK\x03\x04 an archive of objects")
-    told = json.loads((folder / "svm.json").read_text()) | card
-    (folder / "svm.json").write_bytes(seal(told))
+    record = json.loads((folder / "svm.json").read_text()) | card
+    (folder / "svm.json").write_bytes(seal(record))
     return path
 
 
@@ -123,7 +123,7 @@ def test_a_file_of_ones_own_beside_a_classifier_is_never_replaced(model, tmp_pat
     with pytest.raises(FeatxError, match="not written by featx") as refused:
         save(model, tmp_path / ("shop.data" if name == "shop.data" else "shop.safetensors"))
     assert refused.value.code == "bad-flag"
-    assert (tmp_path / name).read_text() == "# mine\n" and [one.name for one in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "# mine\n" and [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_path):

@@ -39,8 +39,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory):
     recipe, known = ClassifierSettings("svm", 1e-3), list(classes)
     scores = np.zeros((len(learn), len(classes)))
     for train, score in grouped_folds(list(names[learn]), groups[learn], 5, 0):
-        one = train_classifier(recipe, x[learn[train]], names[learn[train]])
-        scores[score] = scores_of(one, x[learn[score]], known)
+        classifier = train_classifier(recipe, x[learn[train]], names[learn[train]])
+        scores[score] = scores_of(classifier, x[learn[score]], known)
     final = train_classifier(recipe, x[learn], names[learn])
     return scores, y[learn], scores_of(final, x[held], known), y[held]
 
@@ -48,9 +48,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory):
 def gap(shares: np.ndarray, truth: np.ndarray) -> float:
     """The expected calibration error over ten equal bins."""
     sure, right = shares.max(axis=1), shares.argmax(axis=1) == truth
-    place = np.minimum((sure * 10).astype(int), 9)
+    bins = np.minimum((sure * 10).astype(int), 9)
     return sum(
-        abs(sure[place == i].mean() - right[place == i].mean()) * (place == i).mean() for i in range(10) if i in place
+        abs(sure[bins == i].mean() - right[bins == i].mean()) * (bins == i).mean() for i in range(10) if i in bins
     )
 
 
@@ -78,8 +78,8 @@ def test_thresholds_by_category_keep_their_promise_on_held_out_photos(judged):
     shares, held = probabilities(scores, temperature), probabilities(held_scores, temperature)
     names = [str(number) for number in range(scores.shape[1])]
     for target in (0.8, 0.9):
-        found = choose(target, shares.max(axis=1), shares.argmax(axis=1), shares.argmax(axis=1) == truth, names)
-        limits = np.array([found.of(name) for name in names])
+        row = choose(target, shares.max(axis=1), shares.argmax(axis=1), shares.argmax(axis=1) == truth, names)
+        limits = np.array([row.of(name) for name in names])
         stands = held.max(axis=1) >= limits[held.argmax(axis=1)]
         reached = wilson(int((held.argmax(axis=1) == held_truth)[stands].sum()), int(stands.sum()))
         assert reached.n < 20 or reached.high >= target, (target, reached)

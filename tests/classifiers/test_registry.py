@@ -17,7 +17,7 @@ def test_a_namesake_is_kept_once_for_each_store_it_was_trained_on(store, model, 
         kept = archive_same_name(path, Path(trained_on), None)
         save(with_card(model, store=trained_on), path)
     assert kept == tmp_path / "svm-a.safetensors"
-    assert sorted(one.name for one in tmp_path.glob("*.safetensors")) == [
+    assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == [
         "svm-a.safetensors",
         "svm-b.safetensors",
         "svm.safetensors",
@@ -40,11 +40,11 @@ def test_a_classifier_of_another_store_is_kept_and_each_store_is_answered_by_its
     assert set(load_classifier(models / "centroid.safetensors").classes) == {"bowls", "vases"}
     assert set(load_classifier(models / "centroid-a.safetensors").classes) == {"boots", "hats", "mugs"}
 
-    def said(*words: str) -> set[str]:
+    def answers(*words: str) -> set[str]:
         ran = featx("predict", "photos/boots/boots1.jpg", "--any", "--json", *words)
         return {json.loads(line)["category"] for line in ran.stdout.splitlines()}
 
-    assert said("-s", "b.h5") <= {"bowls", "vases"} and said("-s", "a.h5") == {"boots"}
+    assert answers("-s", "b.h5") <= {"bowls", "vases"} and answers("-s", "a.h5") == {"boots"}
     ran = featx("predict", "photos/boots/boots1.jpg", "-s", "a.h5", "--clf", "centroid")
     assert "trained on b.h5" in ran.stderr
     assert "models/centroid-a.safetensors" in featx("suggest", "-s", "a.h5", "-v").stderr

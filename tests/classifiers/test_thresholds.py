@@ -48,11 +48,11 @@ def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(ta
     for seed in range(5):
         sure, says, right, groups = answers(seed, 8000)
         learn = groups % 2 == 0
-        found = choose(target, sure[learn], says[learn], right[learn], list("abcd"))
-        limits = np.array([found.of(label) for label in "abcd"])
+        row = choose(target, sure[learn], says[learn], right[learn], list("abcd"))
+        limits = np.array([row.of(label) for label in "abcd"])
         stands = ~learn & (sure >= limits[says])
         assert share_by_group(right[stands], groups[stands]).high >= target
-        for name, answered in (("each", stands), ("common", ~learn & (sure >= found.everywhere))):
+        for name, answered in (("each", stands), ("common", ~learn & (sure >= row.everywhere))):
             for category in range(4):
                 mine = answered & (says == category)
                 broken[name] += max(0.0, target * mine.sum() - right[mine].sum()) / answered.sum()
@@ -62,17 +62,17 @@ def test_a_promise_holds_within_its_interval_on_products_it_was_not_chosen_on(ta
 def test_one_threshold_for_all_breaks_the_promise_where_one_for_each_keeps_it():
     sure, says, right, _ = answers(0, 20_000)
     common = automation_at(sure, right, 0.9).threshold
-    found = choose(0.9, sure, says, right, list("abcd"))
+    row = choose(0.9, sure, says, right, list("abcd"))
     doubtful = says == 2
     assert right[doubtful & (sure >= common)].mean() < 0.85
-    assert right[doubtful & (sure >= found.of("c"))].mean() >= 0.89
-    assert found.of("a") < common < found.of("c")
+    assert right[doubtful & (sure >= row.of("c"))].mean() >= 0.89
+    assert row.of("a") < common < row.of("c")
 
 
 def test_a_category_without_evidence_borrows_the_common_threshold():
     sure, says, right, _ = answers(1)
-    found = choose(0.9, sure, says, right, [*"abcd", "never said"])
-    assert found.of("never said") == found.everywhere == found.of("of another classifier")
+    row = choose(0.9, sure, says, right, [*"abcd", "never said"])
+    assert row.of("never said") == row.everywhere == row.of("of another classifier")
     assert choose(0.9, sure, says, np.zeros(len(sure), bool), list("abcd")).of("a") > 1
 
 
@@ -80,9 +80,9 @@ def test_a_category_without_evidence_borrows_the_common_threshold():
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 2), st.booleans()), min_size=1, max_size=80))
 def test_what_stands_is_right_at_the_target_once_drawn_towards_all(rows):
     sure, says, right = (np.array(column) for column in zip(*rows, strict=True))
-    found = choose(0.9, sure, says, right, list("abc"))
+    row = choose(0.9, sure, says, right, list("abc"))
     for number, label in enumerate("abc"):
-        limit = found.of(label)
+        limit = row.of(label)
         mine = (says == number) & (sure >= limit)
         if limit <= 1:
             common = right[sure >= limit].mean()
@@ -101,8 +101,8 @@ def never(threshold):
 def test_who_asks_for_more_never_gets_a_lower_threshold_nor_more_answers(rows, seed):
     sure, says, right = (np.array(column) for column in zip(*rows, strict=True))
     sure = sure + np.random.default_rng(seed).uniform(0, 0.01, len(sure)).round(3)
-    found = [choose(target, sure, says, right, list("abc")) for target in TARGETS]
-    for lower, higher in pairwise(found):
+    rows = [choose(target, sure, says, right, list("abc")) for target in TARGETS]
+    for lower, higher in pairwise(rows):
         assert never(lower.everywhere) <= never(higher.everywhere)
         assert all(lower.of(label) <= higher.of(label) for label in "abc")
     groups = np.arange(len(sure))
@@ -157,18 +157,18 @@ def test_intervals_of_products_are_never_narrower_than_of_pictures():
 
 def test_the_next_target_above_the_asked_precision_is_used():
     bought = {"answered": 1.0, "precision": 1.0, "low": 0.9, "high": 1.0, "n": 9, "measured_on": "held-out photos"}
-    rows = [{"target": one, "everywhere": one, "categories": {"a": None}} | bought for one in TARGETS]
+    rows = [{"target": target, "everywhere": target, "categories": {"a": None}} | bought for target in TARGETS]
     automation = {"target": 0.98, "coverage": None, "threshold": None, "measured_on": "", "n": 12}
     full = card_of(["a", "b"], 3, thresholds=rows)
-    found, _ = thresholds_for(full, 0.93)
-    assert found.target == 0.95 and found.of("a") > 1 and found.of("b") == 0.95
-    limits = DecisionRule(thresholds=found)
+    row, _ = thresholds_for(full, 0.93)
+    assert row.target == 0.95 and row.of("a") > 1 and row.of("b") == 0.95
+    limits = DecisionRule(thresholds=row)
     assert limits.unsure("a", 1.0) and limits.unsure("b", 0.94) and not limits.unsure("b", 0.95)
-    for card, said in (
+    for card, note in (
         (card_of(["a", "b"], 3, automation=automation), "from 12 products"),
         (full, "a precision of 0.999"),
     ):
-        with pytest.raises(FeatxError, match=said):
+        with pytest.raises(FeatxError, match=note):
             thresholds_for(card, 0.999)
 
 
@@ -208,10 +208,10 @@ def test_what_few_pictures_promise_holds_within_its_interval_on_others(n):
         sure, says, right, groups = answers(seed, 4000)
         mine = groups < n
         for row in table_of(sure[mine], says[mine], right[mine], list("abcd"), groups[mine]):
-            found = yield_on(row, sure[~mine], says[~mine], right[~mine], list("abcd"))
-            if row["n"] and found.n:
+            measured = yield_on(row, sure[~mine], says[~mine], right[~mine], list("abcd"))
+            if row["n"] and measured.n:
                 tried += 1
-                held += found.high >= row["low"] and found.low <= row["high"]
+                held += measured.high >= row["low"] and measured.low <= row["high"]
     assert tried > 100 and held / tried >= 0.9
 
 
@@ -235,19 +235,19 @@ def test_held_out_pictures_choose_what_they_are_enough_for_and_check_the_rest(pa
     made = fit(partly, "knn", folds=3)
     rows = {row.target: row for row in made.card.thresholds}
     assert made.card.test.n == 60 and set(rows) == {0.8, 0.9, 0.95, 0.98}
-    assert {rows[one].measured_on for one in (0.8, 0.9, 0.95)} == {"held-out photos"}
+    assert {rows[target].measured_on for target in (0.8, 0.9, 0.95)} == {"held-out photos"}
     assert rows[0.98].measured_on == "cross-validation" and rows[0.98].held_out.n == 60
     assert made.card.automation.measured_on == "cross-validation"
     held = [i for i, split in enumerate(partly.splits) if split == "test"]
     shares = made.predict_proba(partly.features[held])
     truth = np.array(partly.labels)[held] == np.array(made.classes)[shares.argmax(axis=1)]
-    told = yield_on(to_builtins(rows[0.98]), shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
-    assert rows[0.98].held_out == Yield(n=60, answered=told.n, right=round(told.value, 4))
+    measured = yield_on(to_builtins(rows[0.98]), shares.max(axis=1), shares.argmax(axis=1), truth, made.classes)
+    assert rows[0.98].held_out == Yield(n=60, answered=measured.n, right=round(measured.value, 4))
     save(made, tmp_path / "artifacts" / "models" / "knn.safetensors")
-    one = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
-    ran = featx("predict", one, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
+    target = str(partly.root / partly.paths[0]) if hasattr(partly, "root") else partly.paths[0]
+    ran = featx("predict", target, "--min-precision", "0.98", FEATX_STORE=str(partly.path), cwd=tmp_path)
     assert "60 held-out photos are too few to choose on" in ran.stderr, ran.stderr
-    ran = featx("predict", one, "--min-precision", "0.99", FEATX_STORE=str(partly.path), cwd=tmp_path)
+    ran = featx("predict", target, "--min-precision", "0.99", FEATX_STORE=str(partly.path), cwd=tmp_path)
     assert ran.returncode == 2 and "takes 300 products" in ran.stderr and "use 0.98 at most" in ran.stderr
 
 

@@ -24,7 +24,7 @@ def rows(seed: int = 0, n: int = 240, width: int = 20, classes: int = 4):
     random = np.random.default_rng(seed)
     truth = random.integers(0, classes, n)
     x = np.abs(random.normal(size=(classes, width))[truth] + random.normal(size=(n, width))).astype(np.float32)
-    return x, np.array([f"c{one}" for one in truth])
+    return x, np.array([f"c{number}" for number in truth])
 
 
 @pytest.mark.parametrize(
@@ -41,16 +41,22 @@ def rows(seed: int = 0, n: int = 240, width: int = 20, classes: int = 4):
     ],
 )
 def test_the_search_covers_strength_kernel_width_depth_and_reduction(name, what):
-    found = wide_grid(ClassifierSettings(name), 100)
-    assert len(found) == len(set(found)) and all(one.name == name for one in found)
-    varied = {key for key in ClassifierSettings.__dataclass_fields__ if len({getattr(one, key) for one in found}) > 1}
+    candidates = wide_grid(ClassifierSettings(name), 100)
+    assert len(candidates) == len(set(candidates)) and all(candidate.name == name for candidate in candidates)
+    varied = {
+        key
+        for key in ClassifierSettings.__dataclass_fields__
+        if len({getattr(candidate, key) for candidate in candidates}) > 1
+    }
     assert varied == what
-    assert {one.reduction for one in found} <= {"lda", "none", 64}, "a reduction leaves something out"
-    assert found[0].reduction == ClassifierSettings(name).reduction, "the usual one comes first, and is kept in a tie"
-    for asked in (7, "lda", "none"):
-        assert {one.reduce for one in wide_grid(ClassifierSettings(name, reduce=asked), 100)} == {asked}, (
-            "what was asked for is not searched"
-        )
+    assert {candidate.reduction for candidate in candidates} <= {"lda", "none", 64}, "a reduction leaves something out"
+    assert candidates[0].reduction == ClassifierSettings(name).reduction, (
+        "the usual one comes first, and is kept in a tie"
+    )
+    for reduce in (7, "lda", "none"):
+        assert {candidate.reduce for candidate in wide_grid(ClassifierSettings(name, reduce=reduce), 100)} == {
+            reduce
+        }, "what was asked for is not searched"
 
 
 @pytest.mark.parametrize("resample", [False, True])
@@ -63,10 +69,10 @@ def test_what_the_search_shares_gives_the_answers_of_training_each_alone(name, r
     candidates = wide_grid(ClassifierSettings(name, threads=1, resample=resample), 20)
     random = np.random.default_rng(0)
     some = [candidates[i] for i in np.sort(random.permutation(len(candidates))[:12])]
-    told = answers(some, x, y, other)
-    for one, says in zip(some, told, strict=True):
-        alone = train_classifier(one, x, y).predict(other)
-        assert (says == alone).mean() >= 0.99, one
+    predicted = answers(some, x, y, other)
+    for candidate, says in zip(some, predicted, strict=True):
+        alone = train_classifier(candidate, x, y).predict(other)
+        assert (says == alone).mean() >= 0.99, candidate
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60), st.integers(0, 100))
@@ -99,19 +105,19 @@ def test_the_winner_is_never_behind_another_that_went_on_and_ties_go_to_the_usua
     skill = random.integers(0, 5, 20)
     x, y = np.zeros((11, 1)), np.array(["b", "c"] * 3 + ["a"] * 5)
     folds = [(np.arange(6), np.arange(6, 11))] * 3
-    asked = []
+    tried = []
 
     def predicted(several, *rows):
-        asked.append(len(several))
-        correct = [skill[int(one.strength) - 1] for one in several]
+        tried.append(len(several))
+        correct = [skill[int(candidate.strength) - 1] for candidate in several]
         # As many of the scored rows are right as the candidate has skill.
         return [np.array(["x"] * (5 - right) + ["a"] * right) for right in correct]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "answers", predicted)
-        found = best(candidates, x, y, folds)
-    assert found == candidates[int(skill.argmax())]
-    assert asked == [20, 7, 6]
+        winner = best(candidates, x, y, folds)
+    assert winner == candidates[int(skill.argmax())]
+    assert tried == [20, 7, 6]
 
 
 def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkeypatch):
@@ -143,6 +149,6 @@ def test_what_was_found_stands_on_the_card(tmp_path, name):
         for item in range(6):
             photo(tmp_path / "photos" / category / f"{item}.jpg", seed=100 * c + item % 3)
     store = extract(tmp_path / "photos", backbone="colour", store=tmp_path / "store.h5")
-    told = fit(store, name, folds=2, tune=True, threads=1).card.settings
+    settings = fit(store, name, folds=2, tune=True, threads=1).card.settings
     names = {"svm-rbf": {"C", "kernel width"}, "knn": {"neighbours"}, "extra-trees": {"smallest leaf"}}
-    assert names[name] <= set(told)
+    assert names[name] <= set(settings)

@@ -63,9 +63,9 @@ def test_the_front_page_lists_every_command_as_its_own_help_says_it(featx):
         ran = featx("--help", COLUMNS=columns, TERM="dumb")
         assert ran.returncode == 0 and "\x1b" not in ran.stdout
         assert max(len(line) for line in ran.stdout.splitlines()) <= min(int(columns), WIDEST)
-        said = " ".join(" ".join(line.strip(" │") for line in ran.stdout.splitlines()).split())
+        front = " ".join(" ".join(line.strip(" │") for line in ran.stdout.splitlines()).split())
         for name, _, summary in (*COMMANDS, *GROUPS):
-            assert f" {name} {summary}" in said
+            assert f" {name} {summary}" in front
     for name, _, summary in (*COMMANDS, *GROUPS):
         own = featx(name, "--help", COLUMNS="300", TERM="dumb").stdout
         assert summary in " ".join(own.split()), name

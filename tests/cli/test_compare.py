@@ -43,7 +43,7 @@ def on_a_terminal(folder, *words: str, **more: str) -> str:
     command = [sys.executable, "-m", "featx", *words]
     process = subprocess.Popen(command, cwd=folder, env=env, stdout=theirs, stderr=subprocess.PIPE, stdin=theirs)
     os.close(theirs)
-    told, until = b"", time.monotonic() + 240
+    shown, until = b"", time.monotonic() + 240
     while time.monotonic() < until:
         if select.select([ours], [], [], 0.2)[0]:
             try:
@@ -52,31 +52,31 @@ def on_a_terminal(folder, *words: str, **more: str) -> str:
                 break
             if not part:
                 break
-            told += part
+            shown += part
         elif process.poll() is not None:
             break
-    _, said = process.communicate()
+    _, complaints = process.communicate()
     os.close(ours)
-    assert process.returncode == 0, said.decode()
-    return told.decode("utf-8").replace("\r\n", "\n")
+    assert process.returncode == 0, complaints.decode()
+    return shown.decode("utf-8").replace("\r\n", "\n")
 
 
-ASKED = ("compare", "--clf", "svm,centroid", "--folds", "3", "--fast", "--learning-curve")
+COMPARE = ("compare", "--clf", "svm,centroid", "--folds", "3", "--fast", "--learning-curve")
 
 
 def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shop):
-    told = on_a_terminal(shop, *ASKED, NO_COLOR="1")
-    rows = re.findall(r"^(?:svm|centroid|colour only) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", told, flags=re.M)
-    assert len(rows) == 3, told
+    shown = on_a_terminal(shop, *COMPARE, NO_COLOR="1")
+    rows = re.findall(r"^(?:svm|centroid|colour only) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", shown, flags=re.M)
+    assert len(rows) == 3, shown
     for share, drawn in rows:
         assert drawn == bar(float(share) / 100)
-    assert "scored photos" in told
-    assert "sure: |" in told
-    assert "most similar product is of the right category" in told
+    assert "scored photos" in shown
+    assert "sure: |" in shown
+    assert "most similar product is of the right category" in shown
     # Colour was not wanted, and no mark of HTML or Markdown belongs on a terminal.
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", told)
-    assert "**" not in told
-    assert "<b>" not in told
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", shown)
+    assert "**" not in shown
+    assert "<b>" not in shown
 
 
 def test_evaluate_is_suggested_only_where_it_finds_something_to_score(featx, shop, tmp_path):
@@ -89,13 +89,13 @@ def test_evaluate_is_suggested_only_where_it_finds_something_to_score(featx, sho
 
 
 def test_every_mark_on_a_column_has_its_note(shop):
-    told = on_a_terminal(shop, *ASKED, NO_COLOR="1")
-    assert ("plain*" in told) == ("* plain folds" in told)
-    assert "for their number" not in told
+    shown = on_a_terminal(shop, *COMPARE, NO_COLOR="1")
+    assert ("plain*" in shown) == ("* plain folds" in shown)
+    assert "for their number" not in shown
 
 
 def test_a_pipe_gets_one_plain_record_a_line(shop):
-    ran = run_here(ASKED, shop, "", environment())
+    ran = run_here(COMPARE, shop, "", environment())
     assert ran.returncode == 0, ran.stderr
     assert {line.count("\t") for line in ran.stdout.splitlines()} == {23}
     assert not set(ran.stdout) & set(STEPS + EIGHTHS[1:] + "\x1b")
@@ -133,5 +133,5 @@ def test_a_bar_is_as_long_as_its_share(share, width):
 def test_a_curve_has_a_sign_for_each_value_and_never_falls_where_the_values_rise(values):
     drawn = curve(values)
     assert len(drawn) == len(values)
-    told = sorted((value, STEPS.index(sign)) for value, sign in zip(values, drawn, strict=True) if value is not None)
-    assert [step for _, step in told] == sorted(step for _, step in told)
+    steps = sorted((value, STEPS.index(sign)) for value, sign in zip(values, drawn, strict=True) if value is not None)
+    assert [step for _, step in steps] == sorted(step for _, step in steps)

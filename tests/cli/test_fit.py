@@ -29,8 +29,8 @@ def test_fit_all_trains_every_classifier_and_update_keeps_what_is_not_worse(feat
     best = next(line for line in ran.stderr.splitlines() if "most accurate" in line).split(":")[1].split(",")[0].strip()
     assert newest_classifier(tmp_path / "artifacts/models").stem == best
     assert {path.stem for path in (tmp_path / "artifacts/models").glob("*.safetensors")} == set(NAMES)
-    told = json.loads(featx("fit", "--clf", "svm", "--folds", "2", "--update", "--json").stdout)
-    assert told["update"]["replace"] is True and "cross-validation" in told["update"]["sentence"]
+    report = json.loads(featx("fit", "--clf", "svm", "--folds", "2", "--update", "--json").stdout)
+    assert report["update"]["replace"] is True and "cross-validation" in report["update"]["sentence"]
 
 
 def test_a_limit_that_is_not_reached_ends_with_code_7(featx: Run, folder):
@@ -91,8 +91,8 @@ def test_two_columns_are_two_levels(featx: Run, tmp_path):
     path = tmp_path / "artifacts" / "models" / "centroid-family.safetensors"
     assert set(load_classifier(path).classes) == {"feet", "table"}
     words = ["--clf", "knn", "--folds", "2", "--coarse", "family", "--fast", "--no-colour", "--json"]
-    told = json.loads(featx("compare", *words).stdout)["entries"][0]["coarse"]
-    assert told["level"] == "family" and told["classes"] == 2
+    coarse = json.loads(featx("compare", *words).stdout)["entries"][0]["coarse"]
+    assert coarse["level"] == "family" and coarse["classes"] == 2
 
 
 def test_pictures_of_one_category_are_no_score_of_telling_apart(featx: Run, tmp_path):

@@ -32,16 +32,16 @@ def test_messages_never_reach_stdout(capsys):
     out = Output()
     for write in (out.say, out.ok, out.warn, out.next):
         write("words")
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("words") == 4
+    output = capsys.readouterr()
+    assert output.out == "" and output.err.count("words") == 4
 
 
 def test_quiet_says_nothing_but_the_result(capsys):
     out = Output(quiet=True)
     for write in (out.say, out.ok, out.warn, out.next, out.result):
         write("words")
-    said = capsys.readouterr()
-    assert (said.out, said.err) == ("words\n", "")
+    output = capsys.readouterr()
+    assert (output.out, output.err) == ("words\n", "")
 
 
 @given(st.text())
@@ -83,9 +83,9 @@ def test_without_colours_a_terminal_gets_no_escape_sequence(variable, tmp_path):
     ) as ran:
         ran.wait(60)
     os.close(end)
-    said = os.read(terminal, 10_000).decode()
+    shown = os.read(terminal, 10_000).decode()
     os.close(terminal)
-    assert "well" in said and ("\x1b" in said) == (variable is None)
+    assert "well" in shown and ("\x1b" in shown) == (variable is None)
 
 
 def on_a_terminal(script: str, columns: int = 80) -> list[str]:
@@ -96,9 +96,9 @@ def on_a_terminal(script: str, columns: int = 80) -> list[str]:
     with subprocess.Popen([sys.executable, "-c", script], stdout=end, stderr=end, env=environment) as ran:
         ran.wait(60)
     os.close(end)
-    said = os.read(terminal, 100_000).decode()
+    shown = os.read(terminal, 100_000).decode()
     os.close(terminal)
-    return said.splitlines()
+    return shown.splitlines()
 
 
 def test_a_path_too_long_for_the_terminal_keeps_its_name_on_one_line():
@@ -117,9 +117,9 @@ def test_a_list_in_a_pipe_says_on_the_side_what_it_comes_to_and_what_its_columns
     out.headline("2 of 3")
     for _ in range(2):
         out.records(["a", ""], [["x", "y"]])
-    told = capsys.readouterr()
-    assert told.out == "x\ty\nx\ty\n"
-    assert told.err == "2 of 3\n  columns: a, remark\n"
+    output = capsys.readouterr()
+    assert output.out == "x\ty\nx\ty\n"
+    assert output.err == "2 of 3\n  columns: a, remark\n"
     quiet = Output(quiet=True)
     quiet.headline("2 of 3")
     quiet.records(["a"], [["x"]])
@@ -130,5 +130,9 @@ def test_a_command_in_a_hint_is_never_broken_into_lines_and_the_rest_is(monkeypa
     monkeypatch.setenv("COLUMNS", "80")
     command = "`featx extract 'a b.csv' --store " + "x" * 60 + " --replace --yes`"
     hint = f"make it again from the photos, which are the original: {command}, then look again"
-    told = error_text("damaged", hint).split("\n\n")[1]
-    assert command in told and told.splitlines()[0].startswith("hint: make it") and len(told.splitlines()) == 3
+    paragraph = error_text("damaged", hint).split("\n\n")[1]
+    assert (
+        command in paragraph
+        and paragraph.splitlines()[0].startswith("hint: make it")
+        and len(paragraph.splitlines()) == 3
+    )

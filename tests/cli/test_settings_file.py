@@ -33,8 +33,8 @@ def test_no_file_asks_for_nothing(tmp_path: Path) -> None:
 
 def test_a_table_sets_its_own_command_and_featx_sets_every_command_with_that_flag(tmp_path: Path) -> None:
     """`[featx]` reaches each command that has the flag, a command's own table only that one, and wins there."""
-    found = settings(tmp_path, "[featx]\nquiet = true\n[extract]\nbatch-size = 8\nquiet = false\n")
-    assert found == {"extract": {"quiet": False, "batch_size": 8}, "similar": {"quiet": True}}
+    flags = settings(tmp_path, "[featx]\nquiet = true\n[extract]\nbatch-size = 8\nquiet = false\n")
+    assert flags == {"extract": {"quiet": False, "batch_size": 8}, "similar": {"quiet": True}}
 
 
 def test_pyproject_is_read_when_there_is_no_featx_toml(tmp_path: Path) -> None:
@@ -89,8 +89,8 @@ def test_flag_wins_over_variable_wins_over_file(featx: Run, folder: Path, tmp_pa
     assert (tmp_path / "from-variable.h5").exists()
     assert featx("extract", str(folder), "--store", "from-flag.h5", FEATX_STORE="x.h5").returncode == 0
     assert (tmp_path / "from-flag.h5").exists()
-    told = json.loads(featx("info", "--json").stdout)
-    assert told["fingerprint"]["backbone"] == "colour"
+    facts = json.loads(featx("info", "--json").stdout)
+    assert facts["fingerprint"]["backbone"] == "colour"
 
 
 def test_a_value_of_the_wrong_kind_is_an_error_not_a_trace(featx: Run, folder: Path, tmp_path: Path) -> None:

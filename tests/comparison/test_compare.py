@@ -71,22 +71,22 @@ def stores(table: Path) -> list[Store]:
 
 
 @pytest.fixture(scope="module")
-def found(stores: list[Store]) -> Comparison:
+def comparison(stores: list[Store]) -> Comparison:
     return compare(stores, "svm,knn", folds=2, curve=True)
 
 
-def test_every_classifier_on_every_store_beside_its_baselines(found):
-    told = {entry.name: entry for entry in found.entries}
-    assert {(store, clf) for store in ("colour", "builtin") for clf in ("svm", "knn", "centroid")} < set(told)
-    assert ("colour", "most-frequent") in told
-    assert {clf for (_, clf), entry in told.items() if entry.baseline} == {"centroid", "most-frequent"}
-    for entry in told.values():
+def test_every_classifier_on_every_store_beside_its_baselines(comparison):
+    entries = {entry.name: entry for entry in comparison.entries}
+    assert {(store, clf) for store in ("colour", "builtin") for clf in ("svm", "knn", "centroid")} < set(entries)
+    assert ("colour", "most-frequent") in entries
+    assert {clf for (_, clf), entry in entries.items() if entry.baseline} == {"centroid", "most-frequent"}
+    for entry in entries.values():
         assert entry.test.n == 6 and len(entry.cv.accuracy.folds) == 2
         assert entry.test.accuracy.low <= entry.test.accuracy.value <= entry.test.accuracy.high
 
 
-def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
-    document = json.loads(found.save(tmp_path / "deep" / "comparison.json").read_text())
+def test_the_document_is_plain_json_of_the_agreed_shape(comparison, tmp_path):
+    document = json.loads(comparison.save(tmp_path / "deep" / "comparison.json").read_text())
     assert document["schema"] == "featx-comparison/1"
     wanted = {"settings", "stores", "entries", "tests", "best", "details", "learning_curve", "seconds", "machine"}
     assert wanted <= set(document)
@@ -96,42 +96,42 @@ def test_the_document_is_plain_json_of_the_agreed_shape(found, tmp_path):
     assert {"per_class", "confusions", "reliability", "coverage"} <= set(details)
 
 
-def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, found):
+def test_fit_compare_and_evaluate_give_one_score_the_same_interval(stores, comparison):
     model = fit(stores[0], "svm", folds=2)
-    entry = next(entry for entry in found.entries if entry.name == ("colour", "svm"))
+    entry = next(entry for entry in comparison.entries if entry.name == ("colour", "svm"))
     alone = compare(stores[0], "svm", folds=2, colour=False).entries[0]
     scored = evaluate(model, stores[0]).scores["accuracy"]
-    told = model.card.test
-    for one in (entry.test.accuracy, alone.test.accuracy, scored):
-        assert one.value == pytest.approx(told.accuracy, abs=1e-4)
-        assert [one.low, one.high] == pytest.approx(told.ci95, abs=1e-4)
-    folds, told = alone.cv.accuracy, model.card.cv
-    assert folds.mean == pytest.approx(told.accuracy, abs=1e-4)
-    assert [folds.low, folds.high] == pytest.approx(told.ci95, abs=1e-4)
+    recorded = model.card.test
+    for score in (entry.test.accuracy, alone.test.accuracy, scored):
+        assert score.value == pytest.approx(recorded.accuracy, abs=1e-4)
+        assert [score.low, score.high] == pytest.approx(recorded.ci95, abs=1e-4)
+    folds, recorded = alone.cv.accuracy, model.card.cv
+    assert folds.mean == pytest.approx(recorded.accuracy, abs=1e-4)
+    assert [folds.low, folds.high] == pytest.approx(recorded.ci95, abs=1e-4)
 
 
-def test_the_same_seed_gives_the_same_comparison(stores, found):
+def test_the_same_seed_gives_the_same_comparison(stores, comparison):
     again = compare(stores, "svm,knn", folds=2)
-    for one, other in zip(found.entries, again.entries, strict=True):
-        assert (one.cv, one.test) == (other.cv, other.test)
+    for entry, other in zip(comparison.entries, again.entries, strict=True):
+        assert (entry.cv, entry.test) == (other.cv, other.test)
 
 
-def test_a_comparison_becomes_a_table(found, tmp_path):
-    frame = found.to_pandas()
-    assert len(frame) == len(found.entries) and frame["best"].sum() == 1
-    assert found.best.why in repr(found)
-    assert found._repr_html_().count("<tr>") == len(found.entries) + 1
-    renamed = json.loads(json.dumps(found.to_dict()).replace('"knn"', '"<script>"'))
+def test_a_comparison_becomes_a_table(comparison, tmp_path):
+    frame = comparison.to_pandas()
+    assert len(frame) == len(comparison.entries) and frame["best"].sum() == 1
+    assert comparison.best.why in repr(comparison)
+    assert comparison._repr_html_().count("<tr>") == len(comparison.entries) + 1
+    renamed = json.loads(json.dumps(comparison.to_dict()).replace('"knn"', '"<script>"'))
     shown = Comparison(read_comparison(renamed))._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
-    rows = list(csv.DictReader(found.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
-    assert len(rows) == len(found.entries)
+    rows = list(csv.DictReader(comparison.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
+    assert len(rows) == len(comparison.entries)
     with pytest.raises(FeatxError, match="cannot write"):
-        found.save(tmp_path / "table.docx")
+        comparison.save(tmp_path / "table.docx")
 
 
-def test_nested_folders_and_columns_are_a_coarser_level(stores, found):
-    entry = found.entries[0]
+def test_nested_folders_and_columns_are_a_coarser_level(stores, comparison):
+    entry = comparison.entries[0]
     assert entry.coarse.level == "the folder above" and entry.coarse.classes == 2
     assert entry.coarse.test.value >= entry.test.accuracy.value
     by_column = compare(stores[0], "centroid", folds=2, coarse="family", colour=False).entries[0]
@@ -140,10 +140,10 @@ def test_nested_folders_and_columns_are_a_coarser_level(stores, found):
         compare(stores[0], "centroid", coarse="famly")
 
 
-def test_the_learning_curve_grows_in_pictures_and_ends_with_all(found):
-    curve = found.document.learning_curve
-    assert all(one.n < other.n for one, other in pairwise(curve))
-    assert curve[-1].n == 24 and found.document.doubling.why
+def test_the_learning_curve_grows_in_pictures_and_ends_with_all(comparison):
+    curve = comparison.document.learning_curve
+    assert all(point.n < following.n for point, following in pairwise(curve))
+    assert curve[-1].n == 24 and comparison.document.doubling.why
 
 
 def test_doubling_follows_a_power_law_and_promises_nothing_else():
@@ -166,10 +166,10 @@ def test_the_corrected_t_test_is_nadeau_and_bengios(differences, ratio):
         return
     error = np.sqrt(values.var(ddof=1) * (1 / len(values) + ratio))
     reference = t(df=len(values) - 1, loc=0, scale=error)
-    found = corrected_t(values, ratio)
-    assert found.p == pytest.approx(2 * reference.sf(abs(values.mean())), abs=1e-9)
+    difference = corrected_t(values, ratio)
+    assert difference.p == pytest.approx(2 * reference.sf(abs(values.mean())), abs=1e-9)
     low, high = t.interval(0.95, df=len(values) - 1, loc=values.mean(), scale=error)
-    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert (difference.low, difference.high) == (pytest.approx(low), pytest.approx(high))
 
 
 def test_without_overlap_the_corrected_t_test_is_the_paired_one():
@@ -177,17 +177,17 @@ def test_without_overlap_the_corrected_t_test_is_the_paired_one():
 
     values = np.random.default_rng(0).normal(0.02, 0.03, 10)
     assert corrected_t(values, 0).p == pytest.approx(ttest_1samp(values, 0).pvalue)
-    told = spread_of(values, 0.25)
-    assert told["mean"] == pytest.approx(values.mean()) and told["sd"] == pytest.approx(values.std(ddof=1))
+    spread = spread_of(values, 0.25)
+    assert spread["mean"] == pytest.approx(values.mean()) and spread["sd"] == pytest.approx(values.std(ddof=1))
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_many_tests_are_corrected_as_holm_does(p_values):
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    for rank, place in enumerate(order):
+    for rank, index in enumerate(order):
         expected = max(min(1, (len(p_values) - i) * p_values[order[i]]) for i in range(rank + 1))
-        assert holm(p_values)[place] == pytest.approx(expected)
+        assert holm(p_values)[index] == pytest.approx(expected)
 
 
 def test_sign_flips_agree_with_the_exact_binomial_test():
@@ -195,10 +195,10 @@ def test_sign_flips_agree_with_the_exact_binomial_test():
 
     right, others = np.ones(40, bool), np.ones(40, bool)
     right[:4], others[4:20] = False, False
-    found = sign_flips(right, others, np.arange(40))
-    assert found.p == pytest.approx(binomtest(4, 20).pvalue, abs=0.006)
-    assert found.difference == pytest.approx(12 / 40)
-    assert found.low < found.difference < found.high
+    difference = sign_flips(right, others, np.arange(40))
+    assert difference.p == pytest.approx(binomtest(4, 20).pvalue, abs=0.006)
+    assert difference.difference == pytest.approx(12 / 40)
+    assert difference.low < difference.difference < difference.high
     assert sign_flips(right, right, np.arange(40)).p == 1
 
 
@@ -216,29 +216,29 @@ def test_the_interval_on_held_out_pictures_leaves_zero_out_just_when_the_test_sa
     random = np.random.default_rng(seed)
     groups = np.arange(products * shots) // shots
     right, others = (random.uniform(size=len(groups)) < chance for chance in (0.8, random.uniform(0.2, 0.9)))
-    told = widen_to_resolution(sign_flips(right, others, groups, level=level), products, level)
-    assert told.low <= told.difference <= told.high
-    assert (told.p <= level) == (told.low > 0 or told.high < 0)
+    difference = widen_to_resolution(sign_flips(right, others, groups, level=level), products, level)
+    assert difference.low <= difference.difference <= difference.high
+    assert (difference.p <= level) == (difference.low > 0 or difference.high < 0)
     turned = sign_flips(others, right, groups, level=level)
-    assert turned.difference == -told.difference
+    assert turned.difference == -difference.difference
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.floats(-0.1, 0.12), min_size=5, max_size=5), min_size=1, max_size=8))
 def test_over_folds_interval_p_and_verdict_agree_however_many_pairs_are_tested(rows):
     first = [corrected_t(row, 0.25, sizes=[20] * 5) for row in rows]
-    chances = [one.p for one in first]
+    chances = [difference.p for difference in first]
     for row, p, level in zip(rows, holm(chances), levels(chances), strict=True):
-        told = widen_to_resolution(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
-        assert level <= LIMIT and told.low <= told.difference <= told.high
-        assert (p <= LIMIT) == (told.low > 0 or told.high < 0) == (verdict(told) != "tie")
+        widened = widen_to_resolution(corrected_t(row, 0.25, sizes=[20] * 5, level=level), 50, level)
+        assert level <= LIMIT and widened.low <= widened.difference <= widened.high
+        assert (p <= LIMIT) == (widened.low > 0 or widened.high < 0) == (verdict(widened) != "tie")
 
 
 def test_a_few_products_show_nobody_to_be_as_good():
     for products, shown in ((20, False), (1000, True)):
         right = np.ones(products, bool)
-        told = widen_to_resolution(sign_flips(right, right, np.arange(products)), products)
-        assert (told.high <= MARGIN) is shown and told.p == 1
+        difference = widen_to_resolution(sign_flips(right, right, np.arange(products)), products)
+        assert (difference.high <= MARGIN) is shown and difference.p == 1
     same = corrected_t([0.1, 0.1], 1.0, sizes=[10, 10])
     assert same.p > 0.05 and same.low < 0 < same.high
 
@@ -252,20 +252,20 @@ def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_bas
         winner = "a" if low > 0 else "tie"
         return PairTest(a=("s", "svm"), b=("s", other), difference=0.0, low=low, high=high, verdict=winner)
 
-    class Told:
+    class Aligned:
         names, grouped_by = ("s",), "product"
 
     entries = [entry("svm", 0.9), entry("knn", 0.743), entry("lda", 0.9), entry("rf", 0.6), entry("logreg", 0.88)]
     entries.append(entry("centroid", 0.7, True))
     tests = [pair("knn", -0.05, 0.36), pair("lda", -0.01, 0.01), pair("rf", -0.1, 0.4), pair("logreg", 0.005, 0.018)]
-    best = recommend(entries, range(5), tests, SimpleNamespace(aligned=Told))
+    best = recommend(entries, range(5), tests, SimpleNamespace(aligned=Aligned))
     assert best.alike == [("s", "lda"), ("s", "logreg")]
     assert (best.ties, best.below) == ([("s", "knn")], [("s", "rf")])
     assert "lda and logreg are as good (at most 2 points behind); knn is not told apart" in best.why
     entries[-1] = entry("centroid", 0.95, True)
     assert (
         "`centroid` is right as often or more (95.0%)"
-        in recommend(entries, range(5), tests, SimpleNamespace(aligned=Told)).why
+        in recommend(entries, range(5), tests, SimpleNamespace(aligned=Aligned)).why
     )
 
 
@@ -307,17 +307,17 @@ def test_stores_of_other_photos_cannot_be_compared(stores, tmp_path):
 
 def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     model = fit(stores[0], "svm", folds=2)
-    told = evaluate(model, stores[0])
-    assert told.n == 6 and told.left_out == 0
-    assert told.scores["accuracy"].value == pytest.approx(model.card.test.accuracy, abs=1e-4)
-    assert told.matrix.sum() == 6
-    assert np.trace(told.matrix) == round(told.scores["accuracy"].value * 6)
-    assert told.unscored == []
+    evaluation = evaluate(model, stores[0])
+    assert evaluation.n == 6 and evaluation.left_out == 0
+    assert evaluation.scores["accuracy"].value == pytest.approx(model.card.test.accuracy, abs=1e-4)
+    assert evaluation.matrix.sum() == 6
+    assert np.trace(evaluation.matrix) == round(evaluation.scores["accuracy"].value * 6)
+    assert evaluation.unscored == []
     with pytest.raises(FeatxError, match="were used for training"):
         evaluate(model, stores[0], ["train"])
     with pytest.raises(FeatxError, match="was trained on backbone"):
         evaluate(model, stores[1])
-    assert "<table>" in told._repr_html_() and len(told.to_pandas()) == 3
+    assert "<table>" in evaluation._repr_html_() and len(evaluation.to_pandas()) == 3
 
 
 def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run, stores, table, tmp_path):
@@ -328,9 +328,9 @@ def test_categories_without_a_picture_to_score_are_named_and_left_out(featx: Run
     save(fit(store, "svm", folds=2), tmp_path / "artifacts" / "models" / "svm.safetensors")
     ran = featx("evaluate", "--json", FEATX_STORE=str(store.path))
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert told["categories_without_a_picture"] == ["table/mugs"] and "1 category has no photo here" in ran.stderr
-    assert told["scores"]["macro_recall"] == told["scores"]["balanced_accuracy"]
+    document = json.loads(ran.stdout)
+    assert document["categories_without_a_picture"] == ["table/mugs"] and "1 category has no photo here" in ran.stderr
+    assert document["scores"]["macro_recall"] == document["scores"]["balanced_accuracy"]
 
 
 def test_compare_extracts_saves_and_tells_the_twins(featx: Run, table, tmp_path):
@@ -359,7 +359,7 @@ def test_bench_is_another_name_of_compare(featx: Run):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["compare", "--clf", "svn"], "no classifier called"),
         (["compare", "-o", "x.docx"], "cannot write"),
@@ -368,9 +368,9 @@ def test_bench_is_another_name_of_compare(featx: Run):
         (["evaluate", "-o", "x.xlsx"], "cannot write"),
     ],
 )
-def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, stores, words, said):
+def test_a_wrong_value_is_an_error_with_a_hint(featx: Run, stores, words, message):
     ran = featx(*words, FEATX_STORE=str(stores[0].path))
-    assert ran.returncode == 2 and said in " ".join(ran.stderr.split()) and "hint:" in ran.stderr and not ran.stdout
+    assert ran.returncode == 2 and message in " ".join(ran.stderr.split()) and "hint:" in ran.stderr and not ran.stdout
 
 
 def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(tmp_path, workplace):
@@ -379,8 +379,8 @@ def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(
     store = extract(shop(tmp_path / "shop"), backbone="colour", store=tmp_path / "s.h5")
     assert "table/mugs" in compare(store, "knn", folds=2, colour=False).document.stores[0].categories
     model = fit(store, "knn", folds=2)
-    mugs = [one for one, label in zip(store.ids, store.labels, strict=True) if label == "table/mugs"]
-    lines = ["id,decision,new_label", *(f"{one},change,feet/boots" for one in mugs)]
+    mugs = [item_id for item_id, label in zip(store.ids, store.labels, strict=True) if label == "table/mugs"]
+    lines = ["id,decision,new_label", *(f"{item_id},change,feet/boots" for item_id in mugs)]
     (tmp_path / "answers.csv").write_text("\n".join(lines) + "\n")
     record(tmp_path / "answers.csv", store, where())
     again = compare(store, "knn", folds=2, colour=False).document
@@ -388,9 +388,9 @@ def test_what_people_decided_about_labels_counts_in_a_comparison_as_in_training(
     assert evaluate(model, tmp_path / "s.h5").scores["accuracy"].value <= 4 / 6
 
 
-def test_a_saved_comparison_is_read_as_it_was_written_and_damage_is_named_with_its_place(found, tmp_path):
-    plain = json.loads(found.save(tmp_path / "comparison.json").read_text())
-    assert plain == found.to_dict() and read_comparison(plain) == found.document
+def test_a_saved_comparison_is_read_as_it_was_written_and_damage_is_named_with_its_place(comparison, tmp_path):
+    plain = json.loads(comparison.save(tmp_path / "comparison.json").read_text())
+    assert plain == comparison.to_dict() and read_comparison(plain) == comparison.document
     damaged = [
         ({**plain, "entries": 5}, r"Expected `array`, got `int` - at `\$\.entries`"),
         ({**plain, "best": {"store": "colour"}}, r"missing required field `clf` - at `\$\.best`"),

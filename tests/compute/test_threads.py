@@ -23,7 +23,7 @@ PATIENCE = 300
 
 def blas_threads() -> int:
     """Of the library that numpy multiplies matrices with; others may be loaded by other tests."""
-    return next(one["num_threads"] for one in threadpool_info() if "numpy" in one["filepath"])
+    return next(pool["num_threads"] for pool in threadpool_info() if "numpy" in pool["filepath"])
 
 
 @pytest.fixture
@@ -135,5 +135,5 @@ def test_how_many_train_side_by_side_changes_no_answer(tmp_path, name):
     alone, together = (fit(store, name, folds=4, threads=threads) for threads in (1, 4))
     assert alone.card.cv == together.card.cv and alone.card.settings == together.card.settings
     compared = compare(store, name, folds=4, colour=False)
-    entry = next(one for one in compared.to_dict()["entries"] if one["clf"] == name)
+    entry = next(row for row in compared.to_dict()["entries"] if row["clf"] == name)
     assert entry["cv"]["accuracy"]["mean"] == pytest.approx(alone.card.cv.accuracy, abs=0.02)

@@ -46,15 +46,15 @@ def test_the_nearest_rows_are_those_of_a_plain_comparison_of_all_and_none_of_the
     random = np.random.default_rng(1)
     unit = unit_rows(random.integers(-2, 3, (25, 3)))
     groups = random.integers(0, 3, 25)
-    found, similar = nearest(unit, unit, 20, (groups, groups))
+    neighbours, similar = nearest(unit, unit, 20, (groups, groups))
     for query in range(25):
         cosines = unit[query : query + 1] @ unit.T
         allowed = [row for row in np.argsort(-cosines[0], kind="stable") if groups[row] != groups[query]][:20]
-        assert sorted(found[query, : len(allowed)]) == sorted(allowed) or np.allclose(
-            cosines[0, found[query, : len(allowed)]], cosines[0, allowed], atol=1e-6
+        assert sorted(neighbours[query, : len(allowed)]) == sorted(allowed) or np.allclose(
+            cosines[0, neighbours[query, : len(allowed)]], cosines[0, allowed], atol=1e-6
         )
         assert np.allclose(similar[query, : len(allowed)], cosines[0, allowed], atol=1e-6)
-        assert (found[query, len(allowed) :] == -1).all() and (similar[query, len(allowed) :] == HIDDEN).all()
+        assert (neighbours[query, len(allowed) :] == -1).all() and (similar[query, len(allowed) :] == HIDDEN).all()
     assert np.allclose(max_cosines(unit, unit[:4]), (unit @ unit[:4].T).max(axis=1), atol=1e-6)
 
 

@@ -95,13 +95,13 @@ def rows_of(to: str, files: list[Path]) -> tuple[list[str], list[str | None], np
 def test_every_format_gives_back_every_row_exactly(tmp_path, monkeypatch, to, block):
     monkeypatch.setattr(exporting, "BLOCK", block)
     store = toy(tmp_path)
-    told: list[int] = []
-    files = export_store(store, to, tmp_path / ("out" if to == "npy" else f"out.{to}"), progress=told.append)
+    steps: list[int] = []
+    files = export_store(store, to, tmp_path / ("out" if to == "npy" else f"out.{to}"), progress=steps.append)
     ids, labels, features = rows_of(to, files)
     assert ids == store.ids
     assert [label or None for label in labels] == store.labels
     assert np.array_equal(features, store.features)
-    assert told[-1] == 5
+    assert steps[-1] == 5
     assert not list(tmp_path.rglob("*.tmp"))
 
 

@@ -50,7 +50,7 @@ def test_what_was_copied_is_said_and_counted(workplace, folder):
 
     featx.extract(folder, backbone="colour")
     report = run_extraction(read_catalogue(folder), ExtractionOptions(backbone="builtin+colour"))
-    assert [(one.block, one.photos) for one in report.blocks_copied] == [("colour", 12)]
+    assert [(copied.block, copied.photos) for copied in report.blocks_copied] == [("colour", 12)]
     assert report.to_dict()["blocks_copied"][0]["store"].endswith("colour.h5")
     assert report.computed == 12
 
@@ -126,8 +126,8 @@ def test_look_alikes_by_a_block_are_those_of_its_part_alone(workplace, folder):
     query = joined.ids[0]
     by_block = featx.similar(query, 3, store=joined.path, blocks=["colour"], copies=True)
     alone = featx.similar(query, 3, store=colour.path, copies=True)
-    assert [(one.item_id, round(one.similarity, 4)) for one in by_block] == [
-        (one.item_id, round(one.similarity, 4)) for one in alone
+    assert [(neighbour.item_id, round(neighbour.similarity, 4)) for neighbour in by_block] == [
+        (neighbour.item_id, round(neighbour.similarity, 4)) for neighbour in alone
     ]
     new = shutil.copy(joined.paths[0], workplace / "same.jpg")
     assert len(featx.similar(new, 3, store=joined.path, blocks=["colour"], copies=True)) == 3

@@ -19,7 +19,9 @@ from tests.conftest import photo
 
 def rows(path):
     store = open_store(path)
-    return {one: (store.paths[i], store.labels[i], store.all_views[i].tobytes()) for i, one in enumerate(store.ids)}
+    return {
+        item_id: (store.paths[i], store.labels[i], store.all_views[i].tobytes()) for i, item_id in enumerate(store.ids)
+    }
 
 
 @pytest.fixture
@@ -112,6 +114,6 @@ def test_extract_has_the_options_of_its_record_with_the_same_defaults():
     import inspect
     from dataclasses import fields
 
-    given = {name: one.default for name, one in inspect.signature(library.extract).parameters.items()}
+    given = {name: parameter.default for name, parameter in inspect.signature(library.extract).parameters.items()}
     wanted = {option.name: option.default for option in fields(ExtractionOptions) if option.name != "dry_run"}
     assert {name: default for name, default in given.items() if name not in ("source", "store", "progress")} == wanted

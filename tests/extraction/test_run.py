@@ -325,12 +325,12 @@ def test_ctrl_c_saves_the_work_and_says_how_to_go_on(workplace):
     journal = workplace / "artifacts/embeddings/colour.h5.journal"
     wait_until(lambda: journal.exists() and journal.stat().st_size > 20_000)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 130, said
-    assert "run the same command again to continue" in said
+    _, messages = process.communicate(timeout=300)
+    assert process.returncode == 130, messages
+    assert "run the same command again to continue" in messages
     ran = start(workplace, "many", "-b", "colour", "--batch-size", "2")
-    _, said = ran.communicate(timeout=120)
-    assert ran.returncode == 0 and "resuming" in said
+    _, messages = ran.communicate(timeout=120)
+    assert ran.returncode == 0 and "resuming" in messages
     assert len(featx.open_store(workplace / "artifacts/embeddings/colour.h5")) == 600
 
 
@@ -341,8 +341,8 @@ def test_the_command_prints_its_result_to_stdout_only(featx, folder):
     assert "12 photos in 3 categories" in ran.stderr and "features of 12 photos" in ran.stderr
     assert "\x1b" not in ran.stderr
     again = featx("extract", "photos", "-b", "colour", "--json", "--quiet")
-    said = json.loads(again.stdout)
-    assert (said["n"], said["new"], again.stderr) == (12, 0, "")
+    result = json.loads(again.stdout)
+    assert (result["n"], result["new"], again.stderr) == (12, 0, "")
 
 
 def test_paths_on_stdin_are_a_catalogue(featx, folder, tmp_path):

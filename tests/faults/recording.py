@@ -118,16 +118,16 @@ class Recorder:
 
     def _discover(self) -> None:
         """New names and files; what another process wrote is there, but not synced."""
-        found = {}
+        numbers = {}
         for entry in os.scandir(self.folder):
-            found[entry.name] = entry.inode()
+            numbers[entry.name] = entry.inode()
             if entry.inode() not in self._files:
                 self._held.append(os.open(entry.path, os.O_RDONLY))  # so that its number is not given to another file
                 self._files[entry.inode()] = File()
-        for name in sorted({*self._names, *found}):
-            if self._names.get(name) != found.get(name):
-                self._pending_names.append((name, found.get(name)))
-        self._names = found
+        for name in sorted({*self._names, *numbers}):
+            if self._names.get(name) != numbers.get(name):
+                self._pending_names.append((name, numbers.get(name)))
+        self._names = numbers
 
     def _take_in(self, ino: int) -> None:
         fd = next(fd for fd in self._held if os.fstat(fd).st_ino == ino)

@@ -60,7 +60,7 @@ def test_two_hundred_bad_files_are_named_with_a_reason_and_good_ones_beside_them
     for i, path in enumerate(alone.paths):
         assert kept[path] == alone.features[i].tobytes()
     listed = list(csv.DictReader(Path("artifacts/skipped.csv").read_text(encoding="utf-8-sig").splitlines()))
-    assert {one["path"] for one in listed} == {skip.path for skip in summary.skipped}
+    assert {row["path"] for row in listed} == {skip.path for skip in summary.skipped}
     assert grown < 600, f"{grown:.0f} MB"
 
 
@@ -86,20 +86,20 @@ def one_mutant(chance: random.Random) -> bytes:
 
 def fuzz_photos(count: int, seed: int) -> dict[str, float]:
     chance = random.Random(seed)
-    told = {"files": 0.0, "pictures": 0.0, "refused": 0.0, "most_calls": 0.0}
+    counts = {"files": 0.0, "pictures": 0.0, "refused": 0.0, "most_calls": 0.0}
     for _ in range(count):
         data = one_mutant(chance)
         with counted_calls() as calls:
             try:
                 assert decode_photo(data, "mutant").mode == "RGB"
-                told["pictures"] += 1
+                counts["pictures"] += 1
             except UnreadablePhoto as refused:
                 assert refused.path == "mutant" and refused.reason
-                told["refused"] += 1
-        told["files"] += 1
-        told["most_calls"] = max(told["most_calls"], calls.made)
-    assert told["most_calls"] < MOST_CALLS
-    return told
+                counts["refused"] += 1
+        counts["files"] += 1
+        counts["most_calls"] = max(counts["most_calls"], calls.made)
+    assert counts["most_calls"] < MOST_CALLS
+    return counts
 
 
 def test_mutated_photos_give_a_picture_or_a_reason():
@@ -110,10 +110,10 @@ def test_mutated_photos_give_a_picture_or_a_reason():
 def test_twenty_thousand_mutated_photos_give_a_picture_or_a_reason():
     # Other tests may have run in this process before, and its peak is the largest of all.
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    told = fuzz_photos(20_000, seed=4)
-    told["grown_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
-    print(json.dumps(told))
-    assert told["grown_mb"] < 2000
+    counts = fuzz_photos(20_000, seed=4)
+    counts["grown_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+    print(json.dumps(counts))
+    assert counts["grown_mb"] < 2000
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def only_a_catalogue_or_a_sentence(table: Path) -> str:
 def fuzz_tables(folder: Path, count: int, seed: int) -> dict[str, int]:
     for name in ("a.jpg", "b.jpg"):
         photo(folder / name, seed=1)
-    chance, told = random.Random(seed), {}
+    chance, counts = random.Random(seed), {}
     for _ in range(count):
         data = b"".join(chance.choice(PIECES) for _ in range(chance.randint(0, 8)))
         if data and chance.random() < 0.3:
@@ -192,14 +192,14 @@ def fuzz_tables(folder: Path, count: int, seed: int) -> dict[str, int]:
         table = folder / f"t{chance.choice(['.csv', '.tsv', '.txt', '.jsonl', '.ndjson'])}"
         table.write_bytes(data)
         code = only_a_catalogue_or_a_sentence(table)
-        told[code] = told.get(code, 0) + 1
+        counts[code] = counts.get(code, 0) + 1
         table.unlink()
-    return told
+    return counts
 
 
 def test_mutated_tables_give_a_catalogue_inside_their_folder_or_a_sentence(tmp_path):
-    told = fuzz_tables(tmp_path, 1500, seed=5)
-    assert told["ok"] > 20 and told["bad-manifest"] > 100
+    counts = fuzz_tables(tmp_path, 1500, seed=5)
+    assert counts["ok"] > 20 and counts["bad-manifest"] > 100
 
 
 @pytest.mark.long
@@ -237,8 +237,8 @@ def test_a_table_in_another_encoding_is_read_and_says_which(tmp_path, encoding):
     (tmp_path / "t.csv").write_bytes("image,label\na.jpg,Stövel\n".encode(encoding))
     catalogue = read_catalogue(tmp_path / "t.csv")
     assert catalogue.labels == ["Stövel"]
-    said = "Windows-1252" if encoding in ("latin-1", "cp1252") else encoding.upper()[:6]
-    assert (said in "".join(catalogue.notes)) == (encoding != "utf-8-sig")
+    name = "Windows-1252" if encoding in ("latin-1", "cp1252") else encoding.upper()[:6]
+    assert (name in "".join(catalogue.notes)) == (encoding != "utf-8-sig")
 
 
 @pytest.mark.parametrize(
@@ -295,9 +295,9 @@ def read_rows(folder: Path, rows: int) -> dict[str, float]:
         [sys.executable, "-c", READING, str(folder / "t.csv")],
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    told: dict[str, float] = json.loads(ran.stdout)
-    assert told["rows"] == rows
-    return told
+    cost: dict[str, float] = json.loads(ran.stdout)
+    assert cost["rows"] == rows
+    return cost
 
 
 @pytest.mark.parametrize(
@@ -305,9 +305,9 @@ def read_rows(folder: Path, rows: int) -> dict[str, float]:
     [(20_000, 50), *(pytest.param(*size, marks=pytest.mark.long) for size in ((100_000, 120), (1_000_000, 900)))],
 )
 def test_a_long_table_takes_the_same_work_for_each_row_and_little_memory(tmp_path, rows, megabytes):
-    told = read_rows(tmp_path, rows)
-    print(json.dumps(told))
-    assert told["calls"] < MOST_A_ROW * rows and told["grown_mb"] < megabytes, told
+    costs = read_rows(tmp_path, rows)
+    print(json.dumps(costs))
+    assert costs["calls"] < MOST_A_ROW * rows and costs["grown_mb"] < megabytes, costs
 
 
 # --- stores ----------------------------------------------------------------------------------------------------------

@@ -145,8 +145,8 @@ def test_a_table_that_is_a_pipe_or_a_device_keeps_nobody_waiting(tmp_path, kind)
 def test_a_table_with_thousands_of_columns_is_refused_at_once(tmp_path, kind):
     photo(tmp_path / "a.jpg", seed=1)
     names = ["image", *(f"c{number}" for number in range(10_000))]
-    told = {name: "a.jpg" if name == "image" else "1" for name in names}
-    text = json.dumps(told) + "\n" if kind == "jsonl" else ",".join(names) + "\n" + ",".join(told.values()) + "\n"
+    row = {name: "a.jpg" if name == "image" else "1" for name in names}
+    text = json.dumps(row) + "\n" if kind == "jsonl" else ",".join(names) + "\n" + ",".join(row.values()) + "\n"
     (tmp_path / f"list.{kind}").write_text(text)
     with pytest.raises(FeatxError, match="10,001 columns"):
         read_catalogue(tmp_path / f"list.{kind}")

@@ -46,7 +46,7 @@ def a_writers_story(path: Path, recorder: Recorder, batches: int) -> list[dict[s
                     change(lambda w=w, fresh=fresh: w.update([fresh]), {**states[-1], "i0": (updated, features)})
                 if batch % 7 == 6:
                     gone = f"i{number - 1}"
-                    left = {name: one for name, one in states[-1].items() if name != gone}
+                    left = {name: content for name, content in states[-1].items() if name != gone}
                     change(lambda w=w, gone=gone: w.remove([gone]), left)
                 if batch % 11 == 5:
                     change(lambda w=w: w.note_skipped([Skipped("bad.jpg", "truncated")]), states[-1])
@@ -70,7 +70,7 @@ def recorded(
     return recorder.moments, states
 
 
-def found(folder: Path, files: dict[str, bytes]) -> dict[str, object]:
+def contents(folder: Path, files: dict[str, bytes]) -> dict[str, object]:
     """What a reader finds in a folder left like this; nothing at all is an empty store."""
     folder.mkdir(exist_ok=True)
     for old in folder.iterdir():
@@ -85,7 +85,7 @@ def found(folder: Path, files: dict[str, bytes]) -> dict[str, object]:
 
 
 def must_be_whole(moment: Moment, states: list[dict[str, object]], folder: Path, files: dict[str, bytes]) -> None:
-    kept = found(folder, files)
+    kept = contents(folder, files)
     allowed = states[moment.step : moment.step + 2]
     assert kept in allowed, (
         f"after `{moment.call}` in step {moment.step}: {len(kept)} rows, {len(allowed[0])} committed"
@@ -94,7 +94,7 @@ def must_be_whole(moment: Moment, states: list[dict[str, object]], folder: Path,
 
 def goes_on(folder: Path) -> None:
     """The next run takes in what is there and adds to it."""
-    before = found_again(folder)
+    before = contents_again(folder)
     with writer(folder / "a.h5") as w:
         w.append([row(9_999)])
         w.seal()
@@ -102,7 +102,7 @@ def goes_on(folder: Path) -> None:
     assert not list(folder.glob("*.new"))
 
 
-def found_again(folder: Path) -> dict[str, object]:
+def contents_again(folder: Path) -> dict[str, object]:
     try:
         return held(folder / "a.h5")
     except FeatxError:
@@ -113,22 +113,22 @@ def replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int, losses: int, deaf_to: tuple[str, ...] = ()
 ) -> dict[str, int]:
     moments, states = recorded(tmp_path, monkeypatch, batches, deaf_to)
-    chance, place = random.Random(5), tmp_path / "crashed"
+    chance, crashed = random.Random(5), tmp_path / "crashed"
     for number, moment in enumerate(moments):
-        must_be_whole(moment, states, place, killed(moment))
+        must_be_whole(moment, states, crashed, killed(moment))
         if number % 25 == 0:
-            goes_on(place)
+            goes_on(crashed)
     turns = itertools.islice(itertools.cycle(enumerate(moments)), losses)
     for _, moment in turns:
-        must_be_whole(moment, states, place, power_lost(moment, chance))
+        must_be_whole(moment, states, crashed, power_lost(moment, chance))
         if chance.random() < 0.02:
-            goes_on(place)
+            goes_on(crashed)
     return {"crash_points": len(moments), "power_losses": losses}
 
 
 def test_every_crash_point_and_many_power_losses_keep_what_was_committed(tmp_path, monkeypatch):
-    told = replay(tmp_path, monkeypatch, batches=14, losses=300)
-    assert told["crash_points"] > 150
+    counts = replay(tmp_path, monkeypatch, batches=14, losses=300)
+    assert counts["crash_points"] > 150
 
 
 def test_the_recorder_would_notice_a_writer_that_does_not_sync(tmp_path, monkeypatch):

@@ -17,11 +17,11 @@ from featx.store import open_store
 from tests.conftest import photo
 
 
-def features_by_path(photos: list[str], store: Path, backbone: str, **asked: object) -> dict[str, bytes]:
+def features_by_path(photos: list[str], store: Path, backbone: str, **options: object) -> dict[str, bytes]:
     for old in store.parent.glob(f"{store.name}*"):
         old.unlink()
     request = extraction.ExtractionOptions(
-        backbone=backbone, weights="random" if backbone != "colour" else None, **asked
+        backbone=backbone, weights="random" if backbone != "colour" else None, **options
     )  # type: ignore[arg-type]
     extraction.run_extraction(read_catalogue(photos), request, store=store)
     opened = open_store(store)
@@ -71,16 +71,16 @@ MEASURED = {
 }  # fmt: skip
 
 
-def without_times(said: Any) -> Any:
-    if isinstance(said, dict):
-        return {name: without_times(one) for name, one in said.items() if name not in MEASURED}
-    return [without_times(one) for one in said] if isinstance(said, list) else said
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: without_times(inner) for name, inner in value.items() if name not in MEASURED}
+    return [without_times(inner) for inner in value] if isinstance(value, list) else value
 
 
 def test_the_same_seed_gives_the_same_files_in_every_process(featx, featx_commands, tmp_path):
     for i in range(36):
         photo(tmp_path / "photos" / f"c{i % 3}" / f"p{i}.jpg", seed=i % 3 * 50 + i)
-    found = []
+    runs = []
     for number in ("here", "elsewhere"):
         shop = tmp_path / number
         shop.mkdir()
@@ -97,9 +97,9 @@ def test_the_same_seed_gives_the_same_files_in_every_process(featx, featx_comman
         assert [ran.returncode for ran in answers] == [0] * 4, answers[-1].stderr
         documents = [*(shop / "artifacts/models").glob("*.json"), shop / "artifacts/reports/comparison.json",
                      shop / "report/report.json"]  # fmt: skip
-        told = {path.name: without_times(json.loads(path.read_text())) for path in documents}
+        contents = {path.name: without_times(json.loads(path.read_text())) for path in documents}
         whole = [*(shop / "artifacts/models").glob("*.safetensors"), *(shop / "report").glob("**/*.png"),
                  *(shop / "report").glob("**/*.csv")]  # fmt: skip
-        found.append(told | {path.name: path.read_bytes() for path in whole})
-    assert found[0].keys() == found[1].keys() and len(found[0]) > 8
-    assert [name for name in found[0] if found[0][name] != found[1][name]] == []
+        runs.append(contents | {path.name: path.read_bytes() for path in whole})
+    assert runs[0].keys() == runs[1].keys() and len(runs[0]) > 8
+    assert [name for name in runs[0] if runs[0][name] != runs[1][name]] == []

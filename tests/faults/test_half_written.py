@@ -45,10 +45,10 @@ MARK = (7, 11)
 
 @dataclass
 class Kept:
-    """Something that is written again and again, and which of its versions is found; None where there is none."""
+    """Something that is written again and again, and which of its versions is left; None where there is none."""
 
     write: Callable[[int], object]
-    found: Callable[[], int | None]
+    version_left: Callable[[], int | None]
 
 
 # --- the things that are kept ----------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def classifier(folder: Path) -> Kept:
         model = Classifier(settings, trained(n), classes, 1.0, toy_fingerprint(6), novelty, card)
         save(model, folder / "svm.safetensors")
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         try:
             model = load_classifier(folder / "svm.safetensors")
         except FeatxError as error:
@@ -79,7 +79,7 @@ def classifier(folder: Path) -> Kept:
         assert np.array_equal(model.pipeline[-1].centroids_, trained(n)[-1].centroids_)
         return n
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def comparison_file(folder: Path) -> Kept:
@@ -90,11 +90,11 @@ def comparison_file(folder: Path) -> Kept:
         "entries": [],
     }
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         path = folder / "comparison.json"
         return int(json.loads(path.read_text(encoding="utf-8"))["written"]) if path.exists() else None
 
-    return Kept(lambda n: Comparison({**base, "written": n}).save(folder / "comparison.json"), found)
+    return Kept(lambda n: Comparison({**base, "written": n}).save(folder / "comparison.json"), version_left)
 
 
 def photo_notes(folder: Path) -> Kept:
@@ -106,17 +106,17 @@ def photo_notes(folder: Path) -> Kept:
             seen.note(f"photos/{i}.jpg", mark, f"{n:064d}")
         seen.write()
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         seen = StatCache(folder / "s.h5")
-        told = {seen.digest(f"photos/{i}.jpg", mark) for i in range(300)}
-        assert len(told) == 1
-        return None if told == {None} else int(str(told.pop()))
+        digests = {seen.digest(f"photos/{i}.jpg", mark) for i in range(300)}
+        assert len(digests) == 1
+        return None if digests == {None} else int(str(digests.pop()))
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def search_index(folder: Path) -> Kept:
-    """The store stays, so every version is the same one: found is 0, or None where the store must be read again."""
+    """The store stays, so every version is the same: 0 is left, or None where the store must be read again."""
     features, labels, products = catalogue(150)
     path = make_store(folder / "s.h5", features, products, labels)
     store = open_store(path)
@@ -124,12 +124,12 @@ def search_index(folder: Path) -> Kept:
     index.words = calibrate(index.rows)
     wanted = index.query("item3", 9)
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         cached = open_cached(path)
         assert cached is None or (cached.query("item3", 9) == wanted and cached.words == index.words)
         return None if cached is None else 0
 
-    return Kept(lambda n: write_cache(store, index), found)
+    return Kept(lambda n: write_cache(store, index), version_left)
 
 
 def graph(folder: Path) -> Kept:
@@ -145,12 +145,12 @@ def graph(folder: Path) -> Kept:
     def write(n: int) -> None:
         approximate.write_approximate(approximate.approximate_of(path), "store", "making", nearby)
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         held = approximate.read_approximate(approximate.approximate_of(path))
         assert held is None or approximate.damage(path) is None
         return None if held is None else 0
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def picture_hashes(folder: Path) -> Kept:
@@ -160,39 +160,39 @@ def picture_hashes(folder: Path) -> Kept:
     path = HashCache(store).path
 
     def write(n: int) -> None:
-        one = np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
-        one[0, :4] = np.frombuffer(n.to_bytes(4, "big"), np.uint8)
-        hashes.write_hashes(path, dict.fromkeys(store.digests, one))
+        crops = np.zeros((len(hashes.CROPS), hashes.BYTES), np.uint8)
+        crops[0, :4] = np.frombuffer(n.to_bytes(4, "big"), np.uint8)
+        hashes.write_hashes(path, dict.fromkeys(store.digests, crops))
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         known = hashes.read_hashes(path)
-        told = {int.from_bytes(one[0, :4].tobytes(), "big") for one in known.values()}
-        assert len(told) <= 1 and len(known) in (0, 60)
-        return told.pop() if told else None
+        versions = {int.from_bytes(crops[0, :4].tobytes(), "big") for crops in known.values()}
+        assert len(versions) <= 1 and len(known) in (0, 60)
+        return versions.pop() if versions else None
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def colour_cache(folder: Path) -> Kept:
     path = folder / "colour.npz"
 
-    def found() -> int | None:
-        told = {int(one[0]) for one in baselines.read_colours(path).values()}
-        assert len(told) <= 1
-        return told.pop() if told else None
+    def version_left() -> int | None:
+        versions = {int(row[0]) for row in baselines.read_colours(path).values()}
+        assert len(versions) <= 1
+        return versions.pop() if versions else None
 
-    return Kept(lambda n: baselines.write_colours(path, {f"{i:064x}": np.full(99, n) for i in range(40)}), found)
+    return Kept(lambda n: baselines.write_colours(path, {f"{i:064x}": np.full(99, n) for i in range(40)}), version_left)
 
 
 def report_map(folder: Path) -> Kept:
     path = folder / "map.npz"
 
-    def found() -> int | None:
-        told = map_layout.read_layout(path, 500)
-        return None if told is None else int(told.seconds)
+    def version_left() -> int | None:
+        layout = map_layout.read_layout(path, 500)
+        return None if layout is None else int(layout.seconds)
 
     return Kept(
-        lambda n: map_layout.write_layout(path, map_layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), found
+        lambda n: map_layout.write_layout(path, map_layout.Layout(np.zeros((500, 2)), "t-SNE", float(n))), version_left
     )
 
 
@@ -223,19 +223,19 @@ def replay(
 ) -> int:
     """Every crash and some power cuts; what may go is a copy of something, which is never used unless it is whole."""
     moments, there = recorded(make, folder, patch, deaf_to)
-    place = folder / "crashed"
-    place.mkdir()
-    kept = make(place)
+    crashed = folder / "crashed"
+    crashed.mkdir()
+    kept = make(crashed)
     chance = random.Random(3)
     states = [(moment, killed(moment)) for moment in moments]
     states += [(moment, power_lost(moment, chance)) for moment in chance.choices(moments, k=losses)]
     for moment, files in states:
-        for old in place.iterdir():
+        for old in crashed.iterdir():
             old.unlink()
         # What was there before the writing began is on the disk for certain, and is not written again.
         for name, data in {**files, **there}.items():
-            (place / name).write_bytes(data)
-        version = kept.found()
+            (crashed / name).write_bytes(data)
+        version = kept.version_left()
         allowed: set[int | None] = {(None, *MARK)[moment.step], (None, *MARK)[min(moment.step + 1, len(MARK))]}
         if make in ONE_VERSION:
             allowed = {None, 0} if moment.step == 0 else {0}
@@ -274,9 +274,9 @@ def test_a_side_file_cut_anywhere_is_not_used(make, tmp_path):
     whole = path.read_bytes()
     for cut in sorted({len(whole) * i // 60 for i in range(60)} | {len(whole) - 1}):
         path.write_bytes(whole[:cut])
-        assert kept.found() is None, cut
+        assert kept.version_left() is None, cut
     path.write_bytes(whole)
-    assert kept.found() is not None
+    assert kept.version_left() is not None
 
 
 def test_no_flipped_bit_of_a_search_index_passes_the_check_and_it_is_made_anew(tmp_path):
@@ -290,21 +290,21 @@ def test_no_flipped_bit_of_a_search_index_passes_the_check_and_it_is_made_anew(t
         data = bytearray(whole)
         data[at // 8] ^= 1 << at % 8
         path.write_bytes(data)
-        (said,) = mend_index(store)
-        assert "not what was written" in said
-        assert kept.found() == 0 and path.read_bytes() == whole
+        (note,) = mend_index(store)
+        assert "not what was written" in note
+        assert kept.version_left() == 0 and path.read_bytes() == whole
 
 
 def test_info_check_says_that_a_search_index_was_damaged_and_mends_only_that(featx, folder, tmp_path):
     assert featx("extract", "photos", "-b", "colour", "--store", "a.h5").returncode == 0
-    said = featx("similar", "boots0", "--store", "a.h5").stdout
+    answer = featx("similar", "boots0", "--store", "a.h5").stdout
     path = cache_of(tmp_path / "a.h5")
     whole, store = path.read_bytes(), (tmp_path / "a.h5").read_bytes()
     path.write_bytes(whole[:-70] + bytes([whole[-70] ^ 1]) + whole[-69:])
     ran = featx("info", "--check", "--store", "a.h5")
     assert ran.returncode == 0 and "a.h5.index" in ran.stderr and "rebuilt" in ran.stderr, ran.stderr
     assert path.read_bytes() == whole and (tmp_path / "a.h5").read_bytes() == store
-    assert featx("similar", "boots0", "--store", "a.h5").stdout == said
+    assert featx("similar", "boots0", "--store", "a.h5").stdout == answer
 
 
 def test_what_a_killed_writer_left_is_swept_up_later_and_what_another_is_writing_stays(tmp_path):
@@ -331,14 +331,14 @@ def test_classifiers_trained_at_the_same_time_never_get_each_others_card(tmp_pat
             finally:
                 os._exit(1)
         children.append(child)
-    kept.found()
+    kept.version_left()
     while children:
         done, status = os.waitpid(-1, os.WNOHANG)
         if done:
             assert status == 0
             children.remove(done)
-        kept.found()
-    assert kept.found() in (14, 1014, 2014)
+        kept.version_left()
+    assert kept.version_left() in (14, 1014, 2014)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["svm.json", "svm.md", "svm.safetensors"]
 
 
@@ -346,7 +346,7 @@ def test_classifiers_trained_at_the_same_time_never_get_each_others_card(tmp_pat
 
 
 def report_folder(folder: Path) -> Kept:
-    """A report among others; found is the version that `latest` leads to, and what `featx report` would write from."""
+    """A report among others; the version left is that which `latest` leads to and `featx report` would write from."""
     shop = report_documents.catalogue(folder / "photos", ["boots", "hats", "mugs"], 12, photos=4)
     document = report_documents.comparison(shop)
     root = folder / "reports"
@@ -355,10 +355,10 @@ def report_folder(folder: Path) -> Kept:
     def write(n: int) -> None:
         write_report({**document, "written": stamp(n)}, shop, root=root, formats=("json", "md", "html"))
 
-    def found() -> int | None:
-        told = newest(root)
-        if told is not None:
-            report_files.write_files(read_document(told), folder / "again", ("html",), pictures=told.parent)
+    def version_left() -> int | None:
+        report = newest(root)
+        if report is not None:
+            report_files.write_files(read_document(report), folder / "again", ("html",), pictures=report.parent)
         latest = root / "latest"
         if not latest.exists():
             return None
@@ -368,7 +368,7 @@ def report_folder(folder: Path) -> Kept:
         number = read_document(latest / "report.json").written
         return int(number[:4]) - 2000
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def stamp(n: int) -> str:
@@ -412,13 +412,13 @@ def kill_often(kept: Kept, kills: int, *, numbered: bool = True, longest: float 
     kept.write(0)
     longest = max(longest, 3 * (time.monotonic() - begun))
     for _ in range(kills):
-        told = killed_writer(kept, last, chance.random() * longest)
-        versions += told - last
-        found = kept.found()
-        assert found is not None, "nothing is left"
+        reported = killed_writer(kept, last, chance.random() * longest)
+        versions += reported - last
+        version = kept.version_left()
+        assert version is not None, "nothing is left"
         if numbered:
-            assert told <= found <= told + 1, f"version {told} was written, and {found} is there"
-        last = max(told, found) if numbered else told
+            assert reported <= version <= reported + 1, f"version {reported} was written, and {version} is there"
+        last = max(reported, version) if numbered else reported
     return versions
 
 

@@ -111,9 +111,9 @@ def test_a_damaged_store_is_made_again_in_the_way_it_was_made_by_the_command_tha
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     ran = featx("info", "--check", "--store", str(path.name))
     assert ran.returncode == 5 and "the features of rows" in ran.stderr and "not a feature store" not in ran.stderr
-    told = re.search("`(featx extract .*)`", ran.stderr)
-    assert told is not None, ran.stderr
-    assert featx(*shlex.split(told[1])[1:]).returncode == 0
+    named = re.search("`(featx extract .*)`", ran.stderr)
+    assert named is not None, ran.stderr
+    assert featx(*shlex.split(named[1])[1:]).returncode == 0
     assert open_store(path).features.tobytes() == features and open_store(path).fingerprint == made.fingerprint
     assert featx("info", "--check", "--store", str(path.name)).returncode == 0
 
@@ -205,13 +205,13 @@ def test_hostile_names_and_labels_stay_text_in_every_output(featx, tmp_path):
     (tmp_path / "photos" / label).mkdir()
     photo(tmp_path / "photos" / label / "-1+1.jpg", seed=5)
     (tmp_path / "photos" / "=bad\x1b[2J.jpg").write_bytes(b"no photo")
-    told = featx("extract", "photos", "-b", "colour", "--store", "a.h5")
-    assert told.returncode == 0, told.stderr
+    extracted = featx("extract", "photos", "-b", "colour", "--store", "a.h5")
+    assert extracted.returncode == 0, extracted.stderr
     for words in (("info",), ("similar", "plain0"), ("export", "--to", "csv", "-o", "all.csv")):
         ran = featx(*words, "--store", "a.h5")
         assert ran.returncode == 0, ran.stderr
         assert "\x1b" not in ran.stdout + ran.stderr
-    assert "\x1b" not in told.stdout + told.stderr
+    assert "\x1b" not in extracted.stdout + extracted.stderr
     for table in (tmp_path / "artifacts").rglob("*.csv"):
         with table.open(newline="", encoding="utf-8-sig") as file:
             for cells in csv.reader(file):
@@ -286,9 +286,9 @@ def test_libraries_that_report_their_use_are_kept_from_it(featx_process, tmp_pat
     (tmp_path / "photos").mkdir()
     for path in sorted((ROOT / "data/train/boots").iterdir())[:3]:
         shutil.copy(path, tmp_path / "photos")
-    asked = ["--precision", "int8"] if engine == "int8" else ["--engine", engine]
-    asked += ["-b", "squeezenet1_1", "--weights", "random"]
-    ran = featx_process("extract", "photos", *asked, PYTHONPATH=f"{site}:{ROOT}", HOME=str(home))
+    options = ["--precision", "int8"] if engine == "int8" else ["--engine", engine]
+    options += ["-b", "squeezenet1_1", "--weights", "random"]
+    ran = featx_process("extract", "photos", *options, PYTHONPATH=f"{site}:{ROOT}", HOME=str(home))
     assert ran.returncode == 0, ran.stderr
     assert "WAS" not in ran.stderr
     # Where the libraries would keep the number by which they tell people apart.
@@ -362,8 +362,13 @@ def test_the_wheel_holds_the_package_and_nothing_else_and_is_built_the_same_twic
 
 def test_every_dependency_names_the_lowest_version_that_is_tested():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
-    for one in wanted:
-        assert one.startswith("featx[") or re.fullmatch(r"[A-Za-z0-9_-]+[>=]=[0-9][0-9.]*(,<[0-9.]+)?", one), one
+    wanted = [
+        *project["dependencies"],
+        *(requirement for extra in project["optional-dependencies"].values() for requirement in extra),
+    ]
+    for requirement in wanted:
+        assert requirement.startswith("featx[") or re.fullmatch(
+            r"[A-Za-z0-9_-]+[>=]=[0-9][0-9.]*(,<[0-9.]+)?", requirement
+        ), requirement
     ran = (ROOT / ".ci/lowest").read_text(encoding="utf-8")
     assert "lowest-direct" in ran and os.access(ROOT / ".ci/lowest", os.X_OK)

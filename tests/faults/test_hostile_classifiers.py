@@ -51,8 +51,8 @@ def saved(name: str, path: Path, reduce: str = "none") -> Path:
 def sealed(path: Path, data: bytes, **card: object) -> Path:
     """Other bytes under the same name; a hostile author mends the card as well."""
     path.write_bytes(data)
-    told = json.loads(path.with_suffix(".json").read_text()) | {"sha256": hashlib.sha256(data).hexdigest()} | card
-    path.with_suffix(".json").write_bytes(seal(told))
+    header = json.loads(path.with_suffix(".json").read_text()) | {"sha256": hashlib.sha256(data).hexdigest()} | card
+    path.with_suffix(".json").write_bytes(seal(header))
     return path
 
 
@@ -64,16 +64,16 @@ def header_of(data: bytes) -> dict[str, Any]:
 def altered(
     path: Path,
     arrays: Callable[[Arrays], object] = lambda arrays: None,
-    header: Callable[[dict[str, Any]], object] = lambda header: None,
+    change: Callable[[dict[str, Any]], object] = lambda header: None,
     **card: object,
 ) -> Path:
     """The same file with other arrays or another header."""
     data = path.read_bytes()
-    held, told = safetensors.numpy.load(data), header_of(data)
+    held, header = safetensors.numpy.load(data), header_of(data)
     arrays(held)
-    header(told)
+    change(header)
     held = {name: np.ascontiguousarray(array) if np.ndim(array) else np.array(array) for name, array in held.items()}
-    return sealed(path, safetensors.numpy.save(held, {KEY: json.dumps(told)}), **card)
+    return sealed(path, safetensors.numpy.save(held, {KEY: json.dumps(header)}), **card)
 
 
 def refused(path: Path) -> str:
@@ -232,17 +232,17 @@ HEADERS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 @pytest.mark.parametrize("how", HEADERS)
 def test_a_header_that_fits_no_classifier_is_refused(how, tmp_path):
-    refused(altered(saved("svm", tmp_path / "m.safetensors"), header=HEADERS[how]))
+    refused(altered(saved("svm", tmp_path / "m.safetensors"), change=HEADERS[how]))
 
 
 @pytest.mark.parametrize("strength", [0.2, 1e-300])
 def test_neighbours_fewer_than_one_are_refused(strength, tmp_path):
     path = saved("knn", tmp_path / "m.safetensors")
-    refused(altered(path, header=lambda header: within(header, strength=strength)))
+    refused(altered(path, change=lambda header: within(header, strength=strength)))
 
 
 def test_more_neighbours_than_there_are_rows_take_no_room(tmp_path):
-    path = altered(saved("knn", tmp_path / "m.safetensors"), header=lambda header: within(header, strength=1e300))
+    path = altered(saved("knn", tmp_path / "m.safetensors"), change=lambda header: within(header, strength=1e300))
     assert load_classifier(path).predict(np.ones((2, WIDTH), np.float32)).shape == (2,)
 
 
@@ -274,23 +274,25 @@ def raw(path: Path, change: Callable[[dict[str, Any]], object], length: int | No
 
 
 def first(described: dict[str, Any]) -> dict[str, Any]:
-    return dict(next(one for name, one in described.items() if name != "__metadata__"))
+    return dict(next(array for name, array in described.items() if name != "__metadata__"))
 
 
 DESCRIPTIONS: dict[str, Callable[[dict[str, Any]], object]] = {
-    "an array of a terabyte": lambda told: told.update(much={**first(told), "shape": [10**12]}),
-    "an array larger than any number": lambda told: told.update(much={**first(told), "shape": [2**62, 2**62]}),
-    "an array of less than nothing": lambda told: told.update(much={**first(told), "shape": [-5]}),
-    "an array that ends outside": lambda told: told.update(much={**first(told), "data_offsets": [0, 10**12]}),
-    "an array that ends before it begins": lambda told: told.update(much={**first(told), "data_offsets": [64, 0]}),
-    "two arrays on the same bytes": lambda told: told.update(much=first(told)),
-    "a type that is none": lambda told: told.update(much={**first(told), "dtype": "object"}),
-    "no metadata": lambda told: told.pop("__metadata__"),
-    "metadata of something else": lambda told: told.update(__metadata__={"format": "pt"}),
-    "metadata that is no text": lambda told: told.update(__metadata__={KEY: {}}),
-    "a header that is no JSON": lambda told: told["__metadata__"].update({KEY: "{"}),
-    "a header that is no object": lambda told: told["__metadata__"].update({KEY: "[]"}),
-    "brackets without end": lambda told: told["__metadata__"].update({KEY: "[" * 100_000}),
+    "an array of a terabyte": lambda header: header.update(much={**first(header), "shape": [10**12]}),
+    "an array larger than any number": lambda header: header.update(much={**first(header), "shape": [2**62, 2**62]}),
+    "an array of less than nothing": lambda header: header.update(much={**first(header), "shape": [-5]}),
+    "an array that ends outside": lambda header: header.update(much={**first(header), "data_offsets": [0, 10**12]}),
+    "an array that ends before it begins": lambda header: header.update(
+        much={**first(header), "data_offsets": [64, 0]}
+    ),
+    "two arrays on the same bytes": lambda header: header.update(much=first(header)),
+    "a type that is none": lambda header: header.update(much={**first(header), "dtype": "object"}),
+    "no metadata": lambda header: header.pop("__metadata__"),
+    "metadata of something else": lambda header: header.update(__metadata__={"format": "pt"}),
+    "metadata that is no text": lambda header: header.update(__metadata__={KEY: {}}),
+    "a header that is no JSON": lambda header: header["__metadata__"].update({KEY: "{"}),
+    "a header that is no object": lambda header: header["__metadata__"].update({KEY: "[]"}),
+    "brackets without end": lambda header: header["__metadata__"].update({KEY: "[" * 100_000}),
 }
 
 
@@ -301,7 +303,7 @@ def test_a_file_that_describes_what_it_does_not_hold_is_refused(how, tmp_path):
 
 @pytest.mark.parametrize("length", [0, 1, 2**20, 2**40, 2**63, 2**64 - 1])
 def test_a_description_that_says_it_is_longer_or_shorter_takes_no_room(length, tmp_path):
-    refused(raw(saved("svm", tmp_path / "m.safetensors"), lambda told: None, length))
+    refused(raw(saved("svm", tmp_path / "m.safetensors"), lambda header: None, length))
 
 
 def test_no_bytes_after_a_change_are_parsed_before_their_digest_is_right(tmp_path, monkeypatch):
@@ -343,12 +345,12 @@ def test_names_and_labels_stay_text_on_the_card_of_a_classifier(name, tmp_path):
         "target": 0.9, "answered": 1.0, "precision": 1.0, "low": 0.5, "high": 1.0, "n": 3, "measured_on": "folds",
         "everywhere": 0.5, "categories": {name: 0.5},
     }  # fmt: skip
-    told = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
+    header = {"store": name, "backbone": name, "labels": [name], "thresholds": [row], "test": share}
     settings = ClassifierSettings("svm")
     pipeline = train_classifier(settings, np.eye(WIDTH, dtype=np.float32), np.array(["a", "b"] * 4))
     novelty = NoveltyDetector(np.ones((1, WIDTH)), 0.1)
     fingerprint = toy_fingerprint(WIDTH, backbone=name)
-    card = card_of(["a", "b"], WIDTH, **told)
+    card = card_of(["a", "b"], WIDTH, **header)
     save(Classifier(settings, pipeline, ["a", "b"], 1.0, fingerprint, novelty, card), tmp_path / "m.safetensors")
     lines = (tmp_path / "m.md").read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# x on ") and not any(line.startswith("# ") for line in lines[1:])

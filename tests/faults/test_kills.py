@@ -23,7 +23,7 @@ from featx.store import StoreWriter, open_store
 from tests.conftest import ROOT, photo
 from tests.counting import wait_until
 
-Told = dict[str, bytes]
+Rows = dict[str, bytes]
 
 
 def many_photos(folder: Path, count: int) -> Path:
@@ -38,7 +38,7 @@ def request_of(chance: random.Random) -> extraction.ExtractionOptions:
     )
 
 
-def features_of(store: Path) -> Told:
+def features_of(store: Path) -> Rows:
     opened = open_store(store)
     matrix = opened.features
     return {path: matrix[i].tobytes() for i, path in enumerate(opened.paths)}
@@ -103,8 +103,10 @@ def kill_often(folder: Path, kills: int, seed: int, photos_count: int = 300) -> 
     count = {"kills": 0, "finished": 0, "rows_checked": 0, "stores": 0, "sealing": 0}
     store, reported = folder / "a.h5", set()
     while count["kills"] < kills:
-        said, ended = killed_run(photos, store, request_of(chance), chance.random() * chance.choice([0.3, 1.0]) * whole)
-        reported |= said
+        output, ended = killed_run(
+            photos, store, request_of(chance), chance.random() * chance.choice([0.3, 1.0]) * whole
+        )
+        reported |= output
         count["sealing"] += any(folder.glob(".a.h5.*.new"))
         if reported or store.exists():
             kept = features_of(store)
@@ -134,14 +136,14 @@ def begin_again(folder: Path, store: Path, clean: Path) -> None:
 
 
 def test_an_extractor_killed_at_random_moments_loses_no_reported_row(workplace):
-    told = kill_often(workplace, kills=6, seed=7, photos_count=120)
-    assert told["kills"] == 6
+    counts = kill_often(workplace, kills=6, seed=7, photos_count=120)
+    assert counts["kills"] == 6
 
 
 @pytest.mark.long
 def test_an_extractor_killed_a_thousand_times_loses_no_reported_row(workplace):
-    told = kill_often(workplace, kills=int(os.environ.get("FEATX_TEST_KILLS", "1000")), seed=1)
-    print(json.dumps(told))
+    counts = kill_often(workplace, kills=int(os.environ.get("FEATX_TEST_KILLS", "1000")), seed=1)
+    print(json.dumps(counts))
 
 
 def ended(process: Path) -> bool:

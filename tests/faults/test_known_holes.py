@@ -27,13 +27,13 @@ HOLE = {
 @contextmanager
 def source_of_holes(holes: dict[str, dict], status: int = 200) -> Iterator[tuple[str, list[str]]]:
     """A server on this machine that answers as OSV does; its address, and the packages it was asked about."""
-    asked: list[str] = []
+    questions: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             name = question["package"]["name"]
-            asked.append(f"{name} {question['version']}")
+            questions.append(f"{name} {question['version']}")
             data = json.dumps({"vulns": [holes[name]]} if name in holes else {}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
@@ -46,7 +46,7 @@ def source_of_holes(holes: dict[str, dict], status: int = 200) -> Iterator[tuple
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1/query", asked
+        yield f"http://127.0.0.1:{server.server_port}/v1/query", questions
     finally:
         server.shutdown()
         server.server_close()
@@ -61,12 +61,14 @@ def audited(url: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_an_audit_is_clean_only_when_every_package_was_answered_for_and_has_no_hole():
-    with source_of_holes({}) as (url, asked):
+    with source_of_holes({}) as (url, questions):
         ran = audited(url)
     assert ran.returncode == 0, ran.stderr
     assert "0 with known holes, 0 unanswered" in ran.stderr and not ran.stdout
-    assert {"torch", "numpy", "pillow", "jinja2", "h5py"} <= {one.split()[0] for one in asked}
-    assert not any("+" in one for one in asked) and not any(one.startswith("featx ") for one in asked)
+    assert {"torch", "numpy", "pillow", "jinja2", "h5py"} <= {question.split()[0] for question in questions}
+    assert not any("+" in question for question in questions) and not any(
+        question.startswith("featx ") for question in questions
+    )
 
 
 def test_an_audit_names_the_package_with_a_hole_and_the_version_that_mends_it():

@@ -63,15 +63,17 @@ class Watch:
         """The most memory in MB and the most open files in each tenth of the time."""
         edges = [len(self.seen) * i // 10 for i in range(11)]
         parts = [self.seen[begin : max(end, begin + 1)] for begin, end in pairwise(edges)]
-        return [round(max(one[0] for one in part)) for part in parts], [max(one[1] for one in part) for part in parts]
+        return [round(max(sample[0] for sample in part)) for part in parts], [
+            max(sample[1] for sample in part) for part in parts
+        ]
 
 
 def sealing_processes() -> list[Path]:
-    found = []
+    processes = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):
-            found += [Path("/proc") / number for number in (task / "children").read_text().split()]
-    return found
+            processes += [Path("/proc") / number for number in (task / "children").read_text().split()]
+    return processes
 
 
 def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
@@ -88,9 +90,9 @@ def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
     memory, files = watch.tenths()
     store, reported, lost = folder / "killed.h5", set(), 0
     while done < kills:
-        said, ended = killed_run(photos, store, request, 60 + 9 * seconds, chance.random() * 1.6 * count / kills)
+        output, ended = killed_run(photos, store, request, 60 + 9 * seconds, chance.random() * 1.6 * count / kills)
         done += not ended
-        reported |= said
+        reported |= output
         if reported:
             lost += len(reported - set(open_store(store).paths))
         if ended:
@@ -116,17 +118,17 @@ def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
 
 
 def test_a_small_long_run_killed_and_resumed_ends_like_a_clean_one(workplace):
-    told = a_long_run(workplace, 300, kills=2)
-    assert told["left_open"] <= 2 and told["most_open_files"] < 60, told
+    measured = a_long_run(workplace, 300, kills=2)
+    assert measured["left_open"] <= 2 and measured["most_open_files"] < 60, measured
 
 
 @pytest.mark.long
 def test_a_hundred_thousand_photos_killed_twenty_times_end_like_a_clean_run(workplace):
     count = int(os.environ.get("FEATX_TEST_PHOTOS", "100000"))
     tenth = a_long_run(workplace / "tenth", count // 10, kills=2)
-    told = a_long_run(workplace / "whole", count, kills=20)
-    print(json.dumps([tenth, told]))
-    assert told["most_open_files"] <= tenth["most_open_files"] + 4
+    measured = a_long_run(workplace / "whole", count, kills=20)
+    print(json.dumps([tenth, measured]))
+    assert measured["most_open_files"] <= tenth["most_open_files"] + 4
     # The list of items is there from the first tenth on; what a photo costs beyond that does not pile up.
-    memory = told["mb_in_tenths"]
-    assert max(memory) < max(memory[:3]) + 1e-3 * count + 50, told
+    memory = measured["mb_in_tenths"]
+    assert max(memory) < max(memory[:3]) + 1e-3 * count + 50, measured

@@ -76,20 +76,20 @@ BASE = {
 
 def every_option() -> list[tuple[tuple[str, ...], str, bool]]:
     """(command, option, whether it takes a value) for all there is."""
-    found = []
+    options = []
 
     def walk(command: object, words: tuple[str, ...]) -> None:
-        for name, one in getattr(command, "commands", {}).items():
-            walk(one, (*words, name))
+        for name, inner in getattr(command, "commands", {}).items():
+            walk(inner, (*words, name))
         if not words or hasattr(command, "commands"):
             return
         for parameter in command.params:  # type: ignore[attr-defined]
             long = [word for word in parameter.opts if word.startswith("--")]
             if long and long[0].removeprefix("--").replace("-", "_") not in LEFT_OUT:
-                found.append((words, long[0], not getattr(parameter, "is_flag", False)))
+                options.append((words, long[0], not getattr(parameter, "is_flag", False)))
 
     walk(typer.main.get_command(build()), ())
-    return found
+    return options
 
 
 OPTIONS = every_option()
@@ -98,7 +98,7 @@ CHOICE = st.tuples(st.sampled_from(OPTIONS), st.sampled_from(NONSENSE))
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def workshop(tmp_path_factory):
     where = tmp_path_factory.mktemp("nonsense")
     for i, category in enumerate(["boots", "hats"]):
         for shot in range(3):
@@ -125,34 +125,35 @@ def spoken(words: list[str]) -> tuple[int, str, str]:
         code = ended.code or 0
     finally:
         sys.argv, sys.stdin, sys.stdout, sys.stderr = streams
-    said, complained = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
-    return int(str(code)), said, complained
+    output, complaints = (stream.buffer.getvalue().decode("utf-8", "replace") for stream in (out, err))
+    return int(str(code)), output, complaints
 
 
 def try_out(words: list[str]) -> None:
-    code, _, complained = spoken(words)
+    code, _, complaints = spoken(words)
     assert code in CODES, (words, code)
     # `--verbose` is asked for to see the trace of an error, too.
     spoke_freely = any(word in ("-v", "--verbose") for word in words)
-    assert spoke_freely or "Traceback" not in complained, (words, complained)
-    assert "featx broke" not in complained, (words, complained)
-    assert "\x1b" not in complained, words
-    assert code in (0, 130) or complained.strip(), (words, "ended without a word")
+    assert spoke_freely or "Traceback" not in complaints, (words, complaints)
+    assert "featx broke" not in complaints, (words, complaints)
+    assert "\x1b" not in complaints, words
+    assert code in (0, 130) or complaints.strip(), (words, "ended without a word")
 
 
-def asked(chosen: list[tuple[tuple[tuple[str, ...], str, bool], str]]) -> list[str]:
+def words_of(chosen: list[tuple[tuple[tuple[str, ...], str, bool], str]]) -> list[str]:
     """A command line of the first option's command, with those of the options that it has."""
     command = chosen[0][0][0]
     words = [*command, *BASE.get(command[0], [])]
-    for (_, option, takes_value), value in [one for one in chosen if one[0][0] == command]:
-        words += [option, value] if takes_value else [option]
+    for (owner, option, takes_value), value in chosen:
+        if owner == command:
+            words += [option, value] if takes_value else [option]
     return words
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(CHOICE, min_size=1, max_size=2))
-def test_nonsense_in_any_option_is_answered_in_words(place, chosen):
-    try_out(asked(chosen))
+def test_nonsense_in_any_option_is_answered_in_words(workshop, chosen):
+    try_out(words_of(chosen))
 
 
 # A slash could lead out of the folder the test may write into; a zero byte ends a word before the program sees it.
@@ -168,19 +169,19 @@ MADE_UP = st.one_of(
 def several_options(draw: st.DrawFn) -> list[str]:
     """A command with one to four of its own options, each with a value of any kind."""
     command = draw(st.sampled_from(COMMANDS))
-    own = [one for one in OPTIONS if one[0] == command]
-    return asked(draw(st.lists(st.tuples(st.sampled_from(own), MADE_UP), min_size=1, max_size=4)))
+    own = [option for option in OPTIONS if option[0] == command]
+    return words_of(draw(st.lists(st.tuples(st.sampled_from(own), MADE_UP), min_size=1, max_size=4)))
 
 
 @pytest.mark.long
 @settings(max_examples=int(os.environ.get("FEATX_TEST_EXAMPLES", "1500")), suppress_health_check=list(HealthCheck))
 @given(several_options())
-def test_made_up_values_in_several_options_are_answered_in_words(place, words):
+def test_made_up_values_in_several_options_are_answered_in_words(workshop, words):
     try_out(words)
 
 
 LONG_NAME = "a" * 3000
-FOUND = [
+ONCE_BROKEN = [
     ["extract", "photos", "-b", LONG_NAME],
     ["extract", LONG_NAME],
     ["similar", "boots0", "--store", LONG_NAME],
@@ -197,21 +198,21 @@ FOUND = [
 ]
 
 
-@pytest.mark.parametrize("words", FOUND, ids=lambda words: " ".join(words)[:40])
-def test_what_once_broke_is_answered_in_words(place, words):
+@pytest.mark.parametrize("words", ONCE_BROKEN, ids=lambda words: " ".join(words)[:40])
+def test_what_once_broke_is_answered_in_words(workshop, words):
     try_out(words)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("command", "option", "takes_value"), OPTIONS)
-def test_every_nonsense_in_every_option_is_answered_in_words(place, command, option, takes_value):
+def test_every_nonsense_in_every_option_is_answered_in_words(workshop, command, option, takes_value):
     for value in NONSENSE if takes_value else [""]:
         try_out([*command, *BASE.get(command[0], []), option, *([value] if takes_value else [])])
 
 
 @settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(COMMANDS), st.sampled_from(NONSENSE), st.booleans())
-def test_nonsense_as_an_argument_is_answered_in_words(place, command, value, twice):
+def test_nonsense_as_an_argument_is_answered_in_words(workshop, command, value, twice):
     # The demo would really run, in a folder of that name, and take minutes.
     harmless = ["--no-run"] if command == ("demo",) else []
     try_out([*command, value, *([value] if twice else []), *harmless])

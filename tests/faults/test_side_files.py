@@ -30,24 +30,24 @@ def version_of(data: bytes) -> int:
 
 
 def note_of_the_current_store(folder: Path) -> Kept:
-    def found() -> int | None:
+    def version_left() -> int | None:
         noted = Workspace(folder).noted()
         return None if noted is None else int(noted.stem)
 
     for n in MARK:
         (folder.parent / f"{n}.h5").touch()
-    return Kept(lambda n: Workspace(folder).note_current(folder.parent / f"{n}.h5"), found)
+    return Kept(lambda n: Workspace(folder).note_current(folder.parent / f"{n}.h5"), version_left)
 
 
 def card_of_a_store(folder: Path) -> Kept:
     def write(n: int) -> None:
         write_card(folder / "a.h5", FeatureSpec(toy_fingerprint(n, backbone="x" * 9_000), n, 1, "float32"), [], 0)
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         path = folder / "a.json"
         return int(json.loads(path.read_text(encoding="utf-8"))["width"]) if path.exists() else None
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def weights_added_from_elsewhere(folder: Path) -> Kept:
@@ -71,7 +71,7 @@ def note_of_weights_once_checked(folder: Path) -> Kept:
             patch.setattr(cache, "state_folder", lambda: folder)
             cache.pin_digest(*name_of(n))
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         noted = None
         for n in MARK:
             path, digest = name_of(n)
@@ -80,7 +80,7 @@ def note_of_weights_once_checked(folder: Path) -> Kept:
                 noted = n
         return noted
 
-    return Kept(write, found)
+    return Kept(write, version_left)
 
 
 def photo_put_into_its_category(folder: Path) -> Kept:
@@ -99,23 +99,23 @@ def features_of_the_embedder(folder: Path) -> Kept:
 
     kept = Flat(folder, 500)
 
-    def found() -> int | None:
+    def version_left() -> int | None:
         features = kept.read("a")
         if features is None:
             return None
         assert len(set(features.tolist())) == 1
         return int(features[0])
 
-    return Kept(lambda n: kept.write("a", np.full(500, n, np.float32)), found)
+    return Kept(lambda n: kept.write("a", np.full(500, n, np.float32)), version_left)
 
 
 def picture_of_a_report(folder: Path) -> Kept:
-    def found() -> int | None:
+    def version_left() -> int | None:
         held = [n for n in MARK if thumbnails.kept_bytes(folder, thumbnails.name_of(content(n))) == content(n)]
         assert all(thumbnails.kept_bytes(folder, thumbnails.name_of(content(n))) in (None, content(n)) for n in MARK)
         return max(held, default=None)
 
-    return Kept(lambda n: thumbnails.write_thumbnail(folder / thumbnails.name_of(content(n)), content(n)), found)
+    return Kept(lambda n: thumbnails.write_thumbnail(folder / thumbnails.name_of(content(n)), content(n)), version_left)
 
 
 SYNCED = [

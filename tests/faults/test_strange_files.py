@@ -46,8 +46,8 @@ def a_loop(path: Path) -> None:
 STRANGE = [a_pipe, a_device, a_folder, a_loop]
 
 
-def extracted(photos: Path, store: Path, **asked: object) -> extraction.ExtractionReport:
-    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
+def extracted(photos: Path, store: Path, **options: object) -> extraction.ExtractionReport:
+    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **options)  # type: ignore[arg-type]
     return extraction.run_extraction(read_catalogue(photos), request, store=store)
 
 

@@ -49,9 +49,9 @@ def in_front() -> None:
 
 
 def ended(process, within: float = 120) -> tuple[int, str, str]:
-    said, complained = process.communicate(timeout=within)
-    assert "Traceback" not in complained, complained
-    return process.returncode, said, complained
+    output, complaints = process.communicate(timeout=within)
+    assert "Traceback" not in complaints, complaints
+    return process.returncode, output, complaints
 
 
 def many(where: Path, count: int) -> Path:
@@ -65,8 +65,8 @@ def contents(store: Path | str) -> dict[str, bytes]:
     return {path: opened.features[i].tobytes() for i, path in enumerate(opened.paths)}
 
 
-def extracted(source: Path | str, store: str, **asked: object) -> extraction.ExtractionReport:
-    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **asked)  # type: ignore[arg-type]
+def extracted(source: Path | str, store: str, **options: object) -> extraction.ExtractionReport:
+    request = extraction.ExtractionOptions(backbone="colour", batch_size=4, **options)  # type: ignore[arg-type]
     return extraction.run_extraction(read_catalogue(source), request, store=Path(store))
 
 
@@ -116,9 +116,9 @@ def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "4")
-    code, said, complained = ended(started(workplace, *words, prepare=limited))
-    assert (code, said) == (6, ""), complained
-    assert "the disk is full" in complained and "photos are saved" in complained
+    code, output, complaints = ended(started(workplace, *words, prepare=limited))
+    assert (code, output) == (6, ""), complaints
+    assert "the disk is full" in complaints and "photos are saved" in complaints
     saved = len(open_store("a.h5"))
     assert saved > 4
     assert ended(started(workplace, *words))[0] == 0
@@ -176,7 +176,7 @@ def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no
 
     monkeypatch.setattr(inspection, "read_bytes", reading)
     summary = extracted(photos, "a.h5")
-    assert [(Path(one.path).name, one.reason) for one in summary.skipped] == [("p0003x.jpg", "missing")]
+    assert [(Path(skip.path).name, skip.reason) for skip in summary.skipped] == [("p0003x.jpg", "missing")]
     assert contents("a.h5") == {path: data for path, data in clean.items() if not path.endswith("0003x.jpg")}
 
 
@@ -251,11 +251,11 @@ def test_a_second_featx_on_the_same_store_is_refused_in_words_and_readers_are_no
     try:
         wait_for_rows(workplace / "a.h5")
         first.send_signal(signal.SIGSTOP)
-        code, said, complained = ended(started(workplace, *words))
-        assert (code, said) == (5, ""), complained
-        assert "another featx is writing a.h5" in complained and str(first.pid) in complained
-        code, said, complained = ended(started(workplace, "info", "--store", "a.h5"))
-        assert code == 0 and "a.h5" in said, complained
+        code, output, complaints = ended(started(workplace, *words))
+        assert (code, output) == (5, ""), complaints
+        assert "another featx is writing a.h5" in complaints and str(first.pid) in complaints
+        code, output, complaints = ended(started(workplace, "info", "--store", "a.h5"))
+        assert code == 0 and "a.h5" in output, complaints
     finally:
         first.send_signal(signal.SIGCONT)
     assert ended(first)[0] == 0
@@ -295,8 +295,10 @@ def test_a_photo_that_was_touched_during_the_run_is_read_again_next_time(workpla
 
 def test_temporary_files_may_lie_elsewhere_or_nowhere(featx_process, folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    for place in (str(tmp_path / "elsewhere"), "/nonexistent/place"):
-        ran = featx_process("extract", "photos", "-b", "colour", "--store", f"{Path(place).name}.h5", TMPDIR=place)
+    for temporary in (str(tmp_path / "elsewhere"), "/nonexistent/place"):
+        ran = featx_process(
+            "extract", "photos", "-b", "colour", "--store", f"{Path(temporary).name}.h5", TMPDIR=temporary
+        )
         assert ran.returncode == 0, ran.stderr
     assert not list((tmp_path / "elsewhere").iterdir())
 
@@ -335,7 +337,7 @@ MORE = (("info", "--check", "--json"), ("similar", "PHOTO", "--json"),
 
 def works_in(tmp_path: Path, locale: str, commands: tuple[tuple[str, ...], ...]) -> None:
     """Every command says in one locale what it says in UTF-8."""
-    asked = odd_photos(tmp_path)
+    odd = odd_photos(tmp_path)
 
     def ran(*words: str | bytes, **environment: str) -> bytes:
         if environment["FEATX_STORE"] == "utf-8.h5":  # as whoever runs the tests has it
@@ -349,20 +351,20 @@ def works_in(tmp_path: Path, locale: str, commands: tuple[tuple[str, ...], ...])
         assert done.returncode == 0, (words, done.stderr.decode("utf-8", "replace"))
         return done.stdout
 
-    told = {}
+    outputs = {}
     for name in ("utf-8", locale):
         environment = {**locale_of(name, tmp_path), "FEATX_STORE": f"{name}.h5"}
         ran("extract", "odd", "-b", "colour", **environment)
         ran("fit", "--clf", "centroid", "--folds", "2", **environment)
-        said = [ran(*(asked if word == "PHOTO" else word for word in words), **environment) for words in commands]
+        answers = [ran(*(odd if word == "PHOTO" else word for word in words), **environment) for words in commands]
         files = [path.read_bytes() for path in sorted(tmp_path.glob("*.csv*")) + sorted(tmp_path.glob("*.jsonl"))]
-        told[name] = [*map(without_times, said), *files]
+        outputs[name] = [*map(without_times, answers), *files]
     stored = {
         os.fsencode(Path(path).name).lstrip(b"0123456789 ") for path in open_store(tmp_path / f"{locale}.h5").paths
     }
     assert stored == set(NAMES)
     assert contents(tmp_path / "utf-8.h5") == contents(tmp_path / f"{locale}.h5")
-    assert told["utf-8"] == told[locale]
+    assert outputs["utf-8"] == outputs[locale]
 
 
 def test_names_in_any_bytes_work_in_a_plain_locale(tmp_path):
@@ -375,9 +377,9 @@ def test_every_command_works_with_any_names_in_any_locale(tmp_path, locale):
     works_in(tmp_path, locale, FEW + MORE)
 
 
-def without_times(said: bytes) -> object:
+def without_times(output: bytes) -> object:
     """What a command said, without what differs from run to run."""
-    lines = [json.loads(line) for line in said.splitlines() if line.strip()]
+    lines = [json.loads(line) for line in output.splitlines() if line.strip()]
     for line in lines:
         for key in ("provenance", "machine", "store", "changed", "models", "bytes", "seconds"):
             line.pop(key, None)
@@ -403,7 +405,7 @@ def test_paths_written_on_windows_find_their_photos(workplace, folder):
     table = folder / "list.csv"
     table.write_text("image,label\r\nboots\\boots0.jpg,boots\r\nhats\\hats1.jpg,hats\r\nC:\\photos\\gone.jpg,x\r\n")
     summary = extracted(table, "a.h5")
-    assert summary.total == 2 and [one.reason for one in summary.skipped] == ["missing"]
+    assert summary.total == 2 and [skip.reason for skip in summary.skipped] == ["missing"]
     assert "C:\\photos\\gone.jpg" in summary.skipped[0].path
 
 

@@ -45,9 +45,9 @@ def pixels(data: bytes) -> np.ndarray:
     return np.asarray(decode_photo(data)).astype(int)
 
 
-def furthest(one: np.ndarray, other: np.ndarray) -> int:
-    assert one.shape == other.shape
-    return int(np.abs(one - other).max())
+def furthest(image: np.ndarray, other: np.ndarray) -> int:
+    assert image.shape == other.shape
+    return int(np.abs(image - other).max())
 
 
 SCENE = np.asarray(odd_images.scene()).astype(int)
@@ -140,11 +140,11 @@ def refusal(path: Path | str) -> UnreadablePhoto:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_called_jpg_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
-    found: list[UnreadablePhoto] = []
-    reader = threading.Thread(target=lambda: found.append(refusal(tmp_path / "pipe.jpg")), daemon=True)
+    refusals: list[UnreadablePhoto] = []
+    reader = threading.Thread(target=lambda: refusals.append(refusal(tmp_path / "pipe.jpg")), daemon=True)
     reader.start()
     reader.join(5)
-    assert found and found[0].reason == "not-an-image" and "pipe" in found[0].detail
+    assert refusals and refusals[0].reason == "not-an-image" and "pipe" in refusals[0].detail
 
 
 @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")

@@ -84,16 +84,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("shop")
     for split, most in (("train", FEW), ("test", 2)):
         for folder in sorted((ROOT / "data" / split).iterdir())[:4]:
-            photos = sorted(one for one in folder.iterdir() if one.suffix == ".jpg")
+            photos = sorted(path for path in folder.iterdir() if path.suffix == ".jpg")
             target = root / "data" / split / folder.name
             target.mkdir(parents=True, exist_ok=True)
-            for one in photos[:most]:
-                shutil.copy(one, target / one.name)
+            for path in photos[:most]:
+                shutil.copy(path, target / path.name)
             # A few without a category, some of them new to the store.
             for name in ("new", "incoming") if split == "train" else ():
                 (root / name).mkdir(exist_ok=True)
                 shutil.copy(photos[most], root / name / f"{folder.name}.jpg")
-    lines = [f"new/{one.name}" for one in sorted((root / "new").iterdir())]
+    lines = [f"new/{path.name}" for path in sorted((root / "new").iterdir())]
     (root / "list.csv").write_text("path\n" + "\n".join(lines) + "\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
@@ -124,7 +124,7 @@ def run_here(line: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert words[:2] == ["find", "new"], line
         given, words = "\n".join(matching("new/*.jpg")), words[words.index("|") + 1 :]
     assert words[0] == "featx", line
-    words = [found for word in words for found in (matching(word) if "*" in word else [word])]
+    words = [match for word in words for match in (matching(word) if "*" in word else [word])]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", words)
         patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(given.encode())))
@@ -133,9 +133,9 @@ def run_here(line: str, capsys: pytest.CaptureFixture[str]) -> None:
             code: object = 0
         except SystemExit as end:
             code = end.code
-    told = capsys.readouterr()
-    assert not code, f"{line}: {code}\n{told.out}\n{told.err}"
-    assert "Traceback" not in told.err
+    output = capsys.readouterr()
+    assert not code, f"{line}: {code}\n{output.out}\n{output.err}"
+    assert "Traceback" not in output.err
 
 
 # Comparisons train hundreds of classifiers.

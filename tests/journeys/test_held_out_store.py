@@ -83,8 +83,8 @@ def with_another_fingerprint(store: Store, path: Path, **changes: object) -> Sto
     with StoreWriter.open(path, replace(store.fingerprint, **changes)) as writer:  # type: ignore[arg-type]
         writer.append(
             [
-                Row(one.item_id, one.path, one.digest, one.label, one.product, one.split, one.extra, features)
-                for one, features in zip(store.known().values(), store.features, strict=True)
+                Row(row.item_id, row.path, row.digest, row.label, row.product, row.split, row.extra, features)
+                for row, features in zip(store.known().values(), store.features, strict=True)
             ]
         )
         writer.seal()
@@ -120,15 +120,15 @@ def test_the_very_store_that_is_learned_from_cannot_test_it(home, tmp_path):
 
 
 def test_compare_scores_every_backbone_on_its_own_store_of_the_same_pictures(home, other):
-    found = compare(home, "knn", folds=2, test_stores=other[::-1], coarse="family")
-    document = found.to_dict()
+    compared = compare(home, "knn", folds=2, test_stores=other[::-1], coarse="family")
+    document = compared.to_dict()
     assert document["settings"]["n_test"] == 24 and document["settings"]["n_learn"] == 24
-    assert document["settings"]["test"] == [str(one.path) for one in other[::-1]]
+    assert document["settings"]["test"] == [str(store.path) for store in other[::-1]]
     assert any("6 photos" in note and "not scored" in note for note in document["notes"])
-    for entry in found.entries:
+    for entry in compared.entries:
         assert entry.test.n == 24 and entry.coarse.test.value >= entry.test.accuracy.value
     model = fit(home[0], "knn", folds=2, test_store=other[0])
-    entry = next(entry for entry in found.entries if entry.name == ("colour", "knn"))
+    entry = next(entry for entry in compared.entries if entry.name == ("colour", "knn"))
     assert entry.test.accuracy.value == pytest.approx(model.card.test.accuracy, abs=1e-4)
 
 
@@ -155,13 +155,13 @@ def test_both_commands_take_a_store_where_they_take_a_split(featx: Run, home, ot
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [("nowhere.h5", "no store at"), ("test,nowhere.h5", "both a split and a store"), ("a.h5,b.h5", "no store at")],
 )
-def test_a_wrong_store_is_an_error_with_a_hint(featx: Run, home, value, said):
+def test_a_wrong_store_is_an_error_with_a_hint(featx: Run, home, value, message):
     for command in ("fit", "compare"):
         ran = featx(command, "--test", value, FEATX_STORE=str(home[0].path))
-        assert ran.returncode in (2, 4) and said in " ".join(ran.stderr.split()) and "hint:" in ran.stderr
+        assert ran.returncode in (2, 4) and message in " ".join(ran.stderr.split()) and "hint:" in ran.stderr
 
 
 def test_a_store_of_other_categories_is_refused_in_words_not_scored_as_all_wrong(home, tmp_path):

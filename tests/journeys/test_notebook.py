@@ -23,11 +23,11 @@ def shop(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for split, most in (("train", 6), ("test", 2)):
         for folder in sorted((ROOT / "data" / split).iterdir())[:4]:
             photos = sorted(folder.glob("*.jpg"))
-            for place, chosen in ((f"data/{split}", photos[:most]), ("new", photos[most : most + 1])):
-                target = workplace / place / folder.name
+            for name, chosen in ((f"data/{split}", photos[:most]), ("new", photos[most : most + 1])):
+                target = workplace / name / folder.name
                 target.mkdir(parents=True, exist_ok=True)
-                for one in chosen:
-                    shutil.copy(one, target / one.name)
+                for path in chosen:
+                    shutil.copy(path, target / path.name)
     return workplace
 
 
@@ -102,6 +102,6 @@ def test_a_bar_tells_a_notebook_how_far_it_is(monkeypatch):
 
 
 def test_an_extraction_tells_how_far_it_is(shop):
-    told: list[tuple[int, int]] = []
-    store = featx.extract("data", backbone="colour", progress=lambda done, total: told.append((done, total)))
-    assert told[-1] == (len(store), len(store))
+    steps: list[tuple[int, int]] = []
+    store = featx.extract("data", backbone="colour", progress=lambda done, total: steps.append((done, total)))
+    assert steps[-1] == (len(store), len(store))

@@ -69,17 +69,21 @@ def test_look_alikes_carry_the_columns_of_their_own_rows_with_and_without_the_ca
         assert (row["SKU"], row["Title"], row["price"], row["sure"]) == (f"A0{i:02}", f"Nice, no. {i}", f"{i}.5", "yes")
         assert row["Style"] == row["product"] == f"S{i % 3}-{i // 9}"
     again = lines_of(featx("similar", "A003", "--copies", "--json"))
-    assert [(one["SKU"], one["price"]) for one in again] == [(row["SKU"], float(row["price"])) for row in rows]
+    assert [(record["SKU"], record["price"]) for record in again] == [(row["SKU"], float(row["price"])) for row in rows]
     both = lines_of(featx("similar", "A003", "A004", "-k", "1", "--copies", "--json"))
-    assert [one["query"] for one in both] == ["A003", "A004"]
+    assert [record["query"] for record in both] == ["A003", "A004"]
 
 
 def test_doubted_labels_carry_them_and_the_table_is_still_one_of_decisions(featx: Run, shop):
     assert featx("issues", "-n", "5", "--folds", "2", "-o", "fixes.csv").returncode == 0
     rows = rows_of(shop / "fixes.csv")
     assert rows and all(row["SKU"] == f"A0{number(row['path']):02}" and row["sure_"] == "yes" for row in rows)
-    records = [one for one in lines_of(featx("issues", "-n", "5", "--folds", "2", "--json")) if one["issue"] == "label"]
-    assert [one["SKU"] for one in records] == [row["SKU"] for row in rows]
+    records = [
+        record
+        for record in lines_of(featx("issues", "-n", "5", "--folds", "2", "--json"))
+        if record["issue"] == "label"
+    ]
+    assert [record["SKU"] for record in records] == [row["SKU"] for row in rows]
     with (shop / "fixes.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()

@@ -38,19 +38,19 @@ def store(workplace: Path) -> Store:
 @pytest.fixture
 def decided(store: Store) -> Store:
     """Three mugs were decided to be hats, and one boot to be left out."""
-    mugs = [one for one, label in zip(store.ids, store.labels, strict=True) if label == "mugs"][:3]
+    mugs = [item_id for item_id, label in zip(store.ids, store.labels, strict=True) if label == "mugs"][:3]
     boot = store.ids[list(store.labels).index("boots")]
-    rows = ["id,decision,new_label", *(f"{one},change,hats" for one in mugs), f"{boot},exclude,"]
+    rows = ["id,decision,new_label", *(f"{item_id},change,hats" for item_id in mugs), f"{boot},exclude,"]
     Path("answers.csv").write_text("\n".join(rows) + "\n")
     record(Path("answers.csv"), store)
     return store
 
 
 def counts(labels: object) -> dict[object, int]:
-    found: dict[object, int] = {}
+    counted: dict[object, int] = {}
     for label in labels:  # type: ignore[attr-defined]
-        found[label] = found.get(label, 0) + 1
-    return found
+        counted[label] = counted.get(label, 0) + 1
+    return counted
 
 
 def test_labels_of_a_store_cannot_be_assigned(store):
@@ -76,9 +76,9 @@ def test_decisions_are_in_the_labels_that_a_training_set_carries(decided):
 
 
 def test_a_report_of_a_saved_comparison_counts_the_photos_that_the_first_page_counted(decided, tmp_path):
-    found = compare(decided, "knn", folds=2, colour=False)
-    saved = found.save(tmp_path / "comparison.json")
-    first = write_report(found.to_dict(), decided, root=tmp_path / "one", formats=["json"]).document
+    compared = compare(decided, "knn", folds=2, colour=False)
+    saved = compared.save(tmp_path / "comparison.json")
+    first = write_report(compared.to_dict(), decided, root=tmp_path / "one", formats=["json"]).document
     # Taken back since: the comparison was made with them all the same.
     (Path("artifacts") / "fixes.csv").unlink()
     again = write_report(
@@ -100,8 +100,8 @@ def test_a_report_of_a_coarser_level_counts_photos_of_that_level(workplace, tmp_
             lines.append(f"{c}-{shot}.jpg,{category}")
     (workplace / "p/list.csv").write_text("\n".join(lines) + "\n")
     store = extract(workplace / "p/list.csv", backbone="colour", store=workplace / "l.h5")
-    found = compare(store, "knn", folds=2, colour=False, level="1")
-    document = write_report(found.to_dict(), store, root=tmp_path, formats=["json"]).document
+    compared = compare(store, "knn", folds=2, colour=False, level="1")
+    document = write_report(compared.to_dict(), store, root=tmp_path, formats=["json"]).document
     assert {row.label: row.photos for row in document.fails.per_class} == {"feet": 8, "table": 8}
 
 

@@ -45,12 +45,12 @@ def test_the_same_seed_cuts_the_same_folds_and_every_picture_is_scored_once(draw
     products, digests, labels, features = rows_of(drawn)
     groups = groups_of(products, digests, features)
     for cut in (lambda: grouped_folds(labels, groups, folds, seed), lambda: plain_folds(labels, folds, seed)):
-        one, other = cut(), cut()
-        for (learn, score), (learn_again, score_again) in zip(one, other, strict=True):
+        first, second = cut(), cut()
+        for (learn, score), (learn_again, score_again) in zip(first, second, strict=True):
             np.testing.assert_array_equal(learn, learn_again)
             np.testing.assert_array_equal(score, score_again)
-        if one:
-            assert sorted(np.concatenate([score for _, score in one])) == list(range(len(drawn)))
+        if first:
+            assert sorted(np.concatenate([score for _, score in first])) == list(range(len(drawn)))
 
 
 @settings(max_examples=60, deadline=None)

@@ -27,7 +27,7 @@ def answers(n: int = 120, classes: int = 7, seed: int = 0) -> tuple[np.ndarray, 
 def test_every_score_is_scikit_learns(n, classes, seed, weighted):
     truth, shares = answers(n, classes, seed)
     weights = np.random.default_rng(seed).integers(1, 4, n) if weighted else None
-    found, says = scores(truth, shares, weights), shares.argmax(axis=1)
+    scored, says = scores(truth, shares, weights), shares.argmax(axis=1)
     given_weights = {"sample_weight": weights}
     expected = {"accuracy": reference.accuracy_score(truth, says, **given_weights)}
     expected["balanced_accuracy"] = np.mean(
@@ -45,27 +45,27 @@ def test_every_score_is_scikit_learns(n, classes, seed, weighted):
             )
     expected["log_loss"] = reference.log_loss(truth, shares, labels=range(classes), **given_weights)
     for name, value in expected.items():
-        assert found[name] == pytest.approx(value, abs=1e-9), name
-    assert set(found) == set(METRICS)
+        assert scored[name] == pytest.approx(value, abs=1e-9), name
+    assert set(scored) == set(METRICS)
 
 
 def test_a_category_without_a_picture_is_left_out_of_what_counts_every_category_alike():
     truth, says = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
-    found = scores(truth, np.eye(5)[says])
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
-    assert found["macro_precision"] == 1 and found["macro_recall"] == found["balanced_accuracy"] == 0.75
+    scored = scores(truth, np.eye(5)[says])
+    assert scored["macro_f1"] == pytest.approx((2 / 3 + 1) / 2)
+    assert scored["macro_precision"] == 1 and scored["macro_recall"] == scored["balanced_accuracy"] == 0.75
 
 
 def test_the_calibration_error_is_the_one_counted_by_hand():
     confidence, right = np.array([0.95, 0.95, 0.55, 0.55]), np.array([True, False, True, True])
     shares = np.column_stack([confidence, 1 - confidence])
     assert scores(np.where(right, 0, 1), shares)["ece"] == pytest.approx(0.5 * 0.45 + 0.5 * 0.45)
-    bins = [one for one in reliability(confidence, right, 10) if one["n"]]
-    assert [(one["n"], one["accuracy"]) for one in bins] == [(2, 1.0), (2, 0.5)]
+    bins = [row for row in reliability(confidence, right, 10) if row["n"]]
+    assert [(row["n"], row["accuracy"]) for row in bins] == [(2, 1.0), (2, 0.5)]
     truth, shares = answers()
     says = shares.argmax(axis=1)
     table = reliability(shares.max(axis=1), says == truth)
-    by_bin = sum(one["n"] / len(truth) * abs(one["confidence"] - one["accuracy"]) for one in table)
+    by_bin = sum(row["n"] / len(truth) * abs(row["confidence"] - row["accuracy"]) for row in table)
     assert scores(truth, shares)["ece"] == pytest.approx(by_bin)
 
 
@@ -103,10 +103,10 @@ def test_pictures_of_one_product_are_drawn_together_so_the_interval_is_wider():
 def test_a_category_never_learned_is_always_wrong_and_breaks_nothing():
     truth, shares = answers(50, 3)
     truth[:10] = -1
-    found = scores(truth, shares)
-    assert found["accuracy"] == pytest.approx((shares.argmax(axis=1) == truth).mean())
-    assert np.isfinite(list(found.values())).all()
-    assert found["log_loss"] == pytest.approx(reference.log_loss(truth[10:], shares[10:], labels=range(3)))
+    scored = scores(truth, shares)
+    assert scored["accuracy"] == pytest.approx((shares.argmax(axis=1) == truth).mean())
+    assert np.isfinite(list(scored.values())).all()
+    assert scored["log_loss"] == pytest.approx(reference.log_loss(truth[10:], shares[10:], labels=range(3)))
 
 
 def test_confusions_are_counted_once_and_a_category_never_learned_is_left_out():

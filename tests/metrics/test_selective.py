@@ -53,10 +53,10 @@ def answers(n: int, products: int, *, measured_on: str = "here", seed: int = 0) 
 def test_fit_compare_the_report_and_the_card_give_one_answer_for_the_same_folds(tmp_path, products, held_out):
     store = catalogue(tmp_path / "s.h5", products, held_out=held_out)
     card = fit(store, "knn").card.to_dict()["automation"]
-    found = compare(store, "knn", colour=False, retrieval=False)
-    (details,) = found.to_dict()["details"].values()
+    compared = compare(store, "knn", colour=False, retrieval=False)
+    (details,) = compared.to_dict()["details"].values()
     assert details["automation"] == card
-    report = build_document(found.to_dict(), tmp_path / "report")
+    report = build_document(compared.to_dict(), tmp_path / "report")
     trust, sentence = report.to_dict()["trust"], in_short(report)["trust"]
     assert trust["enough"] == (card["coverage"] is not None)
     if card["coverage"] is None:

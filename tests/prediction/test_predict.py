@@ -117,9 +117,9 @@ def test_without_a_flag_doubtful_and_unreadable_photos_are_left_to_a_person_ever
     featx("predict", "new", "--any", "--sure", "1", "--sort-into", str(tmp_path / "sorted"), cwd=shop)
     assert sorted(path.name for path in (tmp_path / "sorted/needs-review").iterdir()) == ["one.jpg", "two.jpg"]
     monkeypatch.chdir(shop)
-    found = library.predict("new", unlike=False)
-    assert {one.item.path: one.review for one in found} == {row["path"]: row["review"] for row in rows}
-    assert found.summary in ran.stderr
+    answers = library.predict("new", unlike=False)
+    assert {answer.item.path: answer.review for answer in answers} == {row["path"]: row["review"] for row in rows}
+    assert answers.summary in ran.stderr
 
 
 def test_coverage_chooses_a_measured_threshold_and_says_what_it_buys(featx: Run, shop):
@@ -188,8 +188,8 @@ def test_categories_that_have_no_folder_of_their_own_are_told_before_anything_is
 def test_a_photo_whose_name_fills_what_a_file_system_takes_is_copied_as_well(length, tmp_path):
     name = "é" * (length // 2) + "a" * (length % 2) + ".jpg"
     paths = [photo(tmp_path / folder / name, seed) for seed, folder in enumerate(("x", "y", "z"))]
-    found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in paths]
-    for move in plan_moves(found, tmp_path / "sorted"):
+    predictions = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in paths]
+    for move in plan_moves(predictions, tmp_path / "sorted"):
         apply_move(move, link=False)
     assert sorted(path.read_bytes() for path in (tmp_path / "sorted/mugs").iterdir()) == sorted(
         path.read_bytes() for path in paths
@@ -201,7 +201,7 @@ def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo
     model = load_classifier(card)
     names = ["n" * 300, *model.classes[1:]]
     step = model.pipeline.steps[-1][1]
-    step.classes_ = np.array([names[model.classes.index(str(one))] for one in step.classes_])
+    step.classes_ = np.array([names[model.classes.index(str(name))] for name in step.classes_])
     model.classes, model.card = names, structs.replace(model.card, labels=names)
     save(model, tmp_path / "long.safetensors")
     ran = featx(
@@ -213,8 +213,8 @@ def test_sorting_into_a_folder_that_cannot_be_named_stops_before_the_first_photo
 
 def test_equal_names_never_overwrite_one_another(tmp_path):
     a, b = photo(tmp_path / "x" / "a.jpg", 1), photo(tmp_path / "y" / "a.jpg", 2)
-    found = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in (a, b)]
-    assert len({move.target for move in plan_moves(found, tmp_path / "sorted")}) == 2
+    predictions = [Prediction(Item(str(path), str(path)), (("mugs", 1.0),)) for path in (a, b)]
+    assert len({move.target for move in plan_moves(predictions, tmp_path / "sorted")}) == 2
 
 
 @pytest.mark.parametrize(
@@ -251,10 +251,12 @@ def test_from_python_the_answers_are_those_of_the_command(featx: Run, shop, monk
     import featx as library
 
     monkeypatch.chdir(shop)
-    found = library.predict("new", top=2, unlike=False)
-    told = [json.loads(line) for line in featx("predict", "new", "--json", "--any", cwd=shop).stdout.splitlines()]
-    assert [(one.item.path, one.label or None) for one in found] == [(one["path"], one["category"]) for one in told]
-    assert all(len(one.top) == 2 for one in found if not one.unreadable)
+    answers = library.predict("new", top=2, unlike=False)
+    records = [json.loads(line) for line in featx("predict", "new", "--json", "--any", cwd=shop).stdout.splitlines()]
+    assert [(row.item.path, row.label or None) for row in answers] == [
+        (row["path"], row["category"]) for row in records
+    ]
+    assert all(len(row.top) == 2 for row in answers if not row.unreadable)
     with pytest.raises(FeatxError) as caught:
         library.predict("new", "nowhere.safetensors")
     assert caught.value.code == "no-model"
@@ -264,19 +266,26 @@ def test_photos_in_any_form_are_answered_in_the_order_of_the_list(shop, monkeypa
     import featx as library
 
     monkeypatch.chdir(shop)
-    broken, one, two = sorted(Path("new").iterdir())
+    broken, first, second = sorted(Path("new").iterdir())
     (name,) = (path.stem for path in Path("artifacts/models").glob("*.safetensors"))
-    told = {Path(answer.item.path).name: answer for answer in library.predict("new", name)}
+    single = {Path(answer.item.path).name: answer for answer in library.predict("new", name)}
     steps: list[tuple[int, int]] = []
-    given = [two, one.read_bytes(), Image.open(two), broken.read_bytes(), str(one), "nowhere.jpg"]
-    found = library.predict(given, name, progress=lambda *step: steps.append(step))
-    assert [answer.top[:1] for answer in found] == [
-        told[photo].top[:1] for photo in ("two.jpg", "one.jpg", "two.jpg", "broken.jpg", "one.jpg", "broken.jpg")
+    given = [second, first.read_bytes(), Image.open(second), broken.read_bytes(), str(first), "nowhere.jpg"]
+    answers = library.predict(given, name, progress=lambda *step: steps.append(step))
+    assert [answer.top[:1] for answer in answers] == [
+        single[photo].top[:1] for photo in ("two.jpg", "one.jpg", "two.jpg", "broken.jpg", "one.jpg", "broken.jpg")
     ]
-    assert [answer.item.path for answer in found] == [str(two), "photo 1", str(two), "photo 3", str(one), "nowhere.jpg"]
-    assert "truncated" in found[3].unreadable and "missing" in found[5].unreadable
+    assert [answer.item.path for answer in answers] == [
+        str(second),
+        "photo 1",
+        str(second),
+        "photo 3",
+        str(first),
+        "nowhere.jpg",
+    ]
+    assert "truncated" in answers[3].unreadable and "missing" in answers[5].unreadable
     assert steps[-1] == (6, 6)
-    assert library.predict(one.read_bytes(), name)[0].label == found[1].label
+    assert library.predict(first.read_bytes(), name)[0].label == answers[1].label
     with pytest.raises(FeatxError, match="cannot be of type int"):
         library.predict(5, name)
 
@@ -287,9 +296,9 @@ def test_a_predictor_opened_in_the_library_gives_the_records_of_the_command(feat
 
     monkeypatch.chdir(shop)
     predictor = open_predictor(top=2)
-    found = predictor.stream(read_catalogue("new").items, DecisionRule(0.5))
+    answers = predictor.stream(read_catalogue("new").items, DecisionRule(0.5))
     lines = featx("predict", "new", "--json", "--top", "2", "--sure", "0.5", cwd=shop).stdout.splitlines()
-    assert [one.to_dict(top=2) for one in found] == [json.loads(line) for line in lines]
+    assert [answer.to_dict(top=2) for answer in answers] == [json.loads(line) for line in lines]
     assert predictor.path is not None and predictor.path.exists()
     with pytest.raises(FeatxError, match="no classifier `svn`") as caught:
         open_predictor("svn")
@@ -361,7 +370,9 @@ def test_a_photo_is_answered_alike_alone_among_others_and_by_what_extract_comput
 
     def answers(photos, store=None):
         predictor = Predictor(model, store, lambda: backbone, top=3)
-        return [(one.item.path, one.top, one.similarity) for one in predictor.stream(photos, DecisionRule())]
+        return [
+            (answer.item.path, answer.top, answer.similarity) for answer in predictor.stream(photos, DecisionRule())
+        ]
 
     items = [Item(str(i), str(path)) for i, path in enumerate(paths)]
     known = answers(items, stored)

@@ -37,10 +37,10 @@ def test_no_product_and_no_row_is_named_twice_and_the_most_doubtful_comes_first(
     random = np.random.default_rng(seed)
     features, doubts = random.normal(size=(rows, 5)), random.random(rows)
     products = [f"p{random.integers(sorts)}" for _ in range(rows)]
-    found = select_diverse(features, doubts, n, products)
-    assert len(found) == min(n, len(set(products)))
-    assert len({products[i] for i in found}) == len(found)
-    assert found[0] == int(np.argmax(doubts))
+    chosen = select_diverse(features, doubts, n, products)
+    assert len(chosen) == min(n, len(set(products)))
+    assert len({products[i] for i in chosen}) == len(chosen)
+    assert chosen[0] == int(np.argmax(doubts))
 
 
 def test_of_two_photos_that_look_the_same_only_one_is_named_early():
@@ -53,8 +53,8 @@ def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(
     assert featx("extract", "list.csv", "-b", "colour").returncode == 0
     assert featx("fit", "--folds", "2").returncode == 0
     shown = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]
-    assert len(shown) == 4 and all(one["says"] != one["instead"] and 0 <= one["doubt"] <= 1 for one in shown)
-    assert {Path(one["path"]).stem[-1] for one in shown} <= {"4", "5"}
+    assert len(shown) == 4 and all(row["says"] != row["instead"] and 0 <= row["doubt"] <= 1 for row in shown)
+    assert {Path(row["path"]).stem[-1] for row in shown} <= {"4", "5"}
     ran = featx("suggest", "-n", "4", "-o", "to-label.csv")
     assert ran.returncode == 0 and "4 of 6 photos" in ran.stderr.replace("4 of 6 photo ", "4 of 6 photos ")
     with (tmp_path / "to-label.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -65,8 +65,8 @@ def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(
 def test_labels_that_were_filled_in_add_to_what_the_first_table_said_and_outlive_it(featx: Run, tmp_path: Path):
     partly_labelled(tmp_path)
     lines = (tmp_path / "list.csv").read_text().splitlines()
-    told = [f"{line},sku{number // 2},{number}.5" for number, line in enumerate(lines[1:])]
-    (tmp_path / "list.csv").write_text("\n".join([lines[0] + ",product,price", *told]) + "\n")
+    filled = [f"{line},sku{number // 2},{number}.5" for number, line in enumerate(lines[1:])]
+    (tmp_path / "list.csv").write_text("\n".join([lines[0] + ",product,price", *filled]) + "\n")
     extracting = ("extract", "list.csv", "-b", "colour")
     assert featx(*extracting).returncode == 0 and featx("fit", "--folds", "2").returncode == 0
     before = open_store(tmp_path / "artifacts/embeddings/colour.h5")
@@ -76,14 +76,14 @@ def test_labels_that_were_filled_in_add_to_what_the_first_table_said_and_outlive
     with (tmp_path / "todo.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(todo[0]))
         table.writeheader()
-        table.writerows({**one, "label": "mugs"} for one in todo)
+        table.writerows({**row, "label": "mugs"} for row in todo)
     for words in (("extract", "todo.csv", "-b", "colour"), extracting):
         assert featx(*words).returncode == 0
         after = open_store(tmp_path / "artifacts/embeddings/colour.h5")
         assert list(after.products) == list(before.products) and set(after.columns) == set(before.columns)
         assert list(after.columns["price"]) == list(before.columns["price"])
         known = dict(zip(after.paths, after.labels, strict=True))
-        assert all(known[one["path"]] == "mugs" for one in todo)
+        assert all(known[row["path"]] == "mugs" for row in todo)
 
 
 def test_with_nothing_left_to_label_the_list_is_empty_and_says_so(featx: Run, folder):
@@ -101,10 +101,10 @@ def test_from_python_the_suggestions_are_those_of_the_command_and_a_table_that_r
     partly_labelled(workplace)
     assert featx("extract", "list.csv", "-b", "colour").returncode == 0
     assert featx("fit", "--clf", "centroid", "--folds", "2").returncode == 0
-    told = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]
-    found = library.suggest(n=4)
-    assert [one.to_dict() for one in found] == told and len(found) == 4
-    assert library.suggest(classifier="centroid", n=4) == found
-    assert found.to_pandas()["path"].tolist() == [one["path"] for one in told]
-    shown = type(found)([replace(found[0], says="<script>")])._repr_html_()
+    records = [json.loads(line) for line in featx("suggest", "-n", "4", "--json").stdout.splitlines()]
+    suggestions = library.suggest(n=4)
+    assert [row.to_dict() for row in suggestions] == records and len(suggestions) == 4
+    assert library.suggest(classifier="centroid", n=4) == suggestions
+    assert suggestions.to_pandas()["path"].tolist() == [row["path"] for row in records]
+    shown = type(suggestions)([replace(suggestions[0], says="<script>")])._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and "1 photo to label" in shown

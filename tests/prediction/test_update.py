@@ -88,14 +88,14 @@ def test_where_every_photo_has_a_category_no_file_to_look_at_is_named(shop):
 def test_new_photos_are_predicted_and_those_that_need_a_look_end_in_an_exit_code_of_their_own(featx: Run, shop):
     add(shop / "photos", "mugs", 7, label="")
     ran = featx("update", "--json", cwd=shop)
-    told = json.loads(ran.stdout)
-    assert (told["new"], told["predicted"], told["total"]) == (1, 1, 19)
-    assert ran.returncode == (8 if told["review"] else 0) and told["review"] == told["waiting"]
-    assert "mugs7" in (shop / told["predictions"]).read_text("utf-8-sig")
-    assert "mugs7" in (shop / told["sheet"]).read_text("utf-8")
+    report = json.loads(ran.stdout)
+    assert (report["new"], report["predicted"], report["total"]) == (1, 1, 19)
+    assert ran.returncode == (8 if report["review"] else 0) and report["review"] == report["waiting"]
+    assert "mugs7" in (shop / report["predictions"]).read_text("utf-8-sig")
+    assert "mugs7" in (shop / report["sheet"]).read_text("utf-8")
     again = featx("update", cwd=shop)
     assert again.returncode == 0 and "nothing to do" in again.stderr
-    assert ("still to look at" in again.stderr) == bool(told["review"])
+    assert ("still to look at" in again.stderr) == bool(report["review"])
 
 
 def test_changed_labels_train_again_once_and_keep_the_old_classifier_where_the_new_one_is_worse(shop):
@@ -189,8 +189,8 @@ def test_where_nothing_can_be_learned_yet_a_run_needs_no_classifier(featx: Run, 
     photo(folder / "boots/one-more.jpg", seed=77)
     ran = featx("update", "--json", cwd=workplace)
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
-    assert told["new"] == 1 and told["classifier"] is None and told["training"].startswith("none: ")
+    report = json.loads(ran.stdout)
+    assert report["new"] == 1 and report["classifier"] is None and report["training"].startswith("none: ")
     assert "nothing to do" in featx("update", cwd=workplace).stderr
 
 

@@ -57,9 +57,9 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
     """A comparison of the documented shape over half of the catalogue, with about `right` of it right."""
     random = np.random.default_rng(seed)
     classes = sorted({label for label in store.labels if label})
-    place = {label: i for i, label in enumerate(classes)}
+    index = {label: i for i, label in enumerate(classes)}
     rows = np.arange(0, len(store), 2)
-    truth = np.array([place[store.labels[i]] for i in rows])
+    truth = np.array([index[store.labels[i]] for i in rows])
     wrong = random.random(len(rows)) > right
     # Mistakes go to a neighbouring category, as they do in life.
     says = np.where(wrong, (truth + random.choice([1, 1, 2], len(rows))) % len(classes), truth)
@@ -67,22 +67,22 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
     accuracy = float(np.mean(truth == says))
 
     def scores(value: float) -> dict:
-        told = {"value": value, "low": max(0.0, value - 0.03), "high": min(1.0, value + 0.03)}
+        score = {"value": value, "low": max(0.0, value - 0.03), "high": min(1.0, value + 0.03)}
         return {
-            name: dict(told)
+            name: dict(score)
             for name in ("accuracy", "balanced_accuracy", "macro_f1", "weighted_f1", "top3", "top5", "log_loss", "ece")
         }
 
     def folds(value: float) -> dict:
         return {
             name: {
-                "mean": one["value"],
+                "mean": score["value"],
                 "sd": 0.01,
-                "low": one["low"],
-                "high": one["high"],
-                "folds": [one["value"]] * 5,
+                "low": score["low"],
+                "high": score["high"],
+                "folds": [score["value"]] * 5,
             }
-            for name, one in scores(value).items()
+            for name, score in scores(value).items()
         }
 
     entries = [
@@ -110,8 +110,8 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
     matrix = Counter((int(t), int(s)) for t, s in zip(truth, says, strict=True) if t != s)
     per_class = []
     for i, label in enumerate(classes):
-        hit, n, said = int(np.sum((truth == i) & (says == i))), int(np.sum(truth == i)), int(np.sum(says == i))
-        recall, precision = hit / max(n, 1), hit / said if said else 0.0
+        hit, n, answered = int(np.sum((truth == i) & (says == i))), int(np.sum(truth == i)), int(np.sum(says == i))
+        recall, precision = hit / max(n, 1), hit / answered if answered else 0.0
         f1 = 2 * recall * precision / (recall + precision) if hit else 0.0
         per_class.append({"label": label, "n": n, "precision": precision, "recall": recall, "f1": f1})
     ids = [store.ids[i] for i in rows]
@@ -128,9 +128,9 @@ def comparison(store: Catalogue, *, right: float = 0.8, seed: int = 1, clfs: tup
     for low in np.arange(0, 1, 0.1):
         inside = (confidence >= low) & (confidence < low + 0.1)
         if inside.any():
-            told = {"confidence": float(confidence[inside].mean()), "n": int(inside.sum())}
-            told["accuracy"] = float(np.mean(truth[inside] == says[inside]))
-            reliability.append({"low": float(low), "high": float(low + 0.1), **told})
+            score = {"confidence": float(confidence[inside].mean()), "n": int(inside.sum())}
+            score["accuracy"] = float(np.mean(truth[inside] == says[inside]))
+            reliability.append({"low": float(low), "high": float(low + 0.1), **score})
     # Products enough, as the photos of these catalogues are their own.
     thresholds = []
     for target in (0.8, 0.9, 0.95, 0.98, 0.99):

@@ -48,9 +48,9 @@ def test_the_order_of_the_rows_leaves_the_figure_equal():
 def test_the_figure_is_what_every_pair_of_photos_gives():
     random = np.random.default_rng(5)
     row, category = random.integers(0, 200, (150, 2)).astype("<u2"), random.integers(0, 3, 150)
-    apart = ((row[:, None].astype(int) - row[None]) ** 2).sum(axis=2).astype(float)
-    np.fill_diagonal(apart, np.inf)
-    nearest = apart == apart.min(axis=1, keepdims=True)
+    distances = ((row[:, None].astype(int) - row[None]) ** 2).sum(axis=2).astype(float)
+    np.fill_diagonal(distances, np.inf)
+    nearest = distances == distances.min(axis=1, keepdims=True)
     same = category[:, None] == category[None]
     expected = np.mean((nearest & same).sum(axis=1) / nearest.sum(axis=1))
     assert share_of_own_category(row, category) == pytest.approx(expected, abs=1e-12)

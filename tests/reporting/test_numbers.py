@@ -42,10 +42,12 @@ def run(tmp_path_factory, request):
                 lines.append(f"{name},{category},{category}{product},{'test' if product > 6 else 'train'}")
     (root / "list.csv").write_text("\n".join(lines) + "\n")
     stores = [extract(root / "list.csv", backbone=name, store=root / f"{name}.h5") for name in ("builtin", "colour")]
-    found = compare(stores, request.param, folds=3, curve=True, command=["featx", "compare", "--folds", "3"])
-    best = next(s for s, one in zip(stores, found.document.stores, strict=True) if one.name == found.best.store)
-    written = write_report(found.to_dict(), best, root=root / "reports", price_per_hour=2.0, audit=True)
-    return found.to_dict(), best, written
+    compared = compare(stores, request.param, folds=3, curve=True, command=["featx", "compare", "--folds", "3"])
+    best = next(
+        s for s, entry in zip(stores, compared.document.stores, strict=True) if entry.name == compared.best.store
+    )
+    written = write_report(compared.to_dict(), best, root=root / "reports", price_per_hour=2.0, audit=True)
+    return compared.to_dict(), best, written
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +67,15 @@ def test_the_comparison_made_up_for_other_tests_has_the_shape_of_a_real_one(run)
     """Else the report would be tested on what no command ever writes."""
     from tests.reporting.documents import catalogue, comparison
 
-    def shape(value: object, path: str, found: set[str]) -> set[str]:
+    def shape(value: object, path: str, paths: set[str]) -> set[str]:
         if isinstance(value, dict):
             for key, inner in value.items():
-                shape(inner, f"{path}.{key}", found)
+                shape(inner, f"{path}.{key}", paths)
         elif isinstance(value, list) and value:
-            shape(value[0], f"{path}[]", found)
+            shape(value[0], f"{path}[]", paths)
         else:
-            found.add(path)
-        return found
+            paths.add(path)
+        return paths
 
     made_up = comparison(catalogue(run[2].folder / "made-up", ["a", "b", "c"], 6), clfs=("svm", "knn"))
     made_up["details"] = {"one": made_up["details"]["builtin/svm"]}
@@ -87,7 +89,9 @@ def test_the_comparison_made_up_for_other_tests_has_the_shape_of_a_real_one(run)
     known = shape(real, "", set())
     # Where the one has nothing or a plain value, the other may have something, and the other way round.
     strange = {
-        one for one in shape(made_up, "", set()) if not any(one.startswith(two) or two.startswith(one) for two in known)
+        path
+        for path in shape(made_up, "", set())
+        if not any(path.startswith(other) or other.startswith(path) for other in known)
     }
     assert strange == set()
 
@@ -138,7 +142,7 @@ def test_differences_are_those_of_the_scores_in_the_table(document):
 
 def test_scores_are_those_of_scikit_learn(document, answers):
     truth, says, _, _ = answers
-    told = {one["metric"]: one["value"] for one in document["honest"]["test"]}
+    scores = {row["metric"]: row["value"] for row in document["honest"]["test"]}
     labels = sorted(set(truth) | set(says))
     expected = {
         "accuracy": accuracy_score(truth, says),
@@ -149,14 +153,18 @@ def test_scores_are_those_of_scikit_learn(document, answers):
         "macro_recall": recall_score(truth, says, labels=labels, average="macro", zero_division=0),
     }
     for name, value in expected.items():
-        assert told[name] == pytest.approx(value, **NEAR), name
+        assert scores[name] == pytest.approx(value, **NEAR), name
 
 
 def test_cost_follows_from_pace_and_price(run, document):
     comparison = run[0]
     for row in document["which"]["rows"]:
-        store = next((one for one in comparison["stores"] if one["name"] == row["store"]), {})
-        entry = next(one for one in comparison["entries"] if (one["store"], one["clf"]) == (row["store"], row["clf"]))
+        store = next((candidate for candidate in comparison["stores"] if candidate["name"] == row["store"]), {})
+        entry = next(
+            candidate
+            for candidate in comparison["entries"]
+            if (candidate["store"], candidate["clf"]) == (row["store"], row["clf"])
+        )
         if store.get("images_per_second"):
             each = 1 / store["images_per_second"] + entry["predict_seconds"]
             assert row["hours_per_million"] == pytest.approx(1e6 * each / 3600)
@@ -181,13 +189,13 @@ def test_confusions_and_categories_are_those_of_scikit_learn(run, document, answ
         assert row["photos"] == 20
         for key, values in zip(("precision", "recall", "f1"), parts, strict=False):
             assert row[key] == pytest.approx(values[i], **NEAR)
-    said, true = dict(zip(ids, says, strict=True)), dict(zip(ids, truth, strict=True))
+    answered, true = dict(zip(ids, says, strict=True)), dict(zip(ids, truth, strict=True))
     for pair in fails["pairs"]:
         assert pair["n"] == int(((truth == pair["truth"]) & (says == pair["says"])).sum())
-        for one in pair["examples"]:
-            assert (true[one["id"]], said[one["id"]]) == (pair["truth"], pair["says"])
-        for one in pair["typical"]:
-            assert true[one["id"]] == said[one["id"]] == one["label"]
+        for example in pair["examples"]:
+            assert (true[example["id"]], answered[example["id"]]) == (pair["truth"], pair["says"])
+        for example in pair["typical"]:
+            assert true[example["id"]] == answered[example["id"]] == example["label"]
 
 
 def test_reliability_and_coverage_are_counted_from_the_answers(document, answers):
@@ -196,19 +204,19 @@ def test_reliability_and_coverage_are_counted_from_the_answers(document, answers
     trust = document["trust"]
     assert trust["accuracy"] == pytest.approx(right.mean())
     assert trust["confidence"] == pytest.approx(sure.mean())
-    assert sum(one["n"] for one in trust["reliability"]) == len(sure)
+    assert sum(row["n"] for row in trust["reliability"]) == len(sure)
     gap = 0.0
-    for one in trust["reliability"]:
-        inside = (sure > one["low"]) & (sure <= one["high"])
-        assert one["n"] == int(inside.sum())
-        assert one["accuracy"] == pytest.approx(right[inside].mean(), **NEAR)
-        assert one["confidence"] == pytest.approx(sure[inside].mean(), **NEAR)
+    for row in trust["reliability"]:
+        inside = (sure > row["low"]) & (sure <= row["high"])
+        assert row["n"] == int(inside.sum())
+        assert row["accuracy"] == pytest.approx(right[inside].mean(), **NEAR)
+        assert row["confidence"] == pytest.approx(sure[inside].mean(), **NEAR)
         gap += abs(right[inside].mean() - sure[inside].mean()) * inside.mean()
     assert trust["ece"]["value"] == pytest.approx(gap, abs=1e-3)
-    for one in [*trust["coverage"], *(one for one in trust["thresholds"] if one["threshold"] is not None)]:
-        filed = sure >= one["threshold"]
-        assert one["coverage"] == pytest.approx(filed.mean())
-        assert one["precision"] == pytest.approx(right[filed].mean())
+    for row in [*trust["coverage"], *(row for row in trust["thresholds"] if row["threshold"] is not None)]:
+        filed = sure >= row["threshold"]
+        assert row["coverage"] == pytest.approx(filed.mean())
+        assert row["precision"] == pytest.approx(right[filed].mean())
 
 
 def test_retrieval_is_what_looking_everything_up_one_by_one_gives(run, document):
@@ -224,13 +232,13 @@ def test_retrieval_is_what_looking_everything_up_one_by_one_gives(run, document)
         hits = labels[order] == labels[i]
         first.append(bool(hits[0]))
         places = np.flatnonzero(hits)
-        averages.append(np.mean([(k + 1) / (place + 1) for k, place in enumerate(places)]))
+        averages.append(np.mean([(k + 1) / (rank + 1) for k, rank in enumerate(places)]))
         by_label.setdefault(labels[i], []).append(hits[0])
-    told = document["similar"]["measured"]
-    assert told["recall_at_1"]["value"] == pytest.approx(np.mean(first), **NEAR)
-    assert told["map"]["value"] == pytest.approx(np.mean(averages), abs=1e-3)
-    for one in told["categories"]:
-        assert one["recall_at_1"] == pytest.approx(np.mean(by_label[one["label"]]), **NEAR)
+    measured = document["similar"]["measured"]
+    assert measured["recall_at_1"]["value"] == pytest.approx(np.mean(first), **NEAR)
+    assert measured["map"]["value"] == pytest.approx(np.mean(averages), abs=1e-3)
+    for category in measured["categories"]:
+        assert category["recall_at_1"] == pytest.approx(np.mean(by_label[category["label"]]), **NEAR)
 
 
 def test_the_map_holds_every_photo_and_its_neighbours_are_counted_right(run, document):
@@ -255,8 +263,8 @@ def test_what_was_done_and_on_what_is_told(run, document):
     assert made["seconds"] == comparison["seconds"]
     assert made["peak_memory"] is None or made["peak_memory"] > 50_000_000
     assert made["machine"]["processor"]
-    assert {one["backbone"] for one in made["stores"]} == {"builtin", "colour"}
-    assert all(one["fingerprint"]["backbone"] == one["backbone"] for one in made["stores"])
+    assert {store["backbone"] for store in made["stores"]} == {"builtin", "colour"}
+    assert all(store["fingerprint"]["backbone"] == store["backbone"] for store in made["stores"])
     assert json.loads((run[2].folder / "report.json").read_text(encoding="utf-8")) == document
 
 

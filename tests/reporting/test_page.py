@@ -61,7 +61,10 @@ def opened(browser, address):
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("requestfailed", lambda request: faults.append(request.url[:80]))
-        page.on("request", lambda one: None if one.url.startswith(("file:", "data:")) else faults.append(one.url))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url),
+        )
         page.goto(uri)
         pages.append(page)
         return page
@@ -180,13 +183,13 @@ def test_two_fingers_zoom_the_map_and_one_scrolls_past_it(opened):
     before = canvas.evaluate("c => c.toDataURL()")
     client = page.context.new_cdp_session(page)
 
-    def touch(kind: str, apart: float) -> None:
-        points = [{"x": x - apart, "y": y, "id": 1}, {"x": x + apart, "y": y, "id": 2}] if apart else []
+    def touch(kind: str, distance: float) -> None:
+        points = [{"x": x - distance, "y": y, "id": 1}, {"x": x + distance, "y": y, "id": 2}] if distance else []
         client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
     touch("touchStart", 20)
-    for apart in (30, 45, 60, 80):
-        touch("touchMove", apart)
+    for distance in (30, 45, 60, 80):
+        touch("touchMove", distance)
     touch("touchEnd", 0)
     page.wait_for_timeout(150)
     assert canvas.evaluate("c => c.toDataURL()") != before
@@ -200,12 +203,12 @@ def test_keys_bring_a_photo_to_the_middle_and_show_it(opened):
     page = opened()
     page.locator("#map-canvas").focus()
     tip = page.locator("#map-tip")
-    told = []
+    shown = []
     for key in ("+", "+", "ArrowLeft", "ArrowUp", "ArrowUp", "ArrowRight"):
         page.keyboard.press(key)
-        told.append(tip.inner_text() if tip.is_visible() else "")
-    assert told[:2] == ["", ""]
-    assert all("item" in text for text in told[2:])
+        shown.append(tip.inner_text() if tip.is_visible() else "")
+    assert shown[:2] == ["", ""]
+    assert all("item" in text for text in shown[2:])
 
 
 def test_a_chosen_category_is_all_that_the_map_answers_for(opened):
@@ -271,9 +274,11 @@ def test_axe_finds_no_fault(browser, address, scheme):
     page = browser.new_context(bypass_csp=True, color_scheme=scheme).new_page()
     page.goto(address)
     page.add_script_tag(path=str(source))
-    found = page.evaluate("axe.run()")["violations"]
+    violations = page.evaluate("axe.run()")["violations"]
     page.context.close()
-    assert [(one["id"], one["impact"], one["nodes"][0]["html"][:120]) for one in found] == []
+    assert [
+        (violation["id"], violation["impact"], violation["nodes"][0]["html"][:120]) for violation in violations
+    ] == []
 
 
 @pytest.mark.long

@@ -106,7 +106,9 @@ def look(browser, folder: Path) -> None:
         page.on("requestfailed", lambda request, faults=faults: faults.append(request.url[:80]))
         page.on(
             "request",
-            lambda one, faults=faults: None if one.url.startswith(("file:", "data:")) else faults.append(one.url),
+            lambda request, faults=faults: (
+                None if request.url.startswith(("file:", "data:")) else faults.append(request.url)
+            ),
         )
         page.goto((folder / "report.html").resolve().as_uri())
         page.emulate_media(media=media, color_scheme=scheme)
@@ -147,10 +149,10 @@ def test_a_report_of_clothes_looks_right_at_every_width(clothes, browser):
 def test_the_groceries_are_recognised_and_published_figures_shown(groceries):
     document = check(groceries)
     honest = document["honest"]
-    told = {one["method"]: (one["accuracy"], one["coarse"]) for one in honest["published"]}
-    assert told["frozen AlexNet and an SVM"] == (0.650, 0.754)
-    assert told["frozen VGG16 and an SVM"] == (0.573, 0.728)
-    assert told["frozen DenseNet-169 and an SVM"] == (0.725, 0.852)
+    published = {row["method"]: (row["accuracy"], row["coarse"]) for row in honest["published"]}
+    assert published["frozen AlexNet and an SVM"] == (0.650, 0.754)
+    assert published["frozen VGG16 and an SVM"] == (0.573, 0.728)
+    assert published["frozen DenseNet-169 and an SVM"] == (0.725, 0.852)
     # The validation photos are not the published test split, and the page says so.
     assert honest["published_on"]["same_photos"] is False
     page = (groceries / "report.html").read_text(encoding="utf-8")

@@ -39,8 +39,8 @@ def shop(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def issues(shop):
-    told = {"item_id": shop.ids[3], "says": shop.labels[3], "looks_like": "shoes", "sure": 0.9}
-    return {"labels": [told, {**told, "item_id": shop.ids[5], "says": "=cmd()"}]}
+    issue = {"item_id": shop.ids[3], "says": shop.labels[3], "looks_like": "shoes", "sure": 0.9}
+    return {"labels": [issue, {**issue, "item_id": shop.ids[5], "says": "=cmd()"}]}
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +79,9 @@ def test_every_number_on_the_page_equals_the_json(written, document):
 
 
 def test_the_json_equals_an_independent_recomputation(shop, document):
-    told = comparison(shop)["details"]["builtin/svm"]
-    truth, says = np.array(told["truth"]), np.array(told["says"])
-    sure, classes = np.array(told["confidence"]), told["classes"]
+    details = comparison(shop)["details"]["builtin/svm"]
+    truth, says = np.array(details["truth"]), np.array(details["says"])
+    sure, classes = np.array(details["confidence"]), details["classes"]
     assert document["fails"]["confusion"]["mistakes"] == int((truth != says).sum())
     for row in document["fails"]["per_class"]:
         i = classes.index(row["label"])
@@ -94,12 +94,12 @@ def test_the_json_equals_an_independent_recomputation(shop, document):
         assert low <= row["recall"] <= high
     assert document["trust"]["confidence"] == pytest.approx(sure.mean())
     assert document["trust"]["accuracy"] == pytest.approx(np.mean(truth == says))
-    for one in document["trust"]["thresholds"]:
-        if one["threshold"] is not None:
-            accepted = sure >= one["threshold"]
-            assert one["coverage"] == pytest.approx(accepted.mean())
-            assert one["precision"] == pytest.approx(np.mean(truth[accepted] == says[accepted]))
-            assert one["precision"] >= one["target"]
+    for row in document["trust"]["thresholds"]:
+        if row["threshold"] is not None:
+            accepted = sure >= row["threshold"]
+            assert row["coverage"] == pytest.approx(accepted.mean())
+            assert row["precision"] == pytest.approx(np.mean(truth[accepted] == says[accepted]))
+            assert row["precision"] >= row["target"]
     for row in document["which"]["rows"]:
         assert row["hours_per_million"] == pytest.approx(1e6 / row["images_per_second"] / 3600)
         assert row["cost_per_million"] == pytest.approx(row["hours_per_million"] * 0.5)
@@ -115,9 +115,9 @@ def test_search_rows_hold_the_truly_nearest_of_other_products(shop, document):
             if shop.products[i] != shop.products[query]:
                 best.setdefault(shop.products[i], float(alike[i]))
         expected = sorted(best.values(), reverse=True)[: len(row["neighbours"])]
-        assert [one["similarity"] for one in row["neighbours"]] == pytest.approx(expected, abs=1e-3)
-        for one in row["neighbours"]:
-            assert one["right"] == (one["label"] == row["query"]["label"])
+        assert [neighbour["similarity"] for neighbour in row["neighbours"]] == pytest.approx(expected, abs=1e-3)
+        for neighbour in row["neighbours"]:
+            assert neighbour["right"] == (neighbour["label"] == row["query"]["label"])
 
 
 def test_two_renders_are_identical(written, report, tmp_path):
@@ -162,16 +162,16 @@ def test_each_section_opens_with_a_sentence_that_holds_its_number(report, docume
 def test_nothing_found_is_said_in_words(shop, tmp_path):
     nothing = {"issues": {"labels": []}, "duplicates": {"groups": []}, "skipped": []}
     written = write_report(comparison(shop), shop, root=tmp_path, **nothing)
-    said = "No label looks wrong; no copies were found; every file could be read."
-    assert said in (written.folder / "report.md").read_text(encoding="utf-8")
-    assert said in written.page.read_text(encoding="utf-8")
+    sentence = "No label looks wrong; no copies were found; every file could be read."
+    assert sentence in (written.folder / "report.md").read_text(encoding="utf-8")
+    assert sentence in written.page.read_text(encoding="utf-8")
 
 
 def test_what_was_not_measured_is_said_with_the_command_that_measures_it(shop, tmp_path):
     bare = comparison(shop)
     bare["details"], bare["retrieval"], bare["learning_curve"], bare["tests"] = {}, None, None, []
-    for one in bare["stores"]:
-        one["images_per_second"] = None
+    for store in bare["stores"]:
+        store["images_per_second"] = None
     for entry in bare["entries"]:
         entry["test"], entry["naive"], entry["coarse"] = None, None, None
     page = write_report(bare, None, root=tmp_path).page.read_text(encoding="utf-8")
@@ -184,7 +184,11 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
     telling = ["Golden-Delicious", "Granny-Smith", "Pink-Lady", "Royal-Gala", "Arla-Standard-Milk", "Zucchini"]
     names = telling + [f"Product-{i:02d}" for i in range(75)]
     figures, where = published_for(names, 2_485)
-    assert [(one.accuracy, one.coarse) for one in figures[:3]] == [(0.650, 0.754), (0.573, 0.728), (0.725, 0.852)]
+    assert [(figure.accuracy, figure.coarse) for figure in figures[:3]] == [
+        (0.650, 0.754),
+        (0.573, 0.728),
+        (0.725, 0.852),
+    ]
     assert where == PublishedSplit("Grocery Store Dataset", 2_485, True)
     assert published_for(names, 296)[1].same_photos is False
     for other in (names[:-1], [*names, "one more"], [*names[1:], "another"], []):
@@ -217,8 +221,10 @@ def test_a_fall_beyond_chance_is_found_photo_by_photo(shop, written, tmp_path):
     same = changes(old, copy.deepcopy(old))
     assert same.paired
     assert not same.fell
-    found = changes(old, build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent))
-    assert found.fell[0] == "accuracy"
+    change = changes(
+        old, build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent)
+    )
+    assert change.fell[0] == "accuracy"
     assert not changes(
         build_document(comparison(shop, right=0.4), tmp_path, store=shop, cache=written.folder.parent), old
     ).fell
@@ -233,22 +239,22 @@ def test_without_the_same_photos_the_intervals_decide(shop, written, tmp_path):
     new = copy.deepcopy(old)
     new.fails.outcomes = None
     new.best.accuracy = lower(new.best.accuracy, 0.01)
-    found = changes(old, new)
-    assert not found.paired
-    assert not found.fell
+    change = changes(old, new)
+    assert not change.paired
+    assert not change.fell
     new.best.accuracy = lower(new.best.accuracy, 0.1)
     assert changes(old, new).fell == ["accuracy"]
 
 
 def test_a_file_of_another_kind_or_a_newer_one_is_refused(tmp_path):
     path = tmp_path / "x.json"
-    for text, said in (
+    for text, message in (
         ("{}", "not a featx report"),
         ('{"schema": "featx-report/9"}', "does not know"),
         ("[", "not a JSON"),
     ):
         path.write_text(text)
-        with pytest.raises(FeatxError, match=said):
+        with pytest.raises(FeatxError, match=message):
             read_document(path)
     with pytest.raises(FeatxError, match="there is no"):
         read_document(tmp_path / "none.json")
@@ -379,5 +385,5 @@ def test_only_an_extraction_that_used_every_photo_says_that_none_was_skipped(fea
     assert skipped_photos(Workspace.here()) == []
     (workplace / "photos" / "hats" / "bröken.jpg").write_bytes(b"no photo")
     assert featx("extract", "photos", "-b", "colour").returncode == 0
-    (one,) = skipped_photos(Workspace.here())
-    assert one["path"] == "photos/hats/bröken.jpg"
+    (skipped,) = skipped_photos(Workspace.here())
+    assert skipped["path"] == "photos/hats/bröken.jpg"

@@ -25,7 +25,7 @@ def full(tmp_path_factory):
     root = tmp_path_factory.mktemp("reports")
     shop = catalogue(root / "photos", [f"kind {i:02d}" for i in range(12)], 20)
     ids = shop.ids
-    issues = {"labels": [{"item_id": one, "says": "a", "looks_like": "b", "sure": 0.9} for one in ids[:30]]}
+    issues = {"labels": [{"item_id": item_id, "says": "a", "looks_like": "b", "sure": 0.9} for item_id in ids[:30]]}
     pictures = [[{"id": ids[i + k], "label": "a", "split": "train"} for k in (0, 60)] for i in range(12)]
     duplicates = {"groups": [{"kind": "near-copy", "score": 0.99, "pictures": pair} for pair in pictures]}
     return write_report(comparison(shop), shop, root=root, issues=issues, duplicates=duplicates, formats=("html",))
@@ -120,15 +120,15 @@ def test_a_thinned_map_keeps_each_photo_with_its_own_name_and_picture(full):
     drawn = full.document.map
     points = np.frombuffer(base64.b64decode(drawn.points), dtype="<u2").reshape(-1, 4)
     named = {tuple(row): name for row, name in zip(points.tolist(), drawn.ids, strict=True)}
-    told = map_data(drawn, PageBudget(points=50))
-    thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
-    assert len(thin) == len(told["ids"]) == 50
-    assert [named[tuple(row)] for row in thin.tolist()] == told["ids"]
-    told = map_data(drawn, PageBudget(points=50, named_points=False))
-    thin = np.frombuffer(base64.b64decode(told["points"]), dtype="<u2").reshape(-1, 4)
-    assert told["ids_of"] == "tiles"
+    thinned = map_data(drawn, PageBudget(points=50))
+    thin = np.frombuffer(base64.b64decode(thinned["points"]), dtype="<u2").reshape(-1, 4)
+    assert len(thin) == len(thinned["ids"]) == 50
+    assert [named[tuple(row)] for row in thin.tolist()] == thinned["ids"]
+    thinned = map_data(drawn, PageBudget(points=50, named_points=False))
+    thin = np.frombuffer(base64.b64decode(thinned["points"]), dtype="<u2").reshape(-1, 4)
+    assert thinned["ids_of"] == "tiles"
     for row in thin.tolist():
-        assert named[tuple(row)] == told["ids"][row[3]]
+        assert named[tuple(row)] == thinned["ids"][row[3]]
 
 
 def test_the_command_says_what_the_page_goes_without(full, capsys):

@@ -25,14 +25,14 @@ WIDTH = 24
 def rows_of(numbers: range, seed: int = 3) -> list[Row]:
     """Rows around a few centres, two photos a product; a number always makes the same row."""
     centres = np.random.default_rng(seed).normal(size=(12, WIDTH))
-    found = []
+    rows = []
     for i in numbers:
         features = (centres[i % 12] + np.random.default_rng([seed, i]).normal(size=WIDTH)).astype(np.float32)
         label, digest = f"c{i % 12}", f"{i:064x}"
-        found.append(
+        rows.append(
             Row(f"item{i}", f"photos/item{i}.jpg", digest, label, f"p{i // 2}", None, {"price": float(i)}, features)
         )
-    return found
+    return rows
 
 
 def make_store(path, rows, gone=()):
@@ -57,24 +57,24 @@ def indexes(store):
 
 
 def products(matches):
-    return [one.product for one in matches]
+    return [match.product for match in matches]
 
 
 def test_most_of_the_true_nearest_are_found_and_their_share_is_told(indexes) -> None:
     exact, approximate = indexes
     shares = []
     for i in range(0, 3000, 50):
-        true, found = (index.matches(f"item{i}", 10) for index in (exact, approximate))
-        shares.append(len(set(products(true)) & set(products(found))) / 10)
-        assert f"p{i // 2}" not in products(found)
+        true, near = (index.matches(f"item{i}", 10) for index in (exact, approximate))
+        shares.append(len(set(products(true)) & set(products(near))) / 10)
+        assert f"p{i // 2}" not in products(near)
     assert np.mean(shares) >= 0.95
     assert approximate.nearby.recall >= 0.95
 
 
 def test_the_numbers_are_those_of_exact_search(indexes) -> None:
     exact, approximate = indexes
-    true = {one.product: one.similarity for one in exact.matches("item7", 200)}
-    assert all(true[one.product] == one.similarity for one in approximate.matches("item7", 10))
+    true = {match.product: match.similarity for match in exact.matches("item7", 200)}
+    assert all(true[match.product] == match.similarity for match in approximate.matches("item7", 10))
 
 
 @settings(max_examples=25, deadline=None)
@@ -82,9 +82,9 @@ def test_the_numbers_are_those_of_exact_search(indexes) -> None:
 def test_a_condition_leaves_what_filtering_afterwards_leaves(indexes, price: float, i: int, least: float) -> None:
     exact, approximate = indexes
     settings = {"where": f"price < {price:.1f}", "min_similarity": least}
-    true, found = (index.matches(f"item{i}", 5, **settings) for index in (exact, approximate))
-    assert len(found) == len(true)
-    assert len(set(products(found)) & set(products(true))) >= len(true) - 1
+    true, near = (index.matches(f"item{i}", 5, **settings) for index in (exact, approximate))
+    assert len(near) == len(true)
+    assert len(set(products(near)) & set(products(true))) >= len(true) - 1
 
 
 def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None:
@@ -107,7 +107,7 @@ def test_the_graph_follows_a_store_that_gained_and_lost_photos(tmp_path) -> None
     assert added == [100], "only what is new is added"
     assert len(index.nearby) == 1050
     assert index.matches(rows_of(range(1099, 1100))[0].features, 1, copies=True)[0].item_id == "item1099"
-    everything = {one.item_id for i in range(12) for one in index.matches(rows_of(range(i, i + 1))[0].features, 60)}
+    everything = {match.item_id for i in range(12) for match in index.matches(rows_of(range(i, i + 1))[0].features, 60)}
     assert not everything & {f"item{i}" for i in range(50)}
     added.clear()
     assert open_nearby(index.rows, watch=Watched) is not None

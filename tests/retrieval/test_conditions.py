@@ -38,8 +38,8 @@ COLUMNS = {
 
 
 def meeting(text: str) -> list[int]:
-    found = read_condition(text, COLUMNS, {"category": "label"}).rows(COLUMNS, 5)
-    return [i for i, one in enumerate(found) if one]
+    met = read_condition(text, COLUMNS, {"category": "label"}).rows(COLUMNS, 5)
+    return [i for i, meets in enumerate(met) if meets]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_condition_chooses_the_rows_it_says(text, rows):
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "position", "said"),
+    ("text", "code", "position", "message"),
     [
         ("prise < 20", "bad-column", 1, "did you mean `price`"),
         ("label = mugs", "bad-column", 9, "quotes: 'mugs'"),
@@ -98,12 +98,12 @@ def test_a_condition_chooses_the_rows_it_says(text, rows):
         ("not " * 3000 + "1 = 1", "bad-flag", 401, "nested"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_its_place(text, code, position, said):
+def test_what_cannot_be_read_is_told_with_its_place(text, code, position, message):
     with pytest.raises(FeatxError) as caught:
         meeting(text)
     assert caught.value.code == code
     assert caught.value.details["position"] == position
-    assert said in caught.value.message + caught.value.hint
+    assert message in caught.value.message + caught.value.hint
 
 
 def test_the_pointer_stands_under_the_mistake():
@@ -120,9 +120,9 @@ signs = {"=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.l
 @given(st.lists(st.tuples(numbers, numbers), max_size=12), st.sampled_from(list(signs)), st.integers(-3, 3))
 def test_comparisons_are_those_of_python_and_nothing_matches_a_missing_value(rows, sign, limit):
     columns = {"a": [row[0] for row in rows], "b": [row[1] for row in rows]}
-    found = read_condition(f"a {sign} {limit} and not b {sign} a", columns).rows(columns, len(rows))
+    met = read_condition(f"a {sign} {limit} and not b {sign} a", columns).rows(columns, len(rows))
     meant = [a is not None and b is not None and signs[sign](a, limit) and not signs[sign](b, a) for a, b in rows]
-    assert found.tolist() == meant
+    assert met.tolist() == meant
 
 
 @given(st.text(max_size=60))
@@ -184,18 +184,18 @@ def plainly(node: Node, row: dict) -> bool | None:
     def value(operand: Operand):
         return row[operand.name] if isinstance(operand, Column) else operand.value
 
-    def compared(sign: str, one, other) -> bool | None:
-        if any(side is None or side != side for side in (one, other)):
+    def compared(sign: str, left, right) -> bool | None:
+        if any(side is None or side != side for side in (left, right)):
             return None
-        if isinstance(one, str) != isinstance(other, str):
+        if isinstance(left, str) != isinstance(right, str):
             return sign == "!="
-        return signs[sign](one, other)
+        return signs[sign](left, right)
 
-    def any_of(found: list[bool | None]) -> bool | None:
-        return True if True in found else None if None in found else False
+    def any_of(truth: list[bool | None]) -> bool | None:
+        return True if True in truth else None if None in truth else False
 
-    def opposite(found: bool | None) -> bool | None:
-        return None if found is None else not found
+    def opposite(truth: bool | None) -> bool | None:
+        return None if truth is None else not truth
 
     match node:
         case Comparison(sign, left, right):
@@ -224,22 +224,22 @@ def plainly(node: Node, row: dict) -> bool | None:
 def written(node: Node) -> str:
     """A condition as a person would write it, every part in parentheses."""
 
-    def operand(one: Operand) -> str:
-        if isinstance(one, Column):
-            return f'"{one.name}"'
-        if isinstance(one.value, str):
-            return "'" + one.value.replace("'", "''") + "'"
-        return str(one.value).lower()
+    def operand(value: Operand) -> str:
+        if isinstance(value, Column):
+            return f'"{value.name}"'
+        if isinstance(value.value, str):
+            return "'" + value.value.replace("'", "''") + "'"
+        return str(value.value).lower()
 
     match node:
         case Comparison(sign, left, right):
             return f"({operand(left)} {sign} {operand(right)})"
-        case Among(one, choices):
-            return f"({operand(one)} in ({', '.join(map(operand, choices))}))"
-        case IsNull(one):
-            return f"({operand(one)} is null)"
-        case Match(one, text, contains):
-            return f"({operand(one)} {'contains' if contains else 'like'} {operand(Literal(text, 0))})"
+        case Among(value, choices):
+            return f"({operand(value)} in ({', '.join(map(operand, choices))}))"
+        case IsNull(value):
+            return f"({operand(value)} is null)"
+        case Match(value, text, contains):
+            return f"({operand(value)} {'contains' if contains else 'like'} {operand(Literal(text, 0))})"
         case Not(part):
             return f"(not {written(part)})"
         case And(several):
@@ -273,8 +273,10 @@ def test_a_database_answers_the_same_condition_with_the_same_rows(columns, tree)
     database.execute(f"create table items ({', '.join(columns)})")
     database.executemany("insert into items values (?, ?, ?, ?, ?)", [tuple(row.values()) for row in rows])
     sql, parameters = to_sql(tree)
-    found = [row for (row,) in database.execute(f"select rowid - 1 from items where {sql} order by rowid", parameters)]
-    assert found == [i for i, row in enumerate(rows) if plainly(tree, row) is True]
+    rows_met = [
+        row for (row,) in database.execute(f"select rowid - 1 from items where {sql} order by rowid", parameters)
+    ]
+    assert rows_met == [i for i, row in enumerate(rows) if plainly(tree, row) is True]
 
 
 def test_no_value_and_no_column_can_leave_its_place_in_the_sql():

@@ -21,15 +21,15 @@ def plain(features, labels, products, ids):
             ("product", ranked, [products[j] is not None and products[j] == products[i] for j in ranked]),
         ):
             if any(right):
-                hits = [place for place, one in enumerate(right) if one]
+                hits = [rank for rank, hit in enumerate(right) if hit]
                 rows[kind].append(
                     [
                         *(any(right[:k]) for k in (1, 5, 10)),
                         sum(right[:10]) / min(10, len(answers)),
-                        np.mean([(n + 1) / (place + 1) for n, place in enumerate(hits)]),
+                        np.mean([(n + 1) / (rank + 1) for n, rank in enumerate(hits)]),
                     ]
                 )
-    return {kind: np.array(found, dtype=float) for kind, found in rows.items()}
+    return {kind: np.array(values, dtype=float) for kind, values in rows.items()}
 
 
 def catalogue(n=120, seed=0):
@@ -45,24 +45,24 @@ def catalogue(n=120, seed=0):
 def test_the_figures_are_those_of_a_plain_computation(seed, monkeypatch):
     monkeypatch.setattr("featx.compute.vectors.COSINES", 1000)
     given = catalogue(seed=seed)
-    found, wanted = measure(*given), plain(*given)
-    for told, rows in ((found, wanted["label"]), (found["products"], wanted["product"])):
-        assert told["n"] == len(rows)
+    measured, wanted = measure(*given), plain(*given)
+    for figures, rows in ((measured, wanted["label"]), (measured["products"], wanted["product"])):
+        assert figures["n"] == len(rows)
         for name, mean in zip(
             ("recall_at_1", "recall_at_5", "recall_at_10", "precision_at_10", "map"), rows.mean(axis=0), strict=True
         ):
-            assert told[name]["value"] == pytest.approx(mean, abs=1e-9)
-            assert told[name]["low"] <= told[name]["value"] <= told[name]["high"]
-    assert sum(one["n"] for one in found["categories"]) == found["n"]
-    assert [one["label"] for one in found["categories"]] == [f"c{i}" for i in range(6)]
-    weighted = sum(one["n"] * one["map"] for one in found["categories"]) / found["n"]
-    assert weighted == pytest.approx(found["map"]["value"])
+            assert figures[name]["value"] == pytest.approx(mean, abs=1e-9)
+            assert figures[name]["low"] <= figures[name]["value"] <= figures[name]["high"]
+    assert sum(row["n"] for row in measured["categories"]) == measured["n"]
+    assert [row["label"] for row in measured["categories"]] == [f"c{i}" for i in range(6)]
+    weighted = sum(row["n"] * row["map"] for row in measured["categories"]) / measured["n"]
+    assert weighted == pytest.approx(measured["map"]["value"])
 
 
 def test_the_figures_do_not_depend_on_the_order_of_the_items():
     features, labels, products, ids = catalogue()
     order = np.random.default_rng(5).permutation(len(ids))
-    shuffled = measure(features[order], *([one[i] for i in order] for one in (labels, products, ids)))
+    shuffled = measure(features[order], *([column[i] for i in order] for column in (labels, products, ids)))
     before = measure(features, labels, products, ids)
     assert shuffled["hubness"] == before["hubness"]
     for name in ("recall_at_1", "precision_at_10", "map"):
@@ -83,19 +83,19 @@ def test_an_interval_of_many_photos_of_few_products_is_wide():
 def test_a_hub_is_seen():
     features = np.eye(40, dtype=np.float32)
     features[0] = 1
-    told = measure(features, ["a"] * 40, [None] * 40, [f"i{i:02d}" for i in range(40)])["hubness"]
-    assert told["most"] == 39
-    assert told["skewness"] > 0
+    hubness = measure(features, ["a"] * 40, [None] * 40, [f"i{i:02d}" for i in range(40)])["hubness"]
+    assert hubness["most"] == 39
+    assert hubness["skewness"] > 0
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_almost_nothing_is_measured_too(n):
-    told = measure(np.ones((n, 3)), ["a"] * n, [None] * n, [str(i) for i in range(n)])
-    assert told["products"] is None
-    assert told["n"] == (2 if n == 2 else 0)
+    measured = measure(np.ones((n, 3)), ["a"] * n, [None] * n, [str(i) for i in range(n)])
+    assert measured["products"] is None
+    assert measured["n"] == (2 if n == 2 else 0)
 
 
 def test_of_very_many_items_some_are_asked():
     features, labels, products, ids = catalogue(300)
-    told = measure(features, labels, products, ids, most_asked=50)
-    assert 40 < told["n"] <= 50
+    measured = measure(features, labels, products, ids, most_asked=50)
+    assert 40 < measured["n"] <= 50

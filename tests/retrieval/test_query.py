@@ -36,21 +36,21 @@ def test_a_new_photo_is_looked_up_and_one_with_known_bytes_is_recognised(store, 
     assert index.query(str(new), 4) == index.query(new, 4)
     copy = workplace / "renamed.jpg"
     shutil.copy(workplace / "photos/hats/hats1.jpg", copy)
-    found = find_query(index, str(copy))
-    assert found.products == {index.rows.products[int(index.rows.codes[list(index.rows.ids).index("hats1")])]}
-    assert "hats1" not in [one.item_id for one in index.query(found, 20, copies=True)]
+    query = find_query(index, str(copy))
+    assert query.products == {index.rows.products[int(index.rows.codes[list(index.rows.ids).index("hats1")])]}
+    assert "hats1" not in [match.item_id for match in index.query(query, 20, copies=True)]
 
 
 def test_a_photo_answers_alike_in_whatever_form_it_comes(store, workplace):
     path = photo(workplace / "new.png", seed=99)
     index = open_index()
-    told = index.query(path, 4)
+    by_path = index.query(path, 4)
     data = path.read_bytes()
     for form in (data, io.BytesIO(data), Image.open(path), np.asarray(Image.open(path))):
-        assert index.query(form, 4) == told
+        assert index.query(form, 4) == by_path
     known = fx.similar((workplace / "photos/hats/hats1.jpg").read_bytes(), 20)
     assert known.query.paths[0].endswith("hats/hats1.jpg")
-    assert "hats1" not in {one.item_id for one in known}
+    assert "hats1" not in {match.item_id for match in known}
     with pytest.raises(FeatxError, match="the photo: not-an-image") as refused:
         fx.similar(b"no photo")
     assert refused.value.code == "photo-unreadable"
@@ -76,13 +76,13 @@ def test_a_lone_name_is_found_in_any_case_unless_two_differ_only_so():
 
 def test_several_photos_make_one_query(store):
     index = open_index()
-    one, other = find_query(index, "hats0"), find_query(index, "mugs0")
-    both = pool_queries([one, other])
+    hats, mugs = find_query(index, "hats0"), find_query(index, "mugs0")
+    both = pool_queries([hats, mugs])
     best = {n.item_id: n.similarity for n in index.query(both, 20, copies=True)}
     for name, similarity in best.items():
         alone = [
             next(n.similarity for n in index.query(q.features, 20, copies=True) if n.item_id == name)
-            for q in (one, other)
+            for q in (hats, mugs)
         ]
         assert similarity == pytest.approx(max(alone), abs=2e-6)
     assert not {"hats0", "mugs0"} & set(best)
@@ -90,15 +90,15 @@ def test_several_photos_make_one_query(store):
 
 def test_a_query_moves_towards_and_away(store):
     index = open_index()
-    one, like, unlike = (find_query(index, name) for name in ("hats0", "mugs0", "boots0"))
-    there = steer(one, [like], [unlike])
+    start, like, unlike = (find_query(index, name) for name in ("hats0", "mugs0", "boots0"))
+    there = steer(start, [like], [unlike])
 
     def cosine(a, b):
         return float(np.ravel(a) @ np.ravel(b) / np.linalg.norm(a) / np.linalg.norm(b))
 
-    assert cosine(there.features, like.features) > cosine(one.features, like.features)
-    assert cosine(there.features, unlike.features) < cosine(pool_queries([one]).features, unlike.features)
-    assert there.digests == one.digests | like.digests | unlike.digests
+    assert cosine(there.features, like.features) > cosine(start.features, like.features)
+    assert cosine(there.features, unlike.features) < cosine(pool_queries([start]).features, unlike.features)
+    assert there.digests == start.digests | like.digests | unlike.digests
     with pytest.raises(FeatxError, match="alone leaves nothing"):
         steer(None, [], [unlike])
 
@@ -153,7 +153,7 @@ def test_the_related_products_of_the_whole_catalogue_are_a_table(featx, store, w
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["similar"], 2, "no query"),
         (["similar", "hats9"], 5, "did you mean `hats"),
@@ -166,10 +166,10 @@ def test_the_related_products_of_the_whole_catalogue_are_a_table(featx, store, w
         (["similar", "photos/nowhere.jpg"], 2, "no file at"),
     ],
 )
-def test_mistakes_are_answered_with_what_to_do(featx, store, words, code, said):
+def test_mistakes_are_answered_with_what_to_do(featx, store, words, code, message):
     ran = featx(*words)
     assert (ran.returncode, ran.stdout) == (code, "")
-    assert said in ran.stderr
+    assert message in ran.stderr
     assert "Traceback" not in ran.stderr
 
 
@@ -199,7 +199,7 @@ def test_a_picture_becomes_half_blocks():
 
 
 def test_matches_tell_what_they_are(store):
-    found = open_index().matches("hats1", 3, copies=True)
-    assert repr(found).startswith("Matches(3 for hats1, best ")
-    assert len(found.to_pandas()) == 3
-    assert found._repr_html_().count("<img") == 4
+    matches = open_index().matches("hats1", 3, copies=True)
+    assert repr(matches).startswith("Matches(3 for hats1, best ")
+    assert len(matches.to_pandas()) == 3
+    assert matches._repr_html_().count("<img") == 4

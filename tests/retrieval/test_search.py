@@ -40,9 +40,9 @@ def make_store(path, features, products=None, labels=None, dtype="float32"):
             products[i] if products else None,
             None,
             {"price": float(i)},
-            one,
+            vector,
         )
-        for i, one in enumerate(features)
+        for i, vector in enumerate(features)
     ]
     with StoreWriter.open(path, toy_fingerprint(features.shape[1]), dtype=dtype) as writer:
         writer.append(rows)
@@ -66,9 +66,9 @@ def test_the_answers_are_those_of_scikit_learn(dtype):
     theirs = NearestNeighbors(n_neighbors=10, metric="cosine").fit(features.astype(np.float64))
     distances, places = theirs.kneighbors(features[:30].astype(np.float64))
     for row in range(30):
-        found = index.query(features[row], 10, copies=True)
-        assert [one.item_id for one in found] == [ids[i] for i in places[row]]
-        np.testing.assert_allclose([one.similarity for one in found], 1 - distances[row], atol=2e-6)
+        matches = index.query(features[row], 10, copies=True)
+        assert [match.item_id for match in matches] == [ids[i] for i in places[row]]
+        np.testing.assert_allclose([match.similarity for match in matches], 1 - distances[row], atol=2e-6)
 
 
 def plain(features, ids, products, query, own, k, pool, allowed=None):
@@ -76,15 +76,15 @@ def plain(features, ids, products, query, own, k, pool, allowed=None):
     unit = features.astype(np.float64)
     lengths = np.linalg.norm(unit, axis=1, keepdims=True)
     unit = np.divide(unit, lengths, out=np.zeros_like(unit), where=lengths > 0)
-    asked = np.atleast_2d(query).astype(np.float64)
-    asked = asked / np.linalg.norm(asked, axis=1, keepdims=True)
-    similar = asked @ unit.T
-    found = {}
+    wanted = np.atleast_2d(query).astype(np.float64)
+    wanted = wanted / np.linalg.norm(wanted, axis=1, keepdims=True)
+    similar = wanted @ unit.T
+    best = {}
     for product in set(products) - own:
-        rows = [i for i, one in enumerate(products) if one == product and (allowed is None or allowed[i])]
+        rows = [i for i, other in enumerate(products) if other == product and (allowed is None or allowed[i])]
         if rows:
-            found[product] = similar[:, rows].max() if pool == "best" else similar[:, rows].mean()
-    return sorted(found.items(), key=lambda one: -one[1])[:k]
+            best[product] = similar[:, rows].max() if pool == "best" else similar[:, rows].mean()
+    return sorted(best.items(), key=lambda pair: -pair[1])[:k]
 
 
 @pytest.mark.parametrize("pool", ["best", "mean"])
@@ -93,11 +93,11 @@ def test_photos_of_a_product_count_together(pool):
     ids = [f"i{i}" for i in range(len(features))]
     index = index_of_rows(features, ids, products=products, labels=labels)
     for product in ("p0", "p7", "p40"):
-        rows = [i for i, one in enumerate(products) if one == product]
-        found = index.query(product, 8, pool=pool, copies=True)
+        rows = [i for i, other in enumerate(products) if other == product]
+        matches = index.query(product, 8, pool=pool, copies=True)
         wanted = plain(features, ids, products, features[rows], {product}, 8, pool)
-        assert [one.product for one in found] == [name for name, _ in wanted]
-        np.testing.assert_allclose([one.similarity for one in found], [value for _, value in wanted], atol=2e-5)
+        assert [match.product for match in matches] == [name for name, _ in wanted]
+        np.testing.assert_allclose([match.similarity for match in matches], [value for _, value in wanted], atol=2e-5)
 
 
 vectors = st.lists(
@@ -112,11 +112,11 @@ def test_the_order_of_the_items_changes_nothing_not_even_with_broken_vectors(row
     ids, products = [f"i{i}" for i in range(len(rows))], [f"p{i % 5}" for i in range(len(rows))]
     order = list(range(len(rows)))
     shuffled.shuffle(order)
-    one = index_of_rows(features, ids, products=products)
+    ordered = index_of_rows(features, ids, products=products)
     other = index_of_rows(features[order], [ids[i] for i in order], products=[products[i] for i in order])
     for settings_ in ({}, {"copies": True}, {"diverse": True, "copies": True}, {"min_similarity": 0.5}):
         query = Query("q", features[:2], frozenset(["p0"]))
-        first, second = (index.matches(query, 4, pool=pool, **settings_) for index in (one, other))
+        first, second = (index.matches(query, 4, pool=pool, **settings_) for index in (ordered, other))
         assert first.neighbours == second.neighbours
         assert first.hidden == second.hidden
         assert all(-1 <= neighbour.similarity <= 1 for neighbour in first)
@@ -130,11 +130,11 @@ def test_filtering_is_the_same_as_filtering_afterwards(seed, k, price, diverse):
     ids = [f"i{i:02d}" for i in range(60)]
     index = index_of_rows(features, ids, labels=labels, columns={"price": [float(i) for i in range(60)]})
     everyone = index.query("i07", 60, copies=True)
-    kept = [one for one in everyone if int(one.item_id[1:]) < price and one.label in ("c1", "c2", "c3")]
-    found = index.query(
+    kept = [match for match in everyone if int(match.item_id[1:]) < price and match.label in ("c1", "c2", "c3")]
+    matches = index.query(
         "i07", k, where=f"price < {price!r} and category in ('c1', 'c2', 'c3')", copies=True, diverse=diverse
     )
-    assert (set(found) <= set(kept) and len(found) == len(kept[:k])) if diverse else found == kept[:k]
+    assert (set(matches) <= set(kept) and len(matches) == len(kept[:k])) if diverse else matches == kept[:k]
 
 
 def test_a_product_never_answers_itself_nor_do_its_very_bytes():
@@ -143,18 +143,18 @@ def test_a_product_never_answers_itself_nor_do_its_very_bytes():
     digests[20] = digests[0]
     features[20] = features[0]
     index = index_of_rows(features, [f"i{i}" for i in range(30)], products=products, digests=digests)
-    found = index.query("i0", 30, copies=True)
-    assert "p0" not in [one.product for one in found]
-    assert "i20" not in [one.item_id for one in found]
-    assert {one.product for one in found} == {f"p{i}" for i in range(1, 10)}
+    matches = index.query("i0", 30, copies=True)
+    assert "p0" not in [match.product for match in matches]
+    assert "i20" not in [match.item_id for match in matches]
+    assert {match.product for match in matches} == {f"p{i}" for i in range(1, 10)}
 
 
 def test_near_copies_are_hidden_counted_and_shown_on_demand():
     features = np.eye(4, dtype=np.float32)[[0, 0, 1, 2]] + np.float32(0.01)
     index = index_of_rows(features, ["a", "b", "c", "d"])
-    found = index.matches("a", 5)
-    assert found.hidden == 1
-    assert "b" not in [one.item_id for one in found]
+    matches = index.matches("a", 5)
+    assert matches.hidden == 1
+    assert "b" not in [match.item_id for match in matches]
     shown = index.matches("a", 5, copies=True)
     assert (shown.hidden, shown[0].item_id, shown[0].near_copy) == (0, "b", True)
 
@@ -162,8 +162,8 @@ def test_near_copies_are_hidden_counted_and_shown_on_demand():
 def test_a_diverse_answer_does_not_show_the_same_sandal_again():
     features = np.array([[1, 0, 0], [0.9, 0.3, 0], [0.9, 0.301, 0], [0.9, 0.302, 0], [0.9, 0, 0.45]], dtype=np.float32)
     index = index_of_rows(features, list("qabcd"))
-    assert [one.item_id for one in index.query("q", 2)] == ["a", "b"]
-    assert [one.item_id for one in index.query("q", 2, diverse=True)] == ["a", "d"]
+    assert [match.item_id for match in index.query("q", 2)] == ["a", "b"]
+    assert [match.item_id for match in index.query("q", 2, diverse=True)] == ["a", "d"]
 
 
 @pytest.mark.parametrize("pool", ["best", "mean"])
@@ -173,12 +173,12 @@ def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
     monkeypatch.setattr("featx.retrieval.related.ELEMENTS", 1000)
     monkeypatch.setattr("featx.retrieval.rows.BLOCK", 32)
     allowed = index.allowed("category != 'c3'")
-    found = list(related(index, 4, allowed=allowed, pool=pool))
-    assert len(found) == 30
-    for product, rows in zip(index.rows.products, found, strict=True):
+    rows_of_all = list(related(index, 4, allowed=allowed, pool=pool))
+    assert len(rows_of_all) == 30
+    for product, rows in zip(index.rows.products, rows_of_all, strict=True):
         alone = index.query(product, 4, where="category != 'c3'", pool=pool)
-        assert [row.related for row in rows] == [one.product for one in alone]
-        np.testing.assert_allclose([row.similarity for row in rows], [one.similarity for one in alone], atol=3e-6)
+        assert [row.related for row in rows] == [match.product for match in alone]
+        np.testing.assert_allclose([row.similarity for row in rows], [match.similarity for match in alone], atol=3e-6)
 
 
 def test_a_name_is_found_without_a_list_of_names():
@@ -187,7 +187,7 @@ def test_a_name_is_found_without_a_list_of_names():
     assert list(names) == texts
     assert [names[i] for i in range(-7, 0)] == texts
     for text in {*texts, "zz", "b"}:
-        assert names.rows_of(text) == [i for i, one in enumerate(texts) if one == text]
+        assert names.rows_of(text) == [i for i, name in enumerate(texts) if name == text]
     assert names.rows_with("a") == [1, 2, 4, 5]
     assert names.rows_ending("/ab.png") == [5]
 
@@ -233,13 +233,15 @@ def test_a_store_that_changed_is_never_answered_from_its_old_cache(tmp_path):
     path = make_store(tmp_path / "s.h5", features)
     before = index_of(path).query("item3", 5, copies=True)
     best = before[0].item_id
-    place = int(best.removeprefix("item"))
-    row = Row(best, f"photos/{best}.jpg", f"{place:064x}", None, None, None, {"price": float(place)}, features[place])
+    number = int(best.removeprefix("item"))
+    row = Row(
+        best, f"photos/{best}.jpg", f"{number:064x}", None, None, None, {"price": float(number)}, features[number]
+    )
     with StoreWriter.open(path, toy_fingerprint(16)) as writer:
         writer.remove([best])
-        assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
+        assert best not in [match.item_id for match in index_of(path).query("item3", 5, copies=True)]
         writer.seal()
-    assert best not in [one.item_id for one in index_of(path).query("item3", 5, copies=True)]
+    assert best not in [match.item_id for match in index_of(path).query("item3", 5, copies=True)]
     with StoreWriter.open(path, toy_fingerprint(16)) as writer:
         writer.append([row])
         assert index_of(path).query("item3", 5, copies=True)[0].item_id == best
@@ -262,14 +264,16 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
 def test_half_precision_is_widened_exactly():
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
     finite = every[np.isfinite(every)].reshape(-1, 8)
-    found = half_to_float(finite)
-    np.testing.assert_array_equal(found.view(np.uint32), finite.astype(np.float32).view(np.uint32))
+    widened = half_to_float(finite)
+    np.testing.assert_array_equal(widened.view(np.uint32), finite.astype(np.float32).view(np.uint32))
     with np.errstate(all="ignore"):
         rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
         rows[2, 3], rows[5, 1] = np.inf, np.nan
         index = index_of_rows(rows, [f"i{i}" for i in range(9)])
-        told = {one.item_id: one.similarity for one in index.query(rows[0].astype(np.float32), 9, copies=True)}
-    assert told["i2"] == told["i5"] == 0
+        similarities = {
+            match.item_id: match.similarity for match in index.query(rows[0].astype(np.float32), 9, copies=True)
+        }
+    assert similarities["i2"] == similarities["i5"] == 0
 
 
 def test_words_are_measured_on_the_catalogue_itself():
@@ -288,14 +292,14 @@ def test_words_are_measured_on_the_catalogue_itself():
         labels=[f"c{i}" for i in categories],
     )
     words = calibrate(index.rows)
-    said = {word.word: word for word in words.products}
-    assert said["same product"].precision > 0.85
+    words_by_name = {word.word: word for word in words.products}
+    assert words_by_name["same product"].precision > 0.85
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     similar = unit @ unit.T
     np.fill_diagonal(similar, -2)
-    above = similar >= said["same product"].least
+    above = similar >= words_by_name["same product"].least
     truth = products[:, None] == products[None, :]
-    assert abs(truth[above].mean() - said["same product"].precision) < 0.08
+    assert abs(truth[above].mean() - words_by_name["same product"].precision) < 0.08
     assert words.say(0.999, other_product=True).word in ("near-duplicate", "same category")
 
 

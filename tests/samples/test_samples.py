@@ -53,9 +53,9 @@ def test_the_committed_photos_are_what_the_generator_draws(truth):
         file = io.BytesIO()
         drawn.save(file, "JPEG", quality=85)
         with Image.open(DATA / row["image"]) as committed, Image.open(file) as fresh:
-            apart = np.abs(np.asarray(committed, dtype=float) - np.asarray(fresh, dtype=float))
+            difference = np.abs(np.asarray(committed, dtype=float) - np.asarray(fresh, dtype=float))
         # Another processor or JPEG library may round a few pixels the other way.
-        assert apart.mean() < 0.5, row["image"]
+        assert difference.mean() < 0.5, row["image"]
 
 
 @pytest.mark.long
@@ -81,7 +81,7 @@ def test_the_manifest_tells_the_facts_of_the_products(truth):
         position = int(row["sku"][3:]) - 101
         if position < PRODUCTS:
             item = product(position)
-            said = (
+            stated = (
                 row["category"],
                 row["split"],
                 row["colour"],
@@ -89,7 +89,7 @@ def test_the_manifest_tells_the_facts_of_the_products(truth):
                 float(row["price"]),
                 int(row["stock"]),
             )
-            assert said == (item.category, item.split, item.colour, item.pattern, item.price, item.stock)
+            assert stated == (item.category, item.split, item.colour, item.pattern, item.price, item.stock)
 
 
 def test_the_committed_sample_is_small_and_holds_every_category_in_both_splits(truth):
@@ -112,7 +112,7 @@ def test_no_product_is_in_both_splits_but_for_the_planted_leak(truth):
     splits = defaultdict(set)
     for row in truth:
         splits[row["sku"]].add(row["split"])
-    assert all(len(one) == 1 for one in splits.values())
+    assert all(len(names) == 1 for names in splits.values())
     leaks = [row for row in truth if row["fault"] == "leak"]
     assert [(row["split"], row["copy_of"].split("/")[0]) for row in leaks] == [("test", "train")]
 
@@ -139,7 +139,7 @@ def test_each_planted_fault_is_what_the_manifest_calls_it(truth):
     for row in (*faults["near-duplicate"], *faults["leak"]):
         assert (DATA / row["image"]).read_bytes() != (DATA / row["copy_of"]).read_bytes()
         with Image.open(DATA / row["image"]) as near, Image.open(DATA / row["copy_of"]) as first:
-            a, b = (np.asarray(one.convert("L").resize((16, 16)), dtype=float).ravel() for one in (near, first))
+            a, b = (np.asarray(image.convert("L").resize((16, 16)), dtype=float).ravel() for image in (near, first))
         assert np.corrcoef(a, b)[0, 1] > 0.9
     with Image.open(DATA / faults["truncated"][0]["image"]) as broken, pytest.raises(OSError, match="truncated"):
         broken.load()
@@ -155,8 +155,8 @@ def test_the_phone_photo_is_upright_once_its_orientation_is_followed(truth):
         assert phone.getexif()[0x0112] == 6
         upright = phone.transpose(Image.Transpose.ROTATE_270)
     drawn = draw_photo(product(int(row["sku"][3:]) - 101), int(row["shot"]))
-    apart = np.abs(np.asarray(upright, dtype=float) - np.asarray(drawn, dtype=float))
-    assert apart.mean() < 6
+    difference = np.abs(np.asarray(upright, dtype=float) - np.asarray(drawn, dtype=float))
+    assert difference.mean() < 6
 
 
 @settings(max_examples=25, deadline=None)
@@ -186,9 +186,9 @@ def test_every_product_number_belongs_to_one_product_of_a_large_shop():
 def test_demo_without_running_writes_the_catalogue_and_says_what_to_type(featx, tmp_path):
     done = featx("demo", "shop", "--no-run", "--products", "28", "--shots", "1", "--size", "32", "--json")
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     listed = [name for name in files_in(tmp_path / "shop/data") if name.startswith(("train/", "test/"))]
-    assert (said["photos"], said["categories"], said["ran"]) == (len(listed), len(CATEGORIES), [])
+    assert (output["photos"], output["categories"], output["ran"]) == (len(listed), len(CATEGORIES), [])
     assert (tmp_path / "shop/data/train/mugs/sku123.jpg").is_file()
     again = featx("demo", "shop2", "--no-run", "--products", "2", "--shots", "1", "--size", "32")
     assert again.returncode == 0
@@ -229,8 +229,8 @@ def test_demo_draws_the_committed_sample_unless_told_otherwise():
 
     from featx.cli.demo import demo
 
-    asked = {name: one.default for name, one in inspect.signature(demo).parameters.items()}
-    assert (asked["products"], asked["shots"], asked["size"], asked["seed"]) == (PRODUCTS, SHOTS, SIZE, 0)
+    defaults = {name: parameter.default for name, parameter in inspect.signature(demo).parameters.items()}
+    assert (defaults["products"], defaults["shots"], defaults["size"], defaults["seed"]) == (PRODUCTS, SHOTS, SIZE, 0)
 
 
 @pytest.mark.long  # `make demo` runs the three lines too

@@ -91,11 +91,11 @@ def newer(path: Path) -> None:
         file["label"] = h5py.SoftLink("/elsewhere")
 
 
-def framed(*told: tuple[int, object, bytes]) -> bytes:
+def framed(*records: tuple[int, object, bytes]) -> bytes:
     """A journal of these frames, every checksum right."""
     frames = []
-    for sequence, (kind, said, features) in enumerate(told):
-        text = said if isinstance(said, bytes) else json.dumps(said).encode()
+    for sequence, (kind, record, features) in enumerate(records):
+        text = record if isinstance(record, bytes) else json.dumps(record).encode()
         crc = zlib.crc32(text + features)
         front = struct.pack("<4sBxxxQIQI", b"FXJ1", kind, sequence, len(text), len(features), crc)
         frames.append(front + struct.pack("<I", zlib.crc32(front)) + text + features)
@@ -111,7 +111,7 @@ def test_a_store_of_a_later_format_is_refused_in_words(old, featx, what):
         path.with_name("old.h5.journal").write_bytes(framed((1, {"schema": 2, "all": "else is unknown"}, b"")))
         if what == "journal alone":
             path.unlink()
-    before = {one.name: one.read_bytes() for one in path.parent.iterdir()}
+    before = {path.name: path.read_bytes() for path in path.parent.iterdir()}
     for opened in (open_store, lambda path: StoreWriter.open(path, toy_fingerprint(3))):
         with pytest.raises(FeatxError) as caught:
             opened(path)
@@ -146,12 +146,12 @@ HEAD = {"schema": 1, "journal": "j", "base": "", "fingerprint": {}, "width": 4, 
 @given(
     head=ANYTHING | st.builds(lambda key, value: {**HEAD, key: value}, st.sampled_from(sorted(HEAD)), ANYTHING),
     kind=st.integers(0, 9),
-    said=ANYTHING | st.lists(st.lists(ANYTHING, min_size=7, max_size=7), max_size=2),
+    record=ANYTHING | st.lists(st.lists(ANYTHING, min_size=7, max_size=7), max_size=2),
     features=st.binary(max_size=40),
 )
-def test_a_journal_that_somebody_made_up_is_a_store_or_a_sentence(tmp_path, head, kind, said, features):
+def test_a_journal_that_somebody_made_up_is_a_store_or_a_sentence(tmp_path, head, kind, record, features):
     path = tmp_path / "a.h5"
-    path.with_name("a.h5.journal").write_bytes(framed((1, head, b""), (kind, said, features)))
+    path.with_name("a.h5.journal").write_bytes(framed((1, head, b""), (kind, record, features)))
     try:
         store = open_store(path)
         assert len(store.features) == len(store)

@@ -34,13 +34,13 @@ def vector(i: int, width: int = 4) -> np.ndarray:
 
 
 def row(i: int, **facts: object) -> Row:
-    told = {"item_id": f"i{i}", "path": f"p/{i}.jpg", "digest": f"{i:064x}", "label": f"l{i % 3}", "product": None}
-    told |= {"split": None, "extra": {}, "features": vector(i)}
-    return Row(**{**told, **facts})  # type: ignore[arg-type]
+    fields = {"item_id": f"i{i}", "path": f"p/{i}.jpg", "digest": f"{i:064x}", "label": f"l{i % 3}", "product": None}
+    fields |= {"split": None, "extra": {}, "features": vector(i)}
+    return Row(**{**fields, **facts})  # type: ignore[arg-type]
 
 
-def writer(path: Path, **asked: object) -> StoreWriter:
-    return StoreWriter.open(path, MAKING, **{"provenance": {"source": "x"}, **asked})  # type: ignore[arg-type]
+def writer(path: Path, **options: object) -> StoreWriter:
+    return StoreWriter.open(path, MAKING, **{"provenance": {"source": "x"}, **options})  # type: ignore[arg-type]
 
 
 def held(path: Path) -> dict[str, tuple[object, bytes]]:
@@ -53,12 +53,12 @@ def expected(rows: list[Row]) -> dict[str, tuple[object, bytes]]:
 
 
 def datasets(path: Path) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     with h5py.File(path) as file:
         file.visititems(
-            lambda name, one: found.update({name: one[()].tobytes()}) if isinstance(one, h5py.Dataset) else None
+            lambda name, node: contents.update({name: node[()].tobytes()}) if isinstance(node, h5py.Dataset) else None
         )
-    return found
+    return contents
 
 
 # --- what is written is what is read ---------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ def kill_often(tmp_path: Path, kills: int, seed: int) -> None:
     path = tmp_path / "a.h5"
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), path=str(path))
     chance = random.Random(seed)
-    told = -1
+    reported = -1
     for _ in range(kills):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -238,9 +238,9 @@ def kill_often(tmp_path: Path, kills: int, seed: int) -> None:
         lines = [first, *process.stdout.read().split("\n")]
         process.wait()
         process.stdout.close()
-        told = max([told, *(int(line) for line in lines if line.strip())])
+        reported = max([reported, *(int(line) for line in lines if line.strip())])
         kept = held(path)
-        assert len(kept) >= told + 1
+        assert len(kept) >= reported + 1
         assert kept == expected([row(i) for i in range(len(kept))])
 
 

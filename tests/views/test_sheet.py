@@ -31,7 +31,7 @@ def test_a_sheet_says_how_many_photos_it_leaves_out_and_decodes_the_first_hundre
 
 def test_only_decisions_that_make_sense_are_offered():
     def offered(**fields: Any) -> list[str]:
-        return [f"{one.key} {one.words}" for one in SheetPhoto("a", "", "a.jpg", "a", **fields).choices]
+        return [f"{choice.key} {choice.words}" for choice in SheetPhoto("a", "", "a.jpg", "a", **fields).choices]
 
     rest = ["o another category …", "x leave out"]
     assert offered(says="boots", suggestions=("mugs",)) == ["r boots is right", "c change to mugs", *rest]
@@ -73,7 +73,8 @@ def show(browser: Any) -> Iterator[Show]:
         page.on("console", lambda message: faults.append(message.text))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on(
-            "request", lambda one: None if one.url.startswith(("file:", "data:", "blob:")) else faults.append(one.url)
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else faults.append(request.url),
         )
         page.goto(path.as_uri())
         return page

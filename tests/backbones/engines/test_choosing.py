@@ -77,7 +77,9 @@ def test_float32_engines_give_the_features_of_plain_torch(name, engine):
     other = engined(name, engine)
     assert other.spec.engine == engine
     assert other.fingerprint == plain.fingerprint
-    mine, theirs = (one.features([one.prepare(picture) for picture in pictures]) for one in (other, plain))
+    mine, theirs = (
+        backbone.features([backbone.prepare(picture) for picture in pictures]) for backbone in (other, plain)
+    )
     assert mine.dtype == np.float32 and mine.shape == theirs.shape
     assert min_cosine(mine, theirs) >= TOLERANCE["fp32"]
 
@@ -110,7 +112,7 @@ def test_bf16_is_another_fingerprint_and_within_its_own_tolerance():
         engined("squeezenet1_1", "openvino", precision="bf16"),
     )
     assert fast.fingerprint.precision == "bf16" and fast.fingerprint.digest() != plain.fingerprint.digest()
-    rows = [one.features([one.prepare(picture) for picture in pictures]) for one in (plain, fast)]
+    rows = [backbone.features([backbone.prepare(picture) for picture in pictures]) for backbone in (plain, fast)]
     assert min_cosine(*rows) >= TOLERANCE["bf16"]
 
 
@@ -167,8 +169,8 @@ def test_the_order_of_photos_never_changes_a_feature(workplace, folder, engine):
     for path in sorted(folder.rglob("*.jpg"))[::2]:
         path.rename(path.with_name(f"z{path.name}"))
     again = extracted(folder, workplace / "b.h5", engine=engine)
-    one, two = ({d: s.features[i].tobytes() for i, d in enumerate(s.digests)} for s in (first, again))
-    assert one == two and first.provenance["engine"] == engine
+    before, after = ({d: s.features[i].tobytes() for i, d in enumerate(s.digests)} for s in (first, again))
+    assert before == after and first.provenance["engine"] == engine
 
 
 @needs_openvino
@@ -258,9 +260,9 @@ def large_photos(tmp_path, count=2):
     files = sorted(REAL.rglob("*.jpg"))
     for number in range(count):
         whole = Image.new("RGB", (1600, 1600))
-        for place in range(16):
-            with Image.open(files[(number * 331 + place * 97) % len(files)]) as one:
-                whole.paste(one.convert("RGB").resize((400, 400)), (place % 4 * 400, place // 4 * 400))
+        for copy in range(16):
+            with Image.open(files[(number * 331 + copy * 97) % len(files)]) as opened:
+                whole.paste(opened.convert("RGB").resize((400, 400)), (copy % 4 * 400, copy // 4 * 400))
         whole.save(tmp_path / f"{number}.jpg", quality=90)
     return sorted(tmp_path.glob("*.jpg"))
 
@@ -273,8 +275,8 @@ def test_scaled_decoding_of_real_photos_keeps_the_features(tmp_path, name):
     photos = [read_bytes(path) for path in large_photos(tmp_path)]
     exact = backbone.features([backbone.prepare(decode_photo(data)) for data in photos])
     small = [decode_photo(data, draft_size=backbone.spec.decode_size) for data in photos]
-    assert all(max(one.size) < 1600 for one in small)
-    assert min_cosine(exact, backbone.features([backbone.prepare(one) for one in small])) >= 0.999
+    assert all(max(image.size) < 1600 for image in small)
+    assert min_cosine(exact, backbone.features([backbone.prepare(image) for image in small])) >= 0.999
 
 
 @pytest.mark.long
@@ -287,9 +289,9 @@ def test_bf16_finds_the_neighbours_of_real_photos_that_float32_finds():
     for precision in ("fp32", "bf16"):
         backbone = open_backbone("squeezenet1_0", weights=SQUEEZENET, device="cpu", precision=precision)
         backbone.use_engine("openvino", photos=1, batch_size=4)
-        found = backbone.features([backbone.prepare(decode_photo(read_bytes(path))) for path in files])
-        rows.append(found / np.linalg.norm(found, axis=1, keepdims=True))
+        features = backbone.features([backbone.prepare(decode_photo(read_bytes(path))) for path in files])
+        rows.append(features / np.linalg.norm(features, axis=1, keepdims=True))
     assert (rows[0] * rows[1]).sum(1).min() >= TOLERANCE["bf16"]
-    near = [np.argsort(-(one @ one.T), axis=1)[:, 1:6] for one in rows]
+    near = [np.argsort(-(features @ features.T), axis=1)[:, 1:6] for features in rows]
     overlap = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(*near, strict=True)])
     assert overlap >= 0.95

@@ -31,7 +31,7 @@ def opened(name="squeezenet1_1", engine="openvino", **options):
 
 
 def features(backbone):
-    return backbone.features([backbone.prepare(one) for one in pictures()])
+    return backbone.features([backbone.prepare(picture) for picture in pictures()])
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_each_precision_layer_and_set_of_weights_keeps_a_network_of_its_own(kept
 
 
 @pytest.mark.parametrize(
-    "harm", ["flipped", "folder", *(pytest.param(one, marks=pytest.mark.long) for one in ("cut", "empty", "foreign"))]
+    "harm", ["flipped", "folder", *(pytest.param(harm, marks=pytest.mark.long) for harm in ("cut", "empty", "foreign"))]
 )
 def test_a_damaged_or_foreign_entry_is_made_anew(kept_before, conversions, no_network_kept, harm):
     whole = features(opened())
@@ -137,7 +137,7 @@ def test_auto_takes_a_kept_network_for_fewer_photos(monkeypatch):
 
 def test_a_photos_numbers_are_the_same_in_batches_of_every_size(kept_before):
     backbone = opened()
-    prepared = [backbone.prepare(one) for one in pictures(9)]
+    prepared = [backbone.prepare(picture) for picture in pictures(9)]
     whole = backbone.features(prepared)
     for size in (1, 3, 4, 8):
         parts = [backbone.features(prepared[at : at + size]) for at in range(0, 9, size)]

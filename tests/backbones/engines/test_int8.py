@@ -49,9 +49,9 @@ def opened(name, precision="int8", weights=None):
 @pytest.mark.parametrize("name", ["builtin", "squeezenet1_1"])
 def test_int8_answers_nearly_as_float32_and_the_same_each_time(name):
     pictures = comparison_images()[:8]
-    plain, one, again = opened(name, "fp32"), opened(name), opened(name)
-    rows = [backbone.features([backbone.prepare(one) for one in pictures]) for backbone in (plain, one, again)]
-    assert one.fingerprint.precision == "int8" and one.fingerprint.digest() != plain.fingerprint.digest()
+    plain, int8, again = opened(name, "fp32"), opened(name), opened(name)
+    rows = [backbone.features([backbone.prepare(picture) for picture in pictures]) for backbone in (plain, int8, again)]
+    assert int8.fingerprint.precision == "int8" and int8.fingerprint.digest() != plain.fingerprint.digest()
     assert rows[1].tobytes() == rows[2].tobytes()
     assert min_cosine(rows[0], rows[1]) >= TOLERANCE["int8"]
     assert min_cosine(rows[0], rows[1]) < 0.99999  # it is int8 indeed
@@ -65,8 +65,8 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
     assert store.fingerprint.precision == "int8" and store.provenance["engine"] == "openvino"
     later = open_backbone("squeezenet1_1", weights="random", precision="int8")  # no engine named, as a search does
     with Image.open(store.paths[0]) as picture:
-        found = later.features([later.prepare(picture.convert("RGB"))])
-    assert min_cosine(found, np.asarray(store.features[:1], dtype=np.float32)) > 0.999
+        features = later.features([later.prepare(picture.convert("RGB"))])
+    assert min_cosine(features, np.asarray(store.features[:1], dtype=np.float32)) > 0.999
     assert check_store(store) == []
     photo(folder / "mugs" / "new.jpg", seed=99)
     with pytest.raises(FeatxError) as caught:
@@ -81,7 +81,7 @@ def test_an_int8_store_is_checked_asked_and_grown_in_int8_and_in_nothing_else(wo
 @quantises
 @pytest.mark.parametrize(
     ("precision", "times"),
-    [("int8", 6), *(pytest.param(one, 15, marks=pytest.mark.long) for one in ("fp32", "bf16", "int8"))],
+    [("int8", 6), *(pytest.param(precision, 15, marks=pytest.mark.long) for precision in ("fp32", "bf16", "int8"))],
 )
 def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(precision, times):
     # Compiled for several streams at once, every fourth int8 network was wrong throughout.

@@ -27,7 +27,7 @@ class Behaviour:
         self.ranges, self.etag = True, '"one"'
         self.redirect = ""
         self.range_status, self.range_shift, self.tells_length = 206, 0, True
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
         self.released = threading.Event()
         self.hung_up = False  # whether a stall ended before the test did
 
@@ -44,7 +44,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, *, body: bool) -> None:
         does: Behaviour = self.server.does  # type: ignore[attr-defined]
         wanted = self.headers.get("Range")
-        does.asked.append((self.path, wanted))
+        does.requests.append((self.path, wanted))
         time.sleep(does.wait)
         if does.redirect and self.path.startswith("/models/"):
             self.send_response(302)

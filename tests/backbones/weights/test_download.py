@@ -23,20 +23,20 @@ from tests.counting import wait_until
 
 
 def test_a_fetched_file_is_whole_and_shared_with_torchs_cache(server, folder):
-    told: list[tuple[int, int]] = []
-    path = weights.fetch_weights(server.url, progress=lambda done, total: told.append((done, total)))
+    steps: list[tuple[int, int]] = []
+    path = weights.fetch_weights(server.url, progress=lambda done, total: steps.append((done, total)))
     assert path == folder / NAME
     assert path.read_bytes() == BODY
-    assert told[0][1] == len(BODY)
-    assert told[-1] == (len(BODY), len(BODY))
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert steps[0][1] == len(BODY)
+    assert steps[-1] == (len(BODY), len(BODY))
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
     assert left_over(folder) == []
 
 
 def test_a_file_that_is_here_is_not_asked_for_again(server, folder):
     put(folder, NAME, BODY)
     assert weights.fetch_weights(server.url) == folder / NAME
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_slow_server_is_waited_for_as_long_as_it_sends(server):
@@ -47,7 +47,7 @@ def test_a_slow_server_is_waited_for_as_long_as_it_sends(server):
 def test_a_body_cut_off_midway_is_continued_and_not_begun_anew(server):
     server.cut_after = [300_000, 300_000]
     assert weights.fetch_weights(server.url).read_bytes() == BODY
-    assert [asked for _, asked in server.asked] == [None, "bytes=300000-", "bytes=600000-"]
+    assert [span for _, span in server.requests] == [None, "bytes=300000-", "bytes=600000-"]
 
 
 def test_what_an_interrupted_download_brought_is_used_by_the_next_one(server, folder):
@@ -57,7 +57,7 @@ def test_what_an_interrupted_download_brought_is_used_by_the_next_one(server, fo
     assert caught.value.code == "weights-missing"
     assert weights.find_weights(server.url) is None
     assert weights.fetch_weights(server.url).read_bytes() == BODY
-    assert server.asked[-1][1] == "bytes=400000-"
+    assert server.requests[-1][1] == "bytes=400000-"
     assert left_over(folder) == []
 
 
@@ -80,7 +80,7 @@ def test_a_server_that_sends_another_part_than_asked_for_is_asked_for_the_whole(
     server.range_shift = 1000
     server.cut_after = [300_000]
     assert weights.fetch_weights(server.url).read_bytes() == BODY
-    assert [asked for _, asked in server.asked] == [None, "bytes=300000-", None]
+    assert [span for _, span in server.requests] == [None, "bytes=300000-", None]
 
 
 def test_a_server_that_refuses_to_continue_is_asked_for_the_whole(server):
@@ -113,9 +113,9 @@ def test_a_body_that_stands_still_is_given_up_within_seconds_and_kept(server, fo
     with pytest.raises(FeatxError, match=r"was interrupted \(it stood still\)"):
         weights.fetch_weights(server.url, timeout=1)
     assert not server.hung_up  # the server would have waited for minutes
-    asked = len(server.asked)
+    before = len(server.requests)
     assert weights.fetch_weights(server.url).read_bytes() == BODY
-    assert server.asked[asked][1] is not None
+    assert server.requests[before][1] is not None
 
 
 @pytest.mark.parametrize("damage", [BODY[:-1] + b"!", BODY[:-7], b"<html>please log in</html>", b""])
@@ -268,7 +268,7 @@ def test_a_mirror_stands_in_for_the_publisher(server, monkeypatch, slash):
     monkeypatch.setenv("FEATX_WEIGHTS_MIRROR", server.url.rsplit("/", 1)[0] + slash)
     path = weights.fetch_weights(weights.PUBLISHER + NAME)
     assert path.read_bytes() == BODY
-    assert server.asked == [(f"/models/{NAME}", None)]
+    assert server.requests == [(f"/models/{NAME}", None)]
 
 
 def test_a_mirror_that_is_no_web_address_is_named(monkeypatch):
@@ -284,7 +284,7 @@ def test_offline_asks_nobody_and_says_what_to_do(server, folder, monkeypatch):
     with pytest.raises(FeatxError) as caught:
         weights.fetch_weights(server.url, backbone="resnet50")
     error = caught.value
-    assert server.asked == []
+    assert server.requests == []
     assert error.code == "weights-missing"
     assert error.exit_code == 4
     assert error.message.startswith("the weights for `resnet50` are not on this machine, and `FEATX_OFFLINE`")
@@ -325,18 +325,18 @@ def test_many_at_once_download_a_file_once(server, folder):
         subprocess.Popen([sys.executable, "-c", script, server.url], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(4)
     ]
-    said = [run.communicate(timeout=300)[0].strip() for run in runs]
+    outputs = [run.communicate(timeout=300)[0].strip() for run in runs]
     assert [run.returncode for run in runs] == [0] * 4
-    assert said == [str(folder / NAME)] * 4
+    assert outputs == [str(folder / NAME)] * 4
     assert (folder / NAME).read_bytes() == BODY
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert left_over(folder) == []
 
 
 def test_a_file_that_another_process_finished_meanwhile_is_not_fetched_again(server, folder, monkeypatch):
     monkeypatch.setattr(http, "wait_for_lock", lambda *_, **__: put(folder, NAME, BODY))
     assert weights.fetch_weights(server.url) == folder / NAME
-    assert server.asked == []
+    assert server.requests == []
     assert left_over(folder) == []
 
 
@@ -351,7 +351,7 @@ def test_a_download_that_is_killed_leaves_nothing_that_looks_finished(server, fo
     assert not (folder / NAME).exists()
     server.pause = 0
     assert weights.fetch_weights(server.url).read_bytes() == BODY
-    assert server.asked[-1][1] is not None
+    assert server.requests[-1][1] is not None
     assert left_over(folder) == []
 
 

@@ -90,8 +90,8 @@ def test_a_missing_file_is_named_with_its_digest_and_every_place(shop, featx: Ru
     error = json.loads(ran.stderr.splitlines()[-1])["error"]
     assert (error["code"], error["exit"]) == ("weights-missing", 4)
     assert file_sha256(shop / "weights.pth") in error["message"] and "`mine.pth`" in error["message"]
-    for place in ("artifacts/embeddings", "artifacts/models", str(tmp_path / "elsewhere"), "hub/checkpoints"):
-        assert place in error["message"], place
+    for folder in ("artifacts/embeddings", "artifacts/models", str(tmp_path / "elsewhere"), "hub/checkpoints"):
+        assert folder in error["message"], folder
     assert "FEATX_WEIGHTS_PATH" in error["hint"]
     ran = featx("similar", "new.jpg", cwd=there)
     assert ran.returncode == 4 and "SHA-256" in ran.stderr

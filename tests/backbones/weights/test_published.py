@@ -13,9 +13,9 @@ from featx.errors import FeatxError
 def test_all_published_weights_are_listed_in_json_also_those_without_an_accuracy(featx):
     ran = featx("weights", "list", "--all", "--json")
     assert ran.returncode == 0, ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert any(one["name"] == "vgg16" and one["top1"] is None for one in told)
-    assert {one["name"] for one in told} >= {"resnet50", "builtin", "colour"}
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert any(record["name"] == "vgg16" and record["top1"] is None for record in records)
+    assert {record["name"] for record in records} >= {"resnet50", "builtin", "colour"}
 
 
 @pytest.mark.parametrize(

@@ -65,12 +65,12 @@ def test_the_objective_is_scikit_learns_and_as_low(
     ours = (LinearSVM if kind == "svm" else Logistic)(C=strength, tol=1e-6, max_iter=2000).fit(x, y)
     plain = PLAIN[kind](strength).fit(x, y)
     best = objective(kind, x, y, strength, plain.coef_, plain.intercept_)
-    found = objective(kind, x, y, strength, ours.coef_, ours.intercept_)
-    assert found <= best * (1 + 1e-4) + 1e-6
+    loss = objective(kind, x, y, strength, ours.coef_, ours.intercept_)
+    assert loss <= best * (1 + 1e-4) + 1e-6
     assert ours.coef_.shape == plain.coef_.shape and ours.intercept_.shape == plain.intercept_.shape
     # Two answers this near the best objective can be this far apart and no further: it is strongly convex.
-    apart = np.linalg.norm(ours.coef_ - plain.coef_)
-    assert apart <= 0.02 * np.linalg.norm(plain.coef_) + np.sqrt(2e-4 * best)
+    distance = np.linalg.norm(ours.coef_ - plain.coef_)
+    assert distance <= 0.02 * np.linalg.norm(plain.coef_) + np.sqrt(2e-4 * best)
     assert (ours.predict(x) == plain.predict(x)).mean() >= 0.97
 
 
@@ -163,10 +163,10 @@ def test_few_rows_of_many_features_are_told_apart_as_with_the_whole_covariance(c
     np.testing.assert_allclose(turned, np.eye(classes - 1), atol=1e-3)
     # Along the directions, categories lie as far from each other as they do by the covariance.
     along = (means @ projection.directions_).astype(np.float64)
-    apart = ((along[:, None] - along[None]) ** 2).sum(axis=2)
+    distances = ((along[:, None] - along[None]) ** 2).sum(axis=2)
     gaps = means[:, None] - means[None]
     whole = np.einsum("abi,abi->ab", gaps, np.linalg.solve(shrunk, gaps.reshape(-1, 200).T).T.reshape(gaps.shape))
-    np.testing.assert_allclose(apart, whole, rtol=1e-3)
+    np.testing.assert_allclose(distances, whole, rtol=1e-3)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -194,7 +194,7 @@ def test_rows_drawn_in_keep_their_direction_and_none_lies_far_out():
     free, drawn = LDAProjection(), LDAProjection(bound=0.3)
     far = np.concatenate([x, 1000 * x[:1]])
     a, b = free.fit(x, truth).transform(far), drawn.fit(x, truth).transform(far)
-    lengths = [np.linalg.norm(one, axis=1) for one in (a, b)]
+    lengths = [np.linalg.norm(part, axis=1) for part in (a, b)]
     np.testing.assert_allclose(a / lengths[0][:, None], b / lengths[1][:, None], atol=1e-5)
     assert 0.99 < lengths[1].max() <= 1.001, "none is as long as one, however far out"
     order = np.argsort(lengths[0])
@@ -205,9 +205,9 @@ def test_directions_of_rows_that_do_not_differ_within_a_category_or_at_all_are_n
     for x in (np.eye(3, 7, dtype=np.float32), np.ones((6, 7), np.float32)):
         truth = np.arange(len(x)) % 3
         for bound in (0.0, 0.3):
-            found = LDAProjection(bound=bound).fit(x, truth).transform(x)
-            assert np.isfinite(found).all()
-        assert (Logistic().fit(found, truth).predict(found) == truth).mean() >= (1 if len(x) == 3 else 1 / 3)
+            directions = LDAProjection(bound=bound).fit(x, truth).transform(x)
+            assert np.isfinite(directions).all()
+        assert (Logistic().fit(directions, truth).predict(directions) == truth).mean() >= (1 if len(x) == 3 else 1 / 3)
 
 
 @pytest.mark.parametrize("classes", [2, 5])
@@ -255,24 +255,24 @@ def test_a_shared_space_and_a_start_do_not_change_the_answer():
 def test_votes_of_neighbours_are_those_counted_one_by_one(seed, k, classes):
     random = np.random.default_rng(seed)
     x, y = random.normal(size=(25, 4)).astype(np.float32), np.arange(25) % classes
-    asked = random.normal(size=(7, 4)).astype(np.float32)
-    told = SoftKNN(k).fit(x, y)
-    shares = told.predict_proba(asked)
-    for row, mine in zip(asked.astype(np.float64), shares, strict=True):
-        apart = ((x.astype(np.float64) - row) ** 2).sum(axis=1)
-        nearest = np.argsort(apart, kind="stable")[:k]
-        weight = np.exp(-8 * apart[nearest] / apart[nearest].max())
+    queries = random.normal(size=(7, 4)).astype(np.float32)
+    voter = SoftKNN(k).fit(x, y)
+    shares = voter.predict_proba(queries)
+    for row, mine in zip(queries.astype(np.float64), shares, strict=True):
+        distances = ((x.astype(np.float64) - row) ** 2).sum(axis=1)
+        nearest = np.argsort(distances, kind="stable")[:k]
+        weight = np.exp(-8 * distances[nearest] / distances[nearest].max())
         votes = np.array([weight[y[nearest] == label].sum() for label in range(classes)]) + 0.1 * weight.min()
         np.testing.assert_allclose(mine, votes / votes.sum(), rtol=2e-3)
-    np.testing.assert_array_equal(told.predict(asked), told.classes_[shares.argmax(axis=1)])
-    for several, wanted in zip(told.scores_of(asked, [1, k]), (1, k), strict=True):
-        np.testing.assert_allclose(several, SoftKNN(wanted).fit(x, y).decision_function(asked), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(voter.predict(queries), voter.classes_[shares.argmax(axis=1)])
+    for several, wanted in zip(voter.scores_of(queries, [1, k]), (1, k), strict=True):
+        np.testing.assert_allclose(several, SoftKNN(wanted).fit(x, y).decision_function(queries), rtol=1e-4, atol=1e-4)
 
 
 def test_identical_rows_vote_alike_and_nothing_divides_by_zero():
     x = np.ones((12, 3), dtype=np.float32)
-    told = SoftKNN(5).fit(x, np.arange(12) % 3)
-    assert np.isfinite(told.decision_function(x)).all() and (told.predict_proba(x) > 0).all()
+    voter = SoftKNN(5).fit(x, np.arange(12) % 3)
+    assert np.isfinite(voter.decision_function(x)).all() and (voter.predict_proba(x) > 0).all()
     assert np.isfinite(KernelSVM().fit(x, np.arange(12) % 3).decision_function(x)).all()
 
 

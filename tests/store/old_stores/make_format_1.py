@@ -46,19 +46,21 @@ def numbers(group: h5py.Group, name: str, values: list, dtype: str) -> None:
                          fletcher32=True)  # fmt: skip
 
 
-def frame(kind: int, sequence: int, said: object, features: bytes = b"") -> bytes:
-    told = json.dumps(said).encode("ascii")
-    front = struct.pack("<4sBxxxQIQI", b"FXJ1", kind, sequence, len(told), len(features), zlib.crc32(told + features))
-    return front + struct.pack("<I", zlib.crc32(front)) + told + features
+def frame(kind: int, sequence: int, record: object, features: bytes = b"") -> bytes:
+    encoded = json.dumps(record).encode("ascii")
+    front = struct.pack(
+        "<4sBxxxQIQI", b"FXJ1", kind, sequence, len(encoded), len(features), zlib.crc32(encoded + features)
+    )
+    return front + struct.pack("<I", zlib.crc32(front)) + encoded + features
 
 
 def main(folder: Path) -> None:
     features = np.array([row["features"] for row in ROWS], dtype=np.float32)
     with h5py.File(folder / "format-1.h5", "w", libver=("v110", "v110")) as file:
         file.attrs.update({"schema_version": 1, "n": len(ROWS), "width": 3, "views": 1})
-        told = {"created_by": "featx 0.1.0", "store_id": "0" * 32, "merged_journal": "-",
+        head = {"created_by": "featx 0.1.0", "store_id": "0" * 32, "merged_journal": "-",
                 "fingerprint": json.dumps(FACTS), "provenance": json.dumps({"source": "photos"})}  # fmt: skip
-        for name, text in told.items():
+        for name, text in head.items():
             file.attrs[name] = np.bytes_(text.encode())
         file.create_dataset("features", data=features)
         numbers(file, "features_crc32", [zlib.crc32(features.tobytes())], "uint32")
