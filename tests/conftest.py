@@ -109,9 +109,9 @@ def featx_commands(tmp_path: Path) -> Callable[..., list[Ran]]:
             preexec_fn=prepare,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
-        told = [subprocess.CompletedProcess(*answer) for answer in json.loads(ran.stdout)]
-        told[-1].stderr += ran.stderr  # what was said outside of any command
-        return told
+        completed = [subprocess.CompletedProcess(*answer) for answer in json.loads(ran.stdout)]
+        completed[-1].stderr += ran.stderr  # what was said outside of any command
+        return completed
 
     return run
 
@@ -167,6 +167,9 @@ def warn_as_a_process_does() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def away_from_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What a test leaves beside itself, such as which store was used last, is not left in the checkout."""
+    # A command looks for the shop it is in from folder to folder upwards: no further than to where tests keep theirs.
+    for folder in {tmp_path_factory.getbasetemp(), base_of_the_run(tmp_path_factory)}:
+        (folder / "featx.toml").touch()
     before = Path.cwd()
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     yield
@@ -181,10 +184,15 @@ def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     return folder
 
 
+def base_of_the_run(factory: pytest.TempPathFactory) -> Path:
+    """The folder that all processes of a run keep their folders in."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that the first test to ask for it makes; the others, in whichever process, only read or copy it."""
-    base = factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    base = base_of_the_run(factory)
     folder = base / name
     with FileLock(base / f"{name}.lock"):
         if not (base / f"{name}.made").exists():
