@@ -9,6 +9,7 @@ colour, builtin, builtin_network, torchvision_networks, timm_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
 joined                 several backbones side by side
+nodes                  the nodes of a network that are read, by name
 layers, preprocessing  where in a network features are read; photos as its weights want them
 architectures          which network a weights file was made for
 adding                 weights from a file, a folder or a package

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
@@ -25,8 +26,9 @@ COMPARED: Mapping[Use, tuple[str, ...]] = MappingProxyType(
         "append": (*_SAME_FEATURES, "length", "views"),
     }
 )
-# Between the parts of a joined backbone, in its name and in each of its facts.
-PLUS = "+"
+# Between the parts of a joined backbone, in its name and in each of its facts; the nodes of one network; and a node and
+# its pooling.
+PLUS, COMMA, COLON = "+", ",", ":"
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,26 @@ class Fingerprint:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """The blocks of a row, each by the name of its backbone; the whole row where it is not joined."""
+        """The blocks of a row, each by the name of its backbone, and its node where the network has several."""
         parts, blocks, start = self.parts or (self,), [], 0
         names = [part.backbone for part in parts]
         for part in parts:
             twice = names.count(part.backbone) > 1
-            name = f"{part.backbone}/{part.layer}" if twice else part.backbone
+            name = f"{part.backbone}/{part.node}" if twice else part.backbone
             blocks.append(Block(name, start, start + part.width, part))
             start += part.width
         return tuple(blocks)
+
+    @property
+    def node(self) -> str:
+        """Where in its network a row was read, as `--layer` takes it."""
+        return node_text(self.layer, self.pool)
+
+    @property
+    def networks(self) -> tuple[tuple[Fingerprint, ...], ...]:
+        """The parts of each network, in the order of their columns."""
+        parts = self.parts or (self,)
+        return tuple(tuple(of_one) for _, of_one in groupby(parts, key=lambda part: part.backbone))
 
     def difference(self, other: Fingerprint, use: Use) -> str:
         """The first field that rules out using the two together; empty if none does."""
@@ -125,13 +138,32 @@ class Fingerprint:
 
 
 def join(parts: Sequence[Fingerprint]) -> Fingerprint:
-    """The fingerprint of rows made of these blocks; a single block has its own."""
-    if len(parts) == 1:
-        return parts[0]
-    names = ("backbone", "weights", "weights_sha256", "layer", "pool", "preprocessing", "precision")
-    facts = {name: _joined([str(getattr(part, name)) for part in parts]) for name in names}
-    width, views = sum(part.width for part in parts), parts[0].views
-    return Fingerprint(**facts, width=width, views=views, length="unit", parts=tuple(parts))
+    """The fingerprint of rows made of these blocks, or of the blocks in these; a single block has its own."""
+    blocks = tuple(block for part in parts for block in part.parts or (part,))
+    if len(blocks) == 1:
+        return blocks[0]
+    width, views = sum(block.width for block in blocks), blocks[0].views
+    whole = Fingerprint("", "", "", "", "", "", "", width=width, views=views, length="unit", parts=blocks)
+    each = whole.networks
+    return replace(
+        whole,
+        backbone=PLUS.join(network[0].backbone for network in each),
+        weights=_joined([network[0].weights for network in each]),
+        weights_sha256=_joined([network[0].weights_sha256 for network in each]),
+        layer=_joined([_layer_of(network) for network in each]),
+        pool=_joined([COMMA.join(dict.fromkeys(block.pool for block in network)) for network in each]),
+        preprocessing=_joined([network[0].preprocessing for network in each]),
+        precision=_joined([network[0].precision for network in each]),
+    )
+
+
+def node_text(layer: str, pool: str) -> str:
+    """A layer and its pooling as `--layer` takes them."""
+    return layer if pool in ("", "avg") else f"{layer}{COLON}{pool}"
+
+
+def _layer_of(network: Sequence[Fingerprint]) -> str:
+    return network[0].layer if len(network) == 1 else COMMA.join(block.node for block in network)
 
 
 def with_views(fingerprint: Fingerprint, views: int) -> Fingerprint:

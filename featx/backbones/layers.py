@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+from featx.backbones.builtin_network import middle_of, unit_length
+from featx.backbones.nodes import MAPS, PENULTIMATE
 from featx.errors import FeatxError, did_you_mean
 
 
@@ -32,32 +34,81 @@ def node_names(network: nn.Module) -> list[str]:
 
 def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
     """The output shape of every node for a photo of this side, without the batch; only nodes that give tensors."""
+    shapes = _output_shapes(network, torch.zeros(1, 3, side, side))
+    return {name: shape[1:] for name, shape in shapes.items() if len(shape) > 1}
+
+
+def _output_shapes(network: nn.Module, example: torch.Tensor) -> dict[str, tuple[int, ...]]:
     wanted = {name: name for name in node_names(network)}
     tapped = create_feature_extractor(network, wanted, suppress_diff_warning=True).eval()
     with torch.inference_mode():
-        outputs: Mapping[str, Any] = tapped(torch.zeros(1, 3, side, side))
-    return {
-        name: tuple(value.shape[1:])
-        for name, value in outputs.items()
-        if isinstance(value, torch.Tensor) and value.ndim > 1
-    }
+        outputs: Mapping[str, Any] = tapped(example)
+    return {name: tuple(value.shape) for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 
 
 def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
     """The network truncated after a node."""
-    known = node_names(network)
-    if layer not in known:
-        # `layer4` stands for the last node inside it, as people use it.
-        inside = [name for name in known if name.startswith(f"{layer}.")]
-        if not inside:
-            raise FeatxError(
-                "unknown-layer",
-                f"{backbone} has no layer `{layer}`",
-                did_you_mean(layer, known, f"`featx backbones {backbone} --layers` lists them"),
-            )
-        layer = inside[-1]
-    cut: nn.Module = create_feature_extractor(network, {layer: "features"}, suppress_diff_warning=True)
+    node = _known_node(layer, node_names(network), backbone)
+    cut: nn.Module = create_feature_extractor(network, {node: "features"}, suppress_diff_warning=True)
     return cut
+
+
+def tapped_at_all(
+    network: nn.Module, layers: Sequence[str], backbone: str, example: torch.Tensor
+) -> tuple[nn.Module, list[str]]:
+    """The network with the outputs of several nodes, without its head; and the node of each layer."""
+    known, head = node_names(network), last_classifying_layer(network)
+    bare = without_head(network).eval()
+    nodes = []
+    for layer in layers:
+        if layer == PENULTIMATE:
+            nodes.append(head)
+        elif layer == MAPS:
+            nodes.append(last_maps(bare, example, backbone))
+        else:
+            nodes.append(_inside(layer, known, head, backbone))
+    tapped: nn.Module = create_feature_extractor(bare, {node: node for node in nodes}, suppress_diff_warning=True)
+    return tapped, nodes
+
+
+def _inside(layer: str, known: Sequence[str], head: str, backbone: str) -> str:
+    """The node of a layer below the head."""
+    node = _known_node(layer, known, backbone)
+    if known.index(node) >= known.index(head):
+        raise FeatxError(
+            "unknown-layer",
+            f"`{layer}` of {backbone} is its classification head",
+            f"for the input of the head: `--layer {PENULTIMATE}`",
+        )
+    return node
+
+
+def last_maps(network: nn.Module, example: torch.Tensor, backbone: str) -> str:
+    """The last node that gives maps of more than one place."""
+    for name, shape in reversed(_output_shapes(network, example).items()):
+        if len(shape) == 3:  # tokens, which have no rows and columns
+            break
+        if len(shape) == 4 and min(shape[2:]) > 1:
+            return name
+    raise FeatxError(
+        "unknown-layer",
+        f"{backbone} ends in tokens or rows, so it has no `{MAPS}`",
+        f"name a layer: `featx backbones {backbone} --layers` lists them",
+    )
+
+
+def _known_node(layer: str, known: Sequence[str], backbone: str) -> str:
+    if layer in known:
+        return layer
+    # `layer4` stands for the last node inside it, as people use it.
+    inside = [name for name in known if name.startswith(f"{layer}.")]
+    if not inside:
+        raise FeatxError(
+            "unknown-layer",
+            f"{backbone} has no layer `{layer}`",
+            did_you_mean(layer, list(known), f"`featx backbones {backbone} --layers` lists them"),
+        )
+    return inside[-1]
 
 
 def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module, nn.Module] | None:
@@ -171,8 +222,18 @@ def _after(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
     return fx.GraphModule(whole, graph)
 
 
+def joined_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Rows side by side, each of several scaled to length 1."""
+    return rows[0] if len(rows) == 1 else torch.cat([unit_length(row) for row in rows], 1)
+
+
 def pooled(x: torch.Tensor, pool: str, *, channels_last: bool = False) -> torch.Tensor:
     """One row of numbers for each photo, from maps (n, c, h, w), tokens (n, t, c) or rows (n, c)."""
+    if pool == "middle" and x.ndim == 4:
+        maps = x.permute(0, 3, 1, 2) if channels_last else x
+        return middle_of(maps).mean((2, 3))
+    if pool == "middle" or (pool == "spread" and x.ndim == 2):
+        raise FeatxError("bad-flag", f"a layer without height and width has no {pool}", "choose another `--pool`")
     if x.ndim == 2 or pool == "flatten":
         return x.flatten(1)
     if x.ndim == 4:
@@ -183,6 +244,8 @@ def pooled(x: torch.Tensor, pool: str, *, channels_last: bool = False) -> torch.
         return places.amax(1)
     if pool == "gem":
         return places.clamp(min=1e-6).pow(3).mean(1).pow(1 / 3)
+    if pool == "spread":
+        return places.var(1, unbiased=False).clamp_min(0).sqrt()
     if pool == "avgmax":
         return torch.cat([places.mean(1), places.amax(1)], 1)
     return places.mean(1)

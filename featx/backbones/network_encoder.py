@@ -79,7 +79,7 @@ class NetworkEncoder(Encoder):
             batch_hint=0 if engine is None else engine.batch_hint,
             parallel_calls=1 if engine is None else engine.parallel_calls,
             weights_file=self._weights_file,
-            unit_rows=self.unit_rows,
+            unit_rows=self.unit_rows or bool(self.fingerprint.length),
         )
 
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
@@ -182,4 +182,6 @@ def _with_calibration(fingerprint: Fingerprint) -> Fingerprint:
     """int8 features depend on the images that the integers were calibrated on."""
     from featx.backbones.engines.int8_images import calibration_digest
 
-    return replace(fingerprint, preprocessing=f"{fingerprint.preprocessing}; int8 calibrated on {calibration_digest()}")
+    noted = f"{fingerprint.preprocessing}; int8 calibrated on {calibration_digest()}"
+    parts = tuple(replace(part, preprocessing=noted) for part in fingerprint.parts)
+    return replace(fingerprint, preprocessing=noted, parts=parts)

@@ -9,10 +9,10 @@ from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_net
 from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.joined import JoinedEncoder, requests_of
+from featx.backbones.nodes import nodes_of, split_name
 from featx.backbones.weights import added_for, added_weights
 from featx.errors import FeatxError
 
-POOLS = ("avg", "max", "gem", "avgmax", "flatten")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 
 
@@ -38,7 +38,8 @@ FAMILIES = (
 
 def family_of(name: str) -> BackboneFamily:
     """The family of a backbone by its name; whether the backbone exists shows when it is opened."""
-    return next(family for family in FAMILIES if family.owns(name))
+    network = name if PLUS in name else split_name(name)[0]
+    return next(family for family in FAMILIES if family.owns(network))
 
 
 def baseline_name() -> str:
@@ -80,7 +81,7 @@ def _with_added(request: BackboneRequest, family: BackboneFamily) -> BackboneReq
 
 def open_backbone(request: BackboneRequest) -> Encoder:
     """Open the requested backbone, after refusing options that its family does not have."""
-    request = _checked(request)
+    request = _with_nodes(_checked(request))
     family = family_of(request.name)
     request = _with_added(request, family)
     refused = {"weights": not family.takes_weights, "layer": not family.has_layers}
@@ -92,10 +93,24 @@ def open_backbone(request: BackboneRequest) -> Encoder:
     return family.open(request)
 
 
+def _with_nodes(request: BackboneRequest) -> BackboneRequest:
+    """`NETWORK@NODES` as a network and its `--layer`."""
+    name, nodes = (request.name, None) if PLUS in request.name else split_name(request.name)
+    if nodes is not None and request.layer is not None:
+        raise FeatxError(
+            "bad-flag",
+            f"`{request.name}` names its layers, and so does `--layer {request.layer}`",
+            "leave `--layer` out",
+        )
+    return replace(request, name=name, layer=request.layer if nodes is None else nodes)
+
+
 def _checked(request: BackboneRequest) -> BackboneRequest:
-    for what, value, known in (("pooling", request.pool, POOLS), ("precision", request.precision, PRECISIONS)):
-        if value not in known:
-            raise FeatxError("bad-flag", f"no {what} called `{value}`", f"choose one of {', '.join(known)}")
+    nodes_of(None, request.pool)
+    if request.precision not in PRECISIONS:
+        raise FeatxError(
+            "bad-flag", f"no precision called `{request.precision}`", f"choose one of {', '.join(PRECISIONS)}"
+        )
     if request.precision != "int8":
         return request
     if request.device not in ("auto", "cpu"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from PIL import Image
 from featx.backbones.architectures import AUXILIARY, OLD_DENSENET, networks_with
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
-from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.fingerprint import Fingerprint, join
 from featx.backbones.network_encoder import NetworkEncoder
+from featx.backbones.nodes import MAPS, PENULTIMATE, Node, nodes_of
 from featx.backbones.preprocessing import preset_of
 from featx.backbones.weights import (
     fetch_weights,
@@ -156,48 +158,93 @@ def frozen(
 ) -> FrozenNetwork:
     """A network with its weights, read at the layer and pooled as requested."""
     torch, _ = import_torch()
-    from featx.backbones import layers
-
-    name, layer = request.name, request.layer
+    probe: Any = transforms(Image.new("RGB", (256, 256)))[None]
     device, device_reason = choose_device(request.device)
-    network = layers.without_head(network) if layer is None else layers.tapped_at(network, layer, name)
-
-    # Swin keeps its channels last until its end.
-    channels_last = layer is not None and name.startswith("swin")
-
-    def read(output: Any) -> Any:
-        """The network's output as a row for each photo."""
-        maps = output if layer is None else output["features"]
-        return layers.pooled(maps, request.pool, channels_last=channels_last)
-
-    def split(network: Any) -> tuple[Any, Any] | None:
-        if layer is None:
-            return layers.split_at_maps(network, probe.to(device))
-        return layers.split_at_layer(network, request.pool, probe.to(device), channels_last=channels_last)
-
+    nodes = nodes_of(request.layer, request.pool)
+    reader = _reader(network.eval(), request, probe)
     with torch.inference_mode():
-        probe: Any = transforms(Image.new("RGB", (256, 256)))[None]
-        width = int(read(network.eval()(probe)).shape[1])
-    return FrozenNetwork(
-        network,
-        transforms,
+        widths = [int(row.shape[1]) for row in reader.rows(reader.network(probe))]
+    made = [
         Fingerprint(
-            backbone=name,
+            backbone=request.name,
             weights=weights,
             weights_sha256=sha256,
-            layer=layer or "penultimate",
-            pool=request.pool,
+            layer=node.layer,
+            pool=node.pool,
             preprocessing=" ".join(str(transforms).split()),
             precision=request.exact_precision,
             width=width,
-        ),
-        read=read,
+            # Each of several rows is scaled to length 1.
+            length="unit" if len(nodes) > 1 else "",
+        )
+        for node, width in zip(nodes, widths, strict=True)
+    ]
+    return FrozenNetwork(
+        reader.network,
+        transforms,
+        join(made),
+        read=reader.read,
         device=device,
         device_reason=device_reason,
         weights_file=weights_file,
-        split=split,
+        split=lambda network: reader.split(network, probe.to(device)),
         reopen=reopen,
     )
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """A network cut where it is read, how each output becomes a row, and its halves before and after its last maps."""
+
+    network: Any
+    rows: Callable[[Any], list[Any]]
+    split: Callable[[Any, Any], tuple[Any, Any] | None]
+
+    def read(self, output: Any) -> Any:
+        """The network's output as a row for each photo, with a block of length 1 for each of several nodes."""
+        from featx.backbones.layers import joined_rows
+
+        return joined_rows(self.rows(output))
+
+
+def _reader(network: Any, request: BackboneRequest, probe: Any) -> _Reader:
+    from featx.backbones import layers
+
+    nodes = nodes_of(request.layer, request.pool)
+    if len(nodes) > 1:
+        return _reader_of_nodes(network, request.name, nodes, probe)
+    (node,) = nodes
+    if node.layer == PENULTIMATE:
+        return _Reader(
+            layers.without_head(network), lambda maps: [layers.pooled(maps, node.pool)], layers.split_at_maps
+        )
+    layer = layers.last_maps(layers.without_head(network), probe, request.name) if node.layer == MAPS else node.layer
+    channels_last = _is_channels_last(request.name, node)
+    return _Reader(
+        layers.tapped_at(network, layer, request.name),
+        lambda output: [layers.pooled(output["features"], node.pool, channels_last=channels_last)],
+        lambda cut, example: layers.split_at_layer(cut, node.pool, example, channels_last=channels_last),
+    )
+
+
+def _reader_of_nodes(network: Any, name: str, nodes: Sequence[Node], probe: Any) -> _Reader:
+    from featx.backbones import layers
+
+    tapped, taps = layers.tapped_at_all(network, [node.layer for node in nodes], name, probe)
+
+    def rows(output: Any) -> list[Any]:
+        return [
+            layers.pooled(output[tap], node.pool, channels_last=_is_channels_last(name, node))
+            for node, tap in zip(nodes, taps, strict=True)
+        ]
+
+    # There is no single map from which all rows come.
+    return _Reader(tapped, rows, lambda cut, example: None)
+
+
+def _is_channels_last(name: str, node: Node) -> bool:
+    """Swin keeps its channels last until its end."""
+    return name.startswith("swin") and node.layer not in (PENULTIMATE, MAPS)
 
 
 def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import unit_rows
+from featx.compute.left_out import centred_cosines, left_out_answers, targets
 from featx.labels.folds import Fold, grouped_folds
 from featx.labels.training_set import TrainingSet
 from featx.metrics.block_choice import FEWEST, BlockChoice, choices_of, choose_blocks
@@ -13,8 +13,6 @@ from featx.metrics.block_choice import FEWEST, BlockChoice, choices_of, choose_b
 # So many photos are enough to choose on; the cost grows with the cube.
 MOST = 2000
 FOLDS = 5
-# Ridge regression on the categories; blocks differ far more than the usual values of this.
-RIDGE = 0.03
 
 
 def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
@@ -30,7 +28,8 @@ def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
     folds = grouped_folds(labels.tolist(), groups, FOLDS, seed)
     if not folds:
         return None
-    products = {name: _inner_products(training, name, rows) for name in names}
+    learn = training.learn[rows]
+    products = {name: centred_cosines(training.store.with_blocks([name]).features_map()[learn]) for name in names}
     correct = {
         blocks: _correct(np.mean([products[name] for name in blocks], axis=0), labels, folds)
         for blocks in choices_of(names)
@@ -47,24 +46,9 @@ def _some(training: TrainingSet, seed: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(order, kind="stable")[:MOST])
 
 
-def _inner_products(training: TrainingSet, name: str, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    """The cosines of photos in one block, less what all of them have in common."""
-    features = training.store.with_blocks([name]).features_map()[training.learn[rows]]
-    unit = unit_rows(features)
-    centred = unit_rows(unit - unit.mean(axis=0))
-    return centred @ centred.T
-
-
 def _correct(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
     """Whether each photo is right by a regression on the photos outside of its fold."""
-    _, truth = np.unique(labels, return_inverse=True)
-    wanted = np.eye(int(truth.max()) + 1, dtype=np.float32)[truth]
-    wanted -= wanted.mean(axis=0)
-    inverse = np.linalg.inv(products + RIDGE * np.eye(len(products), dtype=np.float32))
-    weights = inverse @ wanted
-    correct = np.zeros(len(labels), dtype=bool)
-    for _, score in folds:
-        # The answers of a regression without the fold, from the one with it.
-        answers = wanted[score] - np.linalg.solve(inverse[np.ix_(score, score)], weights[score])
-        correct[score] = answers.argmax(axis=1) == truth[score]
+    wanted = targets(labels)
+    answers = left_out_answers(products, wanted, [score for _, score in folds])
+    correct: NDArray[np.bool_] = answers.argmax(axis=1) == wanted.argmax(axis=1)
     return correct

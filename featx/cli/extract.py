@@ -49,12 +49,21 @@ def extract(
         ),
     ] = None,
     layer: Annotated[
-        str | None, typer.Option("--layer", help="Read another layer than the input of the classification head.")
+        str | None,
+        typer.Option(
+            "--layer",
+            metavar="NODE[:POOL],...",
+            help="Where features are read: one layer, several side by side, or auto.",
+            show_default="penultimate, the input of the classification head",
+        ),
     ] = None,
     pool: Annotated[
         str | None,
         typer.Option(
-            "--pool", help="avg, max, gem, avgmax or flatten, for layers with a height and a width.", show_default="avg"
+            "--pool",
+            metavar="POOL,...",
+            help="avg, max, gem, avgmax, middle, spread or flatten, for layers with a height and a width.",
+            show_default="avg",
         ),
     ] = None,
     label_from: Annotated[
@@ -220,6 +229,16 @@ def narrator(out: Output) -> ExtractionEvents:
             out.say(catalogue.describe())
             if reason and reason != "as before":
                 out.say(reason)
+
+        @contextmanager
+        def choosing_layers(self) -> Iterator[Advance]:
+            from featx.extraction.suited_layers import SAMPLE
+
+            with out.progress(SAMPLE, "choose layers") as advance:
+                yield advance
+
+        def layers_chosen(self, reason: str) -> None:
+            out.say(reason)
 
         def opened(self, backbone: Encoder) -> None:
             spec = backbone.spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,7 @@ from featx.cli.output import Output, percent, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 from featx.metrics.block_choice import BlockChoice
-from featx.views.block_choices import describe_blocks
+from featx.views.block_choices import describe_blocks, describe_layers
 
 if TYPE_CHECKING:
     from featx.classifiers.listing import ClassifierFacts
@@ -179,11 +179,13 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
     counts += [pluralise(store.unlabelled, "unlabelled photo")] if store.unlabelled else []
     details = [size(store.bytes), *([store.changed] if store.changed else [])]
     details += ["  ".join(f"{name} {n:,}" for name, n in sorted(store.splits.items()))] if store.splits else []
+    layers: Any = facts.provenance.get("layer_choice")
     network = [str(made.get("backbone")), f"weights {made.get('weights')}", f"layer {made.get('layer')}"]
     return [
         ("store", f"{store.store}   {' · '.join(counts)}"),
         ("", " · ".join(details)),
         ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
+        *([("", f"layers chosen by {describe_layers(BlockChoice.from_dict(layers))}")] if layers else []),
         *([("", f"look-alikes by {describe_blocks(facts.look_alikes)}")] if facts.look_alikes else []),
     ]
 

@@ -3,5 +3,6 @@
 threads    how many cores, and how many threads a piece of work deserves
 machine    threads, GPU, disk and versions, for `featx info`
 vectors    unit rows, blocked cosines, the nearest rows, half precision
+left_out   what a regression on the others says of each photo
 graphs     rows that are linked, and the groups they form
 """

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
-from featx.backbones.fingerprint import PLUS
+from featx.backbones.fingerprint import COMMA, PLUS
 from featx.backbones.joined import JoinedEncoder
+from featx.backbones.nodes import AT, PENULTIMATE, split_name
 from featx.backbones.registry import family_of
 from featx.backbones.weights import is_cached, is_digest, locate_weights, search_places, weights_not_found
 from featx.errors import FeatxError
@@ -36,9 +37,8 @@ def open_from_fingerprint(
 ) -> Encoder:
     """The backbone a fingerprint names, opened; the caller compares the fingerprints."""
     encoder = open_backbone(
-        fingerprint.backbone,
+        asked_name(fingerprint),
         weights=located_weights(fingerprint, provenance, near),
-        layer=asked_layer(fingerprint),
         pool=asked_pool(fingerprint),
         device=device,
         precision=asked_precision(fingerprint),
@@ -50,8 +50,8 @@ def open_from_fingerprint(
 
 def located_weights(stored: Fingerprint, provenance: Mapping[str, object], near: Sequence[Path] = ()) -> str | None:
     """The weights a store was made with, in the form `open_backbone` takes, wherever their file is now."""
-    if stored.parts:
-        return joined_weights([located_weights(part, provenance, near) for part in stored.parts])
+    if len(stored.networks) > 1:
+        return joined_weights([located_weights(nodes[0], provenance, near) for nodes in stored.networks])
     named, digest = same_weights(stored, provenance), stored.weights_sha256
     if named is None or not is_digest(digest):
         return named
@@ -74,8 +74,8 @@ def same_weights(stored: Fingerprint, provenance: Mapping[str, object]) -> str |
     """The weights a store was made with, as `open_backbone` wants them named."""
     files = provenance.get("weights_files")
     files = files if isinstance(files, Mapping) else {}
-    if stored.parts:
-        return joined_weights([same_weights(part, provenance) for part in stored.parts])
+    if len(stored.networks) > 1:
+        return joined_weights([same_weights(nodes[0], provenance) for nodes in stored.networks])
     weights = stored.weights
     if weights.startswith("file "):
         return str(files.get(stored.backbone) or provenance.get("weights_file") or weights.removeprefix("file "))
@@ -87,15 +87,26 @@ def joined_weights(each: Sequence[str | None]) -> str | None:
     return PLUS.join(weights or "" for weights in each) if any(each) else None
 
 
+def asked_name(stored: Fingerprint) -> str:
+    """The backbone a store was made with and its nodes, as `open_backbone` takes them: `builtin+resnet50@layer3`."""
+    return PLUS.join(_name_with_nodes(nodes) for nodes in stored.networks)
+
+
+def _name_with_nodes(nodes: Sequence[Fingerprint]) -> str:
+    name = nodes[0].backbone
+    usual = len(nodes) == 1 and nodes[0].layer in ("", PENULTIMATE)
+    return name if usual or not family_of(name).has_layers else f"{name}{AT}{COMMA.join(node.node for node in nodes)}"
+
+
 def asked_layer(stored: Fingerprint) -> str | None:
-    """The layer a store was made with, in the form `open_backbone` takes; None for the default."""
-    fixed = stored.layer in ("", "penultimate") or not family_of(stored.backbone).has_layers
-    return None if fixed else stored.layer
+    """The layers a network's store was made with, as `--layer` takes them; None for the default."""
+    return split_name(asked_name(stored))[1] if len(stored.networks) == 1 else None
 
 
 def asked_pool(stored: Fingerprint | None) -> str:
-    """The pooling a store was made with, as `open_backbone` wants it named."""
-    return "avg" if stored is None or stored.parts else stored.pool or "avg"
+    """The pooling a store was made with, as `open_backbone` wants it named; the pooling of a layer is in its name."""
+    usual = stored is not None and not stored.parts and stored.layer in ("", PENULTIMATE)
+    return stored.pool or "avg" if stored is not None and usual else "avg"
 
 
 def asked_precision(stored: Fingerprint) -> str:
@@ -108,9 +119,10 @@ def rebuild_command(store: Store) -> str:
     """The `featx extract` command that builds a store again from its photos, the way it was made."""
     made, how = store.fingerprint, store.provenance
     weights, layer = same_weights(made, how), asked_layer(made)
-    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", made.backbone]
+    backbone = made.backbone if layer else asked_name(made)
+    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", backbone]
     words += ["--weights", weights] if weights else []
-    words += ["--layer", layer, "--pool", made.pool] if layer else []
+    words += ["--layer", layer] if layer else []
     words += ["--views", str(made.views)] if made.views != 1 else []
     precision = asked_precision(made)
     words += ["--precision", precision] if precision != "fp32" else []

@@ -5,6 +5,7 @@ destination    which backbone, into which store
 existing_rows, stat_cache, skip_log   what is known: rows, the bytes at each path, photos that cannot be used
 inspection     what each photo turns out to be
 plan           what is to be done
+suited_layers  `--layer auto`: the nodes that suit the categories at hand
 known_blocks   parts of a joined backbone that other stores hold already
 network        the backbone, and the engine that runs it
 run            the run: a stream reads and computes, rows are committed, the store is sealed

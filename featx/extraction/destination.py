@@ -9,6 +9,7 @@ from pathlib import Path
 
 from featx.backbones import choose_backbone
 from featx.backbones.architectures import recognise_network
+from featx.backbones.nodes import without_nodes
 from featx.backbones.registry import family_of
 from featx.backbones.weights import weights_file
 from featx.embedding.reopen import asked_precision, other_backbone
@@ -105,9 +106,10 @@ def require_same_fingerprint(known: Store, options: ExtractionOptions, name: str
     stored = known.fingerprint
     wanted = replace(
         stored,
-        backbone=name,
-        layer=options.layer or stored.layer,
-        pool=options.pool if options.layer and options.pool else stored.pool,
+        backbone=without_nodes(name),
+        # Several layers are compared once the network is open.
+        layer=stored.layer if stored.parts else options.layer or stored.layer,
+        pool=options.pool if options.layer and options.pool and not stored.parts else stored.pool,
         precision=stored.precision if options.precision in ("auto", asked_precision(stored)) else options.precision,
         views=options.views,
     )

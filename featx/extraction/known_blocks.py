@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -28,12 +28,15 @@ class _Rows:
     """The rows of one part in one store, by the digest of the photos."""
 
     store: Path
-    rows: NDArray[Any]
+    # The blocks of its nodes, of one in most parts.
+    nodes: Sequence[NDArray[Any]]
     row_of: Mapping[str, int]
 
     def of(self, digest: str) -> Features | None:
         row = self.row_of.get(digest)
-        return None if row is None else unit_rows(self.rows[row : row + 1])[0]
+        if row is None:
+            return None
+        return np.concatenate([unit_rows(rows[row : row + 1])[0] for rows in self.nodes])
 
 
 @dataclass
@@ -90,11 +93,18 @@ def find_known_blocks(encoder: Encoder, own: Path, folder: Path, *, exact: bool)
             continue
         digests = {digest: row for row, digest in enumerate(store.digests)}
         for i, part in enumerate(encoder.parts):
-            for block in store.blocks:
-                if _same_numbers(block.fingerprint, part.fingerprint):
-                    rows = store.with_blocks([block.name]).features_map()
-                    sources.setdefault(i, []).append(_Rows(store.path, rows, digests))
+            nodes = [_block_of(store, wanted.fingerprint) for wanted in part.fingerprint.blocks]
+            found = [node for node in nodes if node is not None]
+            if len(found) == len(nodes):
+                sources.setdefault(i, []).append(_Rows(store.path, found, digests))
     return KnownBlocks(names, sources)
+
+
+def _block_of(store: Store, wanted: Fingerprint) -> NDArray[Any] | None:
+    """The rows of the block that has these numbers."""
+    fits = (block for block in store.blocks if _same_numbers(block.fingerprint, wanted))
+    block = next(fits, None)
+    return None if block is None else store.with_blocks([block.name]).features_map()
 
 
 def _same_numbers(stored: Fingerprint, wanted: Fingerprint) -> bool:

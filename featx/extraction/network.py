@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
 from featx.backbones.fingerprint import with_views
-from featx.embedding.reopen import asked_layer, asked_pool, located_weights, other_backbone
+from featx.embedding.reopen import asked_name, asked_pool, located_weights, other_backbone
 from featx.embedding.stream import batch_size_for
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.options import ExtractionOptions
@@ -21,10 +21,11 @@ def open_network(
     weights = options.weights
     if weights is None and stored is not None:
         weights = located_weights(stored, existing.provenance, [store.parent])
+    as_stored = stored is not None and options.layer is None and name == stored.backbone
     backbone = open_backbone(
-        name,
+        asked_name(stored) if stored is not None and as_stored else name,
         weights=weights,
-        layer=options.layer or (asked_layer(stored) if stored is not None else None),
+        layer=options.layer,
         pool=options.pool or asked_pool(stored),
         device=options.device,
         precision=options.precision,

@@ -14,6 +14,7 @@ from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.photos_by_sku import Unmatched
 from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
+from featx.metrics.block_choice import BlockChoice
 from featx.views.quantities import percent
 
 Progress = Callable[..., object]
@@ -104,6 +105,8 @@ class ExtractionReport:
     left: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     blocks_copied: list[CopiedBlocks] = field(default_factory=list)
+    # What `--layer auto` measured; None where the layers were named, or kept.
+    layer_choice: BlockChoice | None = None
     seconds: float = 0.0
     images_per_second: float = 0.0
     waiting_share: float = 0.0
@@ -179,6 +182,7 @@ class ExtractionReport:
             "skipped": len(self.skipped),
             "skipped_reasons": dict(reasons),
             "blocks_copied": [asdict(copied) for copied in self.blocks_copied],
+            "layer_choice": self.layer_choice.to_dict() if self.layer_choice else None,
             "skipped_list": self.skipped_list or None,
             "unmatched": self._unmatched(),
             "seconds": round(self.seconds, 2),
@@ -198,6 +202,14 @@ class ExtractionEvents:
 
     def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
         """The catalogue is read and the backbone is chosen."""
+
+    @contextmanager
+    def choosing_layers(self) -> Iterator[Progress]:
+        """`--layer auto` looks at some of the photos."""
+        yield lambda done: None
+
+    def layers_chosen(self, reason: str) -> None:
+        """The layers are chosen, for this reason."""
 
     def opened(self, backbone: Encoder) -> None:
         """The network is loaded and about to run."""

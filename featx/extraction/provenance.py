@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ def made_how(
         "decoding": "scaled" if scaled else "exact",
         "weights_file": (spec.weights_file if spec else "") or before.get("weights_file", ""),
         **_weights_files(spec, before),
+        **layer_choice_of(report, before),
         "batch_size": report.batch_size,
         "views": options.views,
         "seed": options.seed,
@@ -64,6 +65,12 @@ def made_how(
             **(spec.versions if spec else {}),
         },
     }
+
+
+def layer_choice_of(report: ExtractionReport, before: Mapping[str, Any]) -> dict[str, object]:
+    """Why the store has the layers that `--layer auto` took, if it did."""
+    choice = report.layer_choice.to_dict() if report.layer_choice else before.get("layer_choice")
+    return {"layer_choice": choice} if choice else {}
 
 
 def headings_after(catalogue: Catalogue, before: dict[str, Any]) -> dict[str, str]:

@@ -6,11 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from featx.backbones import Encoder, Fingerprint
+from featx.backbones.nodes import without_nodes
 from featx.backbones.weights import weights_file
 from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.reading import read_catalogue
@@ -33,7 +35,7 @@ from featx.extraction.options import (
     WatchedExtraction,
 )
 from featx.extraction.plan import ExtractionPlan
-from featx.extraction.provenance import equivalent_command, headings_after, made_how
+from featx.extraction.provenance import equivalent_command, headings_after, layer_choice_of, made_how
 from featx.extraction.signals import Interrupts
 from featx.extraction.skip_log import (
     SkipLog,
@@ -43,9 +45,11 @@ from featx.extraction.skip_log import (
     write_unmatched_list,
 )
 from featx.extraction.stat_cache import StatCache
+from featx.extraction.suited_layers import suited_layers, wants_auto
 from featx.files.regular import same_place
 from featx.images import UnreadablePhoto, decode_photo, read_bytes
 from featx.images.views import view_of
+from featx.metrics.block_choice import BlockChoice
 from featx.store import Row, Store, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace, is_store
 
@@ -115,13 +119,30 @@ def run_extraction(
             delete_store(path)
         elif not options.replace:
             known = open_store(path)
-            require_same_fingerprint(known, options, name, path)
     require_writable_folder(path)
+    choice = None
+    if wants_auto(name, options):
+        if known is None and not options.dry_run:
+            name, choice = _with_suited_layers(catalogue, name, options, listener)
+        name, options = (name if choice else without_nodes(name)), replace(options, layer=None)
+    if known is not None:
+        require_same_fingerprint(known, options, name, path)
     run = ExtractionRun(catalogue, options, name, path, known, workspace, listener, command)
+    run.report.layer_choice = choice
     report = run.rehearse() if options.dry_run else run.go()
     report.backbone_reason = reason
     report.seconds = time.monotonic() - begun
     return report
+
+
+def _with_suited_layers(
+    catalogue: Catalogue, name: str, options: ExtractionOptions, listener: ExtractionEvents
+) -> tuple[str, BlockChoice | None]:
+    """The backbone with the layers that suit the catalogue, and why these."""
+    with listener.choosing_layers() as advance:
+        suited = suited_layers(catalogue, name, options, advance)
+    listener.layers_chosen(suited.reason)
+    return suited.name, suited.choice
 
 
 class ExtractionRun:
@@ -232,8 +253,9 @@ class ExtractionRun:
         self.report.engine, why = choose_engine(backbone, self.options, new * self.options.views, self.provenance)
         if why:
             self.listener.other_engine(why)
-        if not self.provenance and self.report.engine:
-            self.provenance = {"engine": self.report.engine}
+        if not self.provenance:
+            self.provenance = {"engine": self.report.engine} if self.report.engine else {}
+            self.provenance |= layer_choice_of(self.report, {})
         self.listener.opened(backbone)
         if self.options.views == 1 and not self.options.force:
             exact = self.options.exact_decode

@@ -15,6 +15,8 @@ from featx.metrics.significance import clearly_best
 Blocks = tuple[str, ...]
 # Fewer answers than this choose nothing.
 FEWEST = 200
+# Of more blocks than this, not every choice is tried.
+MANY = 4
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,11 @@ class BlockChoice:
 
 
 def choices_of(names: Sequence[str]) -> list[Blocks]:
-    """Every choice of blocks: all of them, then fewer and fewer."""
+    """Every choice of blocks: all of them, then fewer and fewer; of many, all, all but one, and each alone."""
+    if len(names) > MANY:
+        everything = tuple(names)
+        all_but_one = [everything[:i] + everything[i + 1 :] for i in range(len(names))]
+        return [everything, *all_but_one, *((name,) for name in names)]
     return [chosen for size in range(len(names), 0, -1) for chosen in combinations(names, size)]
 
 

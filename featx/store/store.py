@@ -101,19 +101,23 @@ class Store:
         return self._fingerprint.blocks
 
     def with_blocks(self, names: Sequence[str]) -> Store:
-        """The same store with only these blocks of its features, as they lie in the file; none, or `all`, for all."""
+        """The same store with only these blocks of its features, as they lie in the file; none, or `all`, for all.
+
+        The name of a network with several stands for all of its own.
+        """
         if list(names) == [ALL]:
             return self.whole
         known = {block.name: block for block in self.blocks}
+        of_network = {block.fingerprint.backbone for block in self.blocks}
         for name in names:
-            if name not in known:
+            if name not in known and name not in of_network:
                 raise FeatxError(
                     "bad-flag",
                     f"{self.path} has no block `{name}`",
                     did_you_mean(name, list(known), f"its blocks: {', '.join(known)}"),
                     {"blocks": list(known)},
                 )
-        chosen = [block for name, block in known.items() if name in names]
+        chosen = [block for name, block in known.items() if name in names or block.fingerprint.backbone in names]
         return self._part(chosen) if names and len(chosen) < len(known) else self
 
     def suited_to(self, fingerprint: Fingerprint) -> Store:

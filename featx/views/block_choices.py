@@ -8,5 +8,13 @@ from featx.views.quantities import percent
 
 def describe_blocks(choice: BlockChoice) -> str:
     """What was taken, and how right each choice was."""
-    shares = " · ".join(f"{name} {percent(share)}" for name, share in choice.shares.items())
-    return f"{'+'.join(choice.blocks)} ({choice.measure}: {shares})"
+    return f"{'+'.join(choice.blocks)} ({choice.measure}: {_shares(choice)})"
+
+
+def describe_layers(choice: BlockChoice) -> str:
+    """Why layers were added to the usual ones: how right each step was."""
+    return f"{choice.measure} on {choice.n:,} photos: {_shares(choice)}"
+
+
+def _shares(choice: BlockChoice) -> str:
+    return " · ".join(f"{name} {percent(share)}" for name, share in choice.shares.items())
