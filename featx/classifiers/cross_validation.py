@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 
 from featx.classifiers.coarsening import Coarsening
-from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
+from featx.classifiers.pipelines import parallel_fits, scores_of, scores_of_views, train_on_views
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
@@ -30,6 +30,8 @@ class FoldResults:
     near_duplicates: float
     # Where a classifier of finer categories answered.
     coarsening: Coarsening | None = None
+    # Where the store has several views of each photo: the scores of all of them, averaged.
+    averaged: np.ndarray | None = None
 
 
 def cross_validate(
@@ -41,7 +43,8 @@ def cross_validate(
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> FoldResults:
     """Choose settings and train in each fold, then choose settings for all rows."""
-    x, y = training.store.features[training.learn], training.labels[training.learn]
+    views, y = training.store.all_views[training.learn], training.labels[training.learn]
+    x = np.ascontiguousarray(views[:, 0])
     groups, seed = training.groups, settings.seed
     cut = grouped_folds(y, groups, folds, seed)
     room = _room(x, y, groups, cut, seed) if tune or isinstance(settings.reduce, int) else 0
@@ -53,27 +56,35 @@ def cross_validate(
     # Chosen on the training part alone: scored photos must not influence training.
     inner = [grouped_folds(y[learn], groups[learn], INNER, seed)[: 3 if tune else 1] for learn, _ in cut]
 
-    def fold_scores(number: int) -> np.ndarray:
+    def fold_scores(number: int) -> tuple[np.ndarray, np.ndarray]:
         learn, _ = cut[number]
-        return score_fold(search.best(x[learn], y[learn], inner[number]), x, y, cut[number], training.classes)
+        return score_fold(search.best(x[learn], y[learn], inner[number]), views, y, cut[number], training.classes)
 
     scores, near_duplicates = np.zeros((len(y), len(training.classes))), 0.0
-    results = side_by_side(fold_scores, range(len(cut)), parallel_fits(settings, x))
+    averaged = np.zeros_like(scores)
+    results = side_by_side(fold_scores, range(len(cut)), parallel_fits(settings, views[:, : settings.views]))
     for (learn, score), result in zip(cut, results, strict=True):
-        scores[score] = result
+        scores[score], averaged[score] = result
         near_duplicates += len(score) * near_duplicate_rate(x[score], x[learn]) / len(y)
-    return FoldResults(cut, scores, search.best(x, y, cut if tune else cut[:1]), near_duplicates)
+    chosen = search.best(x, y, cut if tune else cut[:1])
+    return FoldResults(cut, scores, chosen, near_duplicates, averaged=averaged if views.shape[1] > 1 else None)
 
 
 def score_fold(
-    settings: ClassifierSettings, x: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]
-) -> np.ndarray:
-    """Scores of one part of a fold from a classifier trained on the other."""
+    settings: ClassifierSettings, views: np.ndarray, y: np.ndarray, fold: Fold, classes: list[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of one part of a fold from a classifier trained on the other: of the photos, and of all their views.
+
+    The views of a photo are never on both sides.
+    """
     learn, score = fold
     present = set(y[learn].tolist())
     if len(present) == 1:
-        return np.tile([float(label in present) for label in classes], (len(score), 1))
-    return scores_of(train_classifier(settings, x[learn], y[learn]), x[score], classes)
+        only = np.tile([float(label in present) for label in classes], (len(score), 1))
+        return only, only
+    pipeline = train_on_views(settings, views[learn], y[learn])
+    scores = scores_of(pipeline, views[score, 0], classes)
+    return scores, scores if views.shape[1] == 1 else scores_of_views(pipeline, views[score], classes)
 
 
 class _Search:

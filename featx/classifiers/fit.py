@@ -20,7 +20,7 @@ from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import CLASSIFIERS, known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
-from featx.classifiers.pipelines import scores_of, train_classifier
+from featx.classifiers.pipelines import scores_of, train_on_views
 from featx.classifiers.selection import BEST, candidates_for, choose
 from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.suited_blocks import suited_blocks
@@ -76,7 +76,7 @@ def fit(
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x = opened.features[training.learn]
-    pipeline = _train(training, results, x)
+    pipeline = _train(training, results)
     evidence = _evidence(training, results, pipeline, folds)
     novelty = fit_novelty(x, results.folds, seed)
     card = _card(
@@ -98,11 +98,12 @@ def fit(
     return Classifier(results.settings, pipeline, training.classes, temperature, opened.fingerprint, novelty, card)
 
 
-def _train(training: TrainingSet, results: FoldResults, x: np.ndarray) -> Any:
+def _train(training: TrainingSet, results: FoldResults) -> Any:
     """The pipeline of the settings that were chosen, trained on every row; on finer categories where these won."""
+    views = training.store.all_views[training.learn]
     if results.coarsening is None or training.finer is None:
-        return train_classifier(results.settings, x, training.labels[training.learn])
-    return CoarsePipeline(train_classifier(results.settings, x, training.finer[training.learn]), results.coarsening)
+        return train_on_views(results.settings, views, training.labels[training.learn])
+    return CoarsePipeline(train_on_views(results.settings, views, training.finer[training.learn]), results.coarsening)
 
 
 def _candidates(clf: str, n: int, class_weight: str | None) -> list[str]:

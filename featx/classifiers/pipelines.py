@@ -33,6 +33,19 @@ def train_classifier(settings: ClassifierSettings, features: np.ndarray, labels:
     return pipeline
 
 
+def train_on_views(settings: ClassifierSettings, views: np.ndarray, labels: np.ndarray) -> Any:
+    """The same for rows (n, views, width), of which as many views are learned from as the settings say."""
+    used = views[:, : settings.views]
+    return train_classifier(settings, used.reshape(-1, used.shape[-1]), np.repeat(labels, used.shape[1]))
+
+
+def scores_of_views(pipeline: Any, views: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """The mean score of all views of each photo, (n, views, width)."""
+    n, count, width = views.shape
+    mean: np.ndarray = scores_of(pipeline, views.reshape(-1, width), classes).reshape(n, count, -1).mean(axis=1)
+    return mean
+
+
 def oversample(labels: np.ndarray, seed: int = 0) -> np.ndarray:
     """All rows, those of rare categories repeated until every category is as frequent as the largest.
 

@@ -7,18 +7,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from featx.classifiers.card import Card
 from featx.classifiers.coarsening import Coarsening
 from featx.classifiers.cross_validation import FoldResults, cross_validate
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.spec import ClassifierSettings
 from featx.labels.training_set import TrainingSet
 from featx.metrics.significance import clearly_best
+from featx.views.quantities import percent
 
 # What `--clf` calls the search.
 BEST = "best"
 # The first one is kept unless another is clearly better. On photos from elsewhere it was the best most of the time
 # (docs/fit.md), and folds of one shop show differences that do not last there.
 CANDIDATES = ("logreg", "svm", "lda", "knn")
+# Between the name of a classifier and the number of views whose answers are averaged.
+AVERAGED = ", averaged over "
 # Beyond so many photos the slower candidates take minutes.
 MANY, QUICK = 20_000, ("lda", "svm")
 
@@ -74,17 +78,60 @@ def choose(
         result = cross_validate(training, replace(settings, name=name), folds, tune=tune, progress=part)
         tried.append(_Candidate(name, result, _correct(training, result, scored)))
     index, p_values = clearly_best([candidate.correct for candidate in tried], groups)
-    best = tried[index]
+    found = _Search(groups, tried, [None, *p_values], tried[index])
+    settings = replace(found.best.results.settings, strength=None)
+    if training.store.views > 1:
+        result = cross_validate(training, replace(settings, views=training.store.views), folds, tune=tune)
+        found.challenge(f"{found.best.name} from {training.store.views} views", result, training, scored)
+        assert found.best.results.averaged is not None
+        averaged = replace(found.best.results, scores=found.best.results.averaged)
+        # For `predict --views`, which takes as many times as long.
+        found.look_at(f"{found.best.name}{AVERAGED}{training.store.views}", averaged, training, scored)
     if training.finer is not None:
-        result = _from_finer(training, best.results.settings, folds, tune)
-        name = f"{best.name} on {len(set(training.finer[training.learn])):,} finer categories"
-        tried.append(_Candidate(name, result, _correct(training, result, scored)))
-        index, p_finer = clearly_best([best.correct, tried[-1].correct], groups)
-        best, p_values = (best, tried[-1])[index], p_values + p_finer
-    return best.results, [
-        Trial(candidate.name, int(candidate.correct.sum()), len(candidate.correct), p, candidate is best)
-        for candidate, p in zip(tried, [None, *p_values], strict=True)
-    ]
+        result = _from_finer(training, found.best.results.settings, folds, tune)
+        name = f"{found.best.name} on {len(set(training.finer[training.learn])):,} finer categories"
+        found.challenge(name, result, training, scored)
+    return found.best.results, found.trials
+
+
+@dataclass
+class _Search:
+    """The candidates so far, how each did against the one it challenged, and the best of them."""
+
+    groups: np.ndarray
+    tried: list[_Candidate]
+    p_values: list[float | None]
+    best: _Candidate
+
+    @property
+    def trials(self) -> list[Trial]:
+        """The candidates as the card lists them."""
+        return [
+            Trial(candidate.name, int(candidate.correct.sum()), len(candidate.correct), p, candidate is self.best)
+            for candidate, p in zip(self.tried, self.p_values, strict=True)
+        ]
+
+    def challenge(self, name: str, results: FoldResults, training: TrainingSet, scored: np.ndarray) -> None:
+        """Try one more, which becomes the best where it is clearly better."""
+        if self.look_at(name, results, training, scored):
+            self.best = self.tried[-1]
+
+    def look_at(self, name: str, results: FoldResults, training: TrainingSet, scored: np.ndarray) -> bool:
+        """Try one more; returns whether it is clearly better than the best."""
+        self.tried.append(_Candidate(name, results, _correct(training, results, scored)))
+        index, (p,) = clearly_best([self.best.correct, self.tried[-1].correct], self.groups)
+        self.p_values.append(p)
+        return bool(index)
+
+
+def gain_of_views(card: Card) -> str:
+    """What averaging over views changed in the folds of `fit`, in words."""
+    averaged = [trial for trial in card.tried if AVERAGED in trial.name]
+    alone = next((trial for trial in card.tried if averaged and averaged[0].name.startswith(f"{trial.name},")), None)
+    if alone is None:
+        return "what it changes was not measured; `featx extract --views N` and `featx fit` measure it"
+    before, after = (percent(trial.correct / trial.n) for trial in (alone, averaged[0]))
+    return f"{before} right without, {after} with, in the folds of fit ({averaged[0].name.rpartition(' ')[2]} views)"
 
 
 def _from_finer(training: TrainingSet, settings: ClassifierSettings, folds: int, tune: bool) -> FoldResults:

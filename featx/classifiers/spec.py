@@ -31,6 +31,8 @@ class ClassifierSettings:
     depth: int | None = None
     tried: float | None = None
     resample: bool = False
+    # How many views of each photo are learned from: the photo alone, or flips and crops of it too.
+    views: int = 1
 
     @property
     def spec(self) -> ClassifierSpec:
@@ -54,6 +56,7 @@ class ClassifierSettings:
             "kernel width": self.width,
             "depth": self.depth,
             "numbers tried": self.tried,
+            "views": self.views if self.views > 1 else None,
         }
         return always | {name: value for name, value in others.items() if value}
 

@@ -42,6 +42,10 @@ def predict(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
+    views: Annotated[
+        int,
+        typer.Option("--views", min=1, max=64, help="Average the answers to so many flips and crops of each photo."),
+    ] = 1,
     sure: Annotated[
         float | None,
         typer.Option(
@@ -103,7 +107,7 @@ def predict(
     catalogue = _asked(images)
     for note in catalogue.notes:
         out.warn(note)
-    predictor = _predictor(clf, store, device, top, out)
+    predictor = _predictor(clf, store, device, top, views, out)
     if sort_into is not None:
         from featx.prediction.sort_folders import require_distinct_folders
 
@@ -222,17 +226,20 @@ def _asked(images: list[str]) -> Catalogue:
     return catalogue
 
 
-def _predictor(clf: str | None, store: Path | None, device: str, top: int, out: Output) -> Predictor:
+def _predictor(clf: str | None, store: Path | None, device: str, top: int, views: int, out: Output) -> Predictor:
+    from featx.classifiers.selection import gain_of_views
     from featx.prediction.predict import open_predictor
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    predictor = open_predictor(clf, store, device=device, top=top, workspace=workspace)
+    predictor = open_predictor(clf, store, device=device, top=top, views=views, workspace=workspace)
     if store is not None:
         name_other_store(store, out, workspace)
     if predictor.without_store:
         out.detail(f"no store with known features: {predictor.without_store}")
     out.say(f"{predictor.model!r} from {predictor.path}{_elsewhere(predictor.model, workspace, store)}")
+    if views > 1:
+        out.say(f"answers averaged over {views} views of each photo: {gain_of_views(predictor.model.card)}")
     return predictor
 
 

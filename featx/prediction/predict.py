@@ -18,10 +18,11 @@ from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, open_classifier
 from featx.embedding.reopen import decodes_exactly, open_from_fingerprint, reopen_backbone
-from featx.embedding.stream import Embedded, Source, embed, read_source
+from featx.embedding.stream import Embedded, Images, Source, embed, read_source
 from featx.errors import FeatxError
 from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo
 from featx.images.photos import name_of
+from featx.images.views import view_of
 from featx.prediction.review import UNLIKE, UNSURE, DecisionRule, ReviewCounts, decision_rule
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
@@ -146,9 +147,16 @@ class Predictor:
     """Predicts categories, in batches, with a classifier and the backbone its features come from."""
 
     def __init__(
-        self, model: Classifier, store: Store | None, open_backbone: Callable[[], Encoder], *, top: int = 1
+        self,
+        model: Classifier,
+        store: Store | None,
+        open_backbone: Callable[[], Encoder],
+        *,
+        top: int = 1,
+        views: int = 1,
     ) -> None:
-        self.model, self.store, self.top = model, store, max(1, top)
+        """`views` of each photo are averaged: the photo, and flips and crops of it."""
+        self.model, self.store, self.top, self.views = model, store, max(1, top), views
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
         self._open, self._once = open_backbone, threading.Lock()
         self._backbone: Encoder | None = None
@@ -172,11 +180,25 @@ class Predictor:
         exact = self.store is not None and decodes_exactly(self.store.provenance)
 
         def read(item: Item) -> Source:
-            return read_source(photo_of(item) if photo_of else item.path, exact=exact, name=item.path)
+            # A view is a crop of its own, so it needs the whole photo.
+            whole = exact or self.views > 1
+            return self._viewed(read_source(photo_of(item) if photo_of else item.path, exact=whole, name=item.path))
 
         with embed(items, lambda: self.backbone, read=read, known=self._stored, workers=workers) as stream:
             while batch := list(islice(stream, CLASSIFIED_AT_ONCE)):
                 yield from self._decide(batch, limits)
+
+    def _viewed(self, source: Source) -> Source:
+        """A photo with its views."""
+        if self.views == 1:
+            return source
+        seed = 0 if self.store is None else int(str(self.store.provenance.get("seed") or 0))
+
+        def decode(smallest: tuple[int, int] | None) -> Images:
+            (image,) = source.decode(None)
+            return [image, *(view_of(image, source.digest, view, seed) for view in range(1, self.views))]
+
+        return Source(source.digest, decode)
 
     def answer_rows(self, rows: Iterable[int], limits: DecisionRule) -> Iterator[Prediction]:
         """Predictions for rows of the store, whose photos are not read again."""
@@ -195,11 +217,11 @@ class Predictor:
     def _stored(self, digest: str) -> np.ndarray | None:
         """The features of a photo that the store knows; called from several threads."""
         row = self._rows.get(digest)
-        if row is None or self.store is None:
+        if row is None or self.store is None or self.store.views < self.views:
             return None
         with self._once:
-            features: np.ndarray = self.store.features[row]
-        return features
+            features: np.ndarray = self.store.all_views[row, : self.views]
+        return features[0] if self.views == 1 else features
 
     @property
     def backbone(self) -> Encoder:
@@ -211,7 +233,7 @@ class Predictor:
 
     def _decide(self, batch: Sequence[Embedded[Item]], limits: DecisionRule) -> Iterator[Prediction]:
         self.from_store += sum(result.reused for result in batch)
-        usable = [result.features for result in batch if result.features is not None]
+        usable = [np.atleast_2d(result.features) for result in batch if result.features is not None]
         answers = iter(self._answers_of_one_shape(usable))
         for result in batch:
             if result.features is None:
@@ -227,17 +249,33 @@ class Predictor:
         """Answers from a padded matrix of one shape, so that no answer depends on the number of photos."""
         if not rows:
             return []
-        return self.answers(np.stack([*rows, *[rows[-1]] * (CLASSIFIED_AT_ONCE - len(rows))]))[: len(rows)]
+        return self._answers(np.stack([*rows, *[rows[-1]] * (CLASSIFIED_AT_ONCE - len(rows))]))[: len(rows)]
 
     def answers(self, features: np.ndarray) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """For each row the likeliest categories and the cosine with the nearest known photo."""
-        shares = self.model.predict_proba(features)
+        return self._answers(features[:, None])
+
+    def _answers(self, views: np.ndarray) -> list[tuple[tuple[tuple[str, float], ...], float]]:
+        """The same for rows (n, views, width), by all views of each photo together."""
+        shares = mean_of_views(self.model, views)
         order = np.argsort(-shares, axis=1, kind="stable")[:, : self.top]
-        near = self.model.novelty.similarity(features)
+        near = self.model.novelty.similarity(np.ascontiguousarray(views[:, 0]))
         return [
             (tuple((self.model.classes[j], float(shares[i, j])) for j in order[i]), float(near[i]))
             for i in range(len(shares))
         ]
+
+
+def mean_of_views(model: Classifier, views: np.ndarray) -> np.ndarray:
+    """Probabilities of the mean score over the views of each photo, (n, views, width)."""
+    n, count, width = views.shape
+    shares = model.predict_proba(views.reshape(-1, width))
+    if count == 1:
+        return shares
+    # The mean of logarithms is the mean of scores.
+    mean = np.exp(np.log(np.maximum(shares, 1e-12)).reshape(n, count, -1).mean(axis=1))
+    normal: np.ndarray = mean / mean.sum(axis=1, keepdims=True)
+    return normal
 
 
 def open_predictor(
@@ -246,6 +284,7 @@ def open_predictor(
     *,
     device: str = "auto",
     top: int = 1,
+    views: int = 1,
     workspace: Workspace | None = None,
 ) -> Predictor:
     """A predictor with the classifier that is named, and the store whose photos need no computing.
@@ -267,7 +306,7 @@ def open_predictor(
         if store is not None or error.code not in ("no-store", "other-backbone"):
             raise
         opened, reason = None, error.message
-    predictor = Predictor(model, opened, _opener(model, opened, device), top=top)
+    predictor = Predictor(model, opened, _opener(model, opened, device), top=top, views=views)
     predictor.path, predictor.without_store = path, reason
     return predictor
 
@@ -306,6 +345,7 @@ def predict(
     *,
     store: Store | None = None,
     top: int = 1,
+    views: int = 1,
     sure: float | None = None,
     coverage: float | None = None,
     min_precision: float | None = None,
@@ -319,7 +359,8 @@ def predict(
     come in its order. Those below the limit that was measured when the classifier was trained are marked for a
     person; `sure`, `coverage` or `min_precision` set another limit, and `sure=0` sets none.
 
-    Photos in `store` are not computed again. For thousands of photos, `Predictor.stream` yields one prediction after
+    With `views`, the answers to so many flips and crops of each photo are averaged. Photos in `store` are not computed
+    again, unless it has fewer views. For thousands of photos, `Predictor.stream` yields one prediction after
     another and keeps none.
     """
     used = open_classifier(classifier, Workspace.here())
@@ -327,7 +368,7 @@ def predict(
         store = store.suited_to(used.fingerprint)
         require_same_features(used, store.fingerprint, store.path)
     rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)
-    predictor = Predictor(used, store, _opener(used, store, device), top=top)
+    predictor = Predictor(used, store, _opener(used, store, device), top=top, views=views)
     photos = _photos(images)
     catalogue = _catalogue(images) if photos is None else _numbered(photos)
     photo_of = None if photos is None else lambda item: photos[int(item.item_id)]
