@@ -128,7 +128,9 @@ class Duplicates:
         return f"Duplicates({len(self.groups):,} groups, {self.pictures:,} of {self.n:,} photos)"
 
     def _repr_html_(self) -> str:
-        rows = [(one.kind, f"{one.score:.3f}", len(one.pictures), ", ".join(one.labels)) for one in self.groups]
+        rows = [
+            (group.kind, f"{group.score:.3f}", len(group.pictures), ", ".join(group.labels)) for group in self.groups
+        ]
         photos = [[picture.path for picture in group.pictures[:3]] for group in self.groups[:MOST_ROWS]]
         return notebook_table(repr(self), ("kind", "score", "photos", "categories"), rows, photos)
 
@@ -155,7 +157,7 @@ class Duplicates:
         """A row for each photo, in the order of `COLUMNS`."""
         return [
             (
-                at,
+                number,
                 group.kind,
                 round(group.score, 4),
                 picture.item_id,
@@ -165,7 +167,7 @@ class Duplicates:
                 picture.path,
                 picture.digest,
             )
-            for at, group in enumerate(self.groups, start=1)
+            for number, group in enumerate(self.groups, start=1)
             for picture in group.pictures
         ]
 
@@ -225,12 +227,12 @@ def find_duplicates(
     pictures.keep()
     labels = labels_after_decisions(opened, fixes).labels
     groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
-    found = len(groups)
+    n_groups = len(groups)
     if across is not None:
         groups = [group for group in groups if len(group.labels if across == "label" else group.splits) > 1]
     groups.sort(key=lambda group: (-group.score, group.pictures[0].path, group.pictures[0].item_id))
     trust = CopyEvidence(alike, agreed, nearly, unread)
-    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened), found - len(groups))
+    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened), n_groups - len(groups))
 
 
 def _group(store: Store, labels: list[str | None], members: list[int], score: float) -> DuplicateGroup:

@@ -182,7 +182,7 @@ def find_issues(
         seed,
         lambda done: progress(done, folds),
     )
-    kept = {one.key for one in decided(fixes) if one.decision == KEEP}
+    kept = {decision.key for decision in decided(fixes) if decision.decision == KEEP}
     products, from_products = _mixed(opened, rows, labels)
     ranked = {issue.item_id: issue for issue in _doubts(opened, rows, labels, evidence)}
     # The other photos of a product are plain facts, and decide where their share exceeds the probability by looks.

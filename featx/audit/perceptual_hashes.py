@@ -50,8 +50,8 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The share of bits two hashes differ in, at the crop where they agree best; arrays of hashes, pair by pair."""
     best = np.full(len(a), 1.0)
     for crop in range(len(CROPS)):
-        for one, other in ((a[:, 0], b[:, crop]), (a[:, crop], b[:, 0])):
-            bits = np.bitwise_count(one ^ other).sum(axis=1) / (BYTES * 8)
+        for ours, theirs in ((a[:, 0], b[:, crop]), (a[:, crop], b[:, 0])):
+            bits = np.bitwise_count(ours ^ theirs).sum(axis=1) / (BYTES * 8)
             best = np.minimum(best, bits)
     return best
 

@@ -20,7 +20,7 @@ def issues_sheet(issues: Issues, store: Store, most: int = MOST) -> Sheet:
 def duplicates_sheet(duplicates: Duplicates, store: Store, most: int = MOST) -> Sheet:
     """Groups of copies, those with two categories first, then those in two splits; whole groups up to `most` photos."""
     row_of = {item_id: row for row, item_id in enumerate(store.ids)}
-    groups = sorted(duplicates.groups, key=lambda one: (len(one.labels) < 2, len(one.splits) < 2))
+    groups = sorted(duplicates.groups, key=lambda group: (len(group.labels) < 2, len(group.splits) < 2))
     photos: list[SheetPhoto] = []
     for number, group in enumerate(groups, start=1):
         if photos and len(photos) + len(group.pictures) > most:

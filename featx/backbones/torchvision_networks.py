@@ -303,7 +303,7 @@ def describe(name: str) -> dict[str, Any]:
         "gflops": meta["_ops"],
         "top1": entry.top1,
         "input": transforms.crop_size[0],
-        "weights": [one.name for one in every],
+        "weights": [entry.name for entry in every],
         "default": entry.weights,
         "licence": license_,
         "url": entry.url,

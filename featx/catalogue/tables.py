@@ -193,7 +193,7 @@ def _separated(path: Path, file: TextIO, encoding: str = UTF8) -> Table:
         header, waiting = _header(path, number, line)
         kept = _Kept(header)
         while waiting := waiting + list(islice(lines, ROWS)):
-            odd = next((one for one in waiting if len(one[1]) != len(header)), None)
+            odd = next((line for line in waiting if len(line[1]) != len(header)), None)
             if odd is not None:
                 raise FeatxError(
                     "bad-manifest",

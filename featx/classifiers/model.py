@@ -74,9 +74,9 @@ class Classifier:
     def _repr_html_(self) -> str:
         scores = {"held-out photos": self.card.test, "cross-validation": self.card.cv}
         rows = [
-            (where, percent(one.accuracy), percent_range(*one.ci95), f"{one.n:,}")
-            for where, one in scores.items()
-            if one is not None
+            (where, percent(score.accuracy), percent_range(*score.ci95), f"{score.n:,}")
+            for where, score in scores.items()
+            if score is not None
         ]
         return notebook_table(repr(self), ("", "right", "95 % interval", "photos"), rows)
 

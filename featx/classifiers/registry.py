@@ -75,8 +75,8 @@ def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None
     return archive
 
 
-def _alike(one: Card | None, other: Card) -> bool:
-    return one is not None and (one.store, one.level, one.clf) == (other.store, other.level, other.clf)
+def _alike(card: Card | None, other: Card) -> bool:
+    return card is not None and (card.store, card.level, card.clf) == (other.store, other.level, other.clf)
 
 
 def _trained_on(path: Path, store: Path, *levels: str | None) -> bool:

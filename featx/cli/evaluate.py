@@ -85,7 +85,7 @@ def evaluate(
 
 def _print(evaluation: Evaluation, path: Path, out: Output) -> None:
     from featx.cli.automation import automation_lines
-    from featx.comparison.document import to_plain
+    from featx.comparison.json_values import to_plain
 
     classes, confusions = evaluation.details.per_class, evaluation.details.confusions
     where = " and ".join(evaluation.splits) or "all photos"

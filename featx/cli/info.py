@@ -196,7 +196,16 @@ def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:
         used = "   ← used by `featx predict`" if classifier.used else ""
         text = f"{classifier.path}   {_score(classifier, facts.store.store)}{used}"
         lines += [("models" if i == 0 else "", text), *_training_lines(classifier)]
-    if len({(one.measured_on, one.n, one.store) for one in facts.classifiers if one.n}) > 1:
+    if (
+        len(
+            {
+                (classifier.measured_on, classifier.n, classifier.store)
+                for classifier in facts.classifiers
+                if classifier.n
+            }
+        )
+        > 1
+    ):
         lines.append(("", "scored on different photos: `featx compare` compares classifiers on the same ones"))
     if facts.decisions.summary:
         lines.append(("fixes", f"{facts.decisions_path}   {facts.decisions.summary}"))

@@ -87,7 +87,7 @@ def issues(
 
         write_sheet(html, issues_sheet(result, opened, n or ON_A_SHEET), out)
     if output is None and html is None:
-        _show(result, out, asked=n is not None)
+        _show(result, out, requested=n is not None)
     _remarks(result, out)
     if output is None and html is None and len(result):
         out.next("featx issues --html issues.html   ·   featx issues -o fixes.csv")
@@ -148,8 +148,8 @@ def _in_short(result: Issues, shown: int) -> str:
     return f"{result.suspected:,} of {result.n:,} labels look wrong ({share}){expected}{first}"
 
 
-def _show(result: Issues, out: Output, *, asked: bool) -> None:
-    shown = result.labels if asked or not out.for_people else result.labels[:MOST]
+def _show(result: Issues, out: Output, *, requested: bool) -> None:
+    shown = result.labels if requested or not out.for_people else result.labels[:MOST]
     out.headline(_in_short(result, len(shown)))
     # A photo that is its own product is named by its file already.
     product = not out.for_people or any(issue.product != issue.item_id for issue in shown)

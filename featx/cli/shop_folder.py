@@ -71,7 +71,11 @@ class ShopCommand(TyperCommand):
             )
             os.chdir(shop)
             _typed_in.set(here)
-            ctx.params |= {one.name: _moved(one, ctx.params[one.name]) for one in self.params if _is_typed(ctx, one)}
+            ctx.params |= {
+                parameter.name: _moved(parameter, ctx.params[parameter.name])
+                for parameter in self.params
+                if _is_typed(ctx, parameter)
+            }
         return super().invoke(ctx)
 
 
@@ -82,7 +86,7 @@ def _is_typed(ctx: Any, parameter: Any) -> bool:
 
 def _moved(parameter: Any, value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return [_moved(parameter, one) for one in value]
+        return [_moved(parameter, item) for item in value]
     if parameter.type.name in ("path", "file", "directory"):
         return from_shop(str(value))
     return name_from_shop(value) if parameter.name in NAMES_OR_PATHS else value

@@ -7,6 +7,7 @@ scoring       scores, intervals and paired tests
 mistakes      where the best one fails, category by category
 learning_curve  accuracy against photos per category
 document      comparison.json as records
+json_values   records as plain JSON values and back
 result        the comparison as a file, a DataFrame, a table in a notebook
 compare       all of it in order
 evaluate      one trained classifier on photos it never saw

@@ -34,10 +34,9 @@ from featx.comparison.document import (
     Details,
     LearningPoint,
     SearchQuality,
-    as_record,
-    rounded,
     rounded_document,
 )
+from featx.comparison.json_values import as_record, rounded
 from featx.comparison.learning_curve import doubling, learning_curve
 from featx.comparison.mistakes import collect_mistakes
 from featx.comparison.result import Comparison

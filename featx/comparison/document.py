@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
+from featx.comparison.json_values import as_record, impossible_number, rounded, to_plain
+
 SCHEMA = "featx-comparison/1"
-# Answers are kept more exactly: a confidence and the threshold that it reaches must not be parted by rounding.
-DECIMALS, ANSWER_DECIMALS = 4, 9
-# Larger numbers are no counts and no shares, and Python's cannot all be printed as such.
-LARGEST = 2**63
 
 Name = tuple[str, str]
 """A store and a classifier on it."""
@@ -331,26 +328,6 @@ class ComparisonDocument(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory: int | None = None
 
 
-Record = TypeVar("Record", bound=msgspec.Struct)
-
-
-def to_plain(record: object) -> Any:
-    """A record as plain JSON values."""
-    return _lists(msgspec.to_builtins(record))
-
-
-def _lists(value: Any) -> Any:
-    """JSON knows no tuples."""
-    if isinstance(value, dict):
-        return {key: _lists(inner) for key, inner in value.items()}
-    return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def as_record(plain: Mapping[str, Any], kind: type[Record]) -> Record:
-    """Plain values as a record; ValueError with the path of what does not fit."""
-    return msgspec.convert(plain, kind)
-
-
 def read_comparison(plain: Any) -> ComparisonDocument:
     """The comparison in a JSON file; ValueError explains what is wrong with it, and where."""
     if place := impossible_number(plain):
@@ -362,14 +339,6 @@ def read_comparison(plain: Any) -> ComparisonDocument:
     for name, details in document.details.items():
         _require_one_answer_each(name, details)
     return document
-
-
-def impossible_number(value: Any, place: str = "") -> str | None:
-    """Where a number is not finite, or larger than any count."""
-    if isinstance(value, dict | list):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        return next((bad for key, one in items if (bad := impossible_number(one, f"{place}.{key}".lstrip(".")))), None)
-    return place if isinstance(value, int | float) and not abs(value) < LARGEST else None
 
 
 def _require_one_answer_each(name: str, details: Details) -> None:
@@ -386,17 +355,3 @@ def rounded_document(document: ComparisonDocument) -> ComparisonDocument:
     plain = to_plain(document)
     details = plain.pop("details")
     return as_record({**rounded(plain), "details": details}, ComparisonDocument)
-
-
-def rounded(value: Any, decimals: int = DECIMALS) -> Any:
-    """The same with scores in so many decimals, and Python's own numbers."""
-    if isinstance(value, dict):
-        return {str(key): rounded(inner, decimals) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(inner, decimals) for inner in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    if isinstance(value, float):
-        # Times and chances may be far below a ten-thousandth and still mean something.
-        return round(value, decimals) if abs(value) >= 0.001 else float(f"{value:.3g}")
-    return value

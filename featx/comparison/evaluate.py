@@ -11,7 +11,8 @@ import numpy as np
 
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.registry import open_classifier
-from featx.comparison.document import Details, rounded, to_plain
+from featx.comparison.document import Details
+from featx.comparison.json_values import rounded, to_plain
 from featx.comparison.mistakes import collect_mistakes
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import same_place
@@ -76,7 +77,9 @@ class Evaluation:
         return f"Evaluation({percent(right.value)} right ({percent_range(right.low, right.high)}) on {self.n:,} photos)"
 
     def _repr_html_(self) -> str:
-        rows = [(name, f"{one.value:.3f}", f"{one.low:.3f} – {one.high:.3f}") for name, one in self.scores.items()]
+        rows = [
+            (name, f"{score.value:.3f}", f"{score.low:.3f} – {score.high:.3f}") for name, score in self.scores.items()
+        ]
         return notebook_table(repr(self), ("score", "value", "95 % interval"), rows)
 
 

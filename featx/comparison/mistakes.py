@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from featx.comparison.document import ANSWER_DECIMALS, Details, as_record, rounded
+from featx.comparison.document import Details
+from featx.comparison.json_values import ANSWER_DECIMALS, as_record, rounded
 from featx.metrics.assessment import Assessment
 from featx.metrics.confusion import confusion_counts
 from featx.metrics.scores import per_class

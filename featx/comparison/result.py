@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.comparison.document import Best, ComparisonDocument, Entry, to_plain
+from featx.comparison.document import Best, ComparisonDocument, Entry
+from featx.comparison.json_values import to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
 from featx.views.frames import columns_of_records, pandas_frame

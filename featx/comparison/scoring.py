@@ -12,7 +12,8 @@ import numpy as np
 from featx.backbones.registry import baseline_name
 from featx.comparison.alignment import AlignedStores
 from featx.comparison.candidates import CandidateResult, EvaluationPlan
-from featx.comparison.document import Best, Check, Entry, Name, PairTest, as_record, rounded
+from featx.comparison.document import Best, Check, Entry, Name, PairTest
+from featx.comparison.json_values import as_record, rounded
 from featx.labels.folds import Fold, near_duplicate_rate
 from featx.metrics.assessment import assess
 from featx.metrics.scores import LOWER_IS_BETTER, METRICS, ScoredAnswers, scores, share_by_group

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from featx.backbones.weights import weights_file
 from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Images, embed
+from featx.extraction.commits import Commits
 from featx.extraction.destination import (
     delete_store,
     require_same_fingerprint,
@@ -270,7 +270,7 @@ class ExtractionRun:
         batch = self.report.batch_size = batch_size_of(self.backbone, self.options) if self.backbone is not None else 0
         begun = time.monotonic()
         with (
-            _Commits(writer) as commits,
+            Commits(writer) as commits,
             self.listener.progress(len(self.plan.items)) as advance,
             embed(
                 self._photos(writer),
@@ -409,40 +409,3 @@ class ExtractionRun:
     def _nothing_readable(self) -> Exception:
         where = write_skipped_list(self.report.skipped, self.workspace.skipped_list)
         return nothing_readable(self.report.skipped, self.report.listed, where)
-
-
-class _Commits:
-    """Commits rows in a thread of its own, a batch at a time, while the next batch is computed."""
-
-    def __init__(self, writer: StoreWriter) -> None:
-        self._writer = writer
-        self._rows: list[Row] = []
-        self._committing: Future[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-
-    def __enter__(self) -> _Commits:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self._flush()
-                self._wait()
-        finally:
-            self._thread.shutdown()
-
-    def add(self, row: Row, batch: int) -> None:
-        """Commit a row with others, so many at a time."""
-        self._rows.append(row)
-        if len(self._rows) >= batch:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._wait()
-        if self._rows:
-            self._committing = self._thread.submit(self._writer.append, self._rows)
-            self._rows = []
-
-    def _wait(self) -> None:
-        if self._committing is not None:
-            self._committing.result()

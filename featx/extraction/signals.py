@@ -19,8 +19,10 @@ class Interrupts:
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            heard = [one for one in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(one) is not signal.SIG_IGN]
-            for number in heard:  # a shell has a job in the background ignore Ctrl-C, and so it stays
+            handled = [
+                number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN
+            ]
+            for number in handled:  # a shell has a job in the background ignore Ctrl-C, and so it stays
                 self._before[number] = signal.signal(number, self._caught)
 
     def __exit__(self, *_: object) -> None:

@@ -23,7 +23,7 @@ def unpack_header(magic: bytes, whole: memoryview) -> tuple[dict[str, Any], int]
     start = len(magic)
     if bytes(whole[:start]) != magic:
         return None
-    length, checksum = (int(one) for one in bytes(whole[start : start + 24]).split())
+    length, checksum = (int(word) for word in bytes(whole[start : start + 24]).split())
     data = bytes(whole[start + 24 : start + 24 + length])
     if zlib.crc32(data) != checksum:
         return None

@@ -40,7 +40,7 @@ def _sniff_boxes(data: bytes) -> str | None:
     if data[4:8] != b"ftyp":
         return None
     end = min(int.from_bytes(data[:4], "big"), 1024, len(data))
-    brands = {data[8:12]} | {data[at : at + 4] for at in range(16, end - 3, 4)}
+    brands = {data[8:12]} | {data[offset : offset + 4] for offset in range(16, end - 3, 4)}
     if brands & _AVIF_BRANDS:
         return "AVIF"
     return "HEIC" if brands & _HEIC_BRANDS else None

@@ -56,11 +56,11 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _check_png(data: bytes) -> None:
-    at = 8
+    offset = 8
     for _ in range(MAX_PNG_CHUNKS):
-        if at + 8 > len(data):
+        if offset + 8 > len(data):
             return
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+        offset += 12 + int.from_bytes(data[offset : offset + 4], "big")
     raise UnreadablePhoto("", "unreadable", f"over {MAX_PNG_CHUNKS:,} PNG chunks")
 
 
@@ -68,12 +68,12 @@ def _check_webp(data: bytes) -> None:
     # Pillow's decoder allocates the whole canvas as soon as it is opened.
     part = data[12:16]
     if part == b"VP8X" and len(data) >= 30:
-        width, height = (1 + int.from_bytes(data[at : at + 3], "little") for at in (24, 27))
+        width, height = (1 + int.from_bytes(data[offset : offset + 3], "little") for offset in (24, 27))
     elif part == b"VP8L" and len(data) >= 25:
         bits = int.from_bytes(data[21:25], "little")
         width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     elif part == b"VP8 " and len(data) >= 30:
-        width, height = (int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28))
+        width, height = (int.from_bytes(data[offset : offset + 2], "little") & 0x3FFF for offset in (26, 28))
     else:
         return
     refuse_large(width, height)
@@ -87,15 +87,15 @@ def _check_gif(data: bytes) -> None:
 
 
 def _first_gif_picture(data: bytes) -> int:
-    at = 13 + (3 * 2 ** ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0)
-    while at < min(len(data), MAX_GIF_PREAMBLE + 1) and data[at] != 0x2C:
-        at += 1
-        if data[at - 1] == 0x21:
-            at += 1
-            while at < len(data) and data[at] and at <= MAX_GIF_PREAMBLE:
-                at += 1 + data[at]
-            at += 1
-    return at
+    offset = 13 + (3 * 2 ** ((data[10] & 7) + 1) if len(data) > 10 and data[10] & 0x80 else 0)
+    while offset < min(len(data), MAX_GIF_PREAMBLE + 1) and data[offset] != 0x2C:
+        offset += 1
+        if data[offset - 1] == 0x21:
+            offset += 1
+            while offset < len(data) and data[offset] and offset <= MAX_GIF_PREAMBLE:
+                offset += 1 + data[offset]
+            offset += 1
+    return offset
 
 
 def _check_tiff(data: bytes) -> None:
@@ -103,13 +103,23 @@ def _check_tiff(data: bytes) -> None:
     big = data[2:4] in (b"+\0", b"\0+")
     try:
         if big:
-            at = struct.unpack_from(order + "Q", data, 8)[0]
-            entries, at, size, form = struct.unpack_from(order + "Q", data, at)[0], at + 8, 20, order + "HHQ"
+            offset = struct.unpack_from(order + "Q", data, 8)[0]
+            entries, offset, size, form = (
+                struct.unpack_from(order + "Q", data, offset)[0],
+                offset + 8,
+                20,
+                order + "HHQ",
+            )
         else:
-            at = struct.unpack_from(order + "I", data, 4)[0]
-            entries, at, size, form = struct.unpack_from(order + "H", data, at)[0], at + 2, 12, order + "HHI"
+            offset = struct.unpack_from(order + "I", data, 4)[0]
+            entries, offset, size, form = (
+                struct.unpack_from(order + "H", data, offset)[0],
+                offset + 2,
+                12,
+                order + "HHI",
+            )
         for entry in range(min(entries, 65_536)):
-            _, number_type, count = struct.unpack_from(form, data, at + entry * size)
+            _, number_type, count = struct.unpack_from(form, data, offset + entry * size)
             if count > MAX_TIFF_STRIPS and number_type not in (1, 2, 6, 7):
                 raise UnreadablePhoto("", "unreadable", f"a TIFF directory entry of {count:,} numbers")
     except struct.error:
@@ -119,7 +129,7 @@ def _check_tiff(data: bytes) -> None:
 def _check_bmp(data: bytes) -> None:
     if int.from_bytes(data[14:18], "little") < 40 or int.from_bytes(data[30:34], "little") not in (1, 2):
         return
-    width, height = (abs(int.from_bytes(data[at : at + 4], "little", signed=True)) for at in (18, 22))
+    width, height = (abs(int.from_bytes(data[offset : offset + 4], "little", signed=True)) for offset in (18, 22))
     if width * height > MAX_RLE_PIXELS:  # Pillow unpacks run lengths in Python
         raise UnreadablePhoto("", "too-large", f"{width:,} × {height:,} pixels are too many for a run-length BMP")
 

@@ -23,17 +23,17 @@ def seems_cut(kind: str, data: bytes, words: str) -> bool:
 
 
 def _boxes_end(data: bytes) -> int:
-    at = 0
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
+    offset = 0
+    while offset + 8 <= len(data):
+        size = int.from_bytes(data[offset : offset + 4], "big")
         if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
+            size = int.from_bytes(data[offset + 8 : offset + 16], "big")
         if size == 0:
             return len(data)
         if size < 8:
-            return at
-        at += size
-    return at
+            return offset
+        offset += size
+    return offset
 
 
 def words_of(error: Exception) -> str:

@@ -28,11 +28,13 @@ class MostUrgent:
 
     def sheet(self, categories: Sequence[str]) -> Sheet:
         """The sheet of those kept."""
-        photos = [_predicted(one) for one in self._first()]
+        photos = [_predicted(prediction) for prediction in self._first()]
         return Sheet("Predicted categories", photos, sorted(categories), self.total, "the most doubtful")
 
     def _first(self) -> list[Prediction]:
-        return sorted(self._kept, key=lambda one: (not one.review, one.sure, one.item.path))[: self.most]
+        return sorted(
+            self._kept, key=lambda prediction: (not prediction.review, prediction.sure, prediction.item.path)
+        )[: self.most]
 
 
 def predictions_sheet(predictions: Iterable[Prediction], categories: Sequence[str], most: int = MOST) -> Sheet:
@@ -49,28 +51,28 @@ def suggestions_sheet(suggestions: Sequence[Suggestion], categories: Sequence[st
     return Sheet("Photos to label next", photos, sorted(categories), unlabelled, "the most instructive")
 
 
-def _predicted(one: Prediction) -> SheetPhoto:
-    second = [(f"or {label}", shown_sure(share)) for label, share in one.top[1:2]]
-    why = f"needs a look: {one.doubt}" if one.doubt else ""
+def _predicted(prediction: Prediction) -> SheetPhoto:
+    second = [(f"or {label}", shown_sure(share)) for label, share in prediction.top[1:2]]
+    why = f"needs a look: {prediction.doubt}" if prediction.doubt else ""
     return SheetPhoto(
-        one.item.item_id,
-        one.digest,
-        one.item.path,
-        one.item.product or one.item.item_id,
-        suggestions=tuple(label for label, _ in one.top[:2]),
+        prediction.item.item_id,
+        prediction.digest,
+        prediction.item.path,
+        prediction.item.product or prediction.item.item_id,
+        suggestions=tuple(label for label, _ in prediction.top[:2]),
         why=why,
-        facts=((f"predicted {one.label}", shown_sure(one.sure)), *second),
-        columns=one.item.columns,
+        facts=((f"predicted {prediction.label}", shown_sure(prediction.sure)), *second),
+        columns=prediction.item.columns,
     )
 
 
-def _suggested(one: Suggestion) -> SheetPhoto:
+def _suggested(suggestion: Suggestion) -> SheetPhoto:
     return SheetPhoto(
-        one.item_id,
-        one.digest,
-        one.path,
-        one.product,
-        suggestions=(one.says, one.instead),
-        facts=((f"perhaps {one.says}", shown_sure(one.sure)), ("or", one.instead)),
-        columns=one.columns,
+        suggestion.item_id,
+        suggestion.digest,
+        suggestion.path,
+        suggestion.product,
+        suggestions=(suggestion.says, suggestion.instead),
+        facts=((f"perhaps {suggestion.says}", shown_sure(suggestion.sure)), ("or", suggestion.instead)),
+        columns=suggestion.columns,
     )

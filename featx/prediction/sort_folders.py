@@ -114,10 +114,10 @@ def _numbered(source: Path, number: int) -> str:
     return os.fsencode(source.stem)[:room].decode("utf-8", "ignore") + end
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(path: Path, other: Path) -> bool:
     import filecmp
 
     try:
-        return filecmp.cmp(one, other, shallow=False)
+        return filecmp.cmp(path, other, shallow=False)
     except OSError:
         return False

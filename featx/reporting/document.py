@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from featx.comparison.document import SCHEMA as COMPARISON
-from featx.comparison.document import ComparedStore, ComparisonDocument, Details, Entry, read_comparison, to_plain
+from featx.comparison.document import ComparedStore, ComparisonDocument, Details, Entry, read_comparison
+from featx.comparison.json_values import to_plain
 from featx.comparison.result import Comparison
 from featx.errors import FeatxError
 from featx.metrics.scores import METRICS as ALL_METRICS

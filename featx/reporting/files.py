@@ -12,7 +12,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from featx.comparison.document import ComparisonDocument, read_comparison, to_plain
+from featx.comparison.document import ComparisonDocument, read_comparison
+from featx.comparison.json_values import to_plain
 from featx.errors import FeatxError
 from featx.files.atomic import link_atomic, write_atomic
 from featx.files.cells import Cell

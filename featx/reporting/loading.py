@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from featx.comparison.document import SCHEMA as COMPARISON
-from featx.comparison.document import ComparisonDocument, as_record, impossible_number, read_comparison
+from featx.comparison.document import ComparisonDocument, read_comparison
+from featx.comparison.json_values import as_record, impossible_number
 from featx.errors import FeatxError
 from featx.files.regular import read_json
 from featx.reporting.records import SCHEMA, ReportDocument

@@ -16,8 +16,8 @@ from featx.comparison.document import (
     ReliabilityBin,
     Score,
     SearchQuality,
-    to_plain,
 )
+from featx.comparison.json_values import to_plain
 
 SCHEMA = "featx-report/1"
 

@@ -248,8 +248,8 @@ def _tuned(engine: VectorEngine, index: IndexRows, keys: Keys, rows: NDArray[np.
     for effort in EFFORTS:
         nearby = CandidateSource(engine, keys, rows, 0.0, effort)
         shares = []
-        for one, nearest in zip(queries, true, strict=True):
-            among = index.unit_rows(nearby.candidates(one, CANDIDATES)) @ one
+        for query, nearest in zip(queries, true, strict=True):
+            among = index.unit_rows(nearby.candidates(query, CANDIDATES)) @ query
             # Rows as similar as the last true neighbour are equally correct.
             shares.append(min(1.0, float((among >= nearest[0] - 1e-6).sum()) / len(nearest)))
         recall = float(np.mean(shares))

@@ -82,12 +82,12 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         cells = StringColumn.of(map(json.dumps, values))
         parts[f"own{number}_text"] = np.frombuffer(bytes(cells.blob), dtype=np.uint8)
         parts[f"own{number}_ends"] = cells.ends
-    places, at, total = {}, 0, 0
+    places, offset, total = {}, 0, 0
     pieces = []
     for name, part in parts.items():
-        places[name] = [at, int(part.size), part.dtype.str[1:]]
+        places[name] = [offset, int(part.size), part.dtype.str[1:]]
         pieces.append(part.tobytes() + b"\0" * (-part.nbytes % ALIGN))
-        at += len(pieces[-1])
+        offset += len(pieces[-1])
         total = zlib.crc32(pieces[-1], total)
     head = {
         "store": identity,
@@ -102,7 +102,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "own": list(index.rows.own_columns),
         "words": index.words.to_dict() if index.words else None,
         "parts": places,
-        "bytes": at,
+        "bytes": offset,
         "sum": total,
     }
     try:
@@ -167,12 +167,12 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
     head, begin = read
 
     def part(name: str) -> NDArray[Any]:
-        at, size, kind = head["parts"][name]
-        return np.frombuffer(whole, dtype=KINDS[kind], count=size, offset=begin + at)
+        offset, size, kind = head["parts"][name]
+        return np.frombuffer(whole, dtype=KINDS[kind], count=size, offset=begin + offset)
 
     def texts(name: str) -> StringColumn:
-        at, size, _ = head["parts"][f"{name}_text"]
-        return StringColumn(whole[begin + at : begin + at + size], part(f"{name}_ends"))
+        offset, size, _ = head["parts"][f"{name}_text"]
+        return StringColumn(whole[begin + offset : begin + offset + size], part(f"{name}_ends"))
 
     def columns() -> Columns:
         return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}

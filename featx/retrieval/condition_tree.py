@@ -127,7 +127,7 @@ def operands(node: Node) -> Iterator[Operand]:
 
 def column_names(node: Node) -> tuple[str, ...]:
     """The columns a condition needs, each once, in the order of the text."""
-    return tuple(dict.fromkeys(one.name for one in operands(node) if isinstance(one, Column)))
+    return tuple(dict.fromkeys(operand.name for operand in operands(node) if isinstance(operand, Column)))
 
 
 def compared_literals(node: Node) -> Iterator[tuple[Column, Literal]]:
@@ -146,9 +146,9 @@ def compared_literals(node: Node) -> Iterator[tuple[Column, Literal]]:
             return
         case _:
             return
-    for one, other in pairs:
-        if isinstance(one, Column) and isinstance(other, Literal):
-            yield one, other
+    for first, second in pairs:
+        if isinstance(first, Column) and isinstance(second, Literal):
+            yield first, second
 
 
 # --- evaluated with NumPy ---------------------------------------------------------------------------------------------
@@ -184,7 +184,7 @@ class _Values:
         return cls(np.fromiter(values, object, n), null, missing, text)
 
     @classmethod
-    def one(cls, value: Value) -> _Values:
+    def constant(cls, value: Value) -> _Values:
         single = cls.of([value])
         return cls(single.items[0:1].reshape(()), single.null[0], single.missing[0], single.text[0])
 
@@ -231,7 +231,7 @@ class _Evaluation:
             case Or(parts):
                 return self._any([self.truth(part) for part in parts])
             case And(parts):
-                inner = self._any([_Truth(one.false, one.true) for one in map(self.truth, parts)])
+                inner = self._any([_Truth(part.false, part.true) for part in map(self.truth, parts)])
                 return _Truth(inner.false, inner.true)
 
     def _any(self, parts: list[_Truth]) -> _Truth:
@@ -241,7 +241,7 @@ class _Evaluation:
 
     def _values(self, operand: Operand) -> _Values:
         if isinstance(operand, Literal):
-            return _Values.one(operand.value)
+            return _Values.constant(operand.value)
         if operand.name not in self._prepared:
             self._prepared[operand.name] = _Values.of(self.columns[operand.name])
         return self._prepared[operand.name]

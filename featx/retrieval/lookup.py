@@ -122,7 +122,7 @@ def _photos_of(index: IndexRows, product: int) -> list[int]:
 def unknown(index: IndexRows, name: str) -> FeatxError:
     """The error for an unknown name, with the nearest known ones."""
     near = closest(Path(name).name, _candidates(index, Path(name).stem))
-    hint = f"did you mean {', '.join(f'`{one}`' for one in near)}?" if near else "`featx info` shows what is there"
+    hint = f"did you mean {', '.join(f'`{name}`' for name in near)}?" if near else "`featx info` shows what is there"
     if "/" in name or "\\" in name:
         return FeatxError("no-such-file", f"no file at `{name}`, and no item with that path", hint)
     return FeatxError("not-in-store", f"no product `{name}` in {index.path}, and no file of that name", hint)

@@ -16,7 +16,7 @@ from featx.compute.vectors import cosine_blocks
 from featx.retrieval.rows import IndexRows
 
 AT = (1, 5, 10)
-MOST_ASKED = 5000
+MAX_QUERIES = 5000
 RESAMPLES = 1000
 METRICS = (*(f"recall_at_{k}" for k in AT), "precision_at_10", "map")
 
@@ -27,31 +27,31 @@ def measure(
     products: Sequence[str | None],
     ids: Sequence[str],
     *,
-    most_asked: int = MOST_ASKED,
+    max_queries: int = MAX_QUERIES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Recall@1/5/10 (a correct answer among the first k), precision@10 and mean average precision, with 95 % intervals.
 
     At the top level an answer is correct if it is of the same category but another product; under `products`, if it is
-    of the same product. Ties go by id. Of more than `most_asked` items that many are sampled evenly in id order.
+    of the same product. Ties go by id. Of more than `max_queries` items that many are sampled evenly in id order.
     """
     rows = IndexRows.of(features, ids, products=products, labels=labels)
     by_id = np.array(sorted(range(len(ids)), key=lambda i: ids[i]), dtype=np.intp)
     unit = rows.unit_rows(by_id) if len(ids) else np.empty((0, 1), dtype=np.float32)
     label, product = rows.label_codes[by_id], rows.codes[by_id]
-    sampled = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), most_asked)).round().astype(np.intp))
+    sampled = np.unique(np.linspace(0, len(ids) - 1, min(len(ids), max_queries)).round().astype(np.intp))
     per_label, per_product = (np.empty((len(sampled), len(METRICS))) for _ in range(2))
     seen = np.zeros(len(ids), dtype=np.int64)
     for part, cosines in cosine_blocks(unit[sampled], unit):
         similar = np.round(cosines, 6)
-        for at, row in enumerate(sampled[part], start=part.start):
-            ranked = np.argsort(-similar[at - part.start], kind="stable")
+        for number, row in enumerate(sampled[part], start=part.start):
+            ranked = np.argsort(-similar[number - part.start], kind="stable")
             ranked = ranked[ranked != row]
             seen[ranked[: AT[-1]]] += 1
             other = ranked[product[ranked] != product[row]]
             right = (label[other] == label[row]) if label[row] >= 0 else np.zeros(0, dtype=bool)
-            per_label[at] = _scores(right)
-            per_product[at] = _scores(product[ranked] == product[row])
+            per_label[number] = _scores(right)
+            per_product[number] = _scores(product[ranked] == product[row])
     summary = _summary(per_label, product[sampled], seed)
     names = rows.label_names
     summary["categories"] = [

@@ -93,7 +93,7 @@ def find_query(index: SimilarityIndex, name: str, crop: Crop | None = None) -> Q
     known = of_rows(index.rows, name, rows)
     if crop is None:
         return known
-    photos = [path] if path.is_file() else [Path(one) for one in known.paths]
+    photos = [path] if path.is_file() else [Path(stored) for stored in known.paths]
     return replace(known, features=np.concatenate([_embedded(index, photo, crop) for photo in photos]))
 
 
@@ -114,9 +114,9 @@ def steer(query: Query | None, like: Sequence[Query], unlike: Sequence[Query]) -
     if not pulls:
         raise FeatxError("bad-flag", "`--unlike` alone leaves nothing to look for", "name a photo, or `--like` one")
     towards = np.mean([_direction(pull) for pull in pulls], axis=0)
-    away = np.mean([_direction(one) for one in unlike], axis=0) if unlike else 0.0
+    away = np.mean([_direction(photo) for photo in unlike], axis=0) if unlike else 0.0
     whole = pool_queries([*pulls, *unlike])
-    name = " + ".join(pull.name for pull in pulls) + "".join(f" - {one.name}" for one in unlike)
+    name = " + ".join(pull.name for pull in pulls) + "".join(f" - {photo.name}" for photo in unlike)
     paths = tuple(path for pull in pulls for path in pull.paths)
     return replace(whole, name=name, features=np.atleast_2d(towards - PUSH * away), paths=paths)
 

@@ -49,19 +49,19 @@ def related(
     kept = order if allowed is None else order[allowed[order]]
     codes, starts = np.unique(rows.codes[kept], return_index=True) if len(kept) else (kept, kept)
     per_product = np.diff(rows.starts)
-    at = 0
-    while at < len(names):
-        end = at + 1
-        n_rows = int(per_product[at])
+    start = 0
+    while start < len(names):
+        end = start + 1
+        n_rows = int(per_product[start])
         while end < len(names) and (n_rows + per_product[end]) * max(len(kept), 1) <= ELEMENTS:
             n_rows += int(per_product[end])
             end += 1
-        queries = order[rows.starts[at] : rows.starts[end]]
-        begins = rows.starts[at:end] - rows.starts[at]
+        queries = order[rows.starts[start] : rows.starts[end]]
+        begins = rows.starts[start:end] - rows.starts[start]
         scores = _scores(rows, queries, begins, kept, codes, starts, digests, pool)
-        for i, product in enumerate(range(at, end)):
+        for i, product in enumerate(range(start, end)):
             yield _best(names, product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
-        at = end
+        start = end
 
 
 def _scores(
@@ -89,8 +89,8 @@ def _scores(
     counted = np.ones_like(cosines) if same is None else (~same).astype(np.float32)
     cosines *= counted
     sums, counts = (
-        np.add.reduceat(np.add.reduceat(one, begins, axis=0, dtype=np.float64), starts, axis=1)
-        for one in (cosines, counted)
+        np.add.reduceat(np.add.reduceat(values, begins, axis=0, dtype=np.float64), starts, axis=1)
+        for values in (cosines, counted)
     )
     return np.round(np.where(counts, sums / np.maximum(counts, 1), -np.inf), 6)
 

@@ -75,20 +75,21 @@ class Matches:
         """
         query: dict[str, Cell] = {"query": self.query.name} if named else {}
         return [
-            beside(query | record, one.columns) for record, one in zip(self._records(), self.neighbours, strict=True)
+            beside(query | record, neighbour.columns)
+            for record, neighbour in zip(self._records(), self.neighbours, strict=True)
         ]
 
     def _records(self) -> Iterator[dict[str, Cell]]:
-        for rank, one in enumerate(self.neighbours, start=1):
+        for rank, neighbour in enumerate(self.neighbours, start=1):
             yield {
                 "rank": rank,
-                "score": round(one.similarity, 4),
-                "id": one.item_id,
-                "product": one.product,
-                "label": one.label,
-                "path": one.path,
-                "word": one.word or None,
-                "precision": None if one.precision is None else round(one.precision, 4),
+                "score": round(neighbour.similarity, 4),
+                "id": neighbour.item_id,
+                "product": neighbour.product,
+                "label": neighbour.label,
+                "path": neighbour.path,
+                "word": neighbour.word or None,
+                "precision": None if neighbour.precision is None else round(neighbour.precision, 4),
             }
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -59,7 +59,7 @@ class IndexRows:
         own = [ids[i] if product is None else product for i, product in enumerate(products or [None] * len(ids))]
         codes, product_names = _coded(own)
         given = labels or [None] * len(ids)
-        label_codes, label_names = _coded([one for one in given if one is not None])
+        label_codes, label_names = _coded([label for label in given if label is not None])
         all_labels = np.full(len(ids), -1, dtype=np.int32)
         all_labels[[i for i, one in enumerate(given) if one is not None]] = label_codes
         split: dict[str, Sequence[Any]] = {

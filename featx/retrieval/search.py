@@ -162,7 +162,7 @@ class SimilarityIndex:
         if self.nearby is not None and pool == "best":
             proposed = self._proposed(query, rescorer, wanted, least, copies)
         ranked, hidden = proposed or self._compared(query, rescorer, wanted, least, copies)
-        ranked = sorted(ranked, key=lambda one: (-one[1], self.rows.ids[one[0]]))[:wanted]
+        ranked = sorted(ranked, key=lambda match: (-match[1], self.rows.ids[match[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
@@ -188,7 +188,7 @@ class SimilarityIndex:
             candidates = candidates[kept >= limit - CLOSE]
         codes = candidates.tolist()
         return [
-            one for start in range(0, len(codes), 4096) for one in rescorer.products(codes[start : start + 4096])
+            match for start in range(0, len(codes), 4096) for match in rescorer.products(codes[start : start + 4096])
         ], hidden
 
     def _proposed(
@@ -202,13 +202,13 @@ class SimilarityIndex:
         own = {row for product in query.products for row in self.rows.products.rows_of(product)}
         count = max(CANDIDATES, 4 * wanted)
         while count <= max(CANDIDATES, len(self) // 16):
-            rows = np.unique(np.concatenate([self.nearby.candidates(one, count) for one in rescorer.wanted]))
+            rows = np.unique(np.concatenate([self.nearby.candidates(query, count) for query in rescorer.wanted]))
             rows = rows[rescorer.may[rows]]
             products = rescorer.products(
                 [code for code in np.unique(self.rows.codes[rows]).tolist() if code not in own]
             )
             hidden = 0 if copies else sum(value >= self.near for _, value in products)
-            left = [one for one in products if (copies or one[1] < self.near) and one[1] >= least]
+            left = [match for match in products if (copies or match[1] < self.near) and match[1] >= least]
             # A candidate below the requested similarity shows that all better ones have been seen.
             if len(left) >= wanted or any(value < least for _, value in products):
                 return left, hidden

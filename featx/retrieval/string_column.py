@@ -23,7 +23,7 @@ class StringColumn(Sequence[str]):
     def of(cls, texts: Iterable[str]) -> StringColumn:
         """The names of a list; a zero byte inside one, which no file name has, becomes a space."""
         data = [text.replace("\0", " ").encode("utf-8", "surrogateescape") for text in texts]
-        ends = np.cumsum(np.fromiter((len(one) + 1 for one in data), np.int64, len(data)), dtype=np.int64)
+        ends = np.cumsum(np.fromiter((len(text) + 1 for text in data), np.int64, len(data)), dtype=np.int64)
         return cls(SEPARATOR + SEPARATOR.join([*data, b""]) if data else SEPARATOR, ends)
 
     def __len__(self) -> int:
@@ -46,7 +46,7 @@ class StringColumn(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         if not len(self):
             return iter(())
-        return (one.decode("utf-8", "surrogateescape") for one in self._whole()[1:-1].split(SEPARATOR))
+        return (text.decode("utf-8", "surrogateescape") for text in self._whole()[1:-1].split(SEPARATOR))
 
     def rows_of(self, text: str) -> list[int]:
         """Every row that has exactly this name."""
@@ -76,12 +76,12 @@ class StringColumn(Sequence[str]):
         if SEPARATOR in wanted[1:-1]:
             return []
         rows: list[int] = []
-        data, at = data if data is not None else self._whole(), 0
-        while (at := data.find(wanted, at)) >= 0:
-            row = int(np.searchsorted(self.ends, at, side="right"))
+        data, position = data if data is not None else self._whole(), 0
+        while (position := data.find(wanted, position)) >= 0:
+            row = int(np.searchsorted(self.ends, position, side="right"))
             if row < len(self.ends) and (not rows or rows[-1] != row):
                 rows.append(row)
-            at += 1
+            position += 1
         return rows
 
     def _whole(self) -> bytes:

@@ -107,7 +107,7 @@ def write_catalogue(
             progress(len(rows))
     with (root / MANIFEST).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        names = [one.name for one in fields(Row)]
+        names = [field.name for field in fields(Row)]
         table.writerow(names)
         table.writerows([getattr(row, name) for name in names] for row in rows)
     text = README.format(photos=len(rows), products=products, categories=len(CATEGORIES), manifest=MANIFEST)

@@ -97,65 +97,65 @@ def replay(fd: int, path: Path) -> Replay:
     size = os.fstat(fd).st_size
     result = Replay([], 0)
     while result.end < size:
-        at = result.end
-        head = _header(read_at(fd, HEADER.size, at))
+        offset = result.end
+        head = _header(read_at(fd, HEADER.size, offset))
         text = None
         if head is not None and head[1] == len(result.frames):
             kind, _, meta, features, crc = head
-            finish = at + HEADER.size + meta + features
+            finish = offset + HEADER.size + meta + features
             if finish > size:
                 return result  # cut off while it was written: never committed
-            text = _payload(fd, at + HEADER.size, meta, features, crc)
+            text = _payload(fd, offset + HEADER.size, meta, features, crc)
         if text is None:
-            if _frame_after(fd, at + 1, size, len(result.frames)):
+            if _frame_after(fd, offset + 1, size, len(result.frames)):
                 raise FeatxError(
                     "store-broken",
-                    f"`{path}` is damaged at byte {at:,}; {len(result.frames):,} batches before it are intact",
+                    f"`{path}` is damaged at byte {offset:,}; {len(result.frames):,} batches before it are intact",
                     "rebuild the store from the photos: `featx extract` with `--replace --yes`",
-                    {"store": str(path), "byte": at},
+                    {"store": str(path), "byte": offset},
                 )
-            if size - at >= HEADER.size:
-                result.damage = f"{path.name} ends in {size - at:,} damaged bytes; the rows in them are not counted"
+            if size - offset >= HEADER.size:
+                result.damage = f"{path.name} ends in {size - offset:,} damaged bytes; the rows in them are not counted"
             return result
         try:
             payload = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise FeatxError(
                 "store-broken",
-                f"`{path}` is not the journal of a store: at byte {at:,} there is no JSON",
+                f"`{path}` is not the journal of a store: at byte {offset:,} there is no JSON",
                 "rebuild the store from the photos: `featx extract` with `--replace --yes`",
-                {"store": str(path), "byte": at},
+                {"store": str(path), "byte": offset},
             ) from error
-        result.frames.append(Frame(kind, payload, at + HEADER.size + meta, features))
+        result.frames.append(Frame(kind, payload, offset + HEADER.size + meta, features))
         result.end = finish
     return result
 
 
 def _frame_after(fd: int, start: int, size: int, sequence: int) -> bool:
     """Whether an intact frame follows: then the bytes before it are damage, not an unfinished end."""
-    at = start
-    while at < size:
-        at = _data_from(fd, at, size)
-        piece = read_at(fd, STEP + HEADER.size, at)
+    offset = start
+    while offset < size:
+        offset = _data_from(fd, offset, size)
+        piece = read_at(fd, STEP + HEADER.size, offset)
         hit = piece.find(MAGIC)
         while hit >= 0:
             head = _header(piece[hit : hit + HEADER.size])
             if head is not None and sequence <= head[1] <= sequence + (1 << 32):
                 return True
             hit = piece.find(MAGIC, hit + 1)
-        at += STEP
+        offset += STEP
     return False
 
 
-def _data_from(fd: int, at: int, size: int) -> int:
+def _data_from(fd: int, offset: int, size: int) -> int:
     """The next offset that is not in a hole of the file: a hole contains no frame, however long it is."""
     if not hasattr(os, "SEEK_DATA"):
-        return at
+        return offset
     here = os.lseek(fd, 0, os.SEEK_CUR)
     try:
-        return os.lseek(fd, at, os.SEEK_DATA)
+        return os.lseek(fd, offset, os.SEEK_DATA)
     except OSError as error:
-        return size if error.errno == errno.ENXIO else at
+        return size if error.errno == errno.ENXIO else offset
     finally:
         os.lseek(fd, here, os.SEEK_SET)
 

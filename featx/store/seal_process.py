@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from featx.errors import FeatxError
-from featx.store import sealed_file
+from featx.store import sealed_file_writer
 from featx.store.snapshot import load_snapshot
 
 FULL, BROKEN = 6, 5
@@ -24,7 +24,7 @@ def main(store: str, target: str) -> int:
         contents = load_snapshot(Path(store))
         if contents is None:
             return BROKEN
-        sealed_file.write(
+        sealed_file_writer.write(
             Path(target),
             contents.spec,
             contents.provenance,

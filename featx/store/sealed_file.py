@@ -1,4 +1,4 @@
-"""The HDF5 file of a store: always written as a new file, and never trusted when read.
+"""The HDF5 file of a store, never trusted when it is read.
 
 Features are one contiguous dataset (so they can be memory-mapped) with our own CRC-32 for each 1,024 rows; everything
 else has a fixed width and HDF5's checksum.
@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-import featx
 from featx.backbones.fingerprint import Fingerprint
 from featx.catalogue.items import NOTHING, Item, Skipped
 from featx.catalogue.own_columns import Value
@@ -34,7 +32,6 @@ BLOCK = 1024
 MOST_TOGETHER, MOST_DATASETS, UNFILLED = 256 << 20, 10_000, 1 << 20
 MAX_CHUNK = 64 << 20
 EVERYTHING = slice(None)
-CHUNK = 1 << 20
 WORDS = ("label", "product", "split")
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 # In `columns_state`: an empty cell, a value, an item without the column.
@@ -62,113 +59,6 @@ def broken(path: Path, what: str) -> FeatxError:
         "rebuild it from the photos: `featx extract` with `--replace --yes`",
         {"store": str(path)},
     )
-
-
-# --- writing (only ever in the sealing process) ---------------------------------------------------------------------
-
-
-def write(
-    target: Path,
-    spec: FeatureSpec,
-    provenance: Mapping[str, object],
-    rows: Sequence[Item],
-    blocks: Iterable[bytes],
-    skipped: Sequence[Skipped],
-    merged: str,
-) -> None:
-    """Write a complete store into a new file, block by block."""
-    with h5py.File(target, "x", libver=("v110", "v110"), locking=False) as file:
-        facts = {
-            "schema_version": SCHEMA,
-            "n": len(rows),
-            "width": spec.width,
-            "views": spec.views,
-            "created_by": np.bytes_(f"featx {featx.__version__}".encode()),
-            "store_id": np.bytes_(uuid.uuid4().hex.encode()),
-            "merged_journal": np.bytes_(merged.encode() or b"-"),
-        }
-        for name, value in facts.items():
-            file.attrs[name] = value
-        for name, document in (("fingerprint", spec.fingerprint.to_dict()), ("provenance", provenance)):
-            file.attrs[name] = np.bytes_(json.dumps(document, sort_keys=True).encode("ascii"))
-        features = file.create_dataset("features", (len(rows), *spec.row_shape), dtype=spec.dtype, fill_time="never")
-        sums, start = [], 0
-        for block in blocks:
-            part = np.frombuffer(block, dtype=spec.dtype).reshape(-1, *spec.row_shape)
-            features[start : start + len(part)] = part
-            sums.append(zlib.crc32(block))
-            start += len(part)
-        _numbers(file, "features_crc32", np.array(sums, dtype=np.uint32))
-        _strings(file, "id", [row.item_id for row in rows])
-        _strings(file, "path", [row.path for row in rows])
-        _strings(file, "digest", [row.digest for row in rows])
-        for word in WORDS:
-            values = [getattr(row, word) for row in rows]
-            _strings(file, word, [value or "" for value in values])
-            _numbers(file, f"{word}_known", np.array([value is not None for value in values], dtype=np.uint8))
-        if any(row.source for row in rows):
-            _strings(file, "source", [row.source or "" for row in rows])
-        columns, states = file.create_group("columns"), file.create_group("columns_state")
-        for name in sorted({name for row in rows for name in row.extra}):
-            _column(columns, states, name, rows)
-        group = file.create_group("skipped")
-        for name in ("path", "reason", "detail"):
-            _strings(group, name, [getattr(photo, name) for photo in skipped])
-        for name in ("size", "mtime_ns"):
-            _numbers(group, name, np.array([getattr(photo, name) for photo in skipped], dtype=np.int64))
-
-
-def _column(columns: h5py.Group, states: h5py.Group, name: str, rows: Sequence[Item]) -> None:
-    values = [row.extra.get(name) for row in rows]
-    state = [ABSENT if name not in row.extra else EMPTY if row.extra[name] is None else VALUE for row in rows]
-    kinds = {type(value) for value in values if value is not None}
-    key = quote(name.encode("utf-8", "surrogateescape"), safe=" !#$&'()*+,-:;<=>?@[]^_`{|}~") or "%"
-    key = key.replace(".", "%2E") if not key.strip(".") else key
-    if kinds == {bool}:
-        kind = "bool"
-        _numbers(columns, key, np.array([bool(value) for value in values], dtype=np.uint8))
-    elif kinds == {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):  # type: ignore[operator]
-        kind = "int"
-        _numbers(columns, key, np.array([value or 0 for value in values], dtype=np.int64))
-    elif kinds == {float}:
-        kind = "float"
-        _numbers(columns, key, np.array([np.nan if value is None else value for value in values], dtype=np.float64))
-    elif kinds <= {str}:
-        kind = "string"
-        _strings(columns, key, [str(value or "") for value in values])
-    else:
-        # Mixed types are kept as JSON, so that no value changes its type.
-        kind = "json"
-        _strings(columns, key, ["" if value is None else json.dumps(value) for value in values])
-    columns[key].attrs["kind"] = np.bytes_(kind.encode())
-    _numbers(states, key, np.array(state, dtype=np.uint8))
-
-
-def _strings(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
-    data = [text.encode("utf-8", "surrogateescape") for text in texts]
-    width = max(map(len, data), default=1) or 1
-    step = max(1, min(4096, CHUNK // width))
-    kind = h5py.string_dtype("utf-8", width)
-    dataset = group.create_dataset(
-        name,
-        (len(data),),
-        dtype=kind,
-        maxshape=(None,),
-        chunks=(step,),
-        compression="gzip",
-        compression_opts=1,
-        fletcher32=True,
-    )
-    for start in range(0, len(data), step):
-        dataset[start : start + step] = np.array(data[start : start + step], dtype=kind)
-
-
-def _numbers(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    group.create_dataset(name, data=values, maxshape=(None,), chunks=(65536,), compression="gzip",
-                         compression_opts=1, fletcher32=True)  # fmt: skip
-
-
-# --- reading --------------------------------------------------------------------------------------------------------
 
 
 class SealedFile:
@@ -377,15 +267,15 @@ class SealedFile:
         start = number * BLOCK
         count = min(BLOCK, self.n - start)
         wanted = count * self.spec.row_bytes
-        at = (self.offset or 0) + start * self.spec.row_bytes
+        position = (self.offset or 0) + start * self.spec.row_bytes
         pieces: list[bytes] = []
         while wanted:
-            piece = read_at(self.fd, min(wanted, 1 << 30), at)
+            piece = read_at(self.fd, min(wanted, 1 << 30), position)
             if not piece:
                 break
             pieces.append(piece)
             wanted -= len(piece)
-            at += len(piece)
+            position += len(piece)
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if wanted or zlib.crc32(data) != int(self._sums[number]):
             raise broken(self.path, f"the features of rows {start:,}–{start + count - 1:,} are not what was written")

@@ -214,11 +214,11 @@ class Store:
             return side_by_side(self._whole.all_views, self.columns_used)
         spec = self._contents.spec
         whole = np.empty((len(self), *spec.row_shape), dtype=np.float32)
-        at = 0
+        start = 0
         for block in self._contents.blocks():
             part = np.frombuffer(block, dtype=spec.dtype).reshape(-1, *spec.row_shape)
-            whole[at : at + len(part)] = part
-            at += len(part)
+            whole[start : start + len(part)] = part
+            start += len(part)
         whole.flags.writeable = False
         return whole.reshape(len(self), spec.views, spec.width)
 

@@ -6,11 +6,9 @@ import errno
 import json
 import os
 import shutil
-import sys
 import threading
 import uuid
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from glob import escape
@@ -24,17 +22,17 @@ from numpy.typing import NDArray
 from featx.backbones.fingerprint import Fingerprint
 from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
-from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
+from featx.files.atomic import replace_durably, temporary_path
 from featx.files.locks import LockHeld, lock_file
-from featx.files.regular import read_json
 from featx.store import journal as log
+from featx.store.disk_space import disk_full, shown_size
 from featx.store.records import FeatureSpec, Row
+from featx.store.row_records import checked_record, require_plain_text, skip_record
 from featx.store.seal_client import SealClient
 from featx.store.sealed_file import SealedFile
-from featx.store.snapshot import Snapshot, from_record, load_snapshot, to_record
+from featx.store.snapshot import Snapshot, load_snapshot
+from featx.store.store_card import write_card
 from featx.workspace import journal_beside
-
-MARGIN = 1.1
 
 
 class StoreWriter:
@@ -171,7 +169,7 @@ class StoreWriter:
             return
         records, features = [], np.empty((len(rows), *self.spec.row_shape), dtype=self.spec.dtype)
         for i, row in enumerate(rows):
-            records.append(_checked(row.item))
+            records.append(checked_record(row.item))
             if np.shape(row.features) != self.spec.row_shape:
                 raise ValueError(f"features of shape {np.shape(row.features)}, but rows are {self.spec.row_shape}")
             with np.errstate(over="ignore"):
@@ -191,7 +189,7 @@ class StoreWriter:
         """Refresh path, label, product, split and extra columns of known rows; features, digest and source stay."""
         known = [self._known(row.item_id) for row in rows]
         records = [
-            _checked(replace(row, digest=before.digest, source=before.source))
+            checked_record(replace(row, digest=before.digest, source=before.source))
             for row, before in zip(rows, known, strict=True)
         ]
         if records:
@@ -204,7 +202,7 @@ class StoreWriter:
         if len(set(names.values())) != len(names):
             raise FeatxError("duplicate-id", "two items cannot have the same id", "give each its own")
         for new in names.values():
-            _plain(new, "id")
+            require_plain_text(new, "id")
         if names:
             self._commit(log.RENAME, dict(names))
 
@@ -216,8 +214,8 @@ class StoreWriter:
 
     def note_skipped(self, photos: Sequence[Skipped]) -> None:
         """Record photos that could not be used, with the size and time of their files."""
-        known = {path: _skip_record(skip) for path, skip in self._contents.skipped.items()}
-        fresh = [record for record in map(_skip_record, photos) if known.get(record[0]) != record]
+        known = {path: skip_record(skip) for path, skip in self._contents.skipped.items()}
+        fresh = [record for record in map(skip_record, photos) if known.get(record[0]) != record]
         if fresh:
             self._commit(log.SKIPPED, fresh)
 
@@ -305,7 +303,7 @@ class StoreWriter:
             )
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         why = f"the disk is full: {self.path}" if full else f"cannot write more of {self.path}: {error}"
-        return _disk_full(self.path, why, saved)
+        return disk_full(self.path, why, saved)
 
     def _merge(self) -> None:
         """Let the sealing process write a new file, verify it, then replace the old file and drop the journal."""
@@ -336,7 +334,7 @@ class StoreWriter:
         if status == 5:
             raise FeatxError("store-broken", message, "extract again with `--replace --yes`", {"store": str(self.path)})
         if status == 6 or shutil.disk_usage(self.path.parent).free < needs:
-            raise _disk_full(self.path, f"the disk is full: {self.path} needs about {_mb(needs)} more",
+            raise disk_full(self.path, f"the disk is full: {self.path} needs about {shown_size(needs)} more",
                              len(self._contents.rows))  # fmt: skip
         raise FeatxError(
             "worker-died",
@@ -368,108 +366,3 @@ class StoreWriter:
         if self._contents.journal_fd >= 0:
             os.close(self._contents.journal_fd)
             self._contents.journal_fd = -1
-
-
-def write_card(store: Path, spec: FeatureSpec, rows: Collection[Item], skipped: int) -> None:
-    """NAME.json: a summary for programs that do not read HDF5; losing it loses nothing."""
-    card = {
-        "schema_version": 1,
-        "store": store.name,
-        "n": len(rows),
-        "width": spec.width,
-        "views": spec.views,
-        "dtype": spec.dtype,
-        "categories": dict(sorted(Counter(row.label for row in rows if row.label is not None).items())),
-        "skipped": skipped,
-        "fingerprint": spec.fingerprint.to_dict(),
-    }
-    beside = store.with_suffix(".json")
-    with suppress(OSError):
-        if not is_card(beside):
-            return
-        # Only the holder of the store's lock writes its card.
-        remove_stale_temporaries(beside, alone=True)
-        write_atomic(beside, (json.dumps(card, indent=2) + "\n").encode())
-
-
-def is_card(path: Path) -> bool:
-    """Whether a file is missing or the card of a store: your own `shop.json` beside `shop.h5` is never replaced."""
-    try:
-        card = read_json(path)
-    except FileNotFoundError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return isinstance(card, dict) and {"schema_version", "store", "fingerprint"} <= card.keys()
-
-
-def ensure_room(path: Path | str, n_rows: int, width: int) -> None:
-    """Refuse to start when the disk has too little room."""
-    needs = int(n_rows * width * 4 * MARGIN)
-    folder = Path(path).absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    disk = shutil.disk_usage(folder)
-    if needs > disk.free:
-        raise FeatxError(
-            "disk-full",
-            f"the disk is full: {path} needs about {_mb(needs)} more\n"
-            f"{folder} has {_mb(disk.free)} free of {_mb(disk.total)}",
-            f"free some space and run the same command again, or move the store: `--store /bigdisk/{Path(path).name}`",
-            {"needs_bytes": needs, "free_bytes": disk.free},
-        )
-
-
-def _disk_full(path: Path, why: str, saved: int) -> FeatxError:
-    return FeatxError(
-        "disk-full",
-        why,
-        f"{saved:,} photos are saved. Free some space and run the same command\n"
-        f"again, or move the store: `--store /bigdisk/{path.name}`",
-        {"saved": saved},
-    )
-
-
-def _mb(size: int) -> str:
-    return f"{size / 1e9:,.0f} GB" if size >= 1e10 else f"{max(1, round(size / 1e6)):,} MB"
-
-
-def _checked(row: Item) -> list[Any]:
-    for what, text in (("id", row.item_id), ("path", row.path), ("digest", row.digest), ("label", row.label),
-                       ("product", row.product), ("split", row.split), ("source", row.source),
-                       *row.extra.items()):  # fmt: skip
-        if isinstance(text, str):
-            _plain(text, what)
-    for name, value in row.extra.items():
-        _plain(name, "column name")
-        if not (value is None or isinstance(value, str | int | float | bool)):
-            raise TypeError(f"column {name!r} holds {type(value).__name__}, not text, a number, true or false")
-    return to_record(from_record(to_record(row)))
-
-
-def _skip_record(skip: Skipped) -> list[Any]:
-    """A skipped photo in the form of the journal; the columns of its table are not kept."""
-    return [skip.path, skip.reason, skip.detail, skip.size, skip.mtime_ns]
-
-
-def _plain(text: str, what: str) -> None:
-    if "\0" in text:
-        raise FeatxError("bad-manifest", f"{what} {text!r} contains a NUL character", "remove it")
-    if text.isascii():
-        return
-    try:
-        same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
-    except UnicodeEncodeError as error:
-        raise FeatxError(
-            "bad-manifest", f"{what} {text!r} contains half a character (an unpaired surrogate)", "fix it"
-        ) from error
-    # Latin-1, for example, decodes every name, but the store would keep a different one.
-    if what == "path" and same and sys.getfilesystemencoding() != "utf-8":
-        with suppress(UnicodeEncodeError):
-            same = os.fsencode(text) == text.encode("utf-8", "surrogateescape")
-    if not same:
-        raise FeatxError(
-            "bad-config",
-            f"{what} {text!r} was read as if file names were not UTF-8",
-            "this comes from the system's locale; run with `PYTHONUTF8=1`",
-        )

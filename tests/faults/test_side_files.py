@@ -14,7 +14,7 @@ from featx.embedding import transformer
 from featx.prediction import sort_folders
 from featx.reporting import thumbnails
 from featx.store.records import FeatureSpec
-from featx.store.writer import write_card
+from featx.store.store_card import write_card
 from featx.workspace import Workspace
 from tests.conftest import toy_fingerprint
 from tests.faults.test_half_written import MARK, Kept, replay

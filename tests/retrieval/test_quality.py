@@ -97,5 +97,5 @@ def test_almost_nothing_is_measured_too(n):
 
 def test_of_very_many_items_some_are_asked():
     features, labels, products, ids = catalogue(300)
-    measured = measure(features, labels, products, ids, most_asked=50)
+    measured = measure(features, labels, products, ids, max_queries=50)
     assert 40 < measured["n"] <= 50

@@ -59,7 +59,7 @@ class ExactRescorer:
         data = np.asarray(index.features[rows], dtype=np.float64)
         with np.errstate(all="ignore"):
             lengths = np.sqrt((data * data).sum(axis=1))
-            values = np.stack([(data * one).sum(axis=1) / lengths for one in self.wanted], axis=1).max(axis=1)
+            values = np.stack([(data * query).sum(axis=1) / lengths for query in self.wanted], axis=1).max(axis=1)
         values[index.scale[rows] == 0] = 0
         values = np.round(np.clip(values, -1, 1), 6) + 0.0
         best_rows, end = [], 0
