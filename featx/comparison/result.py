@@ -142,11 +142,11 @@ class Comparison:
 
 
 def standing(row: dict[str, Any]) -> str:
-    """What an entry is among the others, in a word or two."""
+    """The standing of an entry among the others, in a word or two."""
     names = {
         "best": "best",
         "as_good": "as good",
-        "not_told_apart": "not told apart",
+        "not_told_apart": "undecided",
         "below_baseline": "below a baseline",
         "baseline": "baseline",
     }

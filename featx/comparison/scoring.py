@@ -308,7 +308,7 @@ def _sentence(best: Entry, alike: Sequence[Name], ties: Sequence[Name], scoring:
         are = "is" if len(alike) == 1 else "are"
         text += f"; {listed(alike)} {are} as good (at most {100 * MARGIN:.0f} points behind)"
     if ties:
-        text += f"; {listed(ties)} {'is' if len(ties) == 1 else 'are'} not told apart from it by these photos"
+        text += f"; {listed(ties)} may be as good: these photos do not decide"
     return text
 
 

@@ -52,7 +52,7 @@ def _which(r: Located, text: Formatter) -> str:
     others = []
     for entries, one, many in (
         (r.which.alike, "; one other is as good", "; {n:count} others are as good"),
-        (r.which.ties, "; one other cannot be told apart from it", "; {n:count} others cannot be told apart from it"),
+        (r.which.ties, "; one other may be as good", "; {n:count} others may be as good"),
     ):
         if entries:
             others.append(text.by_count(len(entries), one=one, many=many))
@@ -280,8 +280,8 @@ def differences(r: Located, text: Formatter, most: int = 12) -> list[str]:
 
     return [
         text.say(
-            "<b>{a}</b> and <b>{b}</b> cannot be told apart ({test.difference:points} points; {test.low:points} to "
-            "{test.high:points}; p = {p:decimal})"
+            "<b>{a}</b> and <b>{b}</b> do not differ significantly ({test.difference:points} points; {test.low:points} "
+            "to {test.high:points}; p = {p:decimal})"
             if test.verdict == "tie"
             else "<b>{a}</b> beats <b>{b}</b> by {test.difference:points} points ({test.low:points} to "
             "{test.high:points}; p = {p:decimal})",

@@ -66,7 +66,7 @@ def _verdict(row: Located) -> str:
         "best": "recommended",
         "alike": "as good",
         "below": "below a baseline",
-        "tied": "not told apart",
+        "tied": "undecided",
         "baseline": "baseline",
     }
     return next((name for key, name in names.items() if row[key]), "")

@@ -44,8 +44,8 @@ class Recommended(msgspec.Struct):
 class EntryRow(msgspec.Struct, kw_only=True):
     """An entry of the comparison: its standing against the recommended one, its scores, its speed and its size.
 
-    `tied` cannot be told apart from the recommended one, `alike` is as good, `below` is below a baseline, `unbeaten` is
-    beaten by no other in accuracy, speed and size at once. `images_per_second` is from photo to answer.
+    `tied` does not differ significantly from the recommended one, `alike` is as good, `below` is below a baseline,
+    `unbeaten` is beaten by no other in accuracy, speed and size at once. `images_per_second` is from photo to answer.
     """
 
     store: str
