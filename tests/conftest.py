@@ -155,8 +155,10 @@ def run_here(words: tuple[str, ...], cwd: Path, given: str, environment: dict[st
 def warn_as_a_process_does() -> None:
     """Warnings go to stderr, as those of a command do; pytest would keep them to itself."""
     warnings.resetwarnings()
-    for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+    for kind in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
         warnings.simplefilter("ignore", kind)
+    # Nobody would see what a command leaves open; here it fails the test.
+    warnings.simplefilter("error", ResourceWarning)
 
     def show(message, category, filename, lineno, file=None, line=None):
         sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))

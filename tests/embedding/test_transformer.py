@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import threading
 from dataclasses import dataclass, field
@@ -126,7 +127,8 @@ def test_grey_and_clear_arrays_are_photos_too(backbone):
 
 def test_bytes_and_open_files_are_photos_too(backbone, shop):
     path = Path(shop[0][0])
-    rows = ImageEmbedder().transform([path, path.read_bytes(), path.open("rb")])
+    with path.open("rb") as file:
+        rows = ImageEmbedder().transform([path, path.read_bytes(), file])
     assert (rows == rows[0]).all()
 
 
@@ -170,7 +172,7 @@ def test_an_unreadable_photo_stops_it_by_name(backbone, shop, tmp_path):
         ImageEmbedder(batch_size=2).transform([*shop[0], str(tmp_path / "bad.jpg"), *shop[0]])
     assert stopped.value.code == "photo-unreadable"
     assert stopped.value.details["reason"] == "not-an-image"
-    half = Image.open(__import__("io").BytesIO(odd_images.unreadable()["cut.png"][0]))
+    half = Image.open(io.BytesIO(odd_images.unreadable()["cut.png"][0]))
     with pytest.raises(FeatxError, match="photo 1"):
         ImageEmbedder().transform([shop[0][0], half])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,46 +17,54 @@ from featx.images.photos import name_of
 from tests.conftest import photo
 
 
-def forms(path: Path) -> dict[str, PhotoLike]:
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return photo(tmp_path / "photo.png")
+
+
+@pytest.fixture
+def forms(path: Path) -> Iterator[dict[str, PhotoLike]]:
+    """One photo in every form that a caller may have it in."""
     data = path.read_bytes()
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("photo.png", data)
-    image = Image.open(path)
-    return {
-        "path": path,
-        "name": str(path),
-        "bytes": data,
-        "bytearray": bytearray(data),
-        "memoryview": memoryview(data),
-        "file": path.open("rb"),
-        "in memory": io.BytesIO(data),
-        "in an archive": zipfile.ZipFile(archive).open("photo.png"),
-        "image": image,
-        "array": np.asarray(image),
-    }
+    with path.open("rb") as file, Image.open(path) as image, zipfile.ZipFile(archive) as members:
+        yield {
+            "path": path,
+            "name": str(path),
+            "bytes": data,
+            "bytearray": bytearray(data),
+            "memoryview": memoryview(data),
+            "file": file,
+            "in memory": io.BytesIO(data),
+            "in an archive": members.open("photo.png"),
+            "image": image,
+            "array": np.asarray(image),
+        }
 
 
-def test_every_form_of_a_photo_gives_the_same_pixels_and_every_encoded_one_the_same_digest(tmp_path):
-    path = photo(tmp_path / "photo.png")
-    read = {name: read_photo(form) for name, form in forms(path).items()}
-    assert len({one.image.tobytes() for one in read.values()}) == 1
-    assert len({one.digest for name, one in read.items() if name not in ("image", "array")}) == 1
-    assert read["image"].digest == read["array"].digest
+def test_every_form_of_a_photo_gives_the_same_pixels_and_every_encoded_one_the_same_digest(forms):
+    photos = {form: read_photo(value) for form, value in forms.items()}
+    assert len({photo.image.tobytes() for photo in photos.values()}) == 1
+    assert len({photo.digest for form, photo in photos.items() if form not in ("image", "array")}) == 1
+    assert photos["image"].digest == photos["array"].digest
 
 
-def test_names_of_folders_and_features_are_no_photos_by_themselves(tmp_path):
-    path = photo(tmp_path / "photo.png")
-    told = {name: holds_a_photo(form) for name, form in forms(path).items()}
-    assert {name for name, one in told.items() if not one} == {"path", "name"}
+def test_names_of_folders_and_features_are_no_photos_by_themselves(forms):
+    assert [form for form, value in forms.items() if not holds_a_photo(value)] == ["path", "name"]
     assert not holds_a_photo(np.zeros((3, 4), np.float32))
 
 
-def test_a_photo_is_called_by_the_file_it_came_from(tmp_path):
-    path = photo(tmp_path / "photo.png")
-    told = {name: name_of(form, "the photo") for name, form in forms(path).items()}
-    assert {told[name] for name in ("path", "name", "file", "image")} == {str(path)}
-    assert {told[name] for name in ("bytes", "in memory", "array")} == {"the photo"}
+def test_a_photo_is_called_by_the_file_it_came_from(forms, path):
+    names = {form: name_of(value, "the photo") for form, value in forms.items()}
+    assert {names[form] for form in ("path", "name", "file", "image")} == {str(path)}
+    assert {names[form] for form in ("bytes", "in memory", "array")} == {"the photo"}
+
+
+def test_a_file_that_the_caller_opened_stays_open(forms):
+    read_photo(forms["file"])
+    assert not forms["file"].closed
 
 
 @pytest.mark.parametrize(
