@@ -28,8 +28,9 @@ from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
 from featx.store import Store, open_store
 from tests.browsing import browser
+from tests.sealing import seal_in_this_process, sealing_process
 
-__all__ = ["browser"]
+__all__ = ["browser", "seal_in_this_process", "sealing_process"]
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)

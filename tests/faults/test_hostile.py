@@ -9,6 +9,7 @@ import pickle
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tarfile
@@ -236,10 +237,43 @@ socket.create_connection = socket.getaddrinfo = refused
 """
 
 
-@pytest.mark.parametrize(
-    "drawn", [("--products", "7", "--shots", "1", "--size", "32"), pytest.param((), marks=pytest.mark.long)]
-)
-def test_the_main_flows_open_no_socket(featx_commands, tmp_path, drawn):
+def some_photos(folder: Path) -> Path:
+    """Eight photos of two categories; one of them."""
+    for category in ("boots", "hats"):
+        (folder / category).mkdir(parents=True)
+        for path in sorted((ROOT / "data/train" / category).iterdir())[:8]:
+            shutil.copy(path, folder / category)
+    return next((folder / "boots").iterdir())
+
+
+def flows(known: str, *drawn: str) -> list[tuple[str, ...]]:
+    return [
+        ("extract", "photos", "-b", "colour"), ("fit", "--clf", "centroid"), ("similar", known), ("info", "--check"),
+        ("backbones",), ("export", "--to", "npy", "-o", "x.npy"), ("predict", "photos"),
+        ("compare", "--clf", "knn", "--folds", "2"), ("report",), ("duplicates",), ("issues",),
+        ("extract", "photos", "-b", "builtin"), ("demo", "--no-run", *drawn),
+    ]  # fmt: skip
+
+
+def test_the_main_flows_open_no_socket(featx, tmp_path, monkeypatch):
+    def refused(*words: object, **named: object) -> None:
+        opened.append(words)
+        raise OSError("no network in this test")
+
+    opened: list[tuple[object, ...]] = []
+    for name in ("connect", "connect_ex", "bind", "sendto"):
+        monkeypatch.setattr(socket.socket, name, refused)
+    for name in ("create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refused)
+    known = some_photos(tmp_path / "photos").relative_to(tmp_path)
+    for words in flows(str(known), "--products", "7", "--shots", "1", "--size", "32"):
+        ran = featx(*words)
+        assert ran.returncode == 0, ran.stderr
+    assert opened == []
+
+
+@pytest.mark.long
+def test_neither_do_they_while_their_libraries_are_loaded(featx_commands, tmp_path):
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(NO_SOCKETS)
@@ -248,20 +282,7 @@ def test_the_main_flows_open_no_socket(featx_commands, tmp_path, drawn):
         env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "A SOCKET WAS OPENED" in probe.stderr
-    for category in ("boots", "hats"):
-        for folder in sorted((ROOT / "data/train").iterdir()):
-            if folder.name == category:
-                for path in sorted(folder.iterdir())[:8]:
-                    (tmp_path / "photos" / category).mkdir(parents=True, exist_ok=True)
-                    shutil.copy(path, tmp_path / "photos" / category)
-    some = next((tmp_path / "photos" / "boots").iterdir())
-    commands = (
-        ("extract", "photos", "-b", "colour"), ("fit", "--clf", "centroid"),
-        ("similar", str(some.relative_to(tmp_path))), ("info", "--check"), ("backbones",),
-        ("export", "--to", "npy", "-o", "x.npy"), ("predict", "photos"), ("compare", "--clf", "knn", "--folds", "2"),
-        ("report",), ("duplicates",), ("issues",), ("extract", "photos", "-b", "builtin"),
-        ("demo", "--no-run", *drawn),
-    )  # fmt: skip
+    commands = flows(str(some_photos(tmp_path / "photos").relative_to(tmp_path)))
     answers = featx_commands(*commands, PYTHONPATH=f"{site}:{ROOT}")
     assert [(ran.args, ran.stderr) for ran in answers if ran.returncode or "A SOCKET WAS OPENED" in ran.stderr] == []
     assert len(answers) == len(commands)
@@ -356,7 +377,7 @@ def test_the_wheel_holds_the_package_and_nothing_else_and_is_built_the_same_twic
     own = {"featx", "tests", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"}
     assert tops - {"PKG-INFO", ".gitignore"} == own
     zipfile.ZipFile(first).extractall(tmp_path / "site")
-    ran = featx_process("extract", "photos", "-b", "builtin", "--store", "a.h5", PYTHONPATH=str(tmp_path / "site"))
+    ran = featx_process("extract", "photos", "-b", "colour", "--store", "a.h5", PYTHONPATH=str(tmp_path / "site"))
     assert ran.returncode == 0 and len(open_store(tmp_path / "a.h5")) == 12, ran.stderr
 
 

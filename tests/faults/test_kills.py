@@ -25,6 +25,9 @@ from tests.counting import wait_until
 
 Rows = dict[str, bytes]
 
+# What happens to the process that seals, or to this one meanwhile, is what is promised.
+pytestmark = pytest.mark.usefixtures("sealing_process")
+
 
 def many_photos(folder: Path, count: int) -> Path:
     for i in range(count):

@@ -20,6 +20,8 @@ from featx.store import open_store
 from tests.conftest import photo
 from tests.faults.test_kills import features_of, killed_run
 
+# What happens to the process that seals, or to this one meanwhile, is what is promised.
+pytestmark = pytest.mark.usefixtures("sealing_process")
 BAD_SHARE = 50  # one photo in fifty
 
 

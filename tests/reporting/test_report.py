@@ -128,7 +128,9 @@ def test_two_renders_are_identical(written, report, tmp_path):
 
 
 def test_a_report_is_written_again_without_the_photos(shop, written, tmp_path):
-    first = write_report(comparison(shop), shop, root=written.folder.parent, folder=tmp_path / "r")
+    first = write_report(
+        comparison(shop), shop, root=written.folder.parent, folder=tmp_path / "r", formats=("html", "json")
+    )
     before = first.page.read_bytes()
     assert before.count(b"data:image/webp") > 10
     first.page.unlink()
@@ -161,7 +163,7 @@ def test_each_section_opens_with_a_sentence_that_holds_its_number(report, docume
 
 def test_nothing_found_is_said_in_words(shop, tmp_path):
     nothing = {"issues": {"labels": []}, "duplicates": {"groups": []}, "skipped": []}
-    written = write_report(comparison(shop), shop, root=tmp_path, **nothing)
+    written = write_report(comparison(shop), shop, root=tmp_path, formats=("html", "md"), **nothing)
     sentence = "No label looks wrong; no copies were found; every file could be read."
     assert sentence in (written.folder / "report.md").read_text(encoding="utf-8")
     assert sentence in written.page.read_text(encoding="utf-8")
@@ -174,7 +176,7 @@ def test_what_was_not_measured_is_said_with_the_command_that_measures_it(shop, t
         store["images_per_second"] = None
     for entry in bare["entries"]:
         entry["test"], entry["naive"], entry["coarse"] = None, None, None
-    page = write_report(bare, None, root=tmp_path).page.read_text(encoding="utf-8")
+    page = write_report(bare, None, root=tmp_path, formats=("html",)).page.read_text(encoding="utf-8")
     for command in ("featx compare", "featx issues", "featx duplicates", "featx report", "featx extract"):
         assert f"<b>{command}</b>" in page
     assert "cross-validation" in page
@@ -193,8 +195,8 @@ def test_a_known_data_set_is_shown_beside_what_others_published(tmp_path):
     assert published_for(names, 296)[1].same_photos is False
     for other in (names[:-1], [*names, "one more"], [*names[1:], "another"], []):
         assert published_for(other, 2_485) == ([], None)
-    shop = catalogue(tmp_path / "photos", names, 4)
-    written = write_report(comparison(shop), shop, root=tmp_path / "reports")
+    shop = catalogue(tmp_path / "photos", names, 4, photos=8)
+    written = write_report(comparison(shop), shop, root=tmp_path / "reports", formats=("html",))
     page = written.page.read_text(encoding="utf-8")
     assert "Published results on Grocery Store Dataset" in page
     for shown in ("65.0%", "75.4%", "57.3%", "72.8%", "72.5%", "85.2%", "Klasson"):
@@ -316,15 +318,15 @@ def test_the_matrix_survives_being_kept_in_cells(pairs):
 def test_the_command_writes_again_and_tells_a_fall_with_code_seven(featx, shop, written, tmp_path):
     reports = tmp_path / "artifacts/reports"
     shutil.copytree(written.folder.parent, reports, ignore=shutil.ignore_patterns("2026*", "latest"))
-    old = write_report(comparison(shop, right=0.95), shop, root=reports, folder=tmp_path / "old")
+    old = write_report(comparison(shop, right=0.95), shop, root=reports, folder=tmp_path / "old", formats=("json",))
     late = {**comparison(shop, right=0.4), "written": "2026-02-02T03:04:05Z"}
-    new = write_report(late, shop, root=reports)
+    new = write_report(late, shop, root=reports, formats=("html", "json"))
     assert (reports / "latest/report.html").exists()
     new.page.unlink()
     ran = featx("report", "--json", "--format", "html,json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["bytes"] == new.page.stat().st_size
-    ran = featx("report", "--against", str(old.folder / "report.json"))
+    ran = featx("report", "--against", str(old.folder / "report.json"), "--format", "json")
     assert ran.returncode == 7
     assert "accuracy" in ran.stdout
     assert "fell by more than chance" in ran.stderr

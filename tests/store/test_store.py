@@ -28,6 +28,9 @@ from tests.conftest import toy_fingerprint
 ROOT = Path(__file__).resolve().parents[2]
 MAKING = toy_fingerprint(4)
 
+# What happens to the process that seals, or to this one meanwhile, is what is promised.
+pytestmark = pytest.mark.usefixtures("sealing_process")
+
 
 def vector(i: int, width: int = 4) -> np.ndarray:
     return np.random.default_rng(i).random(width, dtype=np.float32)
