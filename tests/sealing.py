@@ -35,9 +35,7 @@ def seal_in_this_process() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def sealing_process() -> Iterator[None]:
+@pytest.fixture
+def sealing_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sealing process of every command, for promises about kills, full disks and open files."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("featx.store.writer.SealClient", SealClient)
-        yield
+    monkeypatch.setattr("featx.store.writer.SealClient", SealClient)

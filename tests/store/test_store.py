@@ -28,9 +28,6 @@ from tests.conftest import toy_fingerprint
 ROOT = Path(__file__).resolve().parents[2]
 MAKING = toy_fingerprint(4)
 
-# What happens to the process that seals, or to this one meanwhile, is what is promised.
-pytestmark = pytest.mark.usefixtures("sealing_process")
-
 
 def vector(i: int, width: int = 4) -> np.ndarray:
     return np.random.default_rng(i).random(width, dtype=np.float32)
@@ -67,6 +64,7 @@ def datasets(path: Path) -> dict[str, bytes]:
 # --- what is written is what is read ---------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sealing_process")
 def test_every_fact_survives_sealing_and_missing_is_not_empty(tmp_path):
     rows = [
         row(0, label="", product="P", split="train", path="odd\udcff name\n.jpg"),
@@ -124,6 +122,7 @@ def test_features_that_are_not_finite_are_refused_by_name(tmp_path):
             assert not w.known()
 
 
+@pytest.mark.usefixtures("sealing_process")
 def test_an_interrupted_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path):
     order = [f"i{i}" for i in range(2500)]
     with writer(tmp_path / "whole.h5") as w:
@@ -330,6 +329,7 @@ def test_no_flipped_bit_of_many_is_silent(tmp_path):
 # --- disks and systems that fail -------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("sealing_process")
 @pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "replace", "ftruncate"])
 def test_any_failing_system_call_loses_no_reported_row(tmp_path, monkeypatch, call, few):
@@ -363,6 +363,7 @@ def test_any_failing_system_call_loses_no_reported_row(tmp_path, monkeypatch, ca
         assert held(path) == expected([*reported, row(9)])
 
 
+@pytest.mark.usefixtures("sealing_process")
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_keeps_every_reported_row(tmp_path):
     disk = tmp_path / "disk"
