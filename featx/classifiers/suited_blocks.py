@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from featx.compute.left_out import centred_cosines, left_out_answers, targets
 from featx.labels.folds import Fold, grouped_folds
 from featx.labels.training_set import TrainingSet
-from featx.metrics.block_choice import FEWEST, BlockChoice, choices_of, choose_blocks
+from featx.metrics.block_choice import FEWEST, BlockChoice, blends_of, choose_blocks
 
 # So many photos are enough to choose on; the cost grows with the cube.
 MOST = 2000
@@ -30,10 +30,7 @@ def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
         return None
     learn = training.learn[rows]
     products = {name: centred_cosines(training.store.with_blocks([name]).features_map()[learn]) for name in names}
-    correct = {
-        blocks: _correct(np.mean([products[name] for name in blocks], axis=0), labels, folds)
-        for blocks in choices_of(names)
-    }
+    correct = {blend: _correct(blend.mean(products), labels, folds) for blend in blends_of(names)}
     return choose_blocks(correct, groups, f"{len(folds)} folds of a quick classifier")
 
 

@@ -51,12 +51,13 @@ def _unit_extremes(rows: Matrix) -> NDArray[np.float64]:
     return np.asarray(rows / np.where(lengths > 0, lengths, 1))
 
 
-def inverse_lengths(features: Matrix) -> NDArray[np.float32]:
-    """The factor that brings each row to length 1; 0 for a row without a direction."""
+def inverse_lengths(features: Matrix, stretch: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The factor that brings each row, its numbers multiplied by `stretch`, to length 1; 0 if it has no direction."""
     inverse = np.zeros(len(features), dtype=np.float32)
     for start in range(0, len(inverse), BLOCK):
         rows = np.asarray(features[start : start + BLOCK], dtype=np.float64)
         with np.errstate(all="ignore"):
+            rows = rows if stretch is None else rows * stretch
             lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
             good = (lengths > SHORTEST) & (lengths < LONGEST)
             inverse[start : start + BLOCK] = np.where(good, 1 / lengths, 0)

@@ -24,7 +24,7 @@ from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions, Progress
 from featx.labels.folds import grouped_folds
 from featx.labels.training_set import HELD_OUT
-from featx.metrics.block_choice import FEWEST, BlockChoice
+from featx.metrics.block_choice import FEWEST, Blend, BlockChoice
 from featx.metrics.significance import LIMIT, sign_flips
 from featx.views.block_choices import describe_layers
 
@@ -155,7 +155,7 @@ def choose_nodes(
     folds = [score for _, score in grouped_folds(labels, products, FOLDS, seed)]
 
     def measure(blocks: Sequence[str]) -> tuple[Errors, float]:
-        answers = left_out_answers(np.mean([cosines[name] for name in blocks], axis=0), wanted, folds)
+        answers = left_out_answers(Blend(tuple(blocks)).mean(cosines), wanted, folds)
         right = (answers.argmax(axis=1) == wanted.argmax(axis=1)).mean()
         return ((answers - wanted) ** 2).sum(axis=1).astype(np.float64), float(right)
 

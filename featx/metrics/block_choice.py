@@ -19,6 +19,31 @@ FEWEST = 200
 MANY = 4
 
 
+# In a cosine one block may count this many times as much as each of the others.
+STEPS = (2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Blocks side by side, and how much each counts in a cosine; without weights all count alike."""
+
+    blocks: Blocks
+    weights: tuple[float, ...] = ()
+
+    def __str__(self) -> str:
+        weights = self.weights or (1.0,) * len(self.blocks)
+        named = zip(self.blocks, weights, strict=True)
+        return "+".join(name if weight == 1 else f"{weight:g}×{name}" for name, weight in named)
+
+    def mean(self, cosines: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The cosines of the blend, from those of its blocks."""
+        weights = np.asarray(self.weights or [1.0] * len(self.blocks), dtype=np.float32)
+        mean = np.zeros_like(cosines[self.blocks[0]])
+        for name, weight in zip(self.blocks, weights / weights.sum(), strict=True):
+            mean += weight * cosines[name]
+        return mean
+
+
 @dataclass(frozen=True)
 class BlockChoice:
     """The blocks to use, the measure and the answers counted, and the accuracy of each choice, such as `a+b`."""
@@ -27,15 +52,34 @@ class BlockChoice:
     measure: str
     n: int
     shares: Mapping[str, float] = field(default_factory=dict)
+    # How much each block counts in a cosine; none where all count alike.
+    weights: tuple[float, ...] = ()
+
+    @property
+    def blend(self) -> Blend:
+        """The blocks with their weights."""
+        return Blend(self.blocks, self.weights)
 
     def to_dict(self) -> dict[str, Any]:
         """The choice as JSON."""
-        return {**asdict(self), "blocks": list(self.blocks), "shares": dict(self.shares)}
+        lists = {"blocks": list(self.blocks), "weights": list(self.weights)}
+        return {**asdict(self), **lists, "shares": dict(self.shares)}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> BlockChoice:
         """The choice from its JSON."""
-        return cls(tuple(record["blocks"]), str(record["measure"]), int(record["n"]), dict(record["shares"]))
+        blocks, weights = tuple(record["blocks"]), tuple(map(float, record.get("weights", ())))
+        return cls(blocks, str(record["measure"]), int(record["n"]), dict(record["shares"]), weights)
+
+
+def blends_of(names: Sequence[str], steps: Sequence[float] = ()) -> list[Blend]:
+    """Every choice of blocks, and all of them with one that counts more: by each of the steps."""
+    heavier = [
+        Blend(tuple(names), tuple(step if i == heavy else 1.0 for i in range(len(names))))
+        for heavy in range(len(names))
+        for step in steps
+    ]
+    return [*map(Blend, choices_of(names)), *heavier]
 
 
 def choices_of(names: Sequence[str]) -> list[Blocks]:
@@ -48,7 +92,7 @@ def choices_of(names: Sequence[str]) -> list[Blocks]:
 
 
 def choose_blocks(
-    correct: Mapping[Blocks, NDArray[np.bool_]], groups: NDArray[np.intp], measure: str
+    correct: Mapping[Blend, NDArray[np.bool_]], groups: NDArray[np.intp], measure: str
 ) -> BlockChoice | None:
     """The choice that is right most often, if it is clearly better than all blocks; else all blocks.
 
@@ -58,5 +102,5 @@ def choose_blocks(
         return None
     choices = list(correct)
     best, _ = clearly_best(list(correct.values()), groups)
-    shares = {"+".join(blocks): round(float(answers.mean()), 4) for blocks, answers in correct.items()}
-    return BlockChoice(choices[best], measure, len(groups), shares)
+    shares = {str(blend): round(float(answers.mean()), 4) for blend, answers in correct.items()}
+    return BlockChoice(choices[best].blocks, measure, len(groups), shares, choices[best].weights)

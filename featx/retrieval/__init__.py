@@ -60,7 +60,7 @@ def index_of(store: Store | str | Path | None = None, blocks: Sequence[str] = ()
     if opened is not None and opened.is_part:
         blocks = [block.name for block in opened.blocks]
     index = open_cached(path)
-    if index is not None and (not blocks or set(blocks) == set(index.rows.blocks or ["all"])):
+    if index is not None and (not blocks or _has_just(index, blocks)):
         return index
     # HDF5 and all it brings are loaded only when the cache cannot answer.
     from featx.store import open_store
@@ -68,11 +68,16 @@ def index_of(store: Store | str | Path | None = None, blocks: Sequence[str] = ()
     opened = open_store(path) if opened is None else opened
     choice = None if blocks else suited_blocks(opened)
     part = opened.with_blocks(choice.blocks if choice else blocks)
-    index = SimilarityIndex(IndexRows.of_store(part))
+    index = SimilarityIndex(IndexRows.of_store(part, choice.weights if choice else ()))
     index.words, index.block_choice = calibrate(index.rows), choice
     if not blocks and not opened.unsealed:
         write_cache(part, index)
     return index
+
+
+def _has_just(index: SimilarityIndex, blocks: Sequence[str]) -> bool:
+    """Whether an index compares these blocks, all counting alike."""
+    return set(blocks) == set(index.rows.blocks or ["all"]) and not index.rows.weights
 
 
 def with_look_alike_blocks(store: Store) -> Store:

@@ -63,7 +63,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     if identity is None:
         return None
     held = read_approximate(path)
-    if held is not None and held.head.get("blocks", []) != list(index.blocks):
+    if held is not None and held.head.get("blocks", []) != index.described:
         if not make:
             return None  # it compares other parts of a joined backbone
         held = None
@@ -79,7 +79,7 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     with one_writer(path.parent, "an approximate index"):
         # Another process may have made the graph of newer rows meanwhile: this one is for this command alone then.
         if identity_of(index.path) == identity:
-            write_approximate(path, identity, fingerprint, nearby, index.blocks)
+            write_approximate(path, identity, fingerprint, nearby, index.described)
     return nearby
 
 

@@ -34,7 +34,7 @@ from featx.workspace import journal_beside
 if TYPE_CHECKING:
     from featx.store import Store
 
-MAGIC = b"featx-index/3\n"
+MAGIC = b"featx-index/4\n"
 KINDS = {"f4": np.float32, "i4": np.int32, "i8": np.int64, "u1": np.uint8}
 TEXTS = ("ids", "paths", "digests", "products")
 # The attributes of the file, the store's id among them, are written last, at its end.
@@ -75,6 +75,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         names: StringColumn = getattr(index.rows, name)
         parts[f"{name}_text"] = np.frombuffer(bytes(names.blob), dtype=np.uint8)
         parts[f"{name}_ends"] = names.ends
+    parts["stretch"] = np.zeros(0, np.float32) if index.rows.stretch is None else index.rows.stretch
     parts["order"], parts["starts"] = index.rows.order.astype(np.int32), index.rows.starts.astype(np.int64)
     for number, values in enumerate(index.rows.columns().values()):
         parts[f"column{number}"] = np.frombuffer(json.dumps(values).encode(), dtype=np.uint8)
@@ -94,6 +95,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         "features_at": int(whole.offset),
         "shape": [store.n, store.views, store.whole.width],
         "blocks": list(index.rows.blocks),
+        "weights": list(index.rows.weights),
         "block_choice": index.block_choice.to_dict() if index.block_choice else None,
         "columns_used": store.columns_used,
         "dtype": store.dtype.str,
@@ -201,6 +203,8 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         store,
         own,
         tuple(head["blocks"]),
+        tuple(head["weights"]),
+        part("stretch") if head["weights"] else None,
     )
     rows.__dict__["order"], rows.__dict__["starts"] = part("order"), part("starts")
     index = SimilarityIndex(rows, SimilarityScale.from_dict(head["words"]) if head["words"] else None)

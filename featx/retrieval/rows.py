@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.catalogue.own_columns import Value
-from featx.compute.vectors import BLOCK, inverse_lengths
+from featx.compute.vectors import BLOCK, inverse_lengths, unit_queries
 from featx.errors import FeatxError
 from featx.retrieval.string_column import StringColumn
 
@@ -42,6 +42,10 @@ class IndexRows:
     own_columns: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     # The parts of a joined backbone whose blocks these features are; none where all are used.
     blocks: tuple[str, ...] = ()
+    # How much each of the blocks counts in a cosine; none where all count alike.
+    weights: tuple[float, ...] = ()
+    # What each number is multiplied by, so that the blocks count so much.
+    stretch: NDArray[np.float32] | None = None
 
     @classmethod
     def of(
@@ -82,8 +86,8 @@ class IndexRows:
         )
 
     @classmethod
-    def of_store(cls, store: Any) -> Self:
-        """The index of an opened store, its features mapped into memory, not read."""
+    def of_store(cls, store: Any, weights: tuple[float, ...] = ()) -> Self:
+        """The index of an opened store, its features mapped into memory, not read; `weights` are for its blocks."""
         more = {**store.columns, "split": store.splits, "digest": store.digests}
         index = cls.of(
             store.features_map(),
@@ -103,6 +107,11 @@ class IndexRows:
         index.path = store.path
         index.own_columns = store.own_columns
         index.blocks = tuple(block.name for block in store.blocks) if store.is_part else ()
+        if weights:
+            index.weights = weights
+            widths = [block.fingerprint.width for block in store.blocks]
+            index.stretch = np.repeat(np.sqrt(weights), widths).astype(np.float32)
+            index.scale = inverse_lengths(index.features, index.stretch)
         return index
 
     def __len__(self) -> int:
@@ -116,6 +125,15 @@ class IndexRows:
         """The category of a row."""
         code = int(self.label_codes[i])
         return None if code < 0 else self.label_names[code]
+
+    @property
+    def described(self) -> list[str]:
+        """The blocks and their weights, which tell this index from others of the store."""
+        return [*self.blocks, *(f"×{weight:g}" for weight in self.weights)]
+
+    def unit_queries(self, query: NDArray[Any]) -> NDArray[np.float32]:
+        """The photos of a query at length 1, as their rows here would be."""
+        return unit_queries(query if self.stretch is None else np.asarray(query, dtype=np.float64) * self.stretch)
 
     @cached_property
     def no_direction(self) -> NDArray[np.intp]:
@@ -137,6 +155,8 @@ class IndexRows:
         """Some rows at length 1; a row without a direction (zero, NaN or infinite) is all zeros."""
         with np.errstate(invalid="ignore"):
             unit = np.asarray(self.features[rows], dtype=np.float32) * self.scale[rows][:, None]
+            if self.stretch is not None:
+                unit *= self.stretch
         unit[self.scale[rows] == 0] = 0
         return np.ascontiguousarray(unit, dtype=np.float32)
 

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.compute.vectors import BLOCK, unit_rows
-from featx.metrics.block_choice import FEWEST, BlockChoice, Blocks, choices_of, choose_blocks
+from featx.metrics.block_choice import FEWEST, STEPS, Blend, BlockChoice, blends_of, choose_blocks
 
 if TYPE_CHECKING:
     from featx.store import Store
 
 # How many photos are looked up: fewer in a large catalogue, where each costs more.
-QUERIES, COMPARED = 1000, 40_000_000
+QUERIES, COMPARED = 2000, 40_000_000
 HIDDEN = -np.inf
 
 
@@ -63,14 +63,14 @@ def _within(truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.int
 
 def _correct(
     store: Store, names: list[str], query_rows: NDArray[np.intp], truth: NDArray[np.intp], hidden: NDArray[np.intp]
-) -> dict[Blocks, NDArray[np.bool_]]:
-    """Whether the first answer to each photo is right, for every choice of blocks."""
+) -> dict[Blend, NDArray[np.bool_]]:
+    """Whether the first answer to each photo is right, for every choice of blocks and weights."""
     cosines = {name: _cosines(store.with_blocks([name]).features_map(), query_rows) for name in names}
     correct = {}
-    for blocks in choices_of(names):
-        total = np.sum([cosines[name] for name in blocks], axis=0)
+    for blend in blends_of(names, STEPS):
+        total = blend.mean(cosines)
         total[hidden[query_rows][:, None] == hidden[None, :]] = HIDDEN
-        correct[blocks] = truth[total.argmax(axis=1)] == truth[query_rows]
+        correct[blend] = truth[total.argmax(axis=1)] == truth[query_rows]
     return correct
 
 

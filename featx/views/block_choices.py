@@ -8,7 +8,7 @@ from featx.views.quantities import percent
 
 def describe_blocks(choice: BlockChoice) -> str:
     """What was taken, and how right each choice was."""
-    return f"{'+'.join(choice.blocks)} ({choice.measure}: {_shares(choice)})"
+    return f"{choice.blend} ({choice.measure}: {_shares(choice)})"
 
 
 def describe_layers(choice: BlockChoice) -> str:

@@ -13,7 +13,11 @@ from featx.classifiers.card import training_command
 from featx.classifiers.suited_blocks import suited_blocks as suited_to_categories
 from featx.compute.vectors import unit_rows
 from featx.labels.training_set import training_set_of
-from featx.retrieval import index_of
+from featx.metrics.block_choice import BlockChoice
+from featx.retrieval import SimilarityIndex, index_of
+from featx.retrieval.cache import open_cached, write_cache
+from featx.retrieval.engines.exact import ExactRescorer, similarities
+from featx.retrieval.rows import IndexRows
 from featx.retrieval.suited_blocks import suited_blocks as suited_to_look_alikes
 from featx.store import Row, Store, StoreWriter, open_store
 
@@ -79,3 +83,21 @@ def test_nothing_is_chosen_where_there_is_too_little_to_measure(tmp_path, n):
     store = store_of(tmp_path / "a.h5", n)
     assert suited_to_categories(training_set_of(store)) is None and suited_to_look_alikes(store) is None
     assert index_of(store.path).rows.blocks == ()
+
+
+def test_a_block_that_finds_look_alikes_better_counts_more_and_not_in_an_index_of_named_blocks(tmp_path):
+    store = store_of(tmp_path / "a.h5", 60, noise=8)
+    plain, heavy = IndexRows.of_store(store), IndexRows.of_store(store, (4.0, 1.0))
+    rows = slice(0, 60)
+    good, noise = unit_rows(store.features[:, :GOOD]), unit_rows(store.features[:, GOOD:])
+    wanted = (4 * good @ good.T + noise @ noise.T) / 5
+    np.testing.assert_allclose(heavy.unit_rows(rows) @ heavy.unit_rows(rows).T, wanted, atol=1e-5)
+    np.testing.assert_allclose(similarities(heavy, store.features[3]), wanted[3], atol=1e-5)
+    _, found = ExactRescorer(heavy, store.features[3], "best", np.ones(60, dtype=bool)).product(int(heavy.codes[5]))
+    assert found == pytest.approx(wanted[3, 5], abs=1e-5) and plain.stretch is None
+    index = SimilarityIndex(heavy, block_choice=BlockChoice(("good", "noise"), "m", 300, {}, (4.0, 1.0)))
+    assert write_cache(store, index)
+    cached = open_cached(store.path)
+    assert cached is not None and cached.rows.weights == (4.0, 1.0) and cached.rows.stretch is not None
+    np.testing.assert_allclose(cached.similarities(store.features[3]), wanted[3], atol=1e-5)
+    assert index_of(store.path, ["all"]).rows.weights == ()

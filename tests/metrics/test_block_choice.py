@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.metrics.block_choice import BlockChoice, choices_of, choose_blocks
+from featx.metrics.block_choice import Blend, BlockChoice, blends_of, choices_of, choose_blocks
 from featx.views.block_choices import describe_blocks
 
-ALL, A, B = ("a", "b"), ("a",), ("b",)
+ALL, A, B = Blend(("a", "b")), Blend(("a",)), Blend(("b",))
 EACH = np.arange(1000)
 
 
@@ -17,14 +17,14 @@ def answers(share: float, n: int = 1000, seed: int = 0) -> np.ndarray:
 
 
 def test_every_choice_is_tried_all_blocks_first():
-    assert choices_of(["a", "b"]) == [ALL, A, B]
+    assert choices_of(["a", "b"]) == [("a", "b"), ("a",), ("b",)]
     assert len(choices_of(["a", "b", "c"])) == 7
 
 
 def test_a_clearly_better_choice_is_taken_and_says_why():
     right = {ALL: answers(0.6), A: answers(0.6) | answers(0.3, seed=1), B: answers(0.3, seed=2)}
     choice = choose_blocks(right, EACH, "folds")
-    assert choice is not None and choice.blocks == A and choice.n == 1000
+    assert choice is not None and choice.blend == A and choice.n == 1000
     assert choice.shares["a"] > choice.shares["a+b"] > choice.shares["b"]
     assert describe_blocks(choice).startswith("a (folds: a+b ")
     assert BlockChoice.from_dict(choice.to_dict()) == choice
@@ -33,16 +33,31 @@ def test_a_clearly_better_choice_is_taken_and_says_why():
 @pytest.mark.parametrize("gain", [0.0, 0.003])
 def test_a_difference_within_chance_leaves_all_blocks(gain):
     choice = choose_blocks({ALL: answers(0.8), A: answers(0.8) | answers(gain, seed=1), B: answers(0.2)}, EACH, "folds")
-    assert choice is not None and choice.blocks == ALL
+    assert choice is not None and choice.blend == ALL
 
 
 def test_many_photos_of_few_products_are_not_many_answers():
     correct = {ALL: EACH >= 100, A: EACH >= 50}
     of_its_own = choose_blocks(correct, EACH, "folds")
-    assert of_its_own is not None and of_its_own.blocks == A
+    assert of_its_own is not None and of_its_own.blend == A
     of_twenty_products = choose_blocks(correct, EACH // 50, "folds")
-    assert of_twenty_products is not None and of_twenty_products.blocks == ALL
+    assert of_twenty_products is not None and of_twenty_products.blend == ALL
 
 
 def test_too_few_answers_choose_nothing():
     assert choose_blocks({ALL: answers(0.5, 199), A: answers(1, 199)}, EACH[:199], "folds") is None
+
+
+def test_one_block_may_count_more_and_the_choice_says_how_much():
+    heavy = Blend(("a", "b"), (1.0, 4.0))
+    assert heavy in blends_of(["a", "b"], (2.0, 4.0)) and len(blends_of(["a", "b"], (2.0, 4.0))) == 7
+    choice = choose_blocks({ALL: answers(0.6), heavy: answers(0.6) | answers(0.3, seed=1)}, EACH, "folds")
+    assert choice is not None and choice.blend == heavy and "a+4×b" in choice.shares
+    assert describe_blocks(choice).startswith("a+4×b (") and BlockChoice.from_dict(choice.to_dict()) == choice
+    cosines = {"a": np.ones((1, 1), np.float32), "b": np.zeros((1, 1), np.float32)}
+    assert heavy.mean(cosines)[0, 0] == pytest.approx(0.2)
+
+
+def test_of_many_blocks_not_every_choice_is_tried():
+    names = [f"n{i}" for i in range(8)]
+    assert len(choices_of(names)) == 17 and choices_of(names)[0] == tuple(names)

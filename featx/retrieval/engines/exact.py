@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import BLOCK, HALVES, half_to_float, unit_queries
+from featx.compute.vectors import BLOCK, HALVES, half_to_float
 
 if TYPE_CHECKING:
     from featx.retrieval.rows import IndexRows
@@ -18,7 +18,9 @@ Pool = Literal["best", "mean"]
 
 def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
     """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
-    wanted = unit_queries(query).T
+    wanted = index.unit_queries(query).T
+    if index.stretch is not None:
+        wanted = wanted * index.stretch[:, None]
     if pool == "mean":
         wanted = wanted.mean(axis=1, keepdims=True)
     wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
@@ -41,7 +43,7 @@ class ExactRescorer:
 
     def __init__(self, index: IndexRows, query: NDArray[Any], pool: Pool, may: NDArray[np.bool_]) -> None:
         self.index, self.pool, self.may = index, pool, may
-        wanted = unit_queries(query).astype(np.float64)
+        wanted = index.unit_queries(query).astype(np.float64)
         self.wanted = wanted.mean(axis=0, keepdims=True) if pool == "mean" else wanted
 
     def product(self, code: int) -> tuple[int, float]:
@@ -57,6 +59,7 @@ class ExactRescorer:
             return []
         rows = np.concatenate(parts)
         data = np.asarray(index.features[rows], dtype=np.float64)
+        data = data if index.stretch is None else data * index.stretch
         with np.errstate(all="ignore"):
             lengths = np.sqrt((data * data).sum(axis=1))
             values = np.stack([(data * query).sum(axis=1) / lengths for query in self.wanted], axis=1).max(axis=1)
