@@ -62,7 +62,7 @@ def tapped_at_all(
     nodes = []
     for layer in layers:
         if layer == PENULTIMATE:
-            nodes.append(head)
+            nodes.append(node_names(bare)[-1])
         elif layer == MAPS:
             nodes.append(last_maps(bare, example, backbone))
         else:

@@ -14,8 +14,8 @@ from featx.embedding.reopen import asked_name, open_from_fingerprint, rebuild_co
 from featx.errors import FeatxError
 from featx.store import open_store
 
-NODES = "penultimate,maps:middle,maps:spread,layer3"
-NAMES = [f"resnet18/{node}" for node in NODES.split(",")]
+NODES = "penultimate,maps:middle,maps:spread,features.9"
+NAMES = [f"squeezenet1_1/{node}" for node in NODES.split(",")]
 
 
 def pictures(n: int = 3) -> list[Image.Image]:
@@ -23,8 +23,8 @@ def pictures(n: int = 3) -> list[Image.Image]:
     return [Image.fromarray(random.integers(0, 256, (40, 30, 3), dtype=np.uint8)) for _ in range(n)]
 
 
-def resnet(layer: str | None = None, **options):
-    return open_backbone(options.pop("name", "resnet18"), weights="random", layer=layer, device="cpu", **options)
+def network(layer: str | None = None, **options):
+    return open_backbone(options.pop("name", "squeezenet1_1"), weights="random", layer=layer, device="cpu", **options)
 
 
 def rows_of(encoder, photos) -> np.ndarray:
@@ -32,35 +32,38 @@ def rows_of(encoder, photos) -> np.ndarray:
 
 
 def test_each_block_is_what_its_node_gives_alone_at_length_one():
-    whole = resnet(NODES)
+    whole = network(NODES)
     rows = rows_of(whole, pictures())
     assert [block.name for block in whole.fingerprint.blocks] == NAMES
     for block, node in zip(whole.fingerprint.blocks, NODES.split(","), strict=True):
         layer, _, pool = node.partition(":")
-        alone = rows_of(resnet(layer, pool=pool or "avg"), pictures())
+        alone = rows_of(network(layer, pool=pool or "avg"), pictures())
         np.testing.assert_allclose(rows[:, block.columns], unit_rows(alone), atol=1e-5)
 
 
 def test_the_middle_and_the_spread_of_the_last_maps_are_theirs():
-    whole = resnet()
+    whole = network()
     maps = whole.feature_maps([whole.prepare(photo) for photo in pictures(2)])
     side = maps.shape[-1]
     middle = maps[:, :, side // 4 : side - side // 4, side // 4 : side - side // 4].mean((2, 3))
-    np.testing.assert_allclose(rows_of(resnet("maps", pool="middle"), pictures(2)), middle, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(rows_of(resnet("maps", pool="spread"), pictures(2)), maps.std((2, 3)), atol=1e-4)
+    np.testing.assert_allclose(rows_of(network("maps", pool="middle"), pictures(2)), middle, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(rows_of(network("maps", pool="spread"), pictures(2)), maps.std((2, 3)), atol=1e-4)
 
 
 def test_a_backbone_names_its_nodes_itself_also_within_a_joined_one():
-    assert resnet(name=f"resnet18@{NODES}").fingerprint == resnet(NODES).fingerprint
-    joined = open_backbone("colour+resnet18@penultimate,maps:middle", weights="random", device="cpu")
+    assert network(name=f"squeezenet1_1@{NODES}").fingerprint == network(NODES).fingerprint
+    joined = open_backbone("colour+squeezenet1_1@penultimate,maps:middle", weights="random", device="cpu")
     assert [block.name for block in joined.fingerprint.blocks] == ["colour", *NAMES[:2]]
-    assert joined.fingerprint.backbone == "colour+resnet18"
+    assert joined.fingerprint.backbone == "colour+squeezenet1_1"
     rows = rows_of(joined, pictures())
     for block in joined.fingerprint.blocks:
         np.testing.assert_allclose(np.linalg.norm(rows[:, block.columns], axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", [f"resnet18@{NODES}", "resnet18@maps:middle", "colour+resnet18@penultimate,layer3"])
+@pytest.mark.parametrize(
+    "name",
+    [f"squeezenet1_1@{NODES}", "squeezenet1_1@maps:middle", "colour+squeezenet1_1@penultimate,features.9"],
+)
 def test_the_fingerprint_opens_the_same_nodes_again(name):
     made = open_backbone(name, weights="random", device="cpu").fingerprint
     assert asked_name(made) == name
@@ -87,24 +90,24 @@ def test_every_pooling_of_pool_is_taken_of_every_layer_without_its_own():
 )
 def test_nodes_that_cannot_be_read_are_refused_in_a_sentence(layer, code, words):
     with pytest.raises(FeatxError, match=words) as caught:
-        resnet(layer)
+        network(layer, name="resnet18")
     assert caught.value.code == code and caught.value.hint
 
 
 def test_layers_named_twice_or_for_a_backbone_without_any_are_refused():
     with pytest.raises(FeatxError, match="names its layers"):
-        resnet("layer3", name="resnet18@layer4")
+        network("features.9", name="squeezenet1_1@features.7")
     with pytest.raises(FeatxError, match="takes no `--layer`"):
         open_backbone("colour@layer3")
 
 
 def test_a_store_keeps_its_nodes_by_name_and_a_query_of_some_computes_the_same(workplace, folder):
-    made = featx.extract(folder, backbone=f"resnet18@{NODES}", weights="random", device="cpu")
+    made = featx.extract(folder, backbone=f"squeezenet1_1@{NODES}", weights="random", device="cpu")
     again = featx.extract(folder, device="cpu")
     assert again.path == made.path and again.fingerprint == made.fingerprint
     assert [block.name for block in made.blocks] == NAMES
-    assert made.with_blocks(["resnet18"]).width == made.width
-    part = open_store(made.path, ["resnet18/maps:middle"])
+    assert made.with_blocks(["squeezenet1_1"]).width == made.width
+    part = open_store(made.path, ["squeezenet1_1/maps:middle"])
     encoder = reopen_backbone(part, device="cpu")
     with Image.open(made.paths[0]) as photo:
         row = rows_of(encoder, [photo.convert("RGB")])[0]
@@ -113,12 +116,12 @@ def test_a_store_keeps_its_nodes_by_name_and_a_query_of_some_computes_the_same(w
 
 
 def test_nodes_of_a_part_are_copied_from_a_store_that_has_them_all(workplace, folder):
-    made = featx.extract(folder, backbone="resnet18@penultimate,layer3", weights="random", device="cpu")
+    made = featx.extract(folder, backbone="squeezenet1_1@penultimate,features.9", weights="random", device="cpu")
     from featx.catalogue.reading import read_catalogue
     from featx.extraction import ExtractionOptions, run_extraction
 
-    name = "colour+resnet18@layer3,penultimate"
+    name = "colour+squeezenet1_1@features.9,penultimate"
     report = run_extraction(read_catalogue(folder), ExtractionOptions(backbone=name, weights="random", device="cpu"))
-    assert [(one.block, one.photos) for one in report.blocks_copied] == [("resnet18", 12)]
-    swapped = open_store(report.store).with_blocks(["resnet18/layer3"]).features
-    np.testing.assert_allclose(swapped, made.with_blocks(["resnet18/layer3"]).features, atol=1e-6)
+    assert [(one.block, one.photos) for one in report.blocks_copied] == [("squeezenet1_1", 12)]
+    swapped = open_store(report.store).with_blocks(["squeezenet1_1/features.9"]).features
+    np.testing.assert_allclose(swapped, made.with_blocks(["squeezenet1_1/features.9"]).features, atol=1e-6)
