@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier, write
 from featx.classifiers.registry import archive_same_name, latest_at_level
@@ -63,8 +64,9 @@ def publish(
 
 def _rival(new: Classifier, path: Path, store: Store) -> Path:
     """The classifier that a new one would replace: its namesake, or where it was chosen among several, any in use."""
-    rival = latest_at_level(path.parent, store.path, new.card.level) if new.card.tried else None
-    return rival or path
+    # One classifier may be tried in several ways: from views of each photo, or on finer categories.
+    among_several = sum(trial.name in CLASSIFIERS for trial in new.card.tried) > 1
+    return (latest_at_level(path.parent, store.path, new.card.level) if among_several else None) or path
 
 
 def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store | None = None) -> PromotionDecision:
