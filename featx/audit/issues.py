@@ -165,10 +165,10 @@ def find_issues(
     rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)
     labels = np.array([str(decided_labels[i]) for i in rows], dtype=object).astype(str)
     if len(set(labels.tolist())) < 2:
-        held = "one category" if len(labels) else "no categories"
+        held = "only one category" if len(labels) else "no categories"
         raise FeatxError(
             "class-too-small",
-            f"{opened.path} holds {held}, and labels can be doubted only with two",
+            f"{opened.path} has {held}, but finding wrong labels takes two",
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
     unit = unit_rows(opened.features_map())

@@ -130,7 +130,7 @@ def compare(
     out.document(comparison.to_dict())
     if not json:
         _print(comparison, out)
-    _say(comparison.document, out)
+    _print_summary(comparison.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
     page = None if fast else _write_page(comparison, stores, workspace, out)
     if out.for_people:
@@ -156,7 +156,7 @@ def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
 
 
 def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> ReportDocument:
-    from featx.cli.report import say_page
+    from featx.cli.report import print_page
     from featx.reporting import skipped_photos, write_report
 
     page = write_report(
@@ -166,7 +166,7 @@ def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspac
         skipped=skipped_photos(workspace),
         audit=True,
     )
-    say_page(page, out)
+    print_page(page, out)
     return page.document
 
 
@@ -230,13 +230,13 @@ def _print(comparison: Comparison, out: Output) -> None:
         _print_curve(document.learning_curve, out)
 
 
-def _say(document: ComparisonDocument, out: Output) -> None:
+def _print_summary(document: ComparisonDocument, out: Output) -> None:
     """Warnings to read before believing the table, on a terminal or not."""
     settings = document.settings
     if document.doubling:
         out.say(f"  {document.doubling.why}")
     for store in document.stores:
-        _say_checks(store, document, out)
+        _print_checks(store, document, out)
     if settings["left_out_of_folds"]:
         names = settings["left_out_of_folds"]
         few = pluralise(len(names), "category has", "categories have")
@@ -371,7 +371,7 @@ def _print_curve(curve: Sequence[LearningPoint], out: Output) -> None:
         out.records(columns, rows, right=columns[:-1])
 
 
-def _say_checks(store: ComparedStore, document: ComparisonDocument, out: Output) -> None:
+def _print_checks(store: ComparedStore, document: ComparisonDocument, out: Output) -> None:
     lead = f"{store.name}: " if len(document.stores) > 1 else ""
     seen = "in training" if document.settings["n_test"] else "in the other folds"
     for check in store.checks:

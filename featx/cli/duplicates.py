@@ -25,7 +25,7 @@ def duplicates(
     min_score: Annotated[
         float | None,
         typer.Option(
-            "--min-score", metavar="0–1", help="The least similarity of near copies.", show_default="from the data"
+            "--min-score", metavar="0–1", help="The lowest similarity of near copies.", show_default="from the data"
         ),
     ] = None,
     across: Annotated[
@@ -33,7 +33,9 @@ def duplicates(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all groups to a .csv file.")] = None,
     html: HtmlOption = None,
-    most: Annotated[int, typer.Option("-n", "--number", min=1, help="With --html: the most photos on the page.")] = 200,
+    most: Annotated[
+        int, typer.Option("-n", "--number", min=1, help="With --html: at most so many photos on the page.")
+    ] = 200,
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N groups.")
     ] = None,

@@ -31,12 +31,12 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", "-m", "--clf", metavar="FILE|NAME", help="Which saved classifier.", show_default="newest"
+            "--model", "-m", "--clf", metavar="FILE|NAME", help="The saved classifier to score.", show_default="newest"
         ),
     ] = None,
     split: Annotated[
         list[str] | None,
-        typer.Option("--split", metavar="SPLIT", help="Which splits to score.", show_default="test and val"),
+        typer.Option("--split", metavar="SPLIT", help="The splits to score.", show_default="test and val"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the confusion matrix as a .csv file.")

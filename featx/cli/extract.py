@@ -101,7 +101,9 @@ def extract(
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, bf16, fp16 or int8.")] = "auto",
     engine: Annotated[
         str,
-        typer.Option("--engine", help="What runs the network: auto, torch, compile, openvino or onnxruntime."),
+        typer.Option(
+            "--engine", help="The engine that runs the network: auto, torch, compile, openvino or onnxruntime."
+        ),
     ] = "auto",
     exact_decode: Annotated[
         bool,

@@ -73,11 +73,11 @@ class _Damage:
 def _check(store: Store, workspace: Workspace, out: Output) -> _Damage:
     from featx.classifiers.listing import damaged_classifiers
     from featx.extraction import check_store
-    from featx.retrieval import mend_index
+    from featx.retrieval import repair_index
 
     with out.progress(1, "check") as advance:
         damage = check_store(store)
-        rebuilt = [] if damage else mend_index(store)
+        rebuilt = [] if damage else repair_index(store)
         classifiers = damaged_classifiers(workspace.models)
         advance(1)
     for line in rebuilt:

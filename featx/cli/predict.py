@@ -44,7 +44,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
     views: Annotated[
         int,
-        typer.Option("--views", min=1, max=64, help="Average the answers to so many flips and crops of each photo."),
+        typer.Option("--views", min=1, max=64, help="Average over so many flips and crops of each photo."),
     ] = 1,
     sure: Annotated[
         float | None,
@@ -62,7 +62,9 @@ def predict(
     ] = None,
     min_precision: Annotated[
         float | None,
-        typer.Option("--min-precision", min=0.5, max=0.99, help="Answer where this share is right, per category."),
+        typer.Option(
+            "--min-precision", min=0.5, max=0.99, help="Use thresholds per category that keep this share right."
+        ),
     ] = None,
     any_photo: Annotated[
         bool, typer.Option("--any", help="Also answer for photos unlike anything in training.")
@@ -78,7 +80,9 @@ def predict(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
     html: HtmlOption = None,
-    most: Annotated[int, typer.Option("--number", min=1, help="With --html: the most photos on the page.")] = 200,
+    most: Annotated[
+        int, typer.Option("--number", min=1, help="With --html: at most so many photos on the page.")
+    ] = 200,
     device: DeviceOption = "auto",
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -104,7 +108,7 @@ def predict(
 
     if output is not None:
         check_suffix(output)
-    catalogue = _asked(images)
+    catalogue = _requested(images)
     for note in catalogue.notes:
         out.warn(note)
     predictor = _predictor(clf, store, device, top, views, out)
@@ -115,9 +119,9 @@ def predict(
     card = predictor.model.card
     rule = decision_rule(card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=not any_photo)
     if coverage is not None:
-        _say_coverage(card, coverage, out)
+        _print_coverage(card, coverage, out)
     if min_precision is not None:
-        _say_promise(card, min_precision, out)
+        _print_promise(card, min_precision, out)
     seen = _Seen(rule)
     urgent = MostUrgent(most)
     predictions = seen.watch(_run(predictor, catalogue, rule, out))
@@ -139,7 +143,7 @@ def predict(
     seen.report(out, predictor)
 
 
-def _say_coverage(card: Card, coverage: float, out: Output) -> None:
+def _print_coverage(card: Card, coverage: float, out: Output) -> None:
     from featx.metrics.selective import format_threshold
     from featx.prediction.review import limit_for
 
@@ -150,7 +154,7 @@ def _say_coverage(card: Card, coverage: float, out: Output) -> None:
     )
 
 
-def _say_promise(card: Card, precision: float, out: Output) -> None:
+def _print_promise(card: Card, precision: float, out: Output) -> None:
     from featx.classifiers.thresholds import thresholds_for
 
     chosen, bought = thresholds_for(card, precision)
@@ -212,7 +216,7 @@ class _Seen:
             )
 
 
-def _asked(images: list[str]) -> Catalogue:
+def _requested(images: list[str]) -> Catalogue:
     from featx.catalogue.reading import read_catalogue
     from featx.cli.extract import source_of
 

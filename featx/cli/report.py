@@ -81,7 +81,7 @@ def report(
     changes = None if old is None else written.document.changes
     out.document(written.to_dict() | ({} if changes is None else {"changes": changes.to_dict()}))
     if written.page is not None:
-        say_page(written, out)
+        print_page(written, out)
     else:
         out.ok(f"written: {', '.join(str(path) for path in written.files[:4])}")
     if changes is not None:
@@ -95,7 +95,7 @@ def report(
         raise FeatxError("below-limit", f"fell by more than chance since {against}: {worse}", "see what changed above")
 
 
-def say_page(written: Written, out: Output) -> None:
+def print_page(written: Written, out: Output) -> None:
     """Print the path of the page, its size, and what it omits."""
     out.ok(f"report: {written.page} ({size(written.bytes)})")
     pictures = written.document.pictures

@@ -156,7 +156,7 @@ def similar(
 
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several)
-    _say_hidden(out, answers)
+    _print_hidden(out, answers)
     if index.nearby is not None:
         share = f"{100 * index.nearby.recall:.1f} %"
         out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact compares all)")
@@ -267,7 +267,7 @@ def _each(answers: list[Matches]) -> Iterator[Neighbour]:
     return (neighbour for matches in answers for neighbour in matches)
 
 
-def _say_hidden(out: Output, answers: list[Matches]) -> None:
+def _print_hidden(out: Output, answers: list[Matches]) -> None:
     hidden = sum(matches.hidden for matches in answers)
     if hidden:
         out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your photo hidden (--copies shows them)")

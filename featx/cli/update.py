@@ -19,7 +19,7 @@ def update(
         typer.Argument(metavar="[SOURCE]", help="A folder or table of photos.", show_default="that of the store"),
     ] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove photos that are gone.")] = False,
-    most: Annotated[int, typer.Option("-n", "--number", min=1, help="The most photos on the page.")] = 200,
+    most: Annotated[int, typer.Option("-n", "--number", min=1, help="At most so many photos on the page.")] = 200,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,

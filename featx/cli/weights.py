@@ -143,7 +143,7 @@ def add(
     ],
     backbone: Annotated[
         str | None,
-        typer.Option("--backbone", "-b", help="Which network is meant, where the tensors fit several."),
+        typer.Option("--backbone", "-b", help="The network, where the tensors fit several."),
     ] = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,

@@ -37,11 +37,11 @@ def open_from_fingerprint(
 ) -> Encoder:
     """The backbone a fingerprint names, opened; the caller compares the fingerprints."""
     encoder = open_backbone(
-        asked_name(fingerprint),
+        requested_name(fingerprint),
         weights=located_weights(fingerprint, provenance, near),
-        pool=asked_pool(fingerprint),
+        pool=requested_pool(fingerprint),
         device=device,
-        precision=asked_precision(fingerprint),
+        precision=requested_precision(fingerprint),
     )
     # One block of a joined row has length 1, as it has there.
     is_block = bool(fingerprint.length) and not fingerprint.parts
@@ -87,7 +87,7 @@ def joined_weights(each: Sequence[str | None]) -> str | None:
     return PLUS.join(weights or "" for weights in each) if any(each) else None
 
 
-def asked_name(stored: Fingerprint) -> str:
+def requested_name(stored: Fingerprint) -> str:
     """The backbone a store was made with and its nodes, as `open_backbone` takes them: `builtin+resnet50@layer3`."""
     return PLUS.join(_name_with_nodes(nodes) for nodes in stored.networks)
 
@@ -98,18 +98,18 @@ def _name_with_nodes(nodes: Sequence[Fingerprint]) -> str:
     return name if usual or not family_of(name).has_layers else f"{name}{AT}{COMMA.join(node.node for node in nodes)}"
 
 
-def asked_layer(stored: Fingerprint) -> str | None:
+def requested_layer(stored: Fingerprint) -> str | None:
     """The layers a network's store was made with, as `--layer` takes them; None for the default."""
-    return split_name(asked_name(stored))[1] if len(stored.networks) == 1 else None
+    return split_name(requested_name(stored))[1] if len(stored.networks) == 1 else None
 
 
-def asked_pool(stored: Fingerprint | None) -> str:
+def requested_pool(stored: Fingerprint | None) -> str:
     """The pooling a store was made with, as `open_backbone` wants it named; the pooling of a layer is in its name."""
     usual = stored is not None and not stored.parts and stored.layer in ("", PENULTIMATE)
     return stored.pool or "avg" if stored is not None and usual else "avg"
 
 
-def asked_precision(stored: Fingerprint) -> str:
+def requested_precision(stored: Fingerprint) -> str:
     """The precision a store was made with; that of its networks where a part without one is joined to them."""
     parts = stored.parts or (stored,)
     return next((part.precision for part in parts if part.precision != "fp32"), parts[0].precision)
@@ -118,13 +118,13 @@ def asked_precision(stored: Fingerprint) -> str:
 def rebuild_command(store: Store) -> str:
     """The `featx extract` command that builds a store again from its photos, the way it was made."""
     made, how = store.fingerprint, store.provenance
-    weights, layer = same_weights(made, how), asked_layer(made)
-    backbone = made.backbone if layer else asked_name(made)
+    weights, layer = same_weights(made, how), requested_layer(made)
+    backbone = made.backbone if layer else requested_name(made)
     words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", backbone]
     words += ["--weights", weights] if weights else []
     words += ["--layer", layer] if layer else []
     words += ["--views", str(made.views)] if made.views != 1 else []
-    precision = asked_precision(made)
+    precision = requested_precision(made)
     words += ["--precision", precision] if precision != "fp32" else []
     words += ["--seed", str(how["seed"])] if how.get("seed") else []
     # Nothing else in a store tells these.

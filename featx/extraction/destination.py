@@ -12,7 +12,7 @@ from featx.backbones.architectures import recognise_network
 from featx.backbones.nodes import without_nodes
 from featx.backbones.registry import family_of
 from featx.backbones.weights import weights_file
-from featx.embedding.reopen import asked_precision, other_backbone
+from featx.embedding.reopen import other_backbone, requested_precision
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.store import Store, StoreWriter, is_card, open_store
@@ -110,7 +110,7 @@ def require_same_fingerprint(known: Store, options: ExtractionOptions, name: str
         # Several layers are compared once the network is open.
         layer=stored.layer if stored.parts else options.layer or stored.layer,
         pool=options.pool if options.layer and options.pool and not stored.parts else stored.pool,
-        precision=stored.precision if options.precision in ("auto", asked_precision(stored)) else options.precision,
+        precision=stored.precision if options.precision in ("auto", requested_precision(stored)) else options.precision,
         views=options.views,
     )
     if field := stored.difference(wanted, "append"):

@@ -57,7 +57,7 @@ class Inspector:
             if row is not None and self.stats.digest(item.path, mark) == row.digest:
                 inspection.digest = row.digest
                 return None
-            inspection.skip = self.skips.still_bad(item.path, mark)
+            inspection.skip = self.skips.unchanged_skip(item.path, mark)
             if inspection.skip is not None:
                 inspection.kind = "skipped"
                 return None
@@ -95,7 +95,7 @@ class Inspector:
         mark, row = _mark(item.path), self.existing.row_of(item)
         if mark is None or (row is not None and self.stats.digest(item.path, mark) == row.digest):
             return False
-        if self.skips.still_bad(item.path, mark) is not None:
+        if self.skips.unchanged_skip(item.path, mark) is not None:
             return False
         try:
             return digest_of(read_bytes(item.path)) not in self.existing.digests

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from featx.backbones import Encoder, Fingerprint, open_backbone
 from featx.backbones.fingerprint import with_views
-from featx.embedding.reopen import asked_name, asked_pool, located_weights, other_backbone
+from featx.embedding.reopen import located_weights, other_backbone, requested_name, requested_pool
 from featx.embedding.stream import batch_size_for
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.options import ExtractionOptions
@@ -23,10 +23,10 @@ def open_network(
         weights = located_weights(stored, existing.provenance, [store.parent])
     as_stored = stored is not None and options.layer is None and name == stored.backbone
     backbone = open_backbone(
-        asked_name(stored) if stored is not None and as_stored else name,
+        requested_name(stored) if stored is not None and as_stored else name,
         weights=weights,
         layer=options.layer,
-        pool=options.pool or asked_pool(stored),
+        pool=options.pool or requested_pool(stored),
         device=options.device,
         precision=options.precision,
     )

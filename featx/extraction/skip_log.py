@@ -23,7 +23,7 @@ class SkipLog:
         self._bad = dict(known.known_skipped()) if known is not None else {}
         self._noted: dict[str, Skipped] = {}
 
-    def still_bad(self, path: str, mark: tuple[int, int]) -> Skipped | None:
+    def unchanged_skip(self, path: str, mark: tuple[int, int]) -> Skipped | None:
         """The same verdict as last time, while the file is the same; a changed file gets a new try."""
         bad = self._bad.get(path)
         if bad is None or (bad.size, bad.mtime_ns) != mark:

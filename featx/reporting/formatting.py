@@ -130,7 +130,7 @@ class Phrase(str):
 class Formatter(string.Formatter):
     """Fills sentences: `{row.clf}` is a name and is escaped, `{row.bytes:size}` a number in one of NUMBER_FORMATS."""
 
-    def say(self, sentence: str, **parts: object) -> str:
+    def sentence(self, sentence: str, **parts: object) -> str:
         """A sentence with its parts filled in; `<b>` in the sentence itself is kept or translated."""
         return self.vformat(sentence, (), parts)
 
@@ -150,7 +150,7 @@ class Formatter(string.Formatter):
 
     def joined(self, phrases: Sequence[str], separator: str = "", end: str = "") -> str:
         """Several phrases as one."""
-        return self.say(separator.join(f"{{phrases[{i}]}}" for i in range(len(phrases))) + end, phrases=phrases)
+        return self.sentence(separator.join(f"{{phrases[{i}]}}" for i in range(len(phrases))) + end, phrases=phrases)
 
     def get_field(self, field_name: str, args: Any, kwargs: Any) -> Any:
         """Resolve a field of str.format such as `row.accuracy.value`; parts of a missing one are missing too."""
@@ -165,15 +165,15 @@ class Formatter(string.Formatter):
     def by_count(self, n: int, *, none: str = "", one: str, many: str, **parts: object) -> str:
         """The sentence for none, for one, or for `{n:count}` of a thing."""
         sentence = {0: none or many, 1: one}.get(n, many)
-        return self.say(sentence, n=n, **parts)
+        return self.sentence(sentence, n=n, **parts)
 
 
 class HtmlFormatter(Formatter):
     """Sentences for the page."""
 
-    def say(self, sentence: str, **parts: object) -> Markup:
+    def sentence(self, sentence: str, **parts: object) -> Markup:
         """A sentence as HTML."""
-        return Markup(super().say(sentence, **parts))
+        return Markup(super().sentence(sentence, **parts))
 
     def number(self, style: str, value: float | None) -> str:
         """A number that names its path in the document and its format."""
@@ -192,9 +192,9 @@ class HtmlFormatter(Formatter):
 class MarkdownFormatter(Formatter):
     """Sentences for a pull request."""
 
-    def say(self, sentence: str, **parts: object) -> Phrase:
+    def sentence(self, sentence: str, **parts: object) -> Phrase:
         """A sentence as Markdown."""
-        return Phrase(super().say(sentence.replace("<b>", "**").replace("</b>", "**"), **parts))
+        return Phrase(super().sentence(sentence.replace("<b>", "**").replace("</b>", "**"), **parts))
 
     def text(self, value: object) -> str:
         """A name or label with its markup escaped."""
@@ -204,9 +204,9 @@ class MarkdownFormatter(Formatter):
 class TerminalFormatter(Formatter):
     """Sentences for a terminal."""
 
-    def say(self, sentence: str, **parts: object) -> Phrase:
+    def sentence(self, sentence: str, **parts: object) -> Phrase:
         """A sentence with nothing set off."""
-        return Phrase(super().say(sentence.replace("<b>", "").replace("</b>", ""), **parts))
+        return Phrase(super().sentence(sentence.replace("<b>", "").replace("</b>", ""), **parts))
 
     def text(self, value: object) -> str:
         """A name or label on one line."""

@@ -36,7 +36,7 @@ MEASURED_ON: Mapping[str, str] = {"test": "held-out photos", "cv": "cross-valida
 def headline(r: Located, text: Formatter) -> str:
     """The page's first sentence: the recommendation."""
     held_out = r.honest.measured_on == "test"
-    return text.say(
+    return text.sentence(
         "Use <b>{row.clf}</b> on <b>{row.backbone}</b>: it gets {row.accuracy.value:percent} of "
         + ("held-out photos right." if held_out else "photos right in cross-validation."),
         row=best_row(r),
@@ -56,25 +56,25 @@ def _which(r: Located, text: Formatter) -> str:
     ):
         if entries:
             others.append(text.by_count(len(entries), one=one, many=many))
-    return text.say(
+    return text.sentence(
         "Use <b>{row.clf}</b> on <b>{row.backbone}</b>: {row.accuracy.value:percent} right on {where} "
         "(95% interval: {row.accuracy.low:percent} to {row.accuracy.high:percent}){others}.",
         row=best_row(r),
-        where=text.say(MEASURED_ON[r.honest.measured_on]),
+        where=text.sentence(MEASURED_ON[r.honest.measured_on]),
         others=text.joined(others),
     )
 
 
 def _honest(r: Located, text: Formatter) -> str:
     baselines = [baseline.accuracy.value for baseline in r.honest.baselines if baseline.accuracy]
-    floor = text.say("; the best baseline reaches {best:percent}", best=max(baselines)) if baselines else ""
+    floor = text.sentence("; the best baseline reaches {best:percent}", best=max(baselines)) if baselines else ""
     naive = r.honest.naive
-    gap = text.say("; random folds would have claimed {naive.value:percent}", naive=naive) if naive else ""
-    return text.say(
+    gap = text.sentence("; random folds would have claimed {naive.value:percent}", naive=naive) if naive else ""
+    return text.sentence(
         "{score.value:percent} right on {where}, between {score.low:percent} and {score.high:percent} at 95% "
         "confidence{floor}{gap}.",
         score=best_row(r).accuracy,
-        where=text.say(MEASURED_ON[r.honest.measured_on]),
+        where=text.sentence(MEASURED_ON[r.honest.measured_on]),
         floor=floor,
         gap=gap,
     )
@@ -87,11 +87,11 @@ def times(pair: Located, text: Formatter) -> str:
 
 def _fails(r: Located, text: Formatter) -> str:
     if not r.fails:
-        return text.say("Not measured: run <b>featx compare</b> to see which categories are mixed up.")
+        return text.sentence("Not measured: run <b>featx compare</b> to see which categories are mixed up.")
     n = sum(int(row.n) for row in r.fails.per_class)
     if not (r.fails.confusion and r.fails.pairs and r.fails.per_class):
-        return text.say("No mistake in {n:count} scored photos.", n=n)
-    return text.say(
+        return text.sentence("No mistake in {n:count} scored photos.", n=n)
+    return text.sentence(
         "{fails.confusion.mistakes:count} of {n:count} scored photos {verb} wrong, most often {pair.truth} taken for "
         "{pair.says} ({times}). The weakest category is {weakest.label}: {weakest.recall:percent} of its photos are "
         "recognised.",
@@ -117,8 +117,8 @@ def automated(r: Located) -> Any:
 def too_few(r: Located, text: Formatter) -> str:
     """Why no threshold can be trusted: there are too few products, as `featx fit` counts them."""
     if r.trust.products is None:
-        return text.say("too few photos ({trust.n:count}) to suggest a threshold", trust=r.trust)
-    return text.say(
+        return text.sentence("too few photos ({trust.n:count}) to suggest a threshold", trust=r.trust)
+    return text.sentence(
         "too few products ({trust.products:count} of {trust.needed:count}) to say how much can be filed without a "
         "person at 98% right",
         trust=r.trust,
@@ -127,18 +127,20 @@ def too_few(r: Located, text: Formatter) -> str:
 
 def _trust(r: Located, text: Formatter) -> str:
     if not r.trust:
-        return text.say(
+        return text.sentence(
             "Not measured: this classifier gives no probabilities, or they were not kept. Run <b>featx compare</b>."
         )
     if not r.trust.n:
-        return text.say("Confidence against how often it is right, in {n:count} steps.", n=len(r.trust.reliability))
+        return text.sentence(
+            "Confidence against how often it is right, in {n:count} steps.", n=len(r.trust.reliability)
+        )
     if not r.trust.enough:
         rest = "{few}"
     elif automated(r) is None:
         rest = "no threshold reaches 98% right"
     else:
         rest = "{row.coverage:percent} can be filed without a person at 98% right"
-    return text.say(
+    return text.sentence(
         "Its average confidence is {trust.confidence:percent}, and it is right {trust.accuracy:percent} of the time; "
         + rest
         + ".",
@@ -167,7 +169,7 @@ def _data(r: Located, text: Formatter) -> str:
         if check
     ]
     if not parts:
-        return text.say("Nothing was checked yet: run <b>featx issues</b> and <b>featx duplicates</b>.")
+        return text.sentence("Nothing was checked yet: run <b>featx issues</b> and <b>featx duplicates</b>.")
     # A sentence may begin with a number, but not with a small letter.
     parts[0] = type(parts[0])(parts[0][:1].upper() + parts[0][1:])
     return text.joined(parts, "; ", end=".")
@@ -175,10 +177,10 @@ def _data(r: Located, text: Formatter) -> str:
 
 def _similar(r: Located, text: Formatter) -> str:
     if not r.similar:
-        return text.say("Not measured: run <b>featx compare</b> on a store with labels.")
+        return text.sentence("Not measured: run <b>featx compare</b> on a store with labels.")
     if not r.similar.measured:
-        return text.say("Search was not measured; these are a few queries to look at.")
-    return text.say(
+        return text.sentence("Search was not measured; these are a few queries to look at.")
+    return text.sentence(
         "The most similar product is of the right category {recall.value:percent} of the time; mean average precision "
         "{precision.value:decimal}.",
         recall=search_figure(r, "recall_at_1"),
@@ -193,12 +195,12 @@ def search_figure(r: Located, metric: str) -> Any:
 
 def _map(r: Located, text: Formatter) -> str:
     if not r.map:
-        return text.say(
+        return text.sentence(
             "Not drawn: the store was not at hand when this report was written. Run <b>featx report</b> where it is."
         )
     if r.map.same_category is None:
-        return text.say("{map.n:count} photos, none of them with a category.", map=r.map)
-    return text.say(
+        return text.sentence("{map.n:count} photos, none of them with a category.", map=r.map)
+    return text.sentence(
         "{map.n:count} photos in {classes:count} categories; the nearest photo on the map is of the same category "
         "{map.same_category:percent} of the time.",
         map=r.map,
@@ -254,7 +256,7 @@ def changes_since(r: Located, text: Formatter) -> str:
         sentence = "{what} rose by more than chance since {when}; nothing fell."
     else:
         sentence = "Nothing changed by more than chance since {when}."
-    return text.say(sentence, what=what[:1].upper() + what[1:], when=(r.changes.since or "")[:10])
+    return text.sentence(sentence, what=what[:1].upper() + what[1:], when=(r.changes.since or "")[:10])
 
 
 def doubling(r: Located, text: Formatter) -> str:
@@ -263,8 +265,8 @@ def doubling(r: Located, text: Formatter) -> str:
     if not estimate:
         return ""
     if estimate.accuracy is None:
-        return text.say("{why}.", why=estimate.why[:1].upper() + estimate.why[1:])
-    return text.say(
+        return text.sentence("{why}.", why=estimate.why[:1].upper() + estimate.why[1:])
+    return text.sentence(
         "With twice as many labelled photos, accuracy would be about {doubling.accuracy:percent}.", doubling=estimate
     )
 
@@ -279,7 +281,7 @@ def differences(r: Located, text: Formatter, most: int = 12) -> list[str]:
         return f"{entry[1]} · {entry[0]}" if several else str(entry[1])
 
     return [
-        text.say(
+        text.sentence(
             "<b>{a}</b> and <b>{b}</b> do not differ significantly ({test.difference:points} points; {test.low:points} "
             "to {test.high:points}; p = {p:decimal})"
             if test.verdict == "tie"

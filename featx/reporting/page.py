@@ -234,7 +234,7 @@ class ReportView:
 
     def neighbour(self, photo: Located) -> str:
         """The caption of a neighbour."""
-        return self.text.say(
+        return self.text.sentence(
             "{mark} {photo.similarity:decimal} {label}",
             mark="✓ same" if photo.right else "✗ other",
             photo=photo,

@@ -42,7 +42,7 @@ __all__ = [
     "Query",
     "SimilarityIndex",
     "index_of",
-    "mend_index",
+    "repair_index",
     "with_look_alike_blocks",
 ]
 
@@ -85,7 +85,7 @@ def with_look_alike_blocks(store: Store) -> Store:
     return store if store.is_part or len(store.blocks) < 2 else store.with_blocks(index_of(store).rows.blocks)
 
 
-def mend_index(store: Store) -> list[str]:
+def repair_index(store: Store) -> list[str]:
     """Verify the side files of search beside an opened store and remove damaged ones; returns a sentence for each."""
     from featx.retrieval.approximate import approximate_of, damage
 

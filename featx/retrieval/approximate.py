@@ -37,7 +37,7 @@ SAMPLE = 200
 NEAREST = 10
 EFFORTS = (64, 128, 256, 512)
 ENOUGH, TOO_FEW = 0.99, 0.9
-# More changes than this, and a new graph is sooner made than an old one mended.
+# More changes than this, and a new graph is sooner made than an old one repaired.
 MENDED = 0.3
 
 # How many photos are to be done, to a context that gives a function to tell how many are.
@@ -71,8 +71,8 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
         return held.opened()
     keys, rows = _keys(index)
     fingerprint = _fingerprint(index)
-    mended = _mended(held, index, fingerprint, keys, rows, watch) if held is not None else None
-    nearby = _tuned(mended, index, keys, rows) if mended is not None else None
+    repaired = _repaired(held, index, fingerprint, keys, rows, watch) if held is not None else None
+    nearby = _tuned(repaired, index, keys, rows) if repaired is not None else None
     if nearby is None or nearby.recall < TOO_FEW:
         fresh = _added(UsearchEngine.empty(index.features.shape[1]), index, np.unique(keys), keys, rows, watch)
         nearby = _tuned(fresh, index, keys, rows)
@@ -191,7 +191,7 @@ def _fingerprint(index: IndexRows) -> str:
     return f"{sorted(store.fingerprint.to_dict().items())} {store.width} {KIND}"
 
 
-def _mended(
+def _repaired(
     held: _Held,
     index: IndexRows,
     fingerprint: str,

@@ -128,7 +128,7 @@ class SimilarityIndex:
         return Query("features", np.atleast_2d(np.asarray(query)))
 
     def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
-        band = self.words.say(similarity, other_product=other_product) if self.words else None
+        band = self.words.band_of(similarity, other_product=other_product) if self.words else None
         return Neighbour(
             self.rows.ids[row],
             self.rows.products[int(self.rows.codes[row])],

@@ -33,7 +33,7 @@ class SimilarityScale:
         """The similarity from which an answer counts as a near-copy."""
         return self.categories[0].least
 
-    def say(self, similarity: float, *, other_product: bool) -> Band | None:
+    def band_of(self, similarity: float, *, other_product: bool) -> Band | None:
         """The word for an answer; `other_product` where the query's own product was excluded."""
         for word in (*(() if other_product else self.products), *self.categories):
             if similarity >= word.least:

@@ -122,7 +122,7 @@ def test_categories_too_small_to_judge_are_named_not_accused(tmp_path):
 
 def test_one_category_is_refused_in_words(tmp_path):
     rows = [{"id": f"i{i}", "label": "boots", "features": [1, i]} for i in range(4)]
-    with pytest.raises(FeatxError, match="can be doubted only with two"):
+    with pytest.raises(FeatxError, match="finding wrong labels takes two"):
         featx.find_issues(store_of(tmp_path / "s.h5", rows))
 
 

@@ -10,7 +10,7 @@ import featx
 from featx.backbones import Fingerprint, open_backbone
 from featx.backbones.nodes import Node, nodes_of
 from featx.compute.vectors import unit_rows
-from featx.embedding.reopen import asked_name, open_from_fingerprint, rebuild_command, reopen_backbone
+from featx.embedding.reopen import open_from_fingerprint, rebuild_command, reopen_backbone, requested_name
 from featx.errors import FeatxError
 from featx.store import open_store
 
@@ -66,7 +66,7 @@ def test_a_backbone_names_its_nodes_itself_also_within_a_joined_one():
 )
 def test_the_fingerprint_opens_the_same_nodes_again(name):
     made = open_backbone(name, weights="random", device="cpu").fingerprint
-    assert asked_name(made) == name
+    assert requested_name(made) == name
     assert open_from_fingerprint(made, device="cpu").fingerprint == made
     assert Fingerprint.from_dict(made.to_dict(), width=made.width) == made
 

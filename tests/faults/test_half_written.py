@@ -30,7 +30,7 @@ from featx.extraction.stat_cache import StatCache
 from featx.files.atomic import ABANDONED
 from featx.reporting import files as report_files
 from featx.reporting import map_layout, newest, read_document
-from featx.retrieval import SimilarityIndex, approximate, index_of, mend_index
+from featx.retrieval import SimilarityIndex, approximate, index_of, repair_index
 from featx.retrieval.cache import cache_of, open_cached, write_cache
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.rows import IndexRows
@@ -285,12 +285,12 @@ def test_no_flipped_bit_of_a_search_index_passes_the_check_and_it_is_made_anew(t
     store = open_store(tmp_path / "s.h5")
     path = cache_of(tmp_path / "s.h5")
     whole = path.read_bytes()
-    assert mend_index(store) == []
+    assert repair_index(store) == []
     for at in np.random.default_rng(0).integers(0, 8 * len(whole), 60).tolist():
         data = bytearray(whole)
         data[at // 8] ^= 1 << at % 8
         path.write_bytes(data)
-        (note,) = mend_index(store)
+        (note,) = repair_index(store)
         assert "not what was written" in note
         assert kept.version_left() == 0 and path.read_bytes() == whole
 

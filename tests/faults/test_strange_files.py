@@ -20,7 +20,7 @@ from featx.comparison import baselines
 from featx.errors import FeatxError
 from featx.extraction.stat_cache import StatCache
 from featx.reporting import map_layout, read_document
-from featx.retrieval import index_of, mend_index
+from featx.retrieval import index_of, repair_index
 from featx.retrieval.approximate import damage
 from featx.store import StoreWriter, open_store
 from featx.workspace import Workspace
@@ -71,7 +71,7 @@ def test_what_is_no_plain_file_beside_a_store_hangs_nothing_and_costs_no_row(wor
     photo(folder / "boots" / "new.jpg", seed=77)
     for step in (
         lambda: extracted(folder, Path("a.h5")), lambda: index_of(open_store("a.h5")),
-        lambda: open_store("a.h5").check(), lambda: mend_index(open_store("a.h5")),
+        lambda: open_store("a.h5").check(), lambda: repair_index(open_store("a.h5")),
     ):  # fmt: skip
         try:
             step()

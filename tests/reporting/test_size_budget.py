@@ -133,10 +133,10 @@ def test_a_thinned_map_keeps_each_photo_with_its_own_name_and_picture(full):
 
 def test_the_command_says_what_the_page_goes_without(full, capsys):
     from featx.cli.output import Output
-    from featx.cli.report import say_page
+    from featx.cli.report import print_page
 
     again = write_files(full.document, full.folder / "small", ("html",), pictures=full.folder, limit=full.bytes // 2)
-    say_page(again, Output())
+    print_page(again, Output())
     assert "left out to keep it small: " + again.left_out[0] in capsys.readouterr().err
     assert json.loads(json.dumps(again.to_dict()))["left_out"] == again.left_out
 

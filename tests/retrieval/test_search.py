@@ -300,7 +300,7 @@ def test_words_are_measured_on_the_catalogue_itself():
     above = similar >= words_by_name["same product"].least
     truth = products[:, None] == products[None, :]
     assert abs(truth[above].mean() - words_by_name["same product"].precision) < 0.08
-    assert words.say(0.999, other_product=True).word in ("near-duplicate", "same category")
+    assert words.band_of(0.999, other_product=True).word in ("near-duplicate", "same category")
 
 
 def test_a_catalogue_without_products_and_labels_says_less():

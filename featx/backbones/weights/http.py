@@ -73,7 +73,7 @@ def reach_seconds() -> float:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST:
         raise FeatxError(
-            "bad-config", f"`FEATX_PATIENCE={given}` is no number of seconds", f"give 1 to {_LONGEST}, such as 10"
+            "bad-config", f"`FEATX_PATIENCE={given}` is not a number of seconds", f"give 1 to {_LONGEST}, such as 10"
         )
     return seconds
 

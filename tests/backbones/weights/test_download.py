@@ -210,7 +210,7 @@ def test_a_slow_line_gets_the_patience_that_a_variable_gives_it(silent, monkeypa
     monkeypatch.setenv("FEATX_PATIENCE", "1.2")
     assert weights.probe_url(f"https://{silent}/{NAME}", timeout=1.1).endswith(SILENT.replace("1 s", "1.2 s"))
     monkeypatch.setenv("FEATX_PATIENCE", "soon")
-    with pytest.raises(FeatxError, match="`FEATX_PATIENCE=soon` is no number of seconds"):
+    with pytest.raises(FeatxError, match="`FEATX_PATIENCE=soon` is not a number of seconds"):
         weights.probe_url(f"https://{silent}/{NAME}")
 
 
