@@ -46,7 +46,7 @@ types: $(VENV)/.installed-dev
 imports: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-docs: $(VENV)/.installed-dev  ## regenerate docs/cli.md, errors.md, report-schema.md and the table of backbones
+docs: $(VENV)/.installed-dev  ## regenerate docs/cli.md, errors.md, report-schema.md; the tables of backbones: docs/generate.py --networks
 	$(BIN)/python docs/generate.py
 
 check: lint types imports test

@@ -1,4 +1,4 @@
-"""Write what is generated: cli.md, errors.md, report-schema.md, and the tables of backbones in the package."""
+"""Write what is generated: cli.md, errors.md and report-schema.md; with `--networks` the package's tables of backbones."""
 
 from __future__ import annotations
 
@@ -181,8 +181,10 @@ def _networks() -> Iterator[tuple[str, Any, str]]:
 
 
 if __name__ == "__main__":
-    (DOCS.parent / "featx/backbones/architectures.json").write_text(architectures_table(), encoding="utf-8")
-    (DOCS.parent / "featx/backbones/table.json").write_text(backbone_table(), encoding="utf-8")
+    # Building every network there is takes minutes, and changes only with torchvision and timm.
+    if "--networks" in sys.argv:
+        (DOCS.parent / "featx/backbones/architectures.json").write_text(architectures_table(), encoding="utf-8")
+        (DOCS.parent / "featx/backbones/table.json").write_text(backbone_table(), encoding="utf-8")
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors_page(), encoding="utf-8")
     (DOCS / "report-schema.md").write_text(schema_page(), encoding="utf-8")

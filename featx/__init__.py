@@ -40,6 +40,7 @@ _PUBLIC: dict[str, str] = {
     "report": "featx.reporting:write_report",
     "ProgressBar": "featx.views.progress",
     "export": "featx.exporting.features:export_store",
+    "deploy": "featx.deployment.folder",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from featx.comparison import Comparison as Comparison
     from featx.comparison.compare import compare as compare
     from featx.comparison.evaluate import evaluate as evaluate
+    from featx.deployment.folder import deploy as deploy
     from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
     from featx.errors import FeatxError as FeatxError
     from featx.exporting.features import export_store

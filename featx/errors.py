@@ -38,6 +38,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "weights-misfit": 5,
         "torch-mismatch": 5,
         "not-in-store": 5,
+        "answers-differ": 5,
         "disk-full": 6,
         "out-of-memory": 6,
         "no-gpu": 6,

@@ -17,6 +17,7 @@ tensors                rows of features for torch
 devices                where it runs
 weights/               find, fetch and verify weights files
 engines/               what runs it
+onnx_export            a network for programs without torch
 """
 
 from __future__ import annotations

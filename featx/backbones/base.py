@@ -16,6 +16,8 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from torch import nn
 
+    from featx.backbones.preprocessing import PhotoForm
+
 Modality = Literal["image", "text"]
 
 
@@ -85,6 +87,10 @@ class Encoder(ABC):
     def graph(self) -> nn.Module:
         """One module from a batch of prepared sources to their features, in eval mode, for export."""
         raise self._without("a network to export")
+
+    def photo_form(self) -> PhotoForm:
+        """How `prepare` makes bytes of a photo, for programs without featx."""
+        raise self._without("a preprocessing that other programs can follow")
 
     def trainable_module(self) -> nn.Module:
         """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""

@@ -20,6 +20,7 @@ from featx.backbones.devices import choose_device, import_torch_alone, raises_ou
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.names import BUILTIN
 from featx.backbones.network_encoder import NetworkEncoder
+from featx.backbones.preprocessing import PhotoForm
 from featx.backbones.weights import builtin_weights
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).parent
 SIDE = 192
+# Shrinking in two steps, the first by a whole number, costs a third of the time.
+REDUCING_GAP = 3.0
 # JPEGs may be decoded at a reduced scale down to this size: the features stay within cosine 0.999.
 DECODE_SIZE = (SIDE * 5 // 4, SIDE * 5 // 4)
 MEAN = (0.485, 0.456, 0.406)
@@ -136,8 +139,12 @@ class BuiltinEncoder(NetworkEncoder):
 
     def prepare(self, source: Image.Image) -> np.ndarray:
         """The whole photo as bytes of one size; runs in any thread."""
-        small = source.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=3.0)
+        small = source.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
         return np.array(small, dtype=np.uint8)
+
+    def photo_form(self) -> PhotoForm:
+        """How `prepare` makes bytes of a photo, for programs without featx."""
+        return PhotoForm(SIDE, "bicubic", reducing_gap=REDUCING_GAP)
 
     def graph(self) -> nn.Module:
         """One module from a batch of prepared photos to their features, in eval mode, for export."""

@@ -16,6 +16,19 @@ SPARE = 1.25
 
 
 @dataclass(frozen=True)
+class PhotoForm:
+    """How an upright RGB photo becomes the bytes that a network takes, as a record for programs without featx.
+
+    With `resize` the shorter side gets that length and the middle square is kept; without, the whole photo is squeezed.
+    """
+
+    side: int
+    resampling: str
+    resize: int | None = None
+    reducing_gap: float | None = None
+
+
+@dataclass(frozen=True)
 class Preset:
     """Resize and crop the middle; the photo stays bytes, which are normalised where the network runs."""
 
@@ -37,6 +50,11 @@ class Preset:
         across, down = width / new_width, height / new_height
         box = (left * across, top * down, (left + self.crop) * across, (top + self.crop) * down)
         return np.array(image.convert("RGB").resize((self.crop, self.crop), self.resampling, box=box))
+
+    @property
+    def form(self) -> PhotoForm:
+        """The same as a record."""
+        return PhotoForm(self.crop, self.resampling.name.lower(), resize=self.resize)
 
     @property
     def decode_size(self) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from featx.backbones.devices import choose_device, import_torch, raises_out_of_m
 from featx.backbones.fingerprint import Fingerprint, join
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.nodes import MAPS, PENULTIMATE, Node, nodes_of
-from featx.backbones.preprocessing import preset_of
+from featx.backbones.preprocessing import PhotoForm, preset_of
 from featx.backbones.weights import (
     fetch_weights,
     file_sha256,
@@ -50,6 +50,7 @@ class FrozenNetwork(NetworkEncoder):
         """Freeze a network; `split` parts it at its last feature maps, `reopen` opens it once more."""
         preset = preset_of(transforms)
         self._split_at_maps = split
+        self._preset = preset
         self._prepare: Callable[[Image.Image], Any] = preset or transforms
         super().__init__(
             network,
@@ -70,6 +71,10 @@ class FrozenNetwork(NetworkEncoder):
     def prepare(self, source: Image.Image) -> Any:
         """The photo as the weights were trained to see it."""
         return self._prepare(source)
+
+    def photo_form(self) -> PhotoForm:
+        """How `prepare` makes bytes of a photo, for programs without featx."""
+        return super().photo_form() if self._preset is None else self._preset.form
 
     @raises_out_of_memory
     def features(self, batch: Sequence[Any]) -> np.ndarray:

@@ -31,6 +31,7 @@ COMMANDS = (
     ("issues", "Maintain the catalogue", "List photos whose category is probably wrong; apply decisions."),
     ("report", "Share", "Write the report of the last comparison again, without recomputing."),
     ("export", "Share", "Write features, labels and columns for other tools."),
+    ("deploy", "Share", "Write a classifier as a folder that runs without featx and torch."),
     ("use", "Help", "Choose the store that commands use when none is named, or list the stores."),
     ("info", "Help", "Show what the store holds, which classifiers exist and whether this machine is ready."),
     ("backbones", "Help", "List the networks that turn photos into features."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,28 @@ _typed_in: ContextVar[Path | None] = ContextVar("typed in", default=None)
 
 
 def shop_above(here: Path) -> Path | None:
-    """The nearest folder above with a shop's artifacts; none where this folder or the environment has its own."""
+    """The nearest folder above with a shop's artifacts; none where this folder or the environment has its own.
+
+    The home folder and a folder for everybody, such as /tmp, are never it: artifacts once left there would take over
+    every shop below.
+    """
     if os.environ.get("FEATX_ARTIFACTS") or os.environ.get("FEATX_STORE") or _is_shop(here):
         return None
     for folder in here.parents:
+        if folder == Path.home() or _is_shared(folder):
+            return None
         if _is_shop(folder):
             return folder if _is_ours(folder / "artifacts") else None
-        if folder == Path.home():
-            return None
     return None
 
 
 def _is_shop(folder: Path) -> bool:
     return (folder / "artifacts" / "embeddings").is_dir() or (folder / "featx.toml").is_file()
+
+
+def _is_shared(folder: Path) -> bool:
+    """Whether everybody may write into a folder, but remove only their own files."""
+    return bool(folder.stat().st_mode & stat.S_ISVTX)
 
 
 def _is_ours(artifacts: Path) -> bool:

@@ -165,6 +165,11 @@ class Predictor:
         self.path: Path | None = None
         self.without_store = ""
 
+    @property
+    def exact(self) -> bool:
+        """Whether photos are decoded at full size, as those of the store were."""
+        return self.store is not None and decodes_exactly(self.store.provenance)
+
     def stream(
         self,
         items: Iterable[Item],
@@ -177,11 +182,10 @@ class Predictor:
 
         `photo_of` gives the photo of an item that is no file.
         """
-        exact = self.store is not None and decodes_exactly(self.store.provenance)
 
         def read(item: Item) -> Source:
             # A view is a crop of its own, so it needs the whole photo.
-            whole = exact or self.views > 1
+            whole = self.exact or self.views > 1
             return self._viewed(read_source(photo_of(item) if photo_of else item.path, exact=whole, name=item.path))
 
         with embed(items, lambda: self.backbone, read=read, known=self._stored, workers=workers) as stream:

@@ -69,3 +69,19 @@ def test_a_folder_with_artifacts_of_its_own_and_one_that_others_own_are_left_alo
     (tmp_path / "a/featx.toml").unlink()
     monkeypatch.setattr("os.getuid", lambda: 12345)
     assert shop_folder.shop_above(tmp_path / "a/b") is None
+
+
+def test_artifacts_left_in_the_home_folder_or_in_one_for_everybody_take_over_no_shop_below(tmp_path, monkeypatch):
+    (tmp_path / "artifacts/embeddings").mkdir(parents=True)
+    (tmp_path / "a").mkdir()
+    monkeypatch.delenv("FEATX_STORE", raising=False)
+    monkeypatch.delenv("FEATX_ARTIFACTS", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert shop_folder.shop_above(tmp_path / "a") is None
+    monkeypatch.setenv("HOME", str(tmp_path / "a"))
+    (tmp_path / "a/b").mkdir()
+    assert shop_folder.shop_above(tmp_path / "a/b") is None
+    monkeypatch.setenv("HOME", "/nowhere")
+    assert shop_folder.shop_above(tmp_path / "a") == tmp_path
+    tmp_path.chmod(0o1777)
+    assert shop_folder.shop_above(tmp_path / "a") is None

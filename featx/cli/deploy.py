@@ -1,0 +1,50 @@
+"""`featx deploy`: a classifier as a folder that runs without featx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, duration, pluralise, size
+
+
+def deploy(
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write.")],
+    clf: Annotated[
+        str | None,
+        typer.Option(
+            "--clf", "-c", metavar="CLASSIFIER", help="A classifier by name or file.", show_default="the last"
+        ),
+    ] = None,
+    compared: Annotated[
+        int, typer.Option("--compare-on", min=0, help="Photos of the store to compare its answers on.")
+    ] = 100,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier deployment.")] = False,
+    store: StoreOption = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Write a classifier as a folder that runs without featx and torch.
+
+    Example: featx deploy shop-classifier
+    """
+    from featx.deployment.folder import deploy as run
+
+    out = Output(as_json, quiet, verbose)
+    report = run(output, clf, store=store, compared=compared, force=force, at=lambda stage: out.detail(f"{stage} …"))
+    same = report.comparison
+    out.ok(
+        f"{report.classifier} on {report.backbone}, {pluralise(report.categories, 'category', 'categories')}:"
+        f" {report.folder}/ ({size(report.n_bytes)}, {duration(report.seconds)})"
+    )
+    out.say(
+        f"  answers like featx on {pluralise(same.photos, 'photo')}:"
+        f" the same categories, probabilities within {same.probabilities:.1g}"
+    )
+    out.next(f"python {report.folder}/run.py PHOTO   (needs pillow, numpy and onnxruntime)")
+    out.result(str(report.folder))
+    out.document(report.to_dict())

@@ -1,0 +1,56 @@
+"""The page that travels with a deployment: what it learned from, how good it is, its limits and licences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from featx.backbones.registry import backbone_rows
+from featx.classifiers.card import page
+from featx.files.markdown import escape_markdown
+
+if TYPE_CHECKING:
+    from featx.deployment.folder import Comparison
+    from featx.prediction.predict import Predictor
+    from featx.prediction.review import DecisionRule
+
+USAGE = """## Use it
+
+    pip install -r requirements.txt
+    python run.py --check            # the golden photos must get the answers they had when this was made
+    python run.py photo.jpg folder/
+
+`run.py` reads a photo upright, in sRGB and on white, makes the bytes that each network takes, and runs `model.onnx`.
+A program in another language must do the same: the record `featx` in the model's metadata says how (`photo`), names
+the categories (`labels`) and gives the confidence below which an answer needs a person (`review`). The outputs are
+`label`, `probabilities`, `sure`, `similarity` to the nearest training photo, and `embedding`.
+"""
+
+
+def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison) -> str:
+    """The page in Markdown."""
+    model = predictor.model
+    card = page(model.card).rstrip("\n")
+    least = f" or whose `similarity` is below {model.novelty.threshold:.3f}" if rule.unlike else ""
+    limits = [
+        "## Limits",
+        "",
+        f"Answers {rule.limit}{least}, need a person: `sure` is false.",
+        "The scores above hold for photos like those it learned from; measure on your own before you rely on them.",
+        "",
+        f"Compared with featx on {comparison.photos:,} photos when it was made: the same categories and decisions, "
+        f"embeddings within {comparison.embedding:.1g}, probabilities within {comparison.probabilities:.1g}.",
+    ]
+    return "\n".join([card, "", USAGE, *limits, "", "## Licences", "", *_licences(predictor)]) + "\n"
+
+
+def _licences(predictor: Predictor) -> list[str]:
+    """A line for the weights of each network, and one for the code of featx."""
+    known = {row["name"]: row["licence"] for row in backbone_rows()}
+    lines = []
+    for part in predictor.model.fingerprint.parts or (predictor.model.fingerprint,):
+        licence = known.get(part.backbone, "unknown: ask whoever made them")
+        lines.append(
+            f"- weights of {escape_markdown(part.backbone)} ({escape_markdown(part.weights)}): "
+            f"{escape_markdown(str(licence))}, SHA-256 `{part.weights_sha256}`"
+        )
+    return [*lines, "- `run.py`, `photo.py`, `colours.py`: MIT, from featx"]

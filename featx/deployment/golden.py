@@ -1,0 +1,78 @@
+"""Photos with the answers of featx, in a file that the runner can compare its own answers with."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.embedding.stream import embed, read_source
+from featx.files.atomic import write_atomic
+from featx.prediction.predict import Predictor
+from featx.prediction.review import DecisionRule
+from featx.samples import CATEGORIES, write_catalogue
+
+# Drawn photos in a deployment; the planted faults of the sample catalogue come first.
+COUNT = 20
+EXPECTED = "expected.npz"
+
+
+@dataclass(frozen=True)
+class ExpectedAnswers:
+    """Photos that could be read, and the outputs that the graph must give for them."""
+
+    paths: list[str]
+    arrays: dict[str, np.ndarray]
+
+    def write(self, path: Path, names: Sequence[str]) -> None:
+        """Write the answers, for photos of these names beside the file."""
+        file = io.BytesIO()
+        arrays: dict[str, Any] = {"files": np.array(names), **self.arrays}
+        np.savez_compressed(file, **arrays)
+        write_atomic(path, file.getvalue())
+
+
+def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[str]) -> ExpectedAnswers:
+    """The answers of featx to photos; those that cannot be read are left out."""
+
+    def read(path: str) -> Any:
+        return read_source(path, exact=predictor.exact, name=path)
+
+    with embed(paths, lambda: predictor.backbone, read=read, known=lambda digest: None, workers=2) as stream:
+        readable = [(result.photo, result.features) for result in stream if result.features is not None]
+    features = np.stack([row for _, row in readable])
+    shares = predictor.model.predict_proba(features)
+    similarity = predictor.model.novelty.similarity(features)
+    label = shares.argmax(axis=1)
+    names = [predictor.model.classes[i] for i in label]
+    unsure = np.array([rule.unsure(name, share) for name, share in zip(names, shares.max(axis=1), strict=True)])
+    unlike = similarity < predictor.model.novelty.threshold if rule.unlike else np.zeros(len(unsure), dtype=bool)
+    return ExpectedAnswers(
+        [path for path, _ in readable],
+        {
+            "label": label.astype(np.int64),
+            "probabilities": shares.astype(np.float32),
+            "sure": ~(unsure | unlike),
+            "similarity": similarity.astype(np.float32),
+            "embedding": features.astype(np.float32),
+        },
+    )
+
+
+def write_golden(folder: Path, predictor: Predictor, rule: DecisionRule) -> None:
+    """Draw photos into a folder, rotated, transparent and CMYK ones among them, with the answers of featx."""
+    folder.mkdir()
+    with tempfile.TemporaryDirectory(prefix="featx-") as drawn:
+        rows = write_catalogue(drawn, products=len(CATEGORIES), shots=2)
+        rows = sorted(rows, key=lambda row: (row.fault not in ("rotated", "transparent", "cmyk"), row.shot, row.sku))
+        for row in rows[:COUNT]:
+            name = Path(row.image).name
+            (folder / name).write_bytes((Path(drawn) / row.image).read_bytes())
+    paths = sorted(str(path) for path in folder.iterdir())
+    answers = expected_answers(predictor, rule, paths)
+    answers.write(folder / EXPECTED, [Path(path).name for path in answers.paths])

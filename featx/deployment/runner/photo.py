@@ -1,0 +1,38 @@
+"""A photo's bytes in, the bytes that each network takes out. colours.py makes the pixels upright, sRGB and opaque."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from colours import orientation_of, to_rgb, upright  # type: ignore[import-not-found]
+from PIL import Image
+
+FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "TIFF": "TIFF", "WEBP": "WebP", "BMP": "BMP"}
+TURNED = (5, 6, 7, 8)
+Image.MAX_IMAGE_PIXELS = 25_000_000  # Pillow refuses twice as many
+
+
+def decode(data: bytes, size: list[int] | None) -> Any:
+    """The photo upright, in sRGB, on white; a large JPEG may come out smaller, but not below `size`."""
+    with Image.open(io.BytesIO(data), formats=list(FORMATS)) as opened:
+        kind = str(opened.format)
+        if kind == "JPEG" and size:
+            width, height = reversed(size) if orientation_of(opened) in TURNED else size
+            opened.draft(None, (width, height))
+        opened.load()
+        return upright(to_rgb(opened, FORMATS[kind], data), orientation_of(opened))
+
+
+def prepare(image: Any, form: dict[str, Any]) -> np.ndarray:
+    """The photo, or the middle of it, as a square of bytes."""
+    side, resize, resampling = form["side"], form["resize"], Image.Resampling[form["resampling"].upper()]
+    if resize is None:
+        return np.array(image.resize((side, side), resampling, reducing_gap=form["reducing_gap"]))
+    width, height = image.size
+    across, down = (resize, int(resize * height / width)) if width <= height else (int(resize * width / height), resize)
+    left, top = round((across - side) / 2), round((down - side) / 2)
+    x, y = width / across, height / down
+    box = (left * x, top * y, (left + side) * x, (top + side) * y)
+    return np.array(image.resize((side, side), resampling, box=box))

@@ -1,0 +1,183 @@
+"""A deployment answers like featx, without featx, and says so when it is damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from featx.deployment.folder import RUNNER, deploy
+from featx.errors import FeatxError
+from featx.images import colours
+from tests.conftest import ROOT, Run, command_environment, made_once, run_here
+
+# What the runner's users have.
+ALLOWED = {"numpy", "onnxruntime", "PIL", "colours", "photo"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, sample_shop: Path) -> Path:
+    """A copy of the sample shop with a classifier and its deployment in `out`."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(sample_shop, folder, dirs_exist_ok=True)
+        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", "--json"]):
+            ran = run_here(tuple(words), folder, "", command_environment({}))
+            assert ran.returncode == 0, ran.stderr
+        (folder / "deploy.json").write_text(ran.stdout)
+
+    return made_once(tmp_path_factory, "deployed-shop", make)
+
+
+def run(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The runner as its users run it: featx is not to be had."""
+    blocked = "import runpy, sys; sys.modules.update(dict.fromkeys(('featx', 'torch', 'sklearn'))); "
+    code = f"{blocked}sys.argv[0] = {str(out / 'run.py')!r}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=out)
+
+
+def test_the_runner_answers_like_predict_without_featx_or_torch(shop: Path, featx: Run) -> None:
+    photos = sorted(str(path) for path in (shop / "data" / "test").rglob("*.*"))[:24]
+    mine = [json.loads(line) for line in run(shop / "out", "--json", *photos).stdout.splitlines()]
+    theirs = [json.loads(line) for line in featx("predict", *photos, "--json", cwd=shop).stdout.splitlines()]
+    assert [record["path"] for record in mine] == photos and len(theirs) == len(photos)
+    for own, other in zip(mine, theirs, strict=True):
+        assert (own["category"], own["review"], own["doubt"]) == (other["category"], other["review"], other["doubt"])
+        if own["category"]:
+            assert own["sure"] == pytest.approx(other["sure"], abs=2e-4)
+            assert own["similarity"] == pytest.approx(other["similarity"], abs=2e-4)
+
+
+def test_the_comparison_with_featx_is_part_of_the_answer(shop: Path) -> None:
+    report = json.loads((shop / "deploy.json").read_text())
+    comparison = report["comparison"]
+    assert comparison["photos"] == 32 and comparison["label"] == comparison["sure"] == 0
+    assert max(comparison["embedding"], comparison["probabilities"]) <= 1e-4
+    assert {"model.onnx", "run.py", "photo.py", "colours.py", "card.md", "Containerfile"} <= set(report["files"])
+
+
+def test_golden_photos_hold_the_hard_kinds_and_pass_their_check(shop: Path) -> None:
+    ran = run(shop / "out", "--check")
+    assert ran.returncode == 0 and json.loads(ran.stdout)["photos"] == 20, ran.stderr
+    from PIL import Image
+
+    kinds = set()
+    for path in (shop / "out" / "golden").glob("*.[jp][pn]g"):
+        with Image.open(path) as image:
+            kinds |= {image.mode, f"turned {image.getexif().get(0x0112, 1)}"}
+    assert {"CMYK", "RGBA", "turned 6"} <= kinds
+
+
+def test_a_golden_photo_that_changed_fails_the_check(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(shop / "out", out)
+    names = sorted(path for path in (out / "golden").glob("*.jpg"))
+    shutil.copyfile(names[0], names[-1])
+    ran = run(out, "--check")
+    assert ran.returncode != 0 and "differ" in ran.stderr
+
+
+def test_a_flipped_byte_in_the_model_is_refused_in_a_sentence(shop: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(shop / "out", out)
+    data = bytearray((out / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (out / "model.onnx").write_bytes(data)
+    ran = run(out, "--check")
+    assert ran.returncode != 0 and "damaged" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_damaged_photo_gets_its_reason_and_the_others_their_answers(shop: Path, tmp_path: Path) -> None:
+    good = next((shop / "data" / "test").rglob("*.jpg"))
+    (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:200])
+    (tmp_path / "text.jpg").write_text("no photo")
+    shutil.copyfile(good, tmp_path / "good.jpg")
+    records = [json.loads(line) for line in run(shop / "out", "--json", str(tmp_path)).stdout.splitlines()]
+    by_name = {Path(record["path"]).name: record for record in records}
+    assert by_name["good.jpg"]["category"] and not by_name["good.jpg"]["error"]
+    for name in ("bad.jpg", "text.jpg"):
+        assert by_name[name]["error"] and by_name[name]["review"] and by_name[name]["category"] is None
+
+
+def test_one_photo_alone_gets_the_numbers_it_has_among_others(shop: Path) -> None:
+    sys.path.insert(0, str(shop / "out"))
+    try:
+        import run as runner
+    finally:
+        sys.path.remove(str(shop / "out"))
+    model = runner.Model()
+    photos = [model.read(path) for path in sorted((shop / "out" / "golden").glob("*.jpg"))]
+    together = model.run(photos)
+    for i in (0, 7):
+        alone = model.run(photos[i : i + 1])
+        for name in ("probabilities", "embedding", "similarity"):
+            np.testing.assert_allclose(alone[name][0], together[name][i], atol=1e-6)
+
+
+def test_the_model_tells_other_programs_all_they_need(shop: Path) -> None:
+    model = onnx.load(str(shop / "out" / "model.onnx"))
+    contract = json.loads({prop.key: prop.value for prop in model.metadata_props}["featx"])
+    assert [value.name for value in model.graph.input] == [form["name"] for form in contract["photo"]["inputs"]]
+    assert len(contract["review"]["limits"]) == len(contract["labels"]) == 14
+    assert contract["fingerprint"]["backbone"] == "builtin"
+    assert {value.name for value in model.graph.output} == {
+        "label", "probabilities", "sure", "similarity", "embedding",
+    }  # fmt: skip
+
+
+def test_the_runner_is_short_and_imports_only_what_it_says() -> None:
+    import ast
+
+    assert len((RUNNER / "run.py").read_text().splitlines()) <= 150
+    for path in (RUNNER / "run.py", RUNNER / "photo.py", Path(str(colours.__file__))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for name in names:
+                top = name.partition(".")[0]
+                assert top in ALLOWED or top in sys.stdlib_module_names, (path.name, name)
+
+
+def test_a_folder_with_other_files_is_never_touched(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    for force in (False, True):
+        with pytest.raises(FeatxError, match="not a deployment"):
+            deploy(tmp_path / "mine", force=force)
+    with pytest.raises(FeatxError, match="earlier deployment"):
+        deploy(shop / "out")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_nothing_is_written_where_the_answers_would_differ(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    monkeypatch.setattr("featx.deployment.folder.TOLERANCE", -1.0)
+    with pytest.raises(FeatxError, match="answer otherwise") as error:
+        deploy(tmp_path / "new", compared=0)
+    assert error.value.code == "answers-differ" and not list(tmp_path.iterdir())
+
+
+def test_a_backbone_without_a_network_is_refused_in_a_sentence(colour_shop, tmp_path: Path, featx: Run) -> None:
+    shutil.copytree(colour_shop.path.parent, tmp_path / "shop")
+    shop = tmp_path / "shop"
+    assert featx("fit", "--clf", "lda", "-s", "store.h5", cwd=shop).returncode == 0
+    ran = featx("deploy", "out", "-s", "store.h5", cwd=shop)
+    assert ran.returncode == 2 and "colour" in ran.stderr and not (shop / "out").exists()
+
+
+def test_the_wheel_brings_the_runner() -> None:
+    assert {path.name for path in RUNNER.iterdir() if path.is_file()} >= {
+        "Containerfile", "photo.py", "requirements.txt", "run.py",
+    }  # fmt: skip
+    assert "runner" in (ROOT / "featx" / "deployment" / "__init__.py").read_text()
