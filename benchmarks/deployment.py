@@ -2,8 +2,8 @@
 
     python benchmarks/deployment.py [--backbone builtin] [--clf svm] [--rounds 5] [--photos FOLDER]
 
-Extracts and trains on the sample catalogue, or on the photos of a folder, in a temporary folder first. Each figure is the
-median of fresh processes, in turns; memory is the most that a process held.
+Extracts and trains on the sample catalogue, or on the photos of a folder, in a temporary folder first. Each figure is
+the median of fresh processes, in turns; memory is the most that a process held.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Write what is generated: cli.md, errors.md and report-schema.md; with `--networks` the package's tables of backbones."""
+"""Write cli.md, errors.md and report-schema.md; with `--networks` also the tables of backbones in the package."""
 
 from __future__ import annotations
 
