@@ -1,4 +1,4 @@
-"""Write the pictures of README.md from real runs: `python docs/pictures.py` (needs Chromium).
+"""Make the pictures of README.md from real runs: `python docs/pictures.py` (needs Chromium and `featx[imagenet]`).
 
 terminal.png  `featx similar` on the sample catalogue, as a truecolor terminal shows it
 report.png    the first screen of docs/example-report/report.html
@@ -17,7 +17,7 @@ from pathlib import Path
 
 DOCS = Path(__file__).parent
 COLUMNS, ROWS = 80, 40
-COMMANDS = (["extract", "data/train", "-b", "builtin"], ["similar", "sku123.jpg"])
+COMMANDS = (["extract", "data/train"], ["similar", "sku123.jpg"])
 
 
 def in_a_terminal(words: list[str], folder: Path) -> str:
