@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
 
 from featx.catalogue.own_columns import Value, own_columns
@@ -96,3 +98,18 @@ class Catalogue:
             return f"{photos} under {self.root} (no categories)"
         categories = f"{k:,} {'category' if k == 1 else 'categories'}"
         return f"{photos} in {categories} under {self.root} (category = {self.label_source})"
+
+
+def joined_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
+    """Several catalogues as one: each file once, and the path as the id where two files have the same id."""
+    items: dict[Path, Item] = {}
+    for item in chain.from_iterable(one.items for one in catalogues):
+        items.setdefault(Path(item.path).absolute(), item)
+    often = Counter(item.item_id for item in items.values())
+    return Catalogue(
+        ", ".join(one.root for one in catalogues),
+        [item if often[item.item_id] == 1 else replace(item, item_id=item.path) for item in items.values()],
+        skipped=[skipped for one in catalogues for skipped in one.skipped],
+        notes=list(dict.fromkeys(note for one in catalogues for note in one.notes)),
+        columns=list(dict.fromkeys(column for one in catalogues for column in one.columns)),
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
-from featx.catalogue.items import Catalogue
+from featx.catalogue.items import Catalogue, joined_catalogues
 from featx.catalogue.path_layout import LABEL_FROM, PathLayout
 from featx.catalogue.patterns import compile_pattern, sku_pattern
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
@@ -53,6 +54,23 @@ def read_catalogue(
     if image_pattern is not None:
         raise FeatxError("bad-flag", "`--image-pattern` needs `--images`", "name the folder of the photos")
     return replace(_read(source, layout, columns, allow_outside), flags=flags)
+
+
+def read_several(sources: Sequence[str], *, allow_outside: bool = False) -> Catalogue:
+    """Folders, tables and photos, one after the other, as one catalogue; a photo that is named twice counts once."""
+    if len(sources) < 2:
+        return read_catalogue(sources[0] if sources else [], allow_outside=allow_outside)
+    read: list[Catalogue] = []
+    for alone, names in groupby(sources, _stands_alone):
+        together = list(names)
+        read += [read_catalogue(one, allow_outside=allow_outside) for one in (together if alone else [together])]
+    return read[0] if len(read) == 1 else joined_catalogues(read)
+
+
+def _stands_alone(source: str) -> bool:
+    """Whether this is a folder or table, or nothing that is here; photos one after the other are one list."""
+    path = Path(source)
+    return path.is_dir() or path.suffix.lower() in SUFFIXES or not (path.suffix or path.exists())
 
 
 def _flags(arguments: Mapping[str, object]) -> tuple[str, ...]:

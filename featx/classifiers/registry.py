@@ -53,6 +53,17 @@ def latest_at_level(models: Path, store: Path, level: str | None) -> Path | None
     return _latest([path for path in classifier_files(models) if _trained_on(path, store, level)])
 
 
+def latest_of_levels(models: Path, store: Path) -> dict[str | None, Path]:
+    """The classifier trained last on a store at each level of categories, in the order of training."""
+    latest: dict[str | None, Path] = {}
+    for path in sorted(classifier_files(models), key=lambda path: path.stat().st_mtime):
+        card = _card(path)
+        if card is not None and same_place(card.store, store):
+            latest.pop(card.level, None)
+            latest[card.level] = path
+    return latest
+
+
 def _latest(paths: Sequence[Path]) -> Path | None:
     return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 

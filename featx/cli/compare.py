@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli.completion import backbone_names, classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, block_names
+from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption, block_names
 from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -48,6 +48,7 @@ def compare(
         list[str] | None,
         typer.Option("--backbone", "-b", help="With PHOTOS: backbones; repeatable.", autocompletion=backbone_names),
     ] = None,
+    weights: WeightsOption = None,
     blocks: Annotated[
         list[str] | None,
         typer.Option(
@@ -98,7 +99,7 @@ def compare(
     if output is not None and output.suffix.lower() not in (".json", ".csv"):
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .json or .csv")
     workspace = Workspace.here()
-    stores = _stores(photos, backbone or [], store or [], workspace, out)
+    stores = _stores(photos, backbone or [], weights, store or [], workspace, out)
     stores = _each_with(blocks or ["all"], stores)
     splits, others = held_out(test, stores)
     from featx.classifiers.kinds import COMPARED
@@ -190,14 +191,24 @@ def _print_answers(comparison: Comparison, page: ReportDocument | None, out: Out
 
 
 def _stores(
-    photos: str | None, backbones: list[str], paths: list[Path], workspace: Workspace, out: Output
+    photos: str | None,
+    backbones: list[str],
+    weights: str | None,
+    paths: list[Path],
+    workspace: Workspace,
+    out: Output,
 ) -> list[Store]:
     from featx.store import open_store
 
+    if weights is not None and len(backbones) > 1:
+        raise FeatxError(
+            "bad-flag", "`--weights` belongs to one backbone, and several are named", "extract that one first"
+        )
     if photos is None:
-        if backbones:
+        if backbones or weights is not None:
+            flag = "--backbone" if backbones else "--weights"
             raise FeatxError(
-                "bad-flag", "`--backbone` needs photos to extract", "name them: `featx compare data/train -b colour`"
+                "bad-flag", f"`{flag}` needs photos to extract", "name them: `featx compare data/train -b colour`"
             )
         return [open_store(store_in_use(path, out)) for path in (paths or (None,))]
     if paths:
@@ -209,7 +220,7 @@ def _stores(
         out.say(f"extracting {photos}" + (f" with {name}" if name else "") + " …")
         # Several cannot share the one file that FEATX_STORE may name.
         own = workspace.store_path(name) if name is not None and len(backbones or ()) > 1 else None
-        stores.append(extract(photos, backbone=name, store=own))
+        stores.append(extract(photos, backbone=name, weights=weights, store=own))
         out.ok(f"features of {pluralise(len(stores[-1]), 'photo')} in {stores[-1].path}")
     return stores
 

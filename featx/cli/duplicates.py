@@ -7,13 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import BlocksOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
+from featx.cli.options import (
+    BlocksOption,
+    ColumnsOption,
+    HtmlOption,
+    JsonFlag,
+    QuietFlag,
+    StoreOption,
+    VerboseFlag,
+    block_names,
+)
 from featx.cli.output import Cell, Output, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from featx.audit import Duplicates
+    from featx.catalogue.own_columns import Value
+    from featx.store import Store
 
 MOST = 20
 # Files of one group that a table names.
@@ -32,6 +45,7 @@ def duplicates(
         str | None, typer.Option("--across", metavar="label|split", help="Only groups with two labels or two splits.")
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write all groups to a .csv file.")] = None,
+    columns: ColumnsOption = None,
     html: HtmlOption = None,
     most: Annotated[
         int, typer.Option("-n", "--number", min=1, help="With --html: at most so many photos on the page.")
@@ -53,6 +67,7 @@ def duplicates(
     from featx.audit import find_duplicates
     from featx.audit.duplicates import COLUMNS
     from featx.cli.decisions import decided_labels
+    from featx.cli.own_columns import requested_columns
     from featx.files.spreadsheet import write_table
     from featx.store import open_store
 
@@ -62,6 +77,7 @@ def duplicates(
         )
     opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
+    requested = requested_columns(columns, opened.own_columns)
     decided_labels(opened, out)
     with out.progress(len(opened), "duplicates") as advance:
         result = find_duplicates(
@@ -80,7 +96,7 @@ def duplicates(
 
         write_sheet(html, duplicates_sheet(result, opened, most), out)
     if output is None and html is None:
-        _show(result, across, out)
+        _show(result, across, opened, requested, out)
     _remarks(result, out)
     if result.left_out:
         out.say(f"  {_within(result.left_out, across)}; without `--across` they are listed")
@@ -96,7 +112,9 @@ def _within(groups: int, across: str | None) -> str:
     return f"{pluralise(groups, 'group of copies lies', 'groups of copies lie')} within one {kind}"
 
 
-def _show(result: Duplicates, across: str | None, out: Output) -> None:
+def _show(result: Duplicates, across: str | None, store: Store, requested: list[str] | None, out: Output) -> None:
+    from featx.cli.own_columns import OwnColumns
+
     same = sum(len(group.pictures) for group in result if group.kind == "same file")
     groups, pictures = pluralise(len(result), "group"), pluralise(result.pictures, "photo")
     kinds = f": {same:,} are the same file, {result.pictures - same:,} nearly the same"
@@ -104,19 +122,31 @@ def _show(result: Duplicates, across: str | None, out: Output) -> None:
     out.headline(f"{groups}, {pictures}{kinds}" if len(result) else none.get(across or "", "no duplicates"))
     shown = result.groups[:MOST] if out.for_people else result.groups
     rows: list[list[Cell]] = []
+    own: list[Mapping[str, Value]] = []
+    row_of = {item_id: row for row, item_id in enumerate(store.ids)}
     for number, group in enumerate(shown, start=1):
         about: list[Cell] = [number, group.kind, f"{group.score:.3f}", len(group.pictures), ", ".join(group.labels)]
         files = [photo.path for photo in group.pictures]
         if not out.for_people:
             rows.append([*about, *files])
+            own.append(store.own_row(row_of[group.pictures[0].item_id]))
             continue
         more = [f"… {len(files) - EACH:,} more"] if len(files) > EACH else []
         rows.append([*about, files[0]])
         rows += [["", "", "", "", "", file] for file in [*files[1:EACH], *more]]
+        own += [store.own_row(row_of[photo.item_id]) for photo in group.pictures[:EACH]]
+        own += [{} for _ in more]
     if rows:
         columns = ("group", "kind", "score", "photos", "categories", "file" if out.for_people else "files")
         records = [{"group": number, **group.to_dict()} for number, group in enumerate(shown, start=1)]
-        out.records(columns, rows, records, right=["group", "score", "photos"], paths=columns[-1:])
+        out.records(
+            columns,
+            rows,
+            records,
+            right=["group", "score", "photos"],
+            paths=columns[-1:],
+            own=OwnColumns(own, requested),
+        )
     if len(result) > len(shown):
         out.say(f"  … {len(result) - len(shown):,} more (-o dupes.csv writes all)")
 

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import backbone_names
-from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag
+from featx.cli.options import (
+    DeviceOption,
+    JsonFlag,
+    QuietFlag,
+    SeedOption,
+    StoreOption,
+    VerboseFlag,
+    WeightsOption,
+)
 from featx.cli.output import Advance, Output, duration, pluralise, size, some_of
 from featx.cli.shop_folder import from_shop, works_elsewhere
 from featx.cli.stores import use_command
@@ -42,12 +50,7 @@ def extract(
             autocompletion=backbone_names,
         ),
     ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights", metavar="NAME|FILE", help="Published weights by name, or a .pth or .safetensors file."
-        ),
-    ] = None,
+    weights: WeightsOption = None,
     layer: Annotated[
         str | None,
         typer.Option(
@@ -186,15 +189,20 @@ def _command_line() -> str:
 INSTEAD = "name one folder that contains the others, or run `featx extract` once for each: all go into the same store"
 
 
-def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
+def paths_on_stdin() -> list[str]:
+    """The paths that stdin lists, one per line."""
+    import sys
+
+    data = sys.stdin.buffer.read()
+    # `find -print0` for names with newlines.
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [from_shop(line.decode("utf-8", "surrogateescape")) for line in lines if line.strip()]
+
+
+def source_of(images: list[str]) -> str | list[str]:
     """The source named on the command line: one folder or table, photos, or paths on stdin."""
     if images == ["-"]:
-        import sys
-
-        data = sys.stdin.buffer.read()
-        # `find -print0` for names with newlines, else one path per line.
-        lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-        return [from_shop(line.decode("utf-8", "surrogateescape")) for line in lines if line.strip()]
+        return paths_on_stdin()
     if len(images) == 1:
         return images[0]
     folders = [path for path in images if Path(path).is_dir()]
@@ -202,7 +210,7 @@ def source_of(images: list[str], instead: str = INSTEAD) -> str | list[str]:
         raise FeatxError(
             "bad-flag",
             f"several sources were given, and `{folders[0]}` is a folder",
-            instead,
+            INSTEAD,
         )
     return images
 

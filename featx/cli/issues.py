@@ -9,6 +9,7 @@ import typer
 
 from featx.cli.options import (
     BlocksOption,
+    ColumnsOption,
     HtmlOption,
     JsonFlag,
     QuietFlag,
@@ -33,6 +34,7 @@ def issues(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a .csv file with an empty column for decisions.")
     ] = None,
+    columns: ColumnsOption = None,
     html: HtmlOption = None,
     apply: Annotated[
         Path | None, typer.Option("--apply", metavar="CSV", help="Apply decisions: keep, change or exclude.")
@@ -75,7 +77,9 @@ def issues(
         _apply(apply, opened, out)
         return
     from featx.audit import find_issues
+    from featx.cli.own_columns import requested_columns
 
+    requested = requested_columns(columns, opened.own_columns)
     with out.progress(folds, "issues", "folds") as advance:
         result = find_issues(opened, n=n, folds=folds, seed=seed, progress=lambda done, _: advance(done))
     if output is not None:
@@ -87,7 +91,7 @@ def issues(
 
         write_sheet(html, issues_sheet(result, opened, n or ON_A_SHEET), out)
     if output is None and html is None:
-        _show(result, out, requested=n is not None)
+        _show(result, out, requested, everything=n is not None)
     _remarks(result, out)
     if output is None and html is None and len(result):
         out.next("featx issues --html issues.html   ·   featx issues -o fixes.csv")
@@ -148,8 +152,10 @@ def _in_short(result: Issues, shown: int) -> str:
     return f"{result.suspected:,} of {result.n:,} labels look wrong ({share}){expected}{first}"
 
 
-def _show(result: Issues, out: Output, *, requested: bool) -> None:
-    shown = result.labels if requested or not out.for_people else result.labels[:MOST]
+def _show(result: Issues, out: Output, requested: list[str] | None, *, everything: bool) -> None:
+    from featx.cli.own_columns import OwnColumns
+
+    shown = result.labels if everything or not out.for_people else result.labels[:MOST]
     out.headline(_in_short(result, len(shown)))
     # A photo that is its own product is named by its file already.
     product = not out.for_people or any(issue.product != issue.item_id for issue in shown)
@@ -167,7 +173,7 @@ def _show(result: Issues, out: Output, *, requested: bool) -> None:
     ]
     named = ("product",) if product else ()
     columns = ("#", *named, "says", "looks like", "sure", "look-alikes\nthat agree", "file")
-    everything = result.to_dict()
+    listed = result.to_dict()
     kinds = (
         ("label", "labels"),
         ("leak", "leaks"),
@@ -175,9 +181,10 @@ def _show(result: Issues, out: Output, *, requested: bool) -> None:
         ("twins", "twins"),
         ("outlier", "outliers"),
     )
-    records = [{"issue": kind, **issue} for kind, name in kinds for issue in everything[name]]
+    records = [{"issue": kind, **issue} for kind, name in kinds for issue in listed[name]]
+    own = OwnColumns([issue.columns for issue in shown], requested)
     if rows or out.json:
-        out.records(columns, rows, records, right=["#", "sure"], paths=[*named, "file"])
+        out.records(columns, rows, records, right=["#", "sure"], paths=[*named, "file"], own=own)
 
 
 def _remarks(result: Issues, out: Output) -> None:

@@ -29,6 +29,23 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="T
 HtmlOption = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Write a page of photos to decide on by keyboard.")
 ]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="NAME,...|none",
+        help="Columns of your own table to show too.",
+        show_default="as many as fit a terminal",
+    ),
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="NAME|FILE", help="Published weights by name, or a .pth or .safetensors file."),
+]
+WeightsPlaceOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="FILE|DIR", help="Where the store's weights file is, if it moved."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]
 
 

@@ -22,6 +22,8 @@ from featx.views.quantities import some_of as some_of  # noqa: PLC0414
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from featx.cli.own_columns import OwnColumns
+
 Cell = str | int | float | None
 
 
@@ -102,12 +104,16 @@ class Output:
         right: Sequence[str] = (),
         paths: Sequence[str] = (),
         styles: Sequence[str] = (),
+        own: OwnColumns | None = None,
     ) -> None:
         """A list: a table on a terminal, tab-separated lines in a pipe, JSON Lines under `--json`.
 
         Where a table is too wide, the columns in `paths` are shortened at the front; `styles` are the colours of its
-        rows. In a pipe, stderr names the columns once.
+        rows. In a pipe, stderr names the columns once. Of the user's `own` columns a terminal shows what fits, and a
+        pipe those that were requested; the `records` hold them already.
         """
+        if own is not None and rows and not self.json:
+            columns, rows, right = _with_own(own, columns, rows, right, paths)
         if self.json:
             for record in records if records is not None else [dict(zip(columns, row, strict=True)) for row in rows]:
                 print(json_line(record, sys.stdout))
@@ -132,6 +138,15 @@ class Output:
                 yield advance
         else:
             yield _plain_progress(total, what, unit)
+
+
+def _with_own(
+    own: OwnColumns, columns: Sequence[str], rows: Sequence[Sequence[Cell]], right: Sequence[str], paths: Sequence[str]
+) -> tuple[Sequence[str], Sequence[Sequence[Cell]], Sequence[str]]:
+    if not sys.stdout.isatty():
+        return *own.named(columns, rows), right
+    wide, cells, numbers = own.fitting(columns, rows, paths, _console(sys.stdout, wrapped=True).width)
+    return wide, cells, [*right, *numbers]
 
 
 def json_line(value: object, stream: TextIO) -> str:

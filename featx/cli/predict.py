@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import classifier_names
-from featx.cli.options import DeviceOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import (
+    ColumnsOption,
+    DeviceOption,
+    HtmlOption,
+    JsonFlag,
+    QuietFlag,
+    StoreOption,
+    VerboseFlag,
+    WeightsPlaceOption,
+)
 from featx.cli.output import Output, percent, percent_range, pluralise
 from featx.cli.stores import name_other_store
 from featx.compute.threads import cores
@@ -30,7 +39,7 @@ MANY = 1000
 
 def predict(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Photos, a folder, a table, or - for paths on stdin.")
+        list[str], typer.Argument(metavar="IMAGES...", help="Photos, folders, tables, or - for paths on stdin.")
     ],
     clf: Annotated[
         str | None,
@@ -79,10 +88,12 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
+    columns: ColumnsOption = None,
     html: HtmlOption = None,
     most: Annotated[
         int, typer.Option("--number", min=1, help="With --html: at most so many photos on the page.")
     ] = 200,
+    weights: WeightsPlaceOption = None,
     device: DeviceOption = "auto",
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -102,6 +113,7 @@ def predict(
         raise FeatxError("bad-flag", "`--link` and `--dry-run` need `--sort-into`", "name a folder to sort into")
     from featx.catalogue.items import Item
     from featx.cli.output_files import check_suffix, write_records
+    from featx.cli.own_columns import requested_columns
     from featx.prediction.predict import Prediction
     from featx.prediction.review import decision_rule
     from featx.prediction.sheets import MostUrgent
@@ -111,7 +123,8 @@ def predict(
     catalogue = _requested(images)
     for note in catalogue.notes:
         out.warn(note)
-    predictor = _predictor(clf, store, device, top, views, out)
+    requested = requested_columns(columns, catalogue.columns)
+    predictor = _predictor(clf, store, device, top, views, weights, out)
     if sort_into is not None:
         from featx.prediction.sort_folders import require_distinct_folders
 
@@ -135,7 +148,7 @@ def predict(
         count = write_records(output, list(header), (prediction.to_cells(top) for prediction in predictions))
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
-        _show(predictions, out, top)
+        _show(predictions, out, top, requested)
     if html is not None:
         from featx.cli.sheets import write_sheet
 
@@ -217,12 +230,10 @@ class _Seen:
 
 
 def _requested(images: list[str]) -> Catalogue:
-    from featx.catalogue.reading import read_catalogue
-    from featx.cli.extract import source_of
+    from featx.catalogue.reading import read_several
+    from featx.cli.extract import paths_on_stdin
 
-    catalogue = read_catalogue(
-        source_of(images, "give one folder that holds the others, or ask for one after the other"), allow_outside=True
-    )
+    catalogue = read_several(paths_on_stdin() if images == ["-"] else images, allow_outside=True)
     if len(catalogue.items) + len(catalogue.skipped) == 1 and catalogue.skipped:
         skipped = catalogue.skipped[0]
         code = "no-such-file" if skipped.reason == "missing" else "photo-unreadable"
@@ -230,13 +241,15 @@ def _requested(images: list[str]) -> Catalogue:
     return catalogue
 
 
-def _predictor(clf: str | None, store: Path | None, device: str, top: int, views: int, out: Output) -> Predictor:
+def _predictor(
+    clf: str | None, store: Path | None, device: str, top: int, views: int, weights: str | None, out: Output
+) -> Predictor:
     from featx.classifiers.selection import gain_of_views
     from featx.prediction.predict import open_predictor
     from featx.workspace import Workspace
 
     workspace = Workspace.here()
-    predictor = open_predictor(clf, store, device=device, top=top, views=views, workspace=workspace)
+    predictor = open_predictor(clf, store, device=device, top=top, views=views, weights=weights, workspace=workspace)
     if store is not None:
         name_other_store(store, out, workspace)
     if predictor.without_store:
@@ -271,7 +284,8 @@ def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Ou
     yield from skipped_predictions(catalogue)
 
 
-def _show(predictions: Iterator[Prediction], out: Output, top: int) -> None:
+def _show(predictions: Iterator[Prediction], out: Output, top: int, requested: list[str] | None) -> None:
+    from featx.cli.own_columns import OwnColumns
     from featx.prediction.predict import shown_sure
 
     def row(prediction: Prediction) -> list[str | int | float | None]:
@@ -292,11 +306,14 @@ def _show(predictions: Iterator[Prediction], out: Output, top: int) -> None:
     if out.json or not sys.stdout.isatty():
         # Thousands of photos go through as they come; nothing is kept.
         for prediction in predictions:
-            out.records(columns, [row(prediction)], [prediction.to_dict(top)])
+            own = OwnColumns([prediction.item.columns], requested)
+            out.records(columns, [row(prediction)], [prediction.to_dict(top)], own=own)
         return
     shown = list(islice(predictions, MANY))
     styles = ["yellow" if prediction.review else "" for prediction in shown]
-    out.records(columns, [row(prediction) for prediction in shown], right=["sure"], paths=["file"], styles=styles)
+    own = OwnColumns([prediction.item.columns for prediction in shown], requested)
+    rows = [row(prediction) for prediction in shown]
+    out.records(columns, rows, right=["sure"], paths=["file"], styles=styles, own=own)
     more = sum(1 for _ in predictions)
     if more:
         out.say(f"  {more:,} more: `-o predictions.csv` writes all")

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypedDict
 
 import typer
 
 from featx.cli.completion import category_names
-from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, block_names
+from featx.cli.options import (
+    BlocksOption,
+    ColumnsOption,
+    JsonFlag,
+    QuietFlag,
+    StoreOption,
+    VerboseFlag,
+    WeightsPlaceOption,
+    block_names,
+)
 from featx.cli.output import Cell, Output, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
+    from featx.catalogue.own_columns import Value
     from featx.images.crop import Crop
     from featx.retrieval import Matches, Neighbour, Query, SimilarityIndex
 
@@ -90,7 +101,9 @@ def similar(
     pictures: Annotated[
         PicturesChoice, typer.Option("--photos", help="Thumbnails in the terminal.")
     ] = PicturesChoice.auto,
+    columns: ColumnsOption = None,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the photos' paths, one per line.")] = False,
+    weights: WeightsPlaceOption = None,
     blocks: BlocksOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -104,6 +117,7 @@ def similar(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.catalogue.own_columns import written_names
     from featx.cli.output_files import check_suffix, write_records
+    from featx.cli.own_columns import requested_columns
     from featx.retrieval.query import open_index
 
     names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
@@ -121,10 +135,12 @@ def similar(
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
         blocks=block_names(blocks),
+        weights=weights,
     )
     out.detail(f"store: {index.rows.path} ({pluralise(len(index), 'photo')})")
     if approx and index.nearby is None:
         out.warn("the store has photos that are not sealed yet, so search was exact; `featx extract` seals them")
+    requested = requested_columns(columns, index.rows.own_columns)
     settings: Settings = {
         "where": where,
         "label": label,
@@ -133,7 +149,7 @@ def similar(
         "copies": copies,
     }
     if everything:
-        _all(out, index, k, output, settings)
+        _all(out, index, k, output, settings, requested)
         return
     part = _crop(crop) if crop is not None else None
     queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
@@ -155,7 +171,7 @@ def similar(
             from featx.cli.terminal_images import show_pictures
 
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
-        _print(out, index, answers, records, several)
+        _print(out, index, answers, records, several, requested)
     _print_hidden(out, answers)
     if index.nearby is not None:
         share = f"{100 * index.nearby.recall:.1f} %"
@@ -229,8 +245,15 @@ def _print_paths(paths: list[str]) -> None:
 
 
 def _print(
-    out: Output, index: SimilarityIndex, answers: list[Matches], records: list[dict[str, Cell]], several: bool
+    out: Output,
+    index: SimilarityIndex,
+    answers: list[Matches],
+    records: list[dict[str, Cell]],
+    several: bool,
+    requested: list[str] | None,
 ) -> None:
+    from featx.cli.own_columns import OwnColumns
+
     # An id that is a path repeats the file column.
     product = not out.for_people or not all(
         "/" in neighbour.product and neighbour.product in neighbour.path for neighbour in _each(answers)
@@ -250,7 +273,9 @@ def _print(
         for rank, neighbour in enumerate(matches, start=1)
     ]
     columns = [*(["query"] if several else []), "#", "score", *(["product"] if product else []), "category", "file"]
-    out.records([*columns, *(["likely"] if worded else [])], rows, records, right=["#", "score"], paths=["file"])
+    columns += ["likely"] if worded else []
+    own = OwnColumns([neighbour.columns for neighbour in _each(answers)], requested)
+    out.records(columns, rows, records, right=["#", "score"], paths=["file"], own=own)
     for matches in answers:
         if not len(matches):
             out.say(f"  no product in {index.rows.path} matches `{matches.query.name}` under these conditions")
@@ -273,8 +298,17 @@ def _print_hidden(out: Output, answers: list[Matches]) -> None:
         out.say(f"  {pluralise(hidden, 'near-copy', 'near-copies')} of your photo hidden (--copies shows them)")
 
 
-def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, settings: Settings) -> None:
+def _all(
+    out: Output,
+    index: SimilarityIndex,
+    k: int,
+    output: Path | None,
+    settings: Settings,
+    requested: list[str] | None,
+) -> None:
+    from featx.catalogue.own_columns import beside, written_names
     from featx.cli.output_files import write_records
+    from featx.cli.own_columns import OwnColumns
     from featx.retrieval.related import related
 
     allowed = index.allowed(settings["where"], settings["label"])
@@ -287,28 +321,32 @@ def _all(out: Output, index: SimilarityIndex, k: int, output: Path | None, setti
         min_similarity=settings["min_similarity"],
         copies=settings["copies"],
     )
+    own = cache(index.rows.own_row)
     with out.progress(len(index.rows.products), "similar", "products") as advance:
 
-        def records() -> Iterator[dict[str, Cell]]:
+        def rows() -> Iterator[tuple[dict[str, Cell], dict[str, Value]]]:
             for done, related_products in enumerate(table, start=1):
                 for row in related_products:
-                    yield {
-                        "product": row.product,
-                        "rank": row.rank,
-                        "related": row.related,
-                        "score": round(row.similarity, 4),
-                    }
+                    cells = (row.product, row.rank, row.related, round(row.similarity, 4))
+                    yield dict(zip(keys, cells, strict=True)), own(row.row)
                 if done % 500 == 0 or done == len(index.rows.products):
                     advance(done)
 
         if output is not None:
-            count = write_records(output, keys, records())
+            header = [*keys, *written_names(index.rows.own_columns, keys).values()]
+            count = write_records(output, header, (beside(record, columns) for record, columns in rows()))
         else:
-            rows = list(records())
+            found = list(rows())
     if output is not None:
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
-    else:
-        out.records(keys, [[row[key] for key in keys] for row in rows], rows, right=["rank", "score"])
+        return
+    out.records(
+        keys,
+        [[record[key] for key in keys] for record, _ in found],
+        [beside(record, columns) for record, columns in found],
+        right=["rank", "score"],
+        own=OwnColumns([columns for _, columns in found], requested),
+    )
 
 
 def _show_page(out: Output, index: SimilarityIndex, answers: list[Matches], page: Path | None, open_page: bool) -> None:

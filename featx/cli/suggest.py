@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from featx.cli.completion import classifier_names
-from featx.cli.options import HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import ColumnsOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
 from featx.cli.stores import store_in_use
 
@@ -27,6 +27,7 @@ def suggest(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,
+    columns: ColumnsOption = None,
     html: HtmlOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -43,6 +44,7 @@ def suggest(
     from featx.classifiers.persistence import load_classifier
     from featx.classifiers.registry import find_classifier
     from featx.cli.output_files import check_suffix, write_records
+    from featx.cli.own_columns import OwnColumns, requested_columns
     from featx.cli.sheets import write_sheet
     from featx.labels.decisions import categories_of
     from featx.prediction.sheets import suggestions_sheet
@@ -55,6 +57,7 @@ def suggest(
         check_suffix(output)
     workspace = Workspace.here()
     opened = open_store(store_in_use(store, out))
+    requested = requested_columns(columns, opened.own_columns)
     path = find_classifier(clf, workspace.models, opened.path)
     model = load_classifier(path)
     out.detail(f"{model!r} from {path}")
@@ -63,8 +66,8 @@ def suggest(
     if output is not None:
         # The empty column is where the person writes the category; then the file is a table `featx extract` reads.
         ours = ["path", "label", *SUGGESTED]
-        columns = [*ours, *written_names(suggestions[0].columns if suggestions else (), ours).values()]
-        count = write_records(output, columns, records)
+        header = [*ours, *written_names(suggestions[0].columns if suggestions else (), ours).values()]
+        count = write_records(output, header, records)
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         here = Path.cwd()
         if output.parent.resolve() != here and any(
@@ -83,6 +86,7 @@ def suggest(
             records,
             right=["#", "sure"],
             paths=["file"],
+            own=OwnColumns([suggestion.columns for suggestion in suggestions], requested),
         )
     without = len(undecided_rows(opened))
     if without:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.completion import backbone_names
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsOption
 from featx.cli.output import Output, duration, pluralise
 
 # Not an error: photos are waiting for a person.
@@ -18,6 +19,17 @@ def update(
         str | None,
         typer.Argument(metavar="[SOURCE]", help="A folder or table of photos.", show_default="that of the store"),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            help="The network: chooses its store.",
+            show_default="current",
+            autocompletion=backbone_names,
+        ),
+    ] = None,
+    weights: WeightsOption = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove photos that are gone.")] = False,
     most: Annotated[int, typer.Option("-n", "--number", min=1, help="At most so many photos on the page.")] = 200,
     store: StoreOption = None,
@@ -36,7 +48,14 @@ def update(
     from featx.prediction.update import update as run
 
     report = run(
-        source, store=store, prune=prune, most=most, listener=narrator(out), at=lambda stage: out.detail(f"{stage} …")
+        source,
+        store=store,
+        backbone=backbone,
+        weights=weights,
+        prune=prune,
+        most=most,
+        listener=narrator(out),
+        at=lambda stage: out.detail(f"{stage} …"),
     )
     out.document(report.to_dict())
     first, *rest = report.lines()

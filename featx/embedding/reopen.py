@@ -22,7 +22,7 @@ def reopen_backbone(store: Store, device: str = "auto", near: Sequence[Path] = (
 
     A weights file is found by its SHA-256, beside the store or in one of the folders `near` too.
     """
-    backbone = open_from_fingerprint(store.fingerprint, store.provenance, device, [store.path.parent, *near])
+    backbone = open_from_fingerprint(store.fingerprint, store.provenance, device, [*near, store.path.parent])
     field = store.fingerprint.difference(backbone.fingerprint, "search")
     if field:
         raise other_backbone(store.path, field, store.fingerprint, backbone.fingerprint)

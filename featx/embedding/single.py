@@ -26,9 +26,12 @@ NAMELESS = "the photo"
 class Embedder:
     """Turns new photos into features with the backbone of a store, which is opened for the first of them."""
 
-    def __init__(self, store: Path, blocks: Sequence[str] = ()) -> None:
-        """Features of the backbone that made a store, or of only these parts of a joined one."""
-        self.store, self.blocks = store, tuple(blocks)
+    def __init__(self, store: Path, blocks: Sequence[str] = (), near: Sequence[Path] = ()) -> None:
+        """Features of the backbone that made a store, or of only these parts of a joined one.
+
+        Its weights file is looked for in the places `near` too.
+        """
+        self.store, self.blocks, self.near = store, tuple(blocks), tuple(near)
         self._opened: tuple[Store, Encoder] | None = None
 
     def __call__(self, photo: PhotoLike, crop: Crop | None = None) -> NDArray[np.float32]:
@@ -49,7 +52,7 @@ class Embedder:
 
         if self._opened is None:
             store = open_store(self.store, self.blocks)
-            self._opened = store, reopen_backbone(store)
+            self._opened = store, reopen_backbone(store, near=self.near)
         return self._opened
 
     def _backbone(self) -> Encoder:

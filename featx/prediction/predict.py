@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.backbones.weights import named_place
 from featx.catalogue.items import Catalogue, Item
-from featx.catalogue.own_columns import beside
+from featx.catalogue.own_columns import beside, unlike_ours
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, open_classifier
@@ -207,10 +208,10 @@ class Predictor:
     def answer_rows(self, rows: Iterable[int], limits: DecisionRule) -> Iterator[Prediction]:
         """Predictions for rows of the store, whose photos are not read again."""
         assert self.store is not None
-        store, known = self.store, self.store.known()
+        store, known, headings = self.store, self.store.known(), unlike_ours(self.store.headings)
         left = iter(rows)
         while batch := list(islice(left, CLASSIFIED_AT_ONCE)):
-            items = [known[store.ids[row]] for row in batch]
+            items = [replace(known[store.ids[row]], headings=headings) for row in batch]
             features = store.features[batch]
             embedded = [
                 Embedded(item, store.digests[row], features[i], reused=True)
@@ -289,12 +290,14 @@ def open_predictor(
     device: str = "auto",
     top: int = 1,
     views: int = 1,
+    weights: str | Path | None = None,
     workspace: Workspace | None = None,
 ) -> Predictor:
     """A predictor with the classifier that is named, and the store whose photos need no computing.
 
     Without a name it is the classifier trained last (on the store, where one is named). Where no store is named and
-    there is none, or one of another backbone, photos are computed; `Predictor.without_store` tells why.
+    there is none, or one of another backbone, photos are computed; `Predictor.without_store` tells why. `weights` is
+    where the weights file of the backbone is, if it moved.
     """
     from featx.store import open_store
 
@@ -310,16 +313,17 @@ def open_predictor(
         if store is not None or error.code not in ("no-store", "other-backbone"):
             raise
         opened, reason = None, error.message
-    predictor = Predictor(model, opened, _opener(model, opened, device), top=top, views=views)
+    opener = _opener(model, opened, device, named_place(weights))
+    predictor = Predictor(model, opened, opener, top=top, views=views)
     predictor.path, predictor.without_store = path, reason
     return predictor
 
 
-def _opener(model: Classifier, store: Store | None, device: str) -> Callable[[], Encoder]:
+def _opener(model: Classifier, store: Store | None, device: str, places: Sequence[Path]) -> Callable[[], Encoder]:
     """A function that opens the backbone of a classifier's features: that of the store, if there is one."""
 
     # A weights file may be beside the classifier, or beside the store it was trained on.
-    near = [Path(path).parent for path in (model.card.model, model.card.store) if path]
+    near = [*places, *(Path(path).parent for path in (model.card.model, model.card.store) if path)]
 
     def open_it() -> Encoder:
         if store is not None:
@@ -355,26 +359,26 @@ def predict(
     min_precision: float | None = None,
     unlike: bool = True,
     device: str = "auto",
+    weights: str | Path | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Predictions:
-    """Predict the category of photos: a folder, a table, one photo in any form, or a list of photos.
+    """Predict the category of photos: a folder, a table, one photo in any form, or a list of these.
 
     The classifier is one in memory, a file, a name such as `lda`, or the one trained last. The answers to a list
     come in its order. Those below the limit that was measured when the classifier was trained are marked for a
     person; `sure`, `coverage` or `min_precision` set another limit, and `sure=0` sets none.
 
     With `views`, the answers to so many flips and crops of each photo are averaged. Photos in `store` are not computed
-    again, unless it has fewer views. For thousands of photos, `Predictor.stream` yields one prediction after
-    another and keeps none.
+    again, unless it has fewer views. `weights` is where the weights file of the backbone is, if it moved. For thousands
+    of photos, `Predictor.stream` yields one prediction after another and keeps none.
     """
     used = open_classifier(classifier, Workspace.here())
     if store is not None:
         store = store.suited_to(used.fingerprint)
         require_same_features(used, store.fingerprint, store.path)
     rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)
-    predictor = Predictor(used, store, _opener(used, store, device), top=top, views=views)
-    photos = _photos(images)
-    catalogue = _catalogue(images) if photos is None else _numbered(photos)
+    predictor = Predictor(used, store, _opener(used, store, device, named_place(weights)), top=top, views=views)
+    catalogue, photos = _requested(images)
     photo_of = None if photos is None else lambda item: photos[int(item.item_id)]
     answers = Predictions(rule=rule)
     for done, answer in enumerate(predictor.stream(catalogue.items, rule, photo_of=photo_of), start=1):
@@ -384,22 +388,31 @@ def predict(
     return answers
 
 
-def _photos(images: object) -> list[PhotoLike] | None:
-    """The photos themselves; None for a name, which may be that of a photo, a folder or a table."""
+def _requested(images: object) -> tuple[Catalogue, list[PhotoLike] | None]:
+    """The items that somebody names, and the photos themselves where these need not be files."""
     if isinstance(images, str | os.PathLike):
-        return None
+        return _read([images]), None
     if holds_a_photo(images):
-        return [images]
-    if isinstance(images, Iterable):
-        return list(images)
-    raise FeatxError("bad-flag", f"photos cannot be of type {type(images).__name__}", "name a folder or give a list")
+        return _numbered([images]), [images]
+    if not isinstance(images, Iterable):
+        raise FeatxError(
+            "bad-flag", f"photos cannot be of type {type(images).__name__}", "name a folder or give a list"
+        )
+    photos = list(images)
+    if any(isinstance(photo, str | os.PathLike) and Path(photo).is_dir() for photo in photos):
+        return _read(photos), None
+    return _numbered(photos), photos
 
 
-def _catalogue(name: object) -> Catalogue:
-    from featx.catalogue.reading import read_catalogue
+def _read(names: Sequence[object]) -> Catalogue:
+    from featx.catalogue.reading import read_several
 
-    assert isinstance(name, str | os.PathLike)
-    return read_catalogue(Path(name), allow_outside=True)
+    paths = [os.fspath(name) for name in names if isinstance(name, str | os.PathLike)]
+    if len(paths) < len(names):
+        raise FeatxError(
+            "bad-flag", "the list holds folders and photos that are no files", "predict the folders on their own"
+        )
+    return read_several(paths, allow_outside=True)
 
 
 def _numbered(photos: Sequence[PhotoLike]) -> Catalogue:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from featx.classifiers.freshness import digest_of_lessons, why_stale
 from featx.classifiers.model import Classifier
 from featx.classifiers.persistence import SUFFIX, load_classifier
 from featx.classifiers.promotion import publish
-from featx.classifiers.registry import latest_at_level
+from featx.classifiers.registry import latest_of_levels
 from featx.errors import FeatxError
 from featx.extraction import ExtractionEvents, ExtractionOptions, ExtractionReport, run_extraction
 from featx.files.atomic import cannot_write, write_atomic
@@ -59,7 +60,7 @@ class UpdateReport:
     total: int = 0
     classifier: str | None = None
     trained: bool = False
-    training: str = ""
+    trainings: list[str] = field(default_factory=list)
     predicted: int = 0
     review: int = 0
     unlabelled: int = 0
@@ -70,11 +71,21 @@ class UpdateReport:
     changed_anything: bool = False
     seconds: float = 0.0
 
+    @property
+    def training(self) -> str:
+        """The outcome of each training in a sentence; empty if there was none."""
+        return "; ".join(self.trainings)
+
     def to_dict(self) -> dict[str, Any]:
         """The run for programs."""
         names = [name for name in self.__dataclass_fields__ if name != "other"]
         record = {name: getattr(self, name) for name in names}
-        return {"schema": "featx-update/1", **record, "seconds": round(self.seconds, 1)}
+        return {
+            "schema": "featx-update/1",
+            **record,
+            "training": self.training,
+            "seconds": round(self.seconds, 1),
+        }
 
     def lines(self) -> list[str]:
         """The run in a few lines; one line if there was nothing to do."""
@@ -89,8 +100,7 @@ class UpdateReport:
         )
         listed = ", ".join(f"{n:,} {word}" for n, word in photos if n) or "as before"
         lines = [f"photos: {listed}; {self.total:,} in {self.store}"]
-        if self.training:
-            lines.append(f"classifier: {self.training}")
+        lines += [f"classifier: {training}" for training in self.trainings]
         if self.predictions:
             look = f"; {self.review:,} of them need a look ({self.limit})" if self.review else ""
             lines.append(f"predicted: {pluralise(self.predicted, 'new photo')}{look}; all in {self.predictions}")
@@ -100,9 +110,12 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class UpdateState:
-    """The state after the last complete run, so that nothing is done twice."""
+    """The state after the last complete run, so that nothing is done twice.
 
-    tried: str = ""
+    `tried` are the digests of the labels that were trained on, one for each level of categories.
+    """
+
+    tried: frozenset[str] = field(default_factory=frozenset)
     answered_by: str = ""
     answered: frozenset[str] = field(default_factory=frozenset)
     waiting: int = 0
@@ -112,6 +125,8 @@ def update(
     source: str | Path | Iterable[str] | None = None,
     *,
     store: str | Path | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
     prune: bool = False,
     most: int = MOST,
     workspace: Workspace | None = None,
@@ -120,15 +135,18 @@ def update(
 ) -> UpdateReport:
     """Bring a store, its classifier and the predictions of photos without a category up to date.
 
-    Without a `source` it is the one the store was extracted from. `prune` removes photos that are gone. `at` is called
-    before each stage. Only one run at a time works in a folder of artifacts.
+    Without a `source` it is the one the store was extracted from. A `backbone` chooses its store in the workspace, or
+    begins it; `weights` are published ones or a file, as in `extract`. `prune` removes photos that are gone. `at` is
+    called before each stage. Only one run at a time works in a folder of artifacts.
     """
     begun = time.monotonic()
     workspace = workspace or Workspace.here()
     workspace.make()
     with _alone(workspace):
         run = _Update(workspace, most, at)
-        report = run.go(source, None if store is None else Path(store), listener, prune=prune)
+        path = chosen_store(workspace, None if store is None else Path(store), backbone)
+        options = ExtractionOptions(backbone=backbone, weights=weights, prune=prune)
+        report = run.go(source, path, options, listener)
     report.seconds = time.monotonic() - begun
     return report
 
@@ -158,12 +176,11 @@ class _Update:
         self,
         source: str | Path | Iterable[str] | None,
         path: Path | None,
+        options: ExtractionOptions,
         listener: ExtractionEvents | None,
-        *,
-        prune: bool,
     ) -> UpdateReport:
         self.at("extract")
-        extracted = self._extract(source, path, listener, prune=prune)
+        extracted = self._extract(source, path, options, listener)
         report = _photos(extracted)
         if extracted.stopped:
             raise KeyboardInterrupt
@@ -205,46 +222,57 @@ class _Update:
         self,
         source: str | Path | Iterable[str] | None,
         path: Path | None,
+        options: ExtractionOptions,
         listener: ExtractionEvents | None,
-        *,
-        prune: bool,
     ) -> ExtractionReport:
-        known = _store_there(self.workspace, path)
+        # A store that is only begun has the photos of the current one.
+        known = _store_there(self.workspace, path) or _store_there(self.workspace, None)
         catalogue = read_again(source, {} if known is None else open_store(known).provenance)
-        options = ExtractionOptions(prune=prune)
         return run_extraction(catalogue, options, store=path, workspace=self.workspace, listener=listener)
 
-    def _train(self, opened: Store, report: UpdateReport) -> str:
-        """Train again if photos or labels changed, once for the same labels; returns the labels tried."""
-        path = latest_at_level(self.workspace.models, opened.path, None)
-        tried = digest_of_lessons(lessons_of(opened))
-        if path is None:
-            return self._train_first(opened, report, tried)
-        report.classifier = str(path)
+    def _train(self, opened: Store, report: UpdateReport) -> frozenset[str]:
+        """Train each level again whose photos or labels changed, once for the same labels; returns the labels tried."""
+        latest = latest_of_levels(self.workspace.models, opened.path)
+        if not latest:
+            return self._train_first(opened, report)
+        # Categories as they are in the store are what new photos are predicted with.
+        report.classifier = str(latest.get(None) or next(iter(latest.values())))
+        tried: set[str] = set()
+        for level, path in latest.items():
+            tried.add(self._train_again(opened, level, path, report))
+        return frozenset(tried)
+
+    def _train_again(self, opened: Store, level: str | None, path: Path, report: UpdateReport) -> str:
         old = load_classifier(path)
+        tried = _lessons_at(opened, level)
         why = why_stale(old.card, opened)
-        if not why or tried == self.state.tried:
+        if not why or tried in self.state.tried:
             return tried
         part = opened.suited_to(old.fingerprint)
         new = fit_again(old.card, part)
         elsewhere = None if old.card.test_store is None else open_store(old.card.test_store)
         published = publish(new, path, part, elsewhere, update=True)
-        report.trained = published.saved
         sentence = published.decision.sentence if published.decision is not None else ""
-        report.training = f"{'trained again' if published.saved else 'kept the old one'}: {why}; {sentence}"
+        at_level = "" if level is None else f"at level {level}, "
+        report.trained = report.trained or published.saved
+        report.trainings.append(
+            f"{at_level}{'trained again' if published.saved else 'kept the old one'}: {why}; {sentence}"
+        )
         return tried
 
-    def _train_first(self, opened: Store, report: UpdateReport, tried: str) -> str:
+    def _train_first(self, opened: Store, report: UpdateReport) -> frozenset[str]:
+        tried = frozenset([_lessons_at(opened, None)])
         try:
             model = fit(opened)
         except FeatxError as error:
             if error.code != "class-too-small":
                 raise
-            report.training = f"none: {error.message}"
+            report.trainings.append(f"none: {error.message}")
             return tried
         path = self.workspace.models / f"{model.name}{SUFFIX}"
         publish(model, path, opened)
-        report.classifier, report.trained, report.training = str(path), True, f"trained the first: {path}"
+        report.classifier, report.trained = str(path), True
+        report.trainings.append(f"trained the first: {path}")
         return tried
 
     def _answered_by(self, opened: Store, model: Classifier, rows: Sequence[int]) -> str:
@@ -275,7 +303,7 @@ class _Update:
 
     def _note(self, state: UpdateState, report: UpdateReport) -> None:
         record = {
-            "tried": state.tried,
+            "tried": sorted(state.tried),
             "answered_by": state.answered_by,
             "answered": sorted(state.answered),
             "waiting": state.waiting,
@@ -292,8 +320,9 @@ def read_state(path: Path) -> UpdateState:
     """The notes of the last complete run; empty if unreadable, so that everything is checked again."""
     try:
         record = read_json(path)
+        tried = record["tried"]
         return UpdateState(
-            str(record["tried"]),
+            frozenset([tried] if isinstance(tried, str) else map(str, tried)),
             str(record["answered_by"]),
             frozenset(map(str, record["answered"])),
             int(record["waiting"]),
@@ -309,6 +338,18 @@ def _store_there(workspace: Workspace, path: Path | None) -> Path | None:
         if error.code != "no-store":
             raise
         return None
+
+
+def chosen_store(workspace: Workspace, path: Path | None, backbone: str | None) -> Path | None:
+    """The store that a run works on, if it is named: by its path, or by its backbone where no variable names one."""
+    if path is not None or backbone is None or os.environ.get("FEATX_STORE"):
+        return path
+    return workspace.store_path(backbone)
+
+
+def _lessons_at(opened: Store, level: str | None) -> str:
+    """Identifies the photos and categories to learn from at a level."""
+    return digest_of_lessons(lessons_of(opened, level))
 
 
 def _photos(extracted: ExtractionReport) -> UpdateReport:

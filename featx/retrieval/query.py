@@ -34,22 +34,31 @@ def open_index(
     watch: Watch | None = None,
     *,
     blocks: Sequence[str] = (),
+    weights: str | Path | None = None,
 ) -> SimilarityIndex:
     """The index of a store (the current one when none is named), which takes new photos too.
 
     With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
     store and then updated; by default, only if there is such a graph and the catalogue is large.
     `blocks` are the parts of a joined backbone that are compared; where none is named, those that suit the store.
+    `weights` is where the weights file of the store's backbone is, if it moved.
     """
+    near = [] if weights is None else _places(weights)
     index = index_of(store, blocks)
     if index.rows.path is None:
         return index
-    index.embed = Embedder(index.rows.path, index.rows.blocks)
+    index.embed = Embedder(index.rows.path, index.rows.blocks, near)
     if approximate or (approximate is None and len(index) >= LARGE):
         from featx.retrieval.approximate import open_nearby
 
         index.nearby = open_nearby(index.rows, make=bool(approximate), watch=watch)
     return index
+
+
+def _places(weights: str | Path) -> list[Path]:
+    from featx.backbones.weights import named_place
+
+    return named_place(weights)
 
 
 def similar(
@@ -64,13 +73,14 @@ def similar(
     diverse: bool = False,
     copies: bool = False,
     blocks: Sequence[str] = (),
+    weights: str | Path | None = None,
 ) -> Matches:
     """The `k` products most like a photo, an item or a product of the store (the current one when none is named).
 
     A photo is a path, bytes, an open file, a PIL image or a uint8 array; an array of floats is features.
     For many queries, open the index once: `featx.open_index().matches(query)`.
     """
-    return open_index(store, blocks=blocks).matches(
+    return open_index(store, blocks=blocks, weights=weights).matches(
         query, k, where=where, label=label, min_similarity=min_similarity, pool=pool, diverse=diverse, copies=copies
     )
 

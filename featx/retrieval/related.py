@@ -19,12 +19,13 @@ ELEMENTS = 32_000_000
 
 @dataclass(frozen=True)
 class RelatedProduct:
-    """One row of the table: a product, and one that is like it."""
+    """One row of the table: a product, and one that is like it, whose first photo is at `row` of the store."""
 
     product: str
     rank: int
     related: str
     similarity: float
+    row: int
 
 
 def related(
@@ -60,7 +61,11 @@ def related(
         begins = rows.starts[start:end] - rows.starts[start]
         scores = _scores(rows, queries, begins, kept, codes, starts, digests, pool)
         for i, product in enumerate(range(start, end)):
-            yield _best(names, product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
+            best = _best(product, codes, scores[i], by_name, k, min_similarity, 2 if copies else index.near)
+            yield [
+                RelatedProduct(names[product], rank, names[code], similarity, int(order[rows.starts[code]]))
+                for rank, (code, similarity) in enumerate(best, start=1)
+            ]
         start = end
 
 
@@ -96,7 +101,6 @@ def _scores(
 
 
 def _best(
-    names: list[str],
     product: int,
     codes: NDArray[Any],
     scores: NDArray[Any],
@@ -104,14 +108,12 @@ def _best(
     k: int,
     least: float,
     below: float,
-) -> list[RelatedProduct]:
+) -> list[tuple[int, float]]:
+    """The numbers of the most similar products that may answer, each with its similarity."""
     may = (scores >= least) & (scores > -np.inf) & (codes != product) & (scores < below)
     candidates = np.flatnonzero(may)
     if len(candidates) > k:
         limit = np.partition(scores[candidates], len(candidates) - k)[len(candidates) - k]
         candidates = candidates[scores[candidates] >= limit]
     ranked = candidates[np.lexsort((by_name[codes[candidates]], -scores[candidates]))][:k]
-    return [
-        RelatedProduct(names[product], rank, names[int(codes[i])], float(scores[i]))
-        for rank, i in enumerate(ranked, start=1)
-    ]
+    return [(int(codes[i]), float(scores[i])) for i in ranked]

@@ -74,6 +74,44 @@ def test_look_alikes_carry_the_columns_of_their_own_rows_with_and_without_the_ca
     assert [record["query"] for record in both] == ["A003", "A004"]
 
 
+def test_every_table_shows_the_columns_that_are_asked_for(featx: Run, shop):
+    """In a pipe they stand behind featx's own."""
+    shutil.copy(shop / "3.jpg", shop / "21.jpg")
+    with (shop / "list.csv").open("a") as table:
+        table.write('21.jpg,A021,boots,S9,"Nice, no. 21",21.5,yes\n')
+    assert featx("extract", "list.csv", "--group-col", "Style").returncode == 0
+    for words in (
+        ("predict", "list.csv"),
+        ("similar", "A003", "--copies"),
+        ("similar", "--all", "-k", "1", "--copies"),
+        ("issues", "-n", "2", "--folds", "2"),
+        ("suggest",),
+        ("duplicates",),
+    ):
+        ran = featx(*words, "--columns", "title,SKU")
+        assert ran.returncode == 0, ran.stderr
+        # The files of a group of copies, however many, stay last.
+        at = slice(5, 7) if words == ("duplicates",) else slice(-2, None)
+        titles = [line.split("\t")[at] for line in ran.stdout.splitlines()]
+        assert titles and all(title == f"Nice, no. {int(sku[1:])}" for title, sku in titles), words
+        wrong = featx(*words, "--columns", "titel")
+        assert wrong.returncode == 2 and "no column `titel`" in wrong.stderr and "Title" in wrong.stderr
+
+
+def test_the_nightly_table_of_predictions_carries_the_columns_of_the_store(featx: Run, shop):
+    assert featx("update").returncode in (0, 8)
+    rows = rows_of(shop / "artifacts/update/predictions.csv")
+    assert [(row["SKU"], row["Title"]) for row in rows] == [(f"A0{i}", f"Nice, no. {i}") for i in (18, 19, 20)]
+
+
+def test_the_related_products_of_all_come_with_the_columns_of_the_product_that_is_alike(featx: Run, shop):
+    assert featx("similar", "--all", "-k", "2", "--copies", "-o", "related.csv").returncode == 0
+    rows = rows_of(shop / "related.csv")
+    assert rows and all(row["Style"] == row["related"] and row["Title"].startswith("Nice") for row in rows)
+    again = lines_of(featx("similar", "--all", "-k", "2", "--copies", "--json"))
+    assert [one["SKU"] for one in again] == [row["SKU"] for row in rows]
+
+
 def test_doubted_labels_carry_them_and_the_table_is_still_one_of_decisions(featx: Run, shop):
     assert featx("issues", "-n", "5", "--folds", "2", "-o", "fixes.csv").returncode == 0
     rows = rows_of(shop / "fixes.csv")

@@ -13,12 +13,13 @@ from msgspec import structs
 from PIL import Image
 
 from featx.catalogue.items import Item
+from featx.catalogue.reading import read_several
 from featx.classifiers.novelty import fit_novelty
 from featx.classifiers.persistence import load_classifier, save
 from featx.errors import FeatxError
 from featx.images import read_photo
 from featx.labels.folds import grouped_folds
-from featx.prediction.predict import Prediction
+from featx.prediction.predict import Prediction, predict
 from featx.prediction.review import DecisionRule, ReviewCounts, decision_rule, limit_for
 from featx.prediction.sort_folders import apply_move, plan_moves, require_distinct_folders
 from tests.conftest import Run, card_of, command_environment, photo, run_here
@@ -49,6 +50,28 @@ def test_every_photo_gets_an_answer_in_order_and_the_unreadable_one_its_reason(f
     assert rows[1]["category"] in ("boots", "hats", "mugs") and 0 < rows[1]["sure"] <= 1
     assert rows[1]["top"][0]["category"] == rows[1]["category"] and len(rows[1]["top"]) == 2
     assert "broken.jpg" in ran.stderr
+
+
+def test_several_folders_and_photos_are_answered_in_one_run_and_each_file_once(featx: Run, shop, monkeypatch):
+    asked = ("photos/mugs", "photos/hats", "new/one.jpg", "photos/mugs/mugs1.jpg", "new/gone.jpg")
+    ran = featx("predict", *asked, "--json", cwd=shop)
+    rows = [json.loads(line) for line in ran.stdout.splitlines()]
+    names = [Path(row["path"]).name for row in rows]
+    assert names == [*(f"mugs{i}.jpg" for i in range(6)), *(f"hats{i}.jpg" for i in range(6)), "one.jpg", "gone.jpg"]
+    assert rows[-1]["error"] == "missing"
+    monkeypatch.chdir(shop)
+    assert [one.item.path for one in predict(iter(["photos/mugs", Path("new/one.jpg")]))][-1] == "new/one.jpg"
+    wrong = featx("predict", "photos/mugs", "photos/hatz", cwd=shop)
+    assert wrong.returncode == 2 and "no folder or table at `photos/hatz`" in wrong.stderr
+    with pytest.raises(FeatxError, match="holds folders and photos that are no files"):
+        predict(["photos/mugs", (shop / "new/one.jpg").read_bytes()])
+
+
+def test_photos_of_one_name_in_two_folders_stay_two_items(tmp_path):
+    for folder in "ab":
+        photo(tmp_path / folder / "one.jpg", seed=ord(folder))
+    items = read_several([str(tmp_path / "a"), str(tmp_path / "b")]).items
+    assert [item.item_id for item in items] == [str(tmp_path / "a/one.jpg"), str(tmp_path / "b/one.jpg")]
 
 
 def test_a_known_photo_is_answered_from_the_store_without_the_network(featx: Run, shop):
@@ -131,8 +154,6 @@ def test_coverage_chooses_a_measured_threshold_and_says_what_it_buys(featx: Run,
 
 def test_the_table_is_safe_in_a_spreadsheet_and_whole(featx: Run, shop):
     photo(shop / "odd" / "=cmd().jpg", seed=5)
-    ran = featx("predict", "odd/=cmd().jpg", "new", "-o", "p.csv", cwd=shop)
-    assert ran.returncode == 2, "files and folders together are refused"
     assert (
         featx(
             "predict", "=cmd().jpg", "-o", "p.csv", cwd=shop / "odd", FEATX_ARTIFACTS=str(shop / "artifacts")

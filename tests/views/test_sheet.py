@@ -133,6 +133,31 @@ def test_copies_are_decided_by_keyboard_downloaded_and_applied(featx: Run, shop,
     assert changed == {"copy0": "boots", "copy1": "mugs"} or changed == {"copy-0": "boots", "copy-1": "mugs"}
 
 
+def test_wrong_labels_are_decided_by_keyboard_downloaded_and_applied(featx: Run, shop, show):
+    ran = featx("issues", "--html", "issues.html", "-n", "2", cwd=shop)
+    assert ran.returncode == 0 and not ran.stdout, ran.stderr
+    page = show(shop / "issues.html")
+    assert page.locator("li.photo").count() == 2
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").count() == 1
+    page.keyboard.press("Escape")
+    page.keyboard.press("c")
+    page.keyboard.press("r")
+    page.keyboard.press("u")  # after a second look the photo shows nothing to learn
+    page.keyboard.press("x")
+    assert page.locator("#status").inner_text() == "2 of 2 decided: 1 changed, 1 left out."
+    table = downloaded(page, shop)
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        change, exclude = csv.DictReader(file)
+    assert [row["decision"] for row in (change, exclude)] == ["change", "exclude"]
+    before = labels_of(shop)
+    ran = featx("issues", "--apply", table.name, cwd=shop)
+    assert ran.returncode == 0 and "1 relabelled, 1 excluded, 0 kept" in ran.stderr, ran.stderr
+    after = labels_of(shop)
+    assert after == {**before, change["id"]: change["new_label"], exclude["id"]: None}
+    assert after[change["id"]] != before[change["id"]]
+
+
 def test_a_suggested_photo_gets_its_first_label_and_is_not_suggested_again(featx: Run, shop, show):
     ran = featx("suggest", "--html", "next.html", cwd=shop)
     assert ran.returncode == 0 and not ran.stdout, ran.stderr

@@ -32,6 +32,7 @@ from featx.backbones.weights.locating import (
     is_cached,
     is_digest,
     locate_weights,
+    named_place,
     search_places,
     weights_not_found,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "is_digest",
     "load_state_dict",
     "locate_weights",
+    "named_place",
     "note_added",
     "offline",
     "probe_url",

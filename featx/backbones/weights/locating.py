@@ -23,6 +23,18 @@ def search_places(near: Sequence[Path] = ()) -> list[Path]:
     return list(dict.fromkeys([*near, *weights_path(), weights_folder()]))
 
 
+def named_place(weights: str | Path | None) -> list[Path]:
+    """The file or folder that somebody names, to be searched before every other place."""
+    if weights is None:
+        return []
+    place = Path(weights).expanduser()
+    if not place.exists():
+        raise FeatxError(
+            "no-such-file", f"no weights file or folder at `{weights}`", "check the spelling, or where you are"
+        )
+    return [place]
+
+
 def locate_weights(sha256: str, name: str, places: Iterable[Path]) -> Path | None:
     """The file with this digest in these files and folders; one of this name is tried first in each."""
     for place in places:
@@ -45,7 +57,7 @@ def weights_not_found(backbone: str, name: str, sha256: str, places: Sequence[Pa
     return FeatxError(
         "weights-missing",
         f"the weights file of `{backbone}` is not here: `{name}` with SHA-256 {sha256}\nlooked in: {shown}",
-        "copy it beside the store, or name the file or its folder: `FEATX_WEIGHTS_PATH=FOLDER`",
+        "name the file or its folder: `--weights FILE`, or `FEATX_WEIGHTS_PATH=FOLDER`; or copy it beside the store",
         {"backbone": backbone, "file": name, "sha256": sha256, "looked_in": [str(place) for place in places]},
     )
 

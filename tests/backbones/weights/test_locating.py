@@ -83,6 +83,29 @@ def test_a_copied_folder_answers_the_same_on_another_machine(shop, featx: Run, f
     assert answer(featx("predict", "new.jpg", "--any", "--json", cwd=alone, FEATX_WEIGHTS_PATH=path)) == here
 
 
+def test_a_file_that_moved_is_named_where_a_backbone_is_opened(shop, featx: Run, tmp_path):
+    """`predict` and `similar` find the file or its folder; nothing is found there that is not the very file."""
+    there = copied(shop, tmp_path / "second", "weights/w.pth")
+    here = answer(featx("predict", "new.jpg", "--any", "--json", cwd=shop, FEATX_WEIGHTS_PATH=str(shop)))
+    assert answer(featx("predict", "new.jpg", "--any", "--json", "--weights", "weights", cwd=there)) == here
+    ran = featx("similar", "new.jpg", "--weights", "weights/w.pth", cwd=there)
+    assert ran.returncode == 0, ran.stderr
+    for command in ("predict", "similar"):
+        ran = featx(command, "new.jpg", "--weights", "nowhere.pth", cwd=there)
+        assert ran.returncode == 2 and "no weights file or folder at `nowhere.pth`" in ran.stderr
+        ran = featx(command, "new.jpg", "--weights", "new.jpg", cwd=there)
+        assert ran.returncode == 4 and ", new.jpg, " in " ".join(ran.stderr.split()), ran.stderr
+
+
+def test_compare_passes_weights_on_to_the_one_backbone_it_extracts_with(shop, featx: Run, tmp_path):
+    ran = featx("compare", "photos", "-b", "colour", "--weights", "x.pth", cwd=shop)
+    assert ran.returncode == 2 and "weights" in ran.stderr, ran.stderr
+    ran = featx("compare", "photos", "-b", "colour", "-b", "builtin", "--weights", "x.pth", cwd=shop)
+    assert ran.returncode == 2 and "belongs to one backbone" in ran.stderr
+    ran = featx("compare", "--weights", "x.pth", cwd=shop)
+    assert ran.returncode == 2 and "`--weights` needs photos to extract" in ran.stderr
+
+
 def test_a_missing_file_is_named_with_its_digest_and_every_place(shop, featx: Run, tmp_path):
     there = copied(shop, tmp_path / "second", "artifacts/embeddings/renamed.pth")
     (there / "artifacts/embeddings/renamed.pth").unlink()
