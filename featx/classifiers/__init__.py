@@ -16,6 +16,8 @@ selection     which classifier suits these features?
 fit           all of it in order: cross-validate, train, calibrate, assess, write the card
 model         a trained classifier in memory
 card          what it learned from and how good it is
+columns/      titles, prices and read text beside the photo
+saved_pipelines  a pipeline as arrays and back
 encoding      classifier <-> bytes: arrays in safetensors and a typed header
 answering     answers of saved linear classifiers without scikit-learn
 verification  the checks of arrays that come from a file

@@ -160,7 +160,7 @@ def answers_alone(settings: ClassifierSettings) -> bool:
 
 
 def _scaling(settings: ClassifierSettings) -> list[tuple[str, Step]]:
-    scaling, reduction = settings.spec.scaling, settings.reduction
+    scaling, reduction = settings.scaling, settings.reduction
     if scaling == "standard" and reduction != "lda":
         return [("standardscaler", StandardScale())]
     return [] if scaling == "none" and reduction == "none" else [("normalizer", UnitLength())]

@@ -117,6 +117,56 @@ class TriedClassifier(Struct, kw_only=True):
     chosen: bool = False
 
 
+class ColumnRecord(Struct, kw_only=True):
+    """A column beside the photo: what it is, and the share of photos in which it has a value.
+
+    `named` is the share of its texts with the name of their category; `stands` says that it stands for the category.
+    """
+
+    name: str
+    kind: str
+    given: Number
+    named: Number = 0.0
+    stands: bool = False
+
+
+class DecidedRecord(Struct, kw_only=True):
+    """A photo to which the columns gave another category than the photo alone did."""
+
+    id: str
+    truth: str
+    photo: str
+    both: str
+
+
+class Difference(Struct, kw_only=True):
+    """The accuracy with columns and without, on the same photos, and the paired difference with its interval."""
+
+    photo: Number
+    both: Number
+    difference: Number
+    ci95: tuple[Number, Number]
+    p: Number
+    n: Count
+
+
+class ColumnsRecord(Struct, kw_only=True):
+    """The columns that were tried beside the photo, in the same folds, and the way that was chosen.
+
+    `way` is `photo` where no way of counting them is clearly better.
+    """
+
+    way: str
+    reads: bool
+    columns: list[ColumnRecord]
+    tried: list[TriedClassifier]
+    cv: Difference | None = None
+    test: Difference | None = None
+    # The score in the folds without the words of the categories' names.
+    without_names: TriedClassifier | None = None
+    decided: list[DecidedRecord] = []
+
+
 class Check(Struct, kw_only=True):
     """A finding about the data that affects the scores."""
 
@@ -165,6 +215,8 @@ class Card(Struct, kw_only=True, frozen=True):
     # The parts of a joined backbone it was trained on, empty for all, and what chose them.
     blocks: list[str] = []
     block_choice: dict[str, Any] | None = None
+    # The columns that were tried beside the photo.
+    columns: ColumnsRecord | None = None
     # The path of its backbone's weights, if they came from `--weights FILE`.
     weights_file: str = ""
     # Known after saving.
@@ -176,6 +228,12 @@ class Card(Struct, kw_only=True, frozen=True):
     def best(self) -> Score:
         """The score to quote: on held-out photos where there are any, else the cross-validated one."""
         return self.test or self.cv
+
+    @property
+    def wants(self) -> list[str]:
+        """The columns that count beside the photo."""
+        counted = self.columns is not None and self.columns.way != "photo"
+        return [column.name for column in self.columns.columns] if self.columns is not None and counted else []
 
     def to_dict(self) -> dict[str, Any]:
         """The card as a JSON object."""
@@ -221,6 +279,7 @@ def training_command(card: Card) -> str:
         "--test": card.test_store or (splits if splits != "test,val" else None),
         "--seed": settings.get("seed") or None,
         "--blocks": ",".join(card.blocks) or None,
+        "--with": None if card.columns is None else ",".join(column.name for column in card.columns.columns),
     }
     words = ["featx", "fit", "--clf", card.clf, "--store", card.store]
     words += [str(word) for option in options.items() if option[1] is not None for word in option]
@@ -250,6 +309,7 @@ def page(card: Card) -> str:
         *_thresholds(card),
         f"Store: {inline_code(card.store)}. Settings: {inline_code(json.dumps(card.settings))}.",
         *_block_choice(card),
+        *_columns(card),
         f"Fingerprint: {inline_code(json.dumps(card.fingerprint, ensure_ascii=False))}.",
         f"SHA-256 of the classifier: `{card.sha256}`.",
     ]
@@ -261,6 +321,17 @@ def _block_choice(card: Card) -> list[str]:
     if card.block_choice is None:
         return []
     return [f"Parts of the backbone: {inline_code(describe_blocks(BlockChoice.from_dict(card.block_choice)))}."]
+
+
+def _columns(card: Card) -> list[str]:
+    """The columns that were tried beside the photo, and what each way of counting them was worth."""
+    record = card.columns
+    if record is None:
+        return []
+    names = ", ".join(inline_code(column.name) for column in record.columns)
+    tried = ", ".join(f"{one.name} {percent(one.correct / max(one.n, 1))}" for one in record.tried)
+    wants = "by the photo alone" if record.way == "photo" else f"with {names} ({record.way})"
+    return [f"Answers {wants}. Tried with {names} in the same folds: {tried}."]
 
 
 def _thresholds(card: Card) -> list[str]:

@@ -16,16 +16,24 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from featx.classifiers.answering import AnsweringPipeline, answers_alone
 from featx.classifiers.coarsening import Coarsening, CoarsePipeline
-from featx.classifiers.kinds import CLASSIFIERS
+from featx.classifiers.columns.fusion import Fusion
+from featx.classifiers.columns.records import FusionHeader, fusion_arrays, fusion_header, take_fusion
 from featx.classifiers.novelty import NoveltyDetector
-from featx.classifiers.pipelines import build, saved_steps
+from featx.classifiers.saved_pipelines import pipeline_arrays, require_known_settings, take_pipeline
 from featx.classifiers.spec import ClassifierSettings, numbers
-from featx.classifiers.verification import UntrustedClassifier, require_all_taken, require_answers, take_array
+from featx.classifiers.verification import (
+    UntrustedClassifier,
+    require_all_taken,
+    require_answers,
+    require_finite,
+    take_array,
+)
 from featx.files.regular import parse_json
 
 FORMAT = 1
+# What a classifier that counts columns too is written in, so that a featx which knows of none refuses it.
+WITH_COLUMNS = 2
 # The only metadata key: safetensors writes several in any order, so equal classifiers would differ.
 KEY = "featx-classifier"
 NOVELTY, ROWS = "novelty", "rows"
@@ -45,6 +53,7 @@ class Header(msgspec.Struct, forbid_unknown_fields=True):
     # For each finer category that the pipeline knows, the index of the category it answers with.
     finer: dict[str, int] = {}
     finer_temperature: float = 1.0
+    fusion: FusionHeader | None = None
 
 
 class Parts(msgspec.Struct):
@@ -55,13 +64,12 @@ class Parts(msgspec.Struct):
     classes: list[str]
     temperature: float
     novelty: NoveltyDetector
+    fusion: Fusion | None = None
 
 
 def encode(parts: Parts) -> bytes:
     """The bytes of a classifier; equal classifiers have equal bytes."""
-    arrays = {f"{NOVELTY}.{ROWS}": parts.novelty.rows}
-    for name, step, formats in saved_steps(parts.pipeline, parts.settings):
-        arrays |= {f"{name}.{attribute}": getattr(step, attribute) for attribute in formats}
+    arrays = {f"{NOVELTY}.{ROWS}": parts.novelty.rows} | pipeline_arrays(parts.pipeline, parts.settings)
     # The number of threads does not change a forest.
     settings = replace(parts.settings, threads=ClassifierSettings.threads)
     header = Header(FORMAT, settings, list(parts.classes), float(parts.temperature), float(parts.novelty.threshold))
@@ -69,7 +77,12 @@ def encode(parts: Parts) -> bytes:
         coarsening = parts.pipeline.coarsening
         header.finer = dict(zip(coarsening.finer, coarsening.parents.tolist(), strict=True))
         header.finer_temperature = float(coarsening.temperature)
-    metadata = {KEY: json.dumps(msgspec.to_builtins(header))}
+    record = msgspec.to_builtins(header)
+    del record["fusion"]
+    if parts.fusion is not None:
+        arrays |= fusion_arrays(parts.fusion)
+        record |= {"format": WITH_COLUMNS, "fusion": msgspec.to_builtins(fusion_header(parts.fusion))}
+    metadata = {KEY: json.dumps(record)}
     data: bytes = safetensors.numpy.save({name: np.array(array, order="C") for name, array in arrays.items()}, metadata)
     return data
 
@@ -78,29 +91,29 @@ def decode(data: bytes, width: int) -> Parts:
     """The classifier in these bytes, for rows of this width; UntrustedClassifier if featx did not write them."""
     arrays, header = _unpack(data)
     settings, classes = _checked(header)
-    pipeline: Any = AnsweringPipeline(settings) if answers_alone(settings) else build(settings)
     known = list(header.finer) or classes
-    lengths = {"in": width, "classes": len(known), "scores": 1 if len(known) == 2 else len(known)}
     rows = arrays.get(f"{NOVELTY}.{ROWS}")
     if rows is not None and rows.shape[1:] != (width,):
         raise UntrustedClassifier(f"it does not answer for the {width} numbers of a photo")
-    rows = take_array(arrays, NOVELTY, ROWS, numbers("rows learned from", "in"), dict(lengths))
-    for name, step, formats in saved_steps(pipeline, settings):
-        step.n_features_in_ = lengths["in"]
-        for attribute, wanted in formats.items():
-            array = take_array(arrays, name, attribute, wanted, lengths)
-            setattr(step, attribute, array if array.ndim else array.item())
-        lengths["in"] = lengths.pop("out", lengths["in"])
-    pipeline[-1].classes_ = np.array(known)
-    if why := settings.spec.fault(pipeline[-1], lengths["in"]):
-        raise UntrustedClassifier(why)
+    rows = take_array(arrays, NOVELTY, ROWS, numbers("rows learned from", "in"), {"in": width})
+    pipeline = take_pipeline(arrays, settings, known, width)
+    fusion = None if header.fusion is None else take_fusion(arrays, header.fusion, classes, width)
     require_all_taken(arrays)
     if header.finer:
         parents = np.array(list(header.finer.values()))
         pipeline = CoarsePipeline(pipeline, Coarsening(known, classes, parents, header.finer_temperature))
     require_answers(pipeline, width)
+    if fusion is not None:
+        require_fused_answers(fusion, classes, width)
     novelty = NoveltyDetector(rows, header.novelty_threshold)
-    return Parts(settings, pipeline, classes, header.temperature, novelty)
+    return Parts(settings, pipeline, classes, header.temperature, novelty, fusion)
+
+
+def require_fused_answers(fusion: Fusion, classes: list[str], width: int) -> None:
+    """UntrustedClassifier unless it answers for a photo with strange columns."""
+    columns = {name: ["1", "strange words", None] for name in fusion.names}
+    photo, features = np.zeros((3, len(classes))), np.ones((3, width), dtype=np.float32)
+    require_finite(lambda: fusion.scores(photo, features, columns, classes)[0])
 
 
 def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], Header]:
@@ -123,16 +136,10 @@ def _unpack(data: bytes) -> tuple[dict[str, np.ndarray], Header]:
 def _checked(header: Header) -> tuple[ClassifierSettings, list[str]]:
     """The settings and categories of a header, checked."""
     settings, classes = header.settings, header.classes
-    if header.format != FORMAT:
-        raise UntrustedClassifier(f"it has format {header.format}, and this featx reads format {FORMAT}")
-    if settings.name not in CLASSIFIERS:
-        raise UntrustedClassifier(f"it is a `{settings.name}`, which this featx does not know")
-    sizes = (settings.strength, settings.width, settings.depth, settings.tried)
-    if not all(size is None or 0 < size < math.inf for size in sizes):
-        raise UntrustedClassifier("its settings are out of range")
-    reduce = settings.reduce
-    if not (reduce in (None, "lda", "none") or (isinstance(reduce, int) and reduce > 0)):
-        raise UntrustedClassifier(f"its reduction is `{reduce}`")
+    wanted = FORMAT if header.fusion is None else WITH_COLUMNS
+    if header.format != wanted:
+        raise UntrustedClassifier(f"it has format {header.format}, and this featx reads format {wanted}")
+    require_known_settings(settings)
     if len(classes) < 2 or len(set(classes)) < len(classes):
         raise UntrustedClassifier("it has fewer than two categories, or one of them twice")
     if not 0 < header.temperature < math.inf or not math.isfinite(header.novelty_threshold):

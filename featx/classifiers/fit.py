@@ -15,6 +15,8 @@ import numpy as np
 from featx.classifiers.calibration import CALIBRATING, fit_temperature, held_out_temperature, probabilities
 from featx.classifiers.card import Card
 from featx.classifiers.coarsening import CoarsePipeline
+from featx.classifiers.columns.of_store import columns_of
+from featx.classifiers.columns.use import ColumnUse, column_set, columns_record, use_columns
 from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import CLASSIFIERS, known_name, that_take_class_weights
@@ -27,7 +29,7 @@ from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
 from featx.labels.folds import near_duplicate_rate
-from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
+from featx.labels.training_set import HELD_OUT, HeldOut, TrainingSet, training_set_of
 from featx.metrics.assessment import Assessment, assess, yield_record
 from featx.metrics.scores import Proportion, ScoredAnswers
 from featx.metrics.selective import coverage_table
@@ -52,6 +54,7 @@ def fit(
     test_store: Store | str | Path | None = None,
     threads: int = -1,
     choose_blocks: bool = True,
+    columns: Sequence[str] = (),
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
@@ -61,7 +64,9 @@ def fit(
     the score stays honest. `reduce` is `lda` (the directions that separate the categories, the default of most),
     `none`, or a number of principal directions. Of a joined backbone those parts are used that do best in the folds,
     all unless others are clearly better; a store `with_blocks`, or `choose_blocks=False`, says which.
-    `resample` repeats photos of rare categories. With a `test_store`, all its labelled photos are the held-out ones.
+    `columns` of the table, such as a title or a price, and `text`, which was read off the photos, count beside the
+    photo where that is clearly better in the folds. `resample` repeats photos of rare categories. With a `test_store`,
+    all its labelled photos are the held-out ones.
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
@@ -72,12 +77,15 @@ def fit(
     if choice is not None:
         training = _with_blocks(training, choice.blocks)
         opened = training.store
+    found = column_set(training, list(dict.fromkeys(columns)), level) if columns else None
+    training = training if found is None else found.training
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x = opened.features[training.learn]
     pipeline = _train(training, results)
-    evidence = _evidence(training, results, pipeline, folds)
+    use = None if found is None else use_columns(found, results, training.scored_rows(folds))
+    evidence = _evidence(training, results, pipeline, use, folds)
     novelty = fit_novelty(x, results.folds, seed)
     card = _card(
         training,
@@ -92,10 +100,13 @@ def fit(
         blocks=[block.name for block in opened.blocks] if opened.is_part else [],
         block_choice=None if choice is None else choice.to_dict(),
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
+        columns=None if found is None or use is None else columns_record(found, use, pipeline),
         seconds=round(time.monotonic() - begun, 1),
     )
-    temperature = evidence.temperature
-    return Classifier(results.settings, pipeline, training.classes, temperature, opened.fingerprint, novelty, card)
+    temperature, fusion = evidence.temperature, None if use is None else use.fusion
+    return Classifier(
+        results.settings, pipeline, training.classes, temperature, opened.fingerprint, novelty, card, fusion
+    )
 
 
 def _train(training: TrainingSet, results: FoldResults) -> Any:
@@ -135,6 +146,7 @@ def fit_again(card: Card, store: Store) -> Classifier:
         level=card.level,
         test=card.held_out,
         test_store=card.test_store,
+        columns=[] if card.columns is None else [column.name for column in card.columns.columns],
     )
 
 
@@ -160,19 +172,22 @@ class Evidence:
         return self.held_out or self.cross_validated
 
 
-def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, folds: int) -> Evidence:
+def _evidence(
+    training: TrainingSet, results: FoldResults, pipeline: object, use: ColumnUse | None, folds: int
+) -> Evidence:
     """Calibrate and assess: the temperature comes from held-out photos if there are enough, else from the folds."""
     classes, held = training.classes, training.held
     labels = training.labels[training.learn]
     columns = {label: i for i, label in enumerate(classes)}
     truth = np.array([columns[label] for label in labels])
     counted = training.scored_rows(folds)
-    temperature = fit_temperature(results.scores[counted], truth[counted]) if counted.any() else 1.0
+    scores = results.scores if use is None or use.fusion is None else use.chosen.scores
+    temperature = fit_temperature(scores[counted], truth[counted]) if counted.any() else 1.0
     # A category that cannot be learned is always wrong.
     held_truth = np.array([columns.get(label, -1) for label in held.truth], dtype=int)
-    held_scores = scores_of(pipeline, held.features, classes) if len(held) else results.scores[:0]
+    held_scores = _held_scores(held, pipeline, use, classes) if len(held) else scores[:0]
     temperature = held_out_temperature(held_scores, held_truth, temperature)
-    shares = probabilities(results.scores[counted], temperature)
+    shares = probabilities(scores[counted], temperature)
     folded = ScoredAnswers(truth[counted], shares, training.groups[counted], "cross-validation")
     held_out = None
     if len(held):
@@ -181,6 +196,14 @@ def _evidence(training: TrainingSet, results: FoldResults, pipeline: object, fol
         held_out = assess(answers, classes, [folded])
     enough = int((held_truth >= 0).sum()) >= CALIBRATING
     return Evidence(temperature, "held-out photos" if enough else "cross-validation", assess(folded, classes), held_out)
+
+
+def _held_scores(held: HeldOut, pipeline: object, use: ColumnUse | None, classes: list[str]) -> np.ndarray:
+    scores = scores_of(pipeline, held.features, classes)
+    if use is None or use.fusion is None:
+        return scores
+    columns = columns_of(held.store, held.rows, use.fusion.names)
+    return use.fusion.scores(scores, held.features, columns, classes)[0]
 
 
 def _card(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class ClassifierFacts:
     stale: str | None = None
     # Which parts of a joined backbone it uses, and what chose them.
     block_choice: dict[str, Any] | None = None
+    # The columns that it counts beside the photo.
+    wants: list[str] = field(default_factory=list)
     # The command that trains it again.
     command: str | None = None
 
@@ -64,6 +66,7 @@ def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> C
             categories=card.classes,
             level=card.level,
             block_choice=card.block_choice,
+            wants=card.wants,
             stale=why_stale(card, store if store is not None and same_place(card.store, store.path) else None) or None,
             command=training_command(card),
         )

@@ -11,6 +11,8 @@ import numpy as np
 from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.calibration import probabilities
 from featx.classifiers.card import Card
+from featx.classifiers.columns.fusion import Fusion
+from featx.classifiers.columns.values import Columns, full_columns
 from featx.classifiers.novelty import NoveltyDetector
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
@@ -34,6 +36,13 @@ class Classifier:
     fingerprint: Fingerprint
     novelty: NoveltyDetector
     card: Card
+    # What it needs to count the columns of a photo too.
+    fusion: Fusion | None = None
+
+    @property
+    def wants(self) -> list[str]:
+        """The columns that it counts beside the photo; without them it answers by the photo alone."""
+        return [] if self.fusion is None else self.fusion.names
 
     @property
     def name(self) -> str:
@@ -58,13 +67,21 @@ class Classifier:
         """The categories, as scikit-learn names them."""
         return np.array(self.classes)
 
-    def predict_proba(self, features: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, a column for each of `classes`."""
-        return probabilities(scores_of(self.pipeline, features, self.classes), self.temperature)
+    def predict_proba(self, features: np.ndarray, columns: Columns | None = None) -> np.ndarray:
+        """Calibrated probabilities, a column for each of `classes`.
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
+        `columns` has a value for each row in every column that the classifier `wants`, such as {"title": [...]}.
+        Where a row has none, the photo alone answers.
+        """
+        scores = scores_of(self.pipeline, features, self.classes)
+        if self.fusion is not None:
+            given = full_columns(columns, self.wants, len(scores))
+            scores, _ = self.fusion.scores(scores, np.asarray(features), given, self.classes)
+        return probabilities(scores, self.temperature)
+
+    def predict(self, features: np.ndarray, columns: Columns | None = None) -> np.ndarray:
         """The likeliest category of each row."""
-        likeliest: np.ndarray = self.classes_[self.predict_proba(features).argmax(axis=1)]
+        likeliest: np.ndarray = self.classes_[self.predict_proba(features, columns).argmax(axis=1)]
         return likeliest
 
     def __repr__(self) -> str:

@@ -38,7 +38,7 @@ def save(model: Classifier, path: Path) -> None:
 def write(model: Classifier, path: Path) -> None:
     """`save` for whoever is the `one_writer` of the folder already."""
     _must_be_free(path)
-    data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.novelty))
+    data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.novelty, model.fusion))
     card = replace(model.card, model=str(path), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     waiting = _waiting(path, card.sha256)
     try:
@@ -131,7 +131,7 @@ def _classifier(card: Card, data: bytes) -> Classifier:
     if parts.settings.name != card.clf:
         raise UntrustedClassifier(f"it is a `{parts.settings.name}`, and its card describes a `{card.clf}`")
     return Classifier(
-        parts.settings, parts.pipeline, parts.classes, parts.temperature, fingerprint, parts.novelty, card
+        parts.settings, parts.pipeline, parts.classes, parts.temperature, fingerprint, parts.novelty, card, parts.fusion
     )
 
 

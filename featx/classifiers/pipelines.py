@@ -78,7 +78,7 @@ def saved_steps(pipeline: Any, settings: ClassifierSettings) -> Iterator[tuple[s
 def _scaling(settings: ClassifierSettings) -> list[Any]:
     from sklearn.preprocessing import Normalizer, StandardScaler
 
-    scaling, reduction = settings.spec.scaling, settings.reduction
+    scaling, reduction = settings.scaling, settings.reduction
     if scaling == "standard" and reduction != "lda":
         return [StandardScaler()]
     return [] if scaling == "none" and reduction == "none" else [Normalizer()]

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier, write
 from featx.classifiers.registry import archive_same_name, latest_at_level
 from featx.errors import FeatxError
 from featx.files.locks import one_writer
-from featx.labels.training_set import HELD_OUT, held_out_of
+from featx.labels.training_set import HELD_OUT, HeldOut, held_out_of
 from featx.metrics.significance import LIMIT, sign_flips
 from featx.store import Store
 from featx.views.quantities import percent, percent_range
@@ -88,7 +89,7 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
     )
     if not len(held):
         return _by_cross_validation(old, new)
-    was, now = (model.predict(part.features) == part.truth for model, part in ((old, before), (new, held)))
+    was, now = (_predicted(model, part) == part.truth for model, part in ((old, before), (new, held)))
     better, worse = int((now & ~was).sum()), int((was & ~now).sum())
     test = sign_flips(now, was, held.groups)
     sentence = (
@@ -99,6 +100,10 @@ def decide_promotion(path: Path, new: Classifier, store: Store, elsewhere: Store
         sentence += "; too few products for a test, so the scores decide"
     lost = test.difference < 0 and (few or test.p < LIMIT)
     return PromotionDecision(not lost, sentence, len(held), better, worse, test.p, float(was.mean()))
+
+
+def _predicted(model: Classifier, held: HeldOut) -> np.ndarray:
+    return model.predict(held.features, columns_of(held.store, held.rows, model.wants))
 
 
 def _by_cross_validation(old: Classifier, new: Classifier) -> PromotionDecision:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Reduction = int | str
+Scaling = Literal["unit", "standard", "none"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class ClassifierSettings:
     resample: bool = False
     # How many views of each photo are learned from: the photo alone, or flips and crops of it too.
     views: int = 1
+    # How rows are scaled, where not as usual for this classifier.
+    scaled: Scaling | None = None
 
     @property
     def spec(self) -> ClassifierSpec:
@@ -45,6 +48,11 @@ class ClassifierSettings:
     def reduction(self) -> Reduction:
         """A number of principal directions, `lda` or `none`; by default, what usually does best."""
         return self.reduce or self.spec.reduction
+
+    @property
+    def scaling(self) -> Scaling:
+        """How rows are scaled without LDA."""
+        return self.scaled or self.spec.scaling
 
     def for_card(self) -> dict[str, Any]:
         """Every setting that makes a difference, under its public name."""
@@ -117,7 +125,7 @@ class ClassifierSpec:
     # Whether `featx compare` runs it by default.
     compared: bool = True
     # How rows are scaled without LDA; before LDA, rows always have unit length.
-    scaling: Literal["unit", "standard", "none"] = "unit"
+    scaling: Scaling = "unit"
     # `lda` for those that do better in the few directions that separate the categories (figures in docs/fit.md).
     reduction: Reduction = "none"
     # One-vs-rest suffers from outlying rows; LDA then normalises lengths softly (see `LDAProjection`).

@@ -6,7 +6,7 @@ The arrays come from the file; everything around them is built by featx (see `en
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,15 @@ def require_answers(pipeline: Any, width: int) -> None:
 
     rows = np.random.default_rng(0).standard_normal((3, width)).astype(np.float32)
     rows *= np.array([[0], [1], [1e4]], dtype=np.float32)
+    require_finite(lambda: scores_of(pipeline, rows, pipeline.classes_.tolist()))
+
+
+def require_finite(answers: Callable[[], np.ndarray]) -> None:
+    """UntrustedClassifier where nothing answers, or not in finite numbers."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            scores = scores_of(pipeline, rows, pipeline.classes_.tolist())
+            scores = answers()
         except (ValueError, ArithmeticError, LookupError, TypeError) as error:
             raise UntrustedClassifier(f"it gives no answer ({error})") from error
     if not np.isfinite(scores).all():

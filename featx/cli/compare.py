@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.completion import backbone_names, classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption, block_names
+from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption, WithOption, block_names
 from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -63,6 +64,7 @@ def compare(
     group_col: Annotated[
         str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep photos with the same value together.")
     ] = None,
+    with_columns: WithOption = None,
     level: Annotated[
         str | None,
         typer.Option("--level", metavar="COLUMN|N", help="Compare on other categories: a column, or N path parts."),
@@ -120,6 +122,7 @@ def compare(
             test_stores=others,
             curve=learning_curve,
             colour=colour,
+            columns=block_names(with_columns),
             cache=workspace.root / "cache" / "colour.npz",
             command=["featx", *sys.argv[1:]],
             progress=lambda done, total, note: advance(done * 100 // total, note),
@@ -131,6 +134,13 @@ def compare(
     out.document(comparison.to_dict())
     if not json:
         _print(comparison, out)
+        if comparison.document.columns is not None:
+            out.result("")
+            for line in column_lines(comparison.document.columns):
+                out.result(line)
+    if comparison.document.columns is not None:
+        for warning in leak_warnings(comparison.document.columns):
+            out.warn(warning)
     _print_summary(comparison.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
     page = None if fast else _write_page(comparison, stores, workspace, out)

@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.classifiers.kinds import CLASSIFIERS
+from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.completion import classifier_names
-from featx.cli.options import BlocksOption, JsonFlag, QuietFlag, SeedOption, StoreOption, VerboseFlag, block_names
+from featx.cli.options import (
+    BlocksOption,
+    JsonFlag,
+    QuietFlag,
+    SeedOption,
+    StoreOption,
+    VerboseFlag,
+    WithOption,
+    block_names,
+)
 from featx.cli.output import Output, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
@@ -52,6 +62,7 @@ def fit(
     resample: Annotated[
         bool, typer.Option("--resample", help="Repeat photos of rare categories until all are equally frequent.")
     ] = False,
+    with_columns: WithOption = None,
     level: Annotated[
         str | None,
         typer.Option("--level", metavar="COLUMN|N", help="Train on other categories: a column, or N path parts."),
@@ -130,6 +141,7 @@ def fit(
                 test_store=others[0] if others else None,
                 threads=threads,
                 choose_blocks=blocks is None,
+                columns=block_names(with_columns),
                 progress=_in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
@@ -185,6 +197,9 @@ def _keep(
         trials = [f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in card.tried]
         chosen = next(trial for trial in card.tried if trial.chosen)
         out.result(f"tried in the same folds: {', '.join(trials)}; chosen: {chosen.name}")
+    if card.columns is not None:
+        for line in column_lines(card.columns):
+            out.result(line)
     _print(card, out)
     if several and not last:
         out.result("")
@@ -197,6 +212,9 @@ def _keep(
         out.warn("all held-out photos are of one category: with nothing to confuse, the score says little")
     if card.learned_in_test:
         out.warn(f"{pluralise(card.learned_in_test, 'photo')} of {card.test_store} left out: also in the training set")
+    if card.columns is not None:
+        for warning in leak_warnings(card.columns):
+            out.warn(warning)
     twins = card.checks[0]
     seen = "in training" if card.test else "in the other folds"
     out.say(f"  near-duplicates: {percent(twins.share, 0)} of the scored photos have one {seen} (cosine ≥ 0.95)")

@@ -222,6 +222,8 @@ def _training_lines(classifier: ClassifierFacts) -> list[tuple[str, str]]:
     lines = [("", f"  trained on {of}{level} of {classifier.trained_on}{when}")]
     if classifier.block_choice:
         lines.append(("", f"  uses {describe_blocks(BlockChoice.from_dict(classifier.block_choice))}"))
+    if classifier.wants:
+        lines.append(("", f"  wants {', '.join(classifier.wants)} beside the photo"))
     if classifier.stale:
         lines.append(("", f"  stale: {classifier.stale}; train it again: `{classifier.command}`"))
     return lines

@@ -22,6 +22,10 @@ BlocksOption = Annotated[
         show_default="what suits",
     ),
 ]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option("--with", metavar="COLUMN,...", help="Columns that count beside the photo; text: read off it."),
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of an error.")]

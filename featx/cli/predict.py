@@ -214,6 +214,8 @@ class _Seen:
 
     def report(self, out: Output, predictor: Predictor) -> None:
         out.detail(f"{predictor.from_store:,} of {self.counts.n:,} photos were in the store")
+        for note in predictor.columns.notes():
+            out.say(note)
         if self.counts.n:
             say = out.warn if self.counts.review else out.say
             say(self.counts.sentence(self.rule))

@@ -15,6 +15,9 @@ import numpy as np
 
 from featx.backbones.registry import baseline_name
 from featx.classifiers.calibration import probabilities
+from featx.classifiers.card import ColumnsRecord
+from featx.classifiers.columns.of_store import require_columns
+from featx.classifiers.columns.use import try_columns
 from featx.classifiers.kinds import COMPARED, names_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.comparison.alignment import AlignedStores, align
@@ -43,7 +46,7 @@ from featx.comparison.result import Comparison
 from featx.comparison.scoring import Scoring, checks_of, recommend, score_candidate, scored_folds, tests_between
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
-from featx.labels.training_set import HELD_OUT
+from featx.labels.training_set import HELD_OUT, training_set_of
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
@@ -74,6 +77,7 @@ def compare(
     curve: bool = False,
     colour: bool = True,
     retrieval: bool = True,
+    columns: Sequence[str] = (),
     cache: Path | None = None,
     command: Sequence[str] = (),
     progress: Listener = lambda done, total, note: None,
@@ -82,7 +86,8 @@ def compare(
 
     `group` names a column whose photos stay together, `coarse` a column (or a number of path parts) to score too.
     With `test_stores`, one for each backbone, all their labelled photos are held out. `retrieval` also measures the
-    look-alike search of each store.
+    look-alike search of each store. `columns` of the table, and `text` that was read off the photos, are tried beside
+    the photo with the recommended classifier.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
@@ -112,6 +117,12 @@ def compare(
     best = recommend(entries, serious, held_between or between, scoring)
     winner = next(result for result, entry in zip(answers, entries, strict=True) if entry.name == best.name)
     points = _curve(winner, features[winner.candidate.store], aligned, plan) if curve else None
+    chosen = aligned.names.index(winner.candidate.store)
+    beside = (
+        _columns(opened[chosen], elsewhere, columns, best.clf, folds=folds, seed=seed, level=level, test=test)
+        if columns
+        else None
+    )
     searches = _retrieval(opened, aligned.names, notes) if retrieval else None
     document = ComparisonDocument(
         written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -144,10 +155,29 @@ def compare(
         learning_curve=points,
         doubling=None if points is None else doubling(points),
         retrieval=searches,
+        columns=beside,
         seconds=round(time.monotonic() - begun, 1),
         peak_memory=_peak_memory(),
     )
     return Comparison(rounded_document(document))
+
+
+def _columns(
+    store: Store,
+    elsewhere: Sequence[Store],
+    columns: Sequence[str],
+    clf: str,
+    *,
+    folds: int,
+    seed: int,
+    level: str | None,
+    test: Sequence[str],
+) -> ColumnsRecord:
+    """What columns are worth beside the photo, on the held-out photos of the comparison."""
+    alike = (other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify"))
+    require_columns(store, columns, level)
+    record = try_columns(training_set_of(store, level, test, next(alike, None)), columns, clf, folds, seed)
+    return as_record(rounded(record), ColumnsRecord)
 
 
 def with_held_out(plan: EvaluationPlan, aligned: AlignedStores) -> EvaluationPlan:

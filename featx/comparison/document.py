@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from featx.classifiers.card import ColumnsRecord
 from featx.comparison.json_values import as_record, impossible_number, rounded, to_plain
 
 SCHEMA = "featx-comparison/1"
@@ -324,6 +325,8 @@ class ComparisonDocument(msgspec.Struct, frozen=True, kw_only=True):
     learning_curve: list[LearningPoint] | None = None
     doubling: Doubling | None = None
     retrieval: dict[str, SearchQuality] | None = None
+    # What columns are worth beside the photo, for the recommended classifier.
+    columns: ColumnsRecord | None = None
     seconds: float | None = None
     peak_memory: int | None = None
 

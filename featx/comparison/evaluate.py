@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.registry import open_classifier
 from featx.comparison.document import Details
@@ -136,7 +137,7 @@ def evaluate(
         )
     answers = ScoredAnswers(
         np.array([number_of.get(label, -1) for label in truths]),
-        loaded.predict_proba(opened.features[rows]),
+        loaded.predict_proba(opened.features[rows], columns_of(opened, rows, loaded.wants)),
         np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1],
         "held-out photos",
     )

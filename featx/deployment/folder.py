@@ -181,6 +181,12 @@ def _write(
 
 
 def _require_deployable(predictor: Predictor) -> None:
+    if wants := ", ".join(predictor.model.wants):
+        raise FeatxError(
+            "bad-flag",
+            f"the classifier counts {wants} beside the photo, and a deployment takes photos only",
+            "train one for photos alone: `featx fit` without `--with`",
+        )
     precision = predictor.model.fingerprint.precision
     if precision != "fp32":
         raise FeatxError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,8 @@ import numpy as np
 
 from featx.backbones.weights import named_place
 from featx.catalogue.items import Catalogue, Item
-from featx.catalogue.own_columns import beside, unlike_ours
+from featx.catalogue.own_columns import Value, beside, unlike_ours
+from featx.classifiers.columns.values import Columns, full_columns, rows_of
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.persistence import load_classifier
 from featx.classifiers.registry import find_classifier, open_classifier
@@ -24,6 +25,7 @@ from featx.errors import FeatxError
 from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo
 from featx.images.photos import name_of
 from featx.images.views import view_of
+from featx.prediction.item_columns import ItemColumns
 from featx.prediction.review import UNLIKE, UNSURE, DecisionRule, ReviewCounts, decision_rule
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
@@ -159,6 +161,7 @@ class Predictor:
         """`views` of each photo are averaged: the photo, and flips and crops of it."""
         self.model, self.store, self.top, self.views = model, store, max(1, top), views
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None else {}
+        self.columns = ItemColumns(model, store)
         self._open, self._once = open_backbone, threading.Lock()
         self._backbone: Encoder | None = None
         # How many photos the store knew, the file of the classifier, and why no store is used.
@@ -191,7 +194,7 @@ class Predictor:
 
         with embed(items, lambda: self.backbone, read=read, known=self._stored, workers=workers) as stream:
             while batch := list(islice(stream, CLASSIFIED_AT_ONCE)):
-                yield from self._decide(batch, limits)
+                yield from self._decide(batch, self.columns.of(batch, photo_of), limits)
 
     def _viewed(self, source: Source) -> Source:
         """A photo with its views."""
@@ -217,7 +220,7 @@ class Predictor:
                 Embedded(item, store.digests[row], features[i], reused=True)
                 for i, (item, row) in enumerate(zip(items, batch, strict=True))
             ]
-            yield from self._decide(embedded, limits)
+            yield from self._decide(embedded, self.columns.known(embedded), limits)
 
     def _stored(self, digest: str) -> np.ndarray | None:
         """The features of a photo that the store knows; called from several threads."""
@@ -236,10 +239,13 @@ class Predictor:
                 self._backbone = self._open()
             return self._backbone
 
-    def _decide(self, batch: Sequence[Embedded[Item]], limits: DecisionRule) -> Iterator[Prediction]:
+    def _decide(
+        self, batch: Sequence[Embedded[Item]], columns: Columns | None, limits: DecisionRule
+    ) -> Iterator[Prediction]:
         self.from_store += sum(result.reused for result in batch)
-        usable = [np.atleast_2d(result.features) for result in batch if result.features is not None]
-        answers = iter(self._answers_of_one_shape(usable))
+        usable = [i for i, result in enumerate(batch) if result.features is not None]
+        features = [np.atleast_2d(result.features) for result in batch if result.features is not None]
+        answers = iter(self._answers_of_one_shape(features, columns and rows_of(columns, usable)))
         for result in batch:
             if result.features is None:
                 yield Prediction(result.photo, unreadable=_reason(result.unreadable))
@@ -250,19 +256,25 @@ class Predictor:
                 doubt = UNLIKE
             yield Prediction(result.photo, top, similarity, doubt, digest=result.digest)
 
-    def _answers_of_one_shape(self, rows: Sequence[np.ndarray]) -> list[tuple[tuple[tuple[str, float], ...], float]]:
+    def _answers_of_one_shape(
+        self, rows: Sequence[np.ndarray], columns: Columns | None
+    ) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """Answers from a padded matrix of one shape, so that no answer depends on the number of photos."""
         if not rows:
             return []
-        return self._answers(np.stack([*rows, *[rows[-1]] * (CLASSIFIED_AT_ONCE - len(rows))]))[: len(rows)]
+        padding = CLASSIFIED_AT_ONCE - len(rows)
+        padded = {name: [*values, *[values[-1]] * padding] for name, values in (columns or {}).items()}
+        return self._answers(np.stack([*rows, *[rows[-1]] * padding]), padded)[: len(rows)]
 
-    def answers(self, features: np.ndarray) -> list[tuple[tuple[tuple[str, float], ...], float]]:
+    def answers(
+        self, features: np.ndarray, columns: Columns | None = None
+    ) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """For each row the likeliest categories and the cosine with the nearest known photo."""
-        return self._answers(features[:, None])
+        return self._answers(features[:, None], columns)
 
-    def _answers(self, views: np.ndarray) -> list[tuple[tuple[tuple[str, float], ...], float]]:
+    def _answers(self, views: np.ndarray, columns: Columns | None) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """The same for rows (n, views, width), by all views of each photo together."""
-        shares = mean_of_views(self.model, views)
+        shares = mean_of_views(self.model, views, columns)
         order = np.argsort(-shares, axis=1, kind="stable")[:, : self.top]
         near = self.model.novelty.similarity(np.ascontiguousarray(views[:, 0]))
         return [
@@ -271,10 +283,11 @@ class Predictor:
         ]
 
 
-def mean_of_views(model: Classifier, views: np.ndarray) -> np.ndarray:
+def mean_of_views(model: Classifier, views: np.ndarray, columns: Columns | None = None) -> np.ndarray:
     """Probabilities of the mean score over the views of each photo, (n, views, width)."""
     n, count, width = views.shape
-    shares = model.predict_proba(views.reshape(-1, width))
+    repeated = {name: [value for value in values for _ in range(count)] for name, values in (columns or {}).items()}
+    shares = model.predict_proba(views.reshape(-1, width), repeated)
     if count == 1:
         return shares
     # The mean of logarithms is the mean of scores.
@@ -352,6 +365,7 @@ def predict(
     classifier: Classifier | str | Path | None = None,
     *,
     store: Store | None = None,
+    columns: Mapping[str, Sequence[Value]] | None = None,
     top: int = 1,
     views: int = 1,
     sure: float | None = None,
@@ -368,6 +382,9 @@ def predict(
     come in its order. Those below the limit that was measured when the classifier was trained are marked for a
     person; `sure`, `coverage` or `min_precision` set another limit, and `sure=0` sets none.
 
+    A classifier that counts columns finds them in the table, or in `store`; for a list of photos `columns` gives them,
+    such as {"title": [...]}. Where a photo has none of them, the photo alone answers.
+
     With `views`, the answers to so many flips and crops of each photo are averaged. Photos in `store` are not computed
     again, unless it has fewer views. `weights` is where the weights file of the backbone is, if it moved. For thousands
     of photos, `Predictor.stream` yields one prediction after another and keeps none.
@@ -378,7 +395,7 @@ def predict(
         require_same_features(used, store.fingerprint, store.path)
     rule = decision_rule(used.card, sure=sure, coverage=coverage, min_precision=min_precision, unlike=unlike)
     predictor = Predictor(used, store, _opener(used, store, device, named_place(weights)), top=top, views=views)
-    catalogue, photos = _requested(images)
+    catalogue, photos = _requested(images, columns or {})
     photo_of = None if photos is None else lambda item: photos[int(item.item_id)]
     answers = Predictions(rule=rule)
     for done, answer in enumerate(predictor.stream(catalogue.items, rule, photo_of=photo_of), start=1):
@@ -388,25 +405,27 @@ def predict(
     return answers
 
 
-def _requested(images: object) -> tuple[Catalogue, list[PhotoLike] | None]:
+def _requested(images: object, columns: Columns) -> tuple[Catalogue, list[PhotoLike] | None]:
     """The items that somebody names, and the photos themselves where these need not be files."""
     if isinstance(images, str | os.PathLike):
-        return _read([images]), None
+        return _read([images], columns), None
     if holds_a_photo(images):
-        return _numbered([images]), [images]
+        return _numbered([images], columns), [images]
     if not isinstance(images, Iterable):
         raise FeatxError(
             "bad-flag", f"photos cannot be of type {type(images).__name__}", "name a folder or give a list"
         )
     photos = list(images)
     if any(isinstance(photo, str | os.PathLike) and Path(photo).is_dir() for photo in photos):
-        return _read(photos), None
-    return _numbered(photos), photos
+        return _read(photos, columns), None
+    return _numbered(photos, columns), photos
 
 
-def _read(names: Sequence[object]) -> Catalogue:
+def _read(names: Sequence[object], columns: Columns) -> Catalogue:
     from featx.catalogue.reading import read_several
 
+    if columns:
+        raise FeatxError("bad-flag", "`columns` go with a list of photos", "give the photos as a list, or name a table")
     paths = [os.fspath(name) for name in names if isinstance(name, str | os.PathLike)]
     if len(paths) < len(names):
         raise FeatxError(
@@ -415,6 +434,9 @@ def _read(names: Sequence[object]) -> Catalogue:
     return read_several(paths, allow_outside=True)
 
 
-def _numbered(photos: Sequence[PhotoLike]) -> Catalogue:
+def _numbered(photos: Sequence[PhotoLike], columns: Columns) -> Catalogue:
     """Items for photos that need not be files, in their order; numbers are their ids, since names may be alike."""
-    return Catalogue("", [Item(str(i), name_of(photo, f"photo {i}")) for i, photo in enumerate(photos)])
+    values = full_columns(columns, list(columns), len(photos))
+    cells = [{name: column[i] for name, column in values.items()} for i in range(len(photos))]
+    items = [Item(str(i), name_of(photo, f"photo {i}"), extra=cells[i]) for i, photo in enumerate(photos)]
+    return Catalogue("", items)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.catalogue.own_columns import Value, beside
+from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.model import Classifier, require_same_features
 from featx.classifiers.registry import open_classifier
 from featx.compute.vectors import unit_rows
@@ -89,7 +90,7 @@ def suggest(
     if not len(open_rows):
         return Suggestions()
     features = store.features[open_rows]
-    probabilities = model.predict_proba(features)
+    probabilities = model.predict_proba(features, columns_of(store, open_rows, model.wants))
     first, second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].T
     doubts = margin_uncertainty(probabilities)
     products = [store.product_of(int(i)) for i in open_rows]

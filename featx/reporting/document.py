@@ -24,9 +24,12 @@ from featx.reporting.recommendation import measured_on, score_of, which_of
 from featx.reporting.records import (
     About,
     Baseline,
+    BesidePhoto,
+    DecidedPhoto,
     Honest,
     Made,
     MetricScore,
+    Photo,
     Pictures,
     ReportDocument,
     Threshold,
@@ -73,6 +76,7 @@ def build_document(
         trust=_trust(details, entry),
         data=findings_of(issues, duplicates, skipped, thumbnails),
         similar=lookalikes_of((compared.retrieval or {}).get(entry.store), store, labels, thumbnails),
+        beside=_beside(compared, label_of, thumbnails),
         map=None if store is None else map_of(store, labels, thumbnails, cache),
         made=_made(compared),
     )
@@ -172,6 +176,24 @@ def _honest(
         learning_curve=comparison.learning_curve,
         doubling=comparison.doubling,
     )
+
+
+def _beside(
+    comparison: ComparisonDocument, label_of: Mapping[str, str | None], thumbnails: ThumbnailCache
+) -> BesidePhoto | None:
+    tried = comparison.columns
+    if tried is None:
+        return None
+    decided = [
+        DecidedPhoto(
+            Photo(one.id, label_of.get(one.id, one.truth), thumbnails.name(one.id)),
+            one.photo,
+            one.both,
+            one.both == one.truth,
+        )
+        for one in tried.decided
+    ]
+    return BesidePhoto(tried=tried, decided=decided)
 
 
 def _metrics(scores: object) -> list[MetricScore]:

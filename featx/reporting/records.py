@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from featx.classifiers.card import ColumnsRecord
 from featx.comparison.document import (
     Check,
     CoveragePoint,
@@ -140,6 +141,22 @@ class Photo(msgspec.Struct):
     id: str
     label: str | None = None
     thumbnail: str | None = None
+
+
+class DecidedPhoto(msgspec.Struct):
+    """A photo to which the columns gave another category than the photo alone did."""
+
+    photo: Photo
+    by_photo: str
+    by_both: str
+    right: bool
+
+
+class BesidePhoto(msgspec.Struct, kw_only=True):
+    """What columns of the table, or read text, are worth beside the photo."""
+
+    tried: ColumnsRecord
+    decided: list[DecidedPhoto] = []
 
 
 class CategoryRow(msgspec.Struct, kw_only=True):
@@ -418,6 +435,7 @@ class ReportDocument(msgspec.Struct, kw_only=True):
     trust: Trust | None
     data: DataFindings
     similar: Similar | None
+    beside: BesidePhoto | None = None
     map: CatalogueMap | None
     made: Made
     changes: Changes | None = None

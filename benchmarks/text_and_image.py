@@ -1,0 +1,115 @@
+"""Photos, their read text or titles, and both: in grouped folds and on held-out photos, beside two plain baselines.
+
+    python benchmarks/text_and_image.py STORE [--columns text] [--level 1] [--only Packages] [--plain]
+
+STORE has the columns: its table's, or `text` where `featx read` read its photos. `--only` keeps the photos with this
+word in their path. `--plain` adds scikit-learn's TF-IDF with logistic regression, alone and joined with the photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from featx.classifiers.columns.encoders import learn_texts
+from featx.classifiers.columns.of_store import columns_of
+from featx.classifiers.columns.use import column_set, columns_record, use_columns
+from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.selection import choose
+from featx.classifiers.spec import ClassifierSettings
+from featx.compute.vectors import unit_rows
+from featx.labels.training_set import TrainingSet, training_set_of
+from featx.metrics.significance import sign_flips
+from featx.store import Store, open_store
+
+FOLDS = 5
+
+
+def only(training: TrainingSet, word: str) -> TrainingSet:
+    """The photos with a word in their path."""
+    paths = training.store.paths
+    learn = np.array([word in paths[i] for i in training.learn])
+    held = replace(training.held, rows=np.array([i for i in training.held.rows if word in paths[i]], dtype=int))
+    return replace(training, learn=training.learn[learn], groups=training.groups[learn], held=held)
+
+
+def plain(training: TrainingSet, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Answers to held-out photos by scikit-learn: TF-IDF alone, and beside the features of the photos."""
+    from scipy.sparse import csr_array, hstack
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    store, held = training.store, training.held
+    texts = [[str(v or "") for v in columns_of(store, rows, [name])[name]] for rows in (training.learn, held.rows)]
+    vectors = TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2, strip_accents="unicode"
+    )
+    learn, score = vectors.fit_transform(texts[0]), vectors.transform(texts[1])
+    y = training.labels[training.learn]
+    yield "TF-IDF, logistic regression", LogisticRegression(C=10, max_iter=300).fit(learn, y).predict(score)
+    photos = [csr_array(unit_rows(store.features[rows])) for rows in (training.learn, held.rows)]
+    both = [hstack([photo, text]).tocsr() for photo, text in zip(photos, (learn, score), strict=True)]
+    yield "plain concatenation", LogisticRegression(C=10, max_iter=300).fit(both[0], y).predict(both[1])
+
+
+def speed(store: Store, name: str) -> str:
+    """How many texts a second are learned and written as numbers."""
+    texts = [value for value in columns_of(store, range(len(store)), [name])[name] if value]
+    begun = time.process_time()
+    encoder = learn_texts(texts)
+    learned = time.process_time() - begun
+    encoder.encode(texts)
+    written = time.process_time() - begun - learned
+    after = len(texts) / max(written, 1e-9)
+    return f"{len(texts):,} texts: learned in {learned:.1f} CPU s, then {after:,.0f} written a CPU second"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store")
+    parser.add_argument("--columns", default="text", help="separated by commas")
+    parser.add_argument("--level", help="other categories, as in `featx fit --level`")
+    parser.add_argument("--only", default="", help="only photos with this word in their path")
+    parser.add_argument("--clf", default="logreg")
+    parser.add_argument("--plain", action="store_true", help="also scikit-learn's baselines, on held-out photos")
+    arguments = parser.parse_args()
+    names = arguments.columns.split(",")
+    store = open_store(arguments.store)
+    training = training_set_of(store, arguments.level)
+    found = column_set(only(training, arguments.only) if arguments.only else training, names, arguments.level)
+    training = replace(found.training, finer=None)
+    n, held_out = len(training.learn), len(training.held)
+    print(f"{n:,} photos to learn from, {held_out:,} held out, {len(training.classes)} categories")
+    for fact in found.facts:
+        print(f"  {fact.name}: {fact.kind}, {fact.given:.0%} of photos; {fact.named:.0%} name their category")
+    print(speed(store, names[0]))
+    begun = time.process_time()
+    results, _ = choose(training, ClassifierSettings(arguments.clf), [arguments.clf], FOLDS)
+    print(f"photo alone in {FOLDS} folds: {time.process_time() - begun:.1f} CPU s")
+    begun = time.process_time()
+    use = use_columns(found, results, training.scored_rows(FOLDS))
+    print(f"columns and the ways of joining them: {time.process_time() - begun:.1f} CPU s")
+    for trial in use.trials:
+        mark = "  <- chosen" if trial is use.chosen else ""
+        print(f"{trial.name:28s} {trial.right.mean():6.1%} in folds{mark}")
+    if use.without_names is not None:
+        print(f"{'without the names':28s} {use.without_names.right.mean():6.1%} in folds")
+    pipeline = train_classifier(results.settings, store.features[training.learn], training.labels[training.learn])
+    record = columns_record(found, use, pipeline)
+    for where in ("cv", "test"):
+        print(where, record[where])
+    held = training.held
+    by_photo = pipeline.predict(held.features) == held.truth
+    for name, answers in plain(training, names[0]) if arguments.plain and len(held) else ():
+        test = sign_flips(answers == held.truth, by_photo, held.groups)
+        print(
+            f"{name:28s} {(answers == held.truth).mean():6.1%} of held-out photos ({test.difference:+.1%} to the photo)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+"""Titles, descriptions, prices and read text beside the features of a photo.
+
+values    the columns of rows: which there are, and what each is
+words     a text -> its words and pieces of words
+of_store  those of a store: its table's, and the text read off its photos
+encoders  columns -> numbers, learned from the rows of a fold
+fusion    the answers of a photo and of its columns, as one
+trials    which way of joining them is best, in the same folds; else the photo alone
+use       whether and how a classifier counts them, from its training set to its card
+records   a fusion as a typed header and arrays, and back
+leaks     texts that contain the name of their category
+"""

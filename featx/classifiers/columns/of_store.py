@@ -1,0 +1,58 @@
+"""The columns of a store's rows: those of its table, and the text that was read off its photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from featx.catalogue.own_columns import Value
+from featx.classifiers.columns.values import READ
+from featx.errors import FeatxError, did_you_mean
+from featx.store import Store
+from featx.text import read_texts
+
+# What the headings of a table that have a meaning of their own cannot be learned from as.
+TAKEN = {
+    "label": "the category itself",
+    "item_id": "the id of each photo",
+    "product": "the product",
+    "split": "the split",
+}
+
+
+def require_columns(store: Store, names: Sequence[str], level: str | None = None) -> None:
+    """An error that names the columns there are, where one is missing or cannot be learned from."""
+    for name in names:
+        if name == level:
+            raise FeatxError("bad-column", f"`{name}` is the category itself", "name columns that describe the product")
+        if name in store.columns or (name == READ and read_texts(store)):
+            continue
+        if (meaning := TAKEN.get(store.headings.get(name, ""))) is not None:
+            raise FeatxError("bad-column", f"`{name}` is {meaning}", f"name other columns: {_listed(store)}")
+        if name == READ:
+            raise FeatxError("bad-column", f"no text was read off the photos of {store.path}", "read it: `featx read`")
+        hint = did_you_mean(name, list(store.columns), f"its columns: {_listed(store)}")
+        raise FeatxError("bad-column", f"{store.path} has no column `{name}`", hint, {"columns": list(store.columns)})
+
+
+def _listed(store: Store) -> str:
+    return ", ".join(store.columns) or "none; extract from a table that has some"
+
+
+def columns_of(store: Store, rows: Sequence[int] | np.ndarray, names: Sequence[str]) -> dict[str, list[Value]]:
+    """Some rows of these columns of a store; a column that it lacks has no value in any row."""
+    read = read_texts(store) if READ in names else {}
+    return {name: _values(store, rows, name, read) for name in names}
+
+
+def _values(store: Store, rows: Sequence[int] | np.ndarray, name: str, read: Mapping[str, str]) -> list[Value]:
+    if name == READ and read:
+        return [read.get(store.ids[int(row)]) for row in rows]
+    column = store.columns.get(name)
+    return [None if column is None else column[int(row)] for row in rows]
+
+
+def reads_photos(store: Store, names: Sequence[str]) -> bool:
+    """Whether `text` is what was read off the photos, and no column of the table."""
+    return READ in names and bool(read_texts(store))

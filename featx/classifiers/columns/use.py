@@ -1,0 +1,202 @@
+"""Whether and how a classifier counts columns: what was tried, what the columns say, and where they decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from featx.classifiers.columns.fusion import Fusion, Way
+from featx.classifiers.columns.leaks import MANY, CategoryNames, alike_groups, stands_for_category
+from featx.classifiers.columns.of_store import columns_of, reads_photos, require_columns
+from featx.classifiers.columns.trials import COLUMNS, PHOTO, Trials, WayTrial
+from featx.classifiers.columns.values import Columns, Kind, is_missing, kind_of
+from featx.classifiers.cross_validation import FoldResults
+from featx.classifiers.pipelines import scores_of, train_on_views
+from featx.classifiers.selection import choose
+from featx.classifiers.spec import ClassifierSettings
+from featx.errors import FeatxError
+from featx.labels.training_set import TrainingSet
+from featx.metrics.significance import sign_flips
+
+# How many photos are kept in which the columns decided, and how many of those that they got wrong.
+EXAMPLES, WORSE = 6, 2
+
+
+@dataclass(frozen=True)
+class ColumnFacts:
+    """A column: what it is, in which share of the photos it has a value, and how far it gives the category away.
+
+    `named` is the share of its texts that contain the name of their category; `stands` says that each of its values
+    stands with one category.
+    """
+
+    name: str
+    kind: Kind
+    given: float
+    named: float
+    stands: bool
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A photo that the columns gave another category than the photo alone."""
+
+    id: str
+    truth: str
+    photo: str
+    both: str
+
+
+@dataclass(frozen=True)
+class ColumnUse:
+    """The outcome for the columns of a training set. `fusion` is None where the photo alone does as well."""
+
+    facts: list[ColumnFacts]
+    trials: list[WayTrial]
+    p_values: list[float]
+    chosen: WayTrial
+    fusion: Fusion | None
+    without_names: WayTrial | None
+    decided: list[Decided]
+    # Which rows to learn from are scored.
+    scored: np.ndarray
+
+
+@dataclass(frozen=True)
+class ColumnSet:
+    """The columns of the rows to learn from, and the training set whose groups keep equal texts together."""
+
+    training: TrainingSet
+    columns: Columns
+    kinds: Mapping[str, Kind]
+    facts: list[ColumnFacts]
+    reads: bool
+
+
+def column_set(training: TrainingSet, names: Sequence[str], level: str | None = None) -> ColumnSet:
+    """The columns of these names for a training set."""
+    store, labels = training.store, training.labels[training.learn].tolist()
+    require_columns(store, names, level)
+    columns = columns_of(store, training.learn, names)
+    kinds = {name: kind_of(values, training.groups) for name, values in columns.items()}
+    facts = _facts(columns, kinds, labels, training.groups)
+    texts = {fact.name: fact.kind for fact in facts if not fact.stands}
+    groups = alike_groups(columns, texts, labels, training.groups)
+    return ColumnSet(replace(training, groups=groups), columns, kinds, facts, reads_photos(store, names))
+
+
+def try_columns(training: TrainingSet, names: Sequence[str], clf: str, folds: int, seed: int = 0) -> dict[str, Any]:
+    """What columns are worth beside the photo for one classifier, as a card keeps it."""
+    found = column_set(training, names)
+    training = replace(found.training, finer=None)
+    results, _ = choose(training, ClassifierSettings(clf, seed=seed), [clf], folds)
+    use = use_columns(found, results, training.scored_rows(folds))
+    views, labels = training.store.all_views[training.learn], training.labels[training.learn]
+    return columns_record(found, use, train_on_views(results.settings, views, labels))
+
+
+def _facts(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], groups: np.ndarray) -> list[ColumnFacts]:
+    names = CategoryNames.of(set(labels))
+    facts = []
+    for name, values in columns.items():
+        given = sum(not is_missing(value) for value in values) / max(len(values), 1)
+        if not given:
+            raise FeatxError("bad-column", f"the column `{name}` is empty in every photo to learn from", "leave it out")
+        words = kinds[name] is not Kind.NUMBER
+        named = names.named(values, labels) if words else 0.0
+        facts.append(
+            ColumnFacts(name, kinds[name], given, named, words and stands_for_category(values, labels, groups))
+        )
+    return facts
+
+
+def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray) -> ColumnUse:
+    """Try every way of counting the columns in the folds of `results`, and train the one that is clearly better."""
+    if not scored.any():  # with nothing to decide on
+        photo = WayTrial(PHOTO, results.scores, np.zeros(0, dtype=bool))
+        return ColumnUse(found.facts, [photo], [], photo, None, None, [], scored)
+    trials = Trials(found.training, results, found.kinds, scored)
+    answers = trials.answers(found.columns)
+    ways = trials.ways(answers)
+    chosen, p_values = trials.chosen(ways)
+    fusion, without = None, None
+    if chosen.name != PHOTO:
+        fusion = replace(trials.fusion(Way(chosen.name), found.columns, answers), reads=found.reads)
+        if any(fact.named >= MANY for fact in found.facts):
+            bare = CategoryNames.of(trials.classes).without(found.columns, found.kinds)
+            without = next(way for way in trials.ways(trials.answers(bare)) if way.name == chosen.name)
+    return ColumnUse(
+        found.facts, ways, p_values, chosen, fusion, without, _decided(found.training, trials, ways[0], chosen), scored
+    )
+
+
+def _decided(training: TrainingSet, trials: Trials, photo: WayTrial, chosen: WayTrial) -> list[Decided]:
+    """Photos to which the columns gave another category: most that they got right, a few that they got wrong."""
+    rows = np.flatnonzero(trials.scored)
+    fixed, broken = rows[chosen.right & ~photo.right], rows[photo.right & ~chosen.right]
+    worse = broken[np.argsort(-_certainty(chosen, broken), kind="stable")][:WORSE]
+    better = fixed[np.argsort(-_certainty(chosen, fixed), kind="stable")][: EXAMPLES - len(worse)]
+    return [
+        Decided(
+            training.store.ids[training.learn[row]],
+            str(trials.y[row]),
+            trials.classes[int(photo.scores[row].argmax())],
+            trials.classes[int(chosen.scores[row].argmax())],
+        )
+        for row in (*better, *worse)
+    ]
+
+
+def _certainty(way: WayTrial, rows: np.ndarray) -> np.ndarray:
+    return np.asarray(way.scores[rows].max(axis=1))
+
+
+# --- on the card ------------------------------------------------------------------------------------------------------
+
+
+def columns_record(found: ColumnSet, use: ColumnUse, pipeline: object) -> dict[str, Any]:
+    """The outcome as the card keeps it, with the difference on held-out photos where there are any."""
+    photo, groups = use.trials[0].right, found.training.groups[use.scored]
+    names = [trial.name for trial in use.trials if trial.name not in (PHOTO, COLUMNS)]
+    p_of = dict(zip(names, use.p_values, strict=True))
+    return {
+        "way": use.chosen.name,
+        "reads": found.reads,
+        "columns": [asdict(fact) for fact in use.facts],
+        "tried": [_tried(trial, p_of.get(trial.name), chosen=trial is use.chosen) for trial in use.trials],
+        "cv": None if use.fusion is None else difference(use.chosen.right, photo, groups),
+        "test": _held_out(found, use.fusion, pipeline),
+        "without_names": None if use.without_names is None else _tried(use.without_names, None),
+        "decided": [asdict(photo) for photo in use.decided],
+    }
+
+
+def _tried(trial: WayTrial, p: float | None, *, chosen: bool = False) -> dict[str, Any]:
+    return {"name": trial.name, "correct": int(trial.right.sum()), "n": len(trial.right), "p": p, "chosen": chosen}
+
+
+def _held_out(found: ColumnSet, fusion: Fusion | None, pipeline: object) -> dict[str, Any] | None:
+    held, classes = found.training.held, found.training.classes
+    if fusion is None or not len(held):
+        return None
+    by_photo = scores_of(pipeline, held.features, classes)
+    columns = columns_of(held.store, held.rows, fusion.names)
+    by_both, _ = fusion.scores(by_photo, held.features, columns, classes)
+    both, photo = (np.array(classes)[scores.argmax(axis=1)] == held.truth for scores in (by_both, by_photo))
+    return difference(both, photo, held.groups)
+
+
+def difference(both: np.ndarray, photo: np.ndarray, groups: np.ndarray) -> dict[str, Any]:
+    """The accuracy with and without columns on the same photos, and the test of the difference."""
+    test = sign_flips(both, photo, groups)
+    return {
+        "photo": round(float(photo.mean()), 4),
+        "both": round(float(both.mean()), 4),
+        "difference": round(test.difference, 4),
+        "ci95": [round(test.low, 4), round(test.high, 4)],
+        "p": test.p,
+        "n": len(both),
+    }

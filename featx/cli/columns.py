@@ -1,0 +1,65 @@
+"""What the columns of a table, or read text, do for a classifier, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from featx.cli.output import percent, pluralise
+
+if TYPE_CHECKING:
+    from featx.classifiers.card import ColumnsRecord, Difference, TriedClassifier
+
+# From this share of texts with the name of their category on, somebody should know.
+MANY = 0.05
+NAMES = {"photo": "photo alone", "columns": "columns alone"}
+
+
+def column_lines(record: ColumnsRecord) -> list[str]:
+    """The trials of columns beside the photo, the way that was chosen, and what it gained."""
+    columns = ", ".join(f"{one.name} ({one.kind}, {percent(one.given, 0)} of photos)" for one in record.columns)
+    tried = ", ".join(f"{NAMES.get(one.name, one.name)} {percent(_share(one))}" for one in record.tried)
+    lines = [f"beside the photo: {columns}", f"tried in the same folds: {tried}; chosen: {_chosen(record)}"]
+    gains = {"in the folds": record.cv, "on held-out photos": record.test}
+    lines += [f"  {where}: {_gain(gain)}" for where, gain in gains.items() if gain is not None]
+    return lines
+
+
+def _chosen(record: ColumnsRecord) -> str:
+    if not record.cv and len(record.tried) == 1:
+        return "photo alone (too few products to try others)"
+    return "photo alone (no other is clearly better)" if record.way == "photo" else record.way
+
+
+def _share(trial: TriedClassifier) -> float:
+    return trial.correct / max(trial.n, 1)
+
+
+def _gain(gain: Difference) -> str:
+    low, high = gain.ci95
+    return (
+        f"{percent(gain.photo)} by the photo alone, {percent(gain.both)} with columns: "
+        f"{100 * gain.difference:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) on {pluralise(gain.n, 'photo')}"
+    )
+
+
+def leak_warnings(record: ColumnsRecord) -> list[str]:
+    """The columns that give the category away, each in a sentence."""
+    warnings = []
+    for column in record.columns:
+        if column.stands:
+            warnings.append(
+                f"FX108: each value of `{column.name}` stands with one category: it is the category by another name, "
+                "and the score holds only where new products have it before they have a category"
+            )
+        elif column.named >= MANY:
+            warnings.append(
+                f"FX107: {percent(column.named, 0)} of the values of `{column.name}` contain the name of their category"
+                + _without(record)
+            )
+    return warnings
+
+
+def _without(record: ColumnsRecord) -> str:
+    if record.without_names is None:
+        return ""
+    return f"; without those words {percent(_share(record.without_names))} are right in the folds"

@@ -1,0 +1,154 @@
+"""`featx fit --with`: columns count where they help, nothing is lost where they do not, and leaks are named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_for_category
+from featx.classifiers.columns.of_store import columns_of
+from featx.classifiers.columns.values import Kind
+from featx.classifiers.fit import fit, fit_again
+from featx.classifiers.model import Classifier
+from featx.classifiers.persistence import load_classifier
+from featx.errors import FeatxError
+from featx.extraction import extract
+from featx.store import Store, open_store
+from tests.conftest import made_once, photo
+
+FLAVOURS = {
+    "blueberry": ["blue", "berries", "wild"],
+    "vanilla": ["bourbon", "pods", "sweet"],
+    "plain": ["mild", "white"],
+}
+
+
+@pytest.fixture(scope="session")
+def carton_shop(tmp_path_factory) -> Store:
+    """Cartons of any colour in every category, whose titles tell; a price, a brand, and a test split."""
+
+    def make(root: Path) -> None:
+        random = np.random.default_rng(0)
+        lines = ["path,label,split,title,price,brand,notes,kind"]
+        for c, (label, words) in enumerate(FLAVOURS.items()):
+            for i in range(16):
+                name = f"{label}{i}.jpg"
+                photo(root / name, seed=100 * c + i, size=(16, 16))
+                title = "" if i % 8 == 7 else f"{random.choice(words)} yoghurt {random.choice(words)} {i}00 g"
+                split = "test" if i % 4 == 3 else "train"
+                lines.append(f"{name},{label},{split},{title},{9 + c}.{i},{'Arla' if i % 2 else 'Oatly'},,{label[:2]}")
+        (root / "list.csv").write_text("\n".join(lines) + "\n")
+        extract(root / "list.csv", backbone="colour", store=root / "store.h5")
+
+    return open_store(made_once(tmp_path_factory, "carton-shop", make) / "store.h5")
+
+
+@pytest.fixture(scope="session")
+def fused(carton_shop) -> Classifier:
+    return fit(carton_shop, "logreg", folds=3, columns=["title", "price", "brand"])
+
+
+def test_columns_count_where_the_photos_cannot_tell(fused):
+    record = fused.card.columns
+    assert record.way != "photo" and fused.wants == ["title", "price", "brand"]
+    assert [column.kind for column in record.columns] == ["text", "number", "choice"]
+    assert record.test.both > record.test.photo + 0.2 and record.cv.p < 0.05
+    assert record.decided and record.decided[0].truth == record.decided[0].both != record.decided[0].photo
+    # What was tried, the photo alone first.
+    assert [trial.name for trial in record.tried][:2] == ["photo", "columns"]
+
+
+def test_a_photo_without_columns_gets_the_answer_of_the_photo(fused, carton_shop):
+    x = carton_shop.features[:6]
+    alone = replace(fused, fusion=None).predict(x)
+    np.testing.assert_array_equal(fused.predict(x), alone)
+    nothing = {"title": [None] * 6, "price": [""] * 6}
+    np.testing.assert_array_equal(fused.predict(x, nothing), alone)
+    np.testing.assert_allclose(fused.predict_proba(x, nothing).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("way", ["averaged", "joined", "stacked"])
+def test_every_way_is_saved_and_answers_the_same_again(carton_shop, tmp_path, monkeypatch, way):
+    monkeypatch.setattr(
+        "featx.classifiers.columns.trials.Trials.chosen",
+        lambda self, trials: (next(one for one in trials if one.name == way), [0.0] * 3),
+    )
+    model = fit(carton_shop, "logreg", folds=3, columns=["title", "price", "brand"])
+    model.save(tmp_path / "m.safetensors")
+    again = load_classifier(tmp_path / "m.safetensors")
+    columns = columns_of(carton_shop, range(len(carton_shop)), again.wants)
+    assert again.card.columns.way == way
+    np.testing.assert_array_equal(
+        again.predict_proba(carton_shop.features, columns), model.predict_proba(carton_shop.features, columns)
+    )
+
+
+def test_where_columns_do_not_help_the_photo_alone_answers(carton_shop):
+    model = fit(carton_shop, "logreg", folds=3, columns=["brand"])
+    assert model.card.columns.way == "photo" and model.wants == [] and model.fusion is None
+    plain = fit(carton_shop, "logreg", folds=3)
+    np.testing.assert_array_equal(model.predict_proba(carton_shop.features), plain.predict_proba(carton_shop.features))
+
+
+def test_with_too_few_products_to_score_nothing_is_tried(carton_shop):
+    record = fit(carton_shop, "logreg", folds=40, columns=["title"]).card.columns
+    assert record.way == "photo" and record.cv is None
+
+
+def test_the_card_trains_it_again_with_the_same_columns(fused, carton_shop):
+    again = fit_again(fused.card, carton_shop)
+    assert again.wants == fused.wants and again.card.columns.way == fused.card.columns.way
+
+
+def test_a_column_that_is_the_category_by_another_name_is_named(carton_shop):
+    model = fit(carton_shop, "logreg", folds=3, columns=["kind"])
+    assert model.card.columns.columns[0].stands
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (["titel"], "no column `titel`"),
+        (["text"], "no text was read"),
+        (["notes"], "empty"),
+        (["label"], "category itself"),
+    ],
+)
+def test_a_column_that_cannot_be_learned_from_is_refused(carton_shop, names, why):
+    with pytest.raises(FeatxError, match=why) as refused:
+        fit(carton_shop, "logreg", folds=3, columns=names)
+    assert refused.value.code == "bad-column"
+
+
+def test_the_name_of_a_category_is_seen_in_its_titles_and_left_out():
+    names = CategoryNames.of(["Fruit/Golden-Apple", "boots"])
+    titles = ["Golden apples 1 kg", "Apple pie", "Warm boot", None]
+    assert names.named(titles, ["Fruit/Golden-Apple", "Fruit/Golden-Apple", "boots", "boots"]) == pytest.approx(2 / 3)
+    left = names.without({"title": titles}, {"title": Kind.TEXT})
+    assert left["title"] == ["1 kg", "pie", "warm", None]
+
+
+def test_items_with_the_same_title_stay_together_in_the_folds():
+    titles = ["Oat drink one litre", "oat DRINK, one litre", "Oat drink two litres", "Oat", "Oat", None]
+    groups = alike_groups({"title": titles}, {"title": Kind.TEXT}, ["a"] * 6, np.arange(6))
+    assert groups[0] == groups[1] and len(set(groups.tolist())) == 5
+
+
+def test_a_column_of_departments_stands_for_the_category():
+    labels, groups = ["a"] * 6 + ["b"] * 6, np.arange(12)
+    assert stands_for_category(["x"] * 6 + ["y"] * 6, labels, groups)
+    assert not stands_for_category(["x", "y"] * 6, labels, groups)
+    assert not stands_for_category([f"title {i}" for i in range(12)], labels, groups)
+
+
+def test_the_command_says_what_the_columns_did(featx, carton_shop, tmp_path):
+    ran = featx("fit", "--clf", "logreg", "--folds", "3", "--with", "title,kind", "--store", str(carton_shop.path))
+    assert ran.returncode == 0, ran.stderr
+    assert "tried in the same folds: photo alone" in ran.stdout and "on held-out photos:" in ran.stdout
+    assert "FX108" in ran.stderr
+    card = json.loads((tmp_path / "artifacts/models/logreg.json").read_text())
+    assert card["columns"]["way"] in ("averaged", "joined", "stacked")
