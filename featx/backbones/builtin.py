@@ -16,11 +16,12 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones.base import BackboneFamily, BackboneRequest, OwnWeights
+from featx.backbones.builtin_colours import COLOURS, HUES, SATURATIONS, VALUES, colour_histograms
 from featx.backbones.devices import choose_device, import_torch_alone, raises_out_of_memory
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.names import BUILTIN
 from featx.backbones.network_encoder import NetworkEncoder
-from featx.backbones.preprocessing import PhotoForm
+from featx.backbones.preprocessing import PhotoForm, as_rgb
 from featx.backbones.weights import builtin_weights
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
@@ -38,8 +39,6 @@ REDUCING_GAP = 3.0
 DECODE_SIZE = (SIDE * 5 // 4, SIDE * 5 // 4)
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-HUES, SATURATIONS, VALUES = 12, 4, 4
-COLOURS = HUES * SATURATIONS * VALUES
 # Each block has unit length before it is weighted, so these are the shares of a cosine similarity.
 BLOCKS = (
     ("head", 512, 0.2),
@@ -76,26 +75,6 @@ def read_weights(folder: Path = FOLDER) -> tuple[bytes, str]:
             {"path": str(path), "expected": expected, "found": digest},
         )
     return data, digest
-
-
-def colour_histograms(pixels: np.ndarray) -> np.ndarray:
-    """Square-rooted joint histograms of hue, saturation and value; unit length, a row per photo."""
-    x = pixels.reshape(len(pixels), -1, 3)
-    red, green, blue = (x[..., channel].astype(np.float32) for channel in range(3))
-    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-    span = high - low
-    safe = np.where(span > 0, span, 1)
-    hue = np.where(
-        high == red,
-        ((green - blue) / safe) % 6,
-        np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    )
-    hue_bin = np.minimum((hue * (HUES / 6)).astype(np.int64), HUES - 1)
-    saturation = np.minimum((span / np.maximum(high, 1) * SATURATIONS).astype(np.int64), SATURATIONS - 1)
-    value = (high * (VALUES / 256)).astype(np.int64)
-    places = (hue_bin * SATURATIONS + saturation) * VALUES + value + COLOURS * np.arange(len(x))[:, None]
-    counts = np.bincount(places.ravel(), minlength=COLOURS * len(x)).reshape(len(x), COLOURS)
-    return np.sqrt(counts / x.shape[1]).astype(np.float32)
 
 
 class BuiltinEncoder(NetworkEncoder):
@@ -139,7 +118,7 @@ class BuiltinEncoder(NetworkEncoder):
 
     def prepare(self, source: Image.Image) -> np.ndarray:
         """The whole photo as bytes of one size; runs in any thread."""
-        small = source.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
+        small = as_rgb(source).resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
         return np.array(small, dtype=np.uint8)
 
     def photo_form(self) -> PhotoForm:
@@ -195,9 +174,7 @@ def blocks_of(pooled: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
             # The square root tames the few channels that would otherwise decide every similarity.
             blocks[name] = unit_rows(np.sqrt(pooled[:, start : start + width]))
             start += width
-    quarter = SIDE // 4
-    middle = np.ascontiguousarray(pixels[:, quarter:-quarter, quarter:-quarter])
-    blocks["colour"], blocks["colour in the middle"] = colour_histograms(pixels), colour_histograms(middle)
+    blocks["colour"], blocks["colour in the middle"] = colour_histograms(pixels, SIDE // 4)
     return blocks
 
 

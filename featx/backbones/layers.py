@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from featx.backbones.builtin_network import middle_of, unit_length
 from featx.backbones.nodes import MAPS, PENULTIMATE
@@ -28,6 +27,8 @@ def without_head(network: nn.Module) -> nn.Module:
 
 def node_names(network: nn.Module) -> list[str]:
     """Every node whose output can be read, in the order they run."""
+    from torchvision.models.feature_extraction import get_graph_node_names
+
     names = get_graph_node_names(network, suppress_diff_warning=True)[1]
     return [name for name in names if name != "x"]
 
@@ -40,7 +41,7 @@ def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
 
 def _output_shapes(network: nn.Module, example: torch.Tensor) -> dict[str, tuple[int, ...]]:
     wanted = {name: name for name in node_names(network)}
-    tapped = create_feature_extractor(network, wanted, suppress_diff_warning=True).eval()
+    tapped = _tapped(network, wanted).eval()
     with torch.inference_mode():
         outputs: Mapping[str, Any] = tapped(example)
     return {name: tuple(value.shape) for name, value in outputs.items() if isinstance(value, torch.Tensor)}
@@ -49,8 +50,7 @@ def _output_shapes(network: nn.Module, example: torch.Tensor) -> dict[str, tuple
 def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
     """The network truncated after a node."""
     node = _known_node(layer, node_names(network), backbone)
-    cut: nn.Module = create_feature_extractor(network, {node: "features"}, suppress_diff_warning=True)
-    return cut
+    return _tapped(network, {node: "features"})
 
 
 def tapped_at_all(
@@ -67,8 +67,7 @@ def tapped_at_all(
             nodes.append(last_maps(bare, example, backbone))
         else:
             nodes.append(_inside(layer, known, head, backbone))
-    tapped: nn.Module = create_feature_extractor(bare, {node: node for node in nodes}, suppress_diff_warning=True)
-    return tapped, nodes
+    return _tapped(bare, {node: node for node in nodes}), nodes
 
 
 def _inside(layer: str, known: Sequence[str], head: str, backbone: str) -> str:
@@ -117,7 +116,7 @@ def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module,
     Both parts share their weights with the network.
     """
     last = node_names(network)[-1]
-    whole = create_feature_extractor(network, {last: "rows"}, suppress_diff_warning=True).eval()
+    whole = _tapped(network, {last: "rows"}).eval()
     shapes = _Shapes(whole)
     with torch.inference_mode():
         shapes.run(example)
@@ -134,6 +133,15 @@ def split_at_layer(
     if output.ndim != 4:
         return None
     return _Maps(network, channels_last), _Pooling(pool, channels_last)
+
+
+def _tapped(network: nn.Module, names: Mapping[str, str]) -> fx.GraphModule:
+    """The network with the outputs of these nodes, each under its name."""
+    # A network read at its end does without torchvision, which takes as long to import as torch.
+    from torchvision.models.feature_extraction import create_feature_extractor
+
+    tapped: fx.GraphModule = create_feature_extractor(network, dict(names), suppress_diff_warning=True)
+    return tapped
 
 
 class Calling(nn.Module):

@@ -49,7 +49,14 @@ class Preset:
         left, top = round((new_width - self.crop) / 2), round((new_height - self.crop) / 2)
         across, down = width / new_width, height / new_height
         box = (left * across, top * down, (left + self.crop) * across, (top + self.crop) * down)
-        return np.array(image.convert("RGB").resize((self.crop, self.crop), self.resampling, box=box))
+        return np.array(as_rgb(image).resize((self.crop, self.crop), self.resampling, box=box))
+
+    def __str__(self) -> str:
+        """As torchvision writes the preset that does the same, which is how fingerprints know it."""
+        way = self.resampling.name
+        sides = f"crop_size=[{self.crop}] resize_size=[{self.resize}]"
+        scales = f"mean={list(self.mean)} std={list(self.std)}"
+        return f"ImageClassification( {sides} {scales} interpolation=InterpolationMode.{way} )"
 
     @property
     def form(self) -> PhotoForm:
@@ -63,8 +70,15 @@ class Preset:
         return side, side
 
 
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The image itself where it is RGB already, as every photo of a stream is: converting would copy it."""
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
 def preset_of(transforms: Any) -> Preset | None:
     """What torchvision's classification preset does, or None for any other preprocessing."""
+    if isinstance(transforms, Preset):
+        return transforms
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms._presets import ImageClassification
 

@@ -14,11 +14,11 @@ from PIL import Image
 
 from featx.backbones.architectures import AUXILIARY, OLD_DENSENET, networks_with
 from featx.backbones.base import BackboneFamily, BackboneRequest
-from featx.backbones.devices import choose_device, import_torch, raises_out_of_memory
+from featx.backbones.devices import choose_device, import_torch, import_torch_alone, raises_out_of_memory
 from featx.backbones.fingerprint import Fingerprint, join
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.nodes import MAPS, PENULTIMATE, Node, nodes_of
-from featx.backbones.preprocessing import PhotoForm, preset_of
+from featx.backbones.preprocessing import PhotoForm, Preset, preset_of
 from featx.backbones.weights import (
     fetch_weights,
     file_sha256,
@@ -162,8 +162,8 @@ def frozen(
     weights_file: str = "",
 ) -> FrozenNetwork:
     """A network with its weights, read at the layer and pooled as requested."""
-    torch, _ = import_torch()
-    probe: Any = transforms(Image.new("RGB", (256, 256)))[None]
+    torch = import_torch_alone()
+    probe = _example(transforms)
     device, device_reason = choose_device(request.device)
     nodes = nodes_of(request.layer, request.pool)
     reader = _reader(network.eval(), request, probe)
@@ -250,6 +250,14 @@ def _reader_of_nodes(network: Any, name: str, nodes: Sequence[Node], probe: Any)
 def _is_channels_last(name: str, node: Node) -> bool:
     """Swin keeps its channels last until its end."""
     return name.startswith("swin") and node.layer not in (PENULTIMATE, MAPS)
+
+
+def _example(transforms: Callable[[Image.Image], Any]) -> Any:
+    """A photo as the network takes it; of a preset only the shape counts."""
+    torch = import_torch_alone()
+    if isinstance(transforms, Preset):
+        return torch.zeros(1, 3, transforms.crop, transforms.crop)
+    return transforms(Image.new("RGB", (256, 256)))[None]
 
 
 def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:

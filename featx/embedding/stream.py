@@ -87,7 +87,7 @@ def batch_size_for(encoder: Encoder) -> int:
     """How many photos a batch of an encoder has: the same for every command, for the last digits depend on it."""
     if not encoder.spec.device.startswith("cpu"):
         return BATCH_ON_GPU
-    return max(BATCH_ON_CPU, min(encoder.spec.batch_hint, MOST_IN_A_BATCH))
+    return min(encoder.spec.batch_hint or BATCH_ON_CPU, MOST_IN_A_BATCH)
 
 
 def embed(

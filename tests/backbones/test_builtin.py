@@ -86,15 +86,6 @@ def test_colour_tells_two_plain_photos_apart(backbone: builtin.BuiltinEncoder) -
     assert features[0] @ features[1] > features[0] @ features[2] + 0.1
 
 
-def test_histograms_count_every_pixel_once() -> None:
-    """The squares of a row sum to one, for all colours there are."""
-    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
-    pixels[0, :2] = [[255, 255, 255]]
-    histograms = builtin.colour_histograms(pixels)
-    assert histograms.shape == (3, builtin.COLOURS)
-    np.testing.assert_allclose((histograms**2).sum(1), 1, rtol=1e-5)
-
-
 def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.BuiltinEncoder) -> None:
     """A store can tell these weights from any later ones."""
     _, digest = builtin.read_weights()

@@ -14,6 +14,7 @@ from PIL import Image
 from featx.backbones import efficientnet_lite as lite
 from featx.backbones import open_backbone
 from featx.backbones.efficientnet_lite_network import SIZES, EfficientNetLite, same_padding
+from featx.backbones.preprocessing import preset_of
 from featx.errors import FeatxError
 from tests.conftest import SHARED
 
@@ -62,6 +63,28 @@ def test_a_photo_has_the_same_features_alone_and_in_a_batch(name: str) -> None:
     prepared = [encoder.prepare(squares(seed)) for seed in range(3)]
     alone = np.concatenate([encoder.features([photo]) for photo in prepared])
     np.testing.assert_allclose(encoder.features(prepared), alone, atol=2e-5)
+
+
+def test_opening_does_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing it takes longer than the network takes for a hundred photos."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    encoder = open_backbone("efficientnet_lite0", weights="random")
+    assert encoder.features([encoder.prepare(squares())]).shape == (1, 1280)
+
+
+def test_the_preprocessing_is_named_as_torchvision_names_it() -> None:
+    """Stores that were made with torchvision's preset stay in use."""
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms._presets import ImageClassification
+
+    preset = ImageClassification(
+        crop_size=224, resize_size=256, mean=(0.498,) * 3, std=(0.502,) * 3, interpolation=InterpolationMode.BICUBIC
+    )
+    encoder = open_backbone("efficientnet_lite0", weights="random")
+    assert encoder.fingerprint.preprocessing == " ".join(str(preset).split())
+    image = squares()
+    differences = encoder.prepare(image).astype(int) - np.asarray(preset_of(preset)(image))
+    assert not differences.any()
 
 
 def test_features_can_be_read_at_a_layer_inside() -> None:

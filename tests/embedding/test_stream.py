@@ -58,6 +58,14 @@ def test_every_batch_has_one_shape_and_what_filled_the_last_is_thrown_away(n):
     assert all(result.features.tolist() == [result.photo, 16] for result in results)
 
 
+def test_a_lone_photo_is_padded_no_further_than_its_encoder_wants():
+    encoder = Shaped()
+    encoder.spec = EncoderSpec("shaped", 2, batch_hint=4)
+    assert len(all_of(range(1), encoder, read=number)) == 1
+    assert len(all_of(range(21), encoder, read=number)) == 21
+    assert set(encoder.batches) == {4}
+
+
 def test_no_photos_open_no_encoder():
     with embed([], lambda: pytest.fail("opened")) as stream:
         assert list(stream) == []

@@ -1,0 +1,40 @@
+"""Promises of the tables that describe a photo's colours."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from featx.backbones.builtin_colours import COLOURS, HUES, SATURATIONS, VALUES, colour_bins, colour_histograms
+
+
+def bins_by_formula(pixels: np.ndarray) -> np.ndarray:
+    """Hue, saturation and value as every textbook computes them, in float32."""
+    red, green, blue = (pixels[..., channel].astype(np.float32) for channel in range(3))
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    span = high - low
+    safe = np.where(span > 0, span, 1)
+    from_green = np.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4)
+    hue = np.where(high == red, ((green - blue) / safe) % 6, from_green)
+    hue_bin = np.minimum((hue * (HUES / 6)).astype(np.int64), HUES - 1)
+    saturation = np.minimum((span / np.maximum(high, 1) * SATURATIONS).astype(np.int64), SATURATIONS - 1)
+    return (hue_bin * SATURATIONS + saturation) * VALUES + (high * (VALUES / 256)).astype(np.int64)
+
+
+def test_the_tables_give_what_the_formula_gives() -> None:
+    """For all shades of green and blue beside some of red, greys and pure colours among them."""
+    green, blue = np.mgrid[0:256, 0:256].astype(np.uint8)
+    for red in (0, 1, 63, 64, 85, 128, 170, 254, 255):
+        photo = np.stack([np.full_like(green, red), green, blue], axis=-1)
+        np.testing.assert_array_equal(colour_bins(photo), bins_by_formula(photo))
+
+
+def test_histograms_count_every_pixel_once_and_those_of_the_middle_only_the_middle() -> None:
+    """The squares of a row sum to one, and the margin changes nothing in the middle."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    whole, middle = colour_histograms(pixels, 10)
+    assert whole.shape == middle.shape == (3, COLOURS)
+    np.testing.assert_allclose((whole**2).sum(1), 1, rtol=1e-5)
+    pixels[:, :10] = 255
+    again, same = colour_histograms(pixels, 10)
+    np.testing.assert_array_equal(middle, same)
+    assert (whole != again).any()
