@@ -1,9 +1,10 @@
 """One new photo from a cold start: CPU seconds of `featx predict` and `featx similar` beside those of `import torch`.
 
-    python benchmarks/one_photo.py [BACKBONE] [--rounds 5]
+    python benchmarks/one_photo.py [BACKBONES] [--rounds 5]
 
-Draws the sample catalogue's features and a classifier in a temporary folder first; each figure is the median of fresh
-processes, and the last column is what featx itself adds to the import of torch.
+For each backbone, both defaults unless others are named, it extracts the sample catalogue and fits a classifier in a
+temporary folder first. Each figure is the median of fresh processes; the last column is what featx itself adds to the
+import of torch.
 """
 
 from __future__ import annotations
@@ -40,12 +41,8 @@ def prepare(folder: Path, backbone: str) -> None:
         photo.rotate(5).save(folder / "new.jpg")
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("backbone", nargs="?", default="builtin")
-    parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
+def measure(backbone: str, rounds: int) -> None:
+    """Print the figures of one backbone."""
     commands = {
         "import torch": ["-c", "import torch"],
         "featx predict new.jpg": ["-m", "featx", "predict", "new.jpg"],
@@ -53,13 +50,23 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        prepare(folder, asked.backbone)
+        prepare(folder, backbone)
         # In turns, so that a busy machine slows all of them alike.
-        rounds = [{what: cpu_seconds(words, folder) for what, words in commands.items()} for _ in range(asked.rounds)]
-    middle = {what: statistics.median(one[what] for one in rounds) for what in commands}
-    print(f"{asked.backbone}, median of {asked.rounds} fresh processes, CPU seconds")
+        runs = [{what: cpu_seconds(words, folder) for what, words in commands.items()} for _ in range(rounds)]
+    middle = {what: statistics.median(run[what] for run in runs) for what in commands}
+    print(f"{backbone}, median of {rounds} fresh processes, CPU seconds")
     for what, seconds in middle.items():
-        print(f"{what:<24} {seconds:6.2f}   {seconds - middle['import torch']:+6.2f}")
+        print(f"{what:<24} {seconds:6.2f}   {seconds - middle['import torch']:+6.2f}", flush=True)
+
+
+def main() -> None:
+    """Measure each backbone."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("backbones", nargs="*", default=["builtin", "builtin+efficientnet_lite2"])
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    for backbone in options.backbones:
+        measure(backbone, options.rounds)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from featx.store import Row, StoreWriter
 
-# A commit waits for the disk, so that one for each batch of a few photos would cost more than their features.
-COMMITTED_AT_ONCE = 16
-
 
 class Commits:
     """Commits rows in a thread of its own, a batch at a time, while the next batch is computed."""
@@ -31,9 +28,9 @@ class Commits:
             self._thread.shutdown()
 
     def add(self, row: Row, batch: int) -> None:
-        """Commit a row with others, a batch or more at a time."""
+        """Commit a row with others, so many at a time."""
         self._rows.append(row)
-        if len(self._rows) >= max(batch, COMMITTED_AT_ONCE):
+        if len(self._rows) >= batch:
             self._flush()
 
     def _flush(self) -> None:

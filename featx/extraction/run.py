@@ -54,6 +54,8 @@ from featx.store import Row, Store, StoreWriter, ensure_room, open_store
 from featx.workspace import Workspace, is_store
 
 COPIES_AT_ONCE = 256
+# Rows that are committed together, unless `--batch-size` says otherwise.
+COMMITTED_AT_ONCE = 16
 
 
 def extract(
@@ -289,7 +291,7 @@ class ExtractionRun:
                 photo.conclude(result)
                 self._take_in(photo)
                 if result.features is not None:
-                    commits.add(self._row(photo, result.features), stream.batch)
+                    commits.add(self._row(photo, result.features), self._rows_of_a_commit(stream.batch))
                 if photo.kind == "skipped" and self.options.strict:
                     break
                 skipped = len(self.report.skipped)
@@ -301,6 +303,10 @@ class ExtractionRun:
         self.report.images_per_second = self.report.computed / seconds if self.report.computed else 0.0
         waited, worked = stream.seconds_reading, stream.seconds_computing
         self.report.waiting_share = waited / max(waited + worked, 1e-9)
+
+    def _rows_of_a_commit(self, batch: int) -> int:
+        """A commit waits for the disk: one for each batch of a few photos would cost more than their features."""
+        return batch if self.options.batch_size else max(batch, COMMITTED_AT_ONCE)
 
     def _photos(self, writer: StoreWriter) -> Iterator[Inspection]:
         yield from map(Inspection, self.plan.items)
