@@ -41,7 +41,7 @@ def colour_bins(photo: Bytes) -> Bytes:
     difference = np.where(high == red, g - b, np.where(high == green, b - r + _OF_A_CHANNEL, r - g + 2 * _OF_A_CHANNEL))
     hues, shades = _tables()
     wide = span.astype(np.int32)
-    bins = hues.take(difference + wide * _DIFFERENCES + _LEVELS - 1) + shades.take(wide * _LEVELS + high)
+    bins: Bytes = hues.take(difference + wide * _DIFFERENCES + _LEVELS - 1) + shades.take(wide * _LEVELS + high)
     return bins.reshape(photo.shape[:2])
 
 
