@@ -68,7 +68,7 @@ _KINDS: Mapping[str, _Kind] = MappingProxyType(
             ("tote",), ("plain", "plain", "stripes", "dipped", "checks"), ("leather", "fabric"), (35, 240), 0, 36
         ),
         "hats": _Kind(("cap", "brim", "knit"), _CLOTH, ("fabric",), (12, 60), 20, 55),
-        "mugs": _Kind(("mug",), _WARE, ("ceramic",), (7, 25), 15, 40),
+        "mugs": _Kind(("mug",), ("plain", "plain", "dipped", "band"), ("ceramic",), (7, 25), 15, 40),
         "lamps": _Kind(
             ("table", "floor", "desk"), ("plain", "plain", "stripes", "columns"), ("metal", "fabric"), (25, 190), 0, 60
         ),
@@ -133,7 +133,8 @@ def product(position: int, seed: int = 0) -> Product:
     material = kind.materials[int(random.integers(len(kind.materials)))]
     shape = MappingProxyType({part: float(random.random()) for part in _PARTS})
     if category == "mugs":
-        shape = MappingProxyType({**shape, "tall": 0.72 + 0.32 * shape["tall"]})
+        # About as high as wide: a tall one would look more like a vase than like the others.
+        shape = MappingProxyType({**shape, "tall": 0.80 + 0.06 * shape["tall"]})
     low, high = kind.price
     price = math.floor(low * (high / low) ** float(random.random())) + 0.95
     stock = int(random.integers(0, 250)) if random.random() > 0.1 else 0
