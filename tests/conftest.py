@@ -50,11 +50,11 @@ SEVERAL = """
 import json, os, sys
 from pathlib import Path
 from tests.conftest import run_here
-told = []
+completed = []
 for words in json.loads(sys.argv[1]):
     ran = run_here(tuple(words), Path.cwd(), "", dict(os.environ))
-    told.append([ran.args, ran.returncode, ran.stdout, ran.stderr])
-print(json.dumps(told))
+    completed.append([ran.args, ran.returncode, ran.stdout, ran.stderr])
+print(json.dumps(completed))
 """
 
 

@@ -51,7 +51,9 @@ def test_the_sample_takes_whole_products_and_leaves_held_out_photos_alone():
     sample = sample_of(items, 30)
     assert all(item.label and item.split == "train" for item in sample) and len(sample) == 30
     products = [item.product for item in sample]
-    assert products == [products[i] for i in np.argsort([products.index(one) for one in products], kind="stable")]
+    assert products == [
+        products[i] for i in np.argsort([products.index(product) for product in products], kind="stable")
+    ]
 
 
 def test_the_choice_is_recorded_and_a_later_run_keeps_the_layers(workplace, folder, monkeypatch):

@@ -280,8 +280,8 @@ from tests.counting import counted_calls
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 with counted_calls() as calls:
     items = read_catalogue(sys.argv[1]).items
-told = {"rows": len(items), "calls": calls.made}
-print(json.dumps(told | {"grown_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)}))
+cost = {"rows": len(items), "calls": calls.made}
+print(json.dumps(cost | {"grown_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before)}))
 """
 
 

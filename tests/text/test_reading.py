@@ -124,7 +124,7 @@ def test_bad_photos_are_named_and_the_others_read(tmp_path, monkeypatch):
         return by_shade(image)
 
     report = read_photos(store, reader=ListReader(odd))
-    assert sorted((Path(one.path).name, one.reason) for one in report.unread) == [
+    assert sorted((Path(skip.path).name, skip.reason) for skip in report.unread) == [
         ("p10.png", "missing"), ("p110.png", "reader-failed"), ("p60.png", "changed"),
     ]  # fmt: skip
     assert report.read == 1 and len(read_texts(store)) == 1
