@@ -7,7 +7,10 @@ import configparser
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from tests.conftest import ROOT
 
@@ -18,30 +21,51 @@ COPIED = PACKAGE / "deployment" / "runner"
 NO_DOOR = {"numpy", "pandas", "polars", "IPython", "typing_extensions"}
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.parent == COPIED:
-            continue
-        yield path.relative_to(PACKAGE).with_suffix("").as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Module:
+    """What one file of the package imports and calls."""
+
+    name: str
+    imports: set[str]
+    imports_at_once: set[str]
+    calls: set[str]
 
 
-def imported(tree: ast.AST) -> set[str]:
-    """Every library that is imported anywhere in a module, by its first name."""
+@cache
+def modules() -> list[Module]:
+    return [module(path) for path in sorted(PACKAGE.rglob("*.py")) if path.parent != COPIED]
+
+
+def module(path: Path) -> Module:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(tree))
+    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    name = path.relative_to(PACKAGE).with_suffix("").as_posix()
+    return Module(name, imported(nodes), imported(tree.body), calls)
+
+
+def imported(nodes: Iterable[ast.AST]) -> set[str]:
+    """Every module that is imported in one of these statements, by its first name."""
     names = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add((node.module or "").split(".")[0])
-    return names - set(sys.stdlib_module_names) - {"featx"}
+    return names
+
+
+def callers_of(*functions: str) -> set[str]:
+    """The modules that call a function by its dotted name, such as `os.replace`."""
+    return {module.name for module in modules() if module.calls & set(functions)}
 
 
 def rooms_of_each_library() -> dict[str, set[str]]:
     importers: dict[str, set[str]] = defaultdict(set)
-    for name, tree in modules():
-        for library in imported(tree):
-            importers[library].add(name.split("/")[0])
-    return {library: rooms for library, rooms in importers.items() if library not in NO_DOOR}
+    for module in modules():
+        for library in module.imports - set(sys.stdlib_module_names) - {"featx"} - NO_DOOR:
+            importers[library].add(module.name.split("/")[0])
+    return importers
 
 
 def test_each_library_is_imported_just_where_the_table_of_doors_says():
@@ -65,17 +89,12 @@ def test_the_import_contract_protects_each_library():
 
 
 def test_data_frames_are_imported_only_by_the_function_that_makes_one():
-    for name, tree in modules():
-        assert "pandas" not in {library for node in tree.body for library in imported_at_once(node)}, name
+    assert [module.name for module in modules() if "pandas" in module.imports_at_once] == []
 
 
-def imported_at_once(node: ast.stmt) -> set[str]:
-    return imported(node) if isinstance(node, ast.Import | ast.ImportFrom) else set()
-
-
-def calls(tree: ast.AST) -> set[str]:
-    """Every function that is called by a dotted name, such as `os.replace`."""
-    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+def test_no_module_imports_what_only_posix_systems_have():
+    posix = {"fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
+    assert [module.name for module in modules() if module.imports & posix] == []
 
 
 # A classifier's file gets its second name by a link first; `latest` is a link itself.
@@ -83,18 +102,18 @@ RENAMED_BY_HAND = {"files/atomic", "classifiers/persistence", "reporting/files"}
 
 
 def test_files_are_put_in_place_by_one_module():
-    assert {name for name, tree in modules() if calls(tree) & {"os.replace", "os.rename"}} <= RENAMED_BY_HAND
+    assert callers_of("os.replace", "os.rename") <= RENAMED_BY_HAND
 
 
 def test_tables_are_written_by_one_module():
     """The manifest of the sample catalogue is no table for a spreadsheet."""
-    assert {name for name, tree in modules() if "csv.writer" in calls(tree)} <= {"files/spreadsheet", "samples/write"}
+    assert callers_of("csv.writer") <= {"files/spreadsheet", "samples/write"}
 
 
 def test_directions_are_made_by_one_module():
     """Lengths are taken for other ends too: distances on the map, features compared one by one, geometry of samples."""
     own = {"compute/vectors", "reporting/map_layout", "extraction/verification", "backbones/engines/base"}
-    assert {name for name, tree in modules() if "np.linalg.norm" in calls(tree) and name[:8] != "samples/"} <= own
+    assert {name for name in callers_of("np.linalg.norm") if not name.startswith("samples/")} <= own
 
 
 # A file for each command, for each part of a report, for each solver: their names say what is in them.

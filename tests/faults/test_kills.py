@@ -190,10 +190,9 @@ def test_a_sealing_process_that_was_begun_ahead_ends_with_the_one_that_began_it(
 
 def test_a_killed_sealing_process_is_an_error_that_says_what_is_safe(workplace, monkeypatch):
     from featx.errors import FeatxError
-    from featx.store import writer as writing
 
     photos = many_photos(workplace / "photos", 20)
-    monkeypatch.setattr(writing.sys, "executable", shutil.which("false") or "false")
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
     with pytest.raises(FeatxError) as caught:
         extraction.run_extraction(
             read_catalogue(photos), extraction.ExtractionOptions(backbone="colour"), store=Path("a.h5")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import subprocess
 import sys
@@ -133,12 +132,3 @@ def test_a_folder_that_cannot_be_opened_is_locked_by_a_file_in_it(tmp_path, anot
         pass
     with folder_lock(tmp_path, patience=0):
         pass
-
-
-def test_no_module_imports_what_only_posix_systems_have():
-    posix = {"fcntl", "pwd", "grp", "termios", "tty", "pty", "posix", "syslog"}
-    for path in (ROOT / "featx").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not posix & {name.split(".")[0] for name in names}, path
