@@ -122,6 +122,6 @@ def test_nodes_of_a_part_are_copied_from_a_store_that_has_them_all(workplace, fo
 
     name = "colour+squeezenet1_1@features.9,penultimate"
     report = run_extraction(read_catalogue(folder), ExtractionOptions(backbone=name, weights="random", device="cpu"))
-    assert [(one.block, one.photos) for one in report.blocks_copied] == [("squeezenet1_1", 12)]
+    assert [(copied.block, copied.photos) for copied in report.blocks_copied] == [("squeezenet1_1", 12)]
     swapped = open_store(report.store).with_blocks(["squeezenet1_1/features.9"]).features
     np.testing.assert_allclose(swapped, made.with_blocks(["squeezenet1_1/features.9"]).features, atol=1e-6)

@@ -93,8 +93,10 @@ def test_a_block_that_finds_look_alikes_better_counts_more_and_not_in_an_index_o
     wanted = (4 * good @ good.T + noise @ noise.T) / 5
     np.testing.assert_allclose(heavy.unit_rows(rows) @ heavy.unit_rows(rows).T, wanted, atol=1e-5)
     np.testing.assert_allclose(similarities(heavy, store.features[3]), wanted[3], atol=1e-5)
-    _, found = ExactRescorer(heavy, store.features[3], "best", np.ones(60, dtype=bool)).product(int(heavy.codes[5]))
-    assert found == pytest.approx(wanted[3, 5], abs=1e-5) and plain.stretch is None
+    _, similarity = ExactRescorer(heavy, store.features[3], "best", np.ones(60, dtype=bool)).product(
+        int(heavy.codes[5])
+    )
+    assert similarity == pytest.approx(wanted[3, 5], abs=1e-5) and plain.stretch is None
     index = SimilarityIndex(heavy, block_choice=BlockChoice(("good", "noise"), "m", 300, {}, (4.0, 1.0)))
     assert write_cache(store, index)
     cached = open_cached(store.path)

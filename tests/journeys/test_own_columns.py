@@ -109,7 +109,7 @@ def test_the_related_products_of_all_come_with_the_columns_of_the_product_that_i
     rows = rows_of(shop / "related.csv")
     assert rows and all(row["Style"] == row["related"] and row["Title"].startswith("Nice") for row in rows)
     again = lines_of(featx("similar", "--all", "-k", "2", "--copies", "--json"))
-    assert [one["SKU"] for one in again] == [row["SKU"] for row in rows]
+    assert [record["SKU"] for record in again] == [row["SKU"] for row in rows]
 
 
 def test_doubted_labels_carry_them_and_the_table_is_still_one_of_decisions(featx: Run, shop):

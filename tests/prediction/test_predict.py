@@ -53,14 +53,14 @@ def test_every_photo_gets_an_answer_in_order_and_the_unreadable_one_its_reason(f
 
 
 def test_several_folders_and_photos_are_answered_in_one_run_and_each_file_once(featx: Run, shop, monkeypatch):
-    asked = ("photos/mugs", "photos/hats", "new/one.jpg", "photos/mugs/mugs1.jpg", "new/gone.jpg")
-    ran = featx("predict", *asked, "--json", cwd=shop)
+    photos = ("photos/mugs", "photos/hats", "new/one.jpg", "photos/mugs/mugs1.jpg", "new/gone.jpg")
+    ran = featx("predict", *photos, "--json", cwd=shop)
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
     names = [Path(row["path"]).name for row in rows]
     assert names == [*(f"mugs{i}.jpg" for i in range(6)), *(f"hats{i}.jpg" for i in range(6)), "one.jpg", "gone.jpg"]
     assert rows[-1]["error"] == "missing"
     monkeypatch.chdir(shop)
-    assert [one.item.path for one in predict(iter(["photos/mugs", Path("new/one.jpg")]))][-1] == "new/one.jpg"
+    assert [answer.item.path for answer in predict(iter(["photos/mugs", Path("new/one.jpg")]))][-1] == "new/one.jpg"
     wrong = featx("predict", "photos/mugs", "photos/hatz", cwd=shop)
     assert wrong.returncode == 2 and "no folder or table at `photos/hatz`" in wrong.stderr
     with pytest.raises(FeatxError, match="holds folders and photos that are no files"):

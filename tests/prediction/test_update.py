@@ -123,10 +123,10 @@ def test_a_classifier_of_each_level_is_trained_again_and_each_only_once(featx: R
     assert [card.name[:1] for card in cards] == ["c", "k"]
     before = [card.read_bytes() for card in cards]
     add(shop / "photos", "hats", 9)
-    told = json.loads(featx("update", "--json", cwd=shop).stdout)
+    report = json.loads(featx("update", "--json", cwd=shop).stdout)
     assert [card.read_bytes() != old for card, old in zip(cards, before, strict=True)] == [True, True]
-    assert told["classifier"] == "artifacts/models/centroid.safetensors"
-    assert len(told["trainings"]) == 2 and "at level use, trained again: " in told["training"]
+    assert report["classifier"] == "artifacts/models/centroid.safetensors"
+    assert len(report["trainings"]) == 2 and "at level use, trained again: " in report["training"]
     assert update().lines() == ["nothing to do: 19 photos as before"]
 
 
@@ -134,8 +134,8 @@ def test_a_backbone_chooses_its_store_and_begins_it_with_the_photos_of_the_curre
     (shop / "artifacts/embeddings/colour.h5").rename(shop / "mine.h5")
     assert featx("use", "mine.h5", cwd=shop).returncode == 0
     ran = featx("update", "-b", "colour", "--json", cwd=shop)
-    told = json.loads(ran.stdout)
-    assert (told["store"], told["total"]) == ("artifacts/embeddings/colour.h5", 18), ran.stderr
+    report = json.loads(ran.stdout)
+    assert (report["store"], report["total"]) == ("artifacts/embeddings/colour.h5", 18), ran.stderr
     assert json.loads(featx("update", "--json", cwd=shop).stdout)["store"] == "mine.h5"
     wrong = featx("update", "-b", "colour", "--weights", "none.pth", cwd=shop)
     assert wrong.returncode == 2 and "weights" in wrong.stderr
