@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from featx.store import Store
 
 # How many photos are looked up: fewer in a large catalogue, where each costs more.
-QUERIES, COMPARED = 2000, 40_000_000
+QUERIES, COMPARED = 4000, 40_000_000
 HIDDEN = -np.inf
 
 
