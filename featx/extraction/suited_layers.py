@@ -165,7 +165,7 @@ def choose_nodes(
     for _ in range(MOST_ADDED):
         tried = {name: measure([*taken, name]) for name in cosines if name not in taken}
         best = min(tried, key=lambda name: float(tried[name][0].mean()), default="")
-        if not best or not _is_better(tried[best][0], errors, products, len(tried)):
+        if not best or tried[best][1] < share or not _is_better(tried[best][0], errors, products, len(tried)):
             break
         taken.append(best)
         errors, share = tried[best]
