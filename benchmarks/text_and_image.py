@@ -91,15 +91,19 @@ def main() -> None:
     results, _ = choose(training, ClassifierSettings(arguments.clf), [arguments.clf], FOLDS)
     print(f"photo alone in {FOLDS} folds: {time.process_time() - begun:.1f} CPU s")
     begun = time.process_time()
-    use = use_columns(found, results, training.scored_rows(FOLDS))
+    pipeline = train_classifier(results.settings, store.features[training.learn], training.labels[training.learn])
+    use = use_columns(found, results, training.scored_rows(FOLDS), pipeline)
     print(f"columns and the ways of joining them: {time.process_time() - begun:.1f} CPU s")
     for trial in use.trials:
         mark = "  <- chosen" if trial is use.chosen else ""
         print(f"{trial.name:28s} {trial.right.mean():6.1%} in folds{mark}")
     if use.without_names is not None:
         print(f"{'without the names':28s} {use.without_names.right.mean():6.1%} in folds")
-    pipeline = train_classifier(results.settings, store.features[training.learn], training.labels[training.learn])
-    record = columns_record(found, use, pipeline)
+    record = columns_record(found, use)
+    for trial in record["tried_on_held_out"]:
+        p = "" if trial["p"] is None else f" (p = {trial['p']:.2g})"
+        mark = "  <- chosen" if trial["chosen"] else ""
+        print(f"{trial['name']:28s} {trial['correct'] / trial['n']:6.1%} of held-out photos{p}{mark}")
     for where in ("cv", "test"):
         print(where, record[where])
     held = training.held

@@ -160,6 +160,8 @@ class ColumnsRecord(Struct, kw_only=True):
     reads: bool
     columns: list[ColumnRecord]
     tried: list[TriedClassifier]
+    # The same on held-out photos, where there were enough of them to decide.
+    tried_on_held_out: list[TriedClassifier] = []
     cv: Difference | None = None
     test: Difference | None = None
     # The score in the folds without the words of the categories' names.

@@ -84,7 +84,7 @@ def fit(
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x = opened.features[training.learn]
     pipeline = _train(training, results)
-    use = None if found is None else use_columns(found, results, training.scored_rows(folds))
+    use = None if found is None else use_columns(found, results, training.scored_rows(folds), pipeline)
     evidence = _evidence(training, results, pipeline, use, folds)
     novelty = fit_novelty(x, results.folds, seed)
     card = _card(
@@ -100,7 +100,7 @@ def fit(
         blocks=[block.name for block in opened.blocks] if opened.is_part else [],
         block_choice=None if choice is None else choice.to_dict(),
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
-        columns=None if found is None or use is None else columns_record(found, use, pipeline),
+        columns=None if found is None or use is None else columns_record(found, use),
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature, fusion = evidence.temperature, None if use is None else use.fusion
@@ -202,6 +202,8 @@ def _held_scores(held: HeldOut, pipeline: object, use: ColumnUse | None, classes
     scores = scores_of(pipeline, held.features, classes)
     if use is None or use.fusion is None:
         return scores
+    if use.held_scores is not None:
+        return use.held_scores
     columns = columns_of(held.store, held.rows, use.fusion.names)
     return use.fusion.scores(scores, held.features, columns, classes)[0]
 

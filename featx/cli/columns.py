@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from featx.cli.output import percent, pluralise
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from featx.classifiers.card import ColumnsRecord, Difference, TriedClassifier
 
 # From this share of texts with the name of their category on, somebody should know.
@@ -17,11 +19,17 @@ NAMES = {"photo": "photo alone", "columns": "columns alone"}
 def column_lines(record: ColumnsRecord) -> list[str]:
     """The trials of columns beside the photo, the way that was chosen, and what it gained."""
     columns = ", ".join(f"{one.name} ({one.kind}, {percent(one.given, 0)} of photos)" for one in record.columns)
-    tried = ", ".join(f"{NAMES.get(one.name, one.name)} {percent(_share(one))}" for one in record.tried)
-    lines = [f"beside the photo: {columns}", f"tried in the same folds: {tried}; chosen: {_chosen(record)}"]
+    lines = [f"beside the photo: {columns}", f"tried in the same folds: {_listed(record.tried)}"]
+    if record.tried_on_held_out:
+        lines.append(f"tried on held-out photos, which decide: {_listed(record.tried_on_held_out)}")
+    lines[-1] += f"; chosen: {_chosen(record)}"
     gains = {"in the folds": record.cv, "on held-out photos": record.test}
     lines += [f"  {where}: {_gain(gain)}" for where, gain in gains.items() if gain is not None]
     return lines
+
+
+def _listed(trials: Sequence[TriedClassifier]) -> str:
+    return ", ".join(f"{NAMES.get(one.name, one.name)} {percent(_share(one))}" for one in trials)
 
 
 def _chosen(record: ColumnsRecord) -> str:

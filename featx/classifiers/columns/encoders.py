@@ -14,6 +14,7 @@ import numpy as np
 from featx.catalogue.own_columns import Value
 from featx.classifiers.columns.values import Columns, Kind, is_missing, length_of, number_in
 from featx.classifiers.columns.words import pieces_of, words_of
+from featx.compute.threads import one_thread
 
 # The most pieces of words, and the numbers that a text becomes.
 PIECES, DIRECTIONS = 20_000, 256
@@ -105,9 +106,10 @@ def _directions(encoder: TextEncoder, values: Sequence[Value], seed: int) -> np.
     texts = csr_array(cells, shape=(len(rows), len(encoder.pieces)))
     spread = min(width + SPARE, *texts.shape)
     side = np.random.default_rng(seed).standard_normal((texts.shape[1], spread)).astype(np.float32)
-    for _ in range(ROUNDS):
-        side = np.linalg.qr(texts.T @ np.linalg.qr(texts @ side)[0])[0]
-    _, _, turn = np.linalg.svd(texts @ side, full_matrices=False)
+    with one_thread():
+        for _ in range(ROUNDS):
+            side = np.linalg.qr(texts.T @ np.linalg.qr(texts @ side)[0])[0]
+        _, _, turn = np.linalg.svd(texts @ side, full_matrices=False)
     # Half the precision, in memory as on disk: the directions take most of the space of a classifier.
     return np.ascontiguousarray((side @ turn.T)[:, :width], dtype=np.float16)
 

@@ -74,13 +74,14 @@ class Fusion:
         encoded = self.encoder.encode(columns)
         says = says_anything(encoded)
         if says.any():
-            rows = self._rows(by_photo[says], features[says], encoded[says], classes)
+            rows = self.fused(by_photo[says], features[says], encoded[says], classes)
             by_photo[says] = np.log(probabilities(rows, self.temperature) + 1e-12)
         return by_photo, says
 
-    def _rows(
+    def fused(
         self, by_photo: np.ndarray, features: np.ndarray, encoded: np.ndarray, classes: Sequence[str]
     ) -> np.ndarray:
+        """Scores of rows whose columns say something, before their temperature."""
         if self.way is Way.JOINED:
             return scores_of(self.columns.pipeline, join_rows(features, encoded, self.weight), classes)
         by_columns = self.columns.logs(encoded, classes)

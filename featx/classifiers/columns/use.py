@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from featx.classifiers.columns.fusion import Fusion, Way
+from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, held_trial
 from featx.classifiers.columns.leaks import MANY, CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of, reads_photos, require_columns
 from featx.classifiers.columns.trials import COLUMNS, PHOTO, Trials, WayTrial
 from featx.classifiers.columns.values import Columns, Kind, is_missing, kind_of
 from featx.classifiers.cross_validation import FoldResults
-from featx.classifiers.pipelines import scores_of, train_on_views
+from featx.classifiers.pipelines import train_on_views
 from featx.classifiers.selection import choose
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
@@ -63,6 +64,15 @@ class ColumnUse:
     decided: list[Decided]
     # Which rows to learn from are scored.
     scored: np.ndarray
+    # On held-out photos: answers by the photo alone, each way by its name and p-value, and whether they decided.
+    photos: HeldPhotos | None = None
+    held: Mapping[str, HeldTrial] = field(default_factory=dict)
+    held_p_values: list[float] = field(default_factory=list)
+
+    @property
+    def held_scores(self) -> np.ndarray | None:
+        """Scores of the held-out photos by a fusion that was suited to others; None where no columns are counted."""
+        return self.held[self.chosen.name].scores if self.fusion is not None and self.held else None
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,9 @@ def try_columns(training: TrainingSet, names: Sequence[str], clf: str, folds: in
     found = column_set(training, names)
     training = replace(found.training, finer=None)
     results, _ = choose(training, ClassifierSettings(clf, seed=seed), [clf], folds)
-    use = use_columns(found, results, training.scored_rows(folds))
     views, labels = training.store.all_views[training.learn], training.labels[training.learn]
-    return columns_record(found, use, train_on_views(results.settings, views, labels))
+    pipeline = train_on_views(results.settings, views, labels)
+    return columns_record(found, use_columns(found, results, training.scored_rows(folds), pipeline))
 
 
 def _facts(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], groups: np.ndarray) -> list[ColumnFacts]:
@@ -113,8 +123,11 @@ def _facts(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], g
     return facts
 
 
-def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray) -> ColumnUse:
-    """Try every way of counting the columns in the folds of `results`, and train the one that is clearly better."""
+def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray, pipeline: object) -> ColumnUse:
+    """Try every way of counting the columns in the folds of `results`, and train the one that is clearly better.
+
+    Where there are enough held-out photos, these decide: `pipeline` answers for them by the photo alone.
+    """
     if not scored.any():  # with nothing to decide on
         photo = WayTrial(PHOTO, results.scores, np.zeros(0, dtype=bool))
         return ColumnUse(found.facts, [photo], [], photo, None, None, [], scored)
@@ -122,15 +135,27 @@ def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray) -> C
     answers = trials.answers(found.columns)
     ways = trials.ways(answers)
     chosen, p_values = trials.chosen(ways)
-    fusion, without = None, None
-    if chosen.name != PHOTO:
-        fusion = replace(trials.fusion(Way(chosen.name), found.columns, answers), reads=found.reads)
-        if any(fact.named >= MANY for fact in found.facts):
-            bare = CategoryNames.of(trials.classes).without(found.columns, found.kinds)
-            without = next(way for way in trials.ways(trials.answers(bare)) if way.name == chosen.name)
-    return ColumnUse(
-        found.facts, ways, p_values, chosen, fusion, without, _decided(found.training, trials, ways[0], chosen), scored
-    )
+    photos = HeldPhotos.of(found.training.held, pipeline, trials.classes) if len(found.training.held) else None
+
+    def fusion_by(way: str) -> Fusion:
+        return replace(trials.fusion(Way(way), found.columns, answers), reads=found.reads)
+
+    held: dict[str, HeldTrial] = {}
+    held_p: list[float] = []
+    fusion = None
+    if photos is not None and photos.enough:
+        held = {way: held_trial(fusion_by(way), photos) for way in (Way.AVERAGED, Way.JOINED)}
+        best, held_p = best_on_held_out(list(held.values()), photos)
+        fusion = None if best is None else best.fusion
+        chosen = next(trial for trial in ways if trial.name == (PHOTO if fusion is None else fusion.way))
+    elif chosen.name != PHOTO:
+        fusion = fusion_by(chosen.name)
+    without = None
+    if fusion is not None and any(fact.named >= MANY for fact in found.facts):
+        bare = CategoryNames.of(trials.classes).without(found.columns, found.kinds)
+        without = next(way for way in trials.ways(trials.answers(bare)) if way.name == chosen.name)
+    decided = _decided(found.training, trials, ways[0], chosen)
+    return ColumnUse(found.facts, ways, p_values, chosen, fusion, without, decided, scored, photos, held, held_p)
 
 
 def _decided(training: TrainingSet, trials: Trials, photo: WayTrial, chosen: WayTrial) -> list[Decided]:
@@ -157,7 +182,7 @@ def _certainty(way: WayTrial, rows: np.ndarray) -> np.ndarray:
 # --- on the card ------------------------------------------------------------------------------------------------------
 
 
-def columns_record(found: ColumnSet, use: ColumnUse, pipeline: object) -> dict[str, Any]:
+def columns_record(found: ColumnSet, use: ColumnUse) -> dict[str, Any]:
     """The outcome as the card keeps it, with the difference on held-out photos where there are any."""
     photo, groups = use.trials[0].right, found.training.groups[use.scored]
     names = [trial.name for trial in use.trials if trial.name not in (PHOTO, COLUMNS)]
@@ -168,7 +193,8 @@ def columns_record(found: ColumnSet, use: ColumnUse, pipeline: object) -> dict[s
         "columns": [asdict(fact) for fact in use.facts],
         "tried": [_tried(trial, p_of.get(trial.name), chosen=trial is use.chosen) for trial in use.trials],
         "cv": None if use.fusion is None else difference(use.chosen.right, photo, groups),
-        "test": _held_out(found, use.fusion, pipeline),
+        "tried_on_held_out": _tried_on_held_out(use),
+        "test": _held_out(use),
         "without_names": None if use.without_names is None else _tried(use.without_names, None),
         "decided": [asdict(photo) for photo in use.decided],
     }
@@ -178,15 +204,26 @@ def _tried(trial: WayTrial, p: float | None, *, chosen: bool = False) -> dict[st
     return {"name": trial.name, "correct": int(trial.right.sum()), "n": len(trial.right), "p": p, "chosen": chosen}
 
 
-def _held_out(found: ColumnSet, fusion: Fusion | None, pipeline: object) -> dict[str, Any] | None:
-    held, classes = found.training.held, found.training.classes
-    if fusion is None or not len(held):
+def _tried_on_held_out(use: ColumnUse) -> list[dict[str, Any]]:
+    """The trials on held-out photos, the photo alone first; none where they did not decide."""
+    if use.photos is None or not use.held:
+        return []
+    trials = [WayTrial(PHOTO, use.photos.scores, use.photos.right(use.photos.scores))]
+    trials += [WayTrial(name, trial.scores, trial.right) for name, trial in use.held.items()]
+    p_values = [None, *use.held_p_values]
+    return [_tried(one, p, chosen=one.name == use.chosen.name) for one, p in zip(trials, p_values, strict=True)]
+
+
+def _held_out(use: ColumnUse) -> dict[str, Any] | None:
+    """The difference that the columns make on held-out photos."""
+    photos = use.photos
+    if photos is None or use.fusion is None:
         return None
-    by_photo = scores_of(pipeline, held.features, classes)
-    columns = columns_of(held.store, held.rows, fusion.names)
-    by_both, _ = fusion.scores(by_photo, held.features, columns, classes)
-    both, photo = (np.array(classes)[scores.argmax(axis=1)] == held.truth for scores in (by_both, by_photo))
-    return difference(both, photo, held.groups)
+    scores = use.held_scores
+    if scores is None:
+        columns = columns_of(photos.held.store, photos.held.rows, use.fusion.names)
+        scores, _ = use.fusion.scores(photos.scores, photos.features, columns, photos.classes)
+    return difference(photos.right(scores), photos.right(photos.scores), photos.groups)
 
 
 def difference(both: np.ndarray, photo: np.ndarray, groups: np.ndarray) -> dict[str, Any]:

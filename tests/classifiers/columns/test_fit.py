@@ -87,6 +87,17 @@ def test_every_way_is_saved_and_answers_the_same_again(carton_shop, tmp_path, mo
     )
 
 
+def test_enough_held_out_photos_decide_and_not_the_folds(carton_shop, monkeypatch):
+    """Folds of one shop flatter the photo; held-out photos are scored by what the other half of them chose."""
+    monkeypatch.setattr("featx.classifiers.columns.held_out.CALIBRATING", 10)
+    monkeypatch.setattr("featx.classifiers.columns.held_out.FEWEST", 3)
+    record = fit(carton_shop, "logreg", folds=3, columns=["title"]).card.columns
+    names = [trial.name for trial in record.tried_on_held_out]
+    assert names == ["photo", "averaged", "joined"] and record.tried_on_held_out[0].n == 12
+    best = max(record.tried_on_held_out, key=lambda trial: trial.correct)
+    assert record.way == (best.name if record.tried_on_held_out[names.index(best.name)].p < 0.05 else "photo")
+
+
 def test_where_columns_do_not_help_the_photo_alone_answers(carton_shop):
     model = fit(carton_shop, "logreg", folds=3, columns=["brand"])
     assert model.card.columns.way == "photo" and model.wants == [] and model.fusion is None
