@@ -28,6 +28,7 @@ _PUBLIC: dict[str, str] = {
     "save": "featx.classifiers.persistence",
     "load_classifier": "featx.classifiers.persistence",
     "compare": "featx.comparison.compare",
+    "compare_backbones": "featx.comparison.local_backbones",
     "Comparison": "featx.comparison",
     "evaluate": "featx.comparison.evaluate",
     "predict": "featx.prediction.predict",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from featx.comparison import Comparison as Comparison
     from featx.comparison.compare import compare as compare
     from featx.comparison.evaluate import evaluate as evaluate
+    from featx.comparison.local_backbones import compare_backbones as compare_backbones
     from featx.deployment.folder import deploy as deploy
     from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
     from featx.errors import FeatxError as FeatxError

@@ -51,6 +51,7 @@ def store_to_answers(store: featx.Store) -> None:
     featx.save(classifier, Path("svm.safetensors"))
     assert_type(featx.load_classifier("svm.safetensors"), featx.Classifier)
     comparison = featx.compare(store)
+    comparison = featx.compare_backbones("data", minutes=10, folds=5)
     assert_type(comparison, featx.Comparison)
     assert_type(comparison.best.why, str)
     assert_type(featx.evaluate("lda"), Evaluation)

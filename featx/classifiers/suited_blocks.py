@@ -21,7 +21,7 @@ def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
     One inverse of the photos' inner products answers for every fold, so no classifier is trained.
     """
     names = [block.name for block in training.store.blocks]
-    rows = _some(training, seed)
+    rows = some_groups(training.groups, seed)
     labels, groups = training.labels[training.learn][rows], training.groups[rows]
     if len(names) < 2 or len(rows) < FEWEST or len(np.unique(labels)) < 2:
         return None
@@ -30,20 +30,19 @@ def suited_blocks(training: TrainingSet, seed: int = 0) -> BlockChoice | None:
         return None
     learn = training.learn[rows]
     products = {name: centred_cosines(training.store.with_blocks([name]).features_map()[learn]) for name in names}
-    correct = {blend: _correct(blend.mean(products), labels, folds) for blend in blends_of(names)}
+    correct = {blend: correct_in_folds(blend.mean(products), labels, folds) for blend in blends_of(names)}
     return choose_blocks(correct, groups, f"{len(folds)} folds of a quick classifier")
 
 
-def _some(training: TrainingSet, seed: int) -> NDArray[np.intp]:
-    """The photos to learn from that are measured: all, or whole groups of them."""
-    n = len(training.learn)
-    if n <= MOST:
-        return np.arange(n)
-    order = np.random.default_rng(seed).permutation(int(training.groups.max()) + 1)[training.groups]
+def some_groups(groups: NDArray[np.intp], seed: int) -> NDArray[np.intp]:
+    """The photos that are measured, by number: all, or whole groups of them."""
+    if len(groups) <= MOST:
+        return np.arange(len(groups))
+    order = np.random.default_rng(seed).permutation(int(groups.max()) + 1)[groups]
     return np.sort(np.argsort(order, kind="stable")[:MOST])
 
 
-def _correct(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
+def correct_in_folds(products: NDArray[np.float32], labels: NDArray[np.str_], folds: list[Fold]) -> NDArray[np.bool_]:
     """Whether each photo is right by a regression on the photos outside of its fold."""
     wanted = targets(labels)
     answers = left_out_answers(products, wanted, [score for _, score in folds])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,13 +14,14 @@ import typer
 from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.completion import backbone_names, classifier_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption, WithOption, block_names
-from featx.cli.output import Cell, Output, duration, percent, percent_range, pluralise, size
+from featx.cli.output import Advance, Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.comparison import Comparison
     from featx.comparison.document import ComparedStore, ComparisonDocument, LearningPoint
+    from featx.extraction import ExtractionEvents
     from featx.reporting import ReportDocument
     from featx.store import Store
     from featx.workspace import Workspace
@@ -47,7 +49,22 @@ def compare(
     ] = None,
     backbone: Annotated[
         list[str] | None,
-        typer.Option("--backbone", "-b", help="With PHOTOS: backbones; repeatable.", autocompletion=backbone_names),
+        typer.Option(
+            "--backbone",
+            "--backbones",
+            "-b",
+            help="With PHOTOS: backbones, separated by commas; repeatable. all-local: every one whose weights are "
+            "here, and the joined sets that pay.",
+            autocompletion=backbone_names,
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", min=0, help="With all-local: how long to extract; the same command goes on later."),
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option("--price-per-hour", min=0, help="The price of an hour of this machine: adds costs per million."),
     ] = None,
     weights: WeightsOption = None,
     blocks: Annotated[
@@ -101,17 +118,18 @@ def compare(
     if output is not None and output.suffix.lower() not in (".json", ".csv"):
         raise FeatxError("bad-flag", f"cannot write `{output.suffix or output}` files", "end the name in .json or .csv")
     workspace = Workspace.here()
-    stores = _stores(photos, backbone or [], weights, store or [], workspace, out)
+    stores, clf, notes = _stores_to_compare(
+        photos, _each_named(backbone or []), weights, store or [], minutes, test, clf, workspace, out
+    )
     stores = _each_with(blocks or ["all"], stores)
     splits, others = held_out(test, stores)
-    from featx.classifiers.kinds import COMPARED
     from featx.comparison import compare as run
 
     out.say(f"comparing on {', '.join(str(store.path) for store in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
         comparison = run(
             stores,
-            clf or list(COMPARED),
+            clf,
             folds=folds,
             repeats=repeats,
             seed=seed,
@@ -124,6 +142,7 @@ def compare(
             colour=colour,
             columns=block_names(with_columns),
             cache=workspace.root / "cache" / "colour.npz",
+            notes=notes,
             command=["featx", *sys.argv[1:]],
             progress=lambda done, total, note: advance(done * 100 // total, note),
         )
@@ -133,7 +152,7 @@ def compare(
         comparison.save(output)
     out.document(comparison.to_dict())
     if not json:
-        _print(comparison, out)
+        _print(comparison, price, out)
         if comparison.document.columns is not None:
             out.result("")
             for line in column_lines(comparison.document.columns):
@@ -143,7 +162,7 @@ def compare(
             out.warn(warning)
     _print_summary(comparison.document, out)
     out.ok(f"comparison saved: {report}" + (f" and {output}" if output is not None else ""))
-    page = None if fast else _write_page(comparison, stores, workspace, out)
+    page = None if fast else _write_page(comparison, stores, workspace, price, out)
     if out.for_people:
         _print_answers(comparison, page, out)
     flag = workspace.flag_for(_best_store(comparison, stores).path)
@@ -166,7 +185,9 @@ def _best_store(comparison: Comparison, stores: list[Store]) -> Store:
     return next(store for store, compared in pairs if compared.name == comparison.best.store)
 
 
-def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspace, out: Output) -> ReportDocument:
+def _write_page(
+    comparison: Comparison, stores: list[Store], workspace: Workspace, price: float | None, out: Output
+) -> ReportDocument:
     from featx.cli.report import print_page
     from featx.reporting import skipped_photos, write_report
 
@@ -175,6 +196,7 @@ def _write_page(comparison: Comparison, stores: list[Store], workspace: Workspac
         _best_store(comparison, stores),
         root=workspace.root / "reports",
         skipped=skipped_photos(workspace),
+        price_per_hour=price,
         audit=True,
     )
     print_page(page, out)
@@ -198,6 +220,82 @@ def _print_answers(comparison: Comparison, page: ReportDocument | None, out: Out
             bins = round(1 / (steps[0].high - steps[0].low)) if steps else 1
             right = {round(step.low * bins): step.accuracy for step in steps}
             out.result(f"  how often right, from 0 to 100% sure: |{curve([right.get(i) for i in range(bins)])}|")
+
+
+def _each_named(backbones: list[str]) -> list[str]:
+    """Backbones one by one; a comma after `@` is between the layers of one."""
+    each = [name for names in backbones for name in ([names] if "@" in names else names.split(","))]
+    return [name.strip() for name in each if name.strip()]
+
+
+def _stores_to_compare(
+    photos: str | None,
+    backbones: list[str],
+    weights: str | None,
+    paths: list[Path],
+    minutes: float | None,
+    test: str,
+    clf: list[str] | None,
+    workspace: Workspace,
+    out: Output,
+) -> tuple[list[Store], list[str], list[str]]:
+    """The stores, the classifiers to try on them, and notes on what was left out."""
+    from featx.classifiers.kinds import COMPARED
+    from featx.comparison.local_backbones import ALL_LOCAL, CLASSIFIER
+
+    if ALL_LOCAL not in backbones:
+        if minutes is not None:
+            raise FeatxError("bad-flag", "`--minutes` is for every backbone of this machine", f"add `-b {ALL_LOCAL}`")
+        return _stores(photos, backbones, weights, paths, workspace, out), clf or list(COMPARED), []
+    if photos is None or paths or weights is not None or len(backbones) > 1:
+        raise FeatxError(
+            "bad-flag",
+            f"`-b {ALL_LOCAL}` needs photos to extract, and stands alone: it takes no other backbone, store or weights",
+            f"`featx compare data/train -b {ALL_LOCAL}`",
+        )
+    stores, notes = _local_stores(photos, minutes, test, workspace, out)
+    return stores, clf or [CLASSIFIER], notes
+
+
+def _local_stores(
+    photos: str, minutes: float | None, test: str, workspace: Workspace, out: Output
+) -> tuple[list[Store], list[str]]:
+    from featx.catalogue.reading import read_catalogue
+    from featx.cli.heldout import splits_and_stores
+    from featx.comparison.local_backbones import cheap_first, extract_local
+
+    catalogue, names = read_catalogue(photos), cheap_first()
+    out.say(catalogue.describe())
+    out.say(f"{pluralise(len(names), 'backbone')} whose weights are here: {', '.join(names)}")
+    extracted = extract_local(
+        catalogue,
+        minutes=minutes,
+        test=splits_and_stores(test)[0],
+        workspace=workspace,
+        listener=lambda name: _progress_of(name, out),
+    )
+    for store in extracted.stores:
+        out.ok(f"features of {pluralise(len(store), 'photo')} in {store.path}")
+    if extracted.stopped:
+        out.warn("stopped: what was computed is kept")
+        out.next("run the same command again to continue")
+        raise typer.Exit(130)
+    return extracted.stores, extracted.notes
+
+
+def _progress_of(name: str, out: Output) -> ExtractionEvents:
+    """Shows how far the extraction with a backbone is."""
+    from featx.extraction import ExtractionEvents as Events
+
+    class Narrator(Events):
+        """A bar with the name of the backbone."""
+
+        @contextmanager
+        def progress(self, total: int) -> Iterator[Advance]:
+            with out.progress(total, name) as advance:
+                yield advance
+
+    return Narrator()
 
 
 def _stores(
@@ -240,12 +338,14 @@ def _each_with(blocks: list[str], stores: list[Store]) -> list[Store]:
     return [store.with_blocks(block_names([names])) for store in stores for names in blocks]
 
 
-def _print(comparison: Comparison, out: Output) -> None:
+def _print(comparison: Comparison, price: float | None, out: Output) -> None:
     document, rows = comparison.document, comparison.rows()
     out.headline(document.best.why)
     if not out.for_people:
         out.records(list(rows[0]), [_plain_cells(row) for row in rows])
     else:
+        if len(document.stores) > 1:
+            print_backbones(document, price, out)
         _print_tables(document, rows, out)
     if document.learning_curve:
         _print_curve(document.learning_curve, out)
@@ -265,6 +365,41 @@ def _print_summary(document: ComparisonDocument, out: Output) -> None:
         out.warn(f"{few} fewer than {settings['folds']} products: learned, but left out of the folds: {listed}")
     for note in document.notes:
         out.say(f"  {note}")
+
+
+def print_backbones(document: ComparisonDocument, price: float | None, out: Output) -> None:
+    """One row for each store: its best classifier, its look-alike search, its pace and cost."""
+    from featx.reporting.formatting import NUMBER_FORMATS
+    from featx.reporting.recommendation import which_of
+
+    widths = {store.name: store.width for store in document.stores}
+    alike = {name: quality.recall_at_1 for name, quality in (document.retrieval or {}).items()}
+    best = {row.store: row for row in reversed(which_of(document, price).rows) if not row.baseline}
+    table: list[list[Cell]] = []
+    for row in sorted(best.values(), key=lambda row: -row.accuracy.value if row.accuracy else 0.0):
+        found = alike.get(row.store)
+        standing = {row.best: "best", row.alike: "as good", row.tied and not row.alike: "not told apart"}
+        table.append(
+            [
+                row.store,
+                f"{widths[row.store]:,}",
+                percent(row.accuracy.value if row.accuracy else None),
+                percent(found.value if found else None),
+                "–" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
+                "–" if row.hours_per_million is None else NUMBER_FORMATS["hours"](row.hours_per_million),
+                *(
+                    ["–" if row.cost_per_million is None else f"{row.cost_per_million:,.2f}"]
+                    if price is not None
+                    else []
+                ),
+                standing.get(True, ""),
+            ]
+        )
+    costs = ["cost per million"] if price is not None else []
+    columns = ["backbone", "numbers", "right", "first look-alike", "photos/s", "time per million", *costs, ""]
+    out.result("")
+    out.records(columns, table, right=columns[1:-1])
+    out.result("")
 
 
 def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out: Output) -> None:

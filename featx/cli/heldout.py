@@ -19,9 +19,7 @@ def held_out(requested: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], 
     from featx.labels.training_set import HELD_OUT
     from featx.store import open_store
 
-    parts = [part.strip() for part in requested.split(",") if part.strip()]
-    paths = [part for part in parts if Path(part).suffix in (".h5", ".hdf5") or Path(part).is_file()]
-    splits = [part for part in parts if part not in paths]
+    splits, paths = splits_and_stores(requested)
     if paths and splits:
         raise FeatxError("bad-flag", "`--test` names both a split and a store", "name one or the other")
     known = sorted({split for store in stores for split in store.splits if split})
@@ -33,3 +31,10 @@ def held_out(requested: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], 
             did_you_mean(unknown[0], known, f"its splits: {', '.join(known) or 'none'}; or name a store"),
         )
     return (HELD_OUT, [open_store(path) for path in paths]) if paths else (tuple(splits), [])
+
+
+def splits_and_stores(requested: str) -> tuple[list[str], list[str]]:
+    """What `--test` names, whether it exists or not."""
+    parts = [part.strip() for part in requested.split(",") if part.strip()]
+    paths = [part for part in parts if Path(part).suffix in (".h5", ".hdf5") or Path(part).is_file()]
+    return [part for part in parts if part not in paths], paths

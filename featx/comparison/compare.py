@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,6 +79,7 @@ def compare(
     retrieval: bool = True,
     columns: Sequence[str] = (),
     cache: Path | None = None,
+    notes: Sequence[str] = (),
     command: Sequence[str] = (),
     progress: Listener = lambda done, total, note: None,
 ) -> Comparison:
@@ -95,7 +96,7 @@ def compare(
     names = names_of(classifiers)
     elsewhere = [store if isinstance(store, Store) else open_store(store) for store in test_stores]
     aligned = align(opened, level, coarse, test, group, elsewhere)
-    notes = list(aligned.notes)
+    notes = [*notes, *aligned.notes]
     plan = with_held_out(make_plan(aligned.learned_labels, aligned.groups, folds, repeats, seed), aligned)
     counted = scored_folds(plan)
     if not counted and aligned.n_learn == len(aligned.ids):
@@ -124,6 +125,7 @@ def compare(
         else None
     )
     searches = _retrieval(opened, aligned.names, notes) if retrieval else None
+    paces = _paces(opened)
     document = ComparisonDocument(
         written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         featx=_version(),
@@ -144,7 +146,7 @@ def compare(
         },
         notes=notes,
         stores=[
-            _store(store, name, aligned, checks_of(i, features[name], entries, scoring))
+            _store(store, name, aligned, checks_of(i, features[name], entries, scoring), paces[i])
             for i, (store, name) in enumerate(zip(opened, aligned.names, strict=True))
         ],
         entries=entries,
@@ -299,8 +301,26 @@ def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:
     )
 
 
-def _store(store: Store, name: str, aligned: AlignedStores, checks: list[Check]) -> ComparedStore:
-    path, speed = Path(store.path), store.provenance.get("images_per_second")
+def _paces(stores: Sequence[Store]) -> list[float | None]:
+    """Photos a second of each store's extraction; that of copied blocks is as slow as its parts one after the other."""
+    measured = {store.fingerprint.backbone: _measured_pace(store) for store in stores if not store.is_part}
+    return [_measured_pace(store) or _one_after_the_other(store, measured) for store in stores]
+
+
+def _measured_pace(store: Store) -> float | None:
+    speed = store.provenance.get("images_per_second")
+    return float(speed) if isinstance(speed, int | float) and speed > 0 and not store.is_part else None
+
+
+def _one_after_the_other(store: Store, measured: Mapping[str, float | None]) -> float | None:
+    paces = [measured.get(block.name) for block in store.blocks]
+    return None if not paces or None in paces else 1 / sum(1 / pace for pace in paces if pace)
+
+
+def _store(
+    store: Store, name: str, aligned: AlignedStores, checks: list[Check], images_per_second: float | None
+) -> ComparedStore:
+    path = Path(store.path)
     return ComparedStore(
         name=name,
         path=str(path),
@@ -313,7 +333,7 @@ def _store(store: Store, name: str, aligned: AlignedStores, checks: list[Check])
         categories=aligned.classes,
         relabelled=_relabelled(store),
         bytes=path.stat().st_size if path.exists() else 0,
-        images_per_second=float(speed) if isinstance(speed, int | float) else None,
+        images_per_second=images_per_second,
         extracted={
             key: store.provenance[key]
             for key in ("command", "written", "device", "batch_size", "versions")

@@ -59,7 +59,7 @@ def made_how(
         "batch_size": report.batch_size,
         "views": options.views,
         "seed": options.seed,
-        "images_per_second": round(report.images_per_second, 1),
+        **({"images_per_second": round(report.images_per_second, 1)} if report.images_per_second else {}),
         "versions": {
             "python": platform.python_version(),
             **(spec.versions if spec else {}),

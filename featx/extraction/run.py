@@ -103,10 +103,12 @@ def run_extraction(
     workspace: Workspace | None = None,
     listener: ExtractionEvents | None = None,
     command: str = "",
+    stop: threading.Event | None = None,
 ) -> ExtractionReport:
     """Bring a store up to date with a catalogue and report what was done.
 
-    `command` is what the store remembers it was made with; where none is given, the command that does the same.
+    `command` is what the store remembers it was made with; where none is given, the command that does the same. Setting
+    `stop` is like Ctrl-C: the batch is finished, what is done is kept, and a later run goes on from there.
     """
     workspace = workspace or Workspace.here()
     listener = listener or ExtractionEvents()
@@ -129,7 +131,7 @@ def run_extraction(
         name, options = (name if choice else without_nodes(name)), replace(options, layer=None)
     if known is not None:
         require_same_fingerprint(known, options, name, path)
-    run = ExtractionRun(catalogue, options, name, path, known, workspace, listener, command)
+    run = ExtractionRun(catalogue, options, name, path, known, workspace, listener, command, stop or threading.Event())
     run.report.layer_choice = choice
     report = run.rehearse() if options.dry_run else run.go()
     report.backbone_reason = reason
@@ -160,6 +162,7 @@ class ExtractionRun:
         workspace: Workspace,
         listener: ExtractionEvents,
         command: str,
+        stop: threading.Event,
     ) -> None:
         self.catalogue, self.options, self.name, self.path = catalogue, options, name, path
         self.workspace, self.listener, self.command = workspace, listener, command
@@ -171,7 +174,7 @@ class ExtractionRun:
         self.provenance = dict(self.existing.provenance)
         self.stats, self.skips = StatCache(path), SkipLog(known)
         self.inspector = Inspector(self.existing, self.stats, self.skips, self._images, force=options.force)
-        self.stop = threading.Event()
+        self.stop = stop
         self.backbone: Encoder | None = None
         self.known_blocks = KnownBlocks()
         self.fingerprint: Fingerprint | None = self.existing.fingerprint
@@ -300,7 +303,9 @@ class ExtractionRun:
         self.report.blocks_copied = [
             CopiedBlocks(block, store, photos) for (block, store), photos in sorted(self.known_blocks.copied.items())
         ]
-        self.report.images_per_second = self.report.computed / seconds if self.report.computed else 0.0
+        # Copied blocks say nothing about the pace of the networks.
+        computed = 0 if self.report.blocks_copied else self.report.computed
+        self.report.images_per_second = computed / seconds
         waited, worked = stream.seconds_reading, stream.seconds_computing
         self.report.waiting_share = waited / max(waited + worked, 1e-9)
 
