@@ -1,6 +1,6 @@
 """Photos, their read text or titles, and both: in grouped folds and on held-out photos, beside two plain baselines.
 
-    python benchmarks/text_and_image.py STORE [--columns text] [--level 1] [--only Packages] [--plain]
+    python benchmarks/text_and_image.py STORE [--columns text] [--only Packages] [--coarse classes.csv] [--plain]
 
 STORE has the columns: its table's, or `text` where `featx read` read its photos. `--only` keeps the photos with this
 word in their path. `--plain` adds scikit-learn's TF-IDF with logistic regression, alone and joined with the photo.
@@ -9,9 +9,11 @@ word in their path. `--plain` adds scikit-learn's TF-IDF with logistic regressio
 from __future__ import annotations
 
 import argparse
+import csv
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -75,6 +77,7 @@ def main() -> None:
     parser.add_argument("--level", help="other categories, as in `featx fit --level`")
     parser.add_argument("--only", default="", help="only photos with this word in their path")
     parser.add_argument("--clf", default="logreg")
+    parser.add_argument("--coarse", type=Path, help="a CSV file: category, its number, coarser category")
     parser.add_argument("--plain", action="store_true", help="also scikit-learn's baselines, on held-out photos")
     arguments = parser.parse_args()
     names = arguments.columns.split(",")
@@ -106,6 +109,14 @@ def main() -> None:
         print(f"{trial['name']:28s} {trial['correct'] / trial['n']:6.1%} of held-out photos{p}{mark}")
     for where in ("cv", "test"):
         print(where, record[where])
+    if arguments.coarse and use.photos is not None:
+        with arguments.coarse.open(newline="", encoding="utf-8") as file:
+            coarse = {row[0]: row[2] for row in csv.reader(file)}
+        truth = [coarse[label] for label in training.held.truth]
+        answers = {"photo": use.photos.scores} | {name: trial.scores for name, trial in use.held.items()}
+        for name, scores in answers.items():
+            predicted = [coarse[training.classes[i]] for i in scores.argmax(axis=1)]
+            print(f"{name:28s} {np.mean(np.array(predicted) == np.array(truth)):6.1%} coarse, on held-out photos")
     held = training.held
     by_photo = pipeline.predict(held.features) == held.truth
     for name, answers in plain(training, names[0]) if arguments.plain and len(held) else ():
