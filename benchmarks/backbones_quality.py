@@ -4,13 +4,16 @@
     featx extract grocery/val -b NAME --store STORES/grocery/NAME.h5         # --weights FILE where it needs one
     featx extract clothing/train -b NAME --store STORES/clothing/NAME.h5
     python benchmarks/backbones_quality.py STORES --classes grocery/classes.csv
+    python benchmarks/backbones_quality.py --photos grocery/train            # what they cost, on quiet cores
 
 Joined features are made from the stores of their parts, blocks of unit length side by side, as `extract` makes them.
 
 - val: one shrunken LDA learns from grocery `train` and is scored on `val`, for the fine and the coarse classes;
 - folds: the same LDA on five folds of everything else that is labelled, grocery `train` and clothing. The folds keep
   photos together that any of the backbones finds nearly equal, so that all backbones are scored on the same folds;
-- look-alikes, without training: clothing photos among themselves; an answer is right in the same category.
+- look-alikes, without training: clothing photos among themselves; an answer is right in the same category;
+- cost: photos a second and CPU milliseconds a photo from JPEG files to features, by the engine that `auto` takes for
+  many photos, opening it left out; the price of a million photos at `--price` for an hour of one core.
 """
 
 from __future__ import annotations
@@ -27,9 +30,15 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones import open_backbone
+from featx.backbones.default import is_ready
+from featx.backbones.efficientnet_lite import NETWORKS
+from featx.backbones.fingerprint import PLUS
+from featx.backbones.registry import backbone_rows, family_of
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.compute.vectors import unit_rows
+from featx.embedding.stream import batch_size_for, embed
 from featx.labels.folds import grouped_folds, groups_of, union_groups
 from featx.retrieval.quality import measure
 from featx.store import Store, open_store
@@ -40,6 +49,7 @@ JOINED = (
     "efficientnet_lite0+efficientnet_lite2",
     "builtin+efficientnet_lite0+efficientnet_lite2",
 )
+PARTS = ("colour", "builtin", "efficientnet_lite0", "efficientnet_lite2", "squeezenet1_0", "resnet50")
 FOLDS = 5
 
 
@@ -129,6 +139,61 @@ def quality(name: str, clf: str, grocery: Photos, clothing: Photos, coarse: dict
     )
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What a backbone takes on this machine; sizes in bytes."""
+
+    backbone: str
+    engine: str
+    weights: int
+    row: int
+    photos_per_second: float
+    cpu_seconds: float
+
+    def line(self, price: float) -> str:
+        """A row of the table."""
+        money = 1e6 * self.cpu_seconds / 3600 * price
+        sizes = f"{self.weights / 1e6:.1f} | {self.row / 1000:.1f}"
+        pace = f"{self.photos_per_second:.0f} | {1000 * self.cpu_seconds:.1f} | {money:.2f}"
+        return f"| `{self.backbone}` | {self.engine} | {sizes} | {pace} |"
+
+
+def cost_of(name: str, paths: list[Path]) -> Cost:
+    """The pace of a backbone over these photos; one without weights here gets random ones, which take as long."""
+    weights = None if all(is_ready(part) for part in name.split(PLUS)) else "random"
+    encoder = open_backbone(name, weights=weights)
+    if encoder.spec.engine:
+        encoder.use_engine("auto", photos=10**6, batch_size=batch_size_for(encoder))
+    for count in (min(32, len(paths)), len(paths)):  # the first photos warm it up
+        wall, cpu = time.perf_counter(), time.process_time()
+        with embed(paths[:count], lambda: encoder) as stream:
+            rows = [result.features for result in stream if result.features is not None]
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    size = sum(weights_bytes(part) for part in name.split(PLUS))
+    return Cost(name, encoder.spec.engine or "numpy", size, rows[0].nbytes, len(rows) / wall, cpu / len(rows))
+
+
+def weights_bytes(name: str) -> int:
+    """How large the weights of one backbone are: their file where it is at hand, else its parameters in float32."""
+    own = family_of(name).own_weights()
+    packaged = NETWORKS.get(name)
+    if own is not None:
+        return own.n_bytes
+    if packaged is not None and packaged.file is not None:
+        return packaged.file.stat().st_size
+    return 4 * next((int(row["parameters"] or 0) for row in backbone_rows() if row["name"] == name), 0)
+
+
+def print_costs(names: list[str], folder: Path, most: int, price: float) -> None:
+    """The table of what backbones cost."""
+    paths = sorted(folder.rglob("*.jpg"))
+    paths = paths[:: max(1, len(paths) // most)][:most]
+    print(f"| backbone | engine | weights, MB | kB a photo | photos/s | CPU ms | a million at {price} |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for name in names:
+        print(cost_of(name, paths).line(price), flush=True)
+
+
 def coarse_classes(path: Path) -> dict[str, str]:
     """The coarse class of each fine one."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -138,12 +203,19 @@ def coarse_classes(path: Path) -> dict[str, str]:
 def main() -> None:
     """Print a row of the table for each backbone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stores", type=Path)
-    parser.add_argument("--classes", type=Path, required=True, help="classes.csv of the grocery set")
+    parser.add_argument("stores", type=Path, nargs="?")
+    parser.add_argument("--classes", type=Path, help="classes.csv of the grocery set; needed with STORES")
     parser.add_argument("--backbones", nargs="*", help="default: every store, and the joined sets of what is there")
     parser.add_argument("--clf", default="lda")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--photos", type=Path, help="a folder of photos, to measure what the backbones cost")
+    parser.add_argument("--most", type=int, default=256, help="so many of them")
+    parser.add_argument("--price", type=float, default=0.05, help="of one core for an hour, in your currency")
     asked = parser.parse_args()
+    if asked.photos is not None:
+        print_costs(asked.backbones or [*PARTS, *JOINED], asked.photos, asked.most, asked.price)
+    if asked.stores is None or asked.classes is None:
+        sys.exit(None if asked.photos is not None else "name a folder of stores and --classes, or --photos")
     grocery, clothing = Photos.under(asked.stores / "grocery"), Photos.under(asked.stores / "clothing")
     joined = [name for name in JOINED if set(name.split("+")) <= grocery.stores.keys()]
     coarse, found = coarse_classes(asked.classes), []
