@@ -9,7 +9,7 @@ RUN := $(BIN)/featx
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("featx needs Python 3.11 or newer; try: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[imagenet]'
+	$(BIN)/python -m pip install --quiet --editable '.[imagenet,openvino]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
