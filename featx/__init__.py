@@ -32,6 +32,7 @@ _PUBLIC: dict[str, str] = {
     "Comparison": "featx.comparison",
     "evaluate": "featx.comparison.evaluate",
     "predict": "featx.prediction.predict",
+    "explain": "featx.explanation.explainer",
     "suggest": "featx.prediction.suggest",
     "update": "featx.prediction.update",
     "similar": "featx.retrieval.query",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from featx.deployment.folder import deploy as deploy
     from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
     from featx.errors import FeatxError as FeatxError
+    from featx.explanation.explainer import explain as explain
     from featx.exporting.features import export_store
     from featx.extraction import extract as extract
     from featx.images import read_photo as read_photo

@@ -88,6 +88,10 @@ class Encoder(ABC):
         """One module from a batch of prepared sources to their features, in eval mode, for export."""
         raise self._without("a network to export")
 
+    def aspects(self) -> Mapping[str, slice]:
+        """Groups of columns with a meaning of their own, such as colour; none where a row has no such groups."""
+        return {}
+
     def photo_form(self) -> PhotoForm:
         """How `prepare` makes bytes of a photo, for programs without featx."""
         raise self._without("a preprocessing that other programs can follow")

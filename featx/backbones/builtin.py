@@ -121,6 +121,11 @@ class BuiltinEncoder(NetworkEncoder):
         small = as_rgb(source).resize((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=REDUCING_GAP)
         return np.array(small, dtype=np.uint8)
 
+    def aspects(self) -> Mapping[str, slice]:
+        """The columns of shape, from the network, and those of colour."""
+        shape = sum(width for name, width, _ in BLOCKS if not name.startswith("colour"))
+        return {"shape": slice(0, shape), "colour": slice(shape, WIDTH)}
+
     def photo_form(self) -> PhotoForm:
         """How `prepare` makes bytes of a photo, for programs without featx."""
         return PhotoForm(SIDE, "bicubic", reducing_gap=REDUCING_GAP)

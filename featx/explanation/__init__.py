@@ -1,0 +1,7 @@
+"""Why this category and not the next: what in a photo moved the score.
+
+margin       how far one category is ahead of another, as a sum over the numbers of a row
+regions      the share of each part of the photo in that sum
+explainer    a photo → categories, parts, regions, and the nearest training photos
+overlay      the regions drawn over the photo
+"""

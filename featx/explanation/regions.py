@@ -1,0 +1,106 @@
+"""The share of each part of a photo in the margin between two categories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones.base import Encoder
+from featx.errors import FeatxError
+
+# The finest picture of regions, in cells on each side: four times as fine as the maps of most networks.
+GRID = 32
+FINE = 16 * GRID
+# How far pooled maps may be from their average, as a share of the largest, to count as the average.
+ROUNDING = 1e-4
+
+EXACT, OCCLUSION = "exact", "occlusion"
+Cells = NDArray[np.float64]
+# The log-odds of rows of one block, while the rest of the row stays as it is.
+OddsOfBlock = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """What each cell of a grid over the photo adds to the margin, and the method that measured it.
+
+    `exact`: the cells add up to the margin of the network's block. `occlusion`: each cell is how much the margin falls
+    when the cell looks like most of the photo.
+    """
+
+    cells: Cells
+    method: str
+
+
+def regions_of(
+    part: Encoder, prepared: Any, size: tuple[int, int], weights: NDArray[np.float64] | None, odds: OddsOfBlock
+) -> Regions | None:
+    """The regions of one network's block in a photo of this size; None where it has no maps.
+
+    `weights` are the margin's for the block's columns, None where the classifier is not linear.
+    """
+    try:
+        maps = part.feature_maps([prepared])
+        pooled = part.pool_maps(maps)
+    except FeatxError:
+        return None
+    average = maps.mean(axis=(2, 3))
+    width = part.spec.width
+    is_average = average.shape == pooled.shape == (1, width) and np.allclose(
+        average, pooled, rtol=0, atol=ROUNDING * float(np.abs(pooled).max() + 1e-12)
+    )
+    if weights is not None and is_average:
+        cells = np.tensordot(weights, maps[0].astype(np.float64), axes=1) / maps[0, 0].size
+        return Regions(spread(cells, part, size), EXACT)
+    return Regions(spread(_occluded(part, maps, odds), part, size), OCCLUSION)
+
+
+def _occluded(part: Encoder, maps: NDArray[np.float32], odds: OddsOfBlock) -> Cells:
+    """How much the margin falls when one cell of the maps is replaced by the median of all."""
+    _, _, height, width = maps.shape
+    typical = np.median(maps, axis=(2, 3))[0]
+    cells, before = np.empty((height, width)), float(odds(part.pool_maps(maps))[0])
+    for y in range(height):
+        covered = np.repeat(maps, width, axis=0)
+        covered[np.arange(width), :, y, np.arange(width)] = typical
+        cells[y] = before - odds(part.pool_maps(covered))
+    return cells
+
+
+def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
+    """Cells of a network's input as cells of the whole photo; their sum stays."""
+    left, top, right, bottom = _seen(part, size)
+    rows, columns = _indices(top, bottom, cells.shape[0]), _indices(left, right, cells.shape[1])
+    fine = np.zeros((FINE, FINE))
+    inside = np.ix_(rows >= 0, columns >= 0)
+    shares = cells / np.outer(
+        *(np.bincount(i[i >= 0], minlength=n) for i, n in zip((rows, columns), cells.shape, strict=True))
+    )
+    fine[inside] = shares[np.ix_(rows[rows >= 0], columns[columns >= 0])]
+    step = FINE // GRID
+    coarse: Cells = fine.reshape(GRID, step, GRID, step).sum(axis=(1, 3))
+    return coarse
+
+
+def _seen(part: Encoder, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The part of the photo that a network sees, as fractions: left, top, right, bottom."""
+    try:
+        form = part.photo_form()
+    except FeatxError:
+        return 0.0, 0.0, 1.0, 1.0
+    if form.resize is None:
+        return 0.0, 0.0, 1.0, 1.0
+    share = form.side / form.resize
+    across, down = (share * min(size) / length for length in size)
+    return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
+
+def _indices(start: float, stop: float, count: int) -> NDArray[np.intp]:
+    """For each fine position the cell it belongs to, -1 outside."""
+    position = (np.arange(FINE) + 0.5) / FINE
+    index = np.floor((position - start) / (stop - start) * count).astype(np.intp)
+    return np.where((index < 0) | (index >= count), -1, index)

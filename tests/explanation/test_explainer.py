@@ -1,0 +1,128 @@
+"""What decides a category is found, adds up, and is not made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from featx.backbones import open_backbone
+from featx.classifiers.fit import fit
+from featx.explanation.explainer import Explainer
+from featx.explanation.regions import EXACT, GRID, OCCLUSION, regions_of, spread
+from featx.extraction import extract
+from featx.prediction.predict import Predictor
+from tests.conftest import Run, made_once
+
+
+@pytest.fixture(scope="module")
+def marked_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two categories of noise; a mark in the upper left corner gives one of them away."""
+
+    def make(root: Path) -> None:
+        random = np.random.default_rng(0)
+        for category in ("marked", "plain"):
+            (root / "photos" / category).mkdir(parents=True)
+            for i in range(14):
+                pixels = np.clip(random.normal(random.uniform(90, 160), 12, (128, 128, 3)), 0, 255).astype(np.uint8)
+                if category == "marked":
+                    pixels[6:38, 6:38] = (230, 230, 230)
+                    pixels[14:30, 14:30] = (20, 20, 20)
+                Image.fromarray(pixels).save(root / "photos" / category / f"{category}{i}.png")
+        extract(root / "photos", backbone="builtin", store=root / "store.h5")
+
+    return made_once(tmp_path_factory, "marked-shop", make)
+
+
+@pytest.fixture(scope="module")
+def explainer(marked_shop: Path) -> Explainer:
+    from featx.store import open_store
+
+    store = open_store(marked_shop / "store.h5")
+    backbone = open_backbone("builtin", device="cpu")
+    return Explainer(Predictor(fit(store, "svm"), store, lambda: backbone))
+
+
+def photo_of(shop: Path, category: str) -> Path:
+    return sorted((shop / "photos" / category).iterdir())[0]
+
+
+def test_a_mark_that_gives_a_category_away_carries_most_of_the_map(explainer: Explainer, marked_shop: Path) -> None:
+    cells = np.abs(explainer(photo_of(marked_shop, "marked")).cells)
+    corner = GRID * 44 // 128
+    assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
+
+
+def test_parts_and_rest_add_up_to_the_log_odds(explainer: Explainer, marked_shop: Path) -> None:
+    for category in ("marked", "plain"):
+        result = explainer(photo_of(marked_shop, category))
+        assert result.category == category and {part.name for part in result.parts} == {
+            "builtin shape",
+            "builtin colour",
+        }
+        assert result.rest is not None
+        total = sum(part.log_odds for part in result.parts) + result.rest
+        assert total == pytest.approx(result.log_odds, abs=1e-4 * (1 + abs(result.log_odds)))
+
+
+def test_the_nearest_photos_leave_out_the_photo_itself(explainer: Explainer, marked_shop: Path) -> None:
+    photo = photo_of(marked_shop, "marked")
+    near = explainer(photo).near
+    assert set(near) == {"marked", "plain"} and all(len(photos) == 3 for photos in near.values())
+    assert all(Path(other.path).name != photo.name for photos in near.values() for other in photos)
+
+
+def test_another_weighing_of_the_features_gives_another_map() -> None:
+    encoder = open_backbone("resnet18", weights="random", device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    prepared = encoder.prepare(Image.fromarray(pixels))
+    row, random = encoder.features([prepared])[0].astype(np.float64), np.random.default_rng(1)
+    weights = random.normal(size=len(row))
+    maps = []
+    for own in (weights, random.permutation(weights)):
+        regions = regions_of(encoder, prepared, (128, 128), own, lambda rows: rows[:, 0])
+        assert regions is not None and regions.method == EXACT
+        # Where the network averages its maps, the cells are the block's share of the log-odds, whatever the weights.
+        assert regions.cells.sum() == pytest.approx(float(own @ row), abs=1e-4 * (1 + abs(float(own @ row))))
+        maps.append(regions.cells.ravel())
+    ranks = [np.argsort(np.argsort(cells)) for cells in maps]
+    assert abs(np.corrcoef(*ranks)[0, 1]) < 0.6
+
+
+def test_cells_of_a_crop_keep_their_sum_and_their_place() -> None:
+    encoder = open_backbone("resnet18", weights="random", device="cpu")
+    cells = np.arange(12.0).reshape(3, 4)
+    whole = spread(cells, encoder, (400, 200))
+    assert whole.sum() == pytest.approx(cells.sum())
+    # The middle square of a photo twice as wide as high: nothing is seen at its left and right ends.
+    assert not whole[:, : GRID // 4].any() and not whole[:, -GRID // 4 :].any()
+
+
+def test_the_command_prints_json_and_draws_a_picture_for_each_photo(
+    featx: Run, marked_shop: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    shop = tmp_path / "shop"
+    shutil.copytree(marked_shop, shop)
+    assert featx("fit", "--clf", "knn", "-s", "store.h5", cwd=shop).returncode == 0
+    photos = [str(photo_of(shop, category)) for category in ("marked", "plain")]
+    ran = featx("explain", *photos, "-s", "store.h5", "-o", "why", "--json", cwd=shop)
+    assert ran.returncode == 0, ran.stderr
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [record["category"] for record in records] == ["marked", "plain"]
+    assert records[0]["rest"] is None and records[0]["regions"]["builtin"]["method"] == OCCLUSION
+    for photo in photos:
+        with Image.open(shop / "why" / f"{Path(photo).stem}.png") as drawn:
+            assert drawn.size == (512, 512)
+    for words, code, part in (
+        ([*photos, "-o", "one.png"], 2, "one file"),
+        ([photos[0], "--against", "hats"], 2, "no category `hats`"),
+        ([photos[0], "--against", "marked"], 2, "the category itself"),
+        (["store.h5"], 3, "cannot read"),
+    ):
+        ran = featx("explain", *words, "-s", "store.h5", cwd=shop)
+        assert ran.returncode == code and part in ran.stderr, ran.stderr
