@@ -5,7 +5,7 @@ fingerprint            what made the features, and which may be used together
 names                  the two that featx brings itself
 registry               the families, by name
 default                the backbone for when nobody named one
-colour, builtin, builtin_network, torchvision_networks, timm_networks, custom,
+colour, builtin, builtin_colours, builtin_network, torchvision_networks, timm_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
 joined                 several backbones side by side

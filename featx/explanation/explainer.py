@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featx.backbones.base import Encoder
 from featx.backbones.joined import JoinedEncoder
 from featx.classifiers.model import Classifier
-from featx.compute.vectors import nearest, unit_rows
+from featx.compute.vectors import inverse_lengths, nearest, unit_rows
 from featx.embedding.single import unreadable_query
 from featx.embedding.stream import read_source
 from featx.errors import FeatxError
@@ -213,8 +213,8 @@ def _regions(
     for (part, block), photo in zip(_blocks(encoder), prepared, strict=True):
         # A block of a joined row has length 1, and the maps of its network have not.
         is_scaled = isinstance(encoder, JoinedEncoder) and not part.spec.unit_rows
-        length = float(np.linalg.norm(part.features([photo])[0].astype(np.float64))) if is_scaled else 1.0
-        weights = None if margin is None else margin.weights[block] / (length or 1.0)
+        scale = float(inverse_lengths(part.features([photo]))[0]) if is_scaled else 1.0
+        weights = None if margin is None else margin.weights[block] * scale
 
         def odds(pooled: NDArray[np.float32], block: slice = block, scaled: bool = is_scaled) -> NDArray[np.float64]:
             rows = np.repeat(row[None], len(pooled), axis=0)
