@@ -19,6 +19,8 @@ _PUBLIC: dict[str, str] = {
     "read_photo": "featx.images",
     "open_backbone": "featx.backbones",
     "extract": "featx.extraction",
+    "read": "featx.text.reading:read_store",
+    "read_texts": "featx.text",
     "open_store": "featx.store",
     "Store": "featx.store",
     "use_store": "featx.workspace",
@@ -74,10 +76,12 @@ if TYPE_CHECKING:
     from featx.retrieval.query import similar as similar
     from featx.store import Store as Store
     from featx.store import open_store as open_store
+    from featx.text import read_texts as read_texts
+    from featx.text.reading import read_store
     from featx.views.progress import ProgressBar as ProgressBar
     from featx.workspace import use_store as use_store
 
-    report, export = write_report, export_store
+    report, export, read = write_report, export_store, read_store
 else:
 
     def __getattr__(name: str) -> object:

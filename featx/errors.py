@@ -28,6 +28,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "no-model": 4,
         "weights-missing": 4,
         "extra-missing": 4,
+        "no-text": 4,
         "other-backbone": 5,
         "store-newer": 5,
         "store-broken": 5,

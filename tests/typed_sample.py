@@ -25,6 +25,7 @@ from featx.prediction.suggest import Suggestions
 from featx.prediction.update import UpdateReport
 from featx.reporting import Written
 from featx.retrieval import Matches, SimilarityIndex
+from featx.text.reading import ReadingReport
 
 
 def photos_to_store() -> featx.Store:
@@ -36,6 +37,8 @@ def photos_to_store() -> featx.Store:
     assert_type(featx.read_photo(b"").image, Image.Image)
     assert_type(featx.extract("photos"), featx.Store)
     assert_type(featx.use_store("resnet50"), Path)
+    assert_type(featx.read(), ReadingReport)
+    assert_type(featx.read_texts(), dict[str, str])
     assert_type(featx.ImageEmbedder().transform(["photo.jpg"]), npt.NDArray[np.float32])
     assert_type(featx.ProgressBar("photos").line(1), str)
     return featx.open_store()

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from featx.backbones import Encoder
     from featx.catalogue.items import Catalogue
     from featx.extraction import ExtractionEvents, ExtractionReport
+
+
+class ReadChoice(StrEnum):
+    """Whether the text on photos is read."""
+
+    all = "all"
+    auto = "auto"
 
 
 def extract(
@@ -130,6 +138,10 @@ def extract(
     replace: Annotated[bool, typer.Option("--replace", help="Delete the old store first (asks; see --yes).")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --replace.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop with an error at the first unreadable photo.")] = False,
+    read: Annotated[
+        ReadChoice | None,
+        typer.Option("--read", help="Read the text on the photos too: all, or auto: where a sample has text."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -175,7 +187,14 @@ def extract(
     unlabelled = summary.total == len(catalogue.items) and not any(catalogue.labels)
     again = shlex.join(["featx", "extract", *images, *catalogue.flags])
     _print(summary, out, " ".join(images), again, "featx duplicates" if unlabelled else "featx fit")
-    if summary.stopped:
+    text = None
+    if read is not None and not summary.stopped and not dry_run:
+        from featx.cli.read import print_report, read_into
+
+        text = read_into(summary.store, out, auto=read == ReadChoice.auto)
+        print_report(text, out)
+    out.document({**summary.to_dict(), **({} if text is None else {"text": text.to_dict()})})
+    if summary.stopped or (text is not None and text.stopped):
         raise typer.Exit(130)
 
 
@@ -279,7 +298,6 @@ def narrator(out: Output) -> ExtractionEvents:
 
 
 def _print(summary: ExtractionReport, out: Output, source: str, again: str, then: str) -> None:
-    out.document(summary.to_dict())
     if summary.dry_run:
         _print_plan(summary, out)
     elif summary.stopped:

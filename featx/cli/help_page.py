@@ -16,6 +16,7 @@ START = "Start here:  featx extract data/train && featx fit && featx similar sku
 # (command, panel, summary: the first line of its own help)
 COMMANDS = (
     ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
+    ("read", "Train", "Read the text on photos, once; later runs read only what is new."),
     ("fit", "Train", "Train a category classifier and measure how good it is."),
     ("compare", "Measure", "Compare classifiers and backbones, and say whether the difference is real."),
     ("evaluate", "Measure", "Score a saved classifier on photos it never learned from."),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from featx.labels.decisions import AppliedDecisions
     from featx.store import Store
     from featx.store.facts import StoreFacts
+    from featx.text.of_store import TextFacts
     from featx.workspace import Workspace
 
 
@@ -49,9 +50,9 @@ def info(
     from featx.store import open_store
 
     opened = open_store(path)
-    facts = _gather(opened, workspace)
+    facts = _gather(opened, workspace, out)
     damage = _check(opened, workspace, out) if check else _Damage()
-    out.document(facts.to_dict() | ({"damage": damage.store + damage.classifiers} if check else {}))
+    out.document(facts.to_dict() | ({"damage": damage.store + damage.classifiers + damage.texts} if check else {}))
     _print(facts, out)
     if check:
         _judge(damage, opened, out)
@@ -68,12 +69,14 @@ class _Damage:
 
     store: tuple[str, ...] = ()
     classifiers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
 
 def _check(store: Store, workspace: Workspace, out: Output) -> _Damage:
     from featx.classifiers.listing import damaged_classifiers
     from featx.extraction import check_store
     from featx.retrieval import repair_index
+    from featx.text.of_store import text_damage
 
     with out.progress(1, "check") as advance:
         damage = check_store(store)
@@ -82,11 +85,12 @@ def _check(store: Store, workspace: Workspace, out: Output) -> _Damage:
         advance(1)
     for line in rebuilt:
         out.warn(f"{line}; earlier answers of `featx similar` may have been wrong")
-    return _Damage(tuple(damage), tuple(classifiers))
+    return _Damage(tuple(damage), tuple(classifiers), tuple(text_damage(store.path)))
 
 
 def _judge(damage: _Damage, store: Store, out: Output) -> None:
     from featx.embedding.reopen import rebuild_command
+    from featx.text.text_file import texts_beside
 
     if damage.store:
         raise FeatxError(
@@ -99,6 +103,12 @@ def _judge(damage: _Damage, store: Store, out: Output) -> None:
             "model-broken",
             "a classifier is damaged, but the store is intact:\n" + "\n".join(damage.classifiers[:5]),
             "train it again: `featx fit`",
+        )
+    if damage.texts:
+        raise FeatxError(
+            "store-broken",
+            "the text of the photos is damaged, but the store is intact:\n" + "\n".join(damage.texts[:5]),
+            f"delete {texts_beside(store.path)} and run `featx read`",
         )
     out.ok("every checksum holds, and a sample of photos gives the same features again")
 
@@ -113,6 +123,7 @@ class _Facts:
     fingerprint: dict[str, object]
     provenance: dict[str, object]
     look_alikes: BlockChoice | None
+    text: TextFacts | None
     decisions: AppliedDecisions
     decisions_path: Path
     classifiers: list[ClassifierFacts]
@@ -128,6 +139,7 @@ class _Facts:
             "fingerprint": self.fingerprint,
             "provenance": self.provenance,
             "look_alike_blocks": None if self.look_alikes is None else self.look_alikes.to_dict(),
+            "text": None if self.text is None else asdict(self.text),
             "fixes": self._fixes(),
             "models": [asdict(classifier) for classifier in self.classifiers],
             "machine": asdict(self.machine),
@@ -139,7 +151,7 @@ class _Facts:
         return {"path": str(self.decisions_path), "told": done.summary, **counts} if done.summary else None
 
 
-def _gather(store: Store, workspace: Workspace) -> _Facts:
+def _gather(store: Store, workspace: Workspace, out: Output) -> _Facts:
     from featx.classifiers.listing import list_classifiers
     from featx.compute.machine import machine_facts
     from featx.labels.decisions import labels_after_decisions, where
@@ -154,11 +166,22 @@ def _gather(store: Store, workspace: Workspace) -> _Facts:
         fingerprint=store.fingerprint.to_dict(),
         provenance=dict(store.provenance),
         look_alikes=None if (index := open_cached(store.path)) is None else index.block_choice,
+        text=_text_of(store, out),
         decisions=decisions,
         decisions_path=where(),
         classifiers=list_classifiers(workspace.models, store),
         machine=machine_facts(),
     )
+
+
+def _text_of(store: Store, out: Output) -> TextFacts | None:
+    from featx.text.of_store import text_facts
+
+    try:
+        return text_facts(store.path, store.digests)
+    except FeatxError as error:
+        out.warn(f"{error.message}; {error.hint}")
+        return None
 
 
 def _print(facts: _Facts, out: Output) -> None:
@@ -187,7 +210,14 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
         ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
         *([("", f"layers chosen by {describe_layers(BlockChoice.from_dict(layers))}")] if layers else []),
         *([("", f"look-alikes by {describe_blocks(facts.look_alikes)}")] if facts.look_alikes else []),
+        *([("text", _text_line(facts.text, store.n))] if facts.text else []),
     ]
+
+
+def _text_line(text: TextFacts, photos: int) -> str:
+    """How many photos have text."""
+    left = "" if text.read == photos else f" that were read; {photos - text.read:,} were not"
+    return f"on {text.with_text:,} of {pluralise(text.read, 'photo')}{left} · {pluralise(text.lines, 'line')}"
 
 
 def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:

@@ -64,6 +64,10 @@ def similar(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to show.")] = 5,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="WORDS", help="Only photos with these words on them; alone, the best of them."),
+    ] = None,
     label: Annotated[
         str | None,
         typer.Option("--label", help="Only products of this category.", autocompletion=category_names),
@@ -121,7 +125,15 @@ def similar(
     from featx.retrieval.query import open_index
 
     names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
-    _check_flags(names, query, everything, like, unlike, output, html, open_page, crop)
+    if text is not None and names + (like or []) + ([""] if everything else []):
+        # With something to look like, the words are one more condition.
+        quoted = text.replace("'", "''")
+        where, text = " and ".join([*([f"({where})"] if where else []), f"read_text ~ '{quoted}'"]), None
+    if text is not None and (unlike or crop or diverse or pool):
+        what = "`--unlike`, `--crop`, `--diverse` and `--pool` need something to look like"
+        raise FeatxError("bad-flag", what, "name a photo too: `featx similar sku123.jpg --text havre`")
+    if text is None:
+        _check_flags(names, query, everything, like, unlike, output, html, open_page, crop)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise FeatxError(
             "bad-flag", f"`--html` writes a page, but `{html}` is not one", "use a name that ends in .html"
@@ -151,16 +163,22 @@ def similar(
     if everything:
         _all(out, index, k, output, settings, requested)
         return
-    part = _crop(crop) if crop is not None else None
-    queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
-    answers = [index.matches(resolved, k, diverse=diverse, **settings) for resolved in queries]
+    if text is not None:
+        from featx.retrieval.read_text import text_matches
+
+        answers = [text_matches(index, text, k, where=where, label=label)]
+    else:
+        part = _crop(crop) if crop is not None else None
+        queries = _queries(index, names, part, pool is not None, like or [], unlike or [])
+        answers = [index.matches(resolved, k, diverse=diverse, **settings) for resolved in queries]
     several = len(answers) > 1
     records = [record for matches in answers for record in matches.to_dict(named=several)]
     page = html or (output if output is not None and output.suffix.lower() == ".html" else None)
     if page is not None or open_page:
         _show_page(out, index, answers, page, open_page)
     if output is not None and output.suffix.lower() != ".html":
-        ours = [*(["query"] if several else []), *COLUMNS]
+        texts = ["text"] if any("text" in record for record in records) else []
+        ours = [*(["query"] if several else []), *COLUMNS, *texts]
         keys = [*ours, *written_names(index.rows.own_columns, ours).values()]
         write_records(output, keys, records)
         out.ok(f"wrote {pluralise(len(records), 'row')} to {output}")
@@ -173,11 +191,12 @@ def similar(
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several, requested)
     _print_hidden(out, answers)
-    if index.nearby is not None:
+    if index.nearby is not None and text is None:
         share = f"{100 * index.nearby.recall:.1f} %"
         out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact compares all)")
 
 
+LONGEST_TEXT = 40
 COLUMNS = ("rank", "score", "id", "product", "label", "path", "word", "precision")
 
 
@@ -259,6 +278,7 @@ def _print(
         "/" in neighbour.product and neighbour.product in neighbour.path for neighbour in _each(answers)
     )
     worded = any(neighbour.word for neighbour in _each(answers)) and out.for_people
+    read = any(neighbour.text is not None for neighbour in _each(answers))
     rows: list[list[str | int | float | None]] = [
         [
             *([matches.query.name] if several else []),
@@ -268,12 +288,13 @@ def _print(
             neighbour.label,
             neighbour.path,
             *([neighbour.word] if worded else []),
+            *([_beginning(neighbour.text)] if read else []),
         ]
         for matches in answers
         for rank, neighbour in enumerate(matches, start=1)
     ]
     columns = [*(["query"] if several else []), "#", "score", *(["product"] if product else []), "category", "file"]
-    columns += ["likely"] if worded else []
+    columns += [*(["likely"] if worded else []), *(["text"] if read else [])]
     own = OwnColumns([neighbour.columns for neighbour in _each(answers)], requested)
     out.records(columns, rows, records, right=["#", "score"], paths=["file"], own=own)
     for matches in answers:
@@ -286,6 +307,11 @@ def _print(
         if word.word in shown and word.precision is not None:
             out.say(f"  {word.word}: {word.meaning} in {100 * word.precision:.0f}% of such answers in this catalogue")
             shown.discard(word.word)
+
+
+def _beginning(text: str | None) -> str:
+    """As much of a text as a table has room for; `--json` and files have all of it."""
+    return "" if text is None else text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _each(answers: list[Matches]) -> Iterator[Neighbour]:

@@ -20,6 +20,7 @@ from featx.errors import FeatxError
 from featx.files.atomic import SPREADSHEET, atomic_writer
 from featx.files.cells import Cell
 from featx.files.spreadsheet import TableWriter
+from featx.text.text_file import load_texts, texts_beside
 
 if TYPE_CHECKING:
     from featx.backbones import Fingerprint
@@ -197,6 +198,10 @@ class _Table:
         self.columns: dict[str, list[Cell]] = {
             name: [_plain(_text(v)) for v in values] for name, values in named.items()
         }
+        known = load_texts(texts_beside(Path(store.path)), store.digests)
+        if known:
+            texts = [known[digest].text if digest in known else None for digest in store.digests]
+            self.columns["text"] = [_plain(text) for text in texts]
         own = {str(_plain(heading)): values for heading, values in store.own_columns.items()}
         ours = {*self.columns, "features", *(name for name in own if re.fullmatch(r"f\d+", name))}
         for heading, name in written_names(own, ours).items():

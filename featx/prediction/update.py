@@ -36,6 +36,8 @@ from featx.prediction.review import decision_rule
 from featx.prediction.sheets import predictions_sheet
 from featx.prediction.suggest import undecided_rows
 from featx.store import Store, open_store
+from featx.text.reading import read_store
+from featx.text.text_file import texts_beside
 from featx.views.pages import write_page
 from featx.views.quantities import pluralise
 from featx.views.sheet import MOST
@@ -63,6 +65,9 @@ class UpdateReport:
     trainings: list[str] = field(default_factory=list)
     predicted: int = 0
     review: int = 0
+    # New photos whose text was read, where that of the others was; in words what came of it.
+    read: int = 0
+    reading: str = ""
     unlabelled: int = 0
     waiting: int = 0
     limit: str = ""
@@ -100,6 +105,8 @@ class UpdateReport:
         )
         listed = ", ".join(f"{n:,} {word}" for n, word in photos if n) or "as before"
         lines = [f"photos: {listed}; {self.total:,} in {self.store}"]
+        if self.reading:
+            lines.append(f"text: {self.reading}")
         lines += [f"classifier: {training}" for training in self.trainings]
         if self.predictions:
             look = f"; {self.review:,} of them need a look ({self.limit})" if self.review else ""
@@ -185,6 +192,7 @@ class _Update:
         if extracted.stopped:
             raise KeyboardInterrupt
         opened = open_store(extracted.store)
+        _read_new(opened, report)
         self.at("train")
         tried = self._train(opened, report)
         self.at("predict")
@@ -350,6 +358,23 @@ def chosen_store(workspace: Workspace, path: Path | None, backbone: str | None) 
 def _lessons_at(opened: Store, level: str | None) -> str:
     """Identifies the photos and categories to learn from at a level."""
     return digest_of_lessons(lessons_of(opened, level))
+
+
+def _read_new(store: Store, report: UpdateReport) -> None:
+    """Read the text of new photos, where that of the others was read; the night goes on where nothing can read."""
+    if not texts_beside(store.path).exists():
+        return
+    try:
+        done = read_store(store)
+    except FeatxError as error:
+        if error.code != "extra-missing":
+            raise
+        report.reading = f"{error.message}: {error.hint}"
+        return
+    report.read = done.read
+    if done.read or done.unread:
+        unread = f"; {len(done.unread):,} could not be read" if done.unread else ""
+        report.reading = f"read on {pluralise(done.read, 'new photo')}{unread}"
 
 
 def _photos(extracted: ExtractionReport) -> UpdateReport:

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.errors import FeatxError
+from featx.text.word_search import Words
+
 Value = str | int | float | bool | None
 Columns = Mapping[str, Sequence[Value]]
 
@@ -79,6 +82,14 @@ class Match:
 
 
 @dataclass(frozen=True)
+class HasWords:
+    """`text ~ 'oat milk'`: every word, whatever its accents and capitals, and misread ones too."""
+
+    operand: Operand
+    text: str
+
+
+@dataclass(frozen=True)
 class IsNull:
     """`price is null`."""
 
@@ -106,7 +117,7 @@ class Or:
     parts: tuple[Node, ...]
 
 
-Node = Comparison | Among | Match | IsNull | Not | And | Or
+Node = Comparison | Among | Match | HasWords | IsNull | Not | And | Or
 
 
 def operands(node: Node) -> Iterator[Operand]:
@@ -116,7 +127,7 @@ def operands(node: Node) -> Iterator[Operand]:
             yield from (left, right)
         case Among(operand, choices):
             yield from (operand, *choices)
-        case Match(operand) | IsNull(operand):
+        case Match(operand) | HasWords(operand) | IsNull(operand):
             yield operand
         case Not(part):
             yield from operands(part)
@@ -221,7 +232,10 @@ class _Evaluation:
             case Among(operand, choices):
                 return self._any([self._compare("=", operand, choice) for choice in choices])
             case Match():
-                return self._match(node)
+                look = pattern(node)
+                return self._search(node.operand, lambda text: look(text) is not None)
+            case HasWords(operand, text):
+                return self._search(operand, Words(text).stand_in)
             case IsNull(operand):
                 null = np.broadcast_to(self._values(operand).null, self.n)
                 return _Truth(null, ~null)
@@ -257,12 +271,11 @@ class _Evaluation:
         true[rows] = SIGNS[sign](*items)
         return _Truth(true, known & ~true)
 
-    def _match(self, node: Match) -> _Truth:
-        values = self._values(node.operand)
-        given = [node.operand.value] if isinstance(node.operand, Literal) else self.columns[node.operand.name]
+    def _search(self, operand: Operand, holds: Callable[[str], bool]) -> _Truth:
+        values = self._values(operand)
+        given = [operand.value] if isinstance(operand, Literal) else self.columns[operand.name]
         texts = ["" if value is None else str(value) for value in given]
-        look = pattern(node)
-        hits = {text: look(text) is not None for text in set(texts)}
+        hits = {text: holds(text) for text in set(texts)}
         known = np.broadcast_to(~values.null, self.n)
         hit = np.broadcast_to(_flags((hits[text] for text in texts), len(texts)), self.n)
         return _Truth(known & hit, known & ~hit)
@@ -305,6 +318,8 @@ def _sql(node: Node, parameters: list[Value]) -> str:
                 escaped = "%" + escaped.replace("%", "\\%").replace("_", "\\_") + "%"
             parameters.append(escaped)
             return f"(LOWER(CAST({first} AS TEXT)) LIKE LOWER(?) ESCAPE '\\')"
+        case HasWords():
+            raise FeatxError("bad-flag", "a database cannot look for misread words", "use `contains` in place of `~`")
         case IsNull(operand):
             return f"({_operand_sql(operand, parameters)} IS NULL)"
         case Not(part):

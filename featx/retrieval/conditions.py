@@ -4,11 +4,13 @@
     part       = value ("=" | "!=" | "<" | "<=" | ">" | ">=") value
                | value ["not"] "in" "(" value {"," value} ")"
                | value ["not"] ("like" | "contains") text
+               | value "~" text
                | value "is" ["not"] "null"
     value      = column | "column with spaces" | 'text' | number | true | false
 
 An item without a value matches no comparison, and no `not` of one; only `is null` finds it. `like` knows `%` (anything)
-and `_` (one character); `like` and `contains` do not mind capitals. Nothing is ever evaluated as code.
+and `_` (one character); `like` and `contains` do not mind capitals. `~` finds words: each of them, accents and capitals
+aside, also where a reader took a letter for another. Nothing is ever evaluated as code.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from featx.retrieval.condition_tree import (
     Column,
     Columns,
     Comparison,
+    HasWords,
     IsNull,
     Literal,
     Match,
@@ -41,6 +44,7 @@ from featx.retrieval.condition_tree import (
     evaluate,
     to_sql,
 )
+from featx.text.plain import words_of
 
 DEEPEST = 100
 _TOKEN = re.compile(
@@ -48,7 +52,7 @@ _TOKEN = re.compile(
     (?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?(?![\w.]))
     |(?P<text>'(?:[^']|'')*')
     |(?P<column>"(?:[^"]|"")*"|`[^`]*`)
-    |(?P<sign><=|>=|<>|!=|==|[=<>(),])
+    |(?P<sign><=|>=|<>|!=|==|[=<>(),~])
     |(?P<word>[^\W\d][\w.-]*)
     )""",
     re.VERBOSE,
@@ -216,6 +220,8 @@ class _Reader:
         sign = self._take(*SIGNS, *_SAME)
         if sign is not None:
             return Comparison(_SAME.get(sign, sign), left, self._operand())
+        if self._take("~"):
+            return self._words(left)
         if self._take("is"):
             negated = self._take("not") is not None
             self._need("null")
@@ -241,6 +247,18 @@ class _Reader:
             raise self._unexpected("a text in quotes")
         self.i += 1
         return token.text[1:-1].replace("''", "'")
+
+    def _words(self, operand: Operand) -> Node:
+        token = self._now
+        if token.kind == "column":
+            # After `~` stands no column, so either quotes mean a text.
+            self.i += 1
+            text = token.text[1:-1].replace('""', '"')
+        else:
+            text = self._quoted()
+        if not words_of(text):
+            raise _wrong(self.text, token.at, "there is no word to look for", "write letters or digits after `~`")
+        return HasWords(operand, text)
 
     def _operand(self) -> Operand:
         token = self._now

@@ -30,6 +30,8 @@ class Neighbour:
     precision: float | None = None
     # What the person's own table says of the photo.
     columns: Mapping[str, Value] = field(default_factory=dict, hash=False)
+    # What was read off the photo; None where it was not read.
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Matches:
                 "path": neighbour.path,
                 "word": neighbour.word or None,
                 "precision": None if neighbour.precision is None else round(neighbour.precision, 4),
+                **({} if neighbour.text is None else {"text": neighbour.text}),
             }
 
     def to_pandas(self) -> pandas.DataFrame:

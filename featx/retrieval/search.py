@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featx.retrieval.engines.base import CandidateSource
     from featx.retrieval.lookup import Embed
     from featx.retrieval.similarity_words import SimilarityScale
+    from featx.text.records import PhotoText
 
     QueryLike = Query | PhotoLike | NDArray[np.floating[Any]]
 
@@ -34,7 +35,7 @@ CLOSE = 2e-5
 # In a diverse answer, the weight of similarity to the query; the rest is dissimilarity to earlier answers.
 LIKENESS = 0.7
 # Other names for columns that people use.
-ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path"}
+ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path", "text": "read_text"}
 # Below this an exact search takes a fraction of a second, so the graph is used only on request.
 LARGE = 500_000
 
@@ -82,7 +83,7 @@ class SimilarityIndex:
         if where is not None:
             text = where if isinstance(where, str) else where.text
             if text not in self._masks:
-                columns = self.rows.columns()
+                columns = _with_text(self.rows)
                 condition = _read_condition(where, columns) if isinstance(where, str) else where
                 self._masks[text] = condition.rows(columns, len(self))
             mask = self._masks[text] if mask is None else mask & self._masks[text]
@@ -112,9 +113,18 @@ class SimilarityIndex:
         """
         resolved = self._resolve(query)
         ranked, hidden = self._ranked(resolved, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
-        return Matches(
-            resolved, tuple(self._neighbour(row, value, bool(resolved.products)) for row, value in ranked), hidden
-        )
+        texts = self._texts([row for row, _ in ranked])
+        answers = (self._neighbour(row, value, bool(resolved.products), texts) for row, value in ranked)
+        return Matches(resolved, tuple(answers), hidden)
+
+    def _texts(self, rows: Sequence[int]) -> Mapping[int, PhotoText]:
+        """What was read off the photos of some rows."""
+        if self.rows.path is None or not self.rows.path.with_name(self.rows.path.name + ".text").exists():
+            return {}
+        # Most catalogues have no text, and none should pay for the database.
+        from featx.retrieval.read_text import texts_of_rows
+
+        return texts_of_rows(self.rows, rows)
 
     def _resolve(self, query: QueryLike) -> Query:
         if isinstance(query, Query):
@@ -127,7 +137,7 @@ class SimilarityIndex:
             return of_photo(self.rows, query, self.embed)
         return Query("features", np.atleast_2d(np.asarray(query)))
 
-    def _neighbour(self, row: int, similarity: float, other_product: bool) -> Neighbour:
+    def _neighbour(self, row: int, similarity: float, other_product: bool, texts: Mapping[int, PhotoText]) -> Neighbour:
         band = self.words.band_of(similarity, other_product=other_product) if self.words else None
         return Neighbour(
             self.rows.ids[row],
@@ -139,6 +149,7 @@ class SimilarityIndex:
             band.word if band else "",
             band.precision if band else None,
             self.rows.own_row(row),
+            texts[row].text if row in texts else None,
         )
 
     def _ranked(
@@ -242,6 +253,13 @@ class SimilarityIndex:
             shown.append(int(np.argmax(np.round(worth, 6))))
             nearest = np.maximum(nearest, unit @ unit[shown[-1]])
         return [ranked[i] for i in shown]
+
+
+def _with_text(rows: IndexRows) -> Mapping[str, Sequence[Value]]:
+    """The columns that a condition may use; the text of the photos is read only where it does."""
+    from featx.retrieval.read_text import COLUMN, TextColumn
+
+    return {COLUMN: TextColumn(rows), **rows.columns()}
 
 
 def _read_condition(text: str, columns: Mapping[str, Sequence[Value]]) -> Condition:

@@ -40,7 +40,7 @@ FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
 LEAST_HEAT, LEAST_BOX = 0.3, 0.5
 # In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
 # fruit glow as a whole.
-GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 80
+GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 60
 # Lines of which the reader is less sure are mostly textures.
 LEAST_CONFIDENCE = 0.5
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
@@ -55,7 +55,11 @@ class RapidReader:
     name = "rapidocr (PP-OCRv6 small)"
 
     def __init__(self, detector: Path, recogniser: Path) -> None:
+        import cv2
+
         openvino = import_without_telemetry("openvino")
+        # Photos are read side by side; more threads for each would only wait for one another.
+        cv2.setNumThreads(1)
         core = openvino.Core()
         settings = {
             # bf16 would be faster, but only some processors have it, and the text would depend on them.

@@ -18,12 +18,12 @@ from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store, open_store
 from featx.text.reader import Reader, open_reader
 from featx.text.records import PhotoText
-from featx.text.text_file import TextWriter, load_texts, other_files, texts_beside
+from featx.text.text_file import TextFile, TextWriter, other_files, texts_beside
 from featx.workspace import Workspace
 
 # So many photos at most are lost by a kill.
 SAVED_EVERY = 16
-# `auto` reads so many photos first, and the rest only where at least this share of them has this many letters.
+# `auto` needs so many photos that were read, and the rest only where at least this share of them has this many letters.
 SAMPLE, WORTH_SHARE, WORTH_LETTERS = 48, 0.1, 4
 
 Progress = Callable[[int, int], object]
@@ -40,15 +40,16 @@ class UnreadPhoto:
 
 @dataclass
 class ReadingReport:
-    """What a run did, and what the file holds for the photos of the store afterwards."""
+    """What a run did to different contents, and how many `photos` of the store are `done` and have text afterwards."""
 
     store: Path
     reader: str = ""
     photos: int = 0
+    done: int = 0
+    with_text: int = 0
     read: int = 0
     copied: int = 0
     known: int = 0
-    with_text: int = 0
     # Photos that another reader read before; `force` reads them again.
     by_other_reader: int = 0
     unread: list[UnreadPhoto] = field(default_factory=list)
@@ -67,6 +68,7 @@ class ReadingReport:
             "read": self.read,
             "copied": self.copied,
             "known": self.known,
+            "done": self.done,
             "with_text": self.with_text,
             "by_other_reader": self.by_other_reader,
             "unread": [{"path": one.path, "reason": one.reason, "detail": one.detail} for one in self.unread],
@@ -77,12 +79,14 @@ class ReadingReport:
 
 
 @dataclass(frozen=True)
-class _Photo:
+class PhotoToRead:
+    """A photo by its path, and the digest that its bytes must have; any where that is empty."""
+
     path: str
-    digest: str
+    digest: str = ""
 
 
-def read_photos(
+def read_store(
     store: Store | str | Path | None = None,
     *,
     auto: bool = False,
@@ -121,53 +125,55 @@ class _Reading:
     ) -> None:
         self.store, self.writer, self.workers, self.stop, self.progress = store, writer, workers, stop, progress
         self.given, self.force = reader, force
+        self.known = writer.content.digests()
         self.report = ReadingReport(store.path, photos=len(store))
         self.done = 0
 
     def go(self, auto: bool) -> None:
         """Read what is missing, or find that reading does not pay here."""
         photos = self._distinct()
-        missing = photos if self.force else [photo for photo in photos if photo.digest not in self.writer.known]
+        missing = photos if self.force else [photo for photo in photos if photo.digest not in self.known]
         self.report.known = len(photos) - len(missing)
         if missing:
             reader = self.given or open_reader()
             self.report.reader = reader.fingerprint
             if not self.force:
                 missing = self._copied(missing, reader)
-            sample = _spread(missing, SAMPLE) if auto and not self._knows_text() else missing
-            self._read(reader, sample, len(missing))
-            rest = [photo for photo in missing if photo.digest not in self.writer.known] if sample != missing else []
-            if rest and not self.stop.is_set():
-                if self._pays(sample):
-                    self._read(reader, rest, len(missing))
-                else:
-                    self.report.left = len(rest)
-        self._count(photos)
+            if auto:
+                sample = _spread(missing, max(0, SAMPLE - self.report.known - self.report.copied))
+                self._read(reader, sample, len(missing))
+                missing = [photo for photo in missing if photo not in sample]
+            if auto and not self._pays() and not self.stop.is_set():
+                self.report.left = len(missing)
+            else:
+                self._read(reader, missing, len(missing) + self.done)
+        self._count()
 
-    def _distinct(self) -> list[_Photo]:
+    def _distinct(self) -> list[PhotoToRead]:
         """The photos of the store, each content once."""
         paths = dict(zip(reversed(self.store.digests), reversed(self.store.paths), strict=True))
-        return [_Photo(paths[digest], digest) for digest in dict.fromkeys(self.store.digests)]
+        return [PhotoToRead(paths[digest], digest) for digest in dict.fromkeys(self.store.digests)]
 
-    def _copied(self, missing: list[_Photo], reader: Reader) -> list[_Photo]:
+    def _copied(self, missing: list[PhotoToRead], reader: Reader) -> list[PhotoToRead]:
         """What the same reader read for other stores is copied; the photos that are left."""
         texts: dict[str, PhotoText] = {}
         for path in other_files(self.store.path, Workspace.here().embeddings):
             try:
-                others = load_texts(path)
+                if (file := TextFile.open(path)) is None:
+                    continue
+                with file:
+                    others = file.texts(photo.digest for photo in missing)
             except FeatxError:
                 continue  # damaged or of a later version: its own store says so
-            for photo in missing:
-                if photo.digest in others and others[photo.digest].reader == reader.fingerprint:
-                    texts[photo.digest] = others[photo.digest]
-        self.writer.add(texts)
+            texts |= {digest: text for digest, text in others.items() if text.reader == reader.fingerprint}
+        self._keep(texts)
         self.report.copied = len(texts)
         return [photo for photo in missing if photo.digest not in texts]
 
-    def _read(self, reader: Reader, photos: Sequence[_Photo], total: int) -> None:
+    def _read(self, reader: Reader, photos: Sequence[PhotoToRead], total: int) -> None:
         ready: dict[str, PhotoText] = {}
         try:
-            for photo, outcome in self._side_by_side(reader, photos):
+            for photo, outcome in side_by_side(reader, photos, self.workers, self.stop):
                 if isinstance(outcome, UnreadPhoto):
                     self.report.unread.append(outcome)
                 else:
@@ -175,53 +181,58 @@ class _Reading:
                     self.report.read += 1
                 self.done += 1
                 if len(ready) >= SAVED_EVERY:
-                    self.writer.add(ready)
+                    self._keep(ready)
                     ready = {}
                 self.progress(self.done, total)
         finally:
-            self.writer.add(ready)
+            self._keep(ready)
         self.report.stopped = self.stop.is_set() and self.done < total
 
-    def _side_by_side(
-        self, reader: Reader, photos: Sequence[_Photo]
-    ) -> Iterator[tuple[_Photo, PhotoText | UnreadPhoto]]:
-        """Each photo with its text, in order, a few ahead; one core for each worker."""
-        waiting: deque[tuple[_Photo, Future[PhotoText | UnreadPhoto]]] = deque()
-        coming = iter(photos)
-        with ThreadPoolExecutor(self.workers, thread_name_prefix="read") as pool:
-            try:
-                while True:
-                    while len(waiting) < 2 * self.workers and not self.stop.is_set():
-                        photo = next(coming, None)
-                        if photo is None:
-                            break
-                        waiting.append((photo, pool.submit(_outcome, reader, photo)))
-                    if not waiting:
-                        return
-                    photo, future = waiting.popleft()
-                    yield photo, future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+    def _keep(self, texts: dict[str, PhotoText]) -> None:
+        self.writer.add(texts)
+        self.known |= texts.keys()
 
-    def _knows_text(self) -> bool:
-        """Whether enough of the photos were read before to know that reading pays."""
-        return _share_with_text([self.writer.known.get(digest) for digest in self.store.digests]) >= WORTH_SHARE
+    def _pays(self) -> bool:
+        """Whether enough of the photos that were read have more than stray letters."""
+        texts = self.writer.content.texts(self.store.digests).values()
+        letters = [sum(letter.isalnum() for letter in text.text) for text in texts]
+        return bool(letters) and sum(n >= WORTH_LETTERS for n in letters) / len(letters) >= WORTH_SHARE
 
-    def _pays(self, sample: Sequence[_Photo]) -> bool:
-        return _share_with_text([self.writer.known.get(photo.digest) for photo in sample]) >= WORTH_SHARE
-
-    def _count(self, photos: Sequence[_Photo]) -> None:
-        texts = [self.writer.known[photo.digest] for photo in photos if photo.digest in self.writer.known]
-        self.report.with_text = sum(bool(text.lines) for text in texts)
+    def _count(self) -> None:
+        texts = self.writer.content.texts(self.store.digests)
+        of_rows = [texts[digest] for digest in self.store.digests if digest in texts]
+        self.report.done, self.report.with_text = len(of_rows), sum(bool(text.lines) for text in of_rows)
         ours = self.report.reader
-        self.report.by_other_reader = sum(text.reader != ours for text in texts) if ours else 0
+        self.report.by_other_reader = sum(text.reader != ours for text in of_rows) if ours else 0
 
 
-def _outcome(reader: Reader, photo: _Photo) -> PhotoText | UnreadPhoto:
+def side_by_side(
+    reader: Reader, photos: Sequence[PhotoToRead], workers: int, stop: threading.Event
+) -> Iterator[tuple[PhotoToRead, PhotoText | UnreadPhoto]]:
+    """Each photo with its text, in order, a few ahead, one core for each worker; ends early once `stop` is set."""
+    waiting: deque[tuple[PhotoToRead, Future[PhotoText | UnreadPhoto]]] = deque()
+    coming = iter(photos)
+    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
+        try:
+            while True:
+                while len(waiting) < 2 * workers and not stop.is_set():
+                    photo = next(coming, None)
+                    if photo is None:
+                        break
+                    waiting.append((photo, pool.submit(_outcome, reader, photo)))
+                if not waiting:
+                    return
+                photo, future = waiting.popleft()
+                yield photo, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _outcome(reader: Reader, photo: PhotoToRead) -> PhotoText | UnreadPhoto:
     """The text of one photo, or why there is none; called from worker threads."""
     try:
         data = read_bytes(photo.path)
-        if digest_of(data) != photo.digest:
+        if photo.digest and digest_of(data) != photo.digest:
             return UnreadPhoto(photo.path, "changed", "the file is not the one in the store; extract again")
         pixels = np.asarray(decode_photo(data, photo.path))
     except UnreadablePhoto as error:
@@ -234,14 +245,8 @@ def _outcome(reader: Reader, photo: _Photo) -> PhotoText | UnreadPhoto:
         return UnreadPhoto(photo.path, "reader-failed", f"{type(error).__name__}: {error}"[:200])
 
 
-def _spread(photos: list[_Photo], n: int) -> list[_Photo]:
+def _spread(photos: list[PhotoToRead], n: int) -> list[PhotoToRead]:
     """At most n photos from everywhere in the list: neighbours often show the same category."""
-    if len(photos) <= n:
-        return photos
+    if len(photos) <= n or not n:
+        return photos[:n]
     return [photos[i] for i in np.linspace(0, len(photos) - 1, n).round().astype(int).tolist()]
-
-
-def _share_with_text(texts: Sequence[PhotoText | None]) -> float:
-    read = [text for text in texts if text is not None]
-    letters = [sum(letter.isalnum() for letter in text.text) for text in read]
-    return sum(n >= WORTH_LETTERS for n in letters) / len(read) if read else 0.0

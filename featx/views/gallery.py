@@ -40,6 +40,10 @@ class Answer(Protocol):
     def word(self) -> str:
         """What its similarity means."""
 
+    @property
+    def text(self) -> str | None:
+        """What was read off its photo."""
+
 
 class Answers(Protocol):
     """The answers to one query."""

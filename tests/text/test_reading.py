@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featx.errors import FeatxError
 from featx.store import open_store
 from featx.text import read_texts
 from featx.text.of_store import photo_texts, text_facts
-from featx.text.reading import read_photos
-from featx.text.records import PhotoText, TextLine
-from featx.text.text_file import TextWriter, load_texts, texts_beside
+from featx.text.reading import read_store
+from featx.text.text_file import TextFile, load_texts, texts_beside
+from tests.conftest import command_environment
 from tests.text.readers import ListReader, by_shade, shaded
 
 
@@ -23,8 +27,8 @@ def texts_by_stem(store):
 
 
 def test_the_text_of_each_photo_is_known_by_its_id(shades):
-    report = read_photos(shades, reader=ListReader(by_shade))
-    assert (report.read, report.with_text, report.known) == (5, 3, 0)
+    report = read_store(shades, reader=ListReader(by_shade))
+    assert (report.read, report.with_text, report.known) == (5, 4, 0)
     assert texts_by_stem(shades) == {
         "item0": "Havre Dryck 1 L", "copy0": "Havre Dryck 1 L", "item1": "GRÄDDFIL", "item2": "",
         "item3": "VANILJ yoghurt", "item4": "",
@@ -35,10 +39,10 @@ def test_the_text_of_each_photo_is_known_by_its_id(shades):
 
 def test_a_photo_is_read_once_whatever_its_name_and_however_many_copies(shades):
     reader = ListReader(by_shade)
-    read_photos(shades, reader=reader)
-    again = read_photos(shades, reader=reader)
+    read_store(shades, reader=reader)
+    again = read_store(shades, reader=reader)
     assert sorted(reader.seen) == [10, 60, 110, 160, 210]
-    assert (again.read, again.known, again.with_text) == (0, 5, 3)
+    assert (again.read, again.known, again.with_text) == (0, 5, 4)
 
 
 def test_nothing_is_known_of_photos_that_were_never_read(shades):
@@ -48,63 +52,97 @@ def test_nothing_is_known_of_photos_that_were_never_read(shades):
 def test_a_run_stopped_half_way_goes_on_where_it_was(shades):
     stop = threading.Event()
     first = ListReader(lambda image: stop.set() or by_shade(image))
-    half = read_photos(shades, reader=first, workers=1, stop=stop)
+    half = read_store(shades, reader=first, workers=1, stop=stop)
     assert half.stopped and 0 < half.read < 5
     second = ListReader(by_shade)
-    whole = read_photos(shades, reader=second)
+    whole = read_store(shades, reader=second)
     assert whole.known == half.read and sorted(first.seen + second.seen) == [10, 60, 110, 160, 210]
     assert len(read_texts(shades)) == 6
 
 
+KILLED = """
+import os, sys
+from pathlib import Path
+from featx.text.records import PhotoText, TextLine
+from featx.text.text_file import TextWriter
+writer = TextWriter.open(Path(sys.argv[1]))
+text = PhotoText((TextLine("HAVRE", 0.8, (0, 0, 9, 9)),), "list/1")
+writer.add({"a": text})
+writer._put("b", text)
+os.kill(os.getpid(), 9)
+"""
+
+
 def test_a_killed_run_loses_no_text_that_it_kept(shades):
     path = texts_beside(shades.path)
-    text = PhotoText((TextLine("HAVRE", 0.8, (0, 0, 9, 9)),), "list/1")
-    with TextWriter.open(path) as writer:
-        writer.add({"a": text})
-        writer.add({"b": text})
-    with path.open("ab") as file:
-        file.write(b"FXJ1 a frame that a kill cut off")
-    assert load_texts(path) == {"a": text, "b": text}
-    with TextWriter.open(path) as writer:
-        writer.add({"c": text})
-    assert set(load_texts(path)) == {"a", "b", "c"}
+    assert subprocess.run([sys.executable, "-c", KILLED, str(path)], env=command_environment({})).returncode == -9
+    assert set(load_texts(texts_beside(shades.path))) == {"a"}
+    report = read_store(shades, reader=ListReader(by_shade))
+    assert report.read == 5 and len(load_texts(texts_beside(shades.path))) == 6
 
 
-def test_damage_is_named_and_never_read_as_fewer_texts(shades):
-    read_photos(shades, reader=ListReader(by_shade))
+def test_no_text_is_read_as_another_after_damage(shades):
+    read_store(shades, reader=ListReader(by_shade))
+    path, whole = texts_beside(shades.path), load_texts(texts_beside(shades.path))
+    data = path.read_bytes()
+    random = np.random.default_rng(0)
+    for at in random.integers(0, len(data), 150).tolist():
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
+        try:
+            left = load_texts(texts_beside(shades.path))
+        except FeatxError as error:
+            assert error.code in ("store-broken", "store-newer", "no-permission"), error
+            continue
+        assert all(text == whole[digest] for digest, text in left.items() if digest in whole)
+
+
+def test_a_changed_letter_is_found_by_a_check(shades):
+    read_store(shades, reader=ListReader(by_shade))
     path = texts_beside(shades.path)
-    data = bytearray(path.read_bytes())
-    data[60] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(FeatxError, match="is damaged") as error:
+    path.write_bytes(path.read_bytes().replace(b"Havre", b"Hafre"))
+    file = TextFile.open(path)
+    assert file is not None
+    with file:
+        assert "not what was written" in file.damage()[0]
+    with pytest.raises(FeatxError, match="cannot be used") as error:
         read_texts(shades)
     assert error.value.code == "store-broken" and "featx read" in error.value.hint
 
 
-def test_another_file_of_that_name_is_refused_and_stays(shades):
+def test_a_file_of_another_program_is_refused_and_stays(shades):
     path = texts_beside(shades.path)
-    path.write_text(json.dumps({"my": "notes"}) * 9)
+    path.write_text(json.dumps({"my": "notes"}) * 90)
     with pytest.raises(FeatxError):
-        read_photos(shades, reader=ListReader(by_shade))
+        read_store(shades, reader=ListReader(by_shade))
     assert "notes" in path.read_text()
 
 
+def test_a_file_with_a_trigger_in_it_is_not_used(shades):
+    read_store(shades, reader=ListReader(by_shade))
+    path = texts_beside(shades.path)
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TRIGGER t AFTER INSERT ON photo BEGIN DELETE FROM photo; END")
+    database.close()
+    with pytest.raises(FeatxError, match="its tables"):
+        read_texts(shades)
+
+
 def test_text_of_another_store_is_copied_not_read_again(shades, tmp_path):
-    read_photos(shades, reader=ListReader(by_shade))
+    read_store(shades, reader=ListReader(by_shade))
     (tmp_path / "other.h5").write_bytes(shades.path.read_bytes())
     other = open_store(tmp_path / "other.h5")
     reader = ListReader(by_shade)
-    report = read_photos(other, reader=reader)
+    report = read_store(other, reader=reader)
     assert (report.copied, report.read, reader.seen) == (5, 0, [])
     assert read_texts(other) == read_texts(shades)
 
 
 def test_another_reader_reads_again_only_by_force(shades):
-    read_photos(shades, reader=ListReader(by_shade))
+    read_store(shades, reader=ListReader(by_shade))
     better = ListReader(lambda image: ["better"], fingerprint="list/2")
-    report = read_photos(shades, reader=better)
+    report = read_store(shades, reader=better)
     assert (report.read, report.by_other_reader) == (0, 0) and better.seen == []
-    assert read_photos(shades, reader=better, force=True).read == 5
+    assert read_store(shades, reader=better, force=True).read == 5
     assert set(read_texts(shades).values()) == {"better"}
 
 
@@ -123,7 +161,7 @@ def test_bad_photos_are_named_and_the_others_read(tmp_path, monkeypatch):
             raise RuntimeError("no such shape")
         return by_shade(image)
 
-    report = read_photos(store, reader=ListReader(odd))
+    report = read_store(store, reader=ListReader(odd))
     assert sorted((Path(skip.path).name, skip.reason) for skip in report.unread) == [
         ("p10.png", "missing"), ("p110.png", "reader-failed"), ("p60.png", "changed"),
     ]  # fmt: skip
@@ -133,7 +171,15 @@ def test_bad_photos_are_named_and_the_others_read(tmp_path, monkeypatch):
 
 def test_auto_leaves_photos_unread_where_a_sample_has_no_text(shades, monkeypatch):
     monkeypatch.setattr("featx.text.reading.SAMPLE", 2)
-    report = read_photos(shades, auto=True, reader=ListReader(lambda image: []))
+    report = read_store(shades, auto=True, reader=ListReader(lambda image: []))
     assert (report.read, report.left) == (2, 3)
-    report = read_photos(shades, auto=True, reader=ListReader(lambda image: ["HAVREDRYCK"]))
-    assert (report.read, report.left, report.with_text) == (3, 0, 3)
+    again = read_store(shades, auto=True, reader=ListReader(by_shade))
+    assert (again.read, again.left) == (0, 3)
+    assert read_store(shades, reader=ListReader(by_shade)).read == 3
+
+
+def test_auto_reads_all_where_a_sample_has_text(shades, monkeypatch):
+    monkeypatch.setattr("featx.text.reading.SAMPLE", 2)
+    reader = ListReader(lambda image: ["HAVREDRYCK"])
+    report = read_store(shades, auto=True, reader=reader)
+    assert (report.read, report.left, report.with_text, len(reader.seen)) == (5, 0, 6, 5)

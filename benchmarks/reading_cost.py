@@ -1,0 +1,49 @@
+"""What reading the text on one photo costs: CPU milliseconds on one core, of photos with text and without.
+
+    python benchmarks/reading_cost.py FOLDER [--photos 60] [--seed 0]
+
+Opening and decoding the photo is not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+import featx
+from featx.text import rapid_reader
+from featx.text.reader import open_reader
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--photos", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    asked = parser.parse_args()
+    rapid_reader.cores = lambda: 1
+    reader = open_reader()
+    paths = sorted(asked.folder.rglob("*.jpg"))
+    some = random.Random(asked.seed).sample(paths, min(asked.photos, len(paths)))
+    images = [np.asarray(featx.read_photo(path).image) for path in some]
+    reader.read(images[:2])  # compiled for these shapes
+    spent: dict[str, list[float]] = {"with text": [], "without text": []}
+    for image in images:
+        begun = time.process_time()
+        lines = reader.read([image])[0]
+        spent["with text" if lines else "without text"].append(1000 * (time.process_time() - begun))
+    print(f"{asked.folder}: {len(images)} photos, longer side {statistics.median(max(i.shape) for i in images):.0f}")
+    for what, costs in spent.items():
+        if costs:
+            print(f"{what:13} {len(costs):4} photos   mean {np.mean(costs):4.0f} ms   90% below "
+                  f"{np.quantile(costs, 0.9):4.0f} ms   longest {max(costs):4.0f} ms")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""The text read off the photos of an index: as a column of conditions, beside answers, and searched for words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from featx.retrieval.results import Matches, Neighbour, Query
+from featx.retrieval.rows import IndexRows
+from featx.text.records import PhotoText
+from featx.text.text_file import load_texts, texts_beside
+from featx.text.word_search import WordHit, find_words, nothing_read
+
+if TYPE_CHECKING:
+    from featx.retrieval.search import SimilarityIndex
+
+# The name of the column; `text` means it too, unless the catalogue has a column of that name.
+COLUMN = "read_text"
+
+
+class TextColumn(Sequence[str | None]):
+    """The text of each row, read when first used; None where a photo was not read."""
+
+    def __init__(self, rows: IndexRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, i: int) -> str | None: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[str | None]: ...
+    def __getitem__(self, i: int | slice) -> str | list[str | None] | None:
+        """The text of one row, or of some."""
+        return self._texts[i]
+
+    def __iter__(self) -> Iterator[str | None]:
+        return iter(self._texts)
+
+    @cached_property
+    def _texts(self) -> list[str | None]:
+        path = self._rows.path
+        if path is None or not texts_beside(path).exists():
+            raise nothing_read(path) if path is not None else KeyError(COLUMN)
+        known = {digest: text.text for digest, text in load_texts(texts_beside(path)).items()}
+        return [known.get(digest) for digest in self._rows.digests]
+
+
+def texts_of_rows(rows: IndexRows, some: Sequence[int]) -> Mapping[int, PhotoText]:
+    """The texts of some rows; none where the photos were never read."""
+    if rows.path is None or not texts_beside(rows.path).exists():
+        return {}
+    digests = {row: rows.digests[row] for row in some}
+    known = load_texts(texts_beside(rows.path), digests.values())
+    return {row: known[digest] for row, digest in digests.items() if digest in known}
+
+
+def text_matches(
+    index: SimilarityIndex, query: str, k: int = 10, *, where: str | None = None, label: str | None = None
+) -> Matches:
+    """The k products with these words on their photos, best first; `similarity` is the share that was found.
+
+    Each word counts 1 where it stands there, less where it is part of another word or may be misread.
+    """
+    rows = index.rows
+    assert rows.path is not None
+    may = index.allowed(where, label)
+    best: dict[int, tuple[float, int, WordHit]] = {}
+    for hit in find_words(rows.path, query):
+        for row in rows.digests.rows_of(hit.digest):
+            product = int(rows.codes[row])
+            if (may is None or may[row]) and hit.score > best.get(product, (0.0, 0, hit))[0]:
+                best[product] = hit.score, row, hit
+    ranked = sorted(best.values(), key=lambda one: (-one[0], rows.ids[one[1]]))[:k]
+    texts = texts_of_rows(rows, [row for _, row, _ in ranked])
+    answers = tuple(_answer(rows, row, score, hit, texts.get(row)) for score, row, hit in ranked)
+    return Matches(Query(query, np.empty((0, 0), dtype=np.float32)), answers)
+
+
+def _answer(rows: IndexRows, row: int, score: float, hit: WordHit, text: PhotoText | None) -> Neighbour:
+    product = rows.products[int(rows.codes[row])]
+    return Neighbour(
+        rows.ids[row], product, score, rows.label_of(row), rows.paths[row], columns=rows.own_row(row),
+        text=text.text if text else " ".join(hit.words),
+    )  # fmt: skip

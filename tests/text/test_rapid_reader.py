@@ -1,0 +1,81 @@
+"""The reader of `featx[read]` reads a drawn pack, fetches nothing, and takes no other models."""
+
+from __future__ import annotations
+
+import socket
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from featx.errors import FeatxError
+from featx.text.word_search import Words
+
+pytest.importorskip("rapidocr")
+pytest.importorskip("openvino")
+
+
+def pack(*lines: str, size: tuple[int, int] = (360, 360)) -> np.ndarray:
+    """A drawn pack with words on it."""
+    image = Image.new("RGB", size, (236, 228, 205))
+    drawing = ImageDraw.Draw(image)
+    for i, line in enumerate(lines):
+        drawing.text((40, 40 + 60 * i), line, fill=(20, 40, 90), font=ImageFont.load_default(size=40))
+    return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def reader():
+    """The reader, opened and used where nothing can be reached."""
+
+    def refuse(*args, **more):
+        raise AssertionError("something asks the network")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", refuse)
+        patch.setattr(socket, "getaddrinfo", refuse)
+        from featx.text.reader import open_reader
+
+        yield open_reader()
+
+
+def test_words_on_a_pack_are_read_with_their_places(reader):
+    (lines,) = reader.read([pack("HAVREDRYCK", "Gräddfil 12%")])
+    assert Words("havredryck gräddfil").stand_in(" ".join(line.text for line in lines))
+    first = lines[0]
+    assert first.confidence > 0.8
+    assert 20 <= first.box[0] < first.box[2] <= 360 and 30 <= first.box[1] < first.box[3] <= 110
+
+
+def test_a_photo_without_text_costs_only_the_first_look(reader, monkeypatch):
+    monkeypatch.setattr(type(reader), "_outlines", None)
+    assert reader.read([np.full((200, 300, 3), 180, dtype=np.uint8)]) == [()]
+
+
+def test_a_page_of_text_is_read_in_bounded_time(reader, monkeypatch):
+    monkeypatch.setattr("featx.text.rapid_reader.MOST_LINES_READ", 2)
+    (lines,) = reader.read([pack("SHORT", "LONGER LINE", "THE LONGEST OF", "MORE")])
+    assert 0 < len(lines) <= 2
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3000, 8), (8, 900), (32, 32)])
+def test_odd_shapes_are_read(reader, size):
+    assert reader.read([pack("X", size=size)]) is not None
+
+
+def test_other_models_are_refused(monkeypatch):
+    from featx.text import rapid_reader
+
+    monkeypatch.setattr(rapid_reader, "PINNED", dict.fromkeys(rapid_reader.PINNED, "0" * 64))
+    with pytest.raises(FeatxError, match="not the model") as error:
+        rapid_reader.RapidReader.opened()
+    assert error.value.code == "weights-broken" and "rapidocr" in error.value.hint
+
+
+def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
+    from featx.text import rapid_reader
+
+    monkeypatch.setattr(rapid_reader, "find_spec", lambda name: None)
+    with pytest.raises(FeatxError, match="needs rapidocr") as error:
+        rapid_reader.RapidReader.opened()
+    assert error.value.code == "extra-missing" and "featx[read]" in error.value.hint
