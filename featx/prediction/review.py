@@ -44,7 +44,7 @@ class DecisionRule:
         """The limit in words, as in `below 0.62, the limit measured for 95% right`."""
         if self.thresholds is not None:
             return f"below the limit for their category, measured for {percent(self.thresholds.target, 0)} right"
-        shown = "whatever its confidence" if self.sure >= NEVER else f"below {format_threshold(self.sure)}"
+        shown = "whatever the confidence" if self.sure >= NEVER else f"below {format_threshold(self.sure)}"
         return f"{shown}, {self.because}" if self.because else shown
 
 

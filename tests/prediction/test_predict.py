@@ -97,7 +97,7 @@ def threshold_row(target: float, everywhere: float | None) -> dict[str, object]:
         ({0.8: 0.52, 0.9: 0.71, 0.95: None}, 0.71, "the limit measured for 90% right (no confidence reached 95%)"),
         ({0.8: 0.52, 0.9: 0.71}, 0.71, "for 90% right (40 products are too few to measure 95%)"),
         ({0.8: 0.1, 0.9: 0.2, 0.95: 0.3}, 0.5, "below 0.50, more likely wrong than right"),
-        ({0.8: None, 0.9: None, 0.95: None}, 2, "whatever its confidence, as no confidence reached 80% right"),
+        ({0.8: None, 0.9: None, 0.95: None}, 2, "whatever the confidence, as no confidence reached 80% right"),
         ({}, 0.8, "below 0.80, a cautious limit: 40 products are too few to measure one (50 needed)"),
     ],
 )
