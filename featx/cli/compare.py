@@ -403,7 +403,6 @@ def print_backbones(document: ComparisonDocument, price: float | None, out: Outp
 
 
 def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out: Output) -> None:
-    from featx.backbones.registry import baseline_name
     from featx.comparison.result import standing
 
     settings, several = document.settings, len(document.stores) > 1
@@ -439,7 +438,7 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
         side = "test" if held else "cv"
         table.append(
             [
-                "colour only" if row["store"] == baseline_name() and row["baseline"] else row["clf"],
+                _shown_name(row),
                 *([row["store"]] if several else []),
                 percent(row[f"{side}_accuracy"]),
                 percent_range(row[f"{side}_low"], row[f"{side}_high"]),
@@ -470,6 +469,15 @@ def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out:
     names = ["classifier", *(["backbone"] if several else []), "training", "per photo", "size"]
     out.records(names, costs, right=names[-3:])
     _print_verdicts(document, several, out)
+
+
+def _shown_name(row: dict[str, Any]) -> str:
+    """A classifier's name; the one that sees colours alone, and no other baseline of its store, is called so."""
+    from featx.backbones.registry import baseline_name
+    from featx.comparison.candidates import MOST_FREQUENT
+
+    colours = row["baseline"] and row["store"] == baseline_name() and row["clf"] != MOST_FREQUENT
+    return "colour only" if colours else str(row["clf"])
 
 
 def with_bars(columns: list[str], table: list[list[Cell]], shares: list[float | None]) -> None:

@@ -66,7 +66,7 @@ COMPARE = ("compare", "--clf", "svm,centroid", "--folds", "3", "--fast", "--lear
 
 def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shop):
     shown = on_a_terminal(shop, *COMPARE, NO_COLOR="1")
-    rows = re.findall(r"^(?:svm|centroid|colour only) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", shown, flags=re.M)
+    rows = re.findall(r"^(?:svm|centroid|most-frequent) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", shown, flags=re.M)
     assert len(rows) == 3, shown
     for share, drawn in rows:
         assert drawn == bar(float(share) / 100)
