@@ -260,10 +260,8 @@ def narrator(out: Output) -> ExtractionEvents:
                 out.say(reason)
 
         @contextmanager
-        def choosing_layers(self) -> Iterator[Advance]:
-            from featx.extraction.suited_layers import SAMPLE
-
-            with out.progress(SAMPLE, "choose layers") as advance:
+        def choosing_layers(self, total: int) -> Iterator[Advance]:
+            with out.progress(total, "choose layers") as advance:
                 yield advance
 
         def layers_chosen(self, reason: str) -> None:

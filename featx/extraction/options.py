@@ -204,8 +204,8 @@ class ExtractionEvents:
         """The catalogue is read and the backbone is chosen."""
 
     @contextmanager
-    def choosing_layers(self) -> Iterator[Progress]:
-        """`--layer auto` looks at some of the photos."""
+    def choosing_layers(self, total: int) -> Iterator[Progress]:
+        """`--layer auto` looks at so many of the photos."""
         yield lambda done: None
 
     def layers_chosen(self, reason: str) -> None:

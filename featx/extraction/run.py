@@ -45,7 +45,7 @@ from featx.extraction.skip_log import (
     write_unmatched_list,
 )
 from featx.extraction.stat_cache import StatCache
-from featx.extraction.suited_layers import suited_layers, wants_auto
+from featx.extraction.suited_layers import sample_of, suited_layers, wants_auto
 from featx.files.regular import same_place
 from featx.images import UnreadablePhoto, decode_photo, read_bytes
 from featx.images.views import view_of
@@ -143,7 +143,7 @@ def _with_suited_layers(
     catalogue: Catalogue, name: str, options: ExtractionOptions, listener: ExtractionEvents
 ) -> tuple[str, BlockChoice | None]:
     """The backbone with the layers that suit the catalogue, and why these."""
-    with listener.choosing_layers() as advance:
+    with listener.choosing_layers(len(sample_of(catalogue.items))) as advance:
         suited = suited_layers(catalogue, name, options, advance)
     listener.layers_chosen(suited.reason)
     return suited.name, suited.choice
