@@ -51,7 +51,8 @@ class SuitedLayers:
         nodes = self.name.partition(AT)[2] or PENULTIMATE
         if self.choice is None:
             return f"layers: {nodes}, as usual: {self.photos:,} photos have a category, {FEWEST} are needed to choose"
-        return f"layers: {nodes} ({describe_layers(self.choice)})"
+        none_helps = ", since no other helps clearly" if len(self.choice.shares) == 1 else ""
+        return f"layers: {nodes}{none_helps} ({describe_layers(self.choice)})"
 
 
 def wants_auto(name: str, options: ExtractionOptions) -> bool:
