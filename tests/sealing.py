@@ -1,4 +1,4 @@
-"""Sealing in the test's own process: starting another for every small store would take a fifth of the suite's time."""
+"""Sealing in the test's own process: to start another takes longer than to write a small store."""
 
 from __future__ import annotations
 

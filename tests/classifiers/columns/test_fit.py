@@ -75,7 +75,7 @@ def test_a_photo_without_columns_gets_the_answer_of_the_photo(fused, carton_shop
 def test_every_way_is_saved_and_answers_the_same_again(carton_shop, tmp_path, monkeypatch, way):
     monkeypatch.setattr(
         "featx.classifiers.columns.trials.Trials.chosen",
-        lambda self, trials: (next(one for one in trials if one.name == way), [0.0] * 3),
+        lambda self, trials: (next(trial for trial in trials if trial.name == way), [0.0] * 3),
     )
     model = fit(carton_shop, "logreg", folds=3, columns=["title", "price", "brand"])
     model.save(tmp_path / "m.safetensors")
