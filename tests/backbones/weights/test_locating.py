@@ -67,13 +67,10 @@ def copied(shop: Path, to: Path, beside: str) -> Path:
     return to
 
 
-def test_a_copied_folder_answers_the_same_on_another_machine(shop, featx: Run, featx_process: Run, tmp_path):
+def test_a_copied_folder_answers_the_same_on_another_machine(shop, featx: Run, tmp_path):
     here = answer(featx("predict", "new.jpg", "--any", "--json", cwd=shop, FEATX_WEIGHTS_PATH=str(shop)))
     there = copied(shop, tmp_path / "second", "artifacts/embeddings/renamed.pth")
-    home = tmp_path / "home"
-    home.mkdir()
-    ran = featx_process("predict", "new.jpg", "--any", "--json", cwd=there, HOME=str(home), XDG_CACHE_HOME=str(home))
-    assert answer(ran) == here
+    assert answer(featx("predict", "new.jpg", "--any", "--json", cwd=there, TORCH_HOME=str(tmp_path / "home"))) == here
     # Without the store the weights are found beside the classifier, and on the path.
     alone = copied(shop, tmp_path / "third", "artifacts/models/w.pth")
     shutil.rmtree(alone / "artifacts/embeddings")
