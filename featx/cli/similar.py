@@ -164,9 +164,11 @@ def similar(
         _all(out, index, k, output, settings, requested)
         return
     if text is not None:
-        from featx.retrieval.read_text import text_matches
+        from featx.retrieval.read_text import text_matches, unread_rows
 
         answers = [text_matches(index, text, k, where=where, label=label)]
+        if unread := unread_rows(index.rows):
+            out.warn(f"{pluralise(unread, 'photo')} not read yet, and not searched: `featx read`")
     else:
         part = _crop(crop) if crop is not None else None
         queries = _queries(index, names, part, pool is not None, like or [], unlike or [])

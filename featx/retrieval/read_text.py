@@ -11,7 +11,7 @@ import numpy as np
 from featx.retrieval.results import Matches, Neighbour, Query
 from featx.retrieval.rows import IndexRows
 from featx.text.records import PhotoText
-from featx.text.text_file import load_texts, texts_beside
+from featx.text.text_file import TextFile, load_texts, texts_beside
 from featx.text.word_search import WordHit, find_words, nothing_read
 
 if TYPE_CHECKING:
@@ -57,6 +57,16 @@ def texts_of_rows(rows: IndexRows, some: Sequence[int]) -> Mapping[int, PhotoTex
     digests = {row: rows.digests[row] for row in some}
     known = load_texts(texts_beside(rows.path), digests.values())
     return {row: known[digest] for row, digest in digests.items() if digest in known}
+
+
+def unread_rows(rows: IndexRows) -> int:
+    """How many photos of an index were not read yet, and cannot be found by their words."""
+    file = None if rows.path is None else TextFile.open(texts_beside(rows.path))
+    if file is None:
+        return len(rows)
+    with file:
+        known = file.digests()
+    return sum(digest not in known for digest in rows.digests)
 
 
 def text_matches(

@@ -115,7 +115,7 @@ def test_export_has_the_text_of_each_photo(featx, shades, reader, tmp_path, to):
     featx("read", *STORE)
     assert featx("export", "--to", to, "-o", f"out.{to}", *STORE).returncode == 0
     if to == "csv":
-        rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig")))
+        rows = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
         assert sorted(row["text"] for row in rows) == ["", "", "GRÄDDFIL", *["Havre Dryck 1 L"] * 2, "VANILJ yoghurt"]
     elif to == "jsonl":
         assert "GRÄDDFIL" in {row["text"] for row in lines((tmp_path / "out.jsonl").read_text(encoding="utf-8"))}
@@ -131,7 +131,7 @@ def test_text_of_strangers_is_harmless_everywhere(featx, shades, tmp_path):
     for record in lines(featx("similar", "item2", *STORE, "--json").stdout):
         assert len(str(record["text"])) <= 1100
     featx("similar", "item2", *STORE, "-o", "out.csv")
-    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8-sig")))
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert any(row["text"].startswith("'=HYPERLINK") for row in rows)
     featx("export", "--to", "csv", "-o", "all.csv", *STORE)
     assert '"=HYP' not in (tmp_path / "all.csv").read_text(encoding="utf-8")
@@ -162,3 +162,12 @@ def test_the_nightly_run_reads_new_photos_where_the_others_were_read(shades, rea
     report = featx.update(store=store.path)
     assert report.read == 1 and "text: read on 1 new photo" in report.lines()
     assert len(featx.read_texts(store.path)) == 3
+
+
+def test_a_search_says_how_many_photos_were_not_read(featx, shades, reader, monkeypatch):
+    monkeypatch.setattr("featx.text.reading.SAMPLE", 2)
+    monkeypatch.setattr(reader, "say", lambda image: [])
+    featx("read", "--auto", *STORE)
+    assert "3 photos not read yet" in featx("similar", "--text", "havre", *STORE).stderr
+    featx("read", *STORE)
+    assert "not read yet" not in featx("similar", "--text", "havre", *STORE).stderr
