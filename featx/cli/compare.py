@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from featx.comparison.document import ComparedStore, ComparisonDocument, LearningPoint
     from featx.extraction import ExtractionEvents
     from featx.reporting import ReportDocument
+    from featx.reporting.records import EntryRow
     from featx.store import Store
     from featx.workspace import Workspace
 
@@ -378,7 +379,6 @@ def print_backbones(document: ComparisonDocument, price: float | None, out: Outp
     table: list[list[Cell]] = []
     for row in sorted(best.values(), key=lambda row: -row.accuracy.value if row.accuracy else 0.0):
         found = alike.get(row.store)
-        standing = {row.best: "best", row.alike: "as good", row.tied and not row.alike: "not told apart"}
         table.append(
             [
                 row.store,
@@ -392,7 +392,7 @@ def print_backbones(document: ComparisonDocument, price: float | None, out: Outp
                     if price is not None
                     else []
                 ),
-                standing.get(True, ""),
+                _standing_of(row),
             ]
         )
     costs = ["cost per million"] if price is not None else []
@@ -400,6 +400,13 @@ def print_backbones(document: ComparisonDocument, price: float | None, out: Outp
     out.result("")
     out.records(columns, table, right=columns[1:-1])
     out.result("")
+
+
+def _standing_of(row: EntryRow) -> str:
+    from featx.comparison.result import standing
+
+    flags = {"best": row.best, "as_good": row.alike, "not_told_apart": row.tied, "below_baseline": row.below}
+    return standing({**flags, "baseline": row.baseline})
 
 
 def _print_tables(document: ComparisonDocument, rows: list[dict[str, Any]], out: Output) -> None:
