@@ -53,6 +53,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(classifier, featx.Classifier)
     featx.save(classifier, Path("svm.safetensors"))
     assert_type(featx.load_classifier("svm.safetensors"), featx.Classifier)
+    assert featx.deploy("deployed", "lda")
     comparison = featx.compare(store)
     comparison = featx.compare_backbones("data", minutes=10, folds=5)
     assert_type(comparison, featx.Comparison)
