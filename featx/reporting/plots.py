@@ -126,13 +126,14 @@ def _paced(report: ReportDocument) -> list[Dot]:
 
 
 def _bars(axes: Any, dots: list[Dot]) -> None:
-    many_stores = len({dot.row.store for dot in dots}) > 1
+    stores = {dot.row.store for dot in dots if not dot.row.baseline}
     for i, dot in enumerate(dots):
         score = dot.accuracy
         if score.low is not None:
             axes.plot([score.low, score.high], [-i, -i], color=dot.colour, linewidth=2.2, solid_capstyle="round")
         axes.plot(score.value, -i, dot.marker, color=dot.colour, markersize=7)
-    names = [f"{dot.row.clf} · {dot.row.backbone}" if many_stores else dot.row.clf for dot in dots]
+    # The backbone is named where it is not the same for all.
+    names = [dot.row.clf if stores == {dot.row.store} else f"{dot.row.clf} · {dot.row.backbone}" for dot in dots]
     axes.set_yticks([-i for i in range(len(names))], [_short(name, 30) for name in names])
     axes.tick_params(axis="y", colors=INK)
     axes.grid(axis="y", visible=False)
