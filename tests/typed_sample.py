@@ -60,6 +60,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(comparison.best.why, str)
     assert_type(featx.evaluate("lda"), Evaluation)
     assert_type(featx.predict("new", classifier), Predictions)
+    assert featx.explain("sku123.jpg", "lda")
     assert_type(featx.suggest(store), Suggestions)
     assert_type(featx.update(), UpdateReport)
     assert_type(featx.similar("sku123.jpg"), Matches)
