@@ -19,6 +19,7 @@ from featx.audit.issues import Issues
 from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue
 from featx.comparison.evaluate import Evaluation
+from featx.deployment.folder import DeploymentReport
 from featx.images import Photo
 from featx.prediction.predict import Predictions
 from featx.prediction.suggest import Suggestions
@@ -71,4 +72,6 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type([issue.item_id for issue in featx.find_issues(store)], list[str])
     assert_type(featx.report(comparison, store), Written)
     assert_type(featx.export(store, "npz"), list[Path])
+    assert_type(featx.explain("photo.jpg").overlay(), Image.Image)
+    assert_type(featx.deploy("out", "lda"), DeploymentReport)
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)
