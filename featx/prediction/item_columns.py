@@ -17,6 +17,7 @@ from featx.images import PhotoLike, UnreadablePhoto, read_photo
 from featx.store import Store
 from featx.text.reader import Reader, open_reader
 from featx.text.text_file import load_texts, texts_beside
+from featx.views.quantities import pluralise
 
 PhotoOf = Callable[[Item], PhotoLike]
 
@@ -97,9 +98,9 @@ class ItemColumns:
         if self.without:
             wanted = ", ".join(self.names)
             why = f" ({self.no_reader})" if self.no_reader else ""
-            notes.append(f"{self.without:,} without {wanted}: answered by the photo alone{why}")
+            notes.append(f"{pluralise(self.without, 'photo')} without {wanted}: answered by the photo alone{why}")
         if self.read_now:
-            notes.append(f"the text on {self.read_now:,} photos was read")
+            notes.append(f"text was read off {pluralise(self.read_now, 'photo')}")
         return notes
 
 

@@ -98,5 +98,5 @@ def test_a_deployment_takes_photos_only(fused):
 def test_the_command_says_which_photos_had_no_columns(featx, fused, grey, tmp_path):
     fused.save(tmp_path / "m.safetensors")
     ran = featx("predict", *grey, "--clf", "m.safetensors", "--json")
-    assert ran.returncode == 0 and "3 without title: answered by the photo alone" in ran.stderr
+    assert ran.returncode == 0 and "3 photos without title: answered by the photo alone" in ran.stderr
     assert json.loads(ran.stdout.splitlines()[0])["category"]
