@@ -31,7 +31,7 @@ def explain(
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
 ) -> None:
-    """Explain the category of photos: which parts and regions speak for it rather than for the next.
+    """Explain why a photo is of its category and not of the next.
 
     Example: featx explain data/test/mugs/sku165.jpg -o why.png
     """

@@ -21,7 +21,7 @@ COMMANDS = (
     ("compare", "Measure", "Compare classifiers and backbones, and say whether the difference is real."),
     ("evaluate", "Measure", "Score a saved classifier on photos it never learned from."),
     ("predict", "Use", "Predict the category of photos, with confidence."),
-    ("explain", "Use", "Explain the category of photos: which parts and regions speak for it."),
+    ("explain", "Use", "Explain why a photo is of its category and not of the next."),
     ("similar", "Use", "List the products that look most like this one."),
     (
         "suggest",

@@ -90,7 +90,9 @@ def test_the_answer_of_several_views_is_that_of_their_mean_score(tmp_path):
 def test_predict_averages_flips_and_crops_of_a_new_photo(workplace, folder, monkeypatch):
     store = featx.extract(folder, backbone="colour")
     model, shapes = featx.fit(store, "lda", folds=2), []
-    monkeypatch.setattr(predict, "mean_of_views", lambda used, rows: (shapes.append(rows.shape), real(used, rows))[1])
+    monkeypatch.setattr(
+        predict, "mean_of_views", lambda used, rows, *more: (shapes.append(rows.shape), real(used, rows, *more))[1]
+    )
     answers = featx.predict([store.paths[0]], model, views=3)
     assert answers[0].label == store.labels[0] and shapes[0][1:] == (3, store.width)
     assert featx.predict([store.paths[0]], model, store=store, views=3)[0].top == answers[0].top

@@ -124,7 +124,8 @@ def test_a_comparison_becomes_a_table(comparison, tmp_path):
     renamed = json.loads(json.dumps(comparison.to_dict()).replace('"knn"', '"<script>"'))
     shown = Comparison(read_comparison(renamed))._repr_html_()
     assert "<table>" in shown and "<script>" not in shown and "&lt;script&gt;" in shown
-    rows = list(csv.DictReader(comparison.save(tmp_path / "table.csv").open(encoding="utf-8-sig")))
+    with comparison.save(tmp_path / "table.csv").open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
     assert len(rows) == len(comparison.entries)
     with pytest.raises(FeatxError, match="cannot write"):
         comparison.save(tmp_path / "table.docx")
@@ -346,7 +347,8 @@ def test_evaluate_prints_every_category_and_writes_the_matrix(featx: Run, stores
     ran = featx("evaluate", "-o", "matrix.csv", FEATX_STORE=str(stores[0].path))
     assert ran.returncode == 0, ran.stderr
     assert [line.split("\t")[0] for line in ran.stdout.splitlines()] == ["feet/boots", "feet/shoes", "table/mugs"]
-    assert len(list(csv.reader((tmp_path / "matrix.csv").open(encoding="utf-8-sig")))) == 4
+    with (tmp_path / "matrix.csv").open(encoding="utf-8-sig") as file:
+        assert len(list(csv.reader(file))) == 4
 
 
 def test_a_store_from_elsewhere_is_compared_where_there_is_none_yet(featx: Run, stores):
