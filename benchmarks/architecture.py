@@ -61,11 +61,11 @@ def main() -> None:
     print(f"{'rooms':>6} {'arrows':>7} {'in circles':>11} {'modules':>8} {'lines':>7}  checkout")
     for checkout in parser.parse_args().checkouts:
         package = checkout / "featx"
-        found = list(modules(package))
-        rooms = {room for room, _ in found}
-        arrows = {(room, other) for room, path in found for other in imported(path) if other in rooms - {room}}
+        files = list(modules(package))
+        rooms = {room for room, _ in files}
+        arrows = {(room, other) for room, path in files for other in imported(path) if other in rooms - {room}}
         lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in package.rglob("*.py"))
-        print(f"{len(rooms):>6} {len(arrows):>7} {circles(arrows):>11} {len(found):>8} {lines:>7,}  {checkout}")
+        print(f"{len(rooms):>6} {len(arrows):>7} {circles(arrows):>11} {len(files):>8} {lines:>7,}  {checkout}")
 
 
 if __name__ == "__main__":

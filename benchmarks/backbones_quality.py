@@ -98,11 +98,13 @@ class Photos:
         store, rows = self.any, np.arange(len(self.any))
         products, digests = [store.product_of(int(i)) for i in rows], [store.digests[i] for i in rows]
         # What sees colours alone finds half a shelf alike.
-        found = [
-            groups_of(products, digests, one.features[rows]) for name, one in self.stores.items() if name != "colour"
+        groupings = [
+            groups_of(products, digests, store.features[rows])
+            for name, store in self.stores.items()
+            if name != "colour"
         ]
-        groups = found[0]
-        for more in found[1:]:
+        groups = groupings[0]
+        for more in groupings[1:]:
             groups = union_groups(groups, more)
         return groups
 
@@ -211,25 +213,25 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, help="a folder of photos, to measure what the backbones cost")
     parser.add_argument("--most", type=int, default=256, help="so many of them")
     parser.add_argument("--price", type=float, default=0.05, help="of one core for an hour, in your currency")
-    asked = parser.parse_args()
-    if asked.photos is not None:
-        print_costs(asked.backbones or [*PARTS, *JOINED], asked.photos, asked.most, asked.price)
-    if asked.stores is None or asked.classes is None:
-        sys.exit(None if asked.photos is not None else "name a folder of stores and --classes, or --photos")
-    grocery, clothing = Photos.under(asked.stores / "grocery"), Photos.under(asked.stores / "clothing")
+    options = parser.parse_args()
+    if options.photos is not None:
+        print_costs(options.backbones or [*PARTS, *JOINED], options.photos, options.most, options.price)
+    if options.stores is None or options.classes is None:
+        sys.exit(None if options.photos is not None else "name a folder of stores and --classes, or --photos")
+    grocery, clothing = Photos.under(options.stores / "grocery"), Photos.under(options.stores / "clothing")
     joined = [name for name in JOINED if set(name.split("+")) <= grocery.stores.keys()]
-    coarse, found = coarse_classes(asked.classes), []
+    coarse, rows = coarse_classes(options.classes), []
     print("| backbone | numbers | val, fine | val, coarse | grocery folds | clothing folds | R@1 | P@10 | mAP |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
-    for name in asked.backbones or [*grocery.stores, *joined]:
+    for name in options.backbones or [*grocery.stores, *joined]:
         begun = time.process_time()
-        one = quality(name, asked.clf, grocery, clothing, coarse)
-        shares = [f"{100 * share:.1f}" for share in list(asdict(one).values())[2:]]
-        print(f"| `{name}` | {one.width:,} | " + " | ".join(shares) + " |", flush=True)
+        row = quality(name, options.clf, grocery, clothing, coarse)
+        shares = [f"{100 * share:.1f}" for share in list(asdict(row).values())[2:]]
+        print(f"| `{name}` | {row.width:,} | " + " | ".join(shares) + " |", flush=True)
         print(f"  {time.process_time() - begun:.0f} CPU seconds", file=sys.stderr)
-        found.append(asdict(one))
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=1) + "\n")
+        rows.append(asdict(row))
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -50,8 +50,8 @@ def write_lists(grocery: Path, clothing: Path, folder: Path) -> dict[str, Path]:
         for row in csv.reader((grocery / f"{part}.txt").read_text().splitlines(), skipinitialspace=True):
             coarse[f"grocery/{row[1]}"] = row[2]
     questions: dict[str, list[tuple[Source, str]]] = {
-        "grocery": [(one, "val" if one.part == "val" else "train") for one in grocery_sources(grocery)],
-        "transfer": [(one, "") for one in folder_sources(clothing) if one.part == "transfer"],
+        "grocery": [(source, "val" if source.part == "val" else "train") for source in grocery_sources(grocery)],
+        "transfer": [(source, "") for source in folder_sources(clothing) if source.part == "transfer"],
     }
     lists = {}
     for name, photos in questions.items():
@@ -59,39 +59,41 @@ def write_lists(grocery: Path, clothing: Path, folder: Path) -> dict[str, Path]:
         with lists[name].open("w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["path", "label", "coarse", "split", "part"])
-            for one, split in photos:
-                table.writerow([one.path.resolve(), one.label, coarse.get(one.label, one.label), split, one.part])
+            for source, split in photos:
+                table.writerow(
+                    [source.path.resolve(), source.label, coarse.get(source.label, source.label), split, source.part]
+                )
     return lists
 
 
 def stores_of(kind: str, lists: dict[str, Path], folder: Path, weights: Path | None) -> dict[str, featx.Store]:
     """The features of one kind for each list; those already there are used again."""
-    found = {}
+    stores = {}
     for name, listed in lists.items():
         photos = featx.read_catalogue(listed, allow_outside=True)
         given = None if weights is None else str(weights)
-        found[name] = featx.extract(photos, store=folder / f"{name}-{kind}.h5", backbone=kind, weights=given)
-    return found
+        stores[name] = featx.extract(photos, store=folder / f"{name}-{kind}.h5", backbone=kind, weights=given)
+    return stores
 
 
 def accuracy(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, float]]:
     """Per cent right of each classifier on each store: held out, or in the folds where nothing is held out."""
-    told: dict[str, dict[str, float]] = {}
+    accuracies: dict[str, dict[str, float]] = {}
     for row in featx.compare(stores, CLASSIFIERS, colour=False, **settings).rows():
         if not row["baseline"]:
             value = row["test_accuracy"] if row["test_accuracy"] is not None else row["cv_accuracy"]
-            told.setdefault(str(row["clf"]), {})[str(row["store"])] = 100 * float(value)
-    return told
+            accuracies.setdefault(str(row["clf"]), {})[str(row["store"])] = 100 * float(value)
+    return accuracies
 
 
 def standardised(stores: list[featx.Store], **settings: Any) -> dict[str, dict[str, float]]:
     """The same of plain classifiers on standardised features: what is often done with frozen ones."""
-    told: dict[str, dict[str, float]] = {}
+    accuracies: dict[str, dict[str, float]] = {}
     for clf in CLASSIFIERS:
         for store in stores:
             card = featx.fit(store, clf, reduce="none", **settings).card
-            told.setdefault(clf, {})[store.fingerprint.backbone] = 100 * card.best.accuracy
-    return told
+            accuracies.setdefault(clf, {})[store.fingerprint.backbone] = 100 * card.best.accuracy
+    return accuracies
 
 
 def look_alikes(store: featx.Store, parts: tuple[str, ...] = ()) -> dict[str, float]:
@@ -99,9 +101,9 @@ def look_alikes(store: featx.Store, parts: tuple[str, ...] = ()) -> dict[str, fl
     rows = [i for i, part in enumerate(store.columns["part"]) if not parts or part in parts]
     ids = [store.ids[i] for i in rows]
     labels = [store.labels[i] for i in rows]
-    found = measure(store.features[np.array(rows)], labels, [None] * len(rows), ids)
+    quality = measure(store.features[np.array(rows)], labels, [None] * len(rows), ids)
     names = {"recall@1": "recall_at_1", "precision@10": "precision_at_10", "mAP": "map"}
-    return {name: 100 * float(found[key]["value"]) for name, key in names.items()}
+    return {name: 100 * float(quality[key]["value"]) for name, key in names.items()}
 
 
 def speed(describe: Describe, images: list[Image.Image], rounds: int = 5) -> float:
@@ -170,8 +172,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, f
         "transfer, 4 classes": ("transfer", {}),
     }
     for question, (name, settings) in questions.items():
-        told = accuracy([kept[name] for kept in stores.values()], **settings)
-        for clf, row in told.items():
+        accuracies = accuracy([kept[name] for kept in stores.values()], **settings)
+        for clf, row in accuracies.items():
             figures[f"{question}, {clf}"] = row
         for clf, row in standardised([kept[name] for kept in stores.values()], **settings).items():
             figures[f"{question}, {clf}, standardised features"] = row

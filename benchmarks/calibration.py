@@ -44,20 +44,20 @@ def main() -> None:
             recipe = best(default_grid(ClassifierSettings(name, threads=2)), x[learn], y[learn], cut[:1])
             folded = np.zeros((len(learn), len(classes)))
             for rows, score in cut:
-                one = train_classifier(recipe, x[learn][rows], y[learn][rows])
-                folded[score] = scores_of(one, x[learn][score], classes)
-            told = scores_of(train_classifier(recipe, x[learn], y[learn]), x[held], classes)
+                classifier = train_classifier(recipe, x[learn][rows], y[learn][rows])
+                folded[score] = scores_of(classifier, x[learn][score], classes)
+            held_scores = scores_of(train_classifier(recipe, x[learn], y[learn]), x[held], classes)
             from_folds = fit_temperature(folded, truth)
-            found: dict[str, list[tuple[float, float]]] = {"none": [], "folds": [], "held-out": []}
+            errors: dict[str, list[tuple[float, float]]] = {"none": [], "folds": [], "held-out": []}
             for draw in range(DRAWS):
                 half = np.random.default_rng(draw).random(len(held)) < 0.5
-                from_half = fit_temperature(told[half], held_truth[half])
+                from_half = fit_temperature(held_scores[half], held_truth[half])
                 for way, temperature in (("none", 1.0), ("folds", from_folds), ("held-out", from_half)):
-                    judged = scores(held_truth[~half], probabilities(told[~half], temperature))
-                    found[way].append((judged["ece"], judged["log_loss"]))
-            means = {way: np.mean(values, axis=0) for way, values in found.items()}
-            said = "   ".join(f"{way}: gap {gap:.3f} log loss {loss:.3f}" for way, (gap, loss) in means.items())
-            print(f"{path.name}  {name:8} temperature {from_folds:.3f}   {said}", flush=True)
+                    judged = scores(held_truth[~half], probabilities(held_scores[~half], temperature))
+                    errors[way].append((judged["ece"], judged["log_loss"]))
+            means = {way: np.mean(values, axis=0) for way, values in errors.items()}
+            line = "   ".join(f"{way}: gap {gap:.3f} log loss {loss:.3f}" for way, (gap, loss) in means.items())
+            print(f"{path.name}  {name:8} temperature {from_folds:.3f}   {line}", flush=True)
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ def score(made: Made, x: np.ndarray, y: np.ndarray, groups: np.ndarray, xt: np.n
     best = made[0]
     if len(made) > 1:
         learn, check = grouped_folds(list(y), groups, 5, 0)[0]
-        found = [one.fit(x[learn], y[learn]).score(x[check], y[check]) for _, one in made]
-        best = made[int(np.argmax(found))]
+        accuracies = [model.fit(x[learn], y[learn]).score(x[check], y[check]) for _, model in made]
+        best = made[int(np.argmax(accuracies))]
     right = best[1].fit(x, y).score(xt, yt)
     return f"{100 * right:5.1f} % {time.perf_counter() - begun:6.1f} s {best[0]}"
 
@@ -109,11 +109,11 @@ def main() -> None:
         groups = groups_of([store.product_of(i) for i in learn], [store.digests[i] for i in learn], x[learn])
         print(f"{path.name}: {len(learn):,} to learn from, {len(held):,} to score", flush=True)
         for name in options.clf or classifiers([]):
-            for said, scaling in SCALINGS.items():
-                if name not in THOROUGH and said not in FOR_ALL:
+            for title, scaling in SCALINGS.items():
+                if name not in THOROUGH and title not in FOR_ALL:
                     continue
                 shown = score(classifiers(scaling())[name], x[learn], y[learn], groups, x[held], y[held])
-                print(f"  {name:12} {said:26} {shown}", flush=True)
+                print(f"  {name:12} {title:26} {shown}", flush=True)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def main() -> None:
     print(f"{report.comparison}")
     print(f"one photo, median of {options.rounds} fresh processes:   seconds   CPU seconds   MB")
     for what in programs:
-        seconds, cpu, memory = (statistics.median(one[what][i] for one in rounds) for i in range(3))
+        seconds, cpu, memory = (statistics.median(figures[what][i] for figures in rounds) for i in range(3))
         print(f"{what:<46} {seconds:8.2f} {cpu:13.2f} {memory:6.0f}")
 
 

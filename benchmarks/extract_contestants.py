@@ -72,10 +72,10 @@ class BuiltinTextbook(torch.nn.Module):
         self.joined = backbone.joined
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = self.network(x).cpu().numpy()
+        maps = self.network(x).cpu().numpy()
         mean, std = (torch.tensor(part, device=x.device).view(1, 3, 1, 1) for part in (MEAN, STD))
         pixels = ((x * std + mean) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        return torch.from_numpy(self.joined(blocks_of(found, pixels)))
+        return torch.from_numpy(self.joined(blocks_of(maps, pixels)))
 
 
 def textbook_network(name: str, device: str) -> tuple[torch.nn.Module, Any]:
@@ -88,9 +88,9 @@ def textbook_network(name: str, device: str) -> tuple[torch.nn.Module, Any]:
         ]  # fmt: skip
         return BuiltinTextbook(open_backbone("builtin", device=device)), t.Compose(way)
     if name.startswith("efficientnet_lite"):  # torchvision has none
-        found = timm_network(name, device)
-        assert found is not None, "timm is not installed"
-        return found
+        opened = timm_network(name, device)
+        assert opened is not None, "timm is not installed"
+        return opened
     torch.manual_seed(0)
     network = torchvision.models.get_model(name, weights=None).eval().to(device)
     head = last_classifying_layer(network)
@@ -134,16 +134,16 @@ def textbook_way(folder: Path, name: str, *, workers: int, device: str) -> Calla
 
     def run() -> Took:
         passes = [textbook(folder, *network, workers=workers, device=device) for network in networks]
-        return Took(passes[0].photos, sum(one.wall for one in passes), sum(one.cpu for one in passes))
+        return Took(passes[0].photos, sum(took.wall for took in passes), sum(took.cpu for took in passes))
 
     return run
 
 
 def timm_way(folder: Path, name: str, *, workers: int, device: str) -> Callable[[], Took]:
     """The same loop with timm's network and transforms."""
-    found = timm_network(name, device)
-    assert found is not None
-    return partial(textbook, folder, *found, workers=workers, device=device)
+    network = timm_network(name, device)
+    assert network is not None
+    return partial(textbook, folder, *network, workers=workers, device=device)
 
 
 def peers_missing() -> list[str]:
@@ -229,13 +229,13 @@ def decode_only(name: str, paths: Sequence[Path], *, workers: int, device: str) 
     backbone = open_backbone(name, weights=None if name == "builtin" else "random", device=device)
     size = backbone.spec.decode_size
 
-    def one(path: Path) -> None:
+    def decode(path: Path) -> None:
         backbone.prepare(decode_photo(read_bytes(path), str(path), draft_size=size))
 
     def run() -> Took:
         wall, cpu = time.perf_counter(), _cpu()
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(one, paths))
+            list(pool.map(decode, paths))
         return Took(len(paths), time.perf_counter() - wall, _cpu() - cpu)
 
     return run
@@ -268,7 +268,7 @@ def flops_a_photo(name: str) -> float:
 # --- a process for each -----------------------------------------------------------------------------------------------
 
 
-class Apart:
+class Contestant:
     """A contestant in a process of its own, so that nobody's threads or settings are another's."""
 
     def __init__(self, make: Callable[[], Callable[[], Took]], *, patient: bool) -> None:
@@ -326,8 +326,8 @@ def interleaved(
 ) -> dict[str, list[Took]]:
     """Everyone in turn, so that a busy neighbour disturbs all alike; after `until` no further round begins."""
     took: dict[str, list[Took]] = {name: [] for name in contest}
-    apart = {
-        name: Apart(make, patient=not name.startswith(("textbook", "timm")) or "patient" in name)
+    contestants = {
+        name: Contestant(make, patient=not name.startswith(("textbook", "timm")) or "patient" in name)
         for name, make in contest.items()
     }
     try:
@@ -335,19 +335,19 @@ def interleaved(
             if number and time.monotonic() > until:
                 say(f"no time left for round {number + 1}")
                 break
-            for name, run in apart.items():
+            for name, run in contestants.items():
                 if name not in took:
                     continue
                 try:
-                    one = run()
+                    timing = run()
                 except Refused as why:
                     print(f"left out: {name}: {why}", flush=True)
                     del took[name]
                     continue
-                took[name].append(one)
-                say(f"  round {number + 1} {name:32} {one.photos / one.wall:8.1f} photos/s")
+                took[name].append(timing)
+                say(f"  round {number + 1} {name:32} {timing.photos / timing.wall:8.1f} photos/s")
     finally:
-        for run in apart.values():
+        for run in contestants.values():
             run.close()
     return took
 

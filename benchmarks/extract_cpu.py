@@ -77,10 +77,10 @@ def draw_large(count: int, place: Path) -> None:
     write_catalogue(place, products=count, shots=1, size=1600, faults=False)
 
 
-def engines_here(asked: list[str] | None) -> list[str]:
+def engines_here(requested: list[str] | None) -> list[str]:
     """The engines to compare; those that are not installed are left out and named."""
     installed = [name for name in ("torch", "openvino", "onnxruntime") if name == "torch" or find_spec(name)]
-    return asked or installed
+    return requested or installed
 
 
 def contest_for(name: str, folder: Path, options: argparse.Namespace) -> Contest:
@@ -127,7 +127,7 @@ def limits(name: str, paths: list[Path], options: argparse.Namespace) -> dict[st
         contest[precision] = partial(
             network_only, name, paths[0], len(paths), engine=engine, device="cpu", precision=precision
         )
-    took = interleaved(contest, options.rounds, lambda said: None)
+    took = interleaved(contest, options.rounds, lambda line: None)
     rates = {key: row_of(key, runs, None) for key, runs in took.items()}
     decoding = rates.pop("decoding only")
     return {
@@ -148,25 +148,25 @@ def limits(name: str, paths: list[Path], options: argparse.Namespace) -> dict[st
 
 def measure(name: str, folder: Path, paths: list[Path], what: str, options: argparse.Namespace) -> dict[str, Any]:
     """One backbone over one set of photos."""
-    say = (lambda said: print(said, file=sys.stderr, flush=True)) if options.verbose else (lambda said: None)
+    say = (lambda line: print(line, file=sys.stderr, flush=True)) if options.verbose else (lambda line: None)
     took = interleaved(contest_for(name, folder, options), options.rounds, say)
     loops = {way: runs for way, runs in took.items() if way.startswith("textbook")}
     best = max(loops, key=lambda way: row_of(way, loops[way], None)["photos_per_second"])
     base: list[Took] = loops[best]
     rows = [row_of(way, runs, base) for way, runs in took.items()]
     print_rows(f"{name}, {len(paths)} photos, {what} (× the best textbook loop: {best})", rows)
-    found = limits(name, paths, options)
+    most = limits(name, paths, options)
     flops = flops_a_photo(name)
     roof = options.peaks["fp32"] / flops
-    print(f"limits: decoding only {found['decoding_only']:.0f}/s ({found['cpu_ms_decoding']} CPU ms)")
-    for precision, one in found["networks"].items():
+    print(f"limits: decoding only {most['decoding_only']:.0f}/s ({most['cpu_ms_decoding']} CPU ms)")
+    for precision, network in most["networks"].items():
         print(
-            f"  {precision}: network only {one['network_only']:.0f}/s ({one['cpu_ms_network']} CPU ms), both on these "
-            f"cores {one['both']:.0f}/s ({one['cpu_ms_both']} CPU ms)"
+            f"  {precision}: network only {network['network_only']:.0f}/s ({network['cpu_ms_network']} CPU ms), "
+            f"both on these cores {network['both']:.0f}/s ({network['cpu_ms_both']} CPU ms)"
         )
     print(f"  roofline at the measured fp32 peak: {roof:.0f}/s", flush=True)
     return {
-        "backbone": name, "photos": len(paths), "what": what, "textbook": best, "rows": rows, "limits": found,
+        "backbone": name, "photos": len(paths), "what": what, "textbook": best, "rows": rows, "limits": most,
         "gflops_a_photo": round(flops / 1e9, 2), "roofline_fp32": round(roof, 1),
     }  # fmt: skip
 
@@ -214,8 +214,8 @@ def main() -> None:
                 measure(name, Path(place) / "large", large, "1,600 pixels", options) for name in options.large_backbones
             ]
     if options.out:
-        told = {"cores": options.cores, "threads": threads, "peaks": options.peaks, "results": results}
-        options.out.write_text(json.dumps(told, indent=1) + "\n")
+        record = {"cores": options.cores, "threads": threads, "peaks": options.peaks, "results": results}
+        options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def installed_run() -> int:
         venv.create(place, with_pip=True)
         python = Path(place) / "bin" / "python"
         subprocess.run([python, "-m", "pip", "install", "--quiet", f"{ROOT}[timm]"], check=True)
-        given = [one for one in sys.argv[1:] if one != "--install"]
+        given = [argument for argument in sys.argv[1:] if argument != "--install"]
         return subprocess.run([python, __file__, *given], check=False).returncode
 
 

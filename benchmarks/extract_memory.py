@@ -46,15 +46,15 @@ def measure(folder: Path, backbone: str, weights: str | None) -> dict[str, float
             words, stdout=subprocess.PIPE, env={**os.environ, "FEATX_ARTIFACTS": artifacts, "FEATX_OFFLINE": "1"}
         )
         assert process.stdout is not None
-        said = json.loads(process.stdout.read())
+        output = json.loads(process.stdout.read())
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             sys.exit(f"extraction ended with status {status}")
-        stored = Path(said["store"]).stat().st_size
+        stored = Path(output["store"]).stat().st_size
     return {
-        "photos": said["n"],
+        "photos": output["n"],
         "seconds": round(time.monotonic() - begun, 1),
-        "images_per_second": said["images_per_second"],
+        "images_per_second": output["images_per_second"],
         "peak_mb": round(usage.ru_maxrss / 1000, 1),
         "store_mb": round(stored / 1e6, 1),
     }

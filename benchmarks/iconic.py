@@ -25,9 +25,9 @@ def ranks(similar: np.ndarray, right: np.ndarray) -> np.ndarray:
     return 1 + (similar > best).sum(axis=1)
 
 
-def said(name: str, found: np.ndarray, of: int) -> str:
-    shares = "  ".join(f"within {k} {100 * (found <= k).mean():5.1f} %" for k in (1, 5, 10))
-    return f"{name}: {shares}  median rank {np.median(found):.0f} of {of:,}  ({len(found):,} queries)"
+def line(name: str, ranked: np.ndarray, of: int) -> str:
+    shares = "  ".join(f"within {k} {100 * (ranked <= k).mean():5.1f} %" for k in (1, 5, 10))
+    return f"{name}: {shares}  median rank {np.median(ranked):.0f} of {of:,}  ({len(ranked):,} queries)"
 
 
 def main() -> None:
@@ -42,9 +42,9 @@ def main() -> None:
     similar = iconic @ natural.T
     label = np.array([index.rows.label_of(i) for i in range(len(index))])
     right = np.array([name for name, _ in classes])[:, None] == label[None, :]
-    print(said("studio picture -> shelf photos", ranks(similar, right), len(index)))
+    print(line("studio picture -> shelf photos", ranks(similar, right), len(index)))
     photos = right.any(axis=0)
-    print(said("shelf photo -> studio pictures", ranks(similar.T[photos], right.T[photos]), len(classes)))
+    print(line("shelf photo -> studio pictures", ranks(similar.T[photos], right.T[photos]), len(classes)))
 
 
 if __name__ == "__main__":

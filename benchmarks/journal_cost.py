@@ -78,9 +78,9 @@ class Careless(StoreWriter):
 
 def many_of(folder: Path, copies: int, place: Path) -> int:
     """Photos of a folder again and again, no two with the same bytes."""
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     for number in range(copies):
-        for i, path in enumerate(found):
+        for i, path in enumerate(photos):
             comment = f"{number}".encode()
             photo = path.read_bytes()
             # A comment behind the first two bytes makes another file of the same picture.
@@ -88,7 +88,7 @@ def many_of(folder: Path, copies: int, place: Path) -> int:
             (place / f"{number}-{i}.jpg").write_bytes(marked)
     with Image.open(place / f"{copies - 1}-0.jpg") as image:
         image.load()
-    return copies * len(found)
+    return copies * len(photos)
 
 
 def whole(options: argparse.Namespace) -> None:
@@ -99,13 +99,13 @@ def whole(options: argparse.Namespace) -> None:
         place.mkdir()
         n = many_of(options.photos, options.copies, place)
         catalogue = read_catalogue(place)
-        asked = {"backbone": options.backbone, "weights": options.weights, "precision": options.precision}
+        settings = {"backbone": options.backbone, "weights": options.weights, "precision": options.precision}
         for number in range(-1, options.rounds):
             # Now one first, now the other: a machine that grows slower disturbs both alike.
             for way, seconds in sorted(took.items(), reverse=number % 2 == 1):
                 begun = time.perf_counter()
                 with mock.patch("featx.extraction.run.StoreWriter", Careless if way == "careless" else StoreWriter):
-                    run_extraction(catalogue, ExtractionOptions(**asked), store=Path(name) / f"{way}{number}.h5")
+                    run_extraction(catalogue, ExtractionOptions(**settings), store=Path(name) / f"{way}{number}.h5")
                 if number >= 0:  # the first of each warms everything
                     seconds.append(time.perf_counter() - begun)
     middle = {way: statistics.median(seconds) for way, seconds in took.items()}
@@ -113,7 +113,7 @@ def whole(options: argparse.Namespace) -> None:
     print(json.dumps({
         "photos": n, "backbone": options.backbone, "precision": options.precision,
         "images_per_second": {way: round(n / seconds, 1) for way, seconds in middle.items()},
-        "cost": f"{statistics.median(pairs):.1%}", "each_round": [f"{one:.1%}" for one in pairs],
+        "cost": f"{statistics.median(pairs):.1%}", "each_round": [f"{share:.1%}" for share in pairs],
     }))  # fmt: skip
 
 
@@ -122,18 +122,18 @@ def alone(rows: int) -> None:
     sync = os.fdatasync
     with tempfile.TemporaryDirectory(dir=".") as name:
         for batch in (16, 128):
-            with_sync = min((appended(rows, batch, Path(name)) for _ in range(3)), key=lambda told: told["append_ms"])
+            with_sync = min((appended(rows, batch, Path(name)) for _ in range(3)), key=lambda costs: costs["append_ms"])
             os.fdatasync = lambda fd: None
-            without = min((appended(rows, batch, Path(name)) for _ in range(3)), key=lambda told: told["append_ms"])
+            without = min((appended(rows, batch, Path(name)) for _ in range(3)), key=lambda costs: costs["append_ms"])
             os.fdatasync = sync
-            told = {"rows": rows, "batch": batch, **{k: round(v, 4) for k, v in with_sync.items()},
+            record = {"rows": rows, "batch": batch, **{k: round(v, 4) for k, v in with_sync.items()},
                     "append_without_sync_ms": round(without["append_ms"], 4)}  # fmt: skip
             # Commits run in a thread of their own beside the network; this counts them as if they did not.
-            told |= {
+            record |= {
                 f"share of {what}": f"{(with_sync['append_ms'] + with_sync['seal_ms']) / ms:.2%}"
                 for what, ms in PHOTO_MS.items()
             }
-            print(json.dumps(told))
+            print(json.dumps(record))
 
 
 def main() -> None:

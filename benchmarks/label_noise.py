@@ -59,9 +59,9 @@ def main() -> None:
                     for name, score in rankings(planted, evidence, not options.no_tutorial).items():
                         ranked.setdefault(name, []).append(measures(score, planted.wrong))
                     cut.append((noise, kind, *at_the_cut(evidence, planted.wrong)))
-                for name, numbers in sorted(ranked.items(), key=lambda one: -np.mean([ap for ap, _ in one[1]])):
-                    precision, found = np.mean(numbers, axis=0)
-                    print(f"  {noise:>4.0%} {kind:<11} {name:<48} {precision:.3f}  {found:>6.1%}", flush=True)
+                for name, numbers in sorted(ranked.items(), key=lambda item: -np.mean([ap for ap, _ in item[1]])):
+                    precision, recall = np.mean(numbers, axis=0)
+                    print(f"  {noise:>4.0%} {kind:<11} {name:<48} {precision:.3f}  {recall:>6.1%}", flush=True)
         show_cut(cut)
 
 
@@ -96,7 +96,7 @@ def some_categories(truth: np.ndarray, photos: int, random: np.random.Generator)
 def alike(features: np.ndarray, number: np.ndarray, classes: int) -> np.ndarray:
     """For each category the ones whose mean photo is most like its own."""
     unit = unit_rows(features)
-    means = unit_rows(np.stack([unit[number == one].mean(axis=0) for one in range(classes)]))
+    means = unit_rows(np.stack([unit[number == category].mean(axis=0) for category in range(classes)]))
     cosines = means @ means.T
     np.fill_diagonal(cosines, -2)
     return np.argsort(-cosines, axis=1)[:, : min(CONFUSABLE, classes - 1)]
@@ -110,21 +110,21 @@ def judged(planted: Planted, seed: int) -> LabelEvidence:
 def rankings(planted: Planted, evidence: LabelEvidence, own_classifier: bool) -> dict[str, np.ndarray]:
     """Higher is more likely wrong."""
     share = evidence.answers.probabilities[np.arange(len(planted.wrong)), evidence.answers.truth]
-    found = {"featx": -evidence.margins, "probability of the label alone": 1 - share}
+    ranked = {"featx": -evidence.margins, "probability of the label alone": 1 - share}
     agree = (evidence.neighbour_labels == evidence.answers.truth[:, None]).mean(axis=1)
-    found["neighbours alone"] = -agree
+    ranked["neighbours alone"] = -agree
     try:
         from cleanlab.rank import get_label_quality_scores
     except ImportError:
-        return found
+        return ranked
     for name, shares in (
         ("the same folds", evidence.answers.probabilities),
         ("its tutorial", tutorial(planted) if own_classifier else None),
     ):
         for way in CLEANLAB if shares is not None else ():
             scores = get_label_quality_scores(evidence.answers.truth, shares, method=way)
-            found[f"cleanlab, {way}, {name}"] = -scores
-    return found
+            ranked[f"cleanlab, {way}, {name}"] = -scores
+    return ranked
 
 
 def tutorial(planted: Planted) -> np.ndarray | None:
@@ -164,9 +164,9 @@ def at_the_cut(evidence: LabelEvidence, wrong: np.ndarray) -> tuple[int, float, 
 
 def show_cut(cut: list[tuple[float, str, int, float, float, float]]) -> None:
     print("  at the default cut                 listed  expected precision  measured  recall")
-    keys: list[tuple[float, str]] = sorted({one[:2] for one in cut})
+    keys: list[tuple[float, str]] = sorted({row[:2] for row in cut})
     for noise, kind in keys:
-        listed, expected, precision, recall = np.mean([one[2:] for one in cut if one[:2] == (noise, kind)], axis=0)
+        listed, expected, precision, recall = np.mean([row[2:] for row in cut if row[:2] == (noise, kind)], axis=0)
         print(f"  {noise:>4.0%} {kind:<26} {listed:>7.0f}  {expected:>17.1%}  {precision:>8.1%}  {recall:>6.1%}")
 
 

@@ -43,10 +43,10 @@ def right(cosines: Matrix, store: Store) -> str:
     _, products = np.unique([store.product_of(i) for i in range(len(store))], return_inverse=True)
     held = np.array([split == "val" for split in store.splits])
     ask, among = (np.flatnonzero(held), np.flatnonzero(~held)) if held.any() else (np.arange(len(held)),) * 2
-    found = cosines[np.ix_(ask, among)]
-    found[products[ask][:, None] == products[among][None, :]] = -np.inf
-    top = np.argpartition(-found, 10, axis=1)[:, :10]
-    first = (labels[among][found.argmax(axis=1)] == labels[ask]).mean()
+    scores = cosines[np.ix_(ask, among)]
+    scores[products[ask][:, None] == products[among][None, :]] = -np.inf
+    top = np.argpartition(-scores, 10, axis=1)[:, :10]
+    first = (labels[among][scores.argmax(axis=1)] == labels[ask]).mean()
     return f"{100 * first:.1f} / {100 * (labels[among][top] == labels[ask][:, None]).mean():.1f}"
 
 
@@ -59,8 +59,8 @@ def main(first: str, second: str) -> None:
     print("| rows | " + " | ".join("second alone" if np.isinf(w) else f"1 : {w:g}" for w in WEIGHTS) + " |")
     print("|---" * (len(WEIGHTS) + 1) + "|")
     for form in rows[0]:
-        one, other = (each[form] @ each[form].T for each in rows)
-        cells = [right(other if np.isinf(w) else one + np.float32(w) * other, stores[0]) for w in WEIGHTS]
+        base, added = (each[form] @ each[form].T for each in rows)
+        cells = [right(added if np.isinf(w) else base + np.float32(w) * added, stores[0]) for w in WEIGHTS]
         print(f"| {form} | {' | '.join(cells)} |", flush=True)
 
 

@@ -26,7 +26,7 @@ from featx.compute.vectors import unit_rows
 from featx.reporting import map_layout
 from featx.store import open_store
 
-ASKED = 2_000
+QUERIES = 2_000
 NEAR = 10
 Method = Callable[[np.ndarray], np.ndarray]
 
@@ -57,23 +57,23 @@ def by_opentsne(rows: np.ndarray) -> np.ndarray:
     return np.asarray(openTSNE.TSNE(n_jobs=1, random_state=0).fit(directions))
 
 
-def nearest(rows: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
+def nearest(rows: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
     """The k nearest rows of each that is asked, itself left out."""
-    found = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(rows).kneighbors(rows[asked])[1]
-    return np.stack([row[row != own][:k] for row, own in zip(found, asked, strict=True)])
+    neighbours = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(rows).kneighbors(rows[queries])[1]
+    return np.stack([row[row != own][:k] for row, own in zip(neighbours, queries, strict=True)])
 
 
 def measure(name: str, rows: np.ndarray, labels: np.ndarray, methods: Iterable[tuple[str, Method]]) -> None:
     """Print a row for each method."""
-    asked = np.random.default_rng(0).choice(len(rows), min(ASKED, len(rows)), replace=False)
-    true = nearest(unit_rows(rows), asked, NEAR)
+    queries = np.random.default_rng(0).choice(len(rows), min(QUERIES, len(rows)), replace=False)
+    true = nearest(unit_rows(rows), queries, NEAR)
     for method, place in methods:
         begun = time.process_time()
         places = place(rows)
         spent = time.process_time() - begun
-        near = nearest(places, asked, NEAR)
-        kept = np.mean([len(np.intersect1d(one, other)) / NEAR for one, other in zip(true, near, strict=True)])
-        category = np.mean(labels[near[:, 0]] == labels[asked])
+        near = nearest(places, queries, NEAR)
+        kept = np.mean([len(np.intersect1d(before, after)) / NEAR for before, after in zip(true, near, strict=True)])
+        category = np.mean(labels[near[:, 0]] == labels[queries])
         again = "yes" if np.array_equal(places, place(rows)) else "no"
         print(f"| {name} | {method} | {kept:.3f} | {category:.3f} | {spent:.0f} | {again} |", flush=True)
 

@@ -67,7 +67,9 @@ CANDIDATES: dict[str, Makers] = {
 NOT_IN_FOLDS = ("boosting",)
 
 
-def answers(name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, float]:
+def answers(
+    name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, queries: np.ndarray
+) -> tuple[np.ndarray, float]:
     """What a candidate says after learning from x and y, and how long its last training took."""
 
     def learned(make: Callable[[], Any], rows: np.ndarray) -> Any:
@@ -81,7 +83,7 @@ def answers(name: str, x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: 
         best = makers[int(np.argmax([learned(make, learn).score(x[check], y[check]) for make in makers]))]
     begun = time.perf_counter()
     trained = learned(best, np.arange(len(y)))
-    return trained.predict(asked), time.perf_counter() - begun
+    return trained.predict(queries), time.perf_counter() - begun
 
 
 def main() -> None:
@@ -108,18 +110,18 @@ def main() -> None:
         groups = groups_of(products, digests, x)
         folds = [fold for seed in (0, 1) for fold in grouped_folds(list(y), groups, 5, seed)]
         ratio = float(np.mean([len(score) / len(rows) for rows, score in folds]))
-        found: dict[str, np.ndarray] = {}
-        for name in [one for one in options.clf if one not in NOT_IN_FOLDS]:
+        accuracies: dict[str, np.ndarray] = {}
+        for name in [name for name in options.clf if name not in NOT_IN_FOLDS]:
             scores = []
             for rows, score in folds:
                 says, _ = answers(name, x[rows], y[rows], groups[rows], x[score])
                 scores.append(((says == y[score]).mean(), balanced_accuracy_score(y[score], says)))
-            found[name] = np.array(scores)
-            mean = 100 * found[name].mean(axis=0)
+            accuracies[name] = np.array(scores)
+            mean = 100 * accuracies[name].mean(axis=0)
             print(f"  {name:20} folds {mean[0]:5.1f} %  balanced {mean[1]:5.1f} %", end="", flush=True)
             for place, what in enumerate(("", " balanced")):
-                told = corrected_t(found[name][:, place] - found[options.clf[0]][:, place], ratio)
-                print(f"  {100 * told.difference:+.1f}{what}, p = {told.p:.3f}", end="")
+                test = corrected_t(accuracies[name][:, place] - accuracies[options.clf[0]][:, place], ratio)
+                print(f"  {100 * test.difference:+.1f}{what}, p = {test.p:.3f}", end="")
             print(flush=True)
 
 

@@ -30,7 +30,7 @@ SURE = (0.3, 0.5, 0.7, 0.9)
 
 
 def learned(
-    x: np.ndarray, y: np.ndarray, groups: np.ndarray, asked: np.ndarray
+    x: np.ndarray, y: np.ndarray, groups: np.ndarray, queries: np.ndarray
 ) -> tuple[list[dict[str, float]], list[str], np.ndarray, np.ndarray]:
     """Coverage by the folds, the categories, shares for the photos asked, and which are unlike all learned."""
     classes = sorted(set(y.tolist()))
@@ -42,8 +42,8 @@ def learned(
     truth = np.searchsorted(classes, y)
     temperature = fit_temperature(folded, truth)
     table = coverage_table(probabilities(folded, temperature).max(axis=1), folded.argmax(axis=1) == truth, groups)
-    told = probabilities(scores_of(train_classifier(recipe, x, y), asked, classes), temperature)
-    return table, classes, told, fit_novelty(x, cut, 0).is_novel(asked)
+    shares = probabilities(scores_of(train_classifier(recipe, x, y), queries, classes), temperature)
+    return table, classes, shares, fit_novelty(x, cut, 0).is_novel(queries)
 
 
 def main() -> None:
@@ -57,8 +57,8 @@ def main() -> None:
         learn, held = parts(store)
         groups = groups_of([store.product_of(i) for i in range(len(store))], store.digests, x)
         print(f"{path.name}: {len(learn):,} to learn from, {len(held):,} held out")
-        table, classes, told, _ = learned(x[learn], y[learn], groups[learn], x[held])
-        right, sure = np.array(classes)[told.argmax(axis=1)] == y[held], told.max(axis=1)
+        table, classes, shares, _ = learned(x[learn], y[learn], groups[learn], x[held])
+        right, sure = np.array(classes)[shares.argmax(axis=1)] == y[held], shares.max(axis=1)
         for row in table:
             if row["coverage"] in SHARES:
                 there = sure >= row["threshold"] if row["coverage"] < 1 else np.ones(len(sure), bool)
@@ -71,11 +71,11 @@ def main() -> None:
         left = np.random.default_rng(0).permutation(names)[: 20 if len(names) >= 40 else len(names) // 4]
         new = np.isin(y, left)
         rows = learn[~new[learn]]
-        _, _, told, unlike = learned(x[rows], y[rows], groups[rows], x[held])
+        _, _, shares, unlike = learned(x[rows], y[rows], groups[rows], x[held])
         known, never = ~new[held], new[held]
         print(f"  {len(left)} categories not learned: {known.sum()} photos of known ones, {never.sum()} of those")
         for limit in (0.0, *SURE):
-            flagged = unlike | (told.max(axis=1) < limit)
+            flagged = unlike | (shares.max(axis=1) < limit)
             what = f"or sure below {limit}" if limit else "unlike anything"
             print(
                 f"  {what:18} known {flagged[known].mean():6.1%}  never seen {flagged[never].mean():6.1%}", flush=True

@@ -26,11 +26,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--photos", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     rapid_reader.cores = lambda: 1
     reader = open_reader()
-    paths = sorted(asked.folder.rglob("*.jpg"))
-    some = random.Random(asked.seed).sample(paths, min(asked.photos, len(paths)))
+    paths = sorted(options.folder.rglob("*.jpg"))
+    some = random.Random(options.seed).sample(paths, min(options.photos, len(paths)))
     images = [np.asarray(featx.read_photo(path).image) for path in some]
     reader.read(images[:2])  # compiled for these shapes
     spent: dict[str, list[float]] = {"with text": [], "without text": []}
@@ -38,7 +38,7 @@ def main() -> None:
         begun = time.process_time()
         lines = reader.read([image])[0]
         spent["with text" if lines else "without text"].append(1000 * (time.process_time() - begun))
-    print(f"{asked.folder}: {len(images)} photos, longer side {statistics.median(max(i.shape) for i in images):.0f}")
+    print(f"{options.folder}: {len(images)} photos, longer side {statistics.median(max(i.shape) for i in images):.0f}")
     for what, costs in spent.items():
         if costs:
             print(f"{what:13} {len(costs):4} photos   mean {np.mean(costs):4.0f} ms   90% below "

@@ -64,8 +64,8 @@ def main() -> None:
         return
     for n in options.photos:
         command = [sys.executable, __file__, "--one", str(n), "--width", str(options.width)]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print("  ".join(f"{key} {value}" for key, value in found.items()), flush=True)
+        figures = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print("  ".join(f"{key} {value}" for key, value in figures.items()), flush=True)
 
 
 if __name__ == "__main__":

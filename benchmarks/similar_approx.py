@@ -35,12 +35,12 @@ def made_up(rows: int, width: int, seed: int) -> np.ndarray:
     """Rows around 300 centres on a curved surface of 40 dimensions."""
     fixed, random = np.random.default_rng(0), np.random.default_rng(seed)
     centres, turned = fixed.normal(size=(300, 40)), fixed.normal(size=(40, width)) / 6
-    found = np.empty((rows, width), dtype=np.float32)
+    vectors = np.empty((rows, width), dtype=np.float32)
     for start in range(0, rows, 10_000):
         n = min(10_000, rows - start)
         inner = centres[random.integers(0, 300, n)] + 0.6 * random.normal(size=(n, 40))
-        found[start : start + n] = np.maximum(inner @ turned + 0.2 * random.normal(size=(n, width)), 0)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+        vectors[start : start + n] = np.maximum(inner @ turned + 0.2 * random.normal(size=(n, width)), 0)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def write_store(path: Path, features: np.ndarray) -> None:
@@ -49,21 +49,21 @@ def write_store(path: Path, features: np.ndarray) -> None:
             part = features[start : start + 1000]
             writer.append(
                 [
-                    Row(f"i{start + i}", f"{start + i}.jpg", f"{start + i:064x}", None, None, None, {}, one)
-                    for i, one in enumerate(part)
+                    Row(f"i{start + i}", f"{start + i}.jpg", f"{start + i:064x}", None, None, None, {}, vector)
+                    for i, vector in enumerate(part)
                 ]
             )
         writer.seal()
 
 
-def share_found(search: Search, queries: np.ndarray, true: np.ndarray, effort: int) -> tuple[float, float]:
+def recall_and_time(search: Search, queries: np.ndarray, true: np.ndarray, effort: int) -> tuple[float, float]:
     """The share of the true nearest found, and the median milliseconds of a query."""
     shares, times = [], []
     for query, wanted in zip(queries, true, strict=True):
         begun = time.perf_counter()
-        found = search(query, effort)
+        neighbours = search(query, effort)
         times.append(time.perf_counter() - begun)
-        shares.append(len({int(i) for i in np.ravel(found)} & set(wanted.tolist())) / K)
+        shares.append(len({int(i) for i in np.ravel(neighbours)} & set(wanted.tolist())) / K)
     return float(np.mean(shares)), 1000 * statistics.median(times)
 
 
@@ -78,7 +78,7 @@ def featx_engine(features: np.ndarray, place: Path) -> tuple[Search, float, Path
 
     def search(query: np.ndarray, effort: int) -> Any:
         index.nearby = type(nearby)(nearby.engine, nearby.keys, nearby.rows, nearby.recall, effort)
-        return [int(one.item_id[1:]) for one in index.query(query, K, copies=True)]
+        return [int(match.item_id[1:]) for match in index.query(query, K, copies=True)]
 
     return search, seconds, approximate_of(store), lambda: open_nearby(index)
 
@@ -166,7 +166,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as place:
             search, seconds, path, opened = engine(Path(place))
             for effort in EFFORTS:
-                share, milliseconds = share_found(search, queries, true, effort)
+                share, milliseconds = recall_and_time(search, queries, true, effort)
                 if share >= arguments.recall:
                     break
             begun = time.perf_counter()

@@ -29,7 +29,7 @@ def contestants(features: np.ndarray) -> dict[str, Callable[[np.ndarray], Any]]:
     index = SimilarityIndex(IndexRows.of(features, [f"i{i}" for i in range(len(features))]))
     half = SimilarityIndex(IndexRows.of(features.astype(np.float16), [f"i{i}" for i in range(len(features))]))
     brute = NearestNeighbors(n_neighbors=K, metric="cosine", algorithm="brute").fit(features)
-    found: dict[str, Callable[[np.ndarray], Any]] = {
+    ways: dict[str, Callable[[np.ndarray], Any]] = {
         "featx, float32": lambda query: index.query(Query("q", query[None]), K, copies=True),
         "featx, float16": lambda query: half.query(Query("q", query[None]), K, copies=True),
         "scikit-learn brute force": lambda query: brute.kneighbors(query[None]),
@@ -39,13 +39,13 @@ def contestants(features: np.ndarray) -> dict[str, Callable[[np.ndarray], Any]]:
 
         flat = faiss.IndexFlatIP(features.shape[1])
         flat.add(unit)
-        found["faiss flat"] = lambda query: flat.search((query / np.linalg.norm(query))[None], K)
+        ways["faiss flat"] = lambda query: flat.search((query / np.linalg.norm(query))[None], K)
     if find_spec("usearch"):
         from usearch.index import MetricKind, search
 
-        found["usearch exact"] = lambda query: search(unit, query, K, MetricKind.Cos, exact=True)
-    found["one core reads the rows"] = lambda query: unit.sum()
-    return found
+        ways["usearch exact"] = lambda query: search(unit, query, K, MetricKind.Cos, exact=True)
+    ways["one core reads the rows"] = lambda query: unit.sum()
+    return ways
 
 
 def main() -> None:

@@ -48,10 +48,10 @@ def main() -> None:
             stacked[score] = second.predict(beside[score])
         answers[f"stacked, C {strength:g}"] = stacked
     first = answers[NAMES[0]] == truth
-    for name, said in answers.items():
-        test = sign_flips(said == truth, first, groups)
+    for name, labels in answers.items():
+        test = sign_flips(labels == truth, first, groups)
         print(
-            f"{name:30}{100 * (said == truth).mean():6.1f}   {100 * test.difference:+.1f} (p = {test.p:.2g})",
+            f"{name:30}{100 * (labels == truth).mean():6.1f}   {100 * test.difference:+.1f} (p = {test.p:.2g})",
             flush=True,
         )
 

@@ -36,8 +36,8 @@ def write(path: Path, rows: int, width: int) -> dict[str, float]:
             known = ((f"c{i % 80}", f"i{i}", f"p{i // 3}", f"{i:064x}") for i in range(start, start + BATCH))
             writer.append(
                 [
-                    Row(f"{label}/{name}", f"photos/{label}/{name}.jpg", digest, label, product, None, {}, one)
-                    for (label, name, product, digest), one in zip(known, features, strict=False)
+                    Row(f"{label}/{name}", f"photos/{label}/{name}.jpg", digest, label, product, None, {}, vector)
+                    for (label, name, product, digest), vector in zip(known, features, strict=False)
                 ]
             )
         committed = time.perf_counter()
@@ -53,9 +53,9 @@ def opening(path: Path, rows: int, width: int) -> dict[str, float]:
     store = open_store(path)
     opened = time.perf_counter()
     np.asarray(store.features[rows // 2])
-    one = time.perf_counter()
+    first_row = time.perf_counter()
     float(np.asarray(store.features).sum())
-    return {"open_s": opened - begun, "one_row_s": one - opened, "all_rows_s": time.perf_counter() - one}
+    return {"open_s": opened - begun, "one_row_s": first_row - opened, "all_rows_s": time.perf_counter() - first_row}
 
 
 def asking(path: Path, rows: int, width: int) -> dict[str, float]:
@@ -86,12 +86,12 @@ def measured(step: str, path: Path, rows: int, width: int) -> dict[str, float]:
     words = [sys.executable, __file__, "--step", step, "--store", str(path), "--rows", str(rows), "--width", str(width)]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, env={**os.environ, "FEATX_OFFLINE": "1"})
     assert process.stdout is not None
-    said = process.stdout.read()
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{step} ended with status {status}")
-    found: dict[str, float] = json.loads(said)
-    return {name: round(took, 3) for name, took in found.items()} | {f"{step}_peak_mb": round(usage.ru_maxrss / 1000)}
+    seconds: dict[str, float] = json.loads(output)
+    return {name: round(took, 3) for name, took in seconds.items()} | {f"{step}_peak_mb": round(usage.ru_maxrss / 1000)}
 
 
 def main() -> None:
@@ -108,11 +108,11 @@ def main() -> None:
     for rows in options.rows:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             path = Path(folder) / "scale.h5"
-            told: dict[str, float] = {"rows": rows}
+            record: dict[str, float] = {"rows": rows}
             for step in STEPS:
-                told |= measured(step, path, rows, options.width)
-            told["store_mb"] = round(path.stat().st_size / 1e6)
-        print(json.dumps(told), flush=True)
+                record |= measured(step, path, rows, options.width)
+            record["store_mb"] = round(path.stat().st_size / 1e6)
+        print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":

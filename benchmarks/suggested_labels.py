@@ -75,12 +75,12 @@ def main() -> None:
     rows = store.labelled()
     features, labels = store.features[rows], np.array([str(store.labels[i]) for i in rows])
     held = np.random.default_rng(options.seed).random(len(labels)) < 0.25
-    found = simulate(
+    curve = simulate(
         features[~held], labels[~held], features[held], labels[held],
         start=options.start, step=options.step, rounds=options.rounds, seed=options.seed,
     )  # fmt: skip
     print("labels  suggested  random")
-    for n, suggested, random in zip(found.labels, found.suggested, found.random, strict=True):
+    for n, suggested, random in zip(curve.labels, curve.suggested, curve.random, strict=True):
         print(f"{n:6,}  {suggested:9.1%}  {random:6.1%}")
 
 

@@ -83,11 +83,11 @@ def main() -> None:
     names = arguments.columns.split(",")
     store = open_store(arguments.store)
     training = training_set_of(store, arguments.level)
-    found = column_set(only(training, arguments.only) if arguments.only else training, names, arguments.level)
-    training = replace(found.training, finer=None)
+    columns = column_set(only(training, arguments.only) if arguments.only else training, names, arguments.level)
+    training = replace(columns.training, finer=None)
     n, held_out = len(training.learn), len(training.held)
     print(f"{n:,} photos to learn from, {held_out:,} held out, {len(training.classes)} categories")
-    for fact in found.facts:
+    for fact in columns.facts:
         print(f"  {fact.name}: {fact.kind}, {fact.given:.0%} of photos; {fact.named:.0%} name their category")
     print(speed(store, names[0]))
     begun = time.process_time()
@@ -95,14 +95,14 @@ def main() -> None:
     print(f"photo alone in {FOLDS} folds: {time.process_time() - begun:.1f} CPU s")
     begun = time.process_time()
     pipeline = train_classifier(results.settings, store.features[training.learn], training.labels[training.learn])
-    use = use_columns(found, results, training.scored_rows(FOLDS), pipeline)
+    use = use_columns(columns, results, training.scored_rows(FOLDS), pipeline)
     print(f"columns and the ways of joining them: {time.process_time() - begun:.1f} CPU s")
     for trial in use.trials:
         mark = "  <- chosen" if trial is use.chosen else ""
         print(f"{trial.name:28s} {trial.right.mean():6.1%} in folds{mark}")
     if use.without_names is not None:
         print(f"{'without the names':28s} {use.without_names.right.mean():6.1%} in folds")
-    record = columns_record(found, use)
+    record = columns_record(columns, use)
     for trial in record["tried_on_held_out"]:
         p = "" if trial["p"] is None else f" (p = {trial['p']:.2g})"
         mark = "  <- chosen" if trial["chosen"] else ""

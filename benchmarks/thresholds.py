@@ -56,47 +56,47 @@ def main() -> None:
             few(n, sure, says, right, classes)
         for target in () if options.pictures else TARGETS:
             for each in (False, True):
-                found = []
+                rows = []
                 for draw in range(DRAWS):
                     random = np.random.default_rng(draw)
                     part = random.integers(0, PARTS, int(lesson.groups.max()) + 1)[lesson.groups]
                     stands = np.zeros(len(y), dtype=bool)
-                    for one in range(PARTS):
-                        mine, others = part == one, part != one
-                        told = choose(target, sure[others], says[others], right[others], classes)
-                        common = 2.0 if told.everywhere is None else told.everywhere
-                        limits = np.array([told.of(label) if each else common for label in classes])
+                    for number in range(PARTS):
+                        mine, others = part == number, part != number
+                        thresholds = choose(target, sure[others], says[others], right[others], classes)
+                        common = 2.0 if thresholds.everywhere is None else thresholds.everywhere
+                        limits = np.array([thresholds.of(label) if each else common for label in classes])
                         stands[mine] = sure[mine] >= limits[says[mine]]
                     answered = [np.flatnonzero(stands & (says == number)) for number in range(len(classes))]
                     counts = [(int(right[rows].sum()), len(rows)) for rows in answered if len(rows) >= ENOUGH]
                     beyond = sum(max(0.0, target * n - hits) for hits, n in counts) / max(int(stands.sum()), 1)
                     broken = sum(wilson(hits, n).high < target for hits, n in counts)
-                    found.append((stands.mean(), right[stands].mean(), beyond, broken))
-                a, r, b, k = np.mean(found, axis=0)
+                    rows.append((stands.mean(), right[stands].mean(), beyond, broken))
+                a, r, b, k = np.mean(rows, axis=0)
                 name = "one for each" if each else "one for all "
                 print(f"  {target:.0%} {name}  answered {a:.1%}  right {r:.1%}  wrong beyond {b:.1%}  broken {k:.1f}")
 
 
 def few(n: int, sure: np.ndarray, says: np.ndarray, right: np.ndarray, classes: list[str]) -> None:
     """What thresholds chosen on n pictures keep on all others."""
-    for target in (one for one in TARGETS if n >= min_products_for(one)):
+    for target in (share for share in TARGETS if n >= min_products_for(share)):
         answered, precise, met = [], [], []
         for draw in range(60):
             order = np.random.default_rng(draw).permutation(len(sure))
             mine, others = order[:n], order[n:]
             (row,) = (
-                one
-                for one in table_of(sure[mine], says[mine], right[mine], classes, np.arange(n))
-                if one["target"] == target
+                entry
+                for entry in table_of(sure[mine], says[mine], right[mine], classes, np.arange(n))
+                if entry["target"] == target
             )
-            found = yield_on(row, sure[others], says[others], right[others], classes)
-            answered.append(found.n / len(others))
-            if found.n and row["n"]:
-                precise.append(found.value)
-                met.append(found.high >= row["low"] and found.low <= row["high"])
+            kept = yield_on(row, sure[others], says[others], right[others], classes)
+            answered.append(kept.n / len(others))
+            if kept.n and row["n"]:
+                precise.append(kept.value)
+                met.append(kept.high >= row["low"] and kept.low <= row["high"])
         worst = np.quantile(precise, 0.1)
-        said = f"answered {np.mean(answered):.0%}  right {np.mean(precise):.1%}  worst tenth {worst:.1%}"
-        print(f"  {n:4} pictures, {target:.0%}  {said}  intervals meet {np.mean(met):.0%}", flush=True)
+        line = f"answered {np.mean(answered):.0%}  right {np.mean(precise):.1%}  worst tenth {worst:.1%}"
+        print(f"  {n:4} pictures, {target:.0%}  {line}  intervals meet {np.mean(met):.0%}", flush=True)
 
 
 if __name__ == "__main__":

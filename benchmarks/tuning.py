@@ -27,15 +27,15 @@ from featx.store import open_store
 
 Kept = Callable[[ClassifierSettings], bool]
 WAYS: dict[str, Kept] = {
-    "strength": lambda one: (
-        one.reduction == ClassifierSettings(one.name).reduction
-        and one.width in (None, 1.0)
-        and one.depth is None
-        and one.tried is None
+    "strength": lambda recipe: (
+        recipe.reduction == ClassifierSettings(recipe.name).reduction
+        and recipe.width in (None, 1.0)
+        and recipe.depth is None
+        and recipe.tried is None
     ),
-    "shape": lambda one: one.reduction == ClassifierSettings(one.name).reduction,
-    "reduction": lambda one: one.width in (None, 1.0) and one.depth is None and one.tried is None,
-    "all": lambda one: True,
+    "shape": lambda recipe: recipe.reduction == ClassifierSettings(recipe.name).reduction,
+    "reduction": lambda recipe: recipe.width in (None, 1.0) and recipe.depth is None and recipe.tried is None,
+    "all": lambda recipe: True,
 }
 NAMES = ["svm", "logreg", "lda", "knn", "svm-rbf", "extra-trees", "rf"]
 
@@ -50,13 +50,13 @@ def main() -> None:
         store = open_store(path)
         x, y = np.asarray(store.features), np.array([str(label) for label in store.labels])
         groups = groups_of([store.product_of(i) for i in range(len(store))], store.digests, x)
-        apart = any(split in ("val", "test") for split in store.splits)
-        outer: list[Fold] = [parts(store)] if apart else grouped_folds(y.tolist(), groups, 5, 0)
+        has_split = any(split in ("val", "test") for split in store.splits)
+        outer: list[Fold] = [parts(store)] if has_split else grouped_folds(y.tolist(), groups, 5, 0)
         for name in options.clf:
             recipe, seen = ClassifierSettings(name, threads=2), set[int]()
             room = min(len(learn) for learn, _ in outer) // 2
             several = {
-                way: [one for one in wide_grid(recipe, min(room, x.shape[1])) if kept(one)]
+                way: [candidate for candidate in wide_grid(recipe, min(room, x.shape[1])) if kept(candidate)]
                 for way, kept in WAYS.items()
             }
             for way, candidates in {"usual": default_grid(recipe), **several}.items():
@@ -66,22 +66,22 @@ def main() -> None:
                 begun, right, chosen = time.perf_counter(), 0, []
                 for learn, _ in outer:
                     inner = grouped_folds(y[learn].tolist(), groups[learn], 5, 0)[: 1 if way == "usual" else 3]
-                    found = best(candidates, x[learn], y[learn], inner)
-                    chosen.append(found)
+                    winner = best(candidates, x[learn], y[learn], inner)
+                    chosen.append(winner)
                 spent = time.perf_counter() - begun
-                for (learn, score), found in zip(outer, chosen, strict=True):
-                    right += int((train_classifier(found, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
+                for (learn, score), winner in zip(outer, chosen, strict=True):
+                    right += int((train_classifier(winner, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
                 total = sum(len(score) for _, score in outer)
-                told = "; ".join(
+                settings = "; ".join(
                     ", ".join(
                         f"{key} {value}" if isinstance(value, str) else f"{key} {value:.3g}"
-                        for key, value in one.for_card().items()
+                        for key, value in winner.for_card().items()
                         if value and key != "seed"
                     )
-                    for one in dict.fromkeys(chosen)
+                    for winner in dict.fromkeys(chosen)
                 )
                 tried = f"{path.stem:20} {name:11} {way:9} of {len(candidates):3}"
-                print(f"{tried}  {right / total:6.1%}  {spent:6.1f} s  {told}", flush=True)
+                print(f"{tried}  {right / total:6.1%}  {spent:6.1f} s  {settings}", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,14 +25,14 @@ def views_of(path: Path, count: int, seed: list[int]) -> list[Image.Image]:
     with Image.open(path) as opened:
         photo = ImageOps.exif_transpose(opened).convert("RGB")
     random = np.random.default_rng(seed)
-    found = [photo]
+    views = [photo]
     for number in range(1, count):
         share = random.uniform(LEAST, 1, 2)
         width, height = (max(1, round(side * part)) for side, part in zip(photo.size, share, strict=True))
         left, top = (int(random.integers(0, room + 1)) for room in (photo.width - width, photo.height - height))
         crop = photo.crop((left, top, left + width, top + height))
-        found.append(ImageOps.mirror(crop) if number % 2 else crop)
-    return found
+        views.append(ImageOps.mirror(crop) if number % 2 else crop)
+    return views
 
 
 def main() -> None:
@@ -50,15 +50,15 @@ def main() -> None:
     def draw(number: int) -> list[list[str]]:
         row = rows[number]
         path = options.table.parent / row["path"]
-        told = []
+        rows_of_photo = []
         for view, image in enumerate(views_of(path, options.views, [options.seed, number])):
             image.thumbnail((SIDE, SIDE))
             image.save(options.out / f"{number:06d}_{view}.jpg", quality=92)
-            told.append([f"{number:06d}_{view}.jpg", row["label"], row.get("product") or f"photo {number}"])
-        return told
+            rows_of_photo.append([f"{number:06d}_{view}.jpg", row["label"], row.get("product") or f"photo {number}"])
+        return rows_of_photo
 
     with ThreadPoolExecutor() as pool:
-        drawn = [one for told in pool.map(draw, range(len(rows))) for one in told]
+        drawn = [row for drawn_rows in pool.map(draw, range(len(rows))) for row in drawn_rows]
     with (options.out / "list.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["path", "label", "product"], *drawn])
     print(f"{len(drawn):,} views of {len(rows):,} photos in {options.out}")

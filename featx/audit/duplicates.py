@@ -215,13 +215,13 @@ def find_duplicates(
     alike = agreed = nearly = unread = 0
     for left, right, scores in near_pairs(unit, least, lambda done: progress(done, len(opened))):
         i, j = rows[left], rows[right]
-        told_same = pictures.same(i, j)
+        verdict = pictures.same(i, j)
         # Where a photo is gone, only features that are all but equal may speak for it.
-        good = (told_same == 1) | ((told_same == -1) & (scores >= max(least, 0.99)))
+        good = (verdict == 1) | ((verdict == -1) & (scores >= max(least, 0.99)))
         alike, agreed, unread = (
             alike + len(i),
-            agreed + int((told_same == 1).sum()),
-            unread + int((told_same < 0).sum()),
+            agreed + int((verdict == 1).sum()),
+            unread + int((verdict < 0).sum()),
         )
         forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
     pictures.keep()

@@ -85,7 +85,7 @@ class Fingerprint:
     def networks(self) -> tuple[tuple[Fingerprint, ...], ...]:
         """The parts of each network, in the order of their columns."""
         parts = self.parts or (self,)
-        return tuple(tuple(of_one) for _, of_one in groupby(parts, key=lambda part: part.backbone))
+        return tuple(tuple(network) for _, network in groupby(parts, key=lambda part: part.backbone))
 
     def difference(self, other: Fingerprint, use: Use) -> str:
         """The first field that rules out using the two together; empty if none does."""

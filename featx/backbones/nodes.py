@@ -34,11 +34,11 @@ class Node:
 
 def nodes_of(layer: str | None, pool: str) -> tuple[Node, ...]:
     """The nodes that `--layer` names, each by every pooling of `--pool` unless it names its own."""
-    pools = [_known(one) for one in pool.split(COMMA)]
+    pools = [_known(pooling) for pooling in pool.split(COMMA)]
     nodes: list[Node] = []
     for text in (layer or PENULTIMATE).split(COMMA):
         name, _, own = text.strip().partition(COLON)
-        nodes += [Node(name, one) for one in ([_known(own)] if own else pools)]
+        nodes += [Node(name, pooling) for pooling in ([_known(own)] if own else pools)]
     if not all(node.layer for node in nodes) or len(set(nodes)) < len(nodes) or len(nodes) > MOST:
         raise FeatxError(
             "bad-flag",
@@ -77,8 +77,8 @@ def without_nodes(name: str) -> str:
 
 def split_name(name: str) -> tuple[str, str | None]:
     """`NETWORK@NODES` as its two halves."""
-    network, at, nodes = name.partition(AT)
-    return network, nodes if at else None
+    network, separator, nodes = name.partition(AT)
+    return network, nodes if separator else None
 
 
 def _known(pool: str) -> str:

@@ -103,13 +103,13 @@ class Catalogue:
 def joined_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:
     """Several catalogues as one: each file once, and the path as the id where two files have the same id."""
     items: dict[Path, Item] = {}
-    for item in chain.from_iterable(one.items for one in catalogues):
+    for item in chain.from_iterable(catalogue.items for catalogue in catalogues):
         items.setdefault(Path(item.path).absolute(), item)
     often = Counter(item.item_id for item in items.values())
     return Catalogue(
-        ", ".join(one.root for one in catalogues),
+        ", ".join(catalogue.root for catalogue in catalogues),
         [item if often[item.item_id] == 1 else replace(item, item_id=item.path) for item in items.values()],
-        skipped=[skipped for one in catalogues for skipped in one.skipped],
-        notes=list(dict.fromkeys(note for one in catalogues for note in one.notes)),
-        columns=list(dict.fromkeys(column for one in catalogues for column in one.columns)),
+        skipped=[skipped for catalogue in catalogues for skipped in catalogue.skipped],
+        notes=list(dict.fromkeys(note for catalogue in catalogues for note in catalogue.notes)),
+        columns=list(dict.fromkeys(column for catalogue in catalogues for column in catalogue.columns)),
     )

@@ -63,7 +63,7 @@ def read_several(sources: Sequence[str], *, allow_outside: bool = False) -> Cata
     read: list[Catalogue] = []
     for alone, names in groupby(sources, _stands_alone):
         together = list(names)
-        read += [read_catalogue(one, allow_outside=allow_outside) for one in (together if alone else [together])]
+        read += [read_catalogue(source, allow_outside=allow_outside) for source in (together if alone else [together])]
     return read[0] if len(read) == 1 else joined_catalogues(read)
 
 

@@ -331,7 +331,7 @@ def _columns(card: Card) -> list[str]:
     if record is None:
         return []
     names = ", ".join(inline_code(column.name) for column in record.columns)
-    tried = ", ".join(f"{one.name} {percent(one.correct / max(one.n, 1))}" for one in record.tried)
+    tried = ", ".join(f"{trial.name} {percent(trial.correct / max(trial.n, 1))}" for trial in record.tried)
     wants = "by the photo alone" if record.way == "photo" else f"with {names} ({record.way})"
     return [f"Answers {wants}. Tried with {names} in the same folds: {tried}."]
 

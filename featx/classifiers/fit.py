@@ -77,14 +77,14 @@ def fit(
     if choice is not None:
         training = _with_blocks(training, choice.blocks)
         opened = training.store
-    found = column_set(training, list(dict.fromkeys(columns)), level) if columns else None
-    training = training if found is None else found.training
+    beside = column_set(training, list(dict.fromkeys(columns)), level) if columns else None
+    training = training if beside is None else beside.training
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     x = opened.features[training.learn]
     pipeline = _train(training, results)
-    use = None if found is None else use_columns(found, results, training.scored_rows(folds), pipeline)
+    use = None if beside is None else use_columns(beside, results, training.scored_rows(folds), pipeline)
     evidence = _evidence(training, results, pipeline, use, folds)
     novelty = fit_novelty(x, results.folds, seed)
     card = _card(
@@ -100,7 +100,7 @@ def fit(
         blocks=[block.name for block in opened.blocks] if opened.is_part else [],
         block_choice=None if choice is None else choice.to_dict(),
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
-        columns=None if found is None or use is None else columns_record(found, use),
+        columns=None if beside is None or use is None else columns_record(beside, use),
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature, fusion = evidence.temperature, None if use is None else use.fusion

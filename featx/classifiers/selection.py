@@ -78,20 +78,20 @@ def choose(
         result = cross_validate(training, replace(settings, name=name), folds, tune=tune, progress=part)
         tried.append(_Candidate(name, result, _correct(training, result, scored)))
     index, p_values = clearly_best([candidate.correct for candidate in tried], groups)
-    found = _Search(groups, tried, [None, *p_values], tried[index])
-    settings = replace(found.best.results.settings, strength=None)
+    search = _Search(groups, tried, [None, *p_values], tried[index])
+    settings = replace(search.best.results.settings, strength=None)
     if training.store.views > 1:
         result = cross_validate(training, replace(settings, views=training.store.views), folds, tune=tune)
-        found.challenge(f"{found.best.name} from {training.store.views} views", result, training, scored)
-        assert found.best.results.averaged is not None
-        averaged = replace(found.best.results, scores=found.best.results.averaged)
+        search.challenge(f"{search.best.name} from {training.store.views} views", result, training, scored)
+        assert search.best.results.averaged is not None
+        averaged = replace(search.best.results, scores=search.best.results.averaged)
         # For `predict --views`, which takes as many times as long.
-        found.look_at(f"{found.best.name}{AVERAGED}{training.store.views}", averaged, training, scored)
+        search.look_at(f"{search.best.name}{AVERAGED}{training.store.views}", averaged, training, scored)
     if training.finer is not None:
-        result = _from_finer(training, found.best.results.settings, folds, tune)
-        name = f"{found.best.name} on {len(set(training.finer[training.learn])):,} finer categories"
-        found.challenge(name, result, training, scored)
-    return found.best.results, found.trials
+        result = _from_finer(training, search.best.results.settings, folds, tune)
+        name = f"{search.best.name} on {len(set(training.finer[training.learn])):,} finer categories"
+        search.challenge(name, result, training, scored)
+    return search.best.results, search.trials
 
 
 @dataclass

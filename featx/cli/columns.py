@@ -18,7 +18,9 @@ NAMES = {"photo": "photo alone", "columns": "columns alone"}
 
 def column_lines(record: ColumnsRecord) -> list[str]:
     """The trials of columns beside the photo, the way that was chosen, and what it gained."""
-    columns = ", ".join(f"{one.name} ({one.kind}, {percent(one.given, 0)} of photos)" for one in record.columns)
+    columns = ", ".join(
+        f"{column.name} ({column.kind}, {percent(column.given, 0)} of photos)" for column in record.columns
+    )
     lines = [f"beside the photo: {columns}", f"tried in the same folds: {_listed(record.tried)}"]
     if record.tried_on_held_out:
         lines.append(f"tried on held-out photos, which decide: {_listed(record.tried_on_held_out)}")
@@ -29,7 +31,7 @@ def column_lines(record: ColumnsRecord) -> list[str]:
 
 
 def _listed(trials: Sequence[TriedClassifier]) -> str:
-    return ", ".join(f"{NAMES.get(one.name, one.name)} {percent(_share(one))}" for one in trials)
+    return ", ".join(f"{NAMES.get(trial.name, trial.name)} {percent(_share(trial))}" for trial in trials)
 
 
 def _chosen(record: ColumnsRecord) -> str:

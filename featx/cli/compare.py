@@ -378,13 +378,13 @@ def print_backbones(document: ComparisonDocument, price: float | None, out: Outp
     best = {row.store: row for row in reversed(which_of(document, price).rows) if not row.baseline}
     table: list[list[Cell]] = []
     for row in sorted(best.values(), key=lambda row: -row.accuracy.value if row.accuracy else 0.0):
-        found = alike.get(row.store)
+        recall = alike.get(row.store)
         table.append(
             [
                 row.store,
                 f"{widths[row.store]:,}",
                 percent(row.accuracy.value if row.accuracy else None),
-                percent(found.value if found else None),
+                percent(recall.value if recall else None),
                 "–" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
                 "–" if row.hours_per_million is None else NUMBER_FORMATS["hours"](row.hours_per_million),
                 *(

@@ -35,7 +35,9 @@ def deploy(
     from featx.deployment.folder import deploy as run
 
     out = Output(as_json, quiet, verbose)
-    report = run(output, clf, store=store, compared=compared, force=force, at=lambda stage: out.detail(f"{stage} …"))
+    report = run(
+        output, clf, store=store, compared=compared, force=force, on_stage=lambda stage: out.detail(f"{stage} …")
+    )
     same = report.comparison
     out.ok(
         f"{report.classifier} on {report.backbone}, {pluralise(report.categories, 'category', 'categories')}:"

@@ -35,10 +35,10 @@ class OwnColumns:
         first_path = next((columns.index(name) for name in paths if name in columns), 0)
         # A remark without a heading stays at the end.
         end = len(columns) - (not columns[-1])
-        at = first_path or end
+        position = first_path or end
         names = self._that_fit(columns, rows, paths, width) if self.requested is None else self.requested
-        wide, cells = self._inserted(columns, rows, names, at, TITLE if self.requested is None else None)
-        headings = wide[at : at + len(names)]
+        wide, cells = self._inserted(columns, rows, names, position, TITLE if self.requested is None else None)
+        headings = wide[position : position + len(names)]
         numbers = [heading for heading, name in zip(headings, names, strict=True) if self._are_numbers(name)]
         return wide, cells, numbers
 
@@ -57,12 +57,12 @@ class OwnColumns:
         return chosen
 
     def _inserted(
-        self, columns: Sequence[str], rows: Sequence[Row], names: Sequence[str], at: int, most: int | None = None
+        self, columns: Sequence[str], rows: Sequence[Row], names: Sequence[str], position: int, most: int | None = None
     ) -> tuple[list[str], list[Row]]:
         headings = [written_names(names, columns)[name] for name in names]
-        wide = [*columns[:at], *headings, *columns[at:]]
+        wide = [*columns[:position], *headings, *columns[position:]]
         return wide, [
-            [*row[:at], *(_cut(_text(own.get(name)), most) for name in names), *row[at:]]
+            [*row[:position], *(_cut(_text(own.get(name)), most) for name in names), *row[position:]]
             for row, own in zip(rows, self.rows, strict=True)
         ]
 

@@ -236,12 +236,12 @@ def _check_flags(
 
 
 def _queries(
-    index: SimilarityIndex, names: list[str], part: Crop | None, as_one: bool, like: list[str], unlike: list[str]
+    index: SimilarityIndex, names: list[str], part: Crop | None, pooled: bool, like: list[str], unlike: list[str]
 ) -> list[Query]:
     from featx.retrieval.query import find_query, pool_queries, steer
 
     queries = [find_query(index, name, part) for name in names]
-    if as_one and queries:
+    if pooled and queries:
         queries = [pool_queries(queries)]
     if like or unlike:
         pulls, pushes = ([find_query(index, name) for name in references] for references in (like, unlike))
@@ -364,16 +364,16 @@ def _all(
             header = [*keys, *written_names(index.rows.own_columns, keys).values()]
             count = write_records(output, header, (beside(record, columns) for record, columns in rows()))
         else:
-            found = list(rows())
+            listed = list(rows())
     if output is not None:
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
         return
     out.records(
         keys,
-        [[record[key] for key in keys] for record, _ in found],
-        [beside(record, columns) for record, columns in found],
+        [[record[key] for key in keys] for record, _ in listed],
+        [beside(record, columns) for record, columns in listed],
         right=["rank", "score"],
-        own=OwnColumns([columns for _, columns in found], requested),
+        own=OwnColumns([columns for _, columns in listed], requested),
     )
 
 

@@ -55,7 +55,7 @@ def update(
         prune=prune,
         most=most,
         listener=narrator(out),
-        at=lambda stage: out.detail(f"{stage} …"),
+        on_stage=lambda stage: out.detail(f"{stage} …"),
     )
     out.document(report.to_dict())
     first, *rest = report.lines()

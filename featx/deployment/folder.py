@@ -74,7 +74,7 @@ def deploy(
     store: Path | None = None,
     compared: int = COMPARED,
     force: bool = False,
-    at: Callable[[str], object] = lambda stage: None,
+    on_stage: Callable[[str], object] = lambda stage: None,
 ) -> DeploymentReport:
     """Write a classifier and its networks into a folder that needs neither featx nor torch.
 
@@ -93,7 +93,7 @@ def deploy(
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
-        comparison = _write(temporary, predictor, rule, compared, at)
+        comparison = _write(temporary, predictor, rule, compared, on_stage)
         _replace(temporary, output)
     except OSError as error:
         raise cannot_write(output, error) from error
@@ -137,7 +137,7 @@ def _require_free(output: Path, *, force: bool) -> None:
 
 
 def _write(
-    folder: Path, predictor: Predictor, rule: DecisionRule, compared: int, at: Callable[[str], object]
+    folder: Path, predictor: Predictor, rule: DecisionRule, compared: int, on_stage: Callable[[str], object]
 ) -> Comparison:
     """Write everything into a folder, and compare its answers with those of featx."""
     from featx.deployment.card import card_page
@@ -145,7 +145,7 @@ def _write(
     from featx.deployment.model import build_model
     from featx.images import colours
 
-    at("the graph")
+    on_stage("the graph")
     _require_deployable(predictor)
     data = build_model(predictor, rule).SerializeToString()
     if len(data) > MOST_BYTES:
@@ -160,12 +160,12 @@ def _write(
             shutil.copyfile(file, folder / file.name)
     shutil.copyfile(str(colours.__file__), folder / "colours.py")
     (folder / MANIFEST).write_text(json.dumps({"files": {MODEL: _sha256(folder / MODEL)}}), encoding="utf-8")
-    at("the golden photos")
+    on_stage("the golden photos")
     write_golden(folder / GOLDEN, predictor, rule)
     comparisons = [_compare(folder, folder / GOLDEN / EXPECTED)]
     photos = _photos_of(predictor, compared)
     if photos:
-        at(f"the answers to {len(photos):,} photos")
+        on_stage(f"the answers to {len(photos):,} photos")
         answers = expected_answers(predictor, rule, photos)
         answers.write(folder / EXPECTED, answers.paths)
         comparisons.append(_compare(folder, folder / EXPECTED))
@@ -223,9 +223,12 @@ def _clean_environment() -> dict[str, str]:
 
 
 def _worst(comparisons: Sequence[Comparison]) -> Comparison:
-    counts = {name: sum(getattr(one, name) for one in comparisons) for name in ("photos", "label", "sure")}
+    counts = {
+        name: sum(getattr(comparison, name) for comparison in comparisons) for name in ("photos", "label", "sure")
+    }
     largest = {
-        name: max(getattr(one, name) for one in comparisons) for name in ("embedding", "probabilities", "similarity")
+        name: max(getattr(comparison, name) for comparison in comparisons)
+        for name in ("embedding", "probabilities", "similarity")
     }
     return Comparison(**counts, **largest)
 

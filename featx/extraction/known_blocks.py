@@ -94,9 +94,9 @@ def find_known_blocks(encoder: Encoder, own: Path, folder: Path, *, exact: bool)
         digests = {digest: row for row, digest in enumerate(store.digests)}
         for i, part in enumerate(encoder.parts):
             nodes = [_block_of(store, wanted.fingerprint) for wanted in part.fingerprint.blocks]
-            found = [node for node in nodes if node is not None]
-            if len(found) == len(nodes):
-                sources.setdefault(i, []).append(_Rows(store.path, found, digests))
+            known = [node for node in nodes if node is not None]
+            if len(known) == len(nodes):
+                sources.setdefault(i, []).append(_Rows(store.path, known, digests))
     return KnownBlocks(names, sources)
 
 

@@ -83,7 +83,7 @@ def suited_layers(catalogue: Catalogue, name: str, options: ExtractionOptions, p
     cosines = {block.name: centred_cosines(rows[:, block.columns]) for block in encoder.fingerprint.blocks}
     choice = choose_nodes(cosines, usual, [labels[i] for i in kept], _products([items[i] for i in kept]), options.seed)
     chosen = [block.fingerprint for block in encoder.fingerprint.blocks if block.name in choice.blocks]
-    named = [part.with_nodes([one.node for one in chosen if one.backbone == part.network]) for part in parts]
+    named = [part.with_nodes([block.node for block in chosen if block.backbone == part.network]) for part in parts]
     return SuitedLayers(PLUS.join(named), choice, len(kept))
 
 

@@ -51,7 +51,7 @@ class ItemColumns:
 
     def known(self, batch: Sequence[Embedded[Item]], *, count: bool = True) -> dict[str, list[Value]] | None:
         """The columns of a batch without opening any photo."""
-        columns = {name: [self._value(one, name) for one in batch] for name in self.names} or None
+        columns = {name: [self._value(item, name) for item in batch] for name in self.names} or None
         if count:
             self._count(columns)
         return columns
@@ -60,20 +60,20 @@ class ItemColumns:
         rows = zip(*columns.values(), strict=True) if columns else ()
         self.without += sum(all(map(is_missing, row)) for row in rows)
 
-    def _value(self, one: Embedded[Item], name: str) -> Value:
+    def _value(self, item: Embedded[Item], name: str) -> Value:
         if self.reads and name == READ:
-            return self._read.get(one.digest)
-        own: Mapping[str, Value] = one.photo.columns
+            return self._read.get(item.digest)
+        own: Mapping[str, Value] = item.photo.columns
         if name in own:
             return own[name]
-        row, column = self._rows.get(one.digest), self._columns.get(name)
+        row, column = self._rows.get(item.digest), self._columns.get(name)
         return None if row is None or column is None else column[row]
 
     def _read_missing(
         self, batch: Sequence[Embedded[Item]], columns: dict[str, list[Value]], photo_of: PhotoOf | None
     ) -> None:
         """Read the photos whose text is not known, where a reader is installed."""
-        missing = [i for i, one in enumerate(batch) if one.features is not None and one.digest not in self._read]
+        missing = [i for i, item in enumerate(batch) if item.features is not None and item.digest not in self._read]
         reader = self._opened() if missing else None
         if reader is None:
             return

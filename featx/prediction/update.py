@@ -138,19 +138,19 @@ def update(
     most: int = MOST,
     workspace: Workspace | None = None,
     listener: ExtractionEvents | None = None,
-    at: Callable[[str], object] = lambda stage: None,
+    on_stage: Callable[[str], object] = lambda stage: None,
 ) -> UpdateReport:
     """Bring a store, its classifier and the predictions of photos without a category up to date.
 
     Without a `source` it is the one the store was extracted from. A `backbone` chooses its store in the workspace, or
-    begins it; `weights` are published ones or a file, as in `extract`. `prune` removes photos that are gone. `at` is
-    called before each stage. Only one run at a time works in a folder of artifacts.
+    begins it; `weights` are published ones or a file, as in `extract`. `prune` removes photos that are gone.
+    `on_stage` is called before each stage. Only one run at a time works in a folder of artifacts.
     """
     begun = time.monotonic()
     workspace = workspace or Workspace.here()
     workspace.make()
     with _alone(workspace):
-        run = _Update(workspace, most, at)
+        run = _Update(workspace, most, on_stage)
         path = chosen_store(workspace, None if store is None else Path(store), backbone)
         options = ExtractionOptions(backbone=backbone, weights=weights, prune=prune)
         report = run.go(source, path, options, listener)
@@ -174,8 +174,8 @@ def _alone(workspace: Workspace) -> Iterator[None]:
 class _Update:
     """One run, stage by stage."""
 
-    def __init__(self, workspace: Workspace, most: int, at: Callable[[str], object]) -> None:
-        self.workspace, self.most, self.at = workspace, most, at
+    def __init__(self, workspace: Workspace, most: int, on_stage: Callable[[str], object]) -> None:
+        self.workspace, self.most, self.on_stage = workspace, most, on_stage
         self.folder = workspace.root / "update"
         self.state = read_state(self.folder / "state.json")
 
@@ -186,33 +186,33 @@ class _Update:
         options: ExtractionOptions,
         listener: ExtractionEvents | None,
     ) -> UpdateReport:
-        self.at("extract")
+        self.on_stage("extract")
         extracted = self._extract(source, path, options, listener)
         report = _photos(extracted)
         if extracted.stopped:
             raise KeyboardInterrupt
         opened = open_store(extracted.store)
         _read_new(opened, report)
-        self.at("train")
+        self.on_stage("train")
         tried = self._train(opened, report)
-        self.at("predict")
+        self.on_stage("predict")
         rows = undecided_rows(opened)
         report.unlabelled, report.waiting = len(rows), self.state.waiting
         model = None if report.classifier is None else load_classifier(report.classifier)
         answered_by = "" if model is None else self._answered_by(opened, model, rows)
         if model is not None and (answered_by != self.state.answered_by or not self._written()):
             predictions = _predict(opened, model, rows)
-            self.at("write")
+            self.on_stage("write")
             self._write(predictions, model, report)
         elif model is not None:
             self._name_files(report)
-        self.at("note")
+        self.on_stage("note")
         answered = frozenset(opened.digests[row][:SHORT] for row in rows) if model is not None else frozenset[str]()
         now = UpdateState(tried, answered_by, answered, report.waiting)
         report.changed_anything = now != self.state or extracted.changes > 0
         if report.changed_anything:
             self._note(now, report)
-        self.at("done")
+        self.on_stage("done")
         return report
 
     @property
@@ -293,7 +293,7 @@ class _Update:
     def _write(self, predictions: list[Prediction], model: Classifier, report: UpdateReport) -> None:
         """The table of all predictions and the sheet of the most doubtful."""
         new = [prediction for prediction in predictions if prediction.digest[:SHORT] not in self.state.answered]
-        report.predicted, report.review = len(new), sum(one.review for one in new)
+        report.predicted, report.review = len(new), sum(prediction.review for prediction in new)
         report.waiting = sum(prediction.review for prediction in predictions)
         report.limit = decision_rule(model.card).limit
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -186,12 +186,12 @@ def _beside(
         return None
     decided = [
         DecidedPhoto(
-            Photo(one.id, label_of.get(one.id, one.truth), thumbnails.name(one.id)),
-            one.photo,
-            one.both,
-            one.both == one.truth,
+            Photo(answer.id, label_of.get(answer.id, answer.truth), thumbnails.name(answer.id)),
+            answer.photo,
+            answer.both,
+            answer.both == answer.truth,
         )
-        for one in tried.decided
+        for answer in tried.decided
     ]
     return BesidePhoto(tried=tried, decided=decided)
 

@@ -101,8 +101,8 @@ class _Held:
     head: dict[str, Any]
     body: memoryview
 
-    def _part(self, at: int, kind: type) -> NDArray[Any]:
-        return np.frombuffer(self.body, dtype=kind, count=self.head["rows"], offset=at)
+    def _part(self, offset: int, kind: type) -> NDArray[Any]:
+        return np.frombuffer(self.body, dtype=kind, count=self.head["rows"], offset=offset)
 
     @property
     def keys(self) -> Keys:

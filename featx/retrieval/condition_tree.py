@@ -261,13 +261,13 @@ class _Evaluation:
         return self._prepared[operand.name]
 
     def _compare(self, sign: str, left: Operand, right: Operand) -> _Truth:
-        one, other = self._values(left), self._values(right)
-        known = np.broadcast_to(~(one.missing | other.missing), self.n)
+        left_values, right_values = self._values(left), self._values(right)
+        known = np.broadcast_to(~(left_values.missing | right_values.missing), self.n)
         # Words and numbers in one column are different, and neither is the smaller.
-        mixed = np.broadcast_to(one.text != other.text, self.n)
+        mixed = np.broadcast_to(left_values.text != right_values.text, self.n)
         true = known & mixed if sign == "!=" else np.zeros(self.n, dtype=bool)
         rows = np.flatnonzero(known & ~mixed)
-        items = [side.items if side.items.ndim == 0 else side.items[rows] for side in (one, other)]
+        items = [side.items if side.items.ndim == 0 else side.items[rows] for side in (left_values, right_values)]
         true[rows] = SIGNS[sign](*items)
         return _Truth(true, known & ~true)
 

@@ -109,16 +109,16 @@ def _shown(literal: Value) -> str:
     return f"'{literal}'" if isinstance(literal, str) else f"{literal}"
 
 
-def _wrong(text: str, at: int, what: str, hint: str, code: str = "bad-flag") -> FeatxError:
+def _wrong(text: str, position: int, what: str, hint: str, code: str = "bad-flag") -> FeatxError:
     flat = text.replace("\n", " ").replace("\t", " ").replace("\r", " ")
-    start, end = max(0, at - 40), at + 30
+    start, end = max(0, position - 40), position + 30
     lead = "…" if start else ""
-    pointer = " " * (len(lead) + at - start) + "^"
+    pointer = " " * (len(lead) + position - start) + "^"
     return FeatxError(
         code,
-        f"cannot read the condition at character {at + 1}: {what}\n{lead}{flat[start:end]}\n{pointer}",
+        f"cannot read the condition at character {position + 1}: {what}\n{lead}{flat[start:end]}\n{pointer}",
         hint,
-        {"position": at + 1},
+        {"position": position + 1},
     )
 
 
@@ -126,7 +126,7 @@ def _wrong(text: str, at: int, what: str, hint: str, code: str = "bad-flag") -> 
 class _Token:
     kind: str
     text: str
-    at: int
+    position: int
 
 
 class _Reader:
@@ -145,22 +145,24 @@ class _Reader:
         return Condition(self.text, tree)
 
     def _split(self) -> list[_Token]:
-        tokens, at = [], 0
+        tokens, position = [], 0
         end = len(self.text.rstrip())
-        while at < end:
-            match = _TOKEN.match(self.text, at)
+        while position < end:
+            match = _TOKEN.match(self.text, position)
             if match is None:
-                at += len(self.text[at:]) - len(self.text[at:].lstrip())
-                letter = self.text[at]
+                position += len(self.text[position:]) - len(self.text[position:].lstrip())
+                letter = self.text[position]
                 if letter in "'\"`":
-                    raise _wrong(self.text, at, "a quote is opened and never closed", f"close it with {letter}")
-                raise _wrong(self.text, at, f"`{letter}` means nothing here", "see `docs/similar.md` for what does")
+                    raise _wrong(self.text, position, "a quote is opened and never closed", f"close it with {letter}")
+                raise _wrong(
+                    self.text, position, f"`{letter}` means nothing here", "see `docs/similar.md` for what does"
+                )
             kind = str(match.lastgroup)
             token = match.group(kind)
             if kind == "word" and token.lower() in _WORDS:
                 kind, token = "key", token.lower()
             tokens.append(_Token(kind, token, match.start(str(match.lastgroup))))
-            at = match.end()
+            position = match.end()
         return [*tokens, _Token("end", "", end)]
 
     @property
@@ -183,7 +185,7 @@ class _Reader:
         actual = "it ends" if token.kind == "end" else f"`{token.text}` is there"
         return _wrong(
             self.text,
-            token.at,
+            token.position,
             f"{wanted} is wanted, {actual}",
             "for example: --where \"price < 20 and label = 'mugs'\"",
         )
@@ -203,7 +205,7 @@ class _Reader:
     def _negated(self) -> Node:
         self.depth += 1
         if self.depth > DEEPEST:
-            raise _wrong(self.text, self._now.at, "it is nested too deeply", "write it with fewer parentheses")
+            raise _wrong(self.text, self._now.position, "it is nested too deeply", "write it with fewer parentheses")
         try:
             if self._take("not"):
                 return Not(self._negated())
@@ -257,7 +259,7 @@ class _Reader:
         else:
             text = self._quoted()
         if not words_of(text):
-            raise _wrong(self.text, token.at, "there is no word to look for", "write letters or digits after `~`")
+            raise _wrong(self.text, token.position, "there is no word to look for", "write letters or digits after `~`")
         return HasWords(operand, text)
 
     def _operand(self) -> Operand:
@@ -273,11 +275,11 @@ class _Reader:
             self.i += 1
             return self._column(token)
         elif token.kind == "key" and token.text == "null":
-            raise _wrong(self.text, token.at, "`null` cannot be compared", "write `is null` or `is not null`")
+            raise _wrong(self.text, token.position, "`null` cannot be compared", "write `is null` or `is not null`")
         else:
             raise self._unexpected("a column, a 'text' or a number")
         self.i += 1
-        return Literal(literal, token.at)
+        return Literal(literal, token.position)
 
     def _column(self, token: _Token) -> Column:
         name = token.text
@@ -290,5 +292,5 @@ class _Reader:
             what = f"no column `{name}`"
             if token.kind == "word" and "did you mean" not in near:
                 near += f"; a text needs quotes: '{name}'"
-            raise _wrong(self.text, token.at, what, near, "bad-column")
-        return Column(name, token.at)
+            raise _wrong(self.text, token.position, what, near, "bad-column")
+        return Column(name, token.position)

@@ -85,7 +85,7 @@ def text_matches(
             product = int(rows.codes[row])
             if (may is None or may[row]) and hit.score > best.get(product, (0.0, 0, hit))[0]:
                 best[product] = hit.score, row, hit
-    ranked = sorted(best.values(), key=lambda one: (-one[0], rows.ids[one[1]]))[:k]
+    ranked = sorted(best.values(), key=lambda match: (-match[0], rows.ids[match[1]]))[:k]
     texts = texts_of_rows(rows, [row for _, row, _ in ranked])
     answers = tuple(_answer(rows, row, score, hit, texts.get(row)) for score, row, hit in ranked)
     return Matches(Query(query, np.empty((0, 0), dtype=np.float32)), answers)

@@ -65,7 +65,7 @@ class IndexRows:
         given = labels or [None] * len(ids)
         label_codes, label_names = _coded([label for label in given if label is not None])
         all_labels = np.full(len(ids), -1, dtype=np.int32)
-        all_labels[[i for i, one in enumerate(given) if one is not None]] = label_codes
+        all_labels[[i for i, label in enumerate(given) if label is not None]] = label_codes
         split: dict[str, Sequence[Any]] = {
             "id": list(ids),
             "path": list(paths or ids),

@@ -101,13 +101,13 @@ def smooth(points: Sequence[Sequence[float]], n: int) -> Array:
     padded = np.vstack([2 * knots[0] - knots[1], knots, 2 * knots[-1] - knots[-2]])
     fine = _catmull_rom(padded, np.linspace(0, len(knots) - 1, 8 * n))
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(fine, axis=0), axis=1))])
-    at = np.linspace(0, travelled[-1], n)
-    return np.stack([np.interp(at, travelled, column) for column in fine.T], axis=1)
+    distances = np.linspace(0, travelled[-1], n)
+    return np.stack([np.interp(distances, travelled, column) for column in fine.T], axis=1)
 
 
-def _catmull_rom(padded: Array, at: Array) -> Array:
-    i = np.minimum(at.astype(int), len(padded) - 4)
-    t = (at - i)[:, None]
+def _catmull_rom(padded: Array, distances: Array) -> Array:
+    i = np.minimum(distances.astype(int), len(padded) - 4)
+    t = (distances - i)[:, None]
     a, b, c, d = (padded[i + k] for k in range(4))
     curve: Array = 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
     return curve

@@ -28,8 +28,8 @@ def _is_visible(letter: str) -> bool:
 
 def folded(text: str) -> str:
     """Text without accents and capitals: `Gräddfil` becomes `graddfil`."""
-    apart = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
-    return "".join(letter for letter in apart if not unicodedata.combining(letter))
+    decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def words_of(text: str) -> list[str]:

@@ -104,8 +104,8 @@ class RapidReader:
         outlines = self._outlines(bgr) if _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]) else ()
         if not len(outlines):
             return ()
-        found = zip(outlines, self._recognised([_cut(bgr, outline) for outline in outlines]), strict=True)
-        lines = (TextLine(plain_line(text), sure, _box(outline, bgr)) for outline, (text, sure) in found)
+        recognised = zip(outlines, self._recognised([_cut(bgr, outline) for outline in outlines]), strict=True)
+        lines = (TextLine(plain_line(text), sure, _box(outline, bgr)) for outline, (text, sure) in recognised)
         return tuple(line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1)
 
     # --- lines ----------------------------------------------------------------------------------------------------
@@ -137,8 +137,8 @@ class RapidReader:
         widths = [min(WIDEST, max(1, round(HEIGHT * cut.shape[1] / cut.shape[0]))) for cut in cuts]
         order = np.argsort(widths, kind="stable").tolist()
         texts: dict[int, tuple[str, float]] = {}
-        for at in range(0, len(order), LINES_AT_ONCE):
-            some = order[at : at + LINES_AT_ONCE]
+        for start in range(0, len(order), LINES_AT_ONCE):
+            some = order[start : start + LINES_AT_ONCE]
             batch = np.zeros((len(some), 3, HEIGHT, _grid(max(widths[i] for i in some) + 16)), dtype=np.float32)
             for row, i in zip(batch, some, strict=True):
                 row[:, :, : widths[i]] = _normalised(cuts[i], widths[i], HEIGHT)

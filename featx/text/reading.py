@@ -71,7 +71,7 @@ class ReadingReport:
             "done": self.done,
             "with_text": self.with_text,
             "by_other_reader": self.by_other_reader,
-            "unread": [{"path": one.path, "reason": one.reason, "detail": one.detail} for one in self.unread],
+            "unread": [{"path": photo.path, "reason": photo.reason, "detail": photo.detail} for photo in self.unread],
             "left": self.left,
             "stopped": self.stopped,
             "seconds": round(self.seconds, 3),

@@ -129,8 +129,8 @@ class TextFile:
         if digests is None:
             yield from map(self._checked, self._database.execute(query))
             return
-        for at in range(0, len(digests), AT_ONCE):
-            some = digests[at : at + AT_ONCE]
+        for start in range(0, len(digests), AT_ONCE):
+            some = digests[start : start + AT_ONCE]
             marks = ",".join("?" * len(some))
             yield from map(self._checked, self._database.execute(f"{query} WHERE digest IN ({marks})", some))
 

@@ -50,11 +50,11 @@ def likeness(wanted: str, word: str) -> float:
         return WITHIN
     if len(wanted) < ONE_FROM or abs(len(wanted) - len(word)) > 2:
         return 0.0
-    one, other = _shape(wanted), _shape(word)
-    if one == other:
+    wanted_shape, shape = _shape(wanted), _shape(word)
+    if wanted_shape == shape:
         return MISREAD
     allowed = 2 if len(wanted) >= TWO_FROM else 1
-    edits = _edits(one, other, allowed)
+    edits = _edits(wanted_shape, shape, allowed)
     return (ONE_OFF, TWO_OFF)[edits - 1] if edits <= allowed else 0.0
 
 
@@ -63,12 +63,12 @@ def _shape(word: str) -> str:
     return word.replace("rn", "m").replace("vv", "w").translate(_SAME_SHAPE)
 
 
-def _edits(one: str, other: str, most: int) -> int:
+def _edits(word: str, other: str, most: int) -> int:
     """How many letters must change, come or go; `most` + 1 where more than `most` must."""
-    if abs(len(one) - len(other)) > most:
+    if abs(len(word) - len(other)) > most:
         return most + 1
     before = list(range(len(other) + 1))
-    for i, letter in enumerate(one, start=1):
+    for i, letter in enumerate(word, start=1):
         row = [i]
         for j, there in enumerate(other, start=1):
             row.append(min(before[j] + 1, row[-1] + 1, before[j - 1] + (letter != there)))
@@ -88,7 +88,7 @@ class Words:
     def stand_in(self, text: str) -> bool:
         """Whether a text has every wanted word, or one like it."""
         here = [self._likenesses(word) for word in words_of(text)]
-        return all(any(one[i] for one in here) for i in range(len(self.wanted)))
+        return all(any(likenesses[i] for likenesses in here) for i in range(len(self.wanted)))
 
     def _likenesses(self, word: str) -> tuple[float, ...]:
         if word not in self._known:
@@ -104,7 +104,7 @@ def find_words(store: Path, query: str) -> list[WordHit]:
         raise nothing_read(store)
     with file:
         vocabulary = file.vocabulary()
-        alike = [{word: sure for word in vocabulary if (sure := likeness(one, word))} for one in wanted]
+        alike = [{word: sure for word in vocabulary if (sure := likeness(sought, word))} for sought in wanted]
         numbers = {vocabulary[word]: word for words in alike for word in words}
         digests = file.photos_with(numbers)
     places = {word: digests[number] for number, word in numbers.items()}

@@ -176,7 +176,7 @@ def test_a_run_that_ends_before_any_stage_is_only_run_again(shop, stage):
             raise Killed
 
     with pytest.raises(Killed):
-        update(at=end)
+        update(on_stage=end)
     resumed = update()
     os.chdir(other)
     undisturbed = update()

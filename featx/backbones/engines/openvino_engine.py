@@ -63,7 +63,7 @@ class OpenVinoEngine:
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Features of a batch of any size."""
-        pieces = [batch[at : at + PIECE] for at in range(0, len(batch), PIECE)]
+        pieces = [batch[start : start + PIECE] for start in range(0, len(batch), PIECE)]
         return np.concatenate(list(self._pool.map(self._piece, pieces)))
 
     def _piece(self, piece: np.ndarray) -> np.ndarray:

@@ -43,8 +43,8 @@ def readable_sha256(file: Path) -> str:
 
 def published_as(file: Path, digest: str, every: Sequence[PublishedWeights] | None = None) -> PublishedWeights | None:
     """The published file with this content: browsers rename downloads ("resnet50-0676ba61 (1).pth")."""
-    found = _by_content(file, digest, RECOMMENDED)
-    return found or _by_content(file, digest, published_weights() if every is None else every)
+    recommended = _by_content(file, digest, RECOMMENDED)
+    return recommended or _by_content(file, digest, published_weights() if every is None else every)
 
 
 def copy_weights(file: Path, name: str, digest: str) -> Path:

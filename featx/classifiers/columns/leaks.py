@@ -61,9 +61,9 @@ class CategoryNames:
         }
 
 
-def alike(one: str, other: str) -> bool:
+def alike(word: str, other: str) -> bool:
     """Whether two words are one, but for a short ending."""
-    short, long = sorted((one, other), key=len)
+    short, long = sorted((word, other), key=len)
     return long == short or (len(short) >= SHORTEST and long.startswith(short) and len(long) - len(short) <= ENDING)
 
 

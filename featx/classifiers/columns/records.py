@@ -60,7 +60,7 @@ def fusion_header(fusion: Fusion) -> FusionHeader:
     encoder = fusion.encoder
     return FusionHeader(
         fusion.way,
-        [_column_header(name, encoder.kinds[name], one) for name, one in encoder.encoders.items()],
+        [_column_header(name, encoder.kinds[name], column) for name, column in encoder.encoders.items()],
         _part_header(fusion.columns),
         float(fusion.photo_temperature),
         float(fusion.temperature),

@@ -80,10 +80,10 @@ class Trials:
         alone, joined, says = np.zeros((n, k)), np.zeros((n, k)), np.zeros(n, dtype=bool)
         folds = self.results.folds
         at_once = parallel_fits(self.results.settings, self.x)
-        for (_, score), found in zip(
+        for (_, score), answers in zip(
             folds, side_by_side(lambda fold: self._in_fold(columns, fold), folds, at_once), strict=True
         ):
-            alone[score], joined[score], says[score] = found
+            alone[score], joined[score], says[score] = answers
         return FoldAnswers(self.results.scores, alone, joined, says)
 
     def _in_fold(self, columns: Columns, fold: Fold) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -100,12 +100,12 @@ def column_set(training: TrainingSet, names: Sequence[str], level: str | None = 
 
 def try_columns(training: TrainingSet, names: Sequence[str], clf: str, folds: int, seed: int = 0) -> dict[str, Any]:
     """What columns are worth beside the photo for one classifier, as a card keeps it."""
-    found = column_set(training, names)
-    training = replace(found.training, finer=None)
+    columns = column_set(training, names)
+    training = replace(columns.training, finer=None)
     results, _ = choose(training, ClassifierSettings(clf, seed=seed), [clf], folds)
     views, labels = training.store.all_views[training.learn], training.labels[training.learn]
     pipeline = train_on_views(results.settings, views, labels)
-    return columns_record(found, use_columns(found, results, training.scored_rows(folds), pipeline))
+    return columns_record(columns, use_columns(columns, results, training.scored_rows(folds), pipeline))
 
 
 def _facts(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], groups: np.ndarray) -> list[ColumnFacts]:
@@ -123,22 +123,22 @@ def _facts(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], g
     return facts
 
 
-def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray, pipeline: object) -> ColumnUse:
+def use_columns(columns: ColumnSet, results: FoldResults, scored: np.ndarray, pipeline: object) -> ColumnUse:
     """Try every way of counting the columns in the folds of `results`, and train the one that is clearly better.
 
     Where there are enough held-out photos, these decide: `pipeline` answers for them by the photo alone.
     """
     if not scored.any():  # with nothing to decide on
         photo = WayTrial(PHOTO, results.scores, np.zeros(0, dtype=bool))
-        return ColumnUse(found.facts, [photo], [], photo, None, None, [], scored)
-    trials = Trials(found.training, results, found.kinds, scored)
-    answers = trials.answers(found.columns)
+        return ColumnUse(columns.facts, [photo], [], photo, None, None, [], scored)
+    trials = Trials(columns.training, results, columns.kinds, scored)
+    answers = trials.answers(columns.columns)
     ways = trials.ways(answers)
     chosen, p_values = trials.chosen(ways)
-    photos = HeldPhotos.of(found.training.held, pipeline, trials.classes) if len(found.training.held) else None
+    photos = HeldPhotos.of(columns.training.held, pipeline, trials.classes) if len(columns.training.held) else None
 
     def fusion_by(way: str) -> Fusion:
-        return replace(trials.fusion(Way(way), found.columns, answers), reads=found.reads)
+        return replace(trials.fusion(Way(way), columns.columns, answers), reads=columns.reads)
 
     held: dict[str, HeldTrial] = {}
     held_p: list[float] = []
@@ -151,11 +151,11 @@ def use_columns(found: ColumnSet, results: FoldResults, scored: np.ndarray, pipe
     elif chosen.name != PHOTO:
         fusion = fusion_by(chosen.name)
     without = None
-    if fusion is not None and any(fact.named >= MANY for fact in found.facts):
-        bare = CategoryNames.of(trials.classes).without(found.columns, found.kinds)
+    if fusion is not None and any(fact.named >= MANY for fact in columns.facts):
+        bare = CategoryNames.of(trials.classes).without(columns.columns, columns.kinds)
         without = next(way for way in trials.ways(trials.answers(bare)) if way.name == chosen.name)
-    decided = _decided(found.training, trials, ways[0], chosen)
-    return ColumnUse(found.facts, ways, p_values, chosen, fusion, without, decided, scored, photos, held, held_p)
+    decided = _decided(columns.training, trials, ways[0], chosen)
+    return ColumnUse(columns.facts, ways, p_values, chosen, fusion, without, decided, scored, photos, held, held_p)
 
 
 def _decided(training: TrainingSet, trials: Trials, photo: WayTrial, chosen: WayTrial) -> list[Decided]:
@@ -182,14 +182,14 @@ def _certainty(way: WayTrial, rows: np.ndarray) -> np.ndarray:
 # --- on the card ------------------------------------------------------------------------------------------------------
 
 
-def columns_record(found: ColumnSet, use: ColumnUse) -> dict[str, Any]:
+def columns_record(columns: ColumnSet, use: ColumnUse) -> dict[str, Any]:
     """The outcome as the card keeps it, with the difference on held-out photos where there are any."""
-    photo, groups = use.trials[0].right, found.training.groups[use.scored]
+    photo, groups = use.trials[0].right, columns.training.groups[use.scored]
     names = [trial.name for trial in use.trials if trial.name not in (PHOTO, COLUMNS)]
     p_of = dict(zip(names, use.p_values, strict=True))
     return {
         "way": use.chosen.name,
-        "reads": found.reads,
+        "reads": columns.reads,
         "columns": [asdict(fact) for fact in use.facts],
         "tried": [_tried(trial, p_of.get(trial.name), chosen=trial is use.chosen) for trial in use.trials],
         "cv": None if use.fusion is None else difference(use.chosen.right, photo, groups),
@@ -211,7 +211,7 @@ def _tried_on_held_out(use: ColumnUse) -> list[dict[str, Any]]:
     trials = [WayTrial(PHOTO, use.photos.scores, use.photos.right(use.photos.scores))]
     trials += [WayTrial(name, trial.scores, trial.right) for name, trial in use.held.items()]
     p_values = [None, *use.held_p_values]
-    return [_tried(one, p, chosen=one.name == use.chosen.name) for one, p in zip(trials, p_values, strict=True)]
+    return [_tried(trial, p, chosen=trial.name == use.chosen.name) for trial, p in zip(trials, p_values, strict=True)]
 
 
 def _held_out(use: ColumnUse) -> dict[str, Any] | None:

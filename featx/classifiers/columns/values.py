@@ -43,8 +43,8 @@ def is_missing(value: Value) -> bool:
 def number_in(value: Value) -> float | None:
     """The number of a cell, also in `1.299,00 €`; None where there is none."""
     if isinstance(value, str):
-        found = _priced(value)
-        return None if found is None else _number(found[2])
+        match = _priced(value)
+        return None if match is None else _number(match[2])
     return None if value is None or not isfinite(value) else float(value)
 
 
@@ -72,9 +72,9 @@ def kind_of(values: Sequence[Value], groups: np.ndarray) -> Kind:
 
 def _mostly_priced(texts: Sequence[str]) -> bool:
     """Whether nearly all are numbers with the same sign of money or unit."""
-    found = [_priced(text) for text in texts]
-    units = {(match[1], match[3]) for match in found if match is not None}
-    return bool(texts) and len(units) == 1 and sum(match is not None for match in found) >= MOSTLY * len(texts)
+    matches = [_priced(text) for text in texts]
+    units = {(match[1], match[3]) for match in matches if match is not None}
+    return bool(texts) and len(units) == 1 and sum(match is not None for match in matches) >= MOSTLY * len(texts)
 
 
 def _priced(text: str) -> re.Match[str] | None:

@@ -145,7 +145,7 @@ def _minimise(
     answer = start.astype(np.float32).copy()
     weights, active = answer.copy(), np.arange(len(answer))
     scores = weights @ rows.T
-    state = loss.at(scores)
+    state = loss.state_at(scores)
     slope = loss.slopes(state) @ rows / np.float32(n) + shrink * weights
     preconditioner = DiagonalPreconditioner.of(rows, loss, state, penalty)
     memory = LBFGSHistory()
@@ -200,7 +200,7 @@ def _step(
     for search in range(SEARCHES):
         short = step.astype(np.float32)
         there = scores + short[:, None] * reach
-        state = loss.at(there)
+        state = loss.state_at(there)
         first, second = loss.along(state, reach)
         first, second = first / n + linear + step * square, second / n + square
         if search == SEARCHES - 1 or (np.abs(first) <= 0.2 * np.abs(descent)).all():

@@ -23,7 +23,7 @@ class Loss(Protocol):
     def begin(self, columns: int) -> np.ndarray:
         """Where to start: zero weights, and the best intercepts for them."""
 
-    def at(self, scores: np.ndarray) -> np.ndarray:
+    def state_at(self, scores: np.ndarray) -> np.ndarray:
         """The state at these scores, from which value, slopes and curvature are computed."""
 
     def value(self, state: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ class SquaredHinge:
         """Where to start: the first step finds the intercepts as well."""
         return np.zeros((len(self.signs), columns), dtype=np.float32)
 
-    def at(self, scores: np.ndarray) -> np.ndarray:
+    def state_at(self, scores: np.ndarray) -> np.ndarray:
         """How far each score is from the margin."""
         gap: np.ndarray = self.signs * scores
         np.subtract(1, gap, out=gap)
@@ -129,7 +129,7 @@ class Softmax:
         start[:, -1] = level[1] - level[0] if self.single else level - level.mean()
         return start
 
-    def at(self, scores: np.ndarray) -> np.ndarray:
+    def state_at(self, scores: np.ndarray) -> np.ndarray:
         """The probability of each class in each row."""
         full = self._full(scores)
         probabilities: np.ndarray = full - full.max(axis=0)
