@@ -45,21 +45,18 @@ from featx.workspace import Workspace
 
 # So much of a digest tells photos from one another, in a quarter of the space.
 SHORT = 16
+PHOTO_COUNTS = ("new", "changed", "removed", "gone", "skipped", "total")
 STAGES = ("extract", "train", "predict", "write", "note", "done")
 
 
 @dataclass
 class UpdateReport:
-    """The outcome of a run: photos, the classifier, new predictions, and the files to look at."""
+    """The outcome of a run: photos, the classifier, new predictions, and the files to look at.
 
-    store: str
-    new: int = 0
-    changed: int = 0
-    removed: int = 0
-    other: int = 0
-    gone: int = 0
-    skipped: int = 0
-    total: int = 0
+    `extraction` has every count of photos; the properties are the few that a nightly run needs.
+    """
+
+    extraction: ExtractionReport
     classifier: str | None = None
     trained: bool = False
     trainings: list[str] = field(default_factory=list)
@@ -77,16 +74,52 @@ class UpdateReport:
     seconds: float = 0.0
 
     @property
+    def store(self) -> str:
+        """The path of the store."""
+        return str(self.extraction.store)
+
+    @property
+    def new(self) -> int:
+        """Photos that are new, copies of known ones included."""
+        return self.extraction.new + self.extraction.copied
+
+    @property
+    def changed(self) -> int:
+        """Photos with other bytes than before."""
+        return self.extraction.changed
+
+    @property
+    def removed(self) -> int:
+        """Photos that `prune` removed."""
+        return self.extraction.pruned
+
+    @property
+    def gone(self) -> int:
+        """Photos that left the disk or their table, but not the store."""
+        return len(self.extraction.gone) + len(self.extraction.left)
+
+    @property
+    def skipped(self) -> int:
+        """Files that could not be read."""
+        return len(self.extraction.skipped)
+
+    @property
+    def total(self) -> int:
+        """Photos in the store."""
+        return self.extraction.total
+
+    @property
     def training(self) -> str:
         """The outcome of each training in a sentence; empty if there was none."""
         return "; ".join(self.trainings)
 
     def to_dict(self) -> dict[str, Any]:
         """The run for programs."""
-        names = [name for name in self.__dataclass_fields__ if name != "other"]
-        record = {name: getattr(self, name) for name in names}
+        names = [name for name in self.__dataclass_fields__ if name != "extraction"]
+        record = {name: getattr(self, name) for name in (*PHOTO_COUNTS, *names)}
         return {
             "schema": "featx-update/1",
+            "store": self.store,
             **record,
             "training": self.training,
             "seconds": round(self.seconds, 1),
@@ -101,7 +134,7 @@ class UpdateReport:
             (self.new, "new"),
             (self.changed, "changed"),
             (self.removed, "removed"),
-            (self.other, "renamed or described anew"),
+            (self.extraction.renamed + self.extraction.refreshed, "renamed or described anew"),
         )
         listed = ", ".join(f"{n:,} {word}" for n, word in photos if n) or "as before"
         lines = [f"photos: {listed}; {self.total:,} in {self.store}"]
@@ -188,7 +221,7 @@ class _Update:
     ) -> UpdateReport:
         self.on_stage("extract")
         extracted = self._extract(source, path, options, listener)
-        report = _photos(extracted)
+        report = UpdateReport(extracted)
         if extracted.stopped:
             raise KeyboardInterrupt
         opened = open_store(extracted.store)
@@ -375,19 +408,6 @@ def _read_new(store: Store, report: UpdateReport) -> None:
     if done.read or done.unread:
         unread = f"; {len(done.unread):,} could not be read" if done.unread else ""
         report.reading = f"read on {pluralise(done.read, 'new photo')}{unread}"
-
-
-def _photos(extracted: ExtractionReport) -> UpdateReport:
-    return UpdateReport(
-        str(extracted.store),
-        new=extracted.new + extracted.copied,
-        changed=extracted.changed,
-        removed=extracted.pruned,
-        other=extracted.renamed + extracted.refreshed,
-        gone=len(extracted.gone) + len(extracted.left),
-        skipped=len(extracted.skipped),
-        total=extracted.total,
-    )
 
 
 def _predict(opened: Store, model: Classifier, rows: Sequence[int]) -> list[Prediction]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from featx.errors import FeatxError
+from featx.extraction import ExtractionReport
 from featx.files.locks import lock_file
 from featx.labels.decisions import record
 from featx.prediction.update import STAGES, UpdateReport, read_state, update
@@ -197,7 +198,7 @@ def test_a_run_killed_by_a_signal_is_only_run_again(shop, stage):
     add(shop / "photos", "hats", 8, label="")
     script = (
         "import os, signal\nfrom featx.prediction.update import update\n"
-        f"update(at=lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == {stage!r} else None)\n"
+        f"update(on_stage=lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == {stage!r} else None)\n"
     )
     ran = subprocess.run([sys.executable, "-c", script], cwd=shop, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert ran.returncode == -9
@@ -238,7 +239,19 @@ def test_where_nothing_can_be_learned_yet_a_run_needs_no_classifier(featx: Run, 
 
 
 def test_the_lines_are_one_where_nothing_was_done():
-    assert UpdateReport("s.h5", total=1200).lines() == ["nothing to do: 1,200 photos as before"]
+    extraction = ExtractionReport(Path("s.h5"), "colour", total=1200)
+    assert UpdateReport(extraction).lines() == ["nothing to do: 1,200 photos as before"]
+
+
+def test_the_counts_of_photos_are_those_of_the_extraction():
+    extraction = ExtractionReport(
+        Path("s.h5"), "colour", total=9, new=1, copied=2, changed=3, renamed=4, gone=["a"], left=["b"], removed=["c"]
+    )
+    report = UpdateReport(extraction, changed_anything=True)
+    counts = {"new": 3, "changed": 3, "removed": 1, "gone": 2, "skipped": 0, "total": 9}
+    assert report.to_dict() | counts == report.to_dict()
+    assert list(report.to_dict())[:8] == ["schema", "store", *counts]
+    assert "4 renamed or described anew" in report.lines()[0]
 
 
 def test_a_damaged_state_is_no_state(tmp_path):
