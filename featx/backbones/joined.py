@@ -89,8 +89,8 @@ def requests_of(request: BackboneRequest) -> list[BackboneRequest]:
     if not 2 <= len(names) <= MOST or "" in names or len(set(names)) < len(names):
         raise FeatxError(
             "unknown-backbone",
-            f"`{request.name}` does not join two to {MOST} different backbones",
-            "name them like this: `--backbone builtin+efficientnet_lite2`",
+            f"a joined backbone has two to {MOST} different parts, unlike `{request.name}`",
+            "join them like this: `--backbone builtin+efficientnet_lite2`",
         )
     if request.pool != "avg":
         raise FeatxError("bad-flag", "the parts of a joined backbone have no choice of pool", "leave `--pool` out")

@@ -20,7 +20,7 @@ def read_again(source: str | Path | Iterable[str] | None, provenance: Mapping[st
         if not isinstance(known, str) or not Path(known).exists():
             raise FeatxError(
                 "no-images",
-                "no store says where its photos are"
+                "no store records where its photos are"
                 if not known
                 else f"`{known}`, the source of the store, is not here",
                 "name a folder or table: `featx update data/train`",

@@ -61,7 +61,7 @@ def compare(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", min=0, help="With all-local: how long to extract; the same command goes on later."),
+        typer.Option("--minutes", min=0, help="With all-local: how long to extract; run it again to continue."),
     ] = None,
     price: Annotated[
         float | None,
@@ -321,7 +321,7 @@ def _stores(
             )
         return [open_store(store_in_use(path, out)) for path in (paths or (None,))]
     if paths:
-        raise FeatxError("bad-flag", "give either photos or `--store`, not both", "")
+        raise FeatxError("bad-flag", "photos and `--store` cannot be combined", "leave one of them out")
     from featx.extraction import extract
 
     stores = []

@@ -48,7 +48,7 @@ def duplicates(
     columns: ColumnsOption = None,
     html: HtmlOption = None,
     most: Annotated[
-        int, typer.Option("-n", "--number", min=1, help="With --html: at most so many photos on the page.")
+        int, typer.Option("-n", "--number", min=1, help="With --html: maximum number of photos on the page.")
     ] = 200,
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N groups.")

@@ -106,7 +106,9 @@ def fit(
     names = [BEST] if clf in (None, BEST) else names_of(clf)
     if kernel not in ("linear", "rbf"):
         raise FeatxError(
-            "bad-flag", f"there is no kernel `{kernel}`", did_you_mean(kernel, ["linear", "rbf"], "linear or rbf")
+            "bad-flag",
+            f"there is no kernel `{kernel}`",
+            did_you_mean(kernel, ["linear", "rbf"], "choose linear or rbf"),
         )
     if kernel == "rbf":
         if "svm" not in names:
@@ -116,7 +118,7 @@ def fit(
     opened = open_store(store_in_use(store, out), block_names(blocks))
     splits, others = held_out(test, [opened])
     if len(others) > 1:
-        raise FeatxError("bad-flag", "`featx fit` is scored on one store", "name one of them")
+        raise FeatxError("bad-flag", "`featx fit` can be scored on one store only", "name one of them")
     backbone = opened.fingerprint.backbone
     reached: list[float] = []
     paths: list[Path] = []
@@ -158,7 +160,7 @@ def fit(
     out.next(f"featx predict <photo>   ·   featx similar <photo>{flag}   ·   featx info{flag}")
     if min_accuracy is not None and min(reached) < min_accuracy:
         raise FeatxError(
-            "below-limit", f"{percent(min(reached))} right is below the limit of {percent(min_accuracy)}", ""
+            "below-limit", f"the accuracy of {percent(min(reached))} is below the limit of {percent(min_accuracy)}", ""
         )
 
 

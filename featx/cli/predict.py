@@ -53,7 +53,7 @@ def predict(
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
     views: Annotated[
         int,
-        typer.Option("--views", min=1, max=64, help="Average over so many flips and crops of each photo."),
+        typer.Option("--views", min=1, max=64, help="Average over this many flips and crops of each photo."),
     ] = 1,
     sure: Annotated[
         float | None,
@@ -91,7 +91,7 @@ def predict(
     columns: ColumnsOption = None,
     html: HtmlOption = None,
     most: Annotated[
-        int, typer.Option("--number", min=1, help="With --html: at most so many photos on the page.")
+        int, typer.Option("--number", min=1, help="With --html: maximum number of photos on the page.")
     ] = 200,
     weights: WeightsPlaceOption = None,
     device: DeviceOption = "auto",

@@ -136,7 +136,7 @@ def similar(
         _check_flags(names, query, everything, like, unlike, output, html, open_page, crop)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise FeatxError(
-            "bad-flag", f"`--html` writes a page, but `{html}` is not one", "use a name that ends in .html"
+            "bad-flag", f"`--html` writes a page, and `{html}` does not end in .html", "name it like `alike.html`"
         )
     if output is not None and output.suffix.lower() != ".html":
         check_suffix(output)

@@ -31,7 +31,7 @@ def update(
     ] = None,
     weights: WeightsOption = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove photos that are gone.")] = False,
-    most: Annotated[int, typer.Option("-n", "--number", min=1, help="At most so many photos on the page.")] = 200,
+    most: Annotated[int, typer.Option("-n", "--number", min=1, help="Maximum number of photos on the page.")] = 200,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,

@@ -286,9 +286,9 @@ def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:
     if most < 2:
         return FeatxError(
             "class-too-small",
-            "each category is one product, or all but one: nothing is left to score once its photos stay together"
+            "all categories but one have a single product: nothing is left to score, as its photos stay together"
             if sizes[-1] > 1
-            else "each category is one product: nothing is left to score once its photos stay together",
+            else "each category has a single product: nothing is left to score, as its photos stay together",
             "add photos of other products to every category, or hold some out in a `test` folder",
             {"products_per_category": most},
         )

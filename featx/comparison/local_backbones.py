@@ -106,8 +106,8 @@ def extract_local(
     if len({label for label in catalogue.labels if label is not None}) < 2:
         raise FeatxError(
             "class-too-small",
-            "the photos have fewer than two categories, so no backbone can be right or wrong about them",
-            "put them into a folder for each category, or name a table with a column of categories",
+            "comparing backbones needs photos of two categories or more",
+            "put the photos into a folder for each category, or name a table with a column of categories",
         )
     run = _Run(catalogue, workspace or Workspace.here(), listener, minutes)
     errors: list[FeatxError] = []
@@ -218,6 +218,6 @@ class _Run:
 def _nothing_done(left_out: Sequence[LeftOut]) -> FeatxError:
     return FeatxError(
         "no-store",
-        f"no backbone came to an end: {left_out[0].backbone} was left out: {left_out[0].why}",
+        f"no backbone finished; the first, {left_out[0].backbone}, was left out: {left_out[0].why}",
         "give it more `--minutes`",
     )

@@ -242,9 +242,9 @@ def _require_agreement(comparison: Comparison) -> None:
     if far or comparison.label or comparison.sure:
         raise FeatxError(
             "answers-differ",
-            f"the deployment would answer otherwise than featx: {comparison.label:,} of {comparison.photos:,} photos in"
-            f" another category, {comparison.sure:,} decided otherwise, probabilities up to"
-            f" {comparison.probabilities:.1g} apart",
+            f"the deployment disagrees with featx on {comparison.photos:,} photos: {comparison.label:,} get another"
+            f" category, {comparison.sure:,} another decision, and probabilities differ by up to"
+            f" {comparison.probabilities:.1g}",
             "nothing was written; deploy a classifier on another backbone, and please report this",
         )
 

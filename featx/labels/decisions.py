@@ -169,7 +169,7 @@ def _record(table: Path, store: Store, path: Path) -> Counter[str]:
         if digest and digest != store.digests[index]:
             raise FeatxError(
                 "not-in-store",
-                f"row {number} of {table} is about another photo than `{item_id}` is now",
+                f"the photo of `{item_id}` changed since row {number} of {table} was written",
                 "write the table again: `featx issues -o fixes.csv`",
             )
         new_label = _known_label(row.get("new_label", ""), known, table, number) if decision == CHANGE else ""

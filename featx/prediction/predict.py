@@ -425,12 +425,10 @@ def _read(names: Sequence[object], columns: Columns) -> Catalogue:
     from featx.catalogue.reading import read_several
 
     if columns:
-        raise FeatxError("bad-flag", "`columns` go with a list of photos", "give the photos as a list, or name a table")
+        raise FeatxError("bad-flag", "`columns` needs a list of photos", "give the photos as a list, or name a table")
     paths = [os.fspath(name) for name in names if isinstance(name, str | os.PathLike)]
     if len(paths) < len(names):
-        raise FeatxError(
-            "bad-flag", "the list holds folders and photos that are no files", "predict the folders on their own"
-        )
+        raise FeatxError("bad-flag", "the list mixes folders with photos in memory", "predict the folders on their own")
     return read_several(paths, allow_outside=True)
 
 

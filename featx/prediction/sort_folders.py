@@ -40,7 +40,7 @@ def require_distinct_folders(categories: Iterable[str], root: Path) -> None:
         if longest > NAME or len(os.fsencode(root.absolute() / folder)) > PATH:
             raise FeatxError(
                 "bad-flag",
-                f"the category {shown} is too long for a folder: a name in it has {longest:,} bytes, {NAME} at most",
+                f"the category {shown} is too long for a folder: a name has {longest:,} bytes, and the limit is {NAME}",
                 "shorten it and train again, or write the answers into a table: `-o predictions.csv`",
                 {"category": label},
             )

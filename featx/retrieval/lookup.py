@@ -52,7 +52,9 @@ def of_photo(index: IndexRows, photo: PhotoLike, embed: Embed | None) -> Query:
     if rows := index.digests.rows_of(opened.digest)[:1]:
         return of_rows(index, name, rows)
     if embed is None:
-        raise FeatxError("not-in-store", f"{name} is not in the index, which has no backbone", "open one of a store")
+        raise FeatxError(
+            "not-in-store", f"{name} is not in the index, which has no backbone", "open the index of a store"
+        )
     paths = (name,) if isinstance(photo, str | Path) else ()
     return Query(name, np.atleast_2d(embed(opened)), digests=frozenset([opened.digest]), paths=paths)
 

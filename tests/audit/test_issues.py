@@ -187,7 +187,7 @@ def test_decisions_outlive_a_new_store_and_follow_a_renamed_file(workplace):
         (("item3", "burn", "", ""), "which is not a decision"),
         (("item3", "change", "bots", ""), "which is not a category"),
         (("item333", "keep", "", ""), "which is not in"),
-        (("item3", "keep", "", "0" * 64), "about another photo"),
+        (("item3", "keep", "", "0" * 64), "the photo of `item3` changed since row"),
     ],
 )
 def test_a_table_that_cannot_be_understood_changes_nothing(workplace, row, message):

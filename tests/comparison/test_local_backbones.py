@@ -103,7 +103,7 @@ def test_what_the_time_did_not_suffice_for_is_named_and_the_same_command_goes_on
 
 
 def test_photos_without_categories_are_refused_before_any_work(shop):
-    with pytest.raises(FeatxError, match="fewer than two categories"):
+    with pytest.raises(FeatxError, match="needs photos of two categories"):
         compare_backbones(read_catalogue("photos", label_from="none"))
     assert not (shop / "artifacts").exists()
 

@@ -163,7 +163,7 @@ def test_nothing_is_written_where_the_answers_would_differ(
 ) -> None:
     monkeypatch.chdir(shop)
     monkeypatch.setattr("featx.deployment.folder.TOLERANCE", -1.0)
-    with pytest.raises(FeatxError, match="answer otherwise") as error:
+    with pytest.raises(FeatxError, match="disagrees with featx") as error:
         deploy(tmp_path / "new", compared=0)
     assert error.value.code == "answers-differ" and not list(tmp_path.iterdir())
 

@@ -63,7 +63,7 @@ def test_several_folders_and_photos_are_answered_in_one_run_and_each_file_once(f
     assert [answer.item.path for answer in predict(iter(["photos/mugs", Path("new/one.jpg")]))][-1] == "new/one.jpg"
     wrong = featx("predict", "photos/mugs", "photos/hatz", cwd=shop)
     assert wrong.returncode == 2 and "no folder or table at `photos/hatz`" in wrong.stderr
-    with pytest.raises(FeatxError, match="holds folders and photos that are no files"):
+    with pytest.raises(FeatxError, match="mixes folders with photos in memory"):
         predict(["photos/mugs", (shop / "new/one.jpg").read_bytes()])
 
 
