@@ -69,7 +69,7 @@ class Model:
                 try:
                     photos.append(self.read(path))
                 except Exception as error:  # a damaged photo must not end the run  # noqa: BLE001
-                    faults[path] = f"{type(error).__name__}: {error}"
+                    faults[path] = getattr(error, "strerror", None) or str(error) or type(error).__name__
             answers = self.run(photos) if photos else {}
             rows = iter(range(len(photos)))
             for path in some:
