@@ -20,7 +20,7 @@ from featx.retrieval.similarity_words import Band, SimilarityScale
 # then only one item in twenty has another product that near, up to a limit that recompressed copies still reach.
 NEAR, NEAREST, FEW = 0.98, 0.995, 0.05
 # How many items are looked up: fewer in a large catalogue, where each costs more and the shares are as sure.
-ASKED, FEWEST_ASKED, COMPARED = 1000, 200, 40_000_000
+QUERIES, FEWEST_QUERIES, COMPARED = 1000, 200, 40_000_000
 ANSWERS = 10
 WANTED = 0.9
 FEWEST = 30
@@ -60,7 +60,7 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
     """Similarities of the nearest answers to some items, whether of the same product and category (-1: not known)."""
     n = len(index)
     by_name = sorted(range(n), key=lambda i: index.digests[i] + index.ids[i])
-    sample = min(ASKED, max(FEWEST_ASKED, COMPARED // max(n, 1)))
+    sample = min(QUERIES, max(FEWEST_QUERIES, COMPARED // max(n, 1)))
     rows = np.array(by_name[:: max(1, -(-n // sample))], dtype=np.intp)
     k = min(ANSWERS, n - 1)
     if k < 1:
