@@ -272,7 +272,7 @@ def test_who_lies_far_behind_is_not_called_as_good_and_nor_is_who_loses_to_a_bas
 
 def test_one_product_per_category_is_said_and_not_scored(tmp_path):
     store = extract(shop(tmp_path, held=False, products=1), backbone="colour", store=tmp_path / "s.h5")
-    with pytest.raises(FeatxError, match="each category is one product") as caught:
+    with pytest.raises(FeatxError, match="each category has a single product") as caught:
         compare(store, "knn", folds=3)
     assert caught.value.code == "class-too-small"
 

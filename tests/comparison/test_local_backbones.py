@@ -89,7 +89,7 @@ def test_a_set_that_adds_nothing_does_not_pay(shop):
 
 
 def test_what_the_time_did_not_suffice_for_is_named_and_the_same_command_goes_on(shop, monkeypatch):
-    with pytest.raises(FeatxError, match=r"hue was left out: the 0 minutes were over, it was not begun") as refused:
+    with pytest.raises(FeatxError, match=r"hue, was left out: the 0 minutes were over, it was not begun") as refused:
         compare_backbones("photos", minutes=0)
     assert refused.value.code == "no-store" and "--minutes" in refused.value.hint
     stop = threading.Event()
