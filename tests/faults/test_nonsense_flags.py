@@ -18,7 +18,7 @@ from featx.cli.typer_app import build
 from featx.errors import EXIT_CODES
 from tests.conftest import photo
 
-EXAMPLES = int(os.environ.get("FEATX_TEST_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("FEATX_TEST_EXAMPLES", "6"))
 CODES = {0, 130, *EXIT_CODES.values()}
 # What starts a browser or a server, or asks the network, is tried in tests of its own.
 LEFT_OUT = {"open", "serve", "browser", "host", "port", "install_completion", "show_completion", "version"}
