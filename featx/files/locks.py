@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write
@@ -37,6 +38,24 @@ def lock_file(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+@contextmanager
+def held_or_busy(
+    path: Path, busy: str, hint: str, details: Mapping[str, object] = MappingProxyType({})
+) -> Iterator[None]:
+    """Hold the lock file at `path`; where another process has it, a FeatxError `store-busy` that names its number.
+
+    `busy` says what the other one does; the number joins the details where there are any.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock_file(path))
+        except LockHeld as error:
+            process = f" (process {error.pid})" if error.pid else ""
+            known = {**details, "pid": error.pid} if details else {}
+            raise FeatxError("store-busy", f"{busy}{process}", hint, known) from error
+        yield
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from featx.classifiers.registry import latest_of_levels
 from featx.errors import FeatxError
 from featx.extraction import ExtractionEvents, ExtractionOptions, ExtractionReport, run_extraction
 from featx.files.atomic import cannot_write, write_atomic
-from featx.files.locks import LockHeld, lock_file
+from featx.files.locks import held_or_busy
 from featx.files.regular import read_json
 from featx.files.spreadsheet import write_table
 from featx.labels.training_set import lessons_of
@@ -193,15 +193,10 @@ def update(
 
 @contextmanager
 def _alone(workspace: Workspace) -> Iterator[None]:
-    try:
-        with lock_file(workspace.root / "update.lock"):
-            yield
-    except LockHeld as error:
-        raise FeatxError(
-            "store-busy",
-            f"another `featx update` is running in {workspace.root}" + (f" (process {error.pid})" if error.pid else ""),
-            "wait until it is done; the next run continues where it ends",
-        ) from error
+    busy = f"another `featx update` is running in {workspace.root}"
+    hint = "wait until it is done; the next run continues where it ends"
+    with held_or_busy(workspace.root / "update.lock", busy, hint):
+        yield
 
 
 class _Update:

@@ -9,7 +9,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from glob import escape
 from pathlib import Path
@@ -23,7 +23,7 @@ from featx.backbones.fingerprint import Fingerprint
 from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
 from featx.files.atomic import replace_durably, temporary_path
-from featx.files.locks import LockHeld, lock_file
+from featx.files.locks import held_or_busy
 from featx.store import journal as log
 from featx.store.disk_space import disk_full, shown_size
 from featx.store.records import FeatureSpec, Row
@@ -56,16 +56,8 @@ class StoreWriter:
     def locked(cls, path: Path | str) -> Iterator[None]:
         """Lock out every other writer of a store; readers do not wait."""
         path = Path(path)
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(lock_file(path.with_name(path.name + ".lock")))
-            except LockHeld as error:
-                raise FeatxError(
-                    "store-busy",
-                    f"another featx is writing {path}" + (f" (process {error.pid})" if error.pid else ""),
-                    "wait until it is done, or use another file with `--store`",
-                    {"store": str(path), "pid": error.pid},
-                ) from error
+        lock, hint = path.with_name(path.name + ".lock"), "wait until it is done, or use another file with `--store`"
+        with held_or_busy(lock, f"another featx is writing {path}", hint, {"store": str(path)}):
             yield
 
     @classmethod

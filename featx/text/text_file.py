@@ -18,7 +18,7 @@ from typing import Self
 
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write
-from featx.files.locks import LockHeld, lock_file
+from featx.files.locks import held_or_busy
 from featx.files.regular import open_regular
 from featx.text.plain import words_of
 from featx.text.records import PhotoText
@@ -164,15 +164,8 @@ class TextWriter:
     def open(cls, path: Path) -> Self:
         """Open a file for writing, or make one."""
         with ExitStack() as stack:
-            try:
-                stack.enter_context(lock_file(path.with_name(path.name + ".lock")))
-            except LockHeld as error:
-                raise FeatxError(
-                    "store-busy",
-                    f"another featx is reading photos into {path}" + (f" (process {error.pid})" if error.pid else ""),
-                    "wait until it is done",
-                    {"path": str(path), "pid": error.pid},
-                ) from error
+            lock, busy = path.with_name(path.name + ".lock"), f"another featx is reading photos into {path}"
+            stack.enter_context(held_or_busy(lock, busy, "wait until it is done", {"path": str(path)}))
             new = (known := TextFile.open(path)) is None
             if known is not None:
                 known.__exit__()
