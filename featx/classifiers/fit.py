@@ -82,8 +82,9 @@ def fit(
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
-    x = opened.features[training.learn]
-    pipeline = _train(training, results)
+    views = opened.all_views[training.learn]
+    x = np.ascontiguousarray(views[:, 0])
+    pipeline = _train(training, results, views)
     use = None if beside is None else use_columns(beside, results, training.scored_rows(folds), pipeline)
     evidence = _evidence(training, results, pipeline, use, folds)
     novelty = fit_novelty(x, results.folds, seed)
@@ -109,9 +110,8 @@ def fit(
     )
 
 
-def _train(training: TrainingSet, results: FoldResults) -> Any:
+def _train(training: TrainingSet, results: FoldResults, views: np.ndarray) -> Any:
     """The pipeline of the settings that were chosen, trained on every row; on finer categories where these won."""
-    views = training.store.all_views[training.learn]
     if results.coarsening is None or training.finer is None:
         return train_on_views(results.settings, views, training.labels[training.learn])
     return CoarsePipeline(train_on_views(results.settings, views, training.finer[training.learn]), results.coarsening)
