@@ -50,14 +50,15 @@ def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[s
     similarity = predictor.model.novelty.similarity(features)
     label = shares.argmax(axis=1)
     names = [predictor.model.classes[i] for i in label]
-    unsure = np.array([rule.unsure(name, share) for name, share in zip(names, shares.max(axis=1), strict=True)])
-    unlike = similarity < predictor.model.novelty.threshold if rule.unlike else np.zeros(len(unsure), dtype=bool)
+    least = predictor.model.novelty.threshold
+    answers = zip(names, shares.max(axis=1).tolist(), similarity.tolist(), strict=True)
+    sure = np.array([not rule.doubt(name, share, near, least) for name, share, near in answers])
     return ExpectedAnswers(
         [path for path, _ in readable],
         {
             "label": label.astype(np.int64),
             "probabilities": shares.astype(np.float32),
-            "sure": ~(unsure | unlike),
+            "sure": sure,
             "similarity": similarity.astype(np.float32),
             "embedding": features.astype(np.float32),
         },

@@ -80,7 +80,7 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
         "featx": __version__,
         "labels": model.classes,
         "review": {
-            "limits": [_limit(rule, label) for label in model.classes],
+            "limits": [rule.limit_of(label) for label in model.classes],
             "words": rule.limit,
             "similarity": model.novelty.threshold if rule.unlike else None,
         },
@@ -88,10 +88,6 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
         "classifier": {"name": model.name, "written": model.card.written},
         "fingerprint": encoder.fingerprint.to_dict(),
     }
-
-
-def _limit(rule: DecisionRule, label: str) -> float:
-    return rule.sure if rule.thresholds is None else rule.thresholds.of(label)
 
 
 def _network(part: Encoder, prefix: str, name: str) -> onnx.GraphProto:
@@ -110,7 +106,7 @@ def _add_answers(nodes: Nodes, model: Classifier, rule: DecisionRule, features: 
     shares = add_probabilities(nodes, model, features)
     label = nodes.add("ArgMax", shares, axis=1, keepdims=0)
     confidence = nodes.add("ReduceMax", shares, nodes.whole_numbers(1), keepdims=0)
-    limits = nodes.constant(np.array([_limit(rule, name) for name in model.classes], dtype=np.float32))
+    limits = nodes.constant(np.array([rule.limit_of(name) for name in model.classes], dtype=np.float32))
     sure = nodes.add("GreaterOrEqual", confidence, nodes.add("Gather", limits, label, axis=0))
     similarity = add_similarity(nodes, model, features)
     if rule.unlike:

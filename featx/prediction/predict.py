@@ -26,7 +26,7 @@ from featx.images import PhotoLike, UnreadablePhoto, holds_a_photo
 from featx.images.photos import name_of
 from featx.images.views import view_of
 from featx.prediction.item_columns import ItemColumns
-from featx.prediction.review import UNLIKE, UNSURE, DecisionRule, ReviewCounts, decision_rule
+from featx.prediction.review import DecisionRule, ReviewCounts, decision_rule
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
 from featx.views.quantities import pluralise
@@ -251,9 +251,7 @@ class Predictor:
                 yield Prediction(result.photo, unreadable=_reason(result.unreadable))
                 continue
             top, similarity = next(answers)
-            doubt = UNSURE if limits.unsure(*top[0]) else ""
-            if limits.unlike and similarity < self.model.novelty.threshold:
-                doubt = UNLIKE
+            doubt = limits.doubt(*top[0], similarity, self.model.novelty.threshold)
             yield Prediction(result.photo, top, similarity, doubt, digest=result.digest)
 
     def _answers_of_one_shape(

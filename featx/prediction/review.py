@@ -34,10 +34,20 @@ class DecisionRule:
     thresholds: Thresholds | None = None
     because: str = ""
 
+    def limit_of(self, label: str) -> float:
+        """The confidence that an answer of that category needs."""
+        return self.sure if self.thresholds is None else self.thresholds.of(label)
+
     def unsure(self, label: str, sure: float) -> bool:
         """Whether so much confidence is too little for an answer of that category."""
         # NaN never counts as confident.
-        return not sure >= (self.sure if self.thresholds is None else self.thresholds.of(label))
+        return not sure >= self.limit_of(label)
+
+    def doubt(self, label: str, sure: float, similarity: float, least: float) -> str:
+        """Why an answer needs a person, or ""; `least` is the similarity from which a photo is like those learned."""
+        if self.unlike and similarity < least:
+            return UNLIKE
+        return UNSURE if self.unsure(label, sure) else ""
 
     @property
     def limit(self) -> str:
