@@ -84,6 +84,17 @@ class Encoder(ABC):
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
         raise self._without("feature maps")
 
+    def networks(self) -> Sequence[Encoder]:
+        """The encoders whose blocks make up a row, in the order of its columns; most have only themselves."""
+        return (self,)
+
+    def maps_of_networks(self, batch: Sequence[Any]) -> list[np.ndarray | None]:
+        """The feature maps of each of its networks for prepared sources; None for a network that has none."""
+        try:
+            return [self.feature_maps(batch)]
+        except FeatxError:
+            return [None]
+
     def graph(self) -> nn.Module:
         """One module from a batch of prepared sources to their features, in eval mode, for export."""
         raise self._without("a network to export")

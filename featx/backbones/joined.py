@@ -65,6 +65,14 @@ class JoinedEncoder(Encoder):
         blocks = [_block(part, [photo[i] for photo in batch]) for i, part in enumerate(self.parts)]
         return np.concatenate(blocks, axis=1)
 
+    def networks(self) -> Sequence[Encoder]:
+        """Its parts."""
+        return self.parts
+
+    def maps_of_networks(self, batch: Sequence[Any]) -> list[np.ndarray | None]:
+        """The feature maps of each part."""
+        return [maps for i, part in enumerate(self.parts) for maps in part.maps_of_networks([p[i] for p in batch])]
+
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
         """Let each part compute with another engine; returns why `auto` could not have what it wanted, or ""."""
         wanted = requested.split(PLUS)

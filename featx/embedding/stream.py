@@ -36,6 +36,8 @@ BATCHES_UNDER_WAY = 2
 MOST_WAITING = 4096
 
 Features = NDArray[np.float32]
+# The last feature maps of each network for one photo, (channels, height, width); None for a network without maps.
+Maps = tuple[Features | None, ...]
 Images = Sequence["Image.Image"]
 Lookup = Callable[[str], Features | None]
 Photo = TypeVar("Photo")
@@ -58,7 +60,8 @@ class Source:
 class Embedded(Generic[Photo]):
     """The outcome for a photo: its features, (width,) or (views, width), or the reason why it could not be read.
 
-    Neither is there when `read` said that the photo need not be computed.
+    Neither is there when `read` said that the photo need not be computed. `image` and `maps` are there when `embed`
+    was to keep the maps.
     """
 
     photo: Photo
@@ -66,6 +69,8 @@ class Embedded(Generic[Photo]):
     features: Features | None = None
     reused: bool = False
     unreadable: UnreadablePhoto | None = None
+    image: Image.Image | None = None
+    maps: Maps = ()
 
 
 def read_source(photo: PhotoLike, *, exact: bool = False, name: str = "") -> Source:
@@ -101,6 +106,7 @@ def embed(
     batch: int | None = None,
     stop: Event | None = None,
     on_halved: Callable[[int], None] | None = None,
+    keep_maps: bool = False,
 ) -> EmbeddingStream[Photo]:
     """Features of photos, in their order, with only a few batches in memory.
 
@@ -110,9 +116,10 @@ def embed(
     Every batch has `batch` photos, the last one filled up, so that no photo's numbers depend on its neighbours.
     Once `stop` is set no further batch begins, and the stream ends with what is under way.
     Where the device has too little memory for a batch, batches get half the size, and `on_halved` is called with it.
+    With `keep_maps` each photo, of one view, keeps its decoded image and the feature maps that led to its features.
     """
     threads, stop = workers or min(16, cores()), stop or Event()
-    return EmbeddingStream(photos, open_encoder, read, known, prepare, threads, batch or 0, stop, on_halved)
+    return EmbeddingStream(photos, open_encoder, read, known, prepare, threads, batch or 0, stop, on_halved, keep_maps)
 
 
 class EmbeddingStream(Iterator[Embedded[Photo]]):
@@ -129,6 +136,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         batch: int,
         stop: Event,
         on_halved: Callable[[int], None] | None,
+        keep_maps: bool,
     ) -> None:
         # Photos in a batch; 0 until the encoder is open, less than at first after memory ran out.
         self.batch = batch
@@ -136,7 +144,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
         self.seconds_computing = 0.0
         self._photos, self._read, self._known, self._prepare = iter(photos), read, known, prepare
         self._encoder = _OpenedOnce(open_encoder)
-        self._workers, self._stop, self._on_halved = workers, stop, on_halved
+        self._workers, self._stop, self._on_halved, self._keep_maps = workers, stop, on_halved, keep_maps
         self._halving = Lock()
         self._loading: deque[Future[_Slot[Photo] | None]] = deque()
         self._in_order: deque[_Slot[Photo]] = deque()
@@ -202,7 +210,8 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
                 return _Slot(photo, source.digest, features=features, reused=True)
             encoder = self._encoder.get()
             views = source.decode(encoder.spec.decode_size)
-            return _Slot(photo, source.digest, [self._prepare(encoder, source.digest, view) for view in views])
+            prepared = [self._prepare(encoder, source.digest, view) for view in views]
+            return _Slot(photo, source.digest, prepared, image=views[0] if self._keep_maps else None)
         except UnreadablePhoto as error:
             return _Slot(photo, unreadable=error)
 
@@ -240,31 +249,37 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             self.seconds_computing += time.monotonic() - begun
 
     def _compute(self, slots: Sequence[_Slot[Photo]]) -> None:
-        features = self._features([view for slot in slots for view in slot.prepared or ()])
+        features, maps = self._features([view for slot in slots for view in slot.prepared or ()])
         start = 0
         for slot in slots:
             views = len(slot.prepared or ())
             slot.features = features[start] if views == 1 else features[start : start + views]
+            slot.maps = maps[start] if maps else ()
             slot.prepared = None
             start += views
 
-    def _features(self, prepared: Sequence[Any]) -> Features:
-        """Features in batches of one shape, halved if the device has too little memory."""
+    def _features(self, prepared: Sequence[Any]) -> tuple[Features, list[Maps]]:
+        """Features and maps in batches of one shape, halved if the device has too little memory."""
         encoder = self._encoder.get()
         done: list[Features] = []
+        maps: list[Maps] = []
         start = 0
         while start < len(prepared):
             size = self.batch
             part = list(prepared[start : start + size])
+            padded = part + [part[-1]] * (size - len(part))
             try:
-                done.append(encoder.features(part + [part[-1]] * (size - len(part)))[: len(part)])
+                rows = encoder.features(padded)[: len(part)]
+                own = _maps_of_each(encoder, padded)[: len(part)] if self._keep_maps else []
             except OutOfMemory as error:
                 if size == 1:
                     raise _too_little_memory(encoder) from error
                 self._halve(size)
                 continue
+            done.append(rows)
+            maps += own
             start += len(part)
-        return np.concatenate(done)
+        return np.concatenate(done), maps
 
     def _halve(self, size: int) -> None:
         with self._halving:
@@ -276,7 +291,7 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
     def _finished(self) -> Iterator[Embedded[Photo]]:
         while self._in_order and self._in_order[0].prepared is None:
             slot = self._in_order.popleft()
-            yield Embedded(slot.photo, slot.digest, slot.features, slot.reused, slot.unreadable)
+            yield Embedded(slot.photo, slot.digest, slot.features, slot.reused, slot.unreadable, slot.image, slot.maps)
 
 
 @dataclass
@@ -289,6 +304,8 @@ class _Slot(Generic[Photo]):
     features: Features | None = None
     reused: bool = False
     unreadable: UnreadablePhoto | None = None
+    image: Image.Image | None = None
+    maps: Maps = ()
 
 
 class _OpenedOnce:
@@ -311,6 +328,12 @@ def _threads(stack: ExitStack, n: int, name: str) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(n, thread_name_prefix=name)
     stack.callback(pool.shutdown, cancel_futures=True)
     return pool
+
+
+def _maps_of_each(encoder: Encoder, prepared: Sequence[Any]) -> list[Maps]:
+    """For each photo of a batch the maps of every network."""
+    networks = encoder.maps_of_networks(prepared)
+    return [tuple(None if maps is None else maps[i] for maps in networks) for i in range(len(prepared))]
 
 
 def _too_little_memory(encoder: Encoder) -> FeatxError:

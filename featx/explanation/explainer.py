@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from featx.backbones.base import Encoder
 from featx.backbones.joined import JoinedEncoder
 from featx.classifiers.model import Classifier
-from featx.compute.vectors import inverse_lengths, nearest, unit_rows
-from featx.embedding.single import unreadable_query
-from featx.embedding.stream import read_source
+from featx.compute.vectors import nearest, unit_rows
+from featx.embedding.single import NAMELESS, unreadable_query
+from featx.embedding.stream import Embedded, Maps, embed, read_source
 from featx.errors import FeatxError
 from featx.explanation.margin import Margin, linear_margin, log_odds
 from featx.explanation.regions import GRID, Regions, regions_of
-from featx.images import PhotoLike, UnreadablePhoto
+from featx.images import PhotoLike
 from featx.images.photos import name_of
 from featx.prediction.predict import Predictor, open_predictor
 from featx.views.notebook import notebook_table
@@ -133,19 +134,13 @@ class Explainer:
 
     def __call__(self, photo: PhotoLike, against: str | None = None) -> Explanation:
         """The explanation of one photo."""
-        model, encoder = self.predictor.model, self.predictor.backbone
-        name = name_of(photo, "the photo")
-        try:
-            source = read_source(photo, exact=self.predictor.exact, name=name)
-            (image,) = source.decode(encoder.spec.decode_size)
-        except UnreadablePhoto as error:
-            raise unreadable_query(error) from error
-        prepared = encoder.prepare(image)
-        row = np.asarray(encoder.features([prepared])[0], dtype=np.float32)
+        model, name = self.predictor.model, name_of(photo, NAMELESS)
+        embedded = self._embed(photo, name)
+        row, image, encoder = embedded.features, embedded.image, self.predictor.backbone
+        assert row is not None and image is not None
         shares = model.predict_proba(row[None])[0]
         winner, other = _first_two(model, shares, against)
         margin = linear_margin(model, row, winner, other)
-        parts = [prepared] if not isinstance(encoder, JoinedEncoder) else prepared
         return Explanation(
             path=name,
             category=model.classes[winner],
@@ -155,10 +150,20 @@ class Explainer:
             log_odds=float(log_odds(model, row[None], winner, other)[0]),
             parts=_parts(model, encoder, row, margin, winner, other),
             rest=None if margin is None else margin.rest,
-            regions=dict(_regions(model, encoder, parts, image.size, row, margin, winner, other)),
-            near=_nearest(self.predictor, row, source.digest, [model.classes[winner], model.classes[other]]),
+            regions=dict(_regions(model, encoder, embedded.maps, image.size, row, margin, winner, other)),
+            near=_nearest(self.predictor, row, embedded.digest, [model.classes[winner], model.classes[other]]),
             image=image,
         )
+
+    def _embed(self, photo: PhotoLike, name: str) -> Embedded[PhotoLike]:
+        """Its features, and what the networks saw of it."""
+        read = partial(read_source, exact=self.predictor.exact, name=name)
+        # As with a query, a batch of one has no neighbours.
+        with embed([photo], lambda: self.predictor.backbone, read=read, workers=1, batch=1, keep_maps=True) as stream:
+            embedded = next(stream)
+        if embedded.unreadable is not None:
+            raise unreadable_query(embedded.unreadable) from embedded.unreadable
+        return embedded
 
 
 def _first_two(model: Classifier, shares: NDArray[np.float64], against: str | None) -> tuple[int, int]:
@@ -176,9 +181,8 @@ def _first_two(model: Classifier, shares: NDArray[np.float64], against: str | No
 
 def _blocks(encoder: Encoder) -> list[tuple[Encoder, slice]]:
     """The networks of a row, and the columns of each."""
-    parts = encoder.parts if isinstance(encoder, JoinedEncoder) else (encoder,)
     blocks, start = [], 0
-    for part in parts:
+    for part in encoder.networks():
         blocks.append((part, slice(start, start + part.spec.width)))
         start += part.spec.width
     return blocks
@@ -205,15 +209,17 @@ def _parts(
 
 
 def _regions(
-    model: Classifier, encoder: Encoder, prepared: Sequence[Any], size: tuple[int, int], row: NDArray[np.float32],
+    model: Classifier, encoder: Encoder, maps: Maps, size: tuple[int, int], row: NDArray[np.float32],
     margin: Margin | None, winner: int, other: int,
 ) -> list[tuple[str, Regions]]:  # fmt: skip
     """The regions of each network that has maps."""
     result = []
-    for (part, block), photo in zip(_blocks(encoder), prepared, strict=True):
+    for (part, block), own in zip(_blocks(encoder), maps, strict=True):
+        if own is None:
+            continue
         # A block of a joined row has length 1, and the maps of its network have not.
         is_scaled = isinstance(encoder, JoinedEncoder) and not part.spec.unit_rows
-        scale = float(inverse_lengths(part.features([photo]))[0]) if is_scaled else 1.0
+        scale = _scale(row[block], part.pool_maps(own[None])[0]) if is_scaled else 1.0
         weights = None if margin is None else margin.weights[block] * scale
 
         def odds(pooled: NDArray[np.float32], block: slice = block, scaled: bool = is_scaled) -> NDArray[np.float64]:
@@ -221,10 +227,14 @@ def _regions(
             rows[:, block.start : block.start + pooled.shape[1]] = unit_rows(pooled) if scaled else pooled
             return log_odds(model, rows, winner, other)
 
-        regions = regions_of(part, photo, size, weights, odds)
-        if regions is not None:
-            result.append((part.spec.name, regions))
+        result.append((part.spec.name, regions_of(part, own[None], size, weights, odds)))
     return result
+
+
+def _scale(block: NDArray[np.float32], pooled: NDArray[np.float32]) -> float:
+    """What the features that maps lead to were multiplied with to become the first columns of a block."""
+    own, scaled = pooled.astype(np.float64), block[: len(pooled)].astype(np.float64)
+    return float(own @ scaled) / max(float(own @ own), 1e-24)
 
 
 def _nearest(

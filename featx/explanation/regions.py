@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ ROUNDING = 1e-4
 
 EXACT, OCCLUSION = "exact", "occlusion"
 Cells = NDArray[np.float64]
+Features = NDArray[np.float32]
 # The log-odds of rows of one block, while the rest of the row stays as it is.
 OddsOfBlock = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
@@ -37,17 +37,13 @@ class Regions:
 
 
 def regions_of(
-    part: Encoder, prepared: Any, size: tuple[int, int], weights: NDArray[np.float64] | None, odds: OddsOfBlock
-) -> Regions | None:
-    """The regions of one network's block in a photo of this size; None where it has no maps.
+    part: Encoder, maps: Features, size: tuple[int, int], weights: NDArray[np.float64] | None, odds: OddsOfBlock
+) -> Regions:
+    """The regions of one network's block in a photo of this size, from its maps: (1, channels, height, width).
 
     `weights` are the margin's for the block's columns, None where the classifier is not linear.
     """
-    try:
-        maps = part.feature_maps([prepared])
-        pooled = part.pool_maps(maps)
-    except FeatxError:
-        return None
+    pooled = part.pool_maps(maps)
     average = maps.mean(axis=(2, 3))
     width = part.spec.width
     is_average = average.shape == pooled.shape == (1, width) and np.allclose(

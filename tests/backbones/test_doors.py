@@ -75,6 +75,15 @@ def test_the_maps_of_the_builtin_backbone_lead_to_all_its_columns_but_those_of_c
     same(rows, features[:, : rows.shape[1]])
 
 
+def test_a_joined_backbone_hands_out_the_maps_of_each_of_its_networks():
+    encoder = open_backbone("colour+resnet18", weights="+random", device="cpu")
+    photos = prepared(encoder)
+    none, maps = encoder.maps_of_networks(photos)
+    assert none is None and [part.spec.name for part in encoder.networks()] == ["colour", "resnet18"]
+    alone = encoder.networks()[1]
+    same(maps, alone.feature_maps([photo[1] for photo in photos]))
+
+
 def test_folded_batch_normalisation_leaves_the_maps_as_they_were():
     encoder = opened("resnet18", {})
     photos = prepared(encoder)

@@ -194,3 +194,19 @@ def test_the_photo_an_unreadable_error_names_is_the_one_that_could_not_be_read()
         "photo 1",
         "photo 2",
     ]
+
+
+class WithMaps(Shaped):
+    """One photo at a time fits; its maps repeat the number of the photo, a second network has none."""
+
+    def maps_of_networks(self, batch):
+        return [np.array(batch, dtype=np.float32).reshape(-1, 1, 1, 1) * np.ones((1, 2, 3, 3), np.float32), None]
+
+
+def test_each_photo_keeps_its_own_maps_and_image_where_they_are_asked_for_even_in_halved_batches():
+    results = all_of(range(5), WithMaps(most=2), read=number, batch=4, keep_maps=True)
+    for result in results:
+        shape, none = result.maps
+        assert none is None and shape.shape == (2, 3, 3) and set(shape.ravel()) == {result.photo}
+        assert result.image == result.photo
+    assert all(not result.maps and result.image is None for result in all_of(range(5), WithMaps(), read=number))

@@ -80,15 +80,15 @@ def test_another_weighing_of_the_features_gives_another_map() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     prepared = encoder.prepare(Image.fromarray(pixels))
     row, random = encoder.features([prepared])[0].astype(np.float64), np.random.default_rng(1)
-    weights = random.normal(size=len(row))
-    maps = []
+    weights, maps = random.normal(size=len(row)), encoder.feature_maps([prepared])
+    pictures = []
     for own in (weights, random.permutation(weights)):
-        regions = regions_of(encoder, prepared, (128, 128), own, lambda rows: rows[:, 0])
-        assert regions is not None and regions.method == EXACT
+        regions = regions_of(encoder, maps, (128, 128), own, lambda rows: rows[:, 0])
+        assert regions.method == EXACT
         # Where the network averages its maps, the cells are the block's share of the log-odds, whatever the weights.
         assert regions.cells.sum() == pytest.approx(float(own @ row), abs=1e-4 * (1 + abs(float(own @ row))))
-        maps.append(regions.cells.ravel())
-    ranks = [np.argsort(np.argsort(cells)) for cells in maps]
+        pictures.append(regions.cells.ravel())
+    ranks = [np.argsort(np.argsort(cells)) for cells in pictures]
     assert abs(np.corrcoef(*ranks)[0, 1]) < 0.6
 
 
