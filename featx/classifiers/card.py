@@ -131,12 +131,23 @@ class ColumnRecord(Struct, kw_only=True):
 
 
 class DecidedRecord(Struct, kw_only=True):
-    """A photo to which the columns gave another category than the photo alone did."""
+    """A photo to which the columns gave another category than the photo alone did, and what its texts say."""
 
     id: str
     truth: str
     photo: str
     both: str
+    text: str = ""
+
+
+class CategoryWordRecord(Struct, kw_only=True):
+    """A word that speaks for a category: on how many `of` its products it stands, and on how many `others`."""
+
+    word: str
+    here: Count
+    of: Count
+    elsewhere: Count
+    others: Count
 
 
 class Difference(Struct, kw_only=True):
@@ -167,6 +178,8 @@ class ColumnsRecord(Struct, kw_only=True):
     # The score in the folds without the words of the categories' names.
     without_names: TriedClassifier | None = None
     decided: list[DecidedRecord] = []
+    # The words of texts that speak for each category, the clearest first.
+    words: dict[str, list[CategoryWordRecord]] = {}
 
 
 class Check(Struct, kw_only=True):
@@ -236,6 +249,13 @@ class Card(Struct, kw_only=True, frozen=True):
         """The columns that count beside the photo."""
         counted = self.columns is not None and self.columns.way != "photo"
         return [column.name for column in self.columns.columns] if self.columns is not None and counted else []
+
+    @property
+    def words(self) -> dict[str, list[str]]:
+        """The words that speak for each category, where texts count beside the photo."""
+        if self.columns is None or not self.wants:
+            return {}
+        return {label: [word.word for word in words] for label, words in self.columns.words.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """The card as a JSON object."""

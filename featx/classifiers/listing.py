@@ -37,6 +37,8 @@ class ClassifierFacts:
     block_choice: dict[str, Any] | None = None
     # The columns that it counts beside the photo.
     wants: list[str] = field(default_factory=list)
+    # The words of their texts that speak for each category, the clearest first.
+    words: dict[str, list[str]] = field(default_factory=dict)
     # The command that trains it again.
     command: str | None = None
 
@@ -67,6 +69,7 @@ def facts_of(path: Path, store: Store | None = None, *, used: bool = False) -> C
             level=card.level,
             block_choice=card.block_choice,
             wants=card.wants,
+            words=card.words,
             stale=why_stale(card, store if store is not None and same_place(card.store, store.path) else None) or None,
             command=training_command(card),
         )

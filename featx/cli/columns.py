@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from featx.cli.output import percent, pluralise
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from featx.classifiers.card import ColumnsRecord, Difference, TriedClassifier
 
 # From this share of texts with the name of their category on, somebody should know.
 MANY = 0.05
+# Categories whose words are shown.
+SHOWN = 5
 NAMES = {"photo": "photo alone", "columns": "columns alone"}
 
 
@@ -27,7 +29,15 @@ def column_lines(record: ColumnsRecord) -> list[str]:
     lines[-1] += f"; chosen: {_chosen(record)}"
     gains = {"in the folds": record.cv, "on held-out photos": record.test}
     lines += [f"  {where}: {_gain(gain)}" for where, gain in gains.items() if gain is not None]
-    return lines
+    return [*lines, *word_lines({label: [word.word for word in words] for label, words in record.words.items()})]
+
+
+def word_lines(words: Mapping[str, Sequence[str]], most: int = SHOWN) -> list[str]:
+    """The words that speak for categories, a line for each; of many categories only the first."""
+    lines = [f"  {label}: {', '.join(of)}" for label, of in list(words.items())[:most]]
+    more = len(words) - len(lines)
+    left = [f"  … {pluralise(more, 'more category', 'more categories')}: in `--json` and the report"] if more else []
+    return ["words that speak for a category:", *lines, *left] if lines else []
 
 
 def _listed(trials: Sequence[TriedClassifier]) -> str:

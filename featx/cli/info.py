@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.cli.columns import word_lines
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, percent, pluralise, size
 from featx.cli.stores import store_in_use
@@ -226,6 +227,7 @@ def _classifier_lines(facts: _Facts) -> list[tuple[str, str]]:
         used = "   ← used by `featx predict`" if classifier.used else ""
         text = f"{classifier.path}   {_score(classifier, facts.store.store)}{used}"
         lines += [("models" if i == 0 else "", text), *_training_lines(classifier)]
+        lines += [("", f"  {line}") for line in word_lines(classifier.words)]
     if (
         len(
             {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from featx.classifiers.card import ColumnsRecord, TriedClassifier
 from featx.comparison.document import SCHEMA as COMPARISON
 from featx.comparison.document import ComparedStore, ComparisonDocument, Details, Entry, read_comparison
 from featx.comparison.json_values import to_plain
@@ -25,6 +26,8 @@ from featx.reporting.records import (
     About,
     Baseline,
     BesidePhoto,
+    BesideRow,
+    CategoryWords,
     DecidedPhoto,
     Honest,
     Made,
@@ -190,10 +193,30 @@ def _beside(
             answer.photo,
             answer.both,
             answer.both == answer.truth,
+            answer.text,
         )
         for answer in tried.decided
     ]
-    return BesidePhoto(tried=tried, decided=decided)
+    words = [CategoryWords(label, words) for label, words in tried.words.items()]
+    return BesidePhoto(tried=tried, rows=_beside_rows(tried), decided=decided, words=words)
+
+
+def _beside_rows(tried: ColumnsRecord) -> list[BesideRow]:
+    """Each way with the share that is right in the folds and on held-out photos; None where it was not scored."""
+    held = {trial.name: trial for trial in tried.tried_on_held_out}
+    return [
+        BesideRow(
+            name=trial.name,
+            in_folds=_share(trial),
+            on_held_out=_share(held.get(trial.name)),
+            chosen=trial.name == tried.way,
+        )
+        for trial in tried.tried
+    ]
+
+
+def _share(trial: TriedClassifier | None) -> float | None:
+    return trial.correct / trial.n if trial is not None and trial.n else None
 
 
 def _metrics(scores: object) -> list[MetricScore]:

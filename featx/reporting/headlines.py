@@ -30,6 +30,8 @@ SEARCH_METRICS: Mapping[str, str] = {
     "precision_at_10": "share of the first 10 that are right",
     "map": "mean average precision",
 }
+# How a photo can be answered beside its columns; every other way counts both.
+WAY_NAMES: Mapping[str, str] = {"photo": "the photo alone", "columns": "the columns alone"}
 MEASURED_ON: Mapping[str, str] = {"test": "held-out photos", "cv": "cross-validation"}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featx.reporting.formatting import Formatter, Located, MarkdownFormatter
-from featx.reporting.headlines import METRIC_NAMES, SECTIONS, changes_since, differences, headline
+from featx.reporting.headlines import METRIC_NAMES, SECTIONS, WAY_NAMES, changes_since, differences, headline
 from featx.reporting.page import commands
 from featx.reporting.records import ReportDocument
 
@@ -78,6 +78,26 @@ def _interval(score: Any, text: Formatter) -> str:
     return f"{text.number('percent', score.low)} – {text.number('percent', score.high)}"
 
 
+def _honest(r: Located, text: Formatter) -> list[str]:
+    """What columns are worth beside the photo, and the words that speak for categories."""
+    if not r.beside:
+        return []
+    heads = {"answers by": "left", "right in the folds": "right", "right on held-out photos": "right"}
+    rows = [
+        [WAY_NAMES.get(row.name, f"both, {row.name}"), _percent(row.in_folds, text), _percent(row.on_held_out, text)]
+        for row in r.beside.rows
+    ]
+    words = [
+        [text.text(row.label), ", ".join(text.text(word.word) for word in row.words)] for row in r.beside.words[:WORST]
+    ]
+    speak = _table({"category": "left", "words that speak for it": "left"}, words) if words else []
+    return [*_table(heads, rows), *speak]
+
+
+def _percent(share: Any, text: Formatter) -> str:
+    return "–" if share is None else text.number("percent", share)
+
+
 def _fails(r: Located, text: Formatter) -> list[str]:
     if not r.fails:
         return []
@@ -140,4 +160,4 @@ def _changes(r: Located, text: Formatter) -> list[str]:
     return [title, "", changes_since(r, text), "", *notes, *([""] if notes else []), *_table(heads, rows)]
 
 
-_TABLES = {"which": _which, "fails": _fails, "trust": _trust, "made": _made}
+_TABLES = {"which": _which, "honest": _honest, "fails": _fails, "trust": _trust, "made": _made}

@@ -20,6 +20,7 @@ from featx.reporting.headlines import (
     METRIC_NAMES,
     SEARCH_METRICS,
     SECTIONS,
+    WAY_NAMES,
     automated,
     best_row,
     changes_since,
@@ -38,6 +39,7 @@ from featx.views.quantities import duration, size
 
 TEMPLATES = Path(__file__).parent / "templates"
 HARDEST = 5
+LONGEST_TEXT = 60
 CHECKS = {
     "FX101": "scored photos with a near-copy among the training photos",
     "FX103": "categories with too few photos",
@@ -79,8 +81,8 @@ def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[Pa
     )
     view = ReportView(document, Located(document.to_dict()), HtmlFormatter())
     environment.filters |= {style: partial(view.text.number, style) for style in NUMBER_FORMATS}
-    environment.filters |= {"breakable": _breakable, "short_name": _short_name}
-    environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS}
+    environment.filters |= {"breakable": _breakable, "short_name": _short_name, "short_text": _short_text}
+    environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS, "way_names": WAY_NAMES}
     template = environment.get_template("report.html.j2")
     drawn = document.map
 
@@ -290,6 +292,11 @@ def _json(value: object) -> Markup:
     for mark in "<>&\u2028\u2029":
         text = text.replace(mark, f"\\u{ord(mark):04x}")
     return Markup(text)
+
+
+def _short_text(text: str) -> str:
+    """As much of what stands on a photo as there is room for below its picture."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
 def _short_name(item_id: str) -> str:

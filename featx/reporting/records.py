@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from featx.classifiers.card import ColumnsRecord
+from featx.classifiers.card import CategoryWordRecord, ColumnsRecord
 from featx.comparison.document import (
     Check,
     CoveragePoint,
@@ -144,19 +144,38 @@ class Photo(msgspec.Struct):
 
 
 class DecidedPhoto(msgspec.Struct):
-    """A photo to which the columns gave another category than the photo alone did."""
+    """A photo to which the columns gave another category than the photo alone did, and what its texts say."""
 
     photo: Photo
     by_photo: str
     by_both: str
     right: bool
+    text: str = ""
+
+
+class BesideRow(msgspec.Struct, kw_only=True):
+    """A way of answering, by the photo, its columns or both: how often it is right in folds and on held-out photos."""
+
+    name: str
+    in_folds: float | None = None
+    on_held_out: float | None = None
+    chosen: bool = False
+
+
+class CategoryWords(msgspec.Struct):
+    """The words that speak for a category."""
+
+    label: str
+    words: list[CategoryWordRecord]
 
 
 class BesidePhoto(msgspec.Struct, kw_only=True):
     """What columns of the table, or read text, are worth beside the photo."""
 
     tried: ColumnsRecord
+    rows: list[BesideRow] = []
     decided: list[DecidedPhoto] = []
+    words: list[CategoryWords] = []
 
 
 class CategoryRow(msgspec.Struct, kw_only=True):

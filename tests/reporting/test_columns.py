@@ -20,12 +20,18 @@ def test_the_page_shows_the_photo_the_columns_and_both_with_photos_they_decided(
         "columns": [{"name": SCRIPT, "kind": "text", "given": 0.9}],
         "tried": tried,
         "cv": gain,
+        "tried_on_held_out": [{"name": "averaged", "correct": 41, "n": 50, "chosen": True}],
         "test": None,
-        "decided": [{"id": shop.ids[0], "truth": "boots", "photo": SCRIPT, "both": "boots"}],
+        "decided": [{"id": shop.ids[0], "truth": "boots", "photo": SCRIPT, "both": "boots", "text": f"LACED {SCRIPT}"}],
+        "words": {SCRIPT: [{"word": "laced", "here": 7, "of": 8, "elsewhere": 1, "others": 16}]},
     }
     compared = comparison(shop) | {"columns": record}
-    page = write_report(compared, shop, root=tmp_path / "reports", formats=("html", "json")).page.read_text()
+    written = write_report(compared, shop, root=tmp_path / "reports", formats=("html", "json", "md"))
+    page = written.page.read_text()
     assert "Beside the photo" in page and "both, averaged" in page and "Photos that the columns decided" in page
     for share in ("80.0%", "60.0%", "90.0%"):
         assert share in page
     assert SCRIPT not in page
+    assert "82.0%" in page and "LACED" in page and "7</data> of" in page.replace("</span>", "</data>")
+    short = next(written.folder.glob("*.md")).read_text()
+    assert "| both, averaged | 90.0% | 82.0% |" in short and "| laced |" in short and SCRIPT not in short

@@ -10,4 +10,5 @@ held_out  the same question on held-out photos, where there are enough
 use       whether and how a classifier counts them, from its training set to its card
 records   a fusion as a typed header and arrays, and back
 leaks     texts that contain the name of their category
+category_words  the words that speak for each category
 """

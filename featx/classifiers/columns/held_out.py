@@ -74,6 +74,13 @@ def held_trial(fusion: Fusion, photos: HeldPhotos) -> HeldTrial:
     return HeldTrial(_suited(fusion, photos, encoded, everything), scores, photos.right(scores))
 
 
+def columns_alone(fusion: Fusion, photos: HeldPhotos) -> np.ndarray:
+    """Which held-out photos the columns of an averaged fusion answer correctly without the photo."""
+    encoded = fusion.encoder.encode(columns_of(photos.held.store, photos.held.rows, fusion.names))
+    right = photos.right(scores_of(fusion.columns.pipeline, encoded, photos.classes))
+    return np.asarray(right & says_anything(encoded))
+
+
 def best_on_held_out(trials: Sequence[HeldTrial], photos: HeldPhotos) -> tuple[HeldTrial | None, list[float]]:
     """The trial that is clearly better than the photo alone, if there is one; the p-value of each."""
     right = [photos.right(photos.scores), *(trial.right for trial in trials)]

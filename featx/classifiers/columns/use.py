@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from featx.classifiers.columns.category_words import CategoryWord, category_words
 from featx.classifiers.columns.fusion import Fusion, Way
-from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, held_trial
+from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, columns_alone, held_trial
 from featx.classifiers.columns.leaks import MANY, CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of, reads_photos, require_columns
 from featx.classifiers.columns.trials import COLUMNS, PHOTO, Trials, WayTrial
@@ -21,6 +22,7 @@ from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
 from featx.labels.training_set import TrainingSet
 from featx.metrics.significance import sign_flips
+from featx.text.plain import plain_line
 
 # How many photos are kept in which the columns decided, and how many of those that they got wrong.
 EXAMPLES, WORSE = 6, 2
@@ -43,12 +45,13 @@ class ColumnFacts:
 
 @dataclass(frozen=True)
 class Decided:
-    """A photo that the columns gave another category than the photo alone."""
+    """A photo that the columns gave another category than the photo alone, and what its texts say."""
 
     id: str
     truth: str
     photo: str
     both: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -154,29 +157,61 @@ def use_columns(columns: ColumnSet, results: FoldResults, scored: np.ndarray, pi
     if fusion is not None and any(fact.named >= MANY for fact in columns.facts):
         bare = CategoryNames.of(trials.classes).without(columns.columns, columns.kinds)
         without = next(way for way in trials.ways(trials.answers(bare)) if way.name == chosen.name)
-    decided = _decided(columns.training, trials, ways[0], chosen)
+    if held and fusion is not None and photos is not None:
+        decided = _decided_on_held_out(photos, held[chosen.name], columns.kinds)
+    else:
+        decided = _decided_in_folds(columns, trials, ways[0], chosen)
     return ColumnUse(columns.facts, ways, p_values, chosen, fusion, without, decided, scored, photos, held, held_p)
 
 
-def _decided(training: TrainingSet, trials: Trials, photo: WayTrial, chosen: WayTrial) -> list[Decided]:
-    """Photos to which the columns gave another category: most that they got right, a few that they got wrong."""
-    rows = np.flatnonzero(trials.scored)
-    fixed, broken = rows[chosen.right & ~photo.right], rows[photo.right & ~chosen.right]
-    worse = broken[np.argsort(-_certainty(chosen, broken), kind="stable")][:WORSE]
-    better = fixed[np.argsort(-_certainty(chosen, fixed), kind="stable")][: EXAMPLES - len(worse)]
+def _decided_in_folds(columns: ColumnSet, trials: Trials, photo: WayTrial, chosen: WayTrial) -> list[Decided]:
+    """Photos to learn from to which the columns gave another category, in the folds."""
+    fixed, broken = np.zeros((2, len(trials.y)), dtype=bool)
+    fixed[trials.scored], broken[trials.scored] = chosen.right & ~photo.right, photo.right & ~chosen.right
+    training = columns.training
     return [
         Decided(
             training.store.ids[training.learn[row]],
             str(trials.y[row]),
             trials.classes[int(photo.scores[row].argmax())],
             trials.classes[int(chosen.scores[row].argmax())],
+            _shown(columns.columns, columns.kinds, row),
         )
-        for row in (*better, *worse)
+        for row in _examples(fixed, broken, chosen.scores)
     ]
 
 
-def _certainty(way: WayTrial, rows: np.ndarray) -> np.ndarray:
-    return np.asarray(way.scores[rows].max(axis=1))
+def _decided_on_held_out(photos: HeldPhotos, trial: HeldTrial, kinds: Mapping[str, Kind]) -> list[Decided]:
+    """Held-out photos to which the columns gave another category."""
+    held, before = photos.held, photos.right(photos.scores)
+    columns, truth = columns_of(held.store, held.rows, list(kinds)), held.truth
+    return [
+        Decided(
+            held.store.ids[int(held.rows[row])],
+            str(truth[row]),
+            photos.classes[int(photos.scores[row].argmax())],
+            photos.classes[int(trial.scores[row].argmax())],
+            _shown(columns, kinds, row),
+        )
+        for row in _examples(trial.right & ~before, before & ~trial.right, trial.scores)
+    ]
+
+
+def _examples(fixed: np.ndarray, broken: np.ndarray, scores: np.ndarray) -> list[int]:
+    """Most that the columns got right, a few that they got wrong; the most certain first."""
+
+    def certain_first(rows: np.ndarray) -> list[int]:
+        found = np.flatnonzero(rows)
+        return [int(row) for row in found[np.argsort(-scores[found].max(axis=1), kind="stable")]]
+
+    worse = certain_first(broken)[:WORSE]
+    return [*certain_first(fixed)[: EXAMPLES - len(worse)], *worse]
+
+
+def _shown(columns: Columns, kinds: Mapping[str, Kind], row: int) -> str:
+    """What the texts of a row say, as one line that is harmless to show."""
+    values = [columns[name][row] for name, kind in kinds.items() if kind is Kind.TEXT]
+    return plain_line(" · ".join(str(value) for value in values if not is_missing(value)))
 
 
 # --- on the card ------------------------------------------------------------------------------------------------------
@@ -197,7 +232,14 @@ def columns_record(columns: ColumnSet, use: ColumnUse) -> dict[str, Any]:
         "test": _held_out(use),
         "without_names": None if use.without_names is None else _tried(use.without_names, None),
         "decided": [asdict(photo) for photo in use.decided],
+        "words": {label: [asdict(word) for word in words] for label, words in _words(columns).items()},
     }
+
+
+def _words(columns: ColumnSet) -> dict[str, list[CategoryWord]]:
+    training = columns.training
+    labels = training.labels[training.learn].tolist()
+    return category_words(columns.columns, columns.kinds, labels, training.groups)
 
 
 def _tried(trial: WayTrial, p: float | None, *, chosen: bool = False) -> dict[str, Any]:
@@ -206,11 +248,13 @@ def _tried(trial: WayTrial, p: float | None, *, chosen: bool = False) -> dict[st
 
 def _tried_on_held_out(use: ColumnUse) -> list[dict[str, Any]]:
     """The trials on held-out photos, the photo alone first; none where they did not decide."""
-    if use.photos is None or not use.held:
+    photos = use.photos
+    if photos is None or not use.held:
         return []
-    trials = [WayTrial(PHOTO, use.photos.scores, use.photos.right(use.photos.scores))]
+    trials = [WayTrial(PHOTO, photos.scores, photos.right(photos.scores))]
+    trials += [WayTrial(COLUMNS, photos.scores, columns_alone(use.held[Way.AVERAGED].fusion, photos))]
     trials += [WayTrial(name, trial.scores, trial.right) for name, trial in use.held.items()]
-    p_values = [None, *use.held_p_values]
+    p_values = [None, None, *use.held_p_values]
     return [_tried(trial, p, chosen=trial.name == use.chosen.name) for trial, p in zip(trials, p_values, strict=True)]
 
 

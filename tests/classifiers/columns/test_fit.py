@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.classifiers.columns.category_words import category_words
 from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.values import Kind
@@ -62,6 +63,16 @@ def test_columns_count_where_the_photos_cannot_tell(fused):
     assert [trial.name for trial in record.tried][:2] == ["photo", "columns"]
 
 
+def test_the_words_that_speak_for_a_category_are_counted_by_products(fused):
+    words = {label: {word.word for word in words} for label, words in fused.card.columns.words.items()}
+    assert {"blue", "berries", "wild"} & words["blueberry"] and words["vanilla"] <= {"bourbon", "pods", "sweet"}
+    assert "yoghurt" not in set().union(*words.values())  # on all of them
+    columns = {"title": ["oat x", "oat x", *["oat"] * 5, *["rye"] * 8, None]}
+    labels, products = ["a"] * 7 + ["b"] * 9, np.array([0, *range(15)])
+    (word,) = category_words(columns, {"title": Kind.TEXT}, labels, products)["a"]
+    assert (word.word, word.here, word.of, word.elsewhere, word.others) == ("oat", 6, 6, 0, 8)
+
+
 def test_a_photo_without_columns_gets_the_answer_of_the_photo(fused, carton_shop):
     x = carton_shop.features[:6]
     alone = replace(fused, fusion=None).predict(x)
@@ -93,9 +104,18 @@ def test_enough_held_out_photos_decide_and_not_the_folds(carton_shop, monkeypatc
     monkeypatch.setattr("featx.classifiers.columns.held_out.FEWEST", 3)
     record = fit(carton_shop, "logreg", folds=3, columns=["title"]).card.columns
     names = [trial.name for trial in record.tried_on_held_out]
-    assert names == ["photo", "averaged", "joined"] and record.tried_on_held_out[0].n == 12
-    best = max(record.tried_on_held_out, key=lambda trial: trial.correct)
+    assert names == ["photo", "columns", "averaged", "joined"] and record.tried_on_held_out[0].n == 12
+    best = max((trial for trial in record.tried_on_held_out if trial.name != "columns"), key=lambda t: t.correct)
     assert record.way == (best.name if record.tried_on_held_out[names.index(best.name)].p < 0.05 else "photo")
+
+
+def test_where_held_out_photos_decide_the_examples_are_theirs(carton_shop, monkeypatch):
+    monkeypatch.setattr("featx.classifiers.columns.held_out.CALIBRATING", 10)
+    monkeypatch.setattr("featx.classifiers.columns.held_out.clearly_best", lambda right, groups: (1, [0.01, 0.5]))
+    decided = fit(carton_shop, "logreg", folds=3, columns=["title"]).card.columns.decided
+    splits = dict(zip(carton_shop.ids, carton_shop.splits, strict=True))
+    assert decided and {splits[photo.id] for photo in decided} == {"test"}
+    assert all(photo.photo != photo.both and photo.text for photo in decided)
 
 
 def test_where_columns_do_not_help_the_photo_alone_answers(carton_shop):
