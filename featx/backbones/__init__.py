@@ -22,10 +22,22 @@ onnx_export            a network for programs without torch
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from featx.backbones.base import BackboneRequest, Encoder, EncoderSpec, OutOfMemory
 from featx.backbones.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from featx.backbones.base import Encoder, EncoderSpec, OutOfMemory
+else:
+
+    def __getattr__(name: str) -> object:
+        # A store needs the fingerprint alone; the contract is loaded with the first encoder.
+        if name not in __all__:
+            raise AttributeError(f"module 'featx.backbones' has no attribute {name!r}")
+        return getattr(importlib.import_module("featx.backbones.base"), name)
+
 
 __all__ = [
     "Encoder",
@@ -60,6 +72,7 @@ def open_backbone(
     `weights` is the name of published weights, a .pth or .safetensors file, or `random` (seeded; for tests).
     """
     from featx.backbones import registry
+    from featx.backbones.base import BackboneRequest
 
     file = None if weights is None else str(weights)
     return registry.open_backbone(BackboneRequest(name, file, layer, pool, device, precision))
