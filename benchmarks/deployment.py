@@ -21,7 +21,7 @@ from pathlib import Path
 from PIL import Image
 
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from featx.deployment.folder import deploy
 from featx.extraction import extract
 

@@ -27,8 +27,8 @@ _PUBLIC: dict[str, str] = {
     "ImageEmbedder": "featx.embedding.transformer",
     "fit": "featx.classifiers.fit",
     "Classifier": "featx.classifiers.model",
-    "save": "featx.classifiers.persistence",
-    "load_classifier": "featx.classifiers.persistence",
+    "save": "featx.classifiers.model",
+    "load_classifier": "featx.classifiers.model",
     "compare": "featx.comparison.compare",
     "compare_backbones": "featx.comparison.local_backbones",
     "Comparison": "featx.comparison",
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from featx.catalogue.reading import read_catalogue as read_catalogue
     from featx.classifiers.fit import fit as fit
     from featx.classifiers.model import Classifier as Classifier
-    from featx.classifiers.persistence import load_classifier as load_classifier
-    from featx.classifiers.persistence import save as save
+    from featx.classifiers.model import load_classifier as load_classifier
+    from featx.classifiers.model import save as save
     from featx.comparison import Comparison as Comparison
     from featx.comparison.compare import compare as compare
     from featx.comparison.evaluate import evaluate as evaluate

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from tests.conftest import ROOT
@@ -86,6 +87,26 @@ def test_the_import_contract_protects_each_library():
         if library == "msgspec":  # records may be made in every room; the table says where they are
             continue
         assert rooms <= allowed[library], library
+
+
+def test_no_two_modules_import_each_other_however_far_around():
+    """Not even in a function or for a type; `featx/__init__.py` only names what others define."""
+    files = {dotted(path): path for path in PACKAGE.rglob("*.py") if path.parent not in (COPIED, PACKAGE)}
+    arrows = {name: imported_modules(path, set(files)) - {name} for name, path in files.items()}
+    TopologicalSorter(arrows).prepare()  # a CycleError names the circle
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Every known module that one file imports something from."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name if name in known else name.rpartition(".")[0] for name in names} & known
 
 
 def test_data_frames_are_imported_only_by_the_function_that_makes_one():

@@ -14,16 +14,20 @@ cross_validation  scores of every photo from a classifier that did not know its 
 suited_blocks  which parts of a joined backbone suit these categories?
 selection     which classifier suits these features?
 fit           all of it in order: cross-validate, train, calibrate, assess, write the card
-model         a trained classifier in memory
 card          what it learned from and how good it is
 columns/      titles, prices and read text beside the photo
 saved_pipelines  a pipeline as arrays and back
 encoding      classifier <-> bytes: arrays in safetensors and a typed header
+projections   rows to scores and along directions, for fitted and saved classifiers alike
 answering     answers of saved linear classifiers without scikit-learn
 verification  the checks of arrays that come from a file
-persistence   the files on disk, and who may write them
+persistence   the files on disk
+model         a trained classifier in memory
 registry      the classifiers of this workspace
 freshness     has its store changed since it was trained?
 listing       what their cards say, and which are damaged
 promotion     does a new classifier replace the old one?
 """
+
+# Settings find the record of their classifier wherever they are made.
+from featx.classifiers import kinds as kinds

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.classifiers.projections import linear_scores, projected, shortened
 from featx.classifiers.spec import ClassifierSettings
 
 # The classifiers that are a row of weights for each category, and the name of their step in a pipeline.
@@ -85,28 +86,6 @@ class LinearScores(Step):
     def decision_function(self, rows: Any) -> np.ndarray:
         """A score for every category; for two categories one number, positive for the second."""
         return linear_scores(self.checked(rows), self.coef_, self.intercept_)
-
-
-def linear_scores(x: np.ndarray, weights: np.ndarray, intercept: np.ndarray) -> np.ndarray:
-    """The scores of rows by weights; one number for two categories."""
-    scores: np.ndarray = x @ weights.T + intercept
-    return scores[:, 0] if scores.shape[1] == 1 else scores
-
-
-def projected(x: np.ndarray, mean: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """Rows along directions, seen from their mean."""
-    rows: np.ndarray = x @ directions
-    rows -= mean @ directions
-    return rows
-
-
-def shortened(rows: np.ndarray, bound: float, size: float) -> np.ndarray:
-    """Rows shortened until none is longer than one, long ones more than short ones; unchanged without a bound."""
-    if not bound:
-        return rows
-    squares = np.asarray(np.vecdot(rows, rows), dtype=np.float64)
-    shorter: np.ndarray = rows / np.sqrt(squares + bound * size + 1e-30)[:, None].astype(np.float32)
-    return shorter
 
 
 class AnsweringPipeline:

@@ -8,7 +8,7 @@ from typing import Any
 
 from featx.classifiers.card import read_card, training_command
 from featx.classifiers.freshness import why_stale
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.model import load_classifier
 from featx.classifiers.registry import classifier_files, newest_classifier
 from featx.errors import FeatxError
 from featx.files.regular import read_regular, same_place

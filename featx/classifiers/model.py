@@ -13,10 +13,13 @@ from featx.classifiers.calibration import probabilities
 from featx.classifiers.card import Card
 from featx.classifiers.columns.fusion import Fusion
 from featx.classifiers.columns.values import Columns, full_columns
+from featx.classifiers.encoding import Parts
 from featx.classifiers.novelty import NoveltyDetector
+from featx.classifiers.persistence import read_files, write_files
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
+from featx.files.locks import one_writer
 from featx.views.notebook import notebook_table
 from featx.views.quantities import percent, percent_range
 
@@ -51,16 +54,22 @@ class Classifier:
 
     def save(self, path: Path | str) -> None:
         """Write it and its cards; `path` ends in `.safetensors`."""
-        from featx.classifiers.persistence import save
+        with one_writer(Path(path).parent, "a classifier"):
+            self.write(Path(path))
 
-        save(self, Path(path))
+    def write(self, path: Path) -> None:
+        """`save` for whoever is the `one_writer` of the folder already."""
+        parts = Parts(self.settings, self.pipeline, self.classes, self.temperature, self.novelty, self.fusion)
+        self.card = write_files(parts, self.card, path)
 
     @staticmethod
     def load(path: Path | str) -> Classifier:
         """Read a saved classifier, checked before anybody asks it."""
-        from featx.classifiers.persistence import load_classifier
-
-        return load_classifier(path)
+        parts, fingerprint, card = read_files(Path(path))
+        return Classifier(
+            parts.settings, parts.pipeline, parts.classes, parts.temperature, fingerprint, parts.novelty, card,
+            parts.fusion,
+        )  # fmt: skip
 
     @property
     def classes_(self) -> np.ndarray:
@@ -96,6 +105,16 @@ class Classifier:
             if score is not None
         ]
         return notebook_table(repr(self), ("", "right", "95 % interval", "photos"), rows)
+
+
+def save(model: Classifier, path: Path) -> None:
+    """Write a classifier and its cards."""
+    model.save(path)
+
+
+def load_classifier(path: Path | str) -> Classifier:
+    """Read a saved classifier, checked before anybody asks it."""
+    return Classifier.load(path)
 
 
 def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Path) -> None:

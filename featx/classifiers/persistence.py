@@ -15,11 +15,9 @@ from msgspec.structs import replace
 from featx.backbones.fingerprint import Fingerprint
 from featx.classifiers.card import Card, card_bytes, page, read_card, training_command
 from featx.classifiers.encoding import KEY, Parts, decode, encode
-from featx.classifiers.model import Classifier
 from featx.classifiers.verification import UntrustedClassifier
 from featx.errors import FeatxError
 from featx.files.atomic import remove_stale_temporaries, replace_durably, temporary_path, write_atomic
-from featx.files.locks import one_writer
 from featx.files.regular import read_regular
 
 SUFFIX = ".safetensors"
@@ -29,17 +27,14 @@ OLD_SUFFIX = ".skops"
 WAITING = ".next"
 
 
-def save(model: Classifier, path: Path) -> None:
-    """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole."""
-    with one_writer(path.parent, "a classifier"):
-        write(model, path)
+def write_files(parts: Parts, card: Card, path: Path) -> Card:
+    """Write a classifier and its cards: whenever this stops, the old one or the new one loads, whole.
 
-
-def write(model: Classifier, path: Path) -> None:
-    """`save` for whoever is the `one_writer` of the folder already."""
+    It is for whoever is the `one_writer` of the folder; the card comes back as it was written.
+    """
     _must_be_free(path)
-    data = encode(Parts(model.settings, model.pipeline, model.classes, model.temperature, model.novelty, model.fusion))
-    card = replace(model.card, model=str(path), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
+    data = encode(parts)
+    card = replace(card, model=str(path), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     waiting = _waiting(path, card.sha256)
     try:
         # Two files cannot change in one step. The card does: until it names the new classifier the old one answers,
@@ -51,9 +46,9 @@ def write(model: Classifier, path: Path) -> None:
             leftover.unlink(missing_ok=True)
         remove_stale_temporaries(path)
         write_atomic(path.with_suffix(".md"), page(card).encode("utf-8", "backslashreplace"))
-        model.card = card
     except OSError as error:
         raise _cannot_write(path, error) from error
+    return card
 
 
 def _cannot_write(path: Path, error: OSError) -> FeatxError:
@@ -100,9 +95,8 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def load_classifier(path: Path | str) -> Classifier:
+def read_files(path: Path) -> tuple[Parts, Fingerprint, Card]:
     """Read a classifier: its digest is checked before a byte is parsed, its arrays before anybody asks it."""
-    path = Path(path)
     if path.suffix == OLD_SUFFIX and path.exists():
         raise old_format(path)
     try:
@@ -115,12 +109,12 @@ def load_classifier(path: Path | str) -> Classifier:
         raise _broken(path, str(error)) from error
     try:
         # The folder may have been copied from elsewhere: the card says where the classifier lies now.
-        return _classifier(replace(card, model=str(path)), data)
+        return *_checked(card, data), replace(card, model=str(path))
     except UntrustedClassifier as error:
         raise _broken(path, str(error)) from error
 
 
-def _classifier(card: Card, data: bytes) -> Classifier:
+def _checked(card: Card, data: bytes) -> tuple[Parts, Fingerprint]:
     try:
         fingerprint = Fingerprint.from_dict(card.fingerprint)
     except FeatxError as error:
@@ -130,9 +124,7 @@ def _classifier(card: Card, data: bytes) -> Classifier:
         raise UntrustedClassifier("its categories are not those on its card")
     if parts.settings.name != card.clf:
         raise UntrustedClassifier(f"it is a `{parts.settings.name}`, and its card describes a `{card.clf}`")
-    return Classifier(
-        parts.settings, parts.pipeline, parts.classes, parts.temperature, fingerprint, parts.novelty, card, parts.fusion
-    )
+    return parts, fingerprint
 
 
 def old_format(path: Path) -> FeatxError:

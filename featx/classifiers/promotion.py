@@ -10,8 +10,7 @@ import numpy as np
 
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.kinds import CLASSIFIERS
-from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier, write
+from featx.classifiers.model import Classifier, load_classifier, require_same_features
 from featx.classifiers.registry import archive_same_name, latest_at_level
 from featx.errors import FeatxError
 from featx.files.locks import one_writer
@@ -59,7 +58,7 @@ def publish(
         if decision is not None and not decision.replace:
             return Publication(False, decision, None)
         archived = archive_same_name(path, store.path, new.card.level)
-        write(new, path)
+        new.write(path)
         return Publication(True, decision, archived)
 
 

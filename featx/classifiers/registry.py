@@ -8,8 +8,8 @@ from pathlib import Path
 
 from featx.classifiers.card import Card, read_card
 from featx.classifiers.kinds import aliases
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, load_classifier, old_format, write
+from featx.classifiers.model import Classifier, load_classifier
+from featx.classifiers.persistence import OLD_SUFFIX, SUFFIX, old_format
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import read_regular, same_place
 from featx.workspace import Workspace
@@ -82,7 +82,7 @@ def archive_same_name(path: Path, store: Path, level: str | None) -> Path | None
     while archive.exists() and not _alike(_card(archive), card):
         number += 1
         archive = path.with_name(f"{base}-{number}{SUFFIX}")
-    write(old, archive)
+    old.write(archive)
     return archive
 
 

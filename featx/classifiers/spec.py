@@ -40,8 +40,6 @@ class ClassifierSettings:
     @property
     def spec(self) -> ClassifierSpec:
         """The record of this classifier."""
-        from featx.classifiers.kinds import CLASSIFIERS
-
         return CLASSIFIERS[self.name]
 
     @property
@@ -146,6 +144,15 @@ class ClassifierSpec:
     def strengths(self, reduction: Reduction) -> Grid:
         """The strengths to try in a reduction."""
         return self.lda_grid if reduction == "lda" and self.lda_grid is not None else self.grid
+
+
+# The classifiers there are, by name; `kinds/` registers its own when the package is imported.
+CLASSIFIERS: dict[str, ClassifierSpec] = {}
+
+
+def register(spec: ClassifierSpec) -> None:
+    """Make a classifier known to every command, under its name and its aliases."""
+    CLASSIFIERS[spec.name] = spec
 
 
 def known_reduction(requested: Reduction | None) -> Reduction | None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import backbone_names
+from featx.cli.narrator import narrator
 from featx.cli.options import (
     DeviceOption,
     JsonFlag,
@@ -22,15 +21,14 @@ from featx.cli.options import (
     VerboseFlag,
     WeightsOption,
 )
-from featx.cli.output import Advance, Output, duration, pluralise, size, some_of
-from featx.cli.shop_folder import from_shop, works_elsewhere
+from featx.cli.output import Output, duration, pluralise, size, some_of
+from featx.cli.shop_folder import works_elsewhere
+from featx.cli.sources import source_of
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones import Encoder
-    from featx.catalogue.items import Catalogue
-    from featx.extraction import ExtractionEvents, ExtractionReport
+    from featx.extraction import ExtractionReport
 
 
 class ReadChoice(StrEnum):
@@ -205,35 +203,6 @@ def _command_line() -> str:
     return shlex.join(["featx", *sys.argv[1:]])
 
 
-INSTEAD = "name one folder that contains the others, or run `featx extract` once for each: all go into the same store"
-
-
-def paths_on_stdin() -> list[str]:
-    """The paths that stdin lists, one per line."""
-    import sys
-
-    data = sys.stdin.buffer.read()
-    # `find -print0` for names with newlines.
-    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-    return [from_shop(line.decode("utf-8", "surrogateescape")) for line in lines if line.strip()]
-
-
-def source_of(images: list[str]) -> str | list[str]:
-    """The source named on the command line: one folder or table, photos, or paths on stdin."""
-    if images == ["-"]:
-        return paths_on_stdin()
-    if len(images) == 1:
-        return images[0]
-    folders = [path for path in images if Path(path).is_dir()]
-    if folders:
-        raise FeatxError(
-            "bad-flag",
-            f"several sources were given, and `{folders[0]}` is a folder",
-            INSTEAD,
-        )
-    return images
-
-
 def _confirm(yes: bool) -> None:
     import sys
 
@@ -245,54 +214,6 @@ def _confirm(yes: bool) -> None:
         )
     if not typer.confirm("Delete the old store and recompute everything?", err=True):
         raise typer.Exit(0)
-
-
-def narrator(out: Output) -> ExtractionEvents:
-    """Tells the person at the terminal how an extraction goes."""
-    from featx.extraction import ExtractionEvents as Events
-
-    class Narrator(Events):
-        """Reports progress to the person at the terminal."""
-
-        def chosen(self, catalogue: Catalogue, name: str, reason: str) -> None:
-            out.say(catalogue.describe())
-            if reason and reason != "as before":
-                out.say(reason)
-
-        @contextmanager
-        def choosing_layers(self, total: int) -> Iterator[Advance]:
-            with out.progress(total, "choose layers") as advance:
-                yield advance
-
-        def layers_chosen(self, reason: str) -> None:
-            out.say(reason)
-
-        def opened(self, backbone: Encoder) -> None:
-            spec = backbone.spec
-            engine = {"openvino": ", OpenVINO", "onnxruntime": ", ONNX Runtime", "compile": ", compiled"}.get(
-                spec.engine, ""
-            )
-            out.say(f"{spec.name} on {spec.device_reason}{engine} · {spec.width:,} numbers per photo")
-            out.detail(f"weights: {backbone.fingerprint.weights} · layer: {backbone.fingerprint.layer}")
-
-        def other_engine(self, why: str) -> None:
-            out.detail(f"{why}; plain torch runs it instead")
-
-        def resuming(self, done: int, total: int) -> None:
-            out.say(f"resuming: {done:,} of {total:,} already done")
-
-        def halved(self, batch_size: int) -> None:
-            out.warn(f"out of memory: continuing with batches of {batch_size}")
-
-        def stopping(self) -> None:
-            out.say("stopping after this batch (Ctrl-C again to quit now)")
-
-        @contextmanager
-        def progress(self, total: int) -> Iterator[Advance]:
-            with out.progress(total, "extract") as advance:
-                yield advance
-
-    return Narrator()
 
 
 def _print(summary: ExtractionReport, out: Output, source: str, again: str, then: str) -> None:

@@ -233,7 +233,7 @@ class _Seen:
 
 def _requested(images: list[str]) -> Catalogue:
     from featx.catalogue.reading import read_several
-    from featx.cli.extract import paths_on_stdin
+    from featx.cli.sources import paths_on_stdin
 
     catalogue = read_several(paths_on_stdin() if images == ["-"] else images, allow_outside=True)
     if len(catalogue.items) + len(catalogue.skipped) == 1 and catalogue.skipped:

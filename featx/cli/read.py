@@ -60,7 +60,7 @@ def read_into(
     store: Path, out: Output, *, auto: bool = False, force: bool = False, workers: int | None = None
 ) -> ReadingReport:
     """Read the photos of a store with a bar; Ctrl-C finishes the photos under way and keeps all."""
-    from featx.cli.extract import narrator
+    from featx.cli.narrator import narrator
     from featx.extraction.signals import Interrupts
     from featx.store import open_store
     from featx.text.reading import read_store
@@ -116,7 +116,7 @@ def warn_of(unread: Sequence[UnreadPhoto], out: Output) -> None:
 def _print_texts(photos: list[str], workers: int | None, out: Output) -> None:
     """The text on photos that need not be in a store."""
     from featx.catalogue.reading import read_catalogue
-    from featx.cli.extract import source_of
+    from featx.cli.sources import source_of
     from featx.compute.threads import cores
     from featx.text.reader import open_reader
     from featx.text.reading import PhotoToRead, UnreadPhoto, side_by_side

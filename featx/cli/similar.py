@@ -164,7 +164,8 @@ def similar(
         _all(out, index, k, output, settings, requested)
         return
     if text is not None:
-        from featx.retrieval.read_text import text_matches, unread_rows
+        from featx.retrieval.read_text import unread_rows
+        from featx.retrieval.text_query import text_matches
 
         answers = [text_matches(index, text, k, where=where, label=label)]
         if unread := unread_rows(index.rows):

@@ -41,7 +41,7 @@ def suggest(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.catalogue.own_columns import written_names
     from featx.catalogue.table_columns import SUGGESTED
-    from featx.classifiers.persistence import load_classifier
+    from featx.classifiers.model import load_classifier
     from featx.classifiers.registry import find_classifier
     from featx.cli.output_files import check_suffix, write_records
     from featx.cli.own_columns import OwnColumns, requested_columns

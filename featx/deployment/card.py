@@ -9,7 +9,7 @@ from featx.classifiers.card import page
 from featx.files.markdown import escape_markdown
 
 if TYPE_CHECKING:
-    from featx.deployment.folder import Comparison
+    from featx.deployment.golden import Comparison
     from featx.prediction.predict import Predictor
     from featx.prediction.review import DecisionRule
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from featx.deployment.golden import EXPECTED, Comparison, expected_answers, write_golden
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, temporary_path
 from featx.files.regular import read_json
@@ -30,18 +31,6 @@ RUNNER = Path(__file__).parent / "runner"
 MOST_BYTES = 200 * 2**20
 # The photos of the store that the deployment is compared on; more would tell no more, and take minutes.
 COMPARED = 100
-
-
-@dataclass
-class Comparison:
-    """How far the answers of a deployment are from those of featx."""
-
-    photos: int
-    embedding: float
-    probabilities: float
-    similarity: float
-    label: int
-    sure: int
 
 
 @dataclass
@@ -141,7 +130,6 @@ def _write(
 ) -> Comparison:
     """Write everything into a folder, and compare its answers with those of featx."""
     from featx.deployment.card import card_page
-    from featx.deployment.golden import EXPECTED, expected_answers, write_golden
     from featx.deployment.model import build_model
     from featx.images import colours
 

@@ -37,6 +37,18 @@ class ExpectedAnswers:
         write_atomic(path, file.getvalue())
 
 
+@dataclass
+class Comparison:
+    """How far the answers of a deployment are from those of featx."""
+
+    photos: int
+    embedding: float
+    probabilities: float
+    similarity: float
+    label: int
+    sure: int
+
+
 def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[str]) -> ExpectedAnswers:
     """The answers of featx to photos; those that cannot be read are left out."""
 

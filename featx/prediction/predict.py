@@ -16,8 +16,7 @@ from featx.backbones.weights import named_place
 from featx.catalogue.items import Catalogue, Item
 from featx.catalogue.own_columns import Value, beside, unlike_ours
 from featx.classifiers.columns.values import Columns, full_columns, rows_of
-from featx.classifiers.model import Classifier, require_same_features
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.model import Classifier, load_classifier, require_same_features
 from featx.classifiers.registry import find_classifier, open_classifier
 from featx.embedding.reopen import decodes_exactly, open_from_fingerprint, reopen_backbone
 from featx.embedding.stream import Embedded, Images, Source, embed, read_source

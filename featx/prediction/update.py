@@ -20,8 +20,8 @@ from featx.catalogue.again import read_again
 from featx.catalogue.items import Item
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.freshness import digest_of_lessons, why_stale
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import SUFFIX, load_classifier
+from featx.classifiers.model import Classifier, load_classifier
+from featx.classifiers.persistence import SUFFIX
 from featx.classifiers.promotion import publish
 from featx.classifiers.registry import latest_of_levels
 from featx.errors import FeatxError

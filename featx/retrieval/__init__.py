@@ -11,7 +11,8 @@ lookup      a name resolved: an item, a product, a file
 engines/    exact comparison with all rows, or likely candidates
 approximate  the file beside a store that holds such an engine
 query       names, new photos, crops, likes and dislikes -> a query
-read_text   the text read off the photos: in conditions, beside answers, searched for words
+read_text   the text read off the photos: in conditions and beside answers
+text_query  words -> the products that have them on their photos
 conditions  `--where`: its text read into a tree
 condition_tree  such a tree, evaluated with NumPy or written as SQL
 suited_blocks  the parts of a joined backbone that find look-alikes best here

@@ -21,8 +21,7 @@ from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.text.plain import plain_line
-from featx.text.reader import Pixels
-from featx.text.records import TextLine
+from featx.text.records import Pixels, TextLine
 
 Floats = NDArray[np.float32]
 Infer = Callable[[Floats], Floats]

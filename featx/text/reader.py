@@ -5,12 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from featx.text.records import TextLine
-
-Pixels = NDArray[np.uint8]
+from featx.text.records import Pixels, TextLine
 
 
 class Reader(Protocol):

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from featx.text.plain import plain_line
 
 # A photo of a printed page or a trap; no pack has so many lines.
 MOST_LINES = 200
 
+Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
 

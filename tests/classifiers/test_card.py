@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from featx.classifiers.card import card_bytes, read_card, seal
 from featx.classifiers.fit import fit
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.promotion import decide_promotion
 from featx.classifiers.thresholds import thresholds_for
 from featx.comparison.evaluate import evaluate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from tests.classifiers.conftest import cross_validated, with_card
 from tests.conftest import Run
 

@@ -18,8 +18,7 @@ from featx.classifiers import promotion
 from featx.classifiers.card import seal, training_command
 from featx.classifiers.fit import fit
 from featx.classifiers.kinds import NAMES
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.promotion import publish
 from featx.classifiers.registry import newest_classifier
 from featx.errors import FeatxError

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.promotion import decide_promotion
 from featx.classifiers.spec import ClassifierSettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from featx.classifiers.persistence import load_classifier, save
+from featx.classifiers.model import load_classifier, save
 from featx.classifiers.registry import archive_same_name, latest_for_store
 from tests.classifiers.conftest import with_card
 from tests.conftest import Run, photo

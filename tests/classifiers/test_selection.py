@@ -11,8 +11,7 @@ import pytest
 from featx.classifiers import selection
 from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.fit import fit
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import save
+from featx.classifiers.model import Classifier, save
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.promotion import publish
 from featx.classifiers.selection import CANDIDATES, MANY, candidates_for, choose

@@ -14,7 +14,7 @@ from msgspec import convert, structs, to_builtins
 from featx.classifiers.calibration import probabilities
 from featx.classifiers.card import ThresholdRow, Yield
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from featx.classifiers.thresholds import (
     PRIOR,
     choose,

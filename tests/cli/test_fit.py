@@ -7,7 +7,7 @@ import json
 import pytest
 
 from featx.classifiers.kinds import NAMES
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.model import load_classifier
 from featx.classifiers.registry import newest_classifier
 from tests.conftest import Run, photo
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from featx.comparison import Comparison, compare
 from featx.comparison.document import (
     Entry,

@@ -18,9 +18,8 @@ from sklearn.pipeline import Pipeline
 
 from featx.audit import perceptual_hashes as hashes
 from featx.audit.perceptual_hashes import HashCache
-from featx.classifiers.model import Classifier
+from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.novelty import NoveltyDetector
-from featx.classifiers.persistence import load_classifier, save
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.comparison import baselines

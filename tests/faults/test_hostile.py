@@ -64,7 +64,7 @@ def test_weights_that_hold_code_are_refused_and_run_nothing(workplace, folder, s
 
 
 def trained(workplace: Path, folder: Path) -> Path:
-    from featx.classifiers.persistence import load_classifier
+    from featx.classifiers.model import load_classifier
 
     store = featx.extract(folder.relative_to(workplace), backbone="colour")
     subprocess.run(
@@ -120,7 +120,7 @@ def test_a_damaged_store_is_made_again_in_the_way_it_was_made_by_the_command_tha
 
 
 def test_a_classifier_that_holds_code_is_refused_and_half_written_ones_are_never_loaded(workplace, folder):
-    from featx.classifiers.persistence import load_classifier
+    from featx.classifiers.model import load_classifier
 
     path, ran = trained(workplace, folder), workplace / "ran"
     good, card = path.read_bytes(), path.with_suffix(".json").read_bytes()

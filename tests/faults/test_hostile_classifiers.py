@@ -16,9 +16,8 @@ import safetensors.numpy
 from featx.classifiers.card import seal
 from featx.classifiers.encoding import KEY
 from featx.classifiers.kinds import NAMES
-from featx.classifiers.model import Classifier
+from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.novelty import NoveltyDetector
-from featx.classifiers.persistence import load_classifier, save
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError

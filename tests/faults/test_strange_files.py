@@ -14,7 +14,7 @@ from featx import extraction
 from featx.backbones import weights
 from featx.catalogue.reading import read_catalogue
 from featx.classifiers.listing import facts_of
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.model import load_classifier
 from featx.cli import completion
 from featx.comparison import baselines
 from featx.errors import FeatxError

@@ -77,7 +77,7 @@ FEW = 7
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pages name: a part of the sample catalogue, its stores, new photos and a classifier."""
     from featx.classifiers.fit import fit
-    from featx.classifiers.persistence import save
+    from featx.classifiers.model import save
     from featx.extraction import extract
     from featx.workspace import Workspace
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from featx.classifiers.fit import fit
-from featx.classifiers.persistence import save
+from featx.classifiers.model import save
 from featx.classifiers.promotion import decide_promotion
 from featx.comparison import compare
 from featx.comparison.evaluate import evaluate

@@ -14,8 +14,8 @@ from PIL import Image
 
 from featx.catalogue.items import Item
 from featx.catalogue.reading import read_several
+from featx.classifiers.model import load_classifier, save
 from featx.classifiers.novelty import fit_novelty
-from featx.classifiers.persistence import load_classifier, save
 from featx.errors import FeatxError
 from featx.images import read_photo
 from featx.labels.folds import grouped_folds

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from featx.text.reader import Pixels
-from featx.text.records import TextLine
+from featx.text.records import Pixels, TextLine
 
 
 @dataclass

@@ -18,19 +18,12 @@ from featx.classifiers.kinds.kernel import KERNEL_SVM
 from featx.classifiers.kinds.lda import LDA
 from featx.classifiers.kinds.linear import LOGISTIC_REGRESSION, SVM
 from featx.classifiers.kinds.neighbours import KNN
-from featx.classifiers.spec import ClassifierSpec
+from featx.classifiers.spec import CLASSIFIERS as CLASSIFIERS
+from featx.classifiers.spec import register as register
 from featx.errors import FeatxError, did_you_mean
 
 # In the order in which they are shown.
 BUILT_IN = (SVM, KERNEL_SVM, LOGISTIC_REGRESSION, LDA, RANDOM_FOREST, EXTRA_TREES, KNN, CENTROID)
-
-CLASSIFIERS: dict[str, ClassifierSpec] = {}
-
-
-def register(spec: ClassifierSpec) -> None:
-    """Make a classifier known to every command, under its name and its aliases."""
-    CLASSIFIERS[spec.name] = spec
-
 
 for _spec in BUILT_IN:
     register(_spec)

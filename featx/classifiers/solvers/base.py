@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.classifiers.answering import linear_scores
+from featx.classifiers.projections import linear_scores
 
 
 class ClassifierBase(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

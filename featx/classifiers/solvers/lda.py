@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from featx.classifiers.answering import projected, shortened
+from featx.classifiers.projections import projected, shortened
 from featx.classifiers.solvers.base import LinearClassifier, ProbabilisticMixin, numbered
 from featx.classifiers.solvers.losses import dots
 

@@ -34,7 +34,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from featx.classifiers.fit import fit
-    from featx.classifiers.persistence import save
+    from featx.classifiers.model import save
     from featx.extraction import extract
 
     root = tmp_path_factory.mktemp("first machine")

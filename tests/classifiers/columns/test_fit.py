@@ -14,8 +14,7 @@ from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit, fit_again
-from featx.classifiers.model import Classifier
-from featx.classifiers.persistence import load_classifier
+from featx.classifiers.model import Classifier, load_classifier
 from featx.errors import FeatxError
 from featx.extraction import extract
 from featx.store import Store, open_store

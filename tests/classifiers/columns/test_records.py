@@ -11,9 +11,8 @@ import pytest
 from featx.classifiers.columns.encoders import learn_columns
 from featx.classifiers.columns.fusion import Fusion, Part, Way
 from featx.classifiers.columns.values import Kind
-from featx.classifiers.model import Classifier
+from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.novelty import NoveltyDetector
-from featx.classifiers.persistence import load_classifier, save
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from tests.conftest import card_of, toy_fingerprint
