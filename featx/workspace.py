@@ -35,6 +35,11 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def texts(self) -> Path:
+        """Where the text of photos in no store is kept."""
+        return self.root / "photos.text"
+
+    @property
     def skipped_list(self) -> Path:
         """The machine-readable list of photos the last extraction could not use."""
         return self.root / "skipped.csv"

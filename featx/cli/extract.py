@@ -138,7 +138,9 @@ def extract(
     strict: Annotated[bool, typer.Option("--strict", help="Stop with an error at the first unreadable photo.")] = False,
     read: Annotated[
         ReadChoice | None,
-        typer.Option("--read", help="Read the text on the photos too: all, or auto: where a sample has text."),
+        typer.Option(
+            "--read", metavar="[all|auto]", help="Read the text on the photos too; auto: only where a sample has text."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,

@@ -11,9 +11,11 @@ import typer
 
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, duration, pluralise
+from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.text.reading import ReadingReport, UnreadPhoto
+    from featx.workspace import Workspace
 
 
 def read(
@@ -21,7 +23,7 @@ def read(
         list[str] | None,
         typer.Argument(
             metavar="[STORE|PHOTOS]...",
-            help="A store; or photos, a folder or a table, whose text is printed and not kept.",
+            help="A store; or a folder, a table or photos, whose text is printed.",
             show_default="the current store",
         ),
     ] = None,
@@ -39,6 +41,8 @@ def read(
 ) -> None:
     """Read the text on photos, once; later runs read only what is new.
 
+    The text of a folder or table in no store is kept in artifacts/photos.text; that of single photos is not kept.
+
     Example: featx read && featx similar --text "oat milk"
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
@@ -47,7 +51,9 @@ def read(
 
     named = [Path(photo) for photo in photos or []]
     if photos and not (len(named) == 1 and is_store(named[0]) and not named[0].is_dir() and named[0].suffix == ".h5"):
-        _print_texts(photos, workers, out)
+        if auto:
+            raise FeatxError("bad-flag", "`--auto` needs a store", "leave it out, or name a store")
+        _print_texts(photos, out, force=force, workers=workers)
         return
     report = read_into(store_in_use(named[0] if named else store, out), out, auto=auto, force=force, workers=workers)
     out.document(report.to_dict())
@@ -113,24 +119,45 @@ def warn_of(unread: Sequence[UnreadPhoto], out: Output) -> None:
         out.say(f"    … {len(unread) - 3:,} more (`--json` lists them)")
 
 
-def _print_texts(photos: list[str], workers: int | None, out: Output) -> None:
-    """The text on photos that need not be in a store."""
+def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | None) -> None:
+    """The text on photos that are in no store; that of many is kept, and the same command goes on after Ctrl-C."""
     from featx.catalogue.reading import read_catalogue
+    from featx.cli.narrator import narrator
     from featx.cli.sources import source_of
-    from featx.compute.threads import cores
-    from featx.text.reader import open_reader
-    from featx.text.reading import PhotoToRead, UnreadPhoto, side_by_side
+    from featx.extraction.signals import Interrupts
+    from featx.text.loose_photos import read_photos
+    from featx.text.reading import UnreadPhoto
+    from featx.workspace import Workspace
 
-    wanted = [PhotoToRead(item.path) for item in read_catalogue(source_of(photos)).items]
+    source, stop = source_of(photos), threading.Event()
+    paths = [item.path for item in read_catalogue(source).items]
+    file = _kept_in(Workspace.here()) if isinstance(source, str) and not _is_photo(source) else None
     records, unread = [], []
-    with out.progress(len(wanted), "read") as advance:
-        answers = side_by_side(open_reader(), wanted, workers or cores(), threading.Event())
-        for done, (photo, outcome) in enumerate(answers, start=1):
+    with Interrupts(stop, narrator(out)), out.progress(len(paths), "read") as advance:
+        answers = read_photos(paths, file, force=force, workers=workers, stop=stop)
+        for done, (path, outcome) in enumerate(answers, start=1):
             if isinstance(outcome, UnreadPhoto):
                 unread.append(outcome)
             else:
-                records.append({"path": photo.path, "text": outcome.text, "lines": outcome.to_record()})
+                records.append({"path": path, "text": outcome.text, "lines": outcome.to_record()})
             advance(done)
     rows = [[str(record["path"]), str(record["text"])] for record in records]
     out.records(["file", "text"], rows, records, paths=["file"])
     warn_of(unread, out)
+    if stop.is_set():
+        out.warn(f"stopped: {pluralise(len(records), 'photo')} of {len(paths):,} are read")
+        out.next("run the same command again to continue")
+        raise typer.Exit(130)
+    if file is not None:
+        out.ok(f"text on {sum(bool(row[1]) for row in rows):,} of {pluralise(len(rows), 'photo')}, kept in {file}")
+
+
+def _is_photo(source: str) -> bool:
+    from featx.catalogue.suffixes import IMAGE_SUFFIXES
+
+    return Path(source).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _kept_in(workspace: Workspace) -> Path:
+    workspace.make()
+    return workspace.texts

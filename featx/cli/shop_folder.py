@@ -10,6 +10,8 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from featx.cli.bare_flags import with_bare_values
+
 # What people type may be a name or a path; it is a path where a file is there.
 NAMES_OR_PATHS = ("images", "source", "query", "like", "unlike", "weights", "clf")
 # These make folders of their own, or need none.
@@ -67,6 +69,10 @@ def name_from_shop(name: str) -> str:
 
 class ShopCommand(TyperCommand):
     """A command that goes to the shop's folder before it runs, and takes along the paths that were typed."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Give a flag that stands without a value the one that it means."""
+        return super().parse_args(ctx, with_bare_values(args, ctx.info_name))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command in the folder whose artifacts it uses."""

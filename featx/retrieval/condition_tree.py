@@ -9,13 +9,13 @@ import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isnan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.errors import FeatxError
 from featx.text.word_search import Words
 
 Value = str | int | float | bool | None
@@ -292,8 +292,23 @@ def pattern(node: Match) -> Callable[[str], re.Match[str] | None]:
 # --- as SQL -----------------------------------------------------------------------------------------------------------
 
 
+# The function for `~` that a database has to be given: `connection.create_function(HAS_WORDS, 2, has_words)`.
+HAS_WORDS = "featx_has_words"
+
+
+def has_words(text: str | None, wanted: str) -> bool | None:
+    """Whether a text has every wanted word, or one like it; None where there is no text."""
+    return None if text is None else _words(wanted).stand_in(text)
+
+
+_words = lru_cache(maxsize=64)(Words)
+
+
 def to_sql(node: Node) -> tuple[str, list[Value]]:
-    """The same condition as SQL, every value a parameter; for tables whose columns hold one type each, as SQL's do."""
+    """The same condition as SQL, every value a parameter; for tables whose columns hold one type each, as SQL's do.
+
+    A condition with `~` calls `HAS_WORDS`, the function `has_words` here.
+    """
     parameters: list[Value] = []
     return _sql(node, parameters), parameters
 
@@ -318,8 +333,10 @@ def _sql(node: Node, parameters: list[Value]) -> str:
                 escaped = "%" + escaped.replace("%", "\\%").replace("_", "\\_") + "%"
             parameters.append(escaped)
             return f"(LOWER(CAST({first} AS TEXT)) LIKE LOWER(?) ESCAPE '\\')"
-        case HasWords():
-            raise FeatxError("bad-flag", "a database cannot look for misread words", "use `contains` in place of `~`")
+        case HasWords(operand, text):
+            first = _operand_sql(operand, parameters)
+            parameters.append(text)
+            return f"({HAS_WORDS}(CAST({first} AS TEXT), ?))"
         case IsNull(operand):
             return f"({_operand_sql(operand, parameters)} IS NULL)"
         case Not(part):

@@ -7,6 +7,7 @@ rapid_reader  the reader of `featx[read]`: two networks that find and read lines
 text_file    the file beside a store: what was read, by the digest of the photo
 of_store     the text of a store's photos, and how many have any
 reading      photos without text yet -> the file
+loose_photos photos in no store -> a file of the shop
 word_search  words looked for in texts: accents folded, misreadings allowed for
 """
 

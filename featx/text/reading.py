@@ -157,7 +157,7 @@ class _Reading:
     def _copied(self, missing: list[PhotoToRead], reader: Reader) -> list[PhotoToRead]:
         """What the same reader read for other stores is copied; the photos that are left."""
         texts: dict[str, PhotoText] = {}
-        for path in other_files(self.store.path, Workspace.here().embeddings):
+        for path in other_files(self.store.path, Workspace.here()):
             try:
                 if (file := TextFile.open(path)) is None:
                     continue

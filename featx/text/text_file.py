@@ -22,6 +22,7 @@ from featx.files.locks import held_or_busy
 from featx.files.regular import open_regular
 from featx.text.plain import words_of
 from featx.text.records import PhotoText
+from featx.workspace import Workspace
 
 SUFFIX = ".text"
 APPLICATION, SCHEMA = 0x66747874, 1  # "ftxt"
@@ -48,10 +49,11 @@ def texts_beside(store: Path) -> Path:
     return store.with_name(store.name + SUFFIX)
 
 
-def other_files(store: Path, folder: Path) -> Iterator[Path]:
-    """The files of text beside other stores: in the folder of this one, and in the folder of stores."""
-    own = texts_beside(store)
-    near = {os.path.realpath(path): path for place in (store.parent, folder) for path in place.glob(f"*.h5{SUFFIX}")}
+def other_files(store: Path, workspace: Workspace) -> Iterator[Path]:
+    """The other files of text: in the folder of this store, in the folder of stores, and that of photos in none."""
+    own, places = texts_beside(store), (store.parent, workspace.embeddings)
+    near = {os.path.realpath(path): path for place in places for path in place.glob(f"*.h5{SUFFIX}")}
+    near[os.path.realpath(workspace.texts)] = workspace.texts
     near.pop(os.path.realpath(own), None)
     yield from (near[real] for real in sorted(near))
 

@@ -28,8 +28,8 @@ HOSTILE = [
 def reader(monkeypatch: pytest.MonkeyPatch) -> ListReader:
     """The reader that commands open."""
     reader = ListReader(by_shade)
-    for place in ("featx.text.reading.open_reader", "featx.text.reader.open_reader"):
-        monkeypatch.setattr(place, lambda: reader)
+    for place in ("reading", "reader", "loose_photos"):
+        monkeypatch.setattr(f"featx.text.{place}.open_reader", lambda: reader)
     return reader
 
 
@@ -57,6 +57,33 @@ def test_extract_reads_where_it_is_told_to(featx, shades, reader, tmp_path):
     ran = featx("extract", "photos", "-b", "colour", "--store", "new.h5", "--read", "auto", "--json")
     assert json.loads(ran.stdout)["text"]["with_text"] == 1
     assert "text" not in json.loads(featx("extract", "photos", "--store", "new.h5", "--json").stdout)
+
+
+@pytest.mark.parametrize("words", [("photos", "--read"), ("--read", "photos"), ("--read", "all", "photos")])
+def test_read_without_a_value_reads_all(featx, shades, reader, tmp_path, words):
+    shaded(tmp_path / "photos" / "a.png", 10)
+    ran = featx("extract", *words, "-b", "colour", "--store", "new.h5", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["text"]["with_text"] == 1
+
+
+def test_an_odd_value_of_read_is_refused_by_name(featx, tmp_path):
+    shaded(tmp_path / "photos" / "a.png", 10)
+    assert "some" in featx("extract", "photos", "--read=some", "-b", "colour").stderr
+
+
+def test_a_folder_in_no_store_is_read_once_and_a_store_takes_its_text(featx, shades, reader, tmp_path):
+    for shade in (10, 60):
+        shaded(tmp_path / "new" / f"p{shade}.png", shade)
+    (tmp_path / "new" / "bad.png").write_bytes(b"no photo")
+    ran = featx("read", "new")
+    assert ran.returncode == 0 and "text on 2 of 2 photos, kept in artifacts/photos.text" in ran.stderr
+    assert "bad.png" in ran.stderr and sorted(reader.seen) == [10, 60]
+    assert len(lines(featx("read", "new", "--json").stdout)) == 2 and len(reader.seen) == 2
+    featx("read", "new", "--force")
+    assert len(reader.seen) == 4
+    featx("extract", "new", "-b", "colour", "--store", "new.h5")
+    assert json.loads(featx("read", "new.h5", "--json").stdout)["copied"] == 2 and len(reader.seen) == 4
 
 
 def test_info_counts_photos_with_text(featx, shades, reader):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+
+import numpy as np
 import pytest
 
 from featx.errors import FeatxError
+from featx.retrieval.condition_tree import HAS_WORDS, has_words
 from featx.retrieval.conditions import read_condition
 from featx.text.reading import read_store
 from featx.text.word_search import Words, find_words, likeness
@@ -67,6 +71,15 @@ def test_a_condition_without_a_word_shows_where(text):
         read_condition(text, {"title"})
 
 
-def test_a_database_is_not_asked_for_misread_words():
-    with pytest.raises(FeatxError, match="misread"):
-        read_condition("title ~ 'havre'", {"title"}).to_sql()
+def test_a_database_with_our_function_finds_the_same_words():
+    texts = ["Havre Dryck", "mjölk", None, "HAURE", "42"]
+    database = sqlite3.connect(":memory:")
+    database.create_function(HAS_WORDS, 2, has_words, deterministic=True)
+    database.execute("create table items (title)")
+    database.executemany("insert into items values (?)", [(text,) for text in texts])
+    for condition in ("title ~ 'havre'", "not title ~ 'havre'", "title ~ '42' or title ~ \"x' mjolk\""):
+        read = read_condition(condition, {"title"})
+        sql, parameters = read.to_sql()
+        rows = {row for (row,) in database.execute(f"select rowid - 1 from items where {sql}", parameters)}
+        assert rows == set(np.flatnonzero(read.rows({"title": texts}, len(texts)))), condition
+    database.close()
