@@ -35,6 +35,8 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "store-busy": 5,
         "model-broken": 5,
         "index-broken": 5,
+        "index-inexact": 5,
+        "index-stale": 5,
         "weights-broken": 5,
         "weights-misfit": 5,
         "torch-mismatch": 5,

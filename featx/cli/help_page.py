@@ -39,7 +39,10 @@ COMMANDS = (
     ("backbones", "Help", "List the networks that turn photos into features."),
     ("demo", "Help", "Draw a small sample catalogue and run everything on it, offline."),
 )
-GROUPS = (("weights", "Help", "List, download or add the weights of backbones."),)
+GROUPS = (
+    ("index", "Maintain the catalogue", "Build a search index for a very large catalogue."),
+    ("weights", "Help", "List, download or add the weights of backbones."),
+)
 # Names of these commands in other tools.
 ALIASES = {"label-issues": "issues", "bench": "compare"}
 OPTIONS = (

@@ -94,6 +94,10 @@ def similar(
         bool | None,
         typer.Option("--approx/--exact", help="Compare likely products only, or all; for very large catalogues."),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option("--engine", metavar="NAME", help="The search engine: auto, exact, usearch or lance."),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="List related products of every product, with -o FILE.csv.")
     ] = False,
@@ -140,17 +144,21 @@ def similar(
         )
     if output is not None and output.suffix.lower() != ".html":
         check_suffix(output)
-    if everything and approx:
-        raise FeatxError("bad-flag", "`--all` compares exactly", "leave out `--approx`")
+    if everything and (approx or engine not in (None, "auto", "exact")):
+        raise FeatxError("bad-flag", "`--all` compares exactly", "leave out `--approx` and `--engine`")
+    if approx is not None and engine is not None:
+        flag = "--approx" if approx else "--exact"
+        raise FeatxError("bad-flag", f"`{flag}` and `--engine` both choose how to search", f"leave out `{flag}`")
     index = open_index(
         store_in_use(store, out),
         False if everything else approx,
         lambda total: out.progress(total, "indexing", "photos"),
         blocks=block_names(blocks),
         weights=weights,
+        engine=None if everything else engine,
     )
     out.detail(f"store: {index.rows.path} ({pluralise(len(index), 'photo')})")
-    if approx and index.nearby is None:
+    if (approx or engine == "usearch") and index.nearby is None:
         out.warn("the store has photos that are not sealed yet, so search was exact; `featx extract` seals them")
     requested = requested_columns(columns, index.rows.own_columns)
     settings: Settings = {
@@ -194,9 +202,8 @@ def similar(
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several, requested)
     _print_hidden(out, answers)
-    if index.nearby is not None and text is None:
-        share = f"{100 * index.nearby.recall:.1f} %"
-        out.say(f"  approximate: finds {share} of the ten nearest photos in this catalogue (--exact compares all)")
+    if text is None:
+        _print_engine(out, index)
 
 
 LONGEST_TEXT = 40
@@ -315,6 +322,20 @@ def _print(
 def _beginning(text: str | None) -> str:
     """As much of a text as a table has room for; `--json` and files have all of it."""
     return "" if text is None else text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+
+
+def _print_engine(out: Output, index: SimilarityIndex) -> None:
+    """Which engine answered, where it is not the obvious one, and how much it finds."""
+    source = index.nearby
+    if source is not None:
+        found = f"finds {100 * source.recall:.1f} % of the ten nearest photos in this catalogue"
+        under = "" if source.filtered is None else f", {100 * source.filtered:.1f} % under conditions"
+        out.say(f"  approximate: {found}{under}, by {source.engine.name} (--exact compares all)")
+        return
+    from featx.retrieval.search import SMALL
+
+    if len(index) >= SMALL:
+        out.say(f"  exact: compares all {len(index):,} photos (`featx index build` makes an index that is faster)")
 
 
 def _each(answers: list[Matches]) -> Iterator[Neighbour]:

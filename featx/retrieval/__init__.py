@@ -9,7 +9,10 @@ similarity_words  words for similarities
 calibration  the limits of these words, measured on the catalogue's own products and categories
 lookup      a name resolved: an item, a product, a file
 engines/    exact comparison with all rows, or likely candidates
-approximate  the file beside a store that holds such an engine
+measured_recall  how many of the true nearest an engine proposes, with conditions and without
+approximate  the file beside a store that holds a graph
+lance_index  the folder beside a store that holds an index on the disk
+engine_choice  which engine answers: by size, by what is built, or by name
 query       names, new photos, crops, likes and dislikes -> a query
 read_text   the text read off the photos: in conditions and beside answers
 text_query  words -> the products that have them on their photos
@@ -90,6 +93,7 @@ def with_look_alike_blocks(store: Store) -> Store:
 def repair_index(store: Store) -> list[str]:
     """Verify the side files of search beside an opened store and remove damaged ones; returns a sentence for each."""
     from featx.retrieval.approximate import approximate_of, damage
+    from featx.retrieval.lance_index import lance_damage, lance_of, remove_lance
 
     path = Path(store.path)
     done = []
@@ -103,6 +107,9 @@ def repair_index(store: Store) -> list[str]:
         gone = _put_away(approximate_of(path))
         what = "it was removed, and is rebuilt on demand" if gone else "it cannot be removed"
         done.append(f"`{approximate_of(path)}`: {wrong}; {what}")
+    if (wrong := lance_damage(path)) is not None:
+        remove_lance(path)
+        done.append(f"`{lance_of(path)}`: {wrong}; it was removed: `featx index build` makes it again")
     return done
 
 

@@ -26,17 +26,16 @@ from featx.files.locks import one_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular
 from featx.retrieval.cache import identity_of
-from featx.retrieval.engines.base import CANDIDATES, CandidateSource, Keys, VectorEngine
+from featx.retrieval.engines.base import CandidateSource, ChangeableEngine, Keys
 from featx.retrieval.engines.usearch_engine import KIND, UsearchEngine
+from featx.retrieval.measured_recall import Groups, tuned
 from featx.retrieval.rows import IndexRows
 from featx.workspace import journal_beside
 
 MAGIC = b"featx-approx/1\n"
 BLOCK = 20_000
-SAMPLE = 200
-NEAREST = 10
-EFFORTS = (64, 128, 256, 512)
-ENOUGH, TOO_FEW = 0.99, 0.9
+# A repaired graph that finds less than this is made anew.
+TOO_FEW = 0.9
 # More changes than this, and a new graph is sooner made than an old one repaired.
 MENDED = 0.3
 
@@ -72,10 +71,11 @@ def open_nearby(index: IndexRows, *, make: bool = False, watch: Watch | None = N
     keys, rows = _keys(index)
     fingerprint = _fingerprint(index)
     repaired = _repaired(held, index, fingerprint, keys, rows, watch) if held is not None else None
-    nearby = _tuned(repaired, index, keys, rows) if repaired is not None else None
+    groups = Groups.of(index)
+    nearby = tuned(repaired, index, keys, rows, groups) if repaired is not None else None
     if nearby is None or nearby.recall < TOO_FEW:
         fresh = _added(UsearchEngine.empty(index.features.shape[1]), index, np.unique(keys), keys, rows, watch)
-        nearby = _tuned(fresh, index, keys, rows)
+        nearby = tuned(fresh, index, keys, rows, groups)
     with one_writer(path.parent, "an approximate index"):
         # Another process may have made the graph of newer rows meanwhile: this one is for this command alone then.
         if identity_of(index.path) == identity:
@@ -113,9 +113,10 @@ class _Held:
         if engine is None or len(engine) != self.head["photos"]:
             raise _broken()
         rows = self._part(8 * self.head["rows"], np.int64)
-        return CandidateSource(engine, self.keys, rows, self.head["recall"], self.head["effort"])
+        towards, away = (self.head.get(name) for name in ("towards", "away"))
+        return CandidateSource(engine, self.keys, rows, self.head["recall"], self.head["effort"], towards, away)
 
-    def loaded(self) -> VectorEngine:
+    def loaded(self) -> ChangeableEngine:
         """The engine in memory, to be changed."""
         engine = UsearchEngine.restore(bytes(self.body[self.head["graph_at"] :]), view=False)
         if engine is None:
@@ -138,6 +139,7 @@ def write_approximate(
     path: Path, identity: str, fingerprint: str, nearby: CandidateSource, blocks: Sequence[str] = ()
 ) -> None:
     """Write an approximate index, whole or not at all."""
+    assert isinstance(nearby.engine, UsearchEngine)
     graph = nearby.engine.to_bytes()
     graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
     body = nearby.keys.tobytes() + nearby.rows.tobytes()
@@ -149,6 +151,8 @@ def write_approximate(
         "rows": len(nearby.keys),
         "photos": len(nearby),
         "recall": nearby.recall,
+        "towards": nearby.towards,
+        "away": nearby.away,
         "effort": nearby.effort,
         "graph_at": graph_at,
         "bytes": len(body),
@@ -198,7 +202,7 @@ def _repaired(
     keys: Keys,
     rows: NDArray[np.int64],
     watch: Watch | None,
-) -> VectorEngine | None:
+) -> ChangeableEngine | None:
     """The stored engine with new photos added and old ones removed; None if building a new one is faster."""
     if held.head["fingerprint"] != fingerprint or zlib.crc32(held.body) != held.head["body_crc"]:
         return None
@@ -213,19 +217,19 @@ def _repaired(
 
 
 def _added(
-    engine: VectorEngine,
+    engine: ChangeableEngine,
     index: IndexRows,
     wanted: Keys,
     keys: Keys,
     rows: NDArray[np.int64],
     watch: Watch | None,
-) -> VectorEngine:
+) -> ChangeableEngine:
     """The engine with the photos of some keys added; each photo once, however many rows have it."""
     first = np.searchsorted(keys, wanted)
     # In the order of the store, so that its file is read from one end to the other.
     places = first[np.argsort(rows[first])]
     threads = cores()
-    with _watched(watch, len(places)) as advance:
+    with watched(watch, len(places)) as advance:
         for start in range(0, len(places), BLOCK):
             part = places[start : start + BLOCK]
             engine.add(keys[part], index.unit_rows(rows[part]), threads)
@@ -233,35 +237,9 @@ def _added(
     return engine
 
 
-def _watched(watch: Watch | None, total: int) -> Any:
+def watched(watch: Watch | None, total: int) -> Any:
+    """The context of a watch that may be none, or has nothing to watch."""
+
     def silent(done: int) -> None: ...
 
     return nullcontext(silent) if watch is None or not total else watch(total)
-
-
-def _tuned(engine: VectorEngine, index: IndexRows, keys: Keys, rows: NDArray[np.int64]) -> CandidateSource:
-    """The engine with the least effort that finds nearly all of the true nearest, and the share it finds."""
-    picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
-    queries = index.unit_rows(rows[picked])
-    true = _nearest(index, queries)
-    recall, nearby = 0.0, CandidateSource(engine, keys, rows, 0.0, EFFORTS[0])
-    for effort in EFFORTS:
-        nearby = CandidateSource(engine, keys, rows, 0.0, effort)
-        shares = []
-        for query, nearest in zip(queries, true, strict=True):
-            among = index.unit_rows(nearby.candidates(query, CANDIDATES)) @ query
-            # Rows as similar as the last true neighbour are equally correct.
-            shares.append(min(1.0, float((among >= nearest[0] - 1e-6).sum()) / len(nearest)))
-        recall = float(np.mean(shares))
-        if recall >= ENOUGH:
-            break
-    return CandidateSource(engine, keys, rows, recall, nearby.effort)
-
-
-def _nearest(index: IndexRows, queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The similarities of the true nearest rows of some directions, the least first."""
-    best = np.full((len(queries), 0), -2, dtype=np.float32)
-    for start in range(0, len(index), BLOCK):
-        cosines = queries @ index.unit_rows(slice(start, start + BLOCK)).T
-        best = np.sort(np.hstack([best, cosines]), axis=1)[:, -NEAREST:]
-    return best

@@ -15,7 +15,7 @@ from featx.embedding.single import Embedder, unreadable_query
 from featx.errors import FeatxError
 from featx.retrieval import Matches, Query, SimilarityIndex, index_of
 from featx.retrieval.lookup import known_rows, of_rows, rows_in_any_case, unknown
-from featx.retrieval.search import LARGE
+from featx.retrieval.search import SMALL
 
 if TYPE_CHECKING:
     from featx.images.crop import Crop
@@ -35,11 +35,12 @@ def open_index(
     *,
     blocks: Sequence[str] = (),
     weights: str | Path | None = None,
+    engine: str | None = None,
 ) -> SimilarityIndex:
     """The index of a store (the current one when none is named), which takes new photos too.
 
-    With `approximate` it looks at likely products only, through a graph of neighbours that is made once beside the
-    store and then updated; by default, only if there is such a graph and the catalogue is large.
+    With `approximate` it looks at likely products only, through an index that is made once beside the store; by
+    default, only if there is such an index and the catalogue is large. `engine` names one: `exact`, `usearch`, `lance`.
     `blocks` are the parts of a joined backbone that are compared; where none is named, those that suit the store.
     `weights` is where the weights file of the store's backbone is, if it moved.
     """
@@ -48,10 +49,12 @@ def open_index(
     if index.rows.path is None:
         return index
     index.embed = Embedder(index.rows.path, index.rows.blocks, near)
-    if approximate or (approximate is None and len(index) >= LARGE):
-        from featx.retrieval.approximate import open_nearby
+    if approximate is None and engine is None and len(index) < SMALL:
+        return index  # without loading any engine
+    from featx.retrieval.engine_choice import open_engine, suited_index
 
-        index.nearby = open_nearby(index.rows, make=bool(approximate), watch=watch)
+    chosen = engine or ("auto" if approximate is None else suited_index(len(index)) if approximate else "exact")
+    index.nearby = open_engine(index.rows, chosen, make=True, watch=watch)
     return index
 
 

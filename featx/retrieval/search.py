@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
-from featx.retrieval.engines.base import CANDIDATES
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
 from featx.retrieval.lookup import find, of_photo
 from featx.retrieval.results import Matches, Neighbour, Query
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from featx.images.photos import PhotoLike
     from featx.metrics.block_choice import BlockChoice
-    from featx.retrieval.condition_tree import Value
+    from featx.retrieval.condition_tree import Node, Value
     from featx.retrieval.conditions import Condition
     from featx.retrieval.engines.base import CandidateSource
     from featx.retrieval.lookup import Embed
@@ -36,8 +35,10 @@ CLOSE = 2e-5
 LIKENESS = 0.7
 # Other names for columns that people use.
 ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path", "text": "read_text"}
-# Below this an exact search takes a fraction of a second, so the graph is used only on request.
-LARGE = 500_000
+# Below this an exact search takes a fraction of a second, so an index is used only on request.
+SMALL = 500_000
+# So few rows that may answer are all compared, whatever the engine: that is exact, and faster.
+FEW = 20_000
 
 
 @dataclass
@@ -89,6 +90,18 @@ class SimilarityIndex:
             mask = self._masks[text] if mask is None else mask & self._masks[text]
         return mask
 
+    def _pushed(self, where: str | Condition | None, label: str | None) -> Node | None:
+        """As much of the conditions as the engine takes."""
+        if self.nearby is None or (where is None and label is None):
+            return None
+        from featx.retrieval.condition_tree import And, Column, Comparison, Literal
+
+        parts: list[Node] = [] if label is None else [Comparison("=", Column("label", 0), Literal(label, 0))]
+        if where is not None:
+            condition = _read_condition(where, _with_text(self.rows)) if isinstance(where, str) else where
+            parts.append(condition.tree)
+        return self.nearby.engine.understood(And(tuple(parts)))
+
     def query(self, query: QueryLike, k: int = 10, **settings: Any) -> list[Neighbour]:
         """The k products most like features, an item or product the index knows, or a new photo; see `matches`."""
         return list(self.matches(query, k, **settings))
@@ -112,7 +125,8 @@ class SimilarityIndex:
         query's own product and byte-identical copies never answer; near-copies only where `copies` asks for them.
         """
         resolved = self._resolve(query)
-        ranked, hidden = self._ranked(resolved, k, self.allowed(where, label), pool, min_similarity, diverse, copies)
+        allowed, pushed = self.allowed(where, label), self._pushed(where, label)
+        ranked, hidden = self._ranked(resolved, k, allowed, pushed, pool, min_similarity, diverse, copies)
         texts = self._texts([row for row, _ in ranked])
         answers = (self._neighbour(row, value, bool(resolved.products), texts) for row, value in ranked)
         return Matches(resolved, tuple(answers), hidden)
@@ -157,6 +171,7 @@ class SimilarityIndex:
         query: Query,
         k: int,
         allowed: NDArray[np.bool_] | None,
+        pushed: Node | None,
         pool: Pool,
         least: float,
         diverse: bool,
@@ -169,18 +184,26 @@ class SimilarityIndex:
         may[excluded] = False
         rescorer = ExactRescorer(self.rows, query.features, pool, may)
         wanted = max(100, 5 * k) if diverse else k
+        few = None if allowed is None or np.count_nonzero(may) > FEW else np.flatnonzero(may)
         proposed = None
-        if self.nearby is not None and pool == "best":
-            proposed = self._proposed(query, rescorer, wanted, least, copies)
-        ranked, hidden = proposed or self._compared(query, rescorer, wanted, least, copies)
+        if self.nearby is not None and pool == "best" and few is None:
+            proposed = self._proposed(query, rescorer, pushed, wanted, least, copies)
+        ranked, hidden = proposed or self._compared(query, rescorer, few, wanted, least, copies)
         ranked = sorted(ranked, key=lambda match: (-match[1], self.rows.ids[match[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
-        self, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
+        self,
+        query: Query,
+        rescorer: ExactRescorer,
+        few: NDArray[np.intp] | None,
+        wanted: int,
+        least: float,
+        copies: bool,
     ) -> tuple[list[tuple[int, float]], int]:
-        """At least the best products after comparing every row, and the number of near-copies left out."""
-        scores = self._pooled(self.similarities(query.features, rescorer.pool), rescorer.may, rescorer.pool)
+        """At least the best products after comparing every row, or a few, and the number of near-copies left out."""
+        cosines = similarities(self.rows, query.features, rescorer.pool, few)
+        scores = self._pooled(cosines, rescorer.may, rescorer.pool)
         for product in query.products:
             scores[self.rows.products.rows_of(product)] = -np.inf
         for limit in (self.near, least):
@@ -203,7 +226,13 @@ class SimilarityIndex:
         ], hidden
 
     def _proposed(
-        self, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
+        self,
+        query: Query,
+        rescorer: ExactRescorer,
+        pushed: Node | None,
+        wanted: int,
+        least: float,
+        copies: bool,
     ) -> tuple[list[tuple[int, float]], int] | None:
         """The best products among the candidates of the engine; None where too few may answer, so all must be compared.
 
@@ -211,10 +240,8 @@ class SimilarityIndex:
         """
         assert self.nearby is not None
         own = {row for product in query.products for row in self.rows.products.rows_of(product)}
-        count = max(CANDIDATES, 4 * wanted)
-        while count <= max(CANDIDATES, len(self) // 16):
-            rows = np.unique(np.concatenate([self.nearby.candidates(query, count) for query in rescorer.wanted]))
-            rows = rows[rescorer.may[rows]]
+        for proposed in self.nearby.growing(rescorer.wanted, 4 * wanted, pushed):
+            rows = proposed[rescorer.may[proposed]]
             products = rescorer.products(
                 [code for code in np.unique(self.rows.codes[rows]).tolist() if code not in own]
             )
@@ -223,7 +250,6 @@ class SimilarityIndex:
             # A candidate below the requested similarity shows that all better ones have been seen.
             if len(left) >= wanted or any(value < least for _, value in products):
                 return left, hidden
-            count *= 4
         return None
 
     def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-# The least number of candidates an engine proposes.
-CANDIDATES = 64
+if TYPE_CHECKING:
+    from featx.retrieval.condition_tree import Node
+
+# The least number of candidates an engine proposes, and the most: comparing all rows is faster than more of them.
+CANDIDATES, MOST_CANDIDATES = 64, 16_384
 
 Keys = NDArray[np.uint64]
 
 
 class VectorEngine(Protocol):
-    """Directions under numbers; a file for each engine, and `featx.retrieval.approximate` keeps one beside a store."""
+    """Directions under numbers, in a file, a folder or a server."""
+
+    name: str
+    # From hasty to thorough; the meaning of the numbers is the engine's own.
+    efforts: tuple[int, ...]
 
     def __len__(self) -> int: ...
+
+    def search(self, direction: NDArray[np.float32], k: int, effort: int, only: Node | None = None) -> Keys:
+        """The numbers of probably the k nearest under a condition; more effort finds more of the true ones."""
+
+    def understood(self, condition: Node) -> Node | None:
+        """As much of a condition as `search` takes: what it leaves out would not meet the whole one either."""
+
+
+class ChangeableEngine(VectorEngine, Protocol):
+    """An engine in memory that takes in and forgets rows, and is written to a file as a whole."""
 
     def add(self, keys: Keys, directions: NDArray[np.float32], threads: int) -> None:
         """Take in rows of length 1 under numbers that are new."""
 
     def remove(self, keys: Keys) -> None:
         """Forget some numbers."""
-
-    def search(self, direction: NDArray[np.float32], k: int, effort: int) -> Keys:
-        """The numbers of probably the k nearest; more effort finds more of the true ones."""
 
     def to_bytes(self) -> bytes:
         """All of it, for a file."""
@@ -36,7 +51,8 @@ class VectorEngine(Protocol):
 class CandidateSource:
     """An engine over the photos of an index: which rows may be the most alike, and how many of the true ones it finds.
 
-    `keys` are the numbers of photos in order, `rows` the rows of the index that show them.
+    `keys` are the numbers of photos in order, `rows` the rows of the index that show them. `recall` is measured without
+    a condition, `towards` under one that keeps photos like the query, `away` under one that keeps photos unlike it.
     """
 
     engine: VectorEngine
@@ -44,14 +60,30 @@ class CandidateSource:
     rows: NDArray[np.int64]
     recall: float
     effort: int
+    towards: float | None = None
+    away: float | None = None
 
     def __len__(self) -> int:
         return len(self.engine)
 
-    def candidates(self, direction: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    @property
+    def filtered(self) -> float | None:
+        """The lower recall of the two under conditions; None where an older featx measured none."""
+        return None if self.towards is None or self.away is None else min(self.towards, self.away)
+
+    def candidates(self, direction: NDArray[np.floating], count: int, only: Node | None = None) -> NDArray[np.int64]:
         """The rows whose photos are probably the most alike one direction."""
-        neighbours = self.engine.search(np.asarray(direction, dtype=np.float32), count, max(self.effort, count))
+        neighbours = self.engine.search(np.asarray(direction, dtype=np.float32), count, self.effort, only)
         starts = np.searchsorted(self.keys, neighbours, side="left")
         ends = np.searchsorted(self.keys, neighbours, side="right")
         places = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
         return self.rows[np.concatenate(places)] if places else self.rows[:0]
+
+    def growing(
+        self, directions: NDArray[np.floating], fewest: int, only: Node | None = None
+    ) -> Iterator[NDArray[np.int64]]:
+        """Ever more candidates of several directions, until comparing all rows would be faster."""
+        count = max(CANDIDATES, fewest)
+        while count <= max(CANDIDATES, min(len(self.rows) // 16, MOST_CANDIDATES)):
+            yield np.unique(np.concatenate([self.candidates(direction, count, only) for direction in directions]))
+            count *= 4

@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 Pool = Literal["best", "mean"]
 
 
-def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> NDArray[np.float32]:
-    """The cosine of every row with a query of one photo or several; 0 where either has no direction."""
+def similarities(
+    index: IndexRows, query: NDArray[Any], pool: Pool = "best", rows: NDArray[np.intp] | None = None
+) -> NDArray[np.float32]:
+    """The cosine of every row with a query of one photo or several; 0 where either has no direction.
+
+    Where only some `rows` may answer, the others are not looked at, and are 0.
+    """
     wanted = index.unit_queries(query).T
     if index.stretch is not None:
         wanted = wanted * index.stretch[:, None]
     if pool == "mean":
         wanted = wanted.mean(axis=1, keepdims=True)
     wanted = np.ascontiguousarray(wanted[:, 0] if wanted.shape[1] == 1 else wanted, dtype=np.float32)
+    if rows is not None:
+        return _some(index, wanted, rows)
     cosines = np.empty(len(index), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         # One product of the whole map where nothing is copied for it; else block by block, in little memory.
@@ -34,6 +41,17 @@ def similarities(index: IndexRows, query: NDArray[Any], pool: Pool = "best") -> 
             part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
             cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
         cosines *= index.scale
+    cosines[index.no_direction] = 0
+    return np.clip(cosines, -1, 1, out=cosines)
+
+
+def _some(index: IndexRows, wanted: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    cosines = np.zeros(len(index), dtype=np.float32)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for start in range(0, len(rows), BLOCK):
+            few = rows[start : start + BLOCK]
+            part = np.asarray(index.features[few], dtype=np.float32) @ wanted
+            cosines[few] = (part if part.ndim == 1 else part.max(axis=1)) * index.scale[few]
     cosines[index.no_direction] = 0
     return np.clip(cosines, -1, 1, out=cosines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,19 @@ from numpy.typing import NDArray
 from featx.errors import FeatxError
 from featx.retrieval.engines.base import Keys
 
+if TYPE_CHECKING:
+    from featx.retrieval.condition_tree import Node
+
 # Eight bits a number: half the time and a third of the room of floats, and the exact comparison makes up for it.
 KIND = "i8"
 LINKS, BUILD_EFFORT = 16, 128
 
 
 class UsearchEngine:
-    """A graph in memory, or mapped read-only from a file."""
+    """A graph in memory, or mapped read-only from a file. It takes no conditions: what it proposes is filtered."""
+
+    name = "usearch"
+    efforts: tuple[int, ...] = (64, 128, 256, 512)
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -43,10 +49,14 @@ class UsearchEngine:
         """Forget some numbers."""
         self._graph.remove(keys)
 
-    def search(self, direction: NDArray[np.float32], k: int, effort: int) -> Keys:
+    def search(self, direction: NDArray[np.float32], k: int, effort: int, only: Node | None = None) -> Keys:
         """The numbers of probably the k nearest."""
-        self._graph.expansion_search = effort
+        self._graph.expansion_search = max(effort, k)
         return np.asarray(self._graph.search(direction, k).keys, dtype=np.uint64)
+
+    def understood(self, condition: Node) -> Node | None:
+        """Nothing of any condition."""
+        return None
 
     def to_bytes(self) -> bytes:
         """All of it, for a file."""

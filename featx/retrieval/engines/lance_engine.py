@@ -1,0 +1,119 @@
+"""Lance's inverted lists of compressed vectors (IVF_RQ, an extra): an index in a folder, read piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.errors import FeatxError
+from featx.retrieval.engines.base import Keys
+from featx.retrieval.engines.pushdown import KeptColumn, sql_with_values, understood
+
+if TYPE_CHECKING:
+    from featx.retrieval.condition_tree import Node, Value
+
+# Rows of one list; so many lists that a search reads a hundredth of a large catalogue.
+ROWS_IN_A_LIST, MOST_LISTS = 1000, 20_000
+# Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
+FEWEST = 512
+# Compressed vectors order the nearest only roughly, so several times as many are proposed.
+PROPOSED_FOR_A_LIST = 4
+TYPES = {"text": "string", "whole": "int64", "number": "float64", "flag": "bool_"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows on their way into an index: their numbers, directions, and values of the kept columns."""
+
+    keys: NDArray[np.int64]
+    directions: NDArray[np.float32]
+    values: Mapping[str, Sequence[Value]]
+
+
+class LanceEngine:
+    """An index in a folder; a search reads the lists nearest to the query."""
+
+    name = "lance"
+    # Lists that a search reads; under a condition it goes on until there are enough rows.
+    efforts: tuple[int, ...] = (20, 50, 100, 200, 400)
+
+    def __init__(self, dataset: Any, columns: Sequence[KeptColumn]) -> None:
+        self._dataset = dataset
+        self._columns = {column.name: column for column in columns}
+        self._n = dataset.count_rows()
+
+    @classmethod
+    def open(cls, folder: Path, columns: Sequence[KeptColumn]) -> LanceEngine:
+        """The index in a folder; FeatxError where it is none."""
+        lance = _library()
+        try:
+            return cls(lance.dataset(str(folder)), columns)
+        except (OSError, ValueError) as error:
+            raise FeatxError(
+                "index-broken", f"the index in `{folder}` cannot be read", "make it again: `featx index build`"
+            ) from error
+
+    def __len__(self) -> int:
+        return int(self._n)
+
+    def search(self, direction: NDArray[np.float32], k: int, effort: int, only: Node | None = None) -> Keys:
+        """The numbers of probably the k nearest under a condition."""
+        nearest = {
+            "column": "vector",
+            "q": direction,
+            "k": max(k, PROPOSED_FOR_A_LIST * effort),
+            "minimum_nprobes": effort,
+            "maximum_nprobes": effort if only is None else None,
+        }
+        sql = None if only is None else sql_with_values(only, self._columns)
+        scanner = self._dataset.scanner(
+            columns=["key"], nearest=nearest, filter=sql, prefilter=True, disable_scoring_autoprojection=True
+        )
+        return np.asarray(scanner.to_table()["key"].to_numpy(), dtype=np.uint64)
+
+    def understood(self, condition: Node) -> Node | None:
+        """As much of a condition as the columns in the index decide."""
+        return understood(condition, self._columns)
+
+
+def write_lance(folder: Path, width: int, columns: Sequence[KeptColumn], pieces: Iterable[Piece], n: int) -> None:
+    """Write rows into a new folder, and make the lists."""
+    import pyarrow as pa
+
+    lance = _library()
+    vector = pa.list_(pa.float16(), width)
+    own = [pa.field(column.alias, getattr(pa, TYPES[column.kind])()) for column in columns]
+    schema = pa.schema([pa.field("key", pa.int64()), pa.field("vector", vector), *own])
+
+    def batches() -> Iterator[Any]:
+        for piece in pieces:
+            halves = pa.array(piece.directions.astype(np.float16).ravel())
+            arrays = [pa.array(piece.keys), pa.FixedSizeListArray.from_arrays(halves, width)]
+            arrays += [pa.array(piece.values[c.name], field.type) for c, field in zip(columns, own, strict=True)]
+            yield pa.record_batch(arrays, schema=schema)
+
+    reader = pa.RecordBatchReader.from_batches(schema, batches())
+    dataset = lance.write_dataset(reader, str(folder), schema=schema, mode="create")
+    if n >= FEWEST:
+        lists = min(max(n // ROWS_IN_A_LIST, 1), MOST_LISTS)
+        dataset.create_index("vector", "IVF_RQ", metric="cosine", num_partitions=lists, num_bits=1)
+    for column in columns:
+        if column.kind != "flag" and column.name != "id":
+            dataset.create_scalar_index(column.alias, "BTREE")
+
+
+def _library() -> Any:
+    try:
+        import lance
+    except ImportError as error:
+        raise FeatxError(
+            "extra-missing",
+            "an index in a folder needs Lance, which is not installed",
+            "`pip install 'featx[lance]'`, or search exactly: `--exact`",
+        ) from error
+    return lance
