@@ -10,6 +10,7 @@ from pathlib import Path
 
 from featx.errors import FeatxError, did_you_mean
 from featx.files.atomic import cannot_write, write_atomic
+from featx.files.locks import one_writer
 from featx.files.regular import read_json
 
 
@@ -65,7 +66,7 @@ class Workspace:
             self.embeddings.mkdir(parents=True, exist_ok=True)
             ignore = self.root / ".gitignore"
             if not ignore.exists() and not (self.root / "README.md").exists():
-                ignore.write_text("*\n!fixes.csv\n")
+                write_atomic(ignore, b"*\n!fixes.csv\n")
         except OSError as error:
             raise FeatxError(
                 "no-permission",
@@ -129,6 +130,18 @@ class Workspace:
 
     def note_current(self, store: Path) -> None:
         """Remember the store that commands use, relative to the artifacts folder if it is inside."""
+        with one_writer(self.root, "the current store"):
+            self._note(store)
+
+    def note_first(self, store: Path) -> Path | None:
+        """Make a store the current one if there is none yet; otherwise the current one stays, and is returned."""
+        with one_writer(self.root, "the current store"):
+            current = self.noted()
+            if current is None:
+                self._note(store)
+            return current
+
+    def _note(self, store: Path) -> None:
         try:
             noted = store.resolve().relative_to(self.root.resolve()).as_posix()
         except ValueError:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from featx.errors import FeatxError
 from featx.workspace import Workspace
-from tests.conftest import Run
+from tests.conftest import Run, command_environment
 
 
 def stores(workspace: Workspace, *names: str) -> list[Path]:
@@ -116,3 +119,33 @@ def test_use_lists_the_stores_and_names_the_closest_one(featx: Run, folder):
     assert (wrong.returncode, "did you mean `other`?" in wrong.stderr) == (4, True)
     named = featx("use", "other", FEATX_STORE="artifacts/embeddings/colour.h5")
     assert "`FEATX_STORE` names artifacts/embeddings/colour.h5, which wins" in named.stderr
+
+
+NOTE_FIRST = """
+import sys; from pathlib import Path; from featx.workspace import Workspace
+print(Workspace.here().note_first(Path(sys.argv[1])))
+"""
+
+
+def test_of_two_first_extractions_at_once_one_makes_the_current_store_and_the_other_says_so(workplace, monkeypatch):
+    here = Workspace.here()
+    ours, theirs = stores(here, "builtin", "colour")
+    running: list[subprocess.Popen[str]] = []
+    noted = Workspace.noted
+
+    def noted_while_another_notes(workspace: Workspace) -> Path | None:
+        current = noted(workspace)
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-c", NOTE_FIRST, str(theirs)], env=command_environment({}), stdout=-1, text=True
+            )
+        )
+        with suppress(subprocess.TimeoutExpired):  # it waits for this one; without a lock it would be done by then
+            running[0].wait(timeout=1)
+        return current
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Workspace, "noted", noted_while_another_notes)
+        assert here.note_first(ours) is None
+    answer, _ = running[0].communicate(timeout=60)
+    assert here.noted() == ours and answer.strip() == str(ours)

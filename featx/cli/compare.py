@@ -125,6 +125,7 @@ def compare(
     stores = _each_with(blocks or ["all"], stores)
     splits, others = held_out(test, stores)
     from featx.comparison import compare as run
+    from featx.files.locks import one_writer
 
     out.say(f"comparing on {', '.join(str(store.path) for store in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
@@ -148,7 +149,9 @@ def compare(
             progress=lambda done, total, note: advance(done * 100 // total, note),
         )
     workspace.make()
-    report = comparison.save(workspace.root / "reports" / "comparison.json")
+    reports = workspace.root / "reports"
+    with one_writer(reports, "a comparison"):
+        report = comparison.save(reports / "comparison.json")
     if output is not None:
         comparison.save(output)
     out.document(comparison.to_dict())

@@ -411,10 +411,8 @@ class ExtractionRun:
 
     def _note_current(self) -> None:
         """The first store becomes the current one; later ones leave that to `featx use`."""
-        current = self.workspace.noted()
-        if current is None:
-            self.workspace.note_current(self.path)
-        elif not same_place(str(self.path), current):
+        current = self.workspace.note_first(self.path)
+        if current is not None and not same_place(str(self.path), current):
             self.report.current = str(current)
 
     def _nothing_readable(self) -> Exception:

@@ -194,7 +194,7 @@ def _keep(path: Path, data: bytes) -> Path:
 
 def point_latest(root: Path, folder: Path) -> None:
     """Let `latest` lead to the newest report, where the file system knows links."""
-    with suppress(OSError):
+    with one_writer(root, "a report"), suppress(OSError):
         link_atomic(root / LATEST, folder.name)
 
 
