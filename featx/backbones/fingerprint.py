@@ -10,6 +10,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Literal
 
+from featx.backbones.names import EDITIONS
 from featx.errors import FeatxError
 
 Use = Literal["search", "classify", "append"]
@@ -97,6 +98,21 @@ class Fingerprint:
                 return field
         # Weights without a digest, as custom backbones may have, are known by their name alone.
         return "weights" if not self.weights_sha256 and self.weights != other.weights else ""
+
+    def values_of(self, field: str, other: Fingerprint) -> tuple[str, str]:
+        """What this and the other have in a field that differs, in words."""
+        if field == "weights_sha256" and (editions := self._editions(other)) is not None:
+            return editions
+        name = field.replace("_", " ")
+        return f"{name} {getattr(self, field)}", f"{name} {getattr(other, field)}"
+
+    def _editions(self, other: Fingerprint) -> tuple[str, str] | None:
+        parts = zip(self.parts or (self,), other.parts or (other,), strict=False)
+        digests = [(a.weights_sha256, b.weights_sha256) for a, b in parts if a.weights_sha256 != b.weights_sha256]
+        if not digests or not EDITIONS.keys() >= set(digests[0]):
+            return None
+        mine, theirs = (f"the {EDITIONS[digest]} edition of the built-in network" for digest in digests[0])
+        return mine, theirs
 
     def digest(self) -> str:
         """A short name for the whole fingerprint."""

@@ -121,9 +121,9 @@ def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Pa
     """A classifier answers only for features made the way it was trained on."""
     field = model.fingerprint.difference(fingerprint, "classify")
     if field:
+        learned_from, holds = model.fingerprint.values_of(field, fingerprint)
         raise FeatxError(
             "other-backbone",
-            f"the classifier was trained on {field.replace('_', ' ')} {getattr(model.fingerprint, field)}, but {where}"
-            f" holds {getattr(fingerprint, field)}",
+            f"the classifier was trained on features of {learned_from}, but {where} holds {holds}",
             f"train again: `featx fit --store {where}`",
         )

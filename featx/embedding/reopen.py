@@ -25,7 +25,7 @@ def reopen_backbone(store: Store, device: str = "auto", near: Sequence[Path] = (
     backbone = open_from_fingerprint(store.fingerprint, store.provenance, device, [*near, store.path.parent])
     field = store.fingerprint.difference(backbone.fingerprint, "search")
     if field:
-        raise other_backbone(store.path, field, store.fingerprint, backbone.fingerprint)
+        raise other_backbone(store.path, field, store.fingerprint, backbone.fingerprint, rebuild_command(store))
     return backbone
 
 
@@ -117,10 +117,10 @@ def requested_precision(stored: Fingerprint) -> str:
 
 def rebuild_command(store: Store) -> str:
     """The `featx extract` command that builds a store again from its photos, the way it was made."""
-    made, how = store.fingerprint, store.provenance
+    made, how = store.whole.fingerprint, store.provenance
     weights, layer = same_weights(made, how), requested_layer(made)
     backbone = made.backbone if layer else requested_name(made)
-    words = ["featx", "extract", str(how.get("source") or "IMAGES"), "--backbone", backbone]
+    words = ["featx", "extract", _source_of_all(store) or "IMAGES", "--backbone", backbone]
     words += ["--weights", weights] if weights else []
     words += ["--layer", layer] if layer else []
     words += ["--views", str(made.views)] if made.views != 1 else []
@@ -133,18 +133,28 @@ def rebuild_command(store: Store) -> str:
     return shlex.join([*words, "--store", str(store.path), "--replace", "--yes"])
 
 
+def _source_of_all(store: Store) -> str:
+    """The folder or table that holds every photo of a store; empty where several runs filled it from several."""
+    source = str(store.provenance.get("source") or "")
+    is_table = bool(Path(source).suffix)
+    return source if is_table or all(Path(path).is_relative_to(source) for path in store.paths) else ""
+
+
 def decodes_exactly(provenance: Mapping[str, object]) -> bool:
     """Whether the photos of a store were decoded at full size, however large."""
     return provenance.get("decoding") == "exact"
 
 
-def other_backbone(path: Path, field: str, stored: Fingerprint, wanted: Fingerprint) -> FeatxError:
+def other_backbone(
+    path: Path, field: str, stored: Fingerprint, wanted: Fingerprint, rebuild: str = "--replace --yes"
+) -> FeatxError:
     """The error for a store made differently from what this run requests: the field that differs, and both values."""
-    what, has, wants = field.replace("_", " "), getattr(stored, field), getattr(wanted, field)
+    has, wants = stored.values_of(field, wanted)
     fresh = path.with_name(f"{path.stem}-2.h5")
+    details = {"stored": str(getattr(stored, field)), "wanted": str(getattr(wanted, field))}
     return FeatxError(
         "other-backbone",
-        f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
-        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor rebuild this one: `--replace --yes`",
-        {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
+        f"{path} holds features of {has}, but this run asks for {wants}",
+        f"extract into another file: `--store {shlex.quote(str(fresh))}`\nor rebuild this one: `{rebuild}`",
+        {"store": str(path), "what": field.replace("_", " "), **details},
     )

@@ -135,13 +135,14 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         fitted = getattr(self, "fingerprint_", opened.fingerprint)
         field = fitted.difference(opened.fingerprint, "classify")
         if field:
-            had, has = getattr(fitted, field), getattr(opened.fingerprint, field)
+            had, has = fitted.values_of(field, opened.fingerprint)
+            details = {"fitted": str(getattr(fitted, field)), "opened": str(getattr(opened.fingerprint, field))}
             name = opened.backbone.spec.name
             raise FeatxError(
                 "other-backbone",
-                f"this embedder was fitted on {field.replace('_', ' ')} {had}, but `{name}` now has {has}",
+                f"this embedder was fitted on {had}, but `{name}` now has {has}",
                 "restore the weights it was fitted with, or call fit again and retrain the steps after it",
-                {"what": field, "fitted": str(had), "opened": str(has)},
+                {"what": field, **details},
             )
 
 

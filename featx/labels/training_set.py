@@ -145,10 +145,10 @@ def _learnable(store: Store, labels: Sequence[str | None], test: Sequence[str]) 
 def _must_match(store: Store, learned_from: Store) -> None:
     field = learned_from.fingerprint.difference(store.fingerprint, "classify")
     if field:
+        has, wanted = store.fingerprint.values_of(field, learned_from.fingerprint)
         raise FeatxError(
             "other-backbone",
-            f"{store.path} was made with {field.replace('_', ' ')} {getattr(store.fingerprint, field)},"
-            f" {learned_from.path} with {getattr(learned_from.fingerprint, field)}",
+            f"{store.path} was made with {has}, {learned_from.path} with {wanted}",
             f"extract its photos as the others were: `featx extract PHOTOS --backbone"
             f" {learned_from.fingerprint.backbone} --store OTHER.h5`",
         )

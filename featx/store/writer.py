@@ -89,13 +89,13 @@ class StoreWriter:
             spec = contents.spec
             field = spec.fingerprint.difference(fingerprint, "append")
             if field:
-                what = field.replace("_", " ")
-                has, wants = getattr(spec.fingerprint, field), getattr(fingerprint, field)
+                what, (has, wants) = field.replace("_", " "), spec.fingerprint.values_of(field, fingerprint)
+                stored, wanted = str(getattr(spec.fingerprint, field)), str(getattr(fingerprint, field))
                 raise FeatxError(
                     "other-backbone",
-                    f"{path} holds features of {what} {has}, but this run asks for {what} {wants}",
+                    f"{path} holds features of {has}, but this run asks for {wants}",
                     "use another file with `--store`, or rebuild this one: `--replace --yes`",
-                    {"store": str(path), "what": what, "stored": str(has), "wanted": str(wants)},
+                    {"store": str(path), "what": what, "stored": stored, "wanted": wanted},
                 )
             writer = cls(path, spec, contents, contents.journal_rows)
             writer._held = held

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import featx
 from featx.backbones import builtin, open_backbone
+from featx.backbones.names import EDITIONS
+from featx.embedding.reopen import reopen_backbone
 from featx.errors import FeatxError
 
 REALITY = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "grocery"
@@ -92,6 +95,30 @@ def test_the_fingerprint_names_the_weights_by_their_digest(backbone: builtin.Bui
     assert backbone.fingerprint.weights_sha256 == digest
     assert backbone.fingerprint.backbone == backbone.spec.name == "builtin"
     assert backbone.fingerprint.width == backbone.spec.width == builtin.WIDTH
+
+
+def test_the_shipped_network_is_the_last_edition() -> None:
+    """Whoever ships another one adds its digest, so that its stores are known later."""
+    assert builtin.read_weights()[1] == list(EDITIONS)[-1]
+
+
+def test_a_store_of_an_earlier_edition_is_refused_with_the_command_that_makes_it_anew(
+    workplace: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both directions: new photos for the old store, and a query that was never in it."""
+    data, _ = builtin.read_weights()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(builtin, "read_weights", lambda: (data, next(iter(EDITIONS))))
+        store = featx.extract(folder, backbone="builtin", device="cpu")
+    words = "second edition of the built-in network, but this run asks for the third edition"
+    with pytest.raises(FeatxError, match=words) as caught:
+        reopen_backbone(store)
+    command = f"featx extract {folder} --backbone builtin --store {store.path} --replace --yes"
+    assert caught.value.code == "other-backbone" and command in caught.value.hint
+    Image.new("RGB", (40, 40), "red").save(folder / "boots" / "new.jpg")
+    with pytest.raises(FeatxError, match=words) as caught:
+        featx.extract(folder, backbone="builtin", device="cpu")
+    assert "--replace --yes" in caught.value.hint
 
 
 def test_damaged_weights_are_refused_before_they_are_parsed(tmp_path: Path) -> None:

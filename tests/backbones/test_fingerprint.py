@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.fingerprint import Fingerprint, join
+from featx.backbones.names import EDITIONS
 from featx.errors import FeatxError
 
 USES = ("search", "classify", "append")
@@ -27,6 +28,20 @@ CHANGES = {
 def test_features_made_in_another_way_are_told_by_the_field(use, field):
     changed = replace(BASE, **{field: CHANGES[field]})
     assert BASE.difference(changed, use) == changed.difference(BASE, use) == field
+
+
+def test_values_that_differ_are_named_with_their_field():
+    changed = replace(BASE, precision="int8")
+    assert BASE.values_of("precision", changed) == ("precision fp32", "precision int8")
+
+
+def test_editions_of_the_built_in_network_are_named_also_in_joined_features():
+    second, third = (replace(BASE, backbone="builtin", weights_sha256=digest) for digest in EDITIONS)
+    words = ("the second edition of the built-in network", "the third edition of the built-in network")
+    assert second.values_of("weights_sha256", third) == words
+    assert join([second, BASE]).values_of("weights_sha256", join([third, BASE])) == words
+    other = replace(BASE, weights_sha256="cd" * 32)
+    assert join([third, BASE]).values_of("weights_sha256", join([third, other]))[0].startswith("weights sha256 ")
 
 
 @pytest.mark.parametrize("use", USES)
