@@ -256,6 +256,35 @@ def colour_shop(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return open_store(made_once(tmp_path_factory, "colour-shop", make) / "store.h5")
 
 
+FLAVOURS = {
+    "blueberry": ["blue", "berries", "wild"],
+    "vanilla": ["bourbon", "pods", "sweet"],
+    "plain": ["mild", "white"],
+}
+
+
+@pytest.fixture(scope="session")
+def carton_shop(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Cartons of any colour in every category, whose titles tell; a price, a brand, and a test split."""
+
+    def make(root: Path) -> None:
+        random = np.random.default_rng(0)
+        lines = ["path,label,split,title,price,brand,notes,kind"]
+        for c, (label, words) in enumerate(FLAVOURS.items()):
+            for i in range(16):
+                name = f"{label}{i}.jpg"
+                photo(root / name, seed=100 * c + i, size=(16, 16))
+                title = "" if i % 8 == 7 else f"{random.choice(words)} yoghurt {random.choice(words)} {i}00 g"
+                split = "test" if i % 4 == 3 else "train"
+                lines.append(f"{name},{label},{split},{title},{9 + c}.{i},{'Arla' if i % 2 else 'Oatly'},,{label[:2]}")
+        (root / "list.csv").write_text("\n".join(lines) + "\n")
+        from featx.extraction import extract
+
+        extract(root / "list.csv", backbone="colour", store=root / "store.h5")
+
+    return open_store(made_once(tmp_path_factory, "carton-shop", make) / "store.h5")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twelve photos in three categories."""

@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
-from featx.cli.output import Output
+from featx.cli.completion import category_names
+from featx.cli.options import JsonFlag, PicturesChoice, PicturesOption, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.output import Output, percent, pluralise, size
 from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.catalogue.items import Catalogue
+    from featx.explanation.explainer import Explainer, Explanation
+    from featx.explanation.page import ExplanationsPage
+
+MOST_WORDS = 6
 
 
 def explain(
-    images: Annotated[list[str], typer.Argument(metavar="PHOTO...", help="Photos to explain.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="PHOTO...", help="Photos to explain, folders or tables of photos.")
+    ],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PNG|FOLDER", help="Draw the regions over the photo, or over each."),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all of it for each photo.")
+    ] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    pictures: PicturesOption = PicturesChoice.auto,
     against: Annotated[
         str | None,
-        typer.Option("--against", metavar="CATEGORY", help="Compare with this category.", show_default="the next"),
+        typer.Option(
+            "--against",
+            metavar="CATEGORY",
+            help="Compare with this category.",
+            show_default="the next",
+            autocompletion=category_names,
+        ),
     ] = None,
     clf: Annotated[
         str | None,
@@ -36,59 +57,130 @@ def explain(
     Example: featx explain data/test/mugs/sku165.jpg -o why.png
     """
     from featx.explanation.explainer import Explainer
+    from featx.explanation.page import ExplanationsPage
     from featx.prediction.predict import open_predictor
 
     out = Output(as_json, quiet, verbose)
-    if output is not None and len(images) > 1 and output.suffix:
+    _check_flags(html, open_page)
+    catalogue = requested_photos(images)
+    alone = len(catalogue.items) == 1
+    if output is not None and not alone and output.suffix:
         raise FeatxError(
             "bad-flag", f"`{output}` is one file, and there are several photos", "name a folder: `-o why/`"
         )
     explainer = Explainer(open_predictor(clf, store, device="cpu"))
-    for name in images:
-        result = explainer(name, against)
+    page = ExplanationsPage()
+    drawn = [] if output is None else _picture_names(output, [item.path for item in catalogue.items])
+    for i, item in enumerate(catalogue.items):
+        result = explainer(item.path, against, item.columns)
         out.document(result.to_dict())
-        out.result(
-            f"{result.path}: {result.category} ({_share(result.sure)}), "
-            f"then {result.runner_up} ({_share(result.runner_up_sure)})"
+        if alone and not as_json and pictures != PicturesChoice.none:
+            _show(result, always=pictures == PicturesChoice.blocks)
+        _print(result, out)
+        if drawn:
+            _draw(result, drawn[i], out)
+        if html is not None:
+            page.add(result)
+    _notes(explainer, out)
+    if html is not None:
+        _write_page(page, html, open_page, out)
+
+
+def _check_flags(html: Path | None, open_page: bool) -> None:
+    if open_page and html is None:
+        raise FeatxError("bad-flag", "`--open` opens the page of `--html`", "name it: `--html why.html`")
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise FeatxError(
+            "bad-flag", f"`--html` writes a page, and `{html}` does not end in .html", "name it like `why.html`"
         )
-        for part in result.parts:
-            side = result.category if part.log_odds > 0 else result.runner_up
-            out.result(f"  {part.log_odds:+6.2f}  {part.name} speaks for {side}")
-        if result.rest is not None:
-            out.detail(
-                f"  {result.rest:+6.2f}  whatever the photo shows; the sum, {result.log_odds:+.2f}, is the log-odds"
-            )
-        for label, photos in result.near.items():
-            near = ", ".join(f"{photo.path} ({photo.similarity:.2f})" for photo in photos)
-            out.result(f"  most like it in {label}: {near}")
-        if output is not None:
-            _draw(result, output, name, out)
 
 
-def _share(value: float) -> str:
-    from featx.cli.output import percent
+def requested_photos(images: list[str]) -> Catalogue:
+    """The photos of a command line: files, folders, tables."""
+    from featx.catalogue.items import Catalogue, Item
+    from featx.catalogue.reading import read_several
+    from featx.catalogue.tables import SUFFIXES
 
-    return percent(value)
+    # One name that is neither is read as a photo, which says best what is wrong with it.
+    if len(images) == 1 and Path(images[0]).is_file() and Path(images[0]).suffix.lower() not in SUFFIXES:
+        return Catalogue("", [Item(images[0], images[0])])
+    return read_several(images, allow_outside=True)
 
 
-def _draw(result: object, output: Path, name: str, out: Output) -> None:
-    """The overlay as PNG: the file, or one in the folder named like the photo."""
+def _print(result: Explanation, out: Output) -> None:
+    out.result(
+        f"{result.path}: {result.category} ({percent(result.sure)}), "
+        f"then {result.runner_up} ({percent(result.runner_up_sure)})"
+    )
+    for part in result.parts:
+        out.result(f"  {part.log_odds:+6.2f}  {part.name} speaks for {result.side(part.log_odds)}")
+    for word in result.strongest_words(MOST_WORDS):
+        out.result(f"  {word.log_odds:+6.2f}  the word {word.word} in {word.column}")
+    if result.rest is not None:
+        out.detail(f"  {result.rest:+6.2f}  whatever the photo shows; the sum, {result.log_odds:+.2f}, is the log-odds")
+    for label, photos in result.near.items():
+        near = ", ".join(f"{photo.path} ({photo.similarity:.2f})" for photo in photos)
+        out.result(f"  most like it in {label}: {near}")
+
+
+def _show(result: Explanation, *, always: bool) -> None:
+    """The photo and its regions in the terminal."""
+    from featx.cli.terminal_images import ACROSS, has_room, show_images
+
+    if result.regions and has_room(always=always):
+        side = 4 * ACROSS
+        show_images([(result.shown(side), "your photo"), (result.overlay(side), f"for {result.category}")])
+
+
+def _draw(result: Explanation, path: Path, out: Output) -> None:
+    """The overlay as PNG."""
     import io
 
-    from featx.explanation.explainer import Explanation
-    from featx.files.atomic import cannot_write, write_atomic
+    from featx.files.spreadsheet import write_whole
 
-    assert isinstance(result, Explanation)
     if not result.regions:
         out.warn("no network of this backbone has maps, so there are no regions to draw")
         return
-    path = output if output.suffix else output / f"{Path(name).stem}.png"
     data = io.BytesIO()
     result.overlay().save(data, "PNG")
+    _make_folder(path)
+    write_whole(path, data.getvalue())
+    out.ok(f"{path}: {result.legend}")
+
+
+def _picture_names(output: Path, names: list[str]) -> list[Path]:
+    """The PNG of each photo: the file that is named, or one in the folder, numbered where photos have one name."""
+    if output.suffix:
+        return [output]
+    taken: dict[str, int] = {}
+    paths = []
+    for name in names:
+        stem = Path(name).stem
+        taken[stem] = taken.get(stem, 0) + 1
+        paths.append(output / (f"{stem}.png" if taken[stem] == 1 else f"{stem}-{taken[stem]}.png"))
+    return paths
+
+
+def _write_page(page: ExplanationsPage, path: Path, open_page: bool, out: Output) -> None:
+    from featx.views.pages import write_page
+
+    text = page.to_html()
+    _make_folder(path)
+    write_page(path, text)
+    out.ok(f"wrote {path}: {pluralise(len(page.cards), 'photo')} ({size(len(text.encode()))})")
+    if open_page:
+        typer.launch(path.resolve().as_uri())
+
+
+def _make_folder(path: Path) -> None:
+    from featx.files.atomic import cannot_write
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, data.getvalue())
     except OSError as error:
         raise cannot_write(path, error) from error
-    methods = ", ".join(f"{network} {region.method}" for network, region in result.regions.items())
-    out.ok(f"{path}: orange speaks for {result.category}, blue for {result.runner_up} ({methods})")
+
+
+def _notes(explainer: Explainer, out: Output) -> None:
+    for note in explainer.predictor.columns.notes():
+        out.say(note)

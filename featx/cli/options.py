@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class PicturesChoice(StrEnum):
+    """Whether the terminal shows thumbnails."""
+
+    auto = "auto"
+    blocks = "blocks"
+    none = "none"
+
 
 StoreOption = Annotated[
     Path | None,
@@ -50,6 +60,7 @@ WeightsPlaceOption = Annotated[
     str | None,
     typer.Option("--weights", metavar="FILE|DIR", help="Where the store's weights file is, if it moved."),
 ]
+PicturesOption = Annotated[PicturesChoice, typer.Option("--photos", help="Thumbnails in the terminal.")]
 DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")]
 
 

@@ -15,6 +15,8 @@ from featx.cli.options import (
     BlocksOption,
     ColumnsOption,
     JsonFlag,
+    PicturesChoice,
+    PicturesOption,
     QuietFlag,
     StoreOption,
     VerboseFlag,
@@ -46,14 +48,6 @@ class PoolChoice(StrEnum):
 
     best = "best"
     mean = "mean"
-
-
-class PicturesChoice(StrEnum):
-    """Whether the terminal shows thumbnails."""
-
-    auto = "auto"
-    blocks = "blocks"
-    none = "none"
 
 
 def similar(
@@ -106,9 +100,7 @@ def similar(
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page of photos.")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page of photos in the browser.")] = False,
-    pictures: Annotated[
-        PicturesChoice, typer.Option("--photos", help="Thumbnails in the terminal.")
-    ] = PicturesChoice.auto,
+    pictures: PicturesOption = PicturesChoice.auto,
     columns: ColumnsOption = None,
     paths: Annotated[bool, typer.Option("--paths", help="Print only the photos' paths, one per line.")] = False,
     weights: WeightsPlaceOption = None,

@@ -1,13 +1,16 @@
-"""Thumbnails of the answers in a truecolor terminal: three per row, two pixels per cell."""
+"""Thumbnails in a truecolor terminal: three per row, two pixels per cell."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from featx.retrieval import Matches
 
 ACROSS, DOWN, IN_A_ROW = 24, 12, 3
@@ -16,11 +19,9 @@ ACROSS, DOWN, IN_A_ROW = 24, 12, 3
 def show_pictures(answers: list[Matches], *, always: bool = False) -> None:
     """Print the query and its best answers as thumbnails, where the terminal can show them."""
     size = shutil.get_terminal_size()
-    if not (always or _can_show()) or size.columns < 52 or len(answers) != 1:
+    if not has_room(always=always) or len(answers) != 1:
         return
-    from featx.cli.output import _encodable, _printable
     from featx.images.thumbnails import thumbnail
-    from featx.views.gallery import half_blocks
 
     matches = answers[0]
     fits = 6 if size.columns >= 76 and size.lines >= 30 else min(IN_A_ROW, size.columns // (ACROSS + 2))
@@ -28,7 +29,19 @@ def show_pictures(answers: list[Matches], *, always: bool = False) -> None:
     shown += [
         (match.path, f"{rank}  {match.similarity:.2f}  {match.product}") for rank, match in enumerate(matches, start=1)
     ]
-    pictures = [(thumbnail(path, 4 * ACROSS), title) for path, title in shown[:fits]]
+    show_images([(thumbnail(path, 4 * ACROSS), title) for path, title in shown[:fits]])
+
+
+def has_room(*, always: bool = False) -> bool:
+    """Whether the terminal can show a few thumbnails side by side; `always` trusts it with the colours."""
+    return (always or _can_show()) and shutil.get_terminal_size().columns >= 52
+
+
+def show_images(pictures: Sequence[tuple[Image.Image | None, str]]) -> None:
+    """Print images with their titles, three in a row."""
+    from featx.cli.output import _encodable, _printable
+    from featx.views.gallery import half_blocks
+
     if not any(image for image, _ in pictures):
         return
     for start in range(0, len(pictures), IN_A_ROW):

@@ -1,7 +1,10 @@
 """Why this category and not the next: what in a photo moved the score.
 
 margin       how far one category is ahead of another, as a sum over the numbers of a row
+question     the same by any classifier, beside the columns of a photo
+words        the words of those columns that spoke
 regions      the share of each part of the photo in that sum
 explainer    a photo → categories, parts, regions, and the nearest training photos
 overlay      the regions drawn over the photo
+page         explanations of several photos in one file
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from featx.backbones.base import Encoder
 from featx.backbones.joined import JoinedEncoder
+from featx.catalogue.items import Item
+from featx.catalogue.own_columns import Value
 from featx.classifiers.model import Classifier
 from featx.compute.vectors import nearest, unit_rows
 from featx.embedding.single import NAMELESS, unreadable_query
-from featx.embedding.stream import Embedded, Maps, embed, read_source
-from featx.errors import FeatxError
-from featx.explanation.margin import Margin, linear_margin, log_odds
+from featx.embedding.stream import Embedded, embed, read_source
+from featx.errors import FeatxError, did_you_mean
+from featx.explanation.margin import Margin
+from featx.explanation.question import Question
 from featx.explanation.regions import GRID, Regions, regions_of
+from featx.explanation.words import WordShare, encoded_columns, words_of_photo
 from featx.images import PhotoLike
 from featx.images.photos import name_of
 from featx.prediction.predict import Predictor, open_predictor
@@ -66,6 +70,8 @@ class Explanation:
     rest: float | None
     # What each cell of the photo adds, by the name of the network; and whether that is exact or by occlusion.
     regions: dict[str, Regions]
+    # Words of the photo's columns, with what would be lost without each; the strongest first.
+    words: list[WordShare]
     near: dict[str, list[NearPhoto]]
     image: Image.Image = field(repr=False)
 
@@ -82,11 +88,42 @@ class Explanation:
         """The part that speaks most for the category."""
         return max(self.parts, key=lambda part: part.log_odds)
 
+    def side(self, log_odds: float) -> str:
+        """The category that a share speaks for."""
+        return self.category if log_odds > 0 else self.runner_up
+
+    @property
+    def sentence(self) -> str:
+        """What decided, in one line: `61% shape, 27% colour, 12% title speak for mugs`."""
+        speaking = [part for part in self.parts if part.log_odds > 0]
+        total = sum(part.log_odds for part in speaking)
+        if not total:
+            return f"no part of the photo speaks for {self.category} rather than {self.runner_up}"
+        listed = ", ".join(f"{percent(part.log_odds / total, 0)} {part.name}" for part in speaking)
+        return f"for {self.category}: {listed}"
+
+    @property
+    def legend(self) -> str:
+        """What the colours of the picture mean, and how the regions were measured."""
+        methods = ", ".join(f"{network} {region.method}" for network, region in self.regions.items())
+        return f"orange speaks for {self.category}, blue for {self.runner_up} ({methods})"
+
+    def strongest_words(self, most: int) -> list[WordShare]:
+        """The words that count most on either side, those for the category first."""
+        strongest = sorted(self.words, key=lambda word: -abs(word.log_odds))[:most]
+        return sorted(strongest, key=lambda word: -word.log_odds)
+
     def overlay(self, side: int = 512) -> Image.Image:
         """The photo with its regions: orange speaks for the category, blue for the runner-up."""
         from featx.explanation.overlay import overlay
 
         return overlay(self.image, self.cells, side)
+
+    def shown(self, side: int = 512) -> Image.Image:
+        """The photo as large as its overlay."""
+        from featx.explanation.overlay import fitted
+
+        return fitted(self.image, side)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON record of `featx explain --json`."""
@@ -99,6 +136,9 @@ class Explanation:
             "log_odds": round(self.log_odds, 4),
             "parts": {part.name: round(part.log_odds, 4) for part in self.parts},
             "rest": None if self.rest is None else round(self.rest, 4),
+            "words": [
+                {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
+            ],
             "regions": {
                 name: {"method": region.method, "cells": np.round(region.cells, 5).tolist()}
                 for name, region in self.regions.items()
@@ -110,20 +150,31 @@ class Explanation:
         }
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         from featx.images.thumbnails import data_uri, jpeg
 
         rows = [(part.name, f"{part.log_odds:+.2f}") for part in self.parts]
+        rows += [(f"{word.word} in {word.column}", f"{word.log_odds:+.2f}") for word in self.strongest_words(8)]
         title = f"{self.category} ({percent(self.sure)}) rather than {self.runner_up}"
-        return f'<img src="{data_uri(jpeg(self.overlay(320)), "jpeg")}">' + notebook_table(
-            title, ("part", "log-odds"), rows
-        )
+        drawn = self.overlay(320) if self.regions else self.shown(320)
+        picture = f'<img src="{data_uri(jpeg(drawn), "jpeg")}" alt="{escape(self.path)}">'
+        return picture + notebook_table(title, ("part", "log-odds"), rows)
 
 
 def explain(
-    photo: PhotoLike, classifier: str | None = None, *, store: Path | None = None, against: str | None = None
+    photo: PhotoLike,
+    classifier: str | None = None,
+    *,
+    store: Path | None = None,
+    against: str | None = None,
+    columns: Mapping[str, Value] | None = None,
 ) -> Explanation:
-    """Explain the category of a photo in any form: what speaks for it, rather than for the next one or `against`."""
-    return Explainer(open_predictor(classifier, store, device="cpu"))(photo, against)
+    """Explain the category of a photo in any form: what speaks for it, rather than for the next one or `against`.
+
+    A classifier that counts columns finds them in the store, or in `columns`, such as {"title": "Oat milk"}.
+    """
+    return Explainer(open_predictor(classifier, store, device="cpu"))(photo, against, columns)
 
 
 class Explainer:
@@ -132,26 +183,31 @@ class Explainer:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def __call__(self, photo: PhotoLike, against: str | None = None) -> Explanation:
-        """The explanation of one photo."""
+    def __call__(
+        self, photo: PhotoLike, against: str | None = None, columns: Mapping[str, Value] | None = None
+    ) -> Explanation:
+        """The explanation of one photo; `columns` are those of its row in a table."""
         model, name = self.predictor.model, name_of(photo, NAMELESS)
-        embedded = self._embed(photo, name)
-        row, image, encoder = embedded.features, embedded.image, self.predictor.backbone
+        looked = self._embed(photo, name)
+        row, image, encoder = looked.features, looked.image, self.predictor.backbone
         assert row is not None and image is not None
-        shares = model.predict_proba(row[None])[0]
+        values = self._columns(photo, looked, columns)
+        shares = model.predict_proba(row[None], values)[0]
         winner, other = _first_two(model, shares, against)
-        margin = linear_margin(model, row, winner, other)
+        question = Question(model, winner, other, encoded_columns(model, values))
+        margin = question.margin(row)
         return Explanation(
             path=name,
             category=model.classes[winner],
             sure=float(shares[winner]),
             runner_up=model.classes[other],
             runner_up_sure=float(shares[other]),
-            log_odds=float(log_odds(model, row[None], winner, other)[0]),
-            parts=_parts(model, encoder, row, margin, winner, other),
+            log_odds=float(question.log_odds(row[None])[0]),
+            parts=_parts(question, encoder, row, margin),
             rest=None if margin is None else margin.rest,
-            regions=dict(_regions(model, encoder, embedded.maps, image.size, row, margin, winner, other)),
-            near=_nearest(self.predictor, row, embedded.digest, [model.classes[winner], model.classes[other]]),
+            regions=dict(_regions(question, encoder, looked, margin)),
+            words=words_of_photo(question, row, values),
+            near=_nearest(self.predictor, row, looked.digest, [model.classes[winner], model.classes[other]]),
             image=image,
         )
 
@@ -165,6 +221,13 @@ class Explainer:
             raise unreadable_query(embedded.unreadable) from embedded.unreadable
         return embedded
 
+    def _columns(
+        self, photo: PhotoLike, looked: Embedded[PhotoLike], given: Mapping[str, Value] | None
+    ) -> dict[str, list[Value]]:
+        """The columns that the classifier wants: given, known to the store, or read off the photo."""
+        item = Item(looked.digest, name_of(photo, NAMELESS), extra=dict(given or {}))
+        return self.predictor.columns.of([Embedded(item, looked.digest, looked.features)], lambda _: photo) or {}
+
 
 def _first_two(model: Classifier, shares: NDArray[np.float64], against: str | None) -> tuple[int, int]:
     """The likeliest category and the next one, or the one that was named."""
@@ -172,7 +235,8 @@ def _first_two(model: Classifier, shares: NDArray[np.float64], against: str | No
     if against is None:
         return first, second
     if against not in model.classes:
-        raise FeatxError("bad-flag", f"the classifier knows no category `{against}`", "name one of its categories")
+        hint = did_you_mean(against, model.classes, "name one of its categories")
+        raise FeatxError("bad-flag", f"the classifier knows no category `{against}`", hint)
     named = model.classes.index(against)
     if named == first:
         raise FeatxError("bad-flag", f"`{against}` is the category itself", "name another one")
@@ -188,47 +252,51 @@ def _blocks(encoder: Encoder) -> list[tuple[Encoder, slice]]:
     return blocks
 
 
-def _parts(
-    model: Classifier, encoder: Encoder, row: NDArray[np.float32], margin: Margin | None, winner: int, other: int
-) -> list[PartShare]:
-    """What each network, and each aspect of one, adds to the log-odds; the most first."""
-    columns = {}
+def _parts(question: Question, encoder: Encoder, row: NDArray[np.float32], margin: Margin | None) -> list[PartShare]:
+    """What each network, each aspect of one, and the photo's columns add to the log-odds; the most first."""
+    numbers = {}
     for part, block in _blocks(encoder):
         aspects = part.aspects() or {"": slice(0, part.spec.width)}
         for aspect, own in aspects.items():
-            columns[f"{part.spec.name} {aspect}".strip()] = slice(block.start + own.start, block.start + own.stop)
+            numbers[f"{part.spec.name} {aspect}".strip()] = slice(block.start + own.start, block.start + own.stop)
     if margin is not None:
-        adds = {name: float(margin.weights[own] @ row[own].astype(np.float64)) for name, own in columns.items()}
+        adds = {name: float(margin.weights[own] @ row[own].astype(np.float64)) for name, own in numbers.items()}
+        beside = margin.columns
     else:
-        without = np.repeat(row[None], len(columns), axis=0)
-        for i, own in enumerate(columns.values()):
+        whole = question.log_odds(row[None])
+        without = np.repeat(row[None], len(numbers), axis=0)
+        for i, own in enumerate(numbers.values()):
             without[i, own] = 0
-        lost = log_odds(model, row[None], winner, other) - log_odds(model, without, winner, other)
-        adds = dict(zip(columns, lost.tolist(), strict=True))
+        lost = whole - question.log_odds(without)
+        adds = dict(zip(numbers, lost.tolist(), strict=True))
+        beside = float((whole - question.log_odds(row[None], np.zeros_like(question.encoded[None])))[0])
+    if question.encoded.any():
+        adds[", ".join(question.model.wants)] = beside
     return [PartShare(name, value) for name, value in sorted(adds.items(), key=lambda item: -item[1])]
 
 
 def _regions(
-    model: Classifier, encoder: Encoder, maps: Maps, size: tuple[int, int], row: NDArray[np.float32],
-    margin: Margin | None, winner: int, other: int,
-) -> list[tuple[str, Regions]]:  # fmt: skip
+    question: Question, encoder: Encoder, looked: Embedded[PhotoLike], margin: Margin | None
+) -> Iterator[tuple[str, Regions]]:
     """The regions of each network that has maps."""
-    result = []
-    for (part, block), own in zip(_blocks(encoder), maps, strict=True):
-        if own is None:
+    row, image = looked.features, looked.image
+    assert row is not None and image is not None
+    for (part, block), maps in zip(_blocks(encoder), looked.maps, strict=True):
+        if maps is None:
             continue
         # A block of a joined row has length 1, and the maps of its network have not.
         is_scaled = isinstance(encoder, JoinedEncoder) and not part.spec.unit_rows
-        scale = _scale(row[block], part.pool_maps(own[None])[0]) if is_scaled else 1.0
+        scale = _scale(row[block], part.pool_maps(maps[None])[0]) if is_scaled else 1.0
         weights = None if margin is None else margin.weights[block] * scale
 
-        def odds(pooled: NDArray[np.float32], block: slice = block, scaled: bool = is_scaled) -> NDArray[np.float64]:
+        def odds(
+            pooled: NDArray[np.float32], block: slice = block, scaled: bool = is_scaled, row: Any = row
+        ) -> NDArray[np.float64]:
             rows = np.repeat(row[None], len(pooled), axis=0)
             rows[:, block.start : block.start + pooled.shape[1]] = unit_rows(pooled) if scaled else pooled
-            return log_odds(model, rows, winner, other)
+            return question.log_odds(rows)
 
-        result.append((part.spec.name, regions_of(part, own[None], size, weights, odds)))
-    return result
+        yield part.spec.name, regions_of(part, maps[None], image.size, weights, odds)
 
 
 def _scale(block: NDArray[np.float32], pooled: NDArray[np.float32]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.classifiers.answering import LINEAR
-from featx.classifiers.model import Classifier
-from featx.classifiers.pipelines import scores_of
+from featx.classifiers.coarsening import CoarsePipeline
 
 Vector = NDArray[np.float64]
 # Rows shorter than this are not brought to length 1, as in scikit-learn.
@@ -20,44 +19,47 @@ SHORTEST = float(10 * np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Margin:
-    """The log-odds of a category against another at one row: `weights` times the row, plus the `rest`.
+    """The log-odds of a category against another at one row: `weights` times the row, the `columns` and the `rest`.
 
     Where a row is brought to length 1 on the way, the weights hold for this row and not for others.
     """
 
     weights: Vector
     rest: float
+    columns: float = 0.0
 
     def of(self, row: NDArray[Any]) -> float:
         """The log-odds."""
-        return float(self.weights @ np.asarray(row, dtype=np.float64)) + self.rest
+        return float(self.weights @ np.asarray(row, dtype=np.float64)) + self.columns + self.rest
+
+    def divided(self, temperature: float) -> Margin:
+        """The margin of scores that are divided by a temperature."""
+        return Margin(self.weights / temperature, self.rest / temperature, self.columns / temperature)
 
 
-def log_odds(model: Classifier, rows: NDArray[np.float32], winner: int, other: int) -> Vector:
-    """The log-odds of one category against another for some rows, by any classifier."""
-    scores = scores_of(model.pipeline, rows, model.classes) / model.temperature
-    difference: Vector = scores[:, winner] - scores[:, other]
-    return difference
-
-
-def linear_margin(model: Classifier, row: NDArray[np.float32], winner: int, other: int) -> Margin | None:
-    """The margin of a linear classifier at a row; None for other classifiers."""
-    name, classifier = model.pipeline.steps[-1]
-    if name not in LINEAR.values():
+def linear_margin(
+    pipeline: Any, classes: Sequence[str], row: NDArray[np.float32], winner: int, other: int
+) -> Margin | None:
+    """The margin between two scores of a linear pipeline at a row; None for other pipelines."""
+    name, classifier = pipeline.steps[-1]
+    # The score of a coarse category is a logarithm of a sum over finer ones.
+    if name not in LINEAR.values() or isinstance(pipeline, CoarsePipeline):
         return None
-    weights, rest = _difference(classifier, winner, other, list(map(str, classifier.classes_)), model.classes)
+    weights, rest = _difference(classifier, winner, other, list(map(str, classifier.classes_)), classes)
     # What each step before is given: its factors depend on the row.
     given, rows = [], row[None]
-    for _, step in model.pipeline.steps[:-1]:
+    for _, step in pipeline.steps[:-1]:
         given.append(rows)
         rows = step.transform(rows)
-    for (step_name, step), before in zip(reversed(model.pipeline.steps[:-1]), reversed(given), strict=True):
+    for (step_name, step), before in zip(reversed(pipeline.steps[:-1]), reversed(given), strict=True):
         weights, more = STEPS[step_name](step, before, weights)
         rest += more
-    return Margin(weights / model.temperature, rest / model.temperature)
+    return Margin(weights, rest)
 
 
-def _difference(classifier: Any, winner: int, other: int, own: list[str], classes: list[str]) -> tuple[Vector, float]:
+def _difference(
+    classifier: Any, winner: int, other: int, own: list[str], classes: Sequence[str]
+) -> tuple[Vector, float]:
     coef, intercept = (
         np.asarray(classifier.coef_, np.float64),
         np.asarray(classifier.intercept_, np.float64).reshape(-1),

@@ -14,7 +14,7 @@ SMOOTH = 12
 
 def overlay(image: Image.Image, cells: NDArray[np.float64], side: int) -> Image.Image:
     """The photo, `side` long, greyed, with the cells over it; the strongest cell is the least transparent."""
-    shown = ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+    shown = fitted(image, side)
     grey = np.asarray(shown.convert("L").convert("RGB"), dtype=np.float64)
     # Cells of a network's own grid have hard borders, which say nothing.
     coarse = Image.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), Image.Resampling.BOX)
@@ -23,3 +23,8 @@ def overlay(image: Image.Image, cells: NDArray[np.float64], side: int) -> Image.
     strength = STRONGEST * np.sqrt(np.abs(values))[..., None]
     colours = np.where(values[..., None] > 0, FOR, AGAINST)
     return Image.fromarray(np.rint(grey * (1 - strength) + colours * strength).clip(0, 255).astype(np.uint8))
+
+
+def fitted(image: Image.Image, side: int) -> Image.Image:
+    """The photo, its longer side `side` long."""
+    return ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)

@@ -55,16 +55,19 @@ def regions_of(
     return Regions(spread(_occluded(part, maps, odds), part, size), OCCLUSION)
 
 
-def _occluded(part: Encoder, maps: NDArray[np.float32], odds: OddsOfBlock) -> Cells:
+def _occluded(part: Encoder, maps: Features, odds: OddsOfBlock) -> Cells:
     """How much the margin falls when one cell of the maps is replaced by the median of all."""
     _, _, height, width = maps.shape
     typical = np.median(maps, axis=(2, 3))[0]
-    cells, before = np.empty((height, width)), float(odds(part.pool_maps(maps))[0])
+    covered, cells = np.repeat(maps, width, axis=0), np.arange(width)
+    rows = [part.pool_maps(maps)]
     for y in range(height):
-        covered = np.repeat(maps, width, axis=0)
-        covered[np.arange(width), :, y, np.arange(width)] = typical
-        cells[y] = before - odds(part.pool_maps(covered))
-    return cells
+        covered[cells, :, y, cells] = typical
+        rows.append(part.pool_maps(covered))
+        covered[cells, :, y, cells] = maps[0, :, y].T
+    margins = odds(np.concatenate(rows))
+    lost: Cells = (margins[0] - margins[1:]).reshape(height, width)
+    return lost
 
 
 def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from featx.backbones import open_backbone
 from featx.classifiers.fit import fit
+from featx.cli.explain import _picture_names
 from featx.explanation.explainer import Explainer
 from featx.explanation.regions import EXACT, GRID, OCCLUSION, regions_of, spread
 from featx.extraction import extract
@@ -123,6 +124,43 @@ def test_the_command_prints_json_and_draws_a_picture_for_each_photo(
         ([photos[0], "--against", "hats"], 2, "no category `hats`"),
         ([photos[0], "--against", "marked"], 2, "the category itself"),
         (["store.h5"], 3, "cannot read"),
+        ([photos[0], "--html", "why.txt"], 2, "does not end in .html"),
+        ([photos[0], "--open"], 2, "opens the page of `--html`"),
+        ([photos[0], "-o", "store.h5/why.png"], 6, "store.h5/why.png"),
     ):
         ran = featx("explain", *words, "-s", "store.h5", cwd=shop)
         assert ran.returncode == code and part in ran.stderr, ran.stderr
+
+
+def test_the_page_shows_each_photo_its_regions_and_the_nearest(featx: Run, marked_shop: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shop = tmp_path / "<shop>"
+    shutil.copytree(marked_shop, shop)
+    assert featx("fit", "--clf", "logreg", "-s", "store.h5", cwd=shop).returncode == 0
+    ran = featx("explain", "photos", "-s", "store.h5", "--html", "why.html", "-o", "why", cwd=shop)
+    assert ran.returncode == 0, ran.stderr
+    page = (shop / "why.html").read_text()
+    assert "wrote why.html: 28 photos" in ran.stderr and len(list((shop / "why").iterdir())) == 28
+    assert page.count("<section>") == 28 and page.count("Most like it in") == 56
+    assert "builtin shape speaks for" in page and "<script" not in page
+    assert page.count("data:image/jpeg;base64,") == 28 * (2 + 6)
+
+
+def test_a_terminal_shows_the_photo_beside_its_regions(featx: Run, explainer: Explainer, marked_shop: Path, tmp_path):
+    explainer.predictor.model.save(tmp_path / "svm.safetensors")
+    photo, store = str(photo_of(marked_shop, "marked")), str(marked_shop / "store.h5")
+    words = ("explain", photo, "-s", store, "-c", str(tmp_path / "svm.safetensors"))
+    ran = featx(*words, "--photos", "blocks", COLUMNS="80")
+    assert "▀" in ran.stdout and "your photo" in ran.stdout and "for marked" in ran.stdout
+    assert "▀" not in featx(*words, COLUMNS="80").stdout
+
+
+def test_a_notebook_shows_regions_and_parts(explainer: Explainer, marked_shop: Path) -> None:
+    page = explainer(photo_of(marked_shop, "marked"))._repr_html_()
+    assert page.startswith('<img src="data:image/jpeg') and "builtin colour" in page
+
+
+def test_photos_of_one_name_get_a_picture_each() -> None:
+    names = _picture_names(Path("why"), ["a/front.jpg", "b/front.jpg", "b/back.jpg"])
+    assert names == [Path("why/front.png"), Path("why/front-2.png"), Path("why/back.png")]

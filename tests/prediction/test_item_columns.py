@@ -14,14 +14,13 @@ from featx.classifiers.model import Classifier
 from featx.errors import FeatxError
 from featx.prediction.predict import predict
 from featx.text.records import TextLine
-from tests.classifiers.columns.test_fit import carton_shop  # noqa: F401 (a fixture)
 from tests.conftest import photo
 
 TITLES = ["wild blue berries", "bourbon vanilla pods", "mild white yoghurt"]
 
 
 @pytest.fixture(scope="module")
-def fused(carton_shop) -> Classifier:  # noqa: F811
+def fused(carton_shop) -> Classifier:
     return fit(carton_shop, "logreg", folds=3, columns=["title"])
 
 
@@ -44,7 +43,7 @@ def test_columns_of_another_length_are_refused(fused, grey):
         predict(grey, fused, columns={"title": TITLES[:2]})
 
 
-def test_columns_come_from_the_table_or_from_the_store(fused, carton_shop, grey, tmp_path):  # noqa: F811
+def test_columns_come_from_the_table_or_from_the_store(fused, carton_shop, grey, tmp_path):
     table = tmp_path / "new.csv"
     table.write_text("path,title\n" + "".join(f"{p},{t}\n" for p, t in zip(grey, TITLES, strict=True)))
     assert [answer.label for answer in predict(table, fused)] == ["blueberry", "vanilla", "plain"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,35 +15,6 @@ from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.model import Classifier, load_classifier
 from featx.errors import FeatxError
-from featx.extraction import extract
-from featx.store import Store, open_store
-from tests.conftest import made_once, photo
-
-FLAVOURS = {
-    "blueberry": ["blue", "berries", "wild"],
-    "vanilla": ["bourbon", "pods", "sweet"],
-    "plain": ["mild", "white"],
-}
-
-
-@pytest.fixture(scope="session")
-def carton_shop(tmp_path_factory) -> Store:
-    """Cartons of any colour in every category, whose titles tell; a price, a brand, and a test split."""
-
-    def make(root: Path) -> None:
-        random = np.random.default_rng(0)
-        lines = ["path,label,split,title,price,brand,notes,kind"]
-        for c, (label, words) in enumerate(FLAVOURS.items()):
-            for i in range(16):
-                name = f"{label}{i}.jpg"
-                photo(root / name, seed=100 * c + i, size=(16, 16))
-                title = "" if i % 8 == 7 else f"{random.choice(words)} yoghurt {random.choice(words)} {i}00 g"
-                split = "test" if i % 4 == 3 else "train"
-                lines.append(f"{name},{label},{split},{title},{9 + c}.{i},{'Arla' if i % 2 else 'Oatly'},,{label[:2]}")
-        (root / "list.csv").write_text("\n".join(lines) + "\n")
-        extract(root / "list.csv", backbone="colour", store=root / "store.h5")
-
-    return open_store(made_once(tmp_path_factory, "carton-shop", make) / "store.h5")
 
 
 @pytest.fixture(scope="session")
