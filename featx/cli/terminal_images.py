@@ -6,11 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from featx.retrieval import Matches
 
 ACROSS, DOWN, IN_A_ROW = 24, 12, 3
@@ -37,8 +35,8 @@ def has_room(*, always: bool = False) -> bool:
     return (always or _can_show()) and shutil.get_terminal_size().columns >= 52
 
 
-def show_images(pictures: Sequence[tuple[Image.Image | None, str]]) -> None:
-    """Print images with their titles, three in a row."""
+def show_images(pictures: Sequence[tuple[Any, str]]) -> None:
+    """Print Pillow images with their titles, three in a row; None leaves its room empty."""
     from featx.cli.output import _encodable, _printable
     from featx.views.gallery import half_blocks
 
