@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli.columns import word_lines
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsPlaceOption
 from featx.cli.output import Output, percent, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -32,6 +32,7 @@ def info(
     ] = False,
     paths: Annotated[bool, typer.Option("--paths", help="Print where files are kept, one path per line.")] = False,
     store: StoreOption = None,
+    weights: WeightsPlaceOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -43,6 +44,8 @@ def info(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.workspace import Workspace
 
+    if weights is not None and not check:
+        raise FeatxError("bad-flag", "only `--check` needs weights", "add `--check`, or leave `--weights` out")
     workspace = Workspace.here()
     path = store_in_use(store, out)
     if paths:
@@ -52,7 +55,7 @@ def info(
 
     opened = open_store(path)
     facts = _gather(opened, workspace, out)
-    damage = _check(opened, workspace, out) if check else _Damage()
+    damage = _check(opened, workspace, out, weights) if check else _Damage()
     out.document(facts.to_dict() | ({"damage": damage.store + damage.classifiers + damage.texts} if check else {}))
     _print(facts, out)
     if check:
@@ -73,14 +76,14 @@ class _Damage:
     texts: tuple[str, ...] = ()
 
 
-def _check(store: Store, workspace: Workspace, out: Output) -> _Damage:
+def _check(store: Store, workspace: Workspace, out: Output, weights: str | None) -> _Damage:
     from featx.classifiers.listing import damaged_classifiers
     from featx.extraction import check_store
     from featx.retrieval import repair_index
     from featx.text.of_store import text_damage
 
     with out.progress(1, "check") as advance:
-        damage = check_store(store)
+        damage = check_store(store, weights=weights)
         rebuilt = [] if damage else repair_index(store)
         classifiers = damaged_classifiers(workspace.models)
         advance(1)

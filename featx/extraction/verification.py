@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
+from featx.backbones.weights import named_place
 from featx.embedding.reopen import decodes_exactly, reopen_backbone
 from featx.embedding.stream import Source, embed, read_source
 from featx.store import Store
@@ -12,8 +15,12 @@ from featx.store import Store
 SAME = 0.999
 
 
-def check_store(store: Store, sample: int = 8) -> list[str]:
-    """What is wrong with a store, in words: its checksums, then a sample of photos embedded again and compared."""
+def check_store(store: Store, sample: int = 8, weights: str | Path | None = None) -> list[str]:
+    """What is wrong with a store, in words: its checksums, then a sample of photos embedded again and compared.
+
+    `weights` is where the weights file of its backbone is, if it moved.
+    """
+    near = named_place(weights)
     damage = list(store.check())
     if damage or store.fingerprint.weights == "random":
         return damage
@@ -25,7 +32,7 @@ def check_store(store: Store, sample: int = 8) -> list[str]:
 
     spread = np.linspace(0, len(store) - 1, min(sample, len(store))).round().astype(int)
     rows = list(dict.fromkeys(spread.tolist()))
-    with embed(rows, lambda: reopen_backbone(store), read=read) as stream:
+    with embed(rows, lambda: reopen_backbone(store, near=near), read=read) as stream:
         for result in stream:
             if result.features is not None:
                 damage += _difference(store, result.photo, result.features)

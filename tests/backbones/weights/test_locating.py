@@ -94,6 +94,19 @@ def test_a_file_that_moved_is_named_where_a_backbone_is_opened(shop, featx: Run,
         assert ran.returncode == 4 and ", new.jpg, " in " ".join(ran.stderr.split()), ran.stderr
 
 
+def test_a_store_of_a_weights_file_is_checked_wherever_the_file_is_now(shop, featx: Run, tmp_path):
+    there = copied(shop, tmp_path / "second", "weights/w.pth")
+    shutil.copytree(shop / "photos", there / "photos")
+    ran = featx("info", "--check", cwd=there)
+    assert ran.returncode == 4 and "`--weights FILE`" in ran.stderr, ran.stderr
+    for words in (("--weights", "weights"), ("--weights", "weights/w.pth")):
+        ran = featx("info", "--check", *words, cwd=there)
+        assert ran.returncode == 0 and "every checksum holds" in ran.stderr, ran.stderr
+    assert featx("info", "--check", cwd=there, FEATX_WEIGHTS_PATH=str(there / "weights")).returncode == 0
+    ran = featx("info", "--weights", "weights", cwd=there)
+    assert ran.returncode == 2 and "`--check`" in ran.stderr
+
+
 def test_compare_passes_weights_on_to_the_one_backbone_it_extracts_with(shop, featx: Run, tmp_path):
     ran = featx("compare", "photos", "-b", "colour", "--weights", "x.pth", cwd=shop)
     assert ran.returncode == 2 and "weights" in ran.stderr, ran.stderr
