@@ -45,6 +45,7 @@ _PUBLIC: dict[str, str] = {
     "ProgressBar": "featx.views.progress",
     "export": "featx.exporting.features:export_store",
     "deploy": "featx.deployment.folder",
+    "serve": "featx.server.run",
 }
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604
 
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from featx.reporting import write_report
     from featx.retrieval.query import open_index as open_index
     from featx.retrieval.query import similar as similar
+    from featx.server.run import serve as serve
     from featx.store import Store as Store
     from featx.store import open_store as open_store
     from featx.text import read_texts as read_texts

@@ -32,6 +32,7 @@ COMMANDS = (
     ("duplicates", "Maintain the catalogue", "List photos that are identical or nearly so."),
     ("issues", "Maintain the catalogue", "List photos whose category is probably wrong; apply decisions."),
     ("report", "Share", "Write the report of the last comparison again, without recomputing."),
+    ("serve", "Share", "Serve the catalogue to browsers and programs: search, categories, review."),
     ("export", "Share", "Write features, labels and columns for other tools."),
     ("deploy", "Share", "Write a classifier as a folder that runs without featx and torch."),
     ("use", "Help", "Choose the store that commands use when none is named, or list the stores."),

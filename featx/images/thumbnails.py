@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from featx.images.photos import read_photo
+from featx.images.photos import PhotoLike, read_photo
 from featx.images.reading import UnreadablePhoto
 
 JPEG_QUALITY = 78
@@ -16,9 +16,16 @@ JPEG_QUALITY = 78
 
 def thumbnail(path: str | Path, side: int) -> Image.Image | None:
     """A photo that fits into a square; None where it cannot be read any more."""
-    image = _small(path, side)
-    if image is None:
+    try:
+        return smaller(path, side)
+    except UnreadablePhoto:
         return None
+
+
+def smaller(photo: PhotoLike, side: int) -> Image.Image:
+    """A photo in any form that fits into a square; UnreadablePhoto says why not."""
+    # Decoded at twice the size or a little more, so that a large JPEG costs little and nothing gets blurred.
+    image = read_photo(photo, draft_size=(2 * side, 2 * side)).image
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return image
 
@@ -36,7 +43,6 @@ def square_thumbnail(path: str | Path, side: int) -> Image.Image | None:
 
 def _small(path: str | Path, side: int) -> Image.Image | None:
     try:
-        # Decoded at twice the size or a little more, so that a large JPEG costs little and nothing gets blurred.
         return read_photo(path, draft_size=(2 * side, 2 * side)).image
     except UnreadablePhoto:
         return None

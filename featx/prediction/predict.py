@@ -207,6 +207,20 @@ class Predictor:
 
         return Source(source.digest, decode)
 
+    def decided(
+        self,
+        embedded: Sequence[Embedded[Item]],
+        limits: DecisionRule,
+        photo_of: Callable[[Item], PhotoLike] | None = None,
+    ) -> list[Prediction]:
+        """Predictions for photos whose features somebody else has computed."""
+        predictions: list[Prediction] = []
+        for start in range(0, len(embedded), CLASSIFIED_AT_ONCE):
+            batch = embedded[start : start + CLASSIFIED_AT_ONCE]
+            columns = self.columns.known(batch) if photo_of is None else self.columns.of(batch, photo_of)
+            predictions.extend(self._decide(batch, columns, limits))
+        return predictions
+
     def answer_rows(self, rows: Iterable[int], limits: DecisionRule) -> Iterator[Prediction]:
         """Predictions for rows of the store, whose photos are not read again."""
         assert self.store is not None

@@ -38,6 +38,28 @@ def find(index: IndexRows, name: str | Path, embed: Embed | None = None) -> Quer
     raise unknown(index, str(name))
 
 
+def of_known(index: IndexRows, name: str) -> Query:
+    """The query for an item or a product by its name; no file is looked for, as a stranger may have sent the name."""
+    rows = known_items(index, name)
+    if not rows:
+        near = closest(name, _candidates(index, name[:100]))
+        hint = f"did you mean {', '.join(f'`{other}`' for other in near)}?" if near else ""
+        raise FeatxError("not-in-store", f"no item or product `{name}`", hint)
+    return of_rows(index, name, rows)
+
+
+def known_items(index: IndexRows, name: str) -> list[int]:
+    """The row of an item, or all rows of a product, in upper or lower case; none where the name is not known."""
+    if rows := index.ids.rows_of(name)[:1]:
+        return rows
+    if products := index.products.rows_of(name):
+        return _photos_of(index, products[0])
+    if len(items := index.ids.rows_in_any_case(name)) == 1:
+        return items
+    products = index.products.rows_in_any_case(name)
+    return _photos_of(index, products[0]) if len(products) == 1 else []
+
+
 def of_photo(index: IndexRows, photo: PhotoLike, embed: Embed | None) -> Query:
     """The query of a photo that is at hand and need not be a file; one the index knows is not computed again."""
     from featx.embedding.single import NAMELESS, unreadable_query

@@ -39,6 +39,8 @@ ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path
 SMALL = 500_000
 # So few rows that may answer are all compared, whatever the engine: that is exact, and faster.
 FEW = 20_000
+# The rows of so many conditions are remembered; a server would otherwise remember every one it was ever sent.
+MOST_CONDITIONS = 64
 
 
 @dataclass
@@ -86,6 +88,8 @@ class SimilarityIndex:
             if text not in self._masks:
                 columns = _with_text(self.rows)
                 condition = _read_condition(where, columns) if isinstance(where, str) else where
+                if len(self._masks) >= MOST_CONDITIONS:
+                    self._masks.clear()
                 self._masks[text] = condition.rows(columns, len(self))
             mask = self._masks[text] if mask is None else mask & self._masks[text]
         return mask

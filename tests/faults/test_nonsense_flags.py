@@ -71,6 +71,8 @@ BASE = {
     "predict": ["photos/boots/boots0.jpg"],
     "similar": ["boots0"],
     "demo": ["made", "--no-run"],
+    # It would really listen.
+    "serve": ["--openapi", "api.json"],
 }
 
 

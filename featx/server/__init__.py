@@ -1,0 +1,21 @@
+"""The catalogue served to browsers and programs: look-alikes, categories, decisions.
+
+settings      how it listens, and the limits of a request
+run           a server on a port
+guard         the door in front of every request: host, origin, caller, size
+tokens        login links, sessions, tokens and their scopes
+app           every route behind the guard, and the description of the API
+service       what routes share
+generations   store, index and classifier, replaced together when their files change
+photo_queue   photos in, features out, in batches of whatever waits
+requests      who may call a route, and how it is described
+uploads       the body of a request → photos
+search_routes   /v1/similar, /v1/classify
+item_routes     /v1/items, /v1/photo, /v1/catalogue
+health_routes   /healthz, /metrics
+page_routes     the page, its files, the login
+answers       the shapes of answers
+problems      errors as problem details
+measures      what the server counts
+page/         the page: plain modules, no build
+"""

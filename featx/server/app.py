@@ -1,0 +1,124 @@
+"""The application: every route behind the guard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from featx import __version__
+from featx.errors import FeatxError
+from featx.server import health_routes, item_routes, page_routes, search_routes
+from featx.server.guard import App, Guard
+from featx.server.problems import Problem
+from featx.server.service import Service
+
+SUMMARY = "Look-alikes and categories of product photos, and the catalogue behind them."
+
+
+def application(service: Service) -> App:
+    """Everything that answers, for a server of ASGI applications."""
+    return Guard(routes_of(service), service.settings, service.access, service.measures)
+
+
+def routes_of(service: Service | None) -> FastAPI:
+    """The routes, without the guard; their description needs no service."""
+
+    @asynccontextmanager
+    async def running(_: FastAPI) -> AsyncIterator[None]:
+        assert service is not None
+        service.start()
+        yield
+        service.stop()
+
+    app = FastAPI(
+        title="featx", version=__version__, summary=SUMMARY, lifespan=running, docs_url=None, redoc_url=None,
+        openapi_url=None,
+    )  # fmt: skip
+    app.state.service = service
+    for routes in (search_routes, item_routes, health_routes, page_routes):
+        app.include_router(routes.router)
+    _answer_errors(app)
+    app.openapi = lambda: description(app)  # type: ignore[method-assign]
+    return app
+
+
+def description(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the ways to log in."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        parts = document.setdefault("components", {})
+        parts["schemas"]["ProblemDetails"] = _problem_schema()
+        parts["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": "featx-session"},
+        }
+        document["security"] = [{"token": []}, {"session": []}]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _problem_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": "The body of every error.",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": text,
+            "title": text,
+            "status": {"type": "integer"},
+            "detail": text,
+            "code": text,
+            "hint": {"type": ["string", "null"]},
+        },
+        "examples": [
+            {
+                "type": "urn:featx:error:not-in-store",
+                "title": "not in store",
+                "status": 404,
+                "detail": "no item or product `sku1`",
+                "code": "not-in-store",
+                "hint": "`/v1/items` lists them",
+            }
+        ],
+    }
+
+
+def _answer_errors(app: FastAPI) -> None:
+    @app.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> Response:
+        return error.response()
+
+    @app.exception_handler(FeatxError)
+    async def known(_: Request, error: FeatxError) -> Response:
+        return Problem.of(error).response()
+
+    @app.exception_handler(RequestValidationError)
+    async def misfit(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        where = " ".join(str(part) for part in first["loc"][1:]) or "the body"
+        return Problem(
+            422, "bad-request", f"`{where}`: {first['msg']}", "`/openapi.json` says what is allowed"
+        ).response()
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(_: Request, error: HTTPException) -> Response:
+        code = {404: "not-found", 405: "wrong-method"}.get(error.status_code, "bad-request")
+        return _with_headers(Problem(error.status_code, code, str(error.detail).lower()).response(), error)
+
+    @app.exception_handler(Exception)
+    async def bug(_: Request, error: Exception) -> Response:
+        return Problem(500, "bug", f"featx broke ({type(error).__name__})", "the trace is in the log").response()
+
+
+def _with_headers(response: Response, error: HTTPException) -> Response:
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response

@@ -1,0 +1,179 @@
+"""The door in front of every request: its host, its origin, its caller and its size; and the headers of every answer.
+
+One layer of ASGI around the application, so that no route can forget it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from featx.errors import FeatxError
+from featx.server.measures import Measures
+from featx.server.problems import Problem, too_large
+from featx.server.settings import ServerSettings, is_loopback
+from featx.server.tokens import COOKIE, Access, Caller
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; img-src 'self' blob:; connect-src 'self'; style-src 'self'; "
+    "media-src 'self' blob:; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
+}
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# The page itself, which holds no data, the link that logs a browser in, and the checks of a supervisor.
+OPEN_PATHS = frozenset(
+    {"/", "/login", "/healthz", "/healthz/live", "/healthz/ready", "/v2", "/v2/health/live", "/v2/health/ready"}
+)
+OPEN_FOLDERS = ("/page/", "/widget/")
+
+
+class Guard:
+    """Refuses what does not belong here before the application sees it."""
+
+    def __init__(self, app: App, settings: ServerSettings, access: Access, measures: Measures) -> None:
+        self.app, self.settings, self.access, self.measures = app, settings, access, measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the start and stop of the server."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no other doors, such as web sockets
+            return
+        answer = _Answer(scope, send)
+        begun = time.monotonic()
+        try:
+            self._admit(scope)
+            await self.app(scope, self._bounded(scope, receive), answer)
+        except Problem as problem:
+            await problem.response()(scope, receive, answer)
+        except FeatxError as error:
+            await Problem.of(error).response()(scope, receive, answer)
+        finally:
+            self.measures.answered(_route(scope), answer.status, time.monotonic() - begun)
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        caller = self.access.caller(headers.get("authorization", ""), _session(headers))
+        self._check_origin(scope, headers, caller)
+        if caller is None and not _is_open(scope["path"]):
+            raise Problem(
+                401,
+                "not-logged-in",
+                "this needs a login",
+                "open the link that `featx serve` printed, or send `Authorization: Bearer TOKEN`",
+            )
+        scope.setdefault("state", {})["caller"] = caller
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        """A page elsewhere may point a name of its own at this machine; only our own names are answered."""
+        host = headers.get("host", "")
+        name = (urlsplit(f"//{host}").hostname or "") if _is_host(host) else ""
+        known = {self.settings.host.lower(), *map(str.lower, self.settings.names)}
+        if name not in known and not (self.settings.loopback and is_loopback(name)):
+            raise Problem(421, "wrong-host", "the server has another name", "`featx serve --name NAME` allows one more")
+
+    def _check_origin(self, scope: Scope, headers: Mapping[str, str], caller: Caller | None) -> None:
+        """No other site may use the session of a browser; a program with a token has none to be misused."""
+        site, origin = headers.get("sec-fetch-site", ""), headers.get("origin", "")
+        safe = scope["method"] in SAFE
+        page = safe and headers.get("sec-fetch-mode") == "navigate" and not scope["path"].startswith("/v")
+        foreign = site not in ("", "same-origin", "none") and not page
+        if origin and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+            foreign = True
+        if not safe and caller is not None and caller.by_cookie and not (site or origin):
+            foreign = True
+        if foreign:
+            raise Problem(403, "foreign-origin", "another site sent this request", "open the page of the server itself")
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        """The body, counted while it arrives: its announced length may lie, and it may never end."""
+        headers, limits = Headers(scope=scope), self.settings.limits
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        limit = limits.json_bytes if kind in ("", "application/json") else limits.photo_bytes
+        if kind == "multipart/form-data" or scope["path"].startswith("/v2/"):
+            limit = limits.form_bytes
+        if (announced := headers.get("content-length", "")).isdigit() and int(announced) > limit:
+            raise too_large(limit)
+        until, arrived = time.monotonic() + limits.body_seconds, 0
+        complete = False
+
+        async def bounded() -> Message:
+            nonlocal arrived, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                    message = await receive()
+            except TimeoutError as error:
+                raise Problem(408, "too-slow", "the body took too long to arrive", "send it again") from error
+            arrived += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if arrived > limit:
+                raise too_large(limit)
+            return message
+
+        return bounded
+
+
+class _Answer:
+    """Adds the headers of every answer, and remembers its status."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope, self._send = scope, send
+        self.status = 500
+        self._request_id = secrets.token_hex(8)
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers["X-Request-ID"] = self._request_id
+            headers.setdefault("Cache-Control", "no-store")
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the path, so that a metric has no more labels than there are routes."""
+    return str(getattr(scope.get("route"), "path", "")) or "other"
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a header has the form of a host, with or without a port."""
+    return bool(text) and not any(c in "/@?#\\" or c.isspace() for c in text)
+
+
+def _session(headers: Mapping[str, str]) -> str:
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""
