@@ -1,6 +1,7 @@
 """What may be learned from, and how it is divided.
 
 decisions     what people decided about doubtful labels
+decision_log  decisions taken on the page, durably and with undo
 training_set  rows with labels, and what is held out
 folds         folds that keep the photos of one product together
 """

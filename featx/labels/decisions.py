@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -230,6 +231,8 @@ def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]
         raise FeatxError(
             "no-such-file", f"cannot read `{path}`: {error.strerror}", "write it first: `featx issues -o fixes.csv`"
         ) from error
+    if path.suffix.lower() == ".jsonl":
+        return _lines(text, path, needed)
     first, _, rest = text.partition("\n")
     text = rest if is_declaration(first) else text
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator_of(first), restval="")
@@ -248,3 +251,23 @@ def _read(path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]
             "bad-column", f"{path} has no column `{missing[0]}`", "write the table again: `featx issues -o fixes.csv`"
         )
     return rows
+
+
+def _lines(text: str, path: Path, needed: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The decisions of a log such as the page writes, without those taken back; the last about a photo comes last."""
+    rows: dict[str, tuple[int, dict[str, str]]] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            cells = {name: str(record.get(name) or "") for name in ("id", "digest", "decision", "new_label")}
+        except (ValueError, AttributeError) as error:
+            raise FeatxError(
+                "bad-manifest", f"line {number} of {path} is not a decision", "remove that line"
+            ) from error
+        if record.get("undoes"):
+            rows.pop(str(record["undoes"]), None)
+        elif missing := [name for name in needed if not cells[name]]:
+            raise FeatxError("bad-column", f"line {number} of {path} has no `{missing[0]}`", "remove that line")
+        else:
+            rows[str(record.get("key") or number)] = number, cells
+    return list(rows.values())

@@ -11,11 +11,13 @@ photo_queue   photos in, features out, in batches of whatever waits
 requests      who may call a route, and how it is described
 uploads       the body of a request → photos
 search_routes   /v1/similar, /v1/classify
+review_routes   /v1/review, /v1/duplicates, /v1/decisions
 item_routes     /v1/items, /v1/photo, /v1/catalogue
 health_routes   /healthz, /metrics
 page_routes     the page, its files, the login
 answers       the shapes of answers
 problems      errors as problem details
+jobs          work that takes longer than a request
 measures      what the server counts
 page/         the page: plain modules, no build
 """

@@ -18,7 +18,9 @@ from featx.backbones.weights import named_place
 from featx.embedding.reopen import decodes_exactly, reopen_backbone
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, open_photo
+from featx.labels.decision_log import DecisionLog
 from featx.server.generations import Catalogue, Generation
+from featx.server.jobs import Jobs
 from featx.server.measures import Measures
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
@@ -53,6 +55,7 @@ class Service:
         self._lock = threading.Lock()
         self._queues: dict[str, PhotoQueue] = {}
         self.catalogue = Catalogue(settings, self.queue_of)
+        self.decisions, self.jobs = DecisionLog(settings.store), Jobs()
         self._report()
 
     @property
@@ -68,6 +71,7 @@ class Service:
     def stop(self) -> None:
         """Finish what is under way."""
         self.catalogue.stop()
+        self.jobs.stop()
         for queue in self._queues.values():
             queue.stop()
 
