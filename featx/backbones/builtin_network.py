@@ -161,11 +161,15 @@ class ColourBlocks(nn.Module):
         red, green, blue = x[..., 0], x[..., 1], x[..., 2]
         high, low = x.amax(-1), x.amin(-1)
         span = high - low
-        safe = torch.where(span > 0, span, torch.ones_like(span))
-        from_green = torch.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4)
-        hue = torch.where(high == red, torch.remainder((green - blue) / safe, 6), from_green)
-        hue_bin = (hue * (hues / 6)).long().clamp_max(hues - 1)
-        saturation = (span / high.clamp_min(1) * saturations).long().clamp_max(saturations - 1)
+        safe = span.clamp_min(1)
+        # Bytes are whole, so a quarter in a numerator moves no pixel across the edge of a bin; yet one exactly at the
+        # edge stays in its bin where a library divides less exactly, as OpenVINO does.
+        is_red, is_green = high == red, high == green
+        difference = torch.where(is_red, green - blue, torch.where(is_green, blue - red, red - green))
+        turn = torch.where(is_red, 0.0, torch.where(is_green, hues / 3, 2 * hues / 3))
+        hue_bin = (((hues / 6) * difference + 0.25) / safe).floor() + turn
+        hue_bin = torch.where(hue_bin < 0, hue_bin + hues, hue_bin).long()
+        saturation = ((saturations * span + 0.25) / high.clamp_min(1)).long().clamp_max(saturations - 1)
         bins = (hue_bin * saturations + saturation) * values + (high * (values / 256)).long()
         counts = torch.zeros((x.shape[0], hues * saturations * values), device=x.device)
         return (counts.scatter_add(1, bins, torch.ones_like(high)) / x.shape[1]).sqrt()

@@ -21,7 +21,11 @@ def deploy(
     ] = None,
     compared: Annotated[
         int, typer.Option("--compare-on", min=0, help="Photos of the store to compare its answers on.")
-    ] = 100,
+    ] = 500,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Add model-int8.onnx: faster, and measured on these photos.")
+    ] = False,
+    openvino: Annotated[bool, typer.Option("--openvino", help="Add the graph as OpenVINO's model.xml.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier deployment.")] = False,
     store: StoreOption = None,
     as_json: JsonFlag = False,
@@ -32,11 +36,19 @@ def deploy(
 
     Example: featx deploy shop-classifier
     """
+    from featx.deployment.agreement import agreement_sentence
     from featx.deployment.folder import deploy as run
 
     out = Output(as_json, quiet, verbose)
     report = run(
-        output, clf, store=store, compared=compared, force=force, on_stage=lambda stage: out.detail(f"{stage} …")
+        output,
+        clf,
+        store=store,
+        compared=compared,
+        int8=int8,
+        openvino=openvino,
+        force=force,
+        on_stage=lambda stage: out.detail(f"{stage} …"),
     )
     same = report.comparison
     out.ok(
@@ -47,6 +59,8 @@ def deploy(
         f"  answers like featx on {pluralise(same.photos, 'photo')}:"
         f" the same categories, probabilities within {same.probabilities:.1g}"
     )
+    if report.int8 is not None:
+        out.say(f"  model-int8.onnx, on {pluralise(report.int8.photos, 'photo')}: {agreement_sentence(report.int8)}")
     out.next(f"python {report.folder}/run.py PHOTO   (needs pillow, numpy and onnxruntime)")
     out.result(str(report.folder))
     out.document(report.to_dict())

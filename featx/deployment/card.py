@@ -9,7 +9,8 @@ from featx.classifiers.card import page
 from featx.files.markdown import escape_markdown
 
 if TYPE_CHECKING:
-    from featx.deployment.golden import Comparison
+    from featx.deployment.agreement import Agreement
+    from featx.deployment.comparison import Comparison
     from featx.prediction.predict import Predictor
     from featx.prediction.review import DecisionRule
 
@@ -18,6 +19,7 @@ USAGE = """## Use it
     pip install -r requirements.txt
     python run.py --check            # the golden photos must get the answers they had when this was made
     python run.py photo.jpg folder/
+    python run.py --model NAME photo.jpg    # another graph of this folder: model-int8.onnx, or model.xml with OpenVINO
 
 `run.py` reads a photo upright, in sRGB and on white, makes the bytes that each network takes, and runs `model.onnx`.
 A program in another language must do the same: the record `featx` in the model's metadata says how (`photo`), names
@@ -26,7 +28,7 @@ the categories (`labels`) and gives the confidence below which an answer needs a
 """
 
 
-def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison) -> str:
+def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison, agreement: Agreement | None) -> str:
     """The page in Markdown."""
     model = predictor.model
     card = page(model.card).rstrip("\n")
@@ -38,9 +40,21 @@ def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison) 
         "The scores above hold for photos like those it learned from; measure on your own before you rely on them.",
         "",
         f"Compared with featx on {comparison.photos:,} photos when it was made: the same categories and decisions, "
-        f"embeddings within {comparison.embedding:.1g}, probabilities within {comparison.probabilities:.1g}.",
+        f"embeddings within {comparison.embedding:.1g}, probabilities within {comparison.probabilities:.1g}, and a "
+        f"photo alone within {comparison.alone:.1g} of the same photo among others.",
+        *(["", *_integers(agreement)] if agreement is not None else []),
     ]
     return "\n".join([card, "", USAGE, *limits, "", "## Licences", "", *_licences(predictor)]) + "\n"
+
+
+def _integers(agreement: Agreement) -> list[str]:
+    """What `model-int8.onnx` costs."""
+    from featx.deployment.agreement import agreement_sentence
+
+    return [
+        "`model-int8.onnx` computes its convolutions with integers: faster and less exact. "
+        f"Of {agreement.photos:,} photos, {agreement_sentence(agreement)}."
+    ]
 
 
 def _licences(predictor: Predictor) -> list[str]:
@@ -53,4 +67,4 @@ def _licences(predictor: Predictor) -> list[str]:
             f"- weights of {escape_markdown(part.backbone)} ({escape_markdown(part.weights)}): "
             f"{escape_markdown(str(licence))}, SHA-256 `{part.weights_sha256}`"
         )
-    return [*lines, "- `run.py`, `photo.py`, `colours.py`: MIT, from featx"]
+    return [*lines, "- `run.py` and the files it imports: MIT, from featx"]

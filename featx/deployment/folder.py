@@ -6,31 +6,39 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.deployment.golden import EXPECTED, Comparison, expected_answers, write_golden
+from featx.deployment.comparison import COMPARED, Comparison, compare, photos_of, require_same_answers, worst
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, temporary_path
 from featx.files.regular import read_json
 
 if TYPE_CHECKING:
+    from featx.deployment.agreement import Agreement
     from featx.prediction.predict import Predictor
     from featx.prediction.review import DecisionRule
 
-MANIFEST, MODEL, CARD, GOLDEN = "manifest.json", "model.onnx", "card.md", "golden"
+MANIFEST, CARD, GOLDEN = "manifest.json", "card.md", "golden"
+MODEL, INT8, OPENVINO = "model.onnx", "model-int8.onnx", "model.xml"
 FORMAT = "featx-deployment/1"
 RUNNER = Path(__file__).parent / "runner"
 # A larger classifier is of a kind that should not travel: another answers as well with a hundredth of it.
 MOST_BYTES = 200 * 2**20
-# The photos of the store that the deployment is compared on; more would tell no more, and take minutes.
-COMPARED = 100
+
+
+@dataclass(frozen=True)
+class Forms:
+    """The forms of the graph beside `model.onnx`."""
+
+    int8: bool = False
+    openvino: bool = False
 
 
 @dataclass
@@ -43,6 +51,8 @@ class DeploymentReport:
     categories: int
     n_bytes: int
     comparison: Comparison
+    # How far `model-int8.onnx` agrees, where it was asked for.
+    int8: Agreement | None = None
     files: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -62,6 +72,8 @@ def deploy(
     *,
     store: Path | None = None,
     compared: int = COMPARED,
+    int8: bool = False,
+    openvino: bool = False,
     force: bool = False,
     on_stage: Callable[[str], object] = lambda stage: None,
 ) -> DeploymentReport:
@@ -69,9 +81,12 @@ def deploy(
 
     The folder appears only once its own runner has given the answers of featx, to drawn photos and to `compared` photos
     of the store it was trained on, as far as they are still there.
+
+    `int8` adds a graph whose convolutions compute with integers, if it agrees well enough on these photos; `openvino`
+    adds the graph in OpenVINO's own form.
     """
     begun, output = time.monotonic(), Path(output)
-    _require_packages()
+    _require_packages(openvino=openvino)
     _require_free(output, force=force)
     from featx.prediction.predict import open_predictor
     from featx.prediction.review import decision_rule
@@ -82,7 +97,7 @@ def deploy(
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
-        comparison = _write(temporary, predictor, rule, compared, on_stage)
+        comparison, agreement = _write(temporary, predictor, rule, Forms(int8, openvino), compared, on_stage)
         _replace(temporary, output)
     except OSError as error:
         raise cannot_write(output, error) from error
@@ -96,17 +111,22 @@ def deploy(
         len(predictor.model.classes),
         sum((output / name).stat().st_size for name in files),
         comparison,
+        agreement,
         files,
         time.monotonic() - begun,
     )
 
 
-def _require_packages() -> None:
+def _require_packages(*, openvino: bool) -> None:
     missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise FeatxError(
             "extra-missing", f"deploying needs {' and '.join(missing)}", "install them: pip install 'featx[deploy]'"
         )
+    if openvino:
+        from featx.deployment.openvino_form import require_openvino
+
+        require_openvino()
 
 
 def _require_free(output: Path, *, force: bool) -> None:
@@ -126,16 +146,42 @@ def _require_free(output: Path, *, force: bool) -> None:
 
 
 def _write(
-    folder: Path, predictor: Predictor, rule: DecisionRule, compared: int, on_stage: Callable[[str], object]
-) -> Comparison:
+    folder: Path,
+    predictor: Predictor,
+    rule: DecisionRule,
+    forms: Forms,
+    compared: int,
+    on_stage: Callable[[str], object],
+) -> tuple[Comparison, Agreement | None]:
     """Write everything into a folder, and compare its answers with those of featx."""
     from featx.deployment.card import card_page
-    from featx.deployment.model import build_model
-    from featx.images import colours
+    from featx.deployment.golden import EXPECTED, write_golden
 
     on_stage("the graph")
     _require_deployable(predictor)
-    data = build_model(predictor, rule).SerializeToString()
+    _write_graphs(folder, predictor, rule, forms)
+    _copy_runner(folder)
+    _write_manifest(folder)
+    on_stage("the golden photos")
+    write_golden(folder / GOLDEN, predictor, rule)
+    files = [folder / GOLDEN / EXPECTED]
+    with tempfile.TemporaryDirectory(prefix="featx-") as aside:
+        answered = Path(aside) / EXPECTED
+        if paths := _answer_photos(predictor, rule, compared, answered, on_stage):
+            files.append(answered)
+        comparison = _compare_exact(folder, forms, files)
+        agreement = _compare_int8(folder, predictor, files[-1], paths) if forms.int8 else None
+    (folder / CARD).write_text(card_page(predictor, rule, comparison, agreement), encoding="utf-8")
+    _write_manifest(folder)
+    return comparison, agreement
+
+
+def _write_graphs(folder: Path, predictor: Predictor, rule: DecisionRule, forms: Forms) -> None:
+    """The graph in every form that is wanted."""
+    from featx.deployment.model import build_model
+
+    model = build_model(predictor, rule)
+    data = model.SerializeToString()
     if len(data) > MOST_BYTES:
         raise FeatxError(
             "bad-flag",
@@ -143,29 +189,71 @@ def _write(
             "train a smaller one, such as `featx fit --clf lda`",
         )
     (folder / MODEL).write_bytes(data)
+    if forms.openvino:
+        from featx.deployment.openvino_form import write_openvino
+
+        write_openvino(folder / MODEL, folder / OPENVINO)
+    if forms.int8:
+        from featx.deployment.int8 import int8_model
+
+        (folder / INT8).write_bytes(int8_model(model, predictor.backbone).SerializeToString())
+
+
+def _copy_runner(folder: Path) -> None:
+    from featx.images import colours
+
     for file in RUNNER.iterdir():
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
     shutil.copyfile(str(colours.__file__), folder / "colours.py")
-    (folder / MANIFEST).write_text(json.dumps({"files": {MODEL: _sha256(folder / MODEL)}}), encoding="utf-8")
-    on_stage("the golden photos")
-    write_golden(folder / GOLDEN, predictor, rule)
-    comparisons = [_compare(folder, folder / GOLDEN / EXPECTED)]
-    photos = _photos_of(predictor, compared)
+
+
+def _answer_photos(
+    predictor: Predictor, rule: DecisionRule, most: int, target: Path, on_stage: Callable[[str], object]
+) -> list[str]:
+    """The answers of featx to photos of the store, in a file; the photos that have one."""
+    from featx.deployment.golden import expected_answers
+
+    photos = photos_of(predictor, most)
     if photos:
         on_stage(f"the answers to {len(photos):,} photos")
-        answers = expected_answers(predictor, rule, photos)
-        answers.write(folder / EXPECTED, answers.paths)
-        comparisons.append(_compare(folder, folder / EXPECTED))
-        (folder / EXPECTED).unlink()
-    comparison = _worst(comparisons)
-    _require_agreement(comparison)
-    (folder / CARD).write_text(card_page(predictor, rule, comparison), encoding="utf-8")
+    answers = expected_answers(predictor, rule, photos) if photos else None
+    if answers is None:
+        return []
+    answers.write(target, answers.paths)
+    return answers.paths
+
+
+def _compare_exact(folder: Path, forms: Forms, files: Sequence[Path]) -> Comparison:
+    """The worst comparison of the graphs that must answer like featx."""
+    comparisons = []
+    for graph in (MODEL, OPENVINO) if forms.openvino else (MODEL,):
+        comparisons.append(worst([compare(folder, graph, file) for file in files]))
+        require_same_answers(comparisons[-1], graph)
+    largest = worst(comparisons)
+    return replace(largest, photos=comparisons[0].photos)
+
+
+def _compare_int8(folder: Path, predictor: Predictor, file: Path, paths: Sequence[str]) -> Agreement:
+    """How far the graph of integers agrees: on photos of the store, else on the golden ones."""
+    from featx.deployment.agreement import agreement_of, require_agreement
+
+    with tempfile.TemporaryDirectory(prefix="featx-") as aside:
+        own = Path(aside) / "own.npz"
+        n = compare(folder, INT8, file, own).photos
+        agreement = agreement_of(predictor, paths or [""] * n, file, own)
+    require_agreement(agreement, INT8)
+    return agreement
+
+
+def _write_manifest(folder: Path) -> None:
+    """The digest of every file, and the versions of ONNX Runtime that run the graph."""
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     digests = {name: _sha256(folder / name) for name in names if name != MANIFEST}
-    manifest = {"format": FORMAT, "files": digests}
+    needs = dict(line.split(">=") for line in (folder / "requirements.txt").read_text("utf-8").split())
+    runtime = {"oldest": needs["onnxruntime"], "compared_with": version("onnxruntime")}
+    manifest = {"format": FORMAT, "onnxruntime": runtime, "files": digests}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return comparison
 
 
 def _require_deployable(predictor: Predictor) -> None:
@@ -181,59 +269,6 @@ def _require_deployable(predictor: Predictor) -> None:
             "bad-flag",
             f"the classifier was trained on {precision} features, and a deployment computes in float32",
             "extract in float32 and train again: `featx extract IMAGES --precision fp32 --store NEW.h5`",
-        )
-
-
-def _photos_of(predictor: Predictor, most: int) -> list[str]:
-    """Photos of the store, evenly spread over its rows, as far as they are still there."""
-    if predictor.store is None or most < 1:
-        return []
-    known = predictor.store.known()
-    paths = [path for path in dict.fromkeys(str(known[i].path) for i in predictor.store.ids) if Path(path).is_file()]
-    step = max(1, len(paths) // most)
-    return [str(Path(path).resolve()) for path in paths[::step][:most]]
-
-
-def _compare(folder: Path, expected: Path) -> Comparison:
-    """The runner of a deployment, run as its users run it, on photos whose answers are known."""
-    command = [sys.executable, str(folder / "run.py"), "--check", str(expected)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean_environment())
-    try:
-        return Comparison(**json.loads(done.stdout))
-    except (ValueError, TypeError) as error:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise FeatxError("bug", f"the deployment does not run: {last}", "please report this") from error
-
-
-def _clean_environment() -> dict[str, str]:
-    """The environment without what could lend featx to the runner."""
-    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-
-
-def _worst(comparisons: Sequence[Comparison]) -> Comparison:
-    counts = {
-        name: sum(getattr(comparison, name) for comparison in comparisons) for name in ("photos", "label", "sure")
-    }
-    largest = {
-        name: max(getattr(comparison, name) for comparison in comparisons)
-        for name in ("embedding", "probabilities", "similarity")
-    }
-    return Comparison(**counts, **largest)
-
-
-# How far numbers may be from those of featx.
-TOLERANCE = 1e-4
-
-
-def _require_agreement(comparison: Comparison) -> None:
-    far = max(comparison.embedding, comparison.probabilities) > TOLERANCE
-    if far or comparison.label or comparison.sure:
-        raise FeatxError(
-            "answers-differ",
-            f"the deployment disagrees with featx on {comparison.photos:,} photos: {comparison.label:,} get another"
-            f" category, {comparison.sure:,} another decision, and probabilities differ by up to"
-            f" {comparison.probabilities:.1g}",
-            "nothing was written; deploy a classifier on another backbone, and please report this",
         )
 
 

@@ -37,26 +37,16 @@ class ExpectedAnswers:
         write_atomic(path, file.getvalue())
 
 
-@dataclass
-class Comparison:
-    """How far the answers of a deployment are from those of featx."""
-
-    photos: int
-    embedding: float
-    probabilities: float
-    similarity: float
-    label: int
-    sure: int
-
-
-def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[str]) -> ExpectedAnswers:
-    """The answers of featx to photos; those that cannot be read are left out."""
+def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[str]) -> ExpectedAnswers | None:
+    """The answers of featx to photos; those that cannot be read are left out, and None is left where all are."""
 
     def read(path: str) -> Any:
         return read_source(path, exact=predictor.exact, name=path)
 
     with embed(paths, lambda: predictor.backbone, read=read, known=lambda digest: None, workers=2) as stream:
         readable = [(result.photo, result.features) for result in stream if result.features is not None]
+    if not readable:
+        return None
     features = np.stack([row for _, row in readable])
     shares = predictor.model.predict_proba(features)
     similarity = predictor.model.novelty.similarity(features)
@@ -88,4 +78,5 @@ def write_golden(folder: Path, predictor: Predictor, rule: DecisionRule) -> None
             (folder / name).write_bytes((Path(drawn) / row.image).read_bytes())
     paths = sorted(str(path) for path in folder.iterdir())
     answers = expected_answers(predictor, rule, paths)
+    assert answers is not None
     answers.write(folder / EXPECTED, [Path(path).name for path in answers.paths])

@@ -78,6 +78,7 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "featx": __version__,
+        "numbers": "float32",
         "labels": model.classes,
         "review": {
             "limits": [rule.limit_of(label) for label in model.classes],
@@ -88,6 +89,12 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
         "classifier": {"name": model.name, "written": model.card.written},
         "fingerprint": encoder.fingerprint.to_dict(),
     }
+
+
+def contract_of(model: ModelProto) -> dict[str, Any]:
+    """The record in a graph's metadata."""
+    record: dict[str, Any] = json.loads(next(prop.value for prop in model.metadata_props if prop.key == KEY))
+    return record
 
 
 def _network(part: Encoder, prefix: str, name: str) -> onnx.GraphProto:

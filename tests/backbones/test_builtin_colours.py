@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from featx.backbones.builtin_colours import COLOURS, HUES, SATURATIONS, VALUES, colour_bins, colour_histograms
 
@@ -38,3 +39,20 @@ def test_histograms_count_every_pixel_once_and_those_of_the_middle_only_the_midd
     again, same = colour_histograms(pixels, 10)
     np.testing.assert_array_equal(middle, same)
     assert (whole != again).any()
+
+
+@pytest.mark.parametrize("wrong", [0.0, 1e-5, -1e-5])
+def test_a_graph_puts_every_colour_into_its_bin_even_where_it_divides_less_exactly(
+    wrong: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from featx.backbones.builtin_network import ColourBlocks
+
+    exact = torch.Tensor.__truediv__
+    monkeypatch.setattr(torch.Tensor, "__truediv__", lambda a, b: exact(a, b) * (1 + wrong))
+    blocks = ColourBlocks((HUES, SATURATIONS, VALUES), [(COLOURS, 1.0)] * 2, torch.zeros(2 * COLOURS))
+    levels = np.array([0, 1, 2, 3, 60, 64, 85, 90, 120, 127, 128, 170, 180, 191, 240, 255], dtype=np.uint8)
+    every = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, 64, 64, 3)
+    whole, _ = colour_histograms(every, 16)
+    np.testing.assert_allclose(blocks._histogram(torch.from_numpy(every)).numpy(), whole, rtol=1e-4)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from featx.images import colours
 from tests.conftest import ROOT, Run, command_environment, made_once, run_here
 
 # What the runner's users have.
-ALLOWED = {"numpy", "onnxruntime", "PIL", "colours", "photo"}
+ALLOWED = {"numpy", "onnxruntime", "openvino", "PIL", "check", "colours", "engine", "photo"}
+
+FORMS = ["--int8", *(["--openvino"] if find_spec("openvino") else [])]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +30,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, sample_shop: Path) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(sample_shop, folder, dirs_exist_ok=True)
-        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", "--json"]):
+        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", *FORMS, "--json"]):
             ran = run_here(tuple(words), folder, "", command_environment({}))
             assert ran.returncode == 0, ran.stderr
         (folder / "deploy.json").write_text(ran.stdout)
@@ -59,6 +62,7 @@ def test_the_comparison_with_featx_is_part_of_the_answer(shop: Path) -> None:
     comparison = report["comparison"]
     assert comparison["photos"] == 32 and comparison["label"] == comparison["sure"] == 0
     assert max(comparison["embedding"], comparison["probabilities"]) <= 1e-4
+    assert comparison["alone"] <= 1e-6
     assert {"model.onnx", "run.py", "photo.py", "colours.py", "card.md", "Containerfile"} <= set(report["files"])
 
 
@@ -91,6 +95,43 @@ def test_a_flipped_byte_in_the_model_is_refused_in_a_sentence(shop: Path, tmp_pa
     (out / "model.onnx").write_bytes(data)
     ran = run(out, "--check")
     assert ran.returncode != 0 and "damaged" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(shop: Path) -> None:
+    report, card = json.loads((shop / "deploy.json").read_text()), (shop / "out" / "card.md").read_text()
+    agreement = report["int8"]
+    assert agreement["photos"] == 12 and agreement["same_category"] >= 0.95 and agreement["neighbours"] >= 0.9
+    assert agreement["n_labelled"] == 6  # the photos that were held out
+    assert "Of 12 photos" in card and "nearest photos are the same" in card
+    assert (shop / "out" / "model-int8.onnx").stat().st_size < (shop / "out" / "model.onnx").stat().st_size
+    ran = run(shop / "out", "--check", "--model", "model-int8.onnx")
+    assert ran.returncode == 0 and json.loads(ran.stdout)["embedding"] > 1e-4, ran.stderr
+
+
+def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(shop: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    out = tmp_path / "out"
+    shutil.copytree(shop / "out", out)
+    photo = sorted((out / "golden").glob("*.jpg"))[0].name
+    own, other = (run(out, "--model", name, f"golden/{photo}").stdout for name in ("model.xml", "model.onnx"))
+    assert own and own == other
+    data = bytearray((out / "model.bin").read_bytes())
+    data[len(data) // 2] ^= 1
+    (out / "model.bin").write_bytes(data)
+    ran = run(out, "--model", "model.xml", "--check")
+    assert ran.returncode != 0 and "model.bin is damaged" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_graph_that_was_not_deployed_is_refused_in_a_sentence(shop: Path) -> None:
+    ran = run(shop / "out", "--model", "other.onnx", "--check")
+    assert ran.returncode != 0 and "not part of this deployment" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_the_manifest_tells_which_versions_run_the_graph(shop: Path) -> None:
+    import onnxruntime
+
+    manifest = json.loads((shop / "out" / "manifest.json").read_text())
+    assert manifest["onnxruntime"] == {"oldest": "1.20", "compared_with": onnxruntime.__version__}
 
 
 def test_a_damaged_photo_gets_its_reason_and_the_others_their_answers(shop: Path, tmp_path: Path) -> None:
@@ -135,7 +176,7 @@ def test_the_runner_is_short_and_imports_only_what_it_says() -> None:
     import ast
 
     assert len((RUNNER / "run.py").read_text().splitlines()) <= 150
-    for path in (RUNNER / "run.py", RUNNER / "photo.py", Path(str(colours.__file__))):
+    for path in (*RUNNER.glob("*.py"), Path(str(colours.__file__))):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
@@ -162,7 +203,7 @@ def test_nothing_is_written_where_the_answers_would_differ(
     shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(shop)
-    monkeypatch.setattr("featx.deployment.folder.TOLERANCE", -1.0)
+    monkeypatch.setattr("featx.deployment.comparison.TOLERANCE", -1.0)
     with pytest.raises(FeatxError, match="disagrees with featx") as error:
         deploy(tmp_path / "new", compared=0)
     assert error.value.code == "answers-differ" and not list(tmp_path.iterdir())

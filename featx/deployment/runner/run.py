@@ -4,6 +4,7 @@
     python run.py photo.jpg folder/    a line for each photo
     python run.py --json photo.jpg     a JSON record for each photo
     python run.py --check              compare the photos in golden/ with the answers they had when this was made
+    python run.py --model model-int8.onnx photo.jpg    another graph of this folder, where it has several
 
 In Python: `from run import Model; Model().predict(["photo.jpg"])`.
 """
@@ -11,7 +12,6 @@ In Python: `from run import Model; Model().predict(["photo.jpg"])`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,34 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+from engine import Graph  # type: ignore[import-not-found]  # noqa: E402
 from photo import decode, prepare  # type: ignore[import-not-found]  # noqa: E402
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".bmp")
 BATCH = 16
-# How far answers may be from those of featx.
-TOLERANCE = 1e-4
 Record = dict[str, Any]
 
 
 class Model:
-    """The networks and the classifier of model.onnx; the file is compared with its digest before it is opened."""
+    """The networks and the classifier in one graph; the file is compared with its digest before it is opened."""
 
-    def __init__(self, folder: Path | str = HERE, threads: int = 0) -> None:
-        file, manifest = Path(folder) / "model.onnx", Path(folder) / "manifest.json"
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        if digest != json.loads(manifest.read_text("utf-8"))["files"][file.name]:
-            sys.exit(f"{file} is damaged: its SHA-256 is not the one in {manifest.name}; copy the folder again")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        options.enable_cpu_mem_arena = False  # memory for one batch, not for the largest there ever was
-        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self.outputs = [output.name for output in self.session.get_outputs()]
-        self.contract: Record = json.loads(self.session.get_modelmeta().custom_metadata_map["featx"])
+    def __init__(self, folder: Path | str = HERE, threads: int = 0, graph: str = "model.onnx") -> None:
+        self.graph = Graph(Path(folder) / graph, threads)
+        self.contract: Record = self.graph.contract
 
     def read(self, path: Path | str) -> list[np.ndarray]:
         """One photo as the bytes that each network takes."""
@@ -59,7 +48,8 @@ class Model:
         """The outputs of the graph, by name, for photos as `read` gives them."""
         names = [form["name"] for form in self.contract["photo"]["inputs"]]
         inputs = {name: np.stack(tensors) for name, tensors in zip(names, zip(*photos, strict=True), strict=True)}
-        return dict(zip(self.outputs, self.session.run(self.outputs, inputs), strict=True))
+        outputs: dict[str, np.ndarray] = self.graph(inputs)
+        return outputs
 
     def predict(self, paths: Iterable[Path | str]) -> Iterator[Record]:
         """A record for each photo: its category, how sure that is, and whether a person should look at it."""
@@ -88,19 +78,6 @@ class Model:
         return record | {"doubt": None, "similarity": None, "error": reason}
 
 
-def check(model: Model, expected: Path | str) -> Record:
-    """The largest differences from the answers in a file, and how many categories and decisions are others."""
-    with np.load(expected, allow_pickle=False) as file:
-        wanted = dict(file)
-    paths = [Path(expected).parent / name for name in wanted.pop("files").tolist()]
-    answers = [model.run([model.read(path) for path in some]) for some in batches(paths)]
-    own = {name: np.concatenate([answer[name] for answer in answers]) for name in wanted}
-    numbers = ("embedding", "probabilities", "similarity")
-    result = {name: float(np.abs(own[name] - wanted[name]).max()) for name in numbers}
-    others = {name: int((own[name] != wanted[name]).sum()) for name in ("label", "sure")}
-    return {"photos": len(paths), **result, **others}
-
-
 def batches(paths: Iterable[Path | str]) -> Iterator[list[Path | str]]:
     """The photos, a few at a time."""
     left = iter(paths)
@@ -122,15 +99,16 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print a JSON record for each photo")
     golden = HERE / "golden" / "expected.npz"
     parser.add_argument("--check", nargs="?", const=golden, metavar="FILE.npz", help="compare with known answers")
+    parser.add_argument("--keep", metavar="FILE.npz", help="with --check: write the answers to a file")
+    parser.add_argument("--model", default="model.onnx", metavar="FILE", help="the graph of this folder to run")
     words = parser.parse_args()
     if not words.photos and not words.check:
         parser.error("name a photo or a folder, or use --check")
-    model = Model()
+    model = Model(graph=words.model)
     if words.check:
-        result = check(model, words.check)
-        print(json.dumps(result))
-        far = max(result["embedding"], result["probabilities"]) > TOLERANCE or result["label"] or result["sure"]
-        sys.exit("the answers differ from those of featx" if far else 0)
+        import check  # type: ignore[import-not-found]
+
+        check.main(model, words.check, words.keep)
     for record in model.predict(photos_in(words.photos)):
         remark = record["error"] or record["doubt"] or ""
         line = f"{record['path']}\t{record['category'] or ''}\t{record['sure'] or ''}\t{remark}"

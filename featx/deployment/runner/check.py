@@ -1,0 +1,82 @@
+"""Compares the answers of a graph with those that featx gave to the same photos."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TOLERANCE = 1e-4  # how far numbers may be from those of featx
+MOST_OTHERS = 0.1
+BATCH = 32
+NUMBERS, DECISIONS = ("embedding", "probabilities", "similarity"), ("label", "sure")
+Arrays = dict[str, np.ndarray]
+
+
+def read_expected(expected: Path | str) -> tuple[list[Path], Arrays]:
+    """The photos of a file of answers, and the answers."""
+    with np.load(expected, allow_pickle=False) as file:
+        wanted = dict(file)
+    return [Path(expected).parent / name for name in wanted.pop("files").tolist()], wanted
+
+
+def check(model: Any, expected: Path | str, keep: Path | str | None = None) -> dict[str, Any]:
+    """The largest differences from the answers in a file, and how many categories and decisions are others.
+
+    An answer on the very edge of another may fall on either side, and is not counted. `alone` is the largest difference
+    that a photo's company makes. With `keep`, the answers are written to that file.
+    """
+    paths, wanted = read_expected(expected)
+    own, alone = _answers(model, paths)
+    if keep is not None:
+        kept: dict[str, Any] = {name: own[name] for name in wanted}
+        np.savez(keep, **kept)
+    numbers = {name: _apart(own[name], wanted[name]) for name in NUMBERS}
+    counts = ~_ties(wanted, model.contract["review"])
+    others = {name: int((own[name] != wanted[name])[counts].sum()) for name in DECISIONS}
+    return {"photos": len(paths), **numbers, **others, "alone": alone}
+
+
+def fails(result: dict[str, Any], numbers: str) -> bool:
+    """Whether a comparison fails; a graph of integers may give one photo in ten another category."""
+    if numbers == "int8":
+        return bool(result["label"] > MOST_OTHERS * result["photos"])
+    far = max(result["embedding"], result["probabilities"]) > TOLERANCE
+    return bool(far or result["label"] or result["sure"])
+
+
+def _answers(model: Any, paths: list[Path]) -> tuple[Arrays, float]:
+    """The answers to photos by batches, and how far they are from those to the first photos alone."""
+    answers, alone = [], 0.0
+    for start in range(0, len(paths), BATCH):
+        photos = [model.read(path) for path in paths[start : start + BATCH]]
+        answers.append(model.run(photos))
+        if start == 0:
+            singles = [model.run([photo]) for photo in photos]
+            alone = max(_apart(np.concatenate([one[name] for one in singles]), answers[0][name]) for name in NUMBERS)
+    return {name: np.concatenate([answer[name] for answer in answers]) for name in NUMBERS + DECISIONS}, alone
+
+
+def _ties(wanted: Arrays, review: dict[str, Any]) -> np.ndarray:
+    """The photos whose answer is nearer to a limit, or to the next category, than numbers may be apart."""
+    second, first = np.sort(wanted["probabilities"], axis=1)[:, -2:].T
+    at_limit = np.abs(first - np.array(review["limits"])[wanted["label"]]) <= TOLERANCE
+    least = review["similarity"]
+    unlike = np.abs(wanted["similarity"] - least) <= TOLERANCE if least is not None else False
+    ties: np.ndarray = (first - second <= TOLERANCE) | at_limit | unlike
+    return ties
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max())
+
+
+def main(model: Any, expected: Path | str, keep: Path | str | None) -> None:
+    """Print a comparison, and end the program."""
+    result = check(model, expected, keep)
+    print(json.dumps(result))
+    failed = fails(result, model.contract["numbers"])
+    sys.exit("the answers differ from those of featx" if failed else 0)
