@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -152,6 +153,22 @@ def architectures_table() -> str:
     return f'{{"heads": {json.dumps(sorted(heads))}, "networks": {{\n' + ",\n".join(rows) + "\n}}\n"
 
 
+def timm_tags() -> str:
+    """featx/backbones/timm_tags.json: the weights that timm takes by default, so that refusing them needs no timm.
+
+    Networks whose weights are not at their usual place on the hub are left out.
+    """
+    import timm
+
+    tags: dict[str, list[str]] = {}
+    for name in timm.list_models():
+        config = timm.get_pretrained_cfg(name)
+        if config and config.hf_hub_id == f"timm/{name}.{config.tag}" and not config.hf_hub_filename:
+            tags.setdefault(config.tag, []).append(name)
+    rows = [f"{json.dumps(tag)}: {json.dumps(' '.join(names))}" for tag, names in sorted(tags.items())]
+    return f'{{"timm": {json.dumps(timm.__version__)}, "tags": {{\n' + ",\n".join(rows) + "\n}}\n"
+
+
 def _networks() -> Iterator[tuple[str, Any, str]]:
     """Every network that can be built without its numbers, with its name and that of its last layer."""
     import torch
@@ -184,6 +201,8 @@ if __name__ == "__main__":
     # Building every network there is takes minutes, and changes only with torchvision and timm.
     if "--networks" in sys.argv:
         (DOCS.parent / "featx/backbones/architectures.json").write_text(architectures_table(), encoding="utf-8")
+        if importlib.util.find_spec("timm") is not None:
+            (DOCS.parent / "featx/backbones/timm_tags.json").write_text(timm_tags(), encoding="utf-8")
         (DOCS.parent / "featx/backbones/table.json").write_text(backbone_table(), encoding="utf-8")
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     (DOCS / "errors.md").write_text(errors_page(), encoding="utf-8")

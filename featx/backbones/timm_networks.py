@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +35,13 @@ PATIENCE = 3.0
 
 def open_timm(request: BackboneRequest) -> FrozenNetwork:
     """Load one of timm's networks."""
+    short = request.name.removeprefix(PREFIX)
+    # Importing torch and timm takes seconds, which nobody waits for where no weights can be had.
+    listed = HubWeights.listed(short) if request.weights is None and find_spec("timm") is not None else None
+    if listed is not None:
+        listed.require()
     torch, _ = import_torch()
     timm = import_timm()
-    short = request.name.removeprefix(PREFIX)
     known = timm.list_models() + timm.list_pretrained()
     if short not in known:
         raise FeatxError(
@@ -51,7 +57,7 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
     published = None if given is not None else HubWeights.of(short)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = timm.create_model(short, num_classes=0) if published is None else published.load()
+        network = timm.create_model(short, num_classes=0) if published is None else published.load(listed)
     sha256 = "random"
     if file is not None:
         _put_weights(network, file, request.name)
@@ -113,8 +119,18 @@ class HubWeights:
         repository, own_url = config and config.hf_hub_id, config and config.url
         if not repository:
             return cls(name, "", own_url or "")
-        hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-        return cls(name, repository, f"{hub}/{repository}/resolve/main/{config.hf_hub_filename or HUB_FILE}")
+        return cls(name, repository, f"{_hub()}/{repository}/resolve/main/{config.hf_hub_filename or HUB_FILE}")
+
+    @classmethod
+    def listed(cls, name: str) -> HubWeights | None:
+        """The same from the list beside this module, which needs no timm; None for a network that is not on it."""
+        record = json.loads(Path(__file__).with_name("timm_tags.json").read_text(encoding="utf-8"))
+        short, _, wanted = name.partition(".")
+        tag = next((tag for tag, names in record["tags"].items() if short in names.split()), None)
+        if tag is None or wanted not in ("", tag):
+            return None
+        repository = f"timm/{short}.{tag}"
+        return cls(name, repository, f"{_hub()}/{repository}/resolve/main/{HUB_FILE}")
 
     @property
     def file(self) -> Path | None:
@@ -128,15 +144,20 @@ class HubWeights:
         kept_names = (try_to_load_from_cache(self.repository, name, cache_dir=constants.HF_HUB_CACHE) for name in names)
         return next((Path(kept) for kept in kept_names if isinstance(kept, str)), None)
 
-    def load(self) -> Any:
+    def require(self) -> None:
+        """Refuse weights that are neither on this machine nor to be had; the hub is asked once."""
+        if self.file is None and (why := self._why_not()):
+            raise self._missing(why)
+
+    def load(self, required: HubWeights | None = None) -> Any:
         """The network with these weights; the hub is asked once, and only where no earlier download is at hand."""
         timm, file = import_timm(), self.file
         if file is not None:
             # Named as a file, nobody asks the hub whether there is a newer one.
             overlay = {"file": str(file)}
             return timm.create_model(self.name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay)
-        if why := self._why_not():
-            raise self._missing(why)
+        if required != self:
+            self.require()
         try:
             return timm.create_model(self.name, pretrained=True, num_classes=0)
         except Exception as error:
@@ -156,6 +177,10 @@ class HubWeights:
             f"{where}, then add `--weights FILE`\nor try without a download now: `--backbone {instead}`",
             {"backbone": f"{PREFIX}{self.name}", "url": self.url, "instead": instead},
         )
+
+
+def _hub() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
 def list_timm(pattern: str = "") -> list[dict[str, Any]]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from featx.backbones import open_backbone
+from featx.backbones import open_backbone, timm_networks
 from featx.backbones.timm_networks import HubWeights
 from featx.errors import FeatxError
-from tests.conftest import Run
+from tests.conftest import Run, command_environment
 
 # Timm's own networks for tests: a few hundred kilobytes each.
 SMALL = "test_resnet.r160_in1k"
@@ -43,6 +44,37 @@ def test_offline_nobody_is_asked(hub, monkeypatch):
     monkeypatch.setattr("featx.backbones.timm_networks.probe_url", lambda *_, **__: pytest.fail("asked the network"))
     with pytest.raises(FeatxError, match="`FEATX_OFFLINE` forbids downloads"):
         open_backbone(f"timm:{SMALL}")
+
+
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_what_cannot_be_had_is_refused_without_importing_torch_or_timm(tmp_path, offline):
+    pytest.importorskip("timm")
+    program = (
+        "import sys; from featx.backbones import open_backbone; from featx.errors import FeatxError\n"
+        "try: open_backbone('timm:resnet18')\n"
+        "except FeatxError as error: print(error.code, error.hint, {'torch', 'timm'} & sys.modules.keys())"
+    )
+    environment = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "FEATX_OFFLINE": offline}
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=command_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.stdout.startswith("weights-missing") and ran.stdout.strip().endswith("set()"), ran.stdout + ran.stderr
+    assert "http://127.0.0.1:9/timm/resnet18.a1_in1k/resolve/main/model.safetensors" in ran.stdout
+
+
+def test_the_list_of_tags_names_what_timm_takes_by_default():
+    """Generated with one version of timm; where another takes other weights, timm itself is asked."""
+    timm = pytest.importorskip("timm")
+    assert HubWeights.listed("no_such_network") is None and HubWeights.listed("resnet18.no_such_tag") is None
+    assert HubWeights.listed("resnet18.a1_in1k").repository == "timm/resnet18.a1_in1k"
+    record = json.loads(Path(timm_networks.__file__).with_name("timm_tags.json").read_text("utf-8"))
+    if timm.__version__ == record["timm"]:
+        for name in ("resnet18", "vit_base_patch16_224", "efficientnet_b0", SMALL.partition(".")[0]):
+            assert HubWeights.listed(name) == HubWeights.of(name)
 
 
 def test_what_was_downloaded_before_is_used_without_the_hub(hub):
