@@ -1,6 +1,7 @@
 """Photos, their read text or titles, and both: in grouped folds and on held-out photos, beside two plain baselines.
 
     python benchmarks/text_and_image.py STORE [--columns text] [--only Packages] [--coarse classes.csv] [--plain]
+        [--sentences]
 
 STORE has the columns: its table's, or `text` where `featx read` read its photos. `--only` keeps the photos with this
 word in their path. `--plain` adds scikit-learn's TF-IDF with logistic regression, alone and joined with the photo.
@@ -11,12 +12,13 @@ from __future__ import annotations
 import argparse
 import csv
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from featx.backbones.sentences import open_sentences
 from featx.classifiers.columns.encoders import learn_texts
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.use import column_set, columns_record, use_columns
@@ -58,6 +60,14 @@ def plain(training: TrainingSet, name: str) -> Iterator[tuple[str, np.ndarray]]:
     yield "plain concatenation", LogisticRegression(C=10, max_iter=300).fit(both[0], y).predict(both[1])
 
 
+def sentence_speed(texts: Sequence[str]) -> str:
+    """How many texts a CPU second become numbers by their meaning."""
+    encoder, some = open_sentences(), texts[:500]
+    begun = time.process_time()
+    encoder.embed(some)
+    return f"by meaning: {len(some) / (time.process_time() - begun):,.0f} texts a CPU second"
+
+
 def speed(store: Store, name: str) -> str:
     """How many texts a second are learned and written as numbers."""
     texts = [value for value in columns_of(store, range(len(store)), [name])[name] if value]
@@ -78,18 +88,26 @@ def main() -> None:
     parser.add_argument("--only", default="", help="only photos with this word in their path")
     parser.add_argument("--clf", default="logreg")
     parser.add_argument("--coarse", type=Path, help="a CSV file: category, its number, coarser category")
+    parser.add_argument("--sentences", action="store_true", help="texts count by their meaning too")
     parser.add_argument("--plain", action="store_true", help="also scikit-learn's baselines, on held-out photos")
     arguments = parser.parse_args()
     names = arguments.columns.split(",")
     store = open_store(arguments.store)
     training = training_set_of(store, arguments.level)
-    columns = column_set(only(training, arguments.only) if arguments.only else training, names, arguments.level)
+    columns = column_set(
+        only(training, arguments.only) if arguments.only else training,
+        names,
+        arguments.level,
+        sentences=arguments.sentences,
+    )
     training = replace(columns.training, finer=None)
     n, held_out = len(training.learn), len(training.held)
     print(f"{n:,} photos to learn from, {held_out:,} held out, {len(training.classes)} categories")
     for fact in columns.facts:
         print(f"  {fact.name}: {fact.kind}, {fact.given:.0%} of photos; {fact.named:.0%} name their category")
     print(speed(store, names[0]))
+    if arguments.sentences:
+        print(sentence_speed([str(value) for value in columns.columns[names[0]] if value]))
     begun = time.process_time()
     results, _ = choose(training, ClassifierSettings(arguments.clf), [arguments.clf], FOLDS)
     print(f"photo alone in {FOLDS} folds: {time.process_time() - begun:.1f} CPU s")

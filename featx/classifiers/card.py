@@ -251,6 +251,11 @@ class Card(Struct, kw_only=True, frozen=True):
         return [column.name for column in self.columns.columns] if self.columns is not None and counted else []
 
     @property
+    def reads_meanings(self) -> bool:
+        """Whether its texts count by their meaning too."""
+        return self.columns is not None and any(column.kind == "meaning" for column in self.columns.columns)
+
+    @property
     def words(self) -> dict[str, list[str]]:
         """The words that speak for each category, where texts count beside the photo."""
         if self.columns is None or not self.wants:
@@ -305,6 +310,7 @@ def training_command(card: Card) -> str:
     }
     words = ["featx", "fit", "--clf", card.clf, "--store", card.store]
     words += [str(word) for option in options.items() if option[1] is not None for word in option]
+    words += ["--sentences"] * card.reads_meanings
     words += ["--tune"] * card.tuned + ["--resample"] * bool(settings.get("resample"))
     return shlex.join(words)
 

@@ -55,6 +55,7 @@ def fit(
     threads: int = -1,
     choose_blocks: bool = True,
     columns: Sequence[str] = (),
+    sentences: bool = False,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
@@ -65,8 +66,8 @@ def fit(
     `none`, or a number of principal directions. Of a joined backbone those parts are used that do best in the folds,
     all unless others are clearly better; a store `with_blocks`, or `choose_blocks=False`, says which.
     `columns` of the table, such as a title or a price, and `text`, which was read off the photos, count beside the
-    photo where that is clearly better in the folds. `resample` repeats photos of rare categories. With a `test_store`,
-    all its labelled photos are the held-out ones.
+    photo where that is clearly better in the folds; with `sentences`, texts count by their meaning too. `resample`
+    repeats photos of rare categories. With a `test_store`, all its labelled photos are the held-out ones.
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
@@ -77,7 +78,9 @@ def fit(
     if choice is not None:
         training = _with_blocks(training, choice.blocks)
         opened = training.store
-    beside = column_set(training, list(dict.fromkeys(columns)), level) if columns else None
+    if sentences and not columns:
+        raise FeatxError("bad-flag", "sentences need a column of texts", "name one: `--with title --sentences`")
+    beside = column_set(training, list(dict.fromkeys(columns)), level, sentences=sentences) if columns else None
     training = training if beside is None else beside.training
     names = _candidates(classifier, len(training.learn), class_weight)
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
@@ -147,6 +150,7 @@ def fit_again(card: Card, store: Store) -> Classifier:
         test=card.held_out,
         test_store=card.test_store,
         columns=[] if card.columns is None else [column.name for column in card.columns.columns],
+        sentences=card.reads_meanings,
     )
 
 

@@ -13,7 +13,16 @@ import typer
 
 from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.completion import backbone_names, classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption, WithOption, block_names
+from featx.cli.options import (
+    JsonFlag,
+    QuietFlag,
+    SeedOption,
+    SentencesFlag,
+    VerboseFlag,
+    WeightsOption,
+    WithOption,
+    block_names,
+)
 from featx.cli.output import Advance, Cell, Output, duration, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
@@ -83,6 +92,7 @@ def compare(
         str | None, typer.Option("--group-col", metavar="COLUMN", help="Keep photos with the same value together.")
     ] = None,
     with_columns: WithOption = None,
+    sentences: SentencesFlag = False,
     level: Annotated[
         str | None,
         typer.Option("--level", metavar="COLUMN|N", help="Compare on other categories: a column, or N path parts."),
@@ -143,6 +153,7 @@ def compare(
             curve=learning_curve,
             colour=colour,
             columns=block_names(with_columns),
+            sentences=sentences,
             cache=workspace.root / "cache" / "colour.npz",
             notes=notes,
             command=["featx", *sys.argv[1:]],

@@ -15,6 +15,7 @@ from featx.cli.options import (
     JsonFlag,
     QuietFlag,
     SeedOption,
+    SentencesFlag,
     StoreOption,
     VerboseFlag,
     WithOption,
@@ -63,6 +64,7 @@ def fit(
         bool, typer.Option("--resample", help="Repeat photos of rare categories until all are equally frequent.")
     ] = False,
     with_columns: WithOption = None,
+    sentences: SentencesFlag = False,
     level: Annotated[
         str | None,
         typer.Option("--level", metavar="COLUMN|N", help="Train on other categories: a column, or N path parts."),
@@ -144,6 +146,7 @@ def fit(
                 threads=threads,
                 choose_blocks=blocks is None,
                 columns=block_names(with_columns),
+                sentences=sentences,
                 progress=_in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"

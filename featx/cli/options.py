@@ -36,6 +36,9 @@ WithOption = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="COLUMN,...", help="Columns that count beside the photo; text: read off it."),
 ]
+SentencesFlag = Annotated[
+    bool, typer.Option("--sentences", help="With --with: texts count by their meaning too (English).")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 QuietFlag = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")]
 VerboseFlag = Annotated[bool, typer.Option("--verbose", "-v", help="Print details, and the traceback of an error.")]

@@ -78,6 +78,7 @@ def compare(
     colour: bool = True,
     retrieval: bool = True,
     columns: Sequence[str] = (),
+    sentences: bool = False,
     cache: Path | None = None,
     notes: Sequence[str] = (),
     command: Sequence[str] = (),
@@ -88,7 +89,7 @@ def compare(
     `group` names a column whose photos stay together, `coarse` a column (or a number of path parts) to score too.
     With `test_stores`, one for each backbone, all their labelled photos are held out. `retrieval` also measures the
     look-alike search of each store. `columns` of the table, and `text` that was read off the photos, are tried beside
-    the photo with the recommended classifier.
+    the photo with the recommended classifier; with `sentences`, texts by their meaning too.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
@@ -120,7 +121,17 @@ def compare(
     points = _curve(winner, features[winner.candidate.store], aligned, plan) if curve else None
     chosen = aligned.names.index(winner.candidate.store)
     beside = (
-        _columns(opened[chosen], elsewhere, columns, best.clf, folds=folds, seed=seed, level=level, test=test)
+        _columns(
+            opened[chosen],
+            elsewhere,
+            columns,
+            best.clf,
+            folds=folds,
+            seed=seed,
+            level=level,
+            test=test,
+            sentences=sentences,
+        )
         if columns
         else None
     )
@@ -174,11 +185,13 @@ def _columns(
     seed: int,
     level: str | None,
     test: Sequence[str],
+    sentences: bool,
 ) -> ColumnsRecord:
     """What columns are worth beside the photo, on the held-out photos of the comparison."""
     alike = (other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify"))
     require_columns(store, columns, level)
-    record = try_columns(training_set_of(store, level, test, next(alike, None)), columns, clf, folds, seed)
+    training = training_set_of(store, level, test, next(alike, None))
+    record = try_columns(training, columns, clf, folds, seed, sentences=sentences)
     return as_record(rounded(record), ColumnsRecord)
 
 

@@ -8,6 +8,7 @@ text_file    the file beside a store: what was read, by the digest of the photo
 of_store     the text of a store's photos, and how many have any
 reading      photos without text yet -> the file
 loose_photos photos in no store -> a file of the shop
+meaning      texts → rows of numbers by meaning, each text once
 word_search  words looked for in texts: accents folded, misreadings allowed for
 """
 

@@ -36,7 +36,7 @@ def category_words(
 
     Products are counted and not photos: twenty shots of one pack are one pack.
     """
-    texts = [name for name, kind in kinds.items() if kind is Kind.TEXT]
+    texts = [name for name, kind in kinds.items() if kind.is_text]
     products: dict[tuple[str, int], set[str]] = defaultdict(set)
     for name in texts:
         for value, label, group in zip(columns[name], labels, groups, strict=True):

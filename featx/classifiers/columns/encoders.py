@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from featx.backbones.sentences import FINGERPRINT, WIDTH
 from featx.catalogue.own_columns import Value
 from featx.classifiers.columns.values import Columns, Kind, is_missing, length_of, number_in
 from featx.classifiers.columns.words import pieces_of, words_of
 from featx.compute.threads import one_thread
+from featx.text.meaning import meaning_rows
 
 # The most pieces of words, and the numbers that a text becomes.
 PIECES, DIRECTIONS = 20_000, 256
@@ -115,6 +117,32 @@ def _directions(encoder: TextEncoder, values: Sequence[Value], seed: int) -> np.
 
 
 @dataclass(frozen=True)
+class MeaningEncoder:
+    """Texts by their pieces of words, and by their meaning beside these."""
+
+    pieces: TextEncoder
+    fingerprint: str = FINGERPRINT
+
+    @property
+    def width(self) -> int:
+        """How many numbers a text becomes."""
+        return self.pieces.width + WIDTH
+
+    def encode(self, values: Sequence[Value]) -> np.ndarray:
+        """A row of numbers for each text."""
+        rows = np.zeros((len(values), WIDTH), dtype=np.float32)
+        given = [i for i, value in enumerate(values) if not is_missing(value)]
+        if given:
+            rows[given] = meaning_rows([str(values[i]) for i in given])
+        return np.hstack([self.pieces.encode(values), rows])
+
+
+def learn_meanings(values: Sequence[Value], seed: int = 0) -> MeaningEncoder:
+    """The pieces of these texts; what sentences mean was learned long before."""
+    return MeaningEncoder(learn_texts(values, seed))
+
+
+@dataclass(frozen=True)
 class NumberEncoder:
     """A number by where it lies among the quantiles of those learned from: one far outside counts like the last."""
 
@@ -180,7 +208,12 @@ def _choice(value: Value) -> str:
     return " ".join(words_of(str(value))) or str(value).strip()
 
 
-LEARN: Mapping[Kind, Any] = {Kind.TEXT: learn_texts, Kind.NUMBER: learn_numbers, Kind.CHOICE: learn_choices}
+LEARN: Mapping[Kind, Any] = {
+    Kind.TEXT: learn_texts,
+    Kind.MEANING: learn_meanings,
+    Kind.NUMBER: learn_numbers,
+    Kind.CHOICE: learn_choices,
+}
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def alike(word: str, other: str) -> bool:
 def alike_groups(columns: Columns, kinds: Mapping[str, Kind], labels: Sequence[str], groups: np.ndarray) -> np.ndarray:
     """Groups in which items of one category with the same text are together: they are shots of one product."""
     for name, kind in kinds.items():
-        if kind is Kind.TEXT:
+        if kind.is_text:
             texts = [_text(value) for value in columns[name]]
             keys = [(text, label) if text else i for i, (text, label) in enumerate(zip(texts, labels, strict=True))]
             numbers: dict[object, int] = {}

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from featx.backbones.sentences import FINGERPRINT
 from featx.classifiers.columns.encoders import (
     ChoiceEncoder,
     ColumnEncoder,
     ColumnsEncoder,
+    MeaningEncoder,
     NumberEncoder,
     TextEncoder,
 )
@@ -26,12 +28,16 @@ COLUMNS, STACK = "columns.", "stack."
 
 
 class ColumnHeader(msgspec.Struct, forbid_unknown_fields=True):
-    """A column and how it becomes numbers; `words` are the pieces of its texts, or its choices."""
+    """A column and how it becomes numbers; `words` are the pieces of its texts, or its choices.
+
+    `sentences` is the fingerprint of what turns its texts into numbers by meaning.
+    """
 
     name: str
     kind: Kind
     words: list[str] = []
     unseen: float = 0.0
+    sentences: str = ""
 
 
 class PartHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,6 +77,9 @@ def fusion_header(fusion: Fusion) -> FusionHeader:
 
 
 def _column_header(name: str, kind: Kind, encoder: ColumnEncoder) -> ColumnHeader:
+    if isinstance(encoder, MeaningEncoder):
+        header = _column_header(name, kind, encoder.pieces)
+        return msgspec.structs.replace(header, sentences=encoder.fingerprint)
     if isinstance(encoder, TextEncoder):
         return ColumnHeader(name, kind, list(encoder.pieces), float(encoder.unseen))
     return ColumnHeader(name, kind, list(encoder.choices) if isinstance(encoder, ChoiceEncoder) else [])
@@ -87,7 +96,8 @@ def fusion_arrays(fusion: Fusion) -> dict[str, np.ndarray]:
     arrays = pipeline_arrays(fusion.columns.pipeline, fusion.columns.settings, COLUMNS)
     if fusion.stack is not None:
         arrays |= pipeline_arrays(fusion.stack.pipeline, fusion.stack.settings, STACK)
-    for i, encoder in enumerate(fusion.encoder.encoders.values()):
+    for i, column in enumerate(fusion.encoder.encoders.values()):
+        encoder = column.pieces if isinstance(column, MeaningEncoder) else column
         if isinstance(encoder, TextEncoder):
             arrays |= {f"column {i}.weights": encoder.weights, f"column {i}.directions": encoder.directions}
         elif isinstance(encoder, NumberEncoder):
@@ -136,16 +146,25 @@ def _part(arrays: dict[str, np.ndarray], header: PartHeader, width: int, prefix:
 
 def _encoder(arrays: dict[str, np.ndarray], i: int, header: ColumnHeader) -> ColumnEncoder:
     """The encoder of a column, its arrays checked."""
-    owner, words = f"column {i}", {"words": len(header.words)}
+    owner = f"column {i}"
+    if header.kind is Kind.MEANING:
+        if header.sentences != FINGERPRINT:
+            raise UntrustedClassifier(f"its column `{header.name}` was learned with other sentences")
+        return MeaningEncoder(_text_encoder(arrays, i, header))
     if header.kind is Kind.TEXT:
-        if not 0 <= header.unseen < math.inf:
-            raise UntrustedClassifier(f"the weights of its column `{header.name}` are out of range")
-        weights = take_array(arrays, owner, "weights", numbers("words"), words)
-        directions = take_array(arrays, owner, "directions", numbers("words", "directions"), words)
-        return TextEncoder(header.words, weights, directions, header.unseen)
+        return _text_encoder(arrays, i, header)
     if header.kind is Kind.NUMBER:
         knots = take_array(arrays, owner, "knots", numbers("knots"), {})
         if not len(knots) or not (np.diff(knots) > 0).all():
             raise UntrustedClassifier(f"the quantiles of its column `{header.name}` do not rise")
         return NumberEncoder(knots)
     return ChoiceEncoder(header.words)
+
+
+def _text_encoder(arrays: dict[str, np.ndarray], i: int, header: ColumnHeader) -> TextEncoder:
+    if not 0 <= header.unseen < math.inf:
+        raise UntrustedClassifier(f"the weights of its column `{header.name}` are out of range")
+    owner, words = f"column {i}", {"words": len(header.words)}
+    weights = take_array(arrays, owner, "weights", numbers("words"), words)
+    directions = take_array(arrays, owner, "directions", numbers("words", "directions"), words)
+    return TextEncoder(header.words, weights, directions, header.unseen)

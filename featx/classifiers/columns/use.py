@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from featx.backbones.sentences import open_sentences
 from featx.classifiers.columns.category_words import CategoryWord, category_words
 from featx.classifiers.columns.fusion import Fusion, Way
 from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, columns_alone, held_trial
@@ -89,21 +90,36 @@ class ColumnSet:
     reads: bool
 
 
-def column_set(training: TrainingSet, names: Sequence[str], level: str | None = None) -> ColumnSet:
-    """The columns of these names for a training set."""
+def column_set(
+    training: TrainingSet, names: Sequence[str], level: str | None = None, *, sentences: bool = False
+) -> ColumnSet:
+    """The columns of these names for a training set; with `sentences`, texts count by their meaning too."""
     store, labels = training.store, training.labels[training.learn].tolist()
     require_columns(store, names, level)
     columns = columns_of(store, training.learn, names)
     kinds = {name: kind_of(values, training.groups) for name, values in columns.items()}
+    if sentences:
+        require_texts(kinds)
+        kinds = {name: Kind.MEANING if kind.is_text else kind for name, kind in kinds.items()}
     facts = _facts(columns, kinds, labels, training.groups)
     texts = {fact.name: fact.kind for fact in facts if not fact.stands}
     groups = alike_groups(columns, texts, labels, training.groups)
     return ColumnSet(replace(training, groups=groups), columns, kinds, facts, reads_photos(store, names))
 
 
-def try_columns(training: TrainingSet, names: Sequence[str], clf: str, folds: int, seed: int = 0) -> dict[str, Any]:
+def require_texts(kinds: Mapping[str, Kind]) -> None:
+    """Refuse sentences where there are none, and before anything else where their network is not installed."""
+    if not any(kind.is_text for kind in kinds.values()):
+        hint = "leave `--sentences` out, or name a column of texts: `--with title --sentences`"
+        raise FeatxError("bad-flag", "sentences need a column of texts, and none was named", hint)
+    open_sentences()
+
+
+def try_columns(
+    training: TrainingSet, names: Sequence[str], clf: str, folds: int, seed: int = 0, *, sentences: bool = False
+) -> dict[str, Any]:
     """What columns are worth beside the photo for one classifier, as a card keeps it."""
-    columns = column_set(training, names)
+    columns = column_set(training, names, sentences=sentences)
     training = replace(columns.training, finer=None)
     results, _ = choose(training, ClassifierSettings(clf, seed=seed), [clf], folds)
     views, labels = training.store.all_views[training.learn], training.labels[training.learn]
@@ -210,7 +226,7 @@ def _examples(fixed: np.ndarray, broken: np.ndarray, scores: np.ndarray) -> list
 
 def _shown(columns: Columns, kinds: Mapping[str, Kind], row: int) -> str:
     """What the texts of a row say, as one line that is harmless to show."""
-    values = [columns[name][row] for name, kind in kinds.items() if kind is Kind.TEXT]
+    values = [columns[name][row] for name, kind in kinds.items() if kind.is_text]
     return plain_line(" · ".join(str(value) for value in values if not is_missing(value)))
 
 

@@ -26,11 +26,17 @@ PRICED = re.compile(r"([^\d\s.,-]{0,4})\s*(-?[\d.,\s]*\d)\s*([^\d\s.,]{0,4})")
 
 
 class Kind(StrEnum):
-    """What a column is."""
+    """What a column is; `MEANING` is a text whose sentences count too, beside its pieces of words."""
 
     TEXT = "text"
+    MEANING = "meaning"
     NUMBER = "number"
     CHOICE = "choice"
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the column holds texts."""
+        return self in (Kind.TEXT, Kind.MEANING)
 
 
 def is_missing(value: Value) -> bool:

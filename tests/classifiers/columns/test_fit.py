@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from featx.classifiers.card import training_command
 from featx.classifiers.columns.category_words import category_words
 from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of
@@ -152,3 +153,28 @@ def test_the_command_says_what_the_columns_did(featx, carton_shop, tmp_path):
     assert "FX108" in ran.stderr
     card = json.loads((tmp_path / "artifacts/models/logreg.json").read_text())
     assert card["columns"]["way"] in ("averaged", "joined", "stacked")
+
+
+def test_texts_count_by_their_meaning_too_and_are_trained_so_again(carton_shop, tmp_path, monkeypatch):
+    rows = dict(zip("bvmspw", np.eye(6, 384, dtype=np.float32), strict=True))
+    monkeypatch.setattr(
+        "featx.classifiers.columns.encoders.meaning_rows",
+        lambda texts: np.array([rows.get(text[0], rows["b"]) for text in texts]),
+    )
+    monkeypatch.setattr("featx.classifiers.columns.use.open_sentences", lambda: None)
+    model = fit(carton_shop, "logreg", folds=3, columns=["title"], sentences=True)
+    assert model.card.columns.columns[0].kind == "meaning" and model.card.reads_meanings
+    assert "--sentences" in training_command(model.card)
+    model.save(tmp_path / "m.safetensors")
+    again = load_classifier(tmp_path / "m.safetensors")
+    columns = columns_of(carton_shop, range(len(carton_shop)), ["title"])
+    np.testing.assert_array_equal(
+        again.predict_proba(carton_shop.features, columns), model.predict_proba(carton_shop.features, columns)
+    )
+    assert again.fusion.encoder.encoders["title"].width > 384
+
+
+@pytest.mark.parametrize("columns", [[], ["price"]])
+def test_sentences_without_a_column_of_texts_are_refused(carton_shop, columns):
+    with pytest.raises(FeatxError, match="need a column of texts"):
+        fit(carton_shop, "logreg", folds=3, columns=columns, sentences=True)
