@@ -35,6 +35,7 @@ _PUBLIC: dict[str, str] = {
     "evaluate": "featx.comparison.evaluate",
     "predict": "featx.prediction.predict",
     "explain": "featx.explanation.explainer",
+    "explain_similar": "featx.explanation.resemblance",
     "suggest": "featx.prediction.suggest",
     "update": "featx.prediction.update",
     "similar": "featx.retrieval.query",
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from featx.embedding.transformer import ImageEmbedder as ImageEmbedder
     from featx.errors import FeatxError as FeatxError
     from featx.explanation.explainer import explain as explain
+    from featx.explanation.resemblance import explain_similar as explain_similar
     from featx.exporting.features import export_store
     from featx.extraction import extract as extract
     from featx.images import read_photo as read_photo

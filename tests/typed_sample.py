@@ -73,6 +73,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.report(comparison, store), Written)
     assert_type(featx.export(store, "npz"), list[Path])
     assert_type(featx.explain("photo.jpg").overlay(), Image.Image)
+    assert_type(featx.explain_similar("photo.jpg", "sku123.jpg").similarity, float)
     assert_type(featx.deploy("out", "lda"), DeploymentReport)
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)
     featx.serve("my.h5", port=8000, read_only=True)

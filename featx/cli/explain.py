@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from featx.catalogue.items import Catalogue
     from featx.explanation.explainer import Explainer, Explanation
     from featx.explanation.page import ExplanationsPage
+    from featx.explanation.resemblance import Resemblance
 
 MOST_WORDS = 6
 
@@ -43,6 +44,12 @@ def explain(
             autocompletion=category_names,
         ),
     ] = None,
+    similar_to: Annotated[
+        str | None,
+        typer.Option(
+            "--similar", metavar="PHOTO|ITEM", help="Explain instead how this photo or item is like the first photo."
+        ),
+    ] = None,
     clf: Annotated[
         str | None,
         typer.Option("--clf", "-c", metavar="NAME|FILE", help="The classifier.", show_default="the last"),
@@ -62,6 +69,12 @@ def explain(
 
     out = Output(as_json, quiet, verbose)
     _check_flags(html, open_page)
+    if similar_to is not None:
+        if len(images) > 1 or against or clf or html:
+            what = "`--similar` compares one photo with another, without a classifier or a page"
+            raise FeatxError("bad-flag", what, "`featx explain a.jpg --similar b.jpg -o alike.png`")
+        _explain_similar(images[0], similar_to, output, pictures, store, out)
+        return
     catalogue = requested_photos(images)
     alone = len(catalogue.items) == 1
     if output is not None and not alone and output.suffix:
@@ -84,6 +97,33 @@ def explain(
     _notes(explainer, out)
     if html is not None:
         _write_page(page, html, open_page, out)
+
+
+def _explain_similar(
+    photo: str, other: str, output: Path | None, pictures: PicturesChoice, store: Path | None, out: Output
+) -> None:
+    from featx.cli.stores import store_in_use
+    from featx.explanation.resemblance import explain_similar
+
+    result = explain_similar(photo, other, store=store_in_use(store, out))
+    out.document(result.to_dict())
+    if not out.json and pictures != PicturesChoice.none:
+        _show_alike(result, always=pictures == PicturesChoice.blocks)
+    out.result(f"{result.path} and {result.other}: similarity {result.similarity:.2f}")
+    for part in result.parts:
+        out.result(f"  {part.share:+6.2f}  {part.name}")
+    for number, pair in enumerate(result.pairs, start=1):
+        out.result(f"  {number}  {pair.first.words} is like {pair.second.words} of the other ({pair.similarity:.2f})")
+    if output is not None:
+        _write_png(output if output.suffix else output / "alike.png", result.picture(), out)
+
+
+def _show_alike(result: Resemblance, *, always: bool) -> None:
+    from featx.cli.terminal_images import ACROSS, has_room, show_images
+
+    if result.regions and has_room(always=always):
+        titles = (Path(result.path).name, Path(result.other).name)
+        show_images(list(zip(result.pictures(4 * ACROSS), titles, strict=True)))
 
 
 def _check_flags(html: Path | None, open_page: bool) -> None:
@@ -134,18 +174,22 @@ def _show(result: Explanation, *, always: bool) -> None:
 
 def _draw(result: Explanation, path: Path, out: Output) -> None:
     """The overlay as PNG."""
+    if result.regions:
+        _write_png(path, result.overlay(), out, result.legend)
+    else:
+        out.warn("no network of this backbone has maps, so there are no regions to draw")
+
+
+def _write_png(path: Path, image: Any, out: Output, words: str = "orange makes them alike, blue unlike") -> None:
     import io
 
     from featx.files.spreadsheet import write_whole
 
-    if not result.regions:
-        out.warn("no network of this backbone has maps, so there are no regions to draw")
-        return
     data = io.BytesIO()
-    result.overlay().save(data, "PNG")
+    image.save(data, "PNG")
     _make_folder(path)
     write_whole(path, data.getvalue())
-    out.ok(f"{path}: {result.legend}")
+    out.ok(f"{path}: {words}")
 
 
 def _picture_names(output: Path, names: list[str]) -> list[Path]:

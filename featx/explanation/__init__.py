@@ -4,7 +4,9 @@ margin       how far one category is ahead of another, as a sum over the numbers
 question     the same by any classifier, beside the columns of a photo
 words        the words of those columns that spoke
 regions      the share of each part of the photo in that sum
+looking      a photo with what its networks saw
 explainer    a photo → categories, parts, regions, and the nearest training photos
+resemblance  two photos → what makes them alike, and which regions match
 overlay      the regions drawn over the photo
 page         explanations of several photos in one file
 """

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.base import Encoder
-from featx.backbones.joined import JoinedEncoder
 from featx.catalogue.items import Item
 from featx.catalogue.own_columns import Value
 from featx.classifiers.model import Classifier
 from featx.compute.vectors import nearest, unit_rows
-from featx.embedding.single import NAMELESS, unreadable_query
-from featx.embedding.stream import Embedded, embed, read_source
+from featx.embedding.single import NAMELESS
+from featx.embedding.stream import Embedded
 from featx.errors import FeatxError, did_you_mean
+from featx.explanation.looking import aspects_of, look, regions_of_networks
 from featx.explanation.margin import Margin
 from featx.explanation.question import Question
-from featx.explanation.regions import GRID, Regions, regions_of
+from featx.explanation.regions import GRID, Regions
 from featx.explanation.words import WordShare, encoded_columns, words_of_photo
 from featx.images import PhotoLike
 from featx.images.photos import name_of
@@ -139,10 +138,7 @@ class Explanation:
             "words": [
                 {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
             ],
-            "regions": {
-                name: {"method": region.method, "cells": np.round(region.cells, 5).tolist()}
-                for name, region in self.regions.items()
-            },
+            "regions": {name: region.to_dict() for name, region in self.regions.items()},
             "nearest": {
                 label: [{"path": photo.path, "similarity": round(photo.similarity, 4)} for photo in photos]
                 for label, photos in self.near.items()
@@ -188,7 +184,7 @@ class Explainer:
     ) -> Explanation:
         """The explanation of one photo; `columns` are those of its row in a table."""
         model, name = self.predictor.model, name_of(photo, NAMELESS)
-        looked = self._embed(photo, name)
+        looked = look(photo, lambda: self.predictor.backbone, name, exact=self.predictor.exact)
         row, image, encoder = looked.features, looked.image, self.predictor.backbone
         assert row is not None and image is not None
         values = self._columns(photo, looked, columns)
@@ -205,21 +201,13 @@ class Explainer:
             log_odds=float(question.log_odds(row[None])[0]),
             parts=_parts(question, encoder, row, margin),
             rest=None if margin is None else margin.rest,
-            regions=dict(_regions(question, encoder, looked, margin)),
+            regions=dict(
+                regions_of_networks(encoder, looked, None if margin is None else margin.weights, question.log_odds)
+            ),
             words=words_of_photo(question, row, values),
             near=_nearest(self.predictor, row, looked.digest, [model.classes[winner], model.classes[other]]),
             image=image,
         )
-
-    def _embed(self, photo: PhotoLike, name: str) -> Embedded[PhotoLike]:
-        """Its features, and what the networks saw of it."""
-        read = partial(read_source, exact=self.predictor.exact, name=name)
-        # As with a query, a batch of one has no neighbours.
-        with embed([photo], lambda: self.predictor.backbone, read=read, workers=1, batch=1, keep_maps=True) as stream:
-            embedded = next(stream)
-        if embedded.unreadable is not None:
-            raise unreadable_query(embedded.unreadable) from embedded.unreadable
-        return embedded
 
     def _columns(
         self, photo: PhotoLike, looked: Embedded[PhotoLike], given: Mapping[str, Value] | None
@@ -243,22 +231,9 @@ def _first_two(model: Classifier, shares: NDArray[np.float64], against: str | No
     return first, named
 
 
-def _blocks(encoder: Encoder) -> list[tuple[Encoder, slice]]:
-    """The networks of a row, and the columns of each."""
-    blocks, start = [], 0
-    for part in encoder.networks():
-        blocks.append((part, slice(start, start + part.spec.width)))
-        start += part.spec.width
-    return blocks
-
-
 def _parts(question: Question, encoder: Encoder, row: NDArray[np.float32], margin: Margin | None) -> list[PartShare]:
     """What each network, each aspect of one, and the photo's columns add to the log-odds; the most first."""
-    numbers = {}
-    for part, block in _blocks(encoder):
-        aspects = part.aspects() or {"": slice(0, part.spec.width)}
-        for aspect, own in aspects.items():
-            numbers[f"{part.spec.name} {aspect}".strip()] = slice(block.start + own.start, block.start + own.stop)
+    numbers = aspects_of(encoder)
     if margin is not None:
         adds = {name: float(margin.weights[own] @ row[own].astype(np.float64)) for name, own in numbers.items()}
         beside = margin.columns
@@ -273,36 +248,6 @@ def _parts(question: Question, encoder: Encoder, row: NDArray[np.float32], margi
     if question.encoded.any():
         adds[", ".join(question.model.wants)] = beside
     return [PartShare(name, value) for name, value in sorted(adds.items(), key=lambda item: -item[1])]
-
-
-def _regions(
-    question: Question, encoder: Encoder, looked: Embedded[PhotoLike], margin: Margin | None
-) -> Iterator[tuple[str, Regions]]:
-    """The regions of each network that has maps."""
-    row, image = looked.features, looked.image
-    assert row is not None and image is not None
-    for (part, block), maps in zip(_blocks(encoder), looked.maps, strict=True):
-        if maps is None:
-            continue
-        # A block of a joined row has length 1, and the maps of its network have not.
-        is_scaled = isinstance(encoder, JoinedEncoder) and not part.spec.unit_rows
-        scale = _scale(row[block], part.pool_maps(maps[None])[0]) if is_scaled else 1.0
-        weights = None if margin is None else margin.weights[block] * scale
-
-        def odds(
-            pooled: NDArray[np.float32], block: slice = block, scaled: bool = is_scaled, row: Any = row
-        ) -> NDArray[np.float64]:
-            rows = np.repeat(row[None], len(pooled), axis=0)
-            rows[:, block.start : block.start + pooled.shape[1]] = unit_rows(pooled) if scaled else pooled
-            return question.log_odds(rows)
-
-        yield part.spec.name, regions_of(part, maps[None], image.size, weights, odds)
-
-
-def _scale(block: NDArray[np.float32], pooled: NDArray[np.float32]) -> float:
-    """What the features that maps lead to were multiplied with to become the first columns of a block."""
-    own, scaled = pooled.astype(np.float64), block[: len(pooled)].astype(np.float64)
-    return float(own @ scaled) / max(float(own @ own), 1e-24)
 
 
 def _nearest(

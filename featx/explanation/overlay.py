@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image as pillow
+from PIL import ImageDraw, ImageOps
+from PIL.Image import Image
 
 # Two colours that people with any colour vision tell apart.
 FOR, AGAINST = np.array([230, 97, 1]), np.array([33, 102, 172])
@@ -12,19 +16,41 @@ STRONGEST = 0.65
 SMOOTH = 12
 
 
-def overlay(image: Image.Image, cells: NDArray[np.float64], side: int) -> Image.Image:
+def overlay(image: Image, cells: NDArray[np.float64], side: int) -> Image:
     """The photo, `side` long, greyed, with the cells over it; the strongest cell is the least transparent."""
     shown = fitted(image, side)
     grey = np.asarray(shown.convert("L").convert("RGB"), dtype=np.float64)
     # Cells of a network's own grid have hard borders, which say nothing.
-    coarse = Image.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), Image.Resampling.BOX)
-    values = np.asarray(coarse.resize(shown.size, Image.Resampling.BICUBIC), dtype=np.float64)
+    coarse = pillow.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
+    values = np.asarray(coarse.resize(shown.size, pillow.Resampling.BICUBIC), dtype=np.float64)
     values = values / (float(np.abs(values).max()) or 1.0)
     strength = STRONGEST * np.sqrt(np.abs(values))[..., None]
     colours = np.where(values[..., None] > 0, FOR, AGAINST)
-    return Image.fromarray(np.rint(grey * (1 - strength) + colours * strength).clip(0, 255).astype(np.uint8))
+    return pillow.fromarray(np.rint(grey * (1 - strength) + colours * strength).clip(0, 255).astype(np.uint8))
 
 
-def fitted(image: Image.Image, side: int) -> Image.Image:
+def fitted(image: Image, side: int) -> Image:
     """The photo, its longer side `side` long."""
-    return ImageOps.contain(image.convert("RGB"), (side, side), Image.Resampling.BICUBIC)
+    return ImageOps.contain(image.convert("RGB"), (side, side), pillow.Resampling.BICUBIC)
+
+
+def numbered(image: Image, spots: Sequence[tuple[float, float]]) -> Image:
+    """The image with numbered circles at these points, in fractions of its width and height."""
+    drawn = image.copy()
+    pen, radius = ImageDraw.Draw(drawn), max(image.size) / 28
+    for number, (x, y) in enumerate(spots, start=1):
+        middle = x * image.width, y * image.height
+        pen.circle(middle, radius, fill="white", outline="black", width=2)
+        pen.text(middle, str(number), fill="black", anchor="mm", font_size=1.3 * radius)
+    return drawn
+
+
+def beside(images: Sequence[Image], gap: int = 12) -> Image:
+    """Images side by side on white."""
+    width = sum(image.width for image in images) + gap * (len(images) - 1)
+    whole = pillow.new("RGB", (width, max(image.height for image in images)), "white")
+    left = 0
+    for image in images:
+        whole.paste(image, (left, (whole.height - image.height) // 2))
+        left += image.width + gap
+    return whole

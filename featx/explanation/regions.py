@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,10 @@ class Regions:
     cells: Cells
     method: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """The regions in a JSON record."""
+        return {"method": self.method, "cells": np.round(self.cells, 5).tolist()}
+
 
 def regions_of(
     part: Encoder, maps: Features, size: tuple[int, int], weights: NDArray[np.float64] | None, odds: OddsOfBlock
@@ -43,6 +48,14 @@ def regions_of(
 
     `weights` are the margin's for the block's columns, None where the classifier is not linear.
     """
+    cells, method = cells_of(part, maps, weights, odds)
+    return Regions(spread(cells, part, size), method)
+
+
+def cells_of(
+    part: Encoder, maps: Features, weights: NDArray[np.float64] | None, odds: OddsOfBlock
+) -> tuple[Cells, str]:
+    """What each cell of the maps adds to the margin, and by which method."""
     pooled = part.pool_maps(maps)
     average = maps.mean(axis=(2, 3))
     width = part.spec.width
@@ -51,8 +64,8 @@ def regions_of(
     )
     if weights is not None and is_average:
         cells = np.tensordot(weights, maps[0].astype(np.float64), axes=1) / maps[0, 0].size
-        return Regions(spread(cells, part, size), EXACT)
-    return Regions(spread(_occluded(part, maps, odds), part, size), OCCLUSION)
+        return cells, EXACT
+    return _occluded(part, maps, odds), OCCLUSION
 
 
 def _occluded(part: Encoder, maps: Features, odds: OddsOfBlock) -> Cells:
@@ -83,6 +96,13 @@ def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
     step = FINE // GRID
     coarse: Cells = fine.reshape(GRID, step, GRID, step).sum(axis=(1, 3))
     return coarse
+
+
+def place_of_cell(number: int, shape: tuple[int, ...], part: Encoder, size: tuple[int, int]) -> tuple[float, float]:
+    """The middle of a cell of a network's maps, counted row by row, in fractions of the photo's width and height."""
+    left, top, right, bottom = _seen(part, size)
+    y, x = divmod(number, shape[1])
+    return left + (x + 0.5) / shape[1] * (right - left), top + (y + 0.5) / shape[0] * (bottom - top)
 
 
 def _seen(part: Encoder, size: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -1,0 +1,185 @@
+"""Do the regions of `featx explain` decide? Deletion and insertion beside captum and grad-cam, and the time they take.
+
+    python benchmarks/explanations.py STORE [--photos 20] [--seed 0]
+
+A logistic regression learns from the photos of a store's `train` split (or from four fifths of it, by product) and is
+asked about others. Each method orders the cells of such a photo, the strongest for its category first. Deletion covers
+the cells in this order with a blurred photo, insertion uncovers them on it; the figure is the mean probability of the
+category on the way. A good map has low deletion and high insertion. `pip install captum grad-cam` for the contestants.
+
+The store is one of `builtin` or of an EfficientNet-Lite, whose networks take bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import nn
+
+from featx.backbones.engines.base import EmbeddingModule
+from featx.classifiers.fit import fit
+from featx.embedding.reopen import reopen_backbone
+from featx.explanation.question import Question
+from featx.explanation.regions import cells_of
+from featx.images import read_photo
+from featx.store import open_store
+
+GRID, STEPS = 12, 12
+Cells = np.ndarray
+
+
+class Asked(nn.Module):
+    """Photos (n, 3, height, width), 0 to 255, to the log-odds of one category against the other."""
+
+    def __init__(self, network: nn.Module, weights: np.ndarray, rest: float) -> None:
+        super().__init__()
+        self.network, self.rest = network, rest
+        self.register_buffer("weights", torch.from_numpy(weights.astype(np.float32)))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(n, 1)."""
+        rows = self.network(pixels.permute(0, 2, 3, 1))
+        return (rows @ self.weights[: rows.shape[1]] + self.rest)[:, None]
+
+
+def parts_of(encoder: Any) -> tuple[nn.Module, nn.Module]:
+    """The network of an encoder, and the module inside that answers with the last maps."""
+    if encoder.spec.name == "builtin":
+        graph = encoder.graph()
+        return graph, graph.maps
+    before, after = encoder._parts()
+    maps = EmbeddingModule(before, lambda output: output, *encoder._normalisation).eval()
+    return nn.Sequential(maps, after).eval(), maps
+
+
+def to_grid(cells: np.ndarray) -> Cells:
+    """Cells of any number as GRID x GRID."""
+    image = Image.fromarray(np.ascontiguousarray(cells, dtype=np.float32))
+    kind = Image.Resampling.BOX if min(cells.shape) >= GRID else Image.Resampling.BICUBIC
+    return np.asarray(image.resize((GRID, GRID), kind))
+
+
+def contestants(asked: Asked, maps: nn.Module, pixels: torch.Tensor, seed: int) -> Iterator[tuple[str, Callable]]:
+    """The other methods, each a function without arguments that gives its cells."""
+    random = np.random.default_rng(seed)
+    side, centre = pixels.shape[-1], np.hypot(*np.indices((GRID, GRID)) - (GRID - 1) / 2)
+    yield "random order", lambda: random.normal(size=(GRID, GRID))
+    yield "middle first", lambda: -centre
+    try:
+        from captum.attr import IntegratedGradients, LayerGradCam, Occlusion
+        from pytorch_grad_cam import GradCAM, HiResCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+    except ImportError as error:
+        print(f"  without the other libraries: {error}")
+        return
+    window = side // GRID
+    grey = torch.full_like(pixels, float(pixels.mean()))
+    yield "captum Occlusion", lambda: to_grid(
+        Occlusion(asked)
+        .attribute(pixels, (3, 2 * window, 2 * window), (3, window, window), grey, target=0, perturbations_per_eval=16)
+        .sum(1)[0].numpy()
+    )  # fmt: skip
+    yield (
+        "captum LayerGradCam",
+        lambda: to_grid(
+            LayerGradCam(asked, maps).attribute(pixels.clone().requires_grad_(), target=0)[0, 0].detach().numpy()
+        ),
+    )
+    yield "captum IntegratedGradients", lambda: to_grid(
+        IntegratedGradients(asked)
+        .attribute(pixels.clone().requires_grad_(), grey, target=0, n_steps=16, internal_batch_size=8)
+        .sum(1)[0].detach().numpy()
+    )  # fmt: skip
+    for name, method in (("grad-cam GradCAM", GradCAM), ("grad-cam HiResCAM", HiResCAM)):
+        yield (
+            name,
+            lambda method=method: to_grid(
+                method(asked, [maps])(pixels.clone().requires_grad_(), [ClassifierOutputTarget(0)])[0]
+            ),
+        )
+
+
+def curves(photo: np.ndarray, order: np.ndarray, share_of: Callable[[np.ndarray], np.ndarray]) -> tuple[float, float]:
+    """Mean probability of the category while cells are covered, and while they are uncovered."""
+    side = photo.shape[0]
+    blurred = np.asarray(Image.fromarray(photo).filter(ImageFilter.GaussianBlur(side / 10)))
+    rank = np.empty(GRID * GRID)
+    rank[order] = np.arange(GRID * GRID)
+    edges = (np.arange(side) * GRID) // side
+    rank = rank.reshape(GRID, GRID)[edges][:, edges][..., None]
+    taken = [round(GRID * GRID * i / STEPS) for i in range(STEPS + 1)]
+    deleted = np.stack([np.where(rank < n, blurred, photo) for n in taken])
+    inserted = np.stack([np.where(rank < n, photo, blurred) for n in taken])
+    shares = share_of(np.concatenate([deleted, inserted]))
+    halves = np.split(shares, 2)
+    return tuple(float(np.trapezoid(half) / STEPS) for half in halves)  # type: ignore[return-value]
+
+
+def learned_and_asked(store: Any, n: int, seed: int) -> np.ndarray:
+    """Rows to ask about, which the classifier does not learn from."""
+    labelled = [i for i, label in enumerate(store.labels) if label is not None]
+    held = [i for i in labelled if store.splits[i] in ("val", "test")]
+    return np.random.default_rng(seed).permutation(held or labelled)[:n]
+
+
+def main() -> None:
+    """Print the table."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("store", type=Path)
+    arguments.add_argument("--photos", type=int, default=20)
+    arguments.add_argument("--seed", type=int, default=0)
+    given = arguments.parse_args()
+    torch.set_num_threads(1)
+    store = open_store(given.store)
+    model, encoder = fit(store, "logreg"), reopen_backbone(store, "cpu")
+    network, maps_of = parts_of(encoder)
+    scores: dict[str, list[tuple[float, float, float]]] = {}
+    for row_number in learned_and_asked(store, given.photos, given.seed):
+        prepared = encoder.prepare(read_photo(store.paths[row_number]).image)
+        row = encoder.features([prepared])[0]
+        shares = model.predict_proba(row[None])[0]
+        winner, other = np.argsort(-shares)[:2].tolist()
+        question = Question(model, winner, other, np.zeros(0, np.float32))
+        margin = question.margin(row)
+        assert margin is not None
+        asked = Asked(network, margin.weights, margin.rest).eval()
+        pixels = torch.from_numpy(prepared.transpose(2, 0, 1)[None].astype(np.float32))
+
+        def own(
+            prepared: Any = prepared, row: np.ndarray = row, margin: Any = margin, question: Any = question
+        ) -> Cells:
+            def odds(pooled: np.ndarray) -> np.ndarray:
+                rows = np.repeat(row[None], len(pooled), axis=0)
+                rows[:, : pooled.shape[1]] = pooled
+                return question.log_odds(rows)
+
+            return to_grid(cells_of(encoder, encoder.feature_maps([prepared]), margin.weights, odds)[0])
+
+        def share_of(photos: np.ndarray, winner: int = winner) -> np.ndarray:
+            return np.asarray(model.predict_proba(encoder.features(list(photos)))[:, winner])
+
+        for name, method in [("featx", own), *contestants(asked, maps_of, pixels, given.seed)]:
+            begun = time.process_time()
+            cells = method()
+            seconds = time.process_time() - begun
+            order = np.argsort(-cells.ravel(), kind="stable")
+            scores.setdefault(name, []).append((*curves(prepared, order, share_of), seconds))
+    print(f"{encoder.spec.name}, {given.photos} photos, mean and standard error of the difference to featx")
+    print(f"{'':28}{'deletion':>18}{'insertion':>18}{'CPU ms':>9}")
+    ours = np.array(scores["featx"])
+    for name, values in scores.items():
+        rows = np.array(values)
+        spread = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))
+        cells = [f"{rows[:, i].mean():.3f} ({spread[i]:.3f})" for i in (0, 1)]
+        print(f"{name:28}{cells[0]:>18}{cells[1]:>18}{1000 * np.median(rows[:, 2]):9.0f}")
+
+
+if __name__ == "__main__":
+    main()
