@@ -29,6 +29,7 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "weights-missing": 4,
         "extra-missing": 4,
         "no-text": 4,
+        "no-server": 4,
         "other-backbone": 5,
         "store-newer": 5,
         "store-broken": 5,

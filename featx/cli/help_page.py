@@ -41,7 +41,7 @@ COMMANDS = (
     ("demo", "Help", "Draw a small sample catalogue and run everything on it, offline."),
 )
 GROUPS = (
-    ("index", "Maintain the catalogue", "Build a search index for a very large catalogue."),
+    ("index", "Maintain the catalogue", "Build a search index for a very large catalogue, here or on a server."),
     ("weights", "Help", "List, download or add the weights of backbones."),
 )
 # Names of these commands in other tools.

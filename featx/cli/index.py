@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from featx.retrieval.engines.base import CandidateSource
 
 app = typer.Typer(
-    help="Build a search index for a very large catalogue.\n\nExample: featx index build",
+    help="Build a search index for a very large catalogue, here or on a server.\n\nExample: featx index build",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -50,6 +50,35 @@ def build(
     out.say(f"  {_found(source)}")
     out.document({"version": 1, "store": str(index.rows.path), "engine": name, "n": len(source), **_recall(source)})
     out.next("featx similar sku123.jpg --engine " + name)
+
+
+@app.command("sync")
+def sync(
+    server: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="postgresql://host/database or qdrant://host:6333, with #name at the end."),
+    ],
+    store: StoreOption = None,
+    as_json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Bring the index on a server to the state of the store: send what changed, remove what is gone.
+
+    Example: featx index sync postgresql://localhost/shop
+    """
+    from featx.cli.stores import store_in_use
+    from featx.retrieval import index_of
+    from featx.retrieval.server_index import sync
+
+    out = Output(as_json, quiet, verbose)
+    index = index_of(store_in_use(store, out))
+    synced = sync(index.rows, server, lambda total: out.progress(total, "syncing", "photos"))
+    counts = f"{synced.sent:,} sent, {synced.removed:,} removed, {synced.unchanged:,} as they were"
+    out.ok(f"{synced.address.shown} has the index of {index.rows.path}: {counts}")
+    out.say(f"  {_found(synced.source)}")
+    out.document(synced.to_dict())
+    out.next(f"featx similar sku123.jpg --engine '{synced.address.shown}'")
 
 
 def _found(source: CandidateSource) -> str:

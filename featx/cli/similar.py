@@ -90,7 +90,9 @@ def similar(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option("--engine", metavar="NAME", help="The search engine: auto, exact, usearch or lance."),
+        typer.Option(
+            "--engine", metavar="NAME|URL", help="The search engine: auto, exact, usearch, lance or a synced server."
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="List related products of every product, with -o FILE.csv.")

@@ -12,6 +12,7 @@ engines/    exact comparison with all rows, or likely candidates
 measured_recall  how many of the true nearest an engine proposes, with conditions and without
 approximate  the file beside a store that holds a graph
 lance_index  the folder beside a store that holds an index on the disk
+server_index  the index of a store on a server, synced and searched there
 engine_choice  which engine answers: by size, by what is built, or by name
 query       names, new photos, crops, likes and dislikes -> a query
 read_text   the text read off the photos: in conditions and beside answers

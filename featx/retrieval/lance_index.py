@@ -121,7 +121,9 @@ def build_lance(index: IndexRows, watch: Watch | None = None) -> CandidateSource
         folder = pointer.with_name(f"{pointer.name}-{os.urandom(4).hex()}")
         try:
             columns, source = _built(folder, index, watch)
-            _require_recall(source)
+            require_recall(
+                source, "search exactly (`--exact`), or with the graph: `featx index build --engine usearch`"
+            )
             parts = _parts(folder)
             kept = [(column.name, column.alias, str(column.kind)) for column in columns]
             head = LanceHead(VERSION, identity, index.described, folder.name, kept, source.recall,
@@ -187,7 +189,8 @@ def _untuned(engine: LanceEngine, index: IndexRows) -> CandidateSource:
     return CandidateSource(engine, rows.astype(np.uint64), rows, 0.0, engine.efforts[0])
 
 
-def _require_recall(source: CandidateSource) -> None:
+def require_recall(source: CandidateSource, hint: str) -> None:
+    """Refuse an index that finds too little, with or without conditions."""
     shares = {"without a condition": source.recall, "under a condition like the query": source.towards,
               "under a condition unlike the query": source.away}  # fmt: skip
     least = min(shares, key=lambda name: shares[name] or 0.0)
@@ -196,7 +199,7 @@ def _require_recall(source: CandidateSource) -> None:
             "index-inexact",
             f"the new index finds only {100 * (shares[least] or 0.0):.1f} % of the ten nearest photos {least}, and "
             f"{100 * REQUIRED:.0f} % are required, so it was not put into use",
-            "search exactly (`--exact`), or with the graph: `featx index build --engine usearch`",
+            hint,
             {"recall": source.recall, "towards": source.towards, "away": source.away},
         )
 

@@ -36,25 +36,45 @@ class Groups:
     centres: NDArray[np.float32]
 
     @classmethod
-    def of(cls, index: IndexRows) -> Groups:
-        """Groups by a few rounds of k-means on some rows; always the same for the same rows."""
-        random = np.random.default_rng(0)
-        some = np.sort(random.choice(len(index), min(LEARNED_FROM, len(index)), replace=False))
-        learned = index.unit_rows(some)
-        centres = learned[random.choice(len(learned), min(GROUPS, len(learned)), replace=False)]
-        for _ in range(ROUNDS):
-            near = (learned @ centres.T).argmax(axis=1)
-            means = [learned[near == code].mean(axis=0) if (near == code).any() else centres[code]
-                     for code in range(len(centres))]  # fmt: skip
-            centres = unit_rows(np.array(means))
+    def of(cls, index: IndexRows, centres: NDArray[np.float32] | None = None) -> Groups:
+        """The rows in groups around centres: given ones, or those of the rows themselves."""
+        centres = _centres(index) if centres is None else centres
         codes = np.empty(len(index), dtype=np.int32)
         for start in range(0, len(index), BLOCK):
             codes[start : start + BLOCK] = (index.unit_rows(slice(start, start + BLOCK)) @ centres.T).argmax(axis=1)
         return cls(codes, centres)
 
-    def condition(self, code: int) -> Node:
-        """Only the rows of one group."""
-        return Comparison("=", Column(GROUP, 0), Literal(code, 0))
+
+def _centres(index: IndexRows) -> NDArray[np.float32]:
+    """Centres by a few rounds of k-means on some rows; always the same for the same rows."""
+    random = np.random.default_rng(0)
+    some = np.sort(random.choice(len(index), min(LEARNED_FROM, len(index)), replace=False))
+    learned = index.unit_rows(some)
+    centres = learned[random.choice(len(learned), min(GROUPS, len(learned)), replace=False)]
+    for _ in range(ROUNDS):
+        near = (learned @ centres.T).argmax(axis=1)
+        means = [learned[near == code].mean(axis=0) if (near == code).any() else centres[code]
+                 for code in range(len(centres))]  # fmt: skip
+        centres = unit_rows(np.array(means))
+    return centres
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """Only the rows of one group, or all but these."""
+
+    group: int
+    excluded: bool = False
+
+    def may(self, codes: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which rows may answer, by their groups."""
+        may: NDArray[np.bool_] = codes != self.group if self.excluded else codes == self.group
+        return may
+
+    @property
+    def condition(self) -> Node:
+        """The same for an engine."""
+        return Comparison("!=" if self.excluded else "=", Column(GROUP, 0), Literal(self.group, 0))
 
 
 @dataclass(frozen=True)
@@ -62,7 +82,7 @@ class _Question:
     """A direction, the rows that may answer it, and the similarity of its tenth nearest among them."""
 
     direction: NDArray[np.float32]
-    group: int | None
+    filter: _Filter | None
     tenth: float
     true: int
 
@@ -83,32 +103,36 @@ def tuned(
 
 
 def _questions(index: IndexRows, rows: NDArray[np.int64], groups: Groups) -> tuple[list[_Question], ...]:
-    """Some photos of the catalogue: looked up among all, in their own group, and in the group least like them."""
+    """Some photos of the catalogue: looked up among all, in their own group, and away from it.
+
+    Away is in turn the group least like the photo, which keeps little, and all but its own, which keeps nearly all.
+    """
     picked = np.sort(np.random.default_rng(0).choice(len(rows), min(SAMPLE, len(rows)), replace=False))
     directions = index.unit_rows(rows[picked])
     own = groups.codes[rows[picked]].tolist()
     here = np.unique(groups.codes[rows])
     far = here[(directions @ groups.centres[here].T).argmin(axis=1)].tolist()
     some = slice(0, len(picked), max(1, len(picked) // FILTERED))
-    asked: list[list[tuple[int, int | None]]] = [
+    asked: list[list[tuple[int, _Filter | None]]] = [
         [(i, None) for i in range(len(picked))],
-        [(i, own[i]) for i in range(len(picked))[some]],
-        [(i, far[i]) for i in range(len(picked))[some]],
-    ]
+        [(i, _Filter(own[i])) for i in range(len(picked))[some]],
+        [(i, _Filter(own[i], excluded=True) if turn % 2 else _Filter(far[i]))
+         for turn, i in enumerate(range(len(picked))[some])],
+    ]  # fmt: skip
     best = _nearest(index, directions, [pair for pairs in asked for pair in pairs], groups)
-    return tuple([_Question(directions[i], group, *next(best)) for i, group in pairs] for pairs in asked)
+    return tuple([_Question(directions[i], only, *next(best)) for i, only in pairs] for pairs in asked)
 
 
 def _nearest(
-    index: IndexRows, directions: NDArray[np.float32], asked: list[tuple[int, int | None]], groups: Groups
+    index: IndexRows, directions: NDArray[np.float32], asked: list[tuple[int, _Filter | None]], groups: Groups
 ) -> Iterator[tuple[float, int]]:
     """The similarity of the tenth true nearest of each question, and how many there are up to ten."""
     best = np.full((len(asked), NEAREST), -2, dtype=np.float32)
     for start in range(0, len(index), BLOCK):
         cosines = directions @ index.unit_rows(slice(start, start + BLOCK)).T
         codes = groups.codes[start : start + BLOCK]
-        for number, (i, group) in enumerate(asked):
-            near = cosines[i] if group is None else cosines[i][codes == group]
+        for number, (i, only) in enumerate(asked):
+            near = cosines[i] if only is None else cosines[i][only.may(codes)]
             near = near if len(near) <= NEAREST else np.partition(near, -NEAREST)[-NEAREST:]
             best[number] = np.sort(np.concatenate([best[number], near]))[-NEAREST:]
     for row in best:
@@ -123,11 +147,9 @@ def _recall(source: CandidateSource, index: IndexRows, groups: Groups, questions
 
 def _share(source: CandidateSource, index: IndexRows, groups: Groups, question: _Question) -> float:
     """The share of the true nearest among the candidates; all of them where a search would compare every row."""
-    only = None
-    if question.group is not None:
-        only = source.engine.understood(groups.condition(question.group))
+    only = None if question.filter is None else source.engine.understood(question.filter.condition)
     for rows in source.growing(question.direction[None], 0, only):
-        may = rows if question.group is None else rows[groups.codes[rows] == question.group]
+        may = rows if question.filter is None else rows[question.filter.may(groups.codes[rows])]
         if len(may) >= question.true:
             # Rows as similar as the last true neighbour are equally correct.
             right = index.unit_rows(may) @ question.direction >= question.tenth - 1e-6

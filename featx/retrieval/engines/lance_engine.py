@@ -22,7 +22,7 @@ ROWS_IN_A_LIST, MOST_LISTS = 1000, 20_000
 # Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
 FEWEST = 512
 # Compressed vectors order the nearest only roughly, so several times as many are proposed.
-PROPOSED_FOR_A_LIST = 4
+PROPOSED_AT_LEAST, PROPOSED_FOR_A_LIST = 200, 4
 TYPES = {"text": "string", "whole": "int64", "number": "float64", "flag": "bool_"}
 
 
@@ -66,7 +66,7 @@ class LanceEngine:
         nearest = {
             "column": "vector",
             "q": direction,
-            "k": max(k, PROPOSED_FOR_A_LIST * effort),
+            "k": max(k, PROPOSED_AT_LEAST, PROPOSED_FOR_A_LIST * effort),
             "minimum_nprobes": effort,
             "maximum_nprobes": effort if only is None else None,
         }

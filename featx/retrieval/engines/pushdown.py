@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal as OneOf
@@ -31,6 +31,7 @@ Kind = OneOf["text", "whole", "number", "flag"]
 # Long, and seldom in a condition: such conditions are met by filtering afterwards.
 LEFT_OUT = ("path", "digest")
 _SIMPLE = re.compile(r"[a-z_][a-z0-9_]{0,40}")
+OPPOSITES = {"=": "!=", "!=": "=", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 RESERVED = frozenset({"key", "vector", "stamp"})
 
 
@@ -89,10 +90,44 @@ def _writable(text: str) -> bool:
 
 def understood(node: Node, columns: Mapping[str, KeptColumn]) -> Node | None:
     """As much of a condition as engines decide exactly as featx does."""
+    return decided_by(node, lambda part: _decided(part, columns))
+
+
+def decided_by(node: Node, decides: Callable[[Node], bool]) -> Node | None:
+    """As much of a condition as can be decided: whole, or some of the parts that all must hold."""
     if isinstance(node, And):
-        parts = [part for part in (understood(part, columns) for part in node.parts) if part is not None]
+        parts = [part for part in (decided_by(part, decides) for part in node.parts) if part is not None]
         return And(tuple(parts)) if len(parts) > 1 else parts[0] if parts else None
-    return node if _decided(node, columns) else None
+    if isinstance(node, Or):
+        return node if all(decided_by(part, decides) == part for part in node.parts) else None
+    return node if decides(node) else None
+
+
+def without_not(node: Node) -> Node:
+    """The same condition, every `not` moved to the leaves: the answers stay, also where values are missing."""
+    match node:
+        case And(parts):
+            return And(tuple(without_not(part) for part in parts))
+        case Or(parts):
+            return Or(tuple(without_not(part) for part in parts))
+        case Not(part):
+            return _negated(part)
+    return node
+
+
+def _negated(node: Node) -> Node:
+    match node:
+        case Comparison(sign, left, right):
+            return Comparison(OPPOSITES[sign], left, right)
+        case Among(operand, choices):
+            return And(tuple(Comparison("!=", operand, choice) for choice in choices))
+        case Not(part):
+            return without_not(part)
+        case And(parts):
+            return Or(tuple(_negated(part) for part in parts))
+        case Or(parts):
+            return And(tuple(_negated(part) for part in parts))
+    return Not(node)
 
 
 def _decided(node: Node, columns: Mapping[str, KeptColumn]) -> bool:

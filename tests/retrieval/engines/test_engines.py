@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from featx.retrieval.engine_choice import build_index, open_engine
 from featx.retrieval.engines.exact import similarities
 from featx.retrieval.engines.lance_engine import LanceEngine, Piece, write_lance
 from featx.retrieval.engines.pushdown import kept_columns
+from featx.retrieval.engines.servers import Address, is_address
 from featx.retrieval.measured_recall import Groups, tuned
 from featx.retrieval.query import open_index
+from featx.retrieval.server_index import sync
 from featx.store import Row, StoreWriter
 from tests.conftest import Run, command_environment, toy_fingerprint
 
@@ -56,16 +59,28 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("engines") / "toy.h5", [row(i) for i in range(N)])
 
 
-@pytest.fixture(params=["exact", "usearch", "lance"])
+@pytest.fixture(params=["exact", "usearch", "lance", "postgresql", "qdrant"])
 def engine(request: pytest.FixtureRequest) -> str:
-    if request.param in ("usearch", "lance"):
-        pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+    """The name of an engine, or the address of an index of its own on a server."""
+    name = request.node.name.encode().hex()[-30:]
+    match request.param:
+        case "usearch" | "lance":
+            pytest.importorskip(request.param, reason=f"{request.param} is not installed")
+        case "postgresql":
+            return f"{request.getfixturevalue('postgres')}#{name}"
+        case "qdrant":
+            return f"{request.getfixturevalue('qdrant')}#{name}"
     return request.param
 
 
 @pytest.fixture
 def opened(engine: str) -> Open:
-    return lambda path: open_index(path, engine=engine)
+    def open_it(path: Path) -> SimilarityIndex:
+        if is_address(engine):
+            sync(index_of(path).rows, engine)
+        return open_index(path, engine=engine)
+
+    return open_it
 
 
 def products(index: SimilarityIndex, query: object, **settings: object) -> list[str]:
@@ -125,7 +140,10 @@ def test_an_index_is_opened_again_without_building_it(tmp_path: Path, engine: st
     if engine == "exact":
         pytest.skip("there is nothing to build")
     path = write(tmp_path / "toy.h5", [row(i) for i in range(600)])
-    _, built = build_index(index_of(path).rows, engine)
+    if is_address(engine):
+        built = sync(index_of(path).rows, engine).source
+    else:
+        _, built = build_index(index_of(path).rows, engine)
     again = open_engine(index_of(path).rows, engine, make=False)
     assert again is not None
     assert (again.recall, again.towards, again.away, again.effort) == (
@@ -230,8 +248,8 @@ class Blind:
     def search(self, direction, k, effort, only=None):
         order = np.argsort(-(self.index.unit_rows(slice(0, N)) @ direction))
         if only is not None:
-            order = order[:50][self.groups.codes[order[:50]] == only.right.value]
-            order = np.concatenate([order, np.flatnonzero(self.groups.codes == only.right.value)[:k]])
+            may = (self.groups.codes == only.right.value) ^ (only.sign == "!=")
+            order = np.concatenate([order[:50][may[order[:50]]], np.flatnonzero(may)[:k]])
         return order[:k].astype(np.uint64)
 
 
@@ -240,6 +258,74 @@ def test_an_engine_that_is_blind_away_from_the_query_is_noticed(store: Path) -> 
     rows = np.arange(N, dtype=np.int64)
     source = tuned(Blind(index), index, rows.astype(np.uint64), rows, Groups.of(index))
     assert source.recall == 1 and source.towards > 0.8 and source.away < 0.8
+
+
+# --- an index on a server ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["postgres", "qdrant"])
+def address(request: pytest.FixtureRequest) -> str:
+    return f"{request.getfixturevalue(request.param)}#{request.node.name.encode().hex()[-30:]}"
+
+
+def test_a_sync_sends_only_what_changed_and_removes_what_is_gone(tmp_path: Path, address: str) -> None:
+    path = write(tmp_path / "toy.h5", [row(i) for i in range(300)])
+    counts = lambda synced: (synced.sent, synced.removed, synced.unchanged)  # noqa: E731
+    assert counts(sync(index_of(path).rows, address)) == (300, 0, 0)
+    assert counts(sync(index_of(path).rows, address)) == (0, 0, 300)
+    write(path, [*(row(i) for i in range(300, 310)), row(7, price=1.25)], gone=("item1", "item2"))
+    assert counts(sync(index_of(path).rows, address)) == (11, 2, 297)
+    matches = open_index(path, engine=address).matches("item9", 5, where="price = 1.25")
+    assert [match.item_id for match in matches] == ["item7"]
+
+
+def test_a_sync_that_was_interrupted_goes_on_where_it_stopped_and_is_not_searched(tmp_path: Path, address: str) -> None:
+    path = write(tmp_path / "toy.h5", [row(i) for i in range(300)])
+    sync(index_of(path).rows, address)
+    write(path, [row(i) for i in range(300, 2500)])
+    sent = []
+
+    class Broken(Exception): ...
+
+    @contextmanager
+    def power_cut(total: int):
+        def advance(done: int) -> None:
+            sent.append(done)
+            raise Broken
+
+        yield advance
+
+    with pytest.raises(Broken):
+        sync(index_of(path).rows, address, power_cut)
+    with pytest.raises(FeatxError, match="of another state of") as error:
+        open_index(path, engine=address)
+    assert error.value.code == "index-stale" and "featx index sync" in error.value.hint
+    synced = sync(index_of(path).rows, address)
+    assert (synced.sent, synced.unchanged) == (2200 - sent[0], 300 + sent[0])
+
+
+def test_the_command_syncs_and_searches_the_server(featx: Run, tmp_path: Path, postgres: str) -> None:
+    path = write(tmp_path / "toy.h5", [row(i) for i in range(300)])
+    address = f"{postgres}#command"
+    ran = featx("index", "sync", address, "--store", str(path), "--json")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["engine"] == "pgvector" and document["sent"] == 300 and document["recall_away"] >= 0.95
+    found = featx("similar", "item5", "--store", str(path), "--engine", address, "--json")
+    assert "by pgvector" in found.stderr
+    assert found.stdout == featx("similar", "item5", "--store", str(path), "--json").stdout
+    write(path, [row(300)])
+    stale = featx("similar", "item5", "--store", str(path), "--engine", address)
+    assert stale.returncode == 5 and "another state" in stale.stderr
+
+
+def test_a_password_is_neither_shown_nor_kept(featx: Run, store: Path) -> None:
+    address = Address.of("postgresql://ada:s3cret@localhost:1/shop#Schuhe 1", "store")
+    assert address.shown == "postgresql://ada@localhost:1/shop#schuhe_1"
+    ran = featx("index", "sync", "postgresql://ada:s3cret@localhost:1/shop", "--store", str(store))
+    assert ran.returncode == 4 and "s3cret" not in ran.stderr and "cannot use the index server" in ran.stderr
+    ran = featx("index", "sync", "milvus://localhost/x", "--store", str(store))
+    assert ran.returncode == 2 and "qdrant://" in ran.stderr
 
 
 # --- the index on the disk --------------------------------------------------------------------------------------------
