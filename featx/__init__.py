@@ -26,6 +26,8 @@ _PUBLIC: dict[str, str] = {
     "use_store": "featx.workspace",
     "ImageEmbedder": "featx.embedding.transformer",
     "fit": "featx.classifiers.fit",
+    "tune": "featx.finetuning.run",
+    "Tuned": "featx.finetuning.run",
     "Classifier": "featx.classifiers.model",
     "save": "featx.classifiers.model",
     "load_classifier": "featx.classifiers.model",
@@ -70,6 +72,8 @@ if TYPE_CHECKING:
     from featx.explanation.resemblance import explain_similar as explain_similar
     from featx.exporting.features import export_store
     from featx.extraction import extract as extract
+    from featx.finetuning.run import Tuned as Tuned
+    from featx.finetuning.run import tune as tune
     from featx.images import read_photo as read_photo
     from featx.prediction.predict import predict as predict
     from featx.prediction.suggest import suggest as suggest

@@ -41,6 +41,11 @@ class Workspace:
         return self.root / "photos.text"
 
     @property
+    def tuned(self) -> Path:
+        """Where networks that `featx tune` trained further are kept."""
+        return self.root / "tuned"
+
+    @property
     def skipped_list(self) -> Path:
         """The machine-readable list of photos the last extraction could not use."""
         return self.root / "skipped.csv"

@@ -184,6 +184,7 @@ def no_network_kept(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
     """Converted networks are kept apart from those of whoever runs the tests, and each test begins without one."""
     folder = tmp_path_factory.mktemp("kept") / "networks"
     monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: folder)
+    monkeypatch.setattr("featx.files.caches.cache_folder", lambda name: folder.with_name(name))
     return folder
 
 

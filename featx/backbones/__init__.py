@@ -8,6 +8,8 @@ default                the backbone for when nobody named one
 colour, builtin, builtin_colours, builtin_network, torchvision_networks, timm_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
+tuned, tuned_card      networks that `featx tune` trained further, with their cards
+tunable, cuts          a network as fine-tuning takes it, and where it can be cut in two
 joined                 several backbones side by side
 nodes                  the nodes of a network that are read, by name
 layers, preprocessing  where in a network features are read; photos as its weights want them

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from featx.backbones.preprocessing import PhotoForm
+    from featx.backbones.tunable import TunableNetwork
 
 Modality = Literal["image", "text"]
 
@@ -111,6 +112,10 @@ class Encoder(ABC):
         """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""
         raise self._without("a network to train")
 
+    def tunable(self) -> TunableNetwork:
+        """A copy of the network in the parts that fine-tuning needs, in eval mode, sharing no tensor with it."""
+        raise self._without("a network to tune")
+
     def _without(self, what: str) -> FeatxError:
         return FeatxError("bad-flag", f"the `{self.spec.name}` backbone has no {what}", "choose a torchvision network")
 
@@ -129,6 +134,8 @@ class BackboneRequest:
     pool: str = "avg"
     device: str = "auto"
     precision: str = "auto"
+    # For a weights file that does not say it: the preprocessing that its weights want, as fingerprints know it.
+    preprocessing: str | None = None
 
     @property
     def exact_precision(self) -> str:

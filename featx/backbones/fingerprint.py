@@ -114,6 +114,11 @@ class Fingerprint:
         mine, theirs = (f"the {EDITIONS[digest]} edition of the built-in network" for digest in digests[0])
         return mine, theirs
 
+    def known_as(self, backbone: str, weights: str) -> Fingerprint:
+        """The same fingerprint with another name of the network and of its weights, in each of its nodes too."""
+        parts = tuple(replace(part, backbone=backbone, weights=weights) for part in self.parts)
+        return replace(self, backbone=backbone, weights=weights, parts=parts)
+
     def digest(self) -> str:
         """A short name for the whole fingerprint."""
         text = json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)

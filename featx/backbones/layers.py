@@ -117,11 +117,11 @@ def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module,
     """
     last = node_names(network)[-1]
     whole = _tapped(network, {last: "rows"}).eval()
-    shapes = _Shapes(whole)
+    shapes = Shapes(whole)
     with torch.inference_mode():
         shapes.run(example)
     node = _last_maps(whole.graph, shapes.shapes)
-    return None if node is None else (_up_to(whole, node), _after(whole, node))
+    return None if node is None else (up_to(whole, node), after(whole, node))
 
 
 def split_at_layer(
@@ -183,7 +183,7 @@ class _Pooling(nn.Module):
         return pooled(maps, self.pool, channels_last=self.channels_last)
 
 
-class _Shapes(fx.Interpreter):
+class Shapes(fx.Interpreter):
     """Runs a traced network and notes the shape of every node's output."""
 
     def __init__(self, module: fx.GraphModule) -> None:
@@ -209,7 +209,8 @@ def _last_maps(graph: fx.Graph, shapes: Mapping[fx.Node, tuple[int, ...]]) -> fx
     return None
 
 
-def _up_to(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
+def up_to(whole: fx.GraphModule, node: fx.Node) -> fx.GraphModule:
+    """A network up to the output of a node; it shares its weights with the network."""
     graph = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
     for each in whole.graph.nodes:
@@ -220,13 +221,18 @@ def _up_to(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
     return fx.GraphModule(whole, graph)
 
 
-def _after(whole: fx.GraphModule, node: fx.Node) -> nn.Module:
+def after(whole: fx.GraphModule, node: fx.Node) -> fx.GraphModule:
+    """The rest of a network from the output of a node on; it shares its weights with the network."""
     graph = fx.Graph()
     copies = {node: graph.placeholder("maps")}
     nodes = list(whole.graph.nodes)
-    for each in nodes[nodes.index(node) + 1 : -1]:
-        copies[each] = graph.node_copy(each, lambda old: copies[old])
-    graph.output(copies[nodes[-1].args[0]["rows"]])
+    start = nodes.index(node) + 1
+    for i, each in enumerate(nodes[:-1]):
+        # Tensors that no part computes, such as positions, may be used on both sides.
+        if i >= start or (each.op == "get_attr" and each is not node):
+            copies[each] = graph.node_copy(each, lambda old: copies[old])
+    result = nodes[-1].args[0]
+    graph.output(copies[result["rows"] if isinstance(result, Mapping) else result])
     return fx.GraphModule(whole, graph)
 
 

@@ -13,6 +13,8 @@ from PIL import Image
 from featx.backbones.base import Encoder, EncoderSpec
 from featx.backbones.devices import import_torch_alone, torch_versions
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.nodes import PENULTIMATE
+from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     Parts = tuple[nn.Module, nn.Module]
 
     from featx.backbones.engines.base import EmbeddingModule, Engine, EngineJob
+    from featx.backbones.tunable import TunableNetwork
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -131,6 +134,24 @@ class NetworkEncoder(Encoder):
     def trainable_module(self) -> nn.Module:
         """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""
         return copy.deepcopy(self._as_opened().graph()).train().requires_grad_(True)
+
+    def tunable(self) -> TunableNetwork:
+        """A copy of the network in the parts that fine-tuning needs, in eval mode, sharing no tensor with it."""
+        from featx.backbones.tunable import TunableNetwork
+
+        if self.fingerprint.parts or self.fingerprint.layer != PENULTIMATE:
+            raise FeatxError(
+                "bad-flag",
+                f"a network is tuned up to its head, and `{self.fingerprint.backbone}` is read at other layers",
+                "leave `--layer` out; the tuned network can be read at any layer later",
+            )
+        module = copy.deepcopy(self._as_opened()._module()).eval().requires_grad_(True)
+        return TunableNetwork(module.enter, module.network, module.read)
+
+    def known_as(self, backbone: str, weights: str) -> NetworkEncoder:
+        """The same encoder under another name, by which stores and classifiers know its features."""
+        self.fingerprint = self.fingerprint.known_as(backbone, weights)
+        return self
 
     def _as_opened(self) -> NetworkEncoder:
         """The encoder before its batch normalisation was folded away, which training and some networks need."""

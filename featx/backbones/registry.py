@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_networks, torchvision_networks
-from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder
+from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_networks, torchvision_networks, tuned
+from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder, Shapes
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.joined import JoinedEncoder, requests_of
+from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.nodes import nodes_of, split_name
 from featx.backbones.weights import added_for, added_weights
 from featx.errors import FeatxError
@@ -25,8 +26,32 @@ def _open_joined(request: BackboneRequest) -> Encoder:
     )
 
 
+def _open_tuned(request: BackboneRequest) -> Encoder:
+    found = tuned.find_tuned(request.name)
+    parent = found.request(request)
+    encoder = family_of(parent.name).open(parent)
+    if not isinstance(encoder, NetworkEncoder):
+        raise FeatxError("weights-broken", f"`{found.file}` is of a backbone without a network", "tune another one")
+    return encoder.known_as(request.name, tuned.WEIGHTS)
+
+
+def _layers_of_tuned(name: str) -> Shapes:
+    parent = tuned.find_tuned(name).card.parent.backbone
+    layer_shapes = family_of(parent).layer_shapes
+    return {} if layer_shapes is None else layer_shapes(parent)
+
+
 FAMILIES = (
     BackboneFamily("joined", owns=lambda name: PLUS in name, open=_open_joined),
+    BackboneFamily(
+        "tuned",
+        owns=tuned.is_tuned,
+        open=_open_tuned,
+        rows=tuned.tuned_rows,
+        has_weights=tuned.is_here,
+        layer_shapes=_layers_of_tuned,
+        takes_weights=False,
+    ),
     colour.FAMILY,
     builtin.FAMILY,
     efficientnet_lite.FAMILY,

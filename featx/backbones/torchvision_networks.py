@@ -127,7 +127,7 @@ def open_torchvision(request: BackboneRequest) -> FrozenNetwork:
     if given == "random":
         recipe, weights = recipes[find_published(name).weights], "random"
     elif own is not None:
-        recipe, weights = recipes[_recipe_of(name, own, recipes)], f"file {own.name}"
+        recipe, weights = recipes[_recipe_of(name, own, recipes, request.preprocessing)], f"file {own.name}"
     else:
         entry = find_published(name, given)
         recipe, weights = recipes[entry.weights], entry.weights
@@ -176,7 +176,7 @@ def frozen(
             weights_sha256=sha256,
             layer=node.layer,
             pool=node.pool,
-            preprocessing=" ".join(str(transforms).split()),
+            preprocessing=_in_words(transforms),
             precision=request.exact_precision,
             width=width,
             # Each of several rows is scaled to length 1.
@@ -260,8 +260,16 @@ def _example(transforms: Callable[[Image.Image], Any]) -> Any:
     return transforms(Image.new("RGB", (256, 256)))[None]
 
 
-def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any]) -> str:
-    """The recipe whose preprocessing a weights file gets: the one it is published under, else the default."""
+def _in_words(transforms: Any) -> str:
+    """A preprocessing as fingerprints know it."""
+    return " ".join(str(transforms).split())
+
+
+def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any], preprocessing: str | None) -> str:
+    """The recipe whose preprocessing a weights file gets: as requested or published, else the default."""
+    wanted = (recipe for recipe, entry in recipes.items() if _in_words(entry.transforms()) == preprocessing)
+    if preprocessing is not None and (named := next(wanted, None)) is not None:
+        return named
     digest = file_sha256(file) if file.is_file() else ""
     for recipe, entry in recipes.items():
         published = entry.url.rpartition("/")[2]

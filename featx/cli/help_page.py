@@ -18,6 +18,7 @@ COMMANDS = (
     ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
     ("read", "Train", "Read the text on photos, once; later runs read only what is new."),
     ("fit", "Train", "Train a category classifier and measure how good it is."),
+    ("tune", "Train", "Train the last blocks of a network on your categories, and keep it where that pays."),
     ("compare", "Measure", "Compare classifiers and backbones, and say whether the difference is real."),
     ("evaluate", "Measure", "Score a saved classifier on photos it never learned from."),
     ("predict", "Use", "Predict the category of photos, with confidence."),

@@ -12,6 +12,7 @@ from featx.backbones.fingerprint import COMMA, PLUS
 from featx.backbones.joined import JoinedEncoder
 from featx.backbones.nodes import AT, PENULTIMATE, split_name
 from featx.backbones.registry import family_of
+from featx.backbones.tuned import WEIGHTS as TUNED
 from featx.backbones.weights import is_cached, is_digest, locate_weights, search_places, weights_not_found
 from featx.errors import FeatxError
 from featx.store import Store
@@ -79,7 +80,7 @@ def same_weights(stored: Fingerprint, provenance: Mapping[str, object]) -> str |
     weights = stored.weights
     if weights.startswith("file "):
         return str(files.get(stored.backbone) or provenance.get("weights_file") or weights.removeprefix("file "))
-    return None if weights in ("", "none", "built-in") else weights
+    return None if weights in ("", "none", "built-in", TUNED) else weights
 
 
 def joined_weights(each: Sequence[str | None]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,11 @@ from featx.files.regular import open_regular
 # Besides OSError, NumPy lets these escape from damaged files and from those of other programs; RuntimeError is for
 # archives that claim to be encrypted or packed in a way that this Python does not know.
 DAMAGED = (OSError, ValueError, KeyError, EOFError, BadZipFile, zlib.error, RuntimeError)
+
+
+def cache_folder(name: str) -> Path:
+    """Where what can be computed again is kept: a folder in the cache of this account."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx" / name
 
 
 def read_arrays(path: Path | None, *names: str) -> dict[str, np.ndarray] | None:

@@ -9,6 +9,7 @@ writer       append, update, remove, seal
 seal_process, seal_client, sealed_file_writer  the child process that writes a new HDF5 file
 store_card, disk_space  the summary beside a store; room on the disk
 store        a store as everyone else reads it
+in_memory    a store that was never written
 facts        counts of what a store holds
 """
 

@@ -68,6 +68,7 @@ NONSENSE = [
 ]
 BASE = {
     "extract": ["photos", "-b", "colour", "--quiet"],
+    "tune": ["photos", "-b", "colour"],
     "predict": ["photos/boots/boots0.jpg"],
     "similar": ["boots0"],
     "demo": ["made", "--no-run"],

@@ -73,10 +73,16 @@ class EmbeddingModule(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Rows of features from bytes (n, height, width, 3), or from numbers (n, 3, height, width)."""
-        if self.takes_bytes:
-            # A view of bytes in this order is in channels_last, which is what convolutions on a CPU want.
-            x = (x.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        rows: torch.Tensor = self._read(self.network(x))
+        return self.read(self.network(self.enter(x)))
+
+    def enter(self, x: torch.Tensor) -> torch.Tensor:
+        """Prepared photos as the network takes them: bytes are normalised."""
+        # A view of bytes in this order is in channels_last, which is what convolutions on a CPU want.
+        return (x.permute(0, 3, 1, 2).float() - self.mean) / self.std if self.takes_bytes else x
+
+    def read(self, output: Any) -> torch.Tensor:
+        """The network's output as rows of features."""
+        rows: torch.Tensor = self._read(output)
         return rows.float()
 
 

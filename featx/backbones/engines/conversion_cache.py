@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from featx.files.atomic import atomic_writer
+from featx.files.caches import cache_folder
 
 # The oldest networks go when all of them together are larger than this.
 MOST_BYTES = 2 * 2**30
@@ -34,7 +35,7 @@ class ConvertedNetwork:
 
 def conversions_folder() -> Path:
     """Where converted networks are kept: the cache folder of this account."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "featx" / "networks"
+    return cache_folder("networks")
 
 
 def path_of(making: Mapping[str, object]) -> Path:

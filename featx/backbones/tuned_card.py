@@ -1,0 +1,89 @@
+"""The card of a tuned network: what it came from, what it learned from, and what that changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from featx.errors import FeatxError
+from featx.files.regular import read_regular
+
+VERSION = 1
+
+
+class Parent(msgspec.Struct, frozen=True):
+    """The network as it was before, by the fields of its fingerprint."""
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    preprocessing: str
+    width: int
+    licence: str = "–"
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """What share of the judged photos a classifier got right, with its 95 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    n: int
+    classifier: str
+
+
+class Epoch(msgspec.Struct, frozen=True):
+    """One pass over the photos: the mean loss, and how the judged photos came out after it."""
+
+    number: int
+    loss: float
+    judged: float
+    log_loss: float
+
+
+class TunedCard(msgspec.Struct, frozen=True):
+    """What a tuned network is and what it rests on.
+
+    `tuned_on` and `judged_on` are the SHA-256 of photos: no score may count them as unseen.
+    """
+
+    version: int
+    name: str
+    sha256: str
+    parent: Parent
+    cut: str
+    recipe: dict[str, str | int | float | None]
+    seed: int
+    versions: dict[str, str]
+    categories: list[str]
+    before: Reached
+    after: Reached
+    gain: tuple[float, float, float, float]
+    history: list[Epoch]
+    tuned_on: list[str]
+    judged_on: list[str]
+    written: str
+    tested: tuple[Reached, Reached] | None = None
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The photos that shaped the network: it learned from some, and was chosen by the others."""
+        return frozenset(self.tuned_on) | frozenset(self.judged_on)
+
+
+def read_tuned_card(path: Path) -> TunedCard:
+    """The card of a tuned network."""
+    try:
+        card = msgspec.json.decode(read_regular(path), type=TunedCard)
+    except OSError as error:
+        raise FeatxError(
+            "weights-missing", f"the card of a tuned network is not at `{path}`", "copy it there, beside its weights"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise FeatxError(
+            "weights-broken", f"`{path}` is not the card of a tuned network: {error}", "copy it again, or tune again"
+        ) from error
+    if card.version > VERSION:
+        raise FeatxError("store-newer", f"`{path}` was written by a later featx", "update featx")
+    return card

@@ -1,0 +1,369 @@
+"""`featx tune`: train the last blocks of a network on one's own categories."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from featx.cli.completion import backbone_names
+from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption
+from featx.cli.output import Output, duration, percent, percent_range, pluralise, size, some_of
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.backbones.tuned_card import Epoch, Reached
+    from featx.catalogue.items import Catalogue, Skipped
+    from featx.finetuning import Tuned
+    from featx.finetuning.events import Advance, Kept, Planned, TuneEvents
+
+MORE, PHOTOS = "More", "How the photos are read"
+
+
+def tune(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGES...", help="A folder, a table, or photos, as in `featx extract`.")
+    ],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            "--backbone",
+            "-b",
+            help="The network to begin from; a tuned one may be tuned again.",
+            show_default="as extract would choose",
+            autocompletion=backbone_names,
+        ),
+    ] = None,
+    weights: WeightsOption = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="What to call it: `tuned:NAME`.", show_default="after the folder or table"),
+    ] = None,
+    depth: Annotated[
+        str,
+        typer.Option(
+            "--depth",
+            metavar="auto|N|BLOCK|all",
+            help="What is trained: the last N blocks, from a block on, or all.",
+        ),
+    ] = "auto",
+    views: Annotated[
+        int, typer.Option("--views", min=0, max=64, help="Altered views of each photo: crops, mirrors, light.")
+    ] = 4,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.01, help="Begin no epoch that would end later than this.")
+    ] = 10.0,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", min=1, max=1000, help="Passes over the photos.", show_default="automatic"),
+    ] = None,
+    val: Annotated[
+        str,
+        typer.Option("--val", metavar="SPLIT|SHARE", help="Photos that judge: a split or a share of the products."),
+    ] = "0.2",
+    keep: Annotated[bool, typer.Option("--keep", help="Write the network even if the frozen one is as good.")] = False,
+    min_gain: Annotated[
+        float | None, typer.Option("--min-gain", metavar="POINTS", help="Exit with code 7 below this gain.")
+    ] = None,
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            "--cache",
+            metavar="SIZE",
+            help="Most that kept activations may take, such as 4GB.",
+            show_default="8GB, or a quarter of what is free",
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+    lr: Annotated[
+        str,
+        typer.Option("--lr", metavar="auto|RATE", help="The rate of the last block.", rich_help_panel=MORE),
+    ] = "auto",
+    lr_head: Annotated[
+        float | None,
+        typer.Option(
+            "--lr-head", min=0.0, help="The rate of the head.", show_default="twice --lr", rich_help_panel=MORE
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float,
+        typer.Option(
+            "--layer-decay",
+            min=0.01,
+            max=1.0,
+            help="Slower by this for each block further back.",
+            rich_help_panel=MORE,
+        ),
+    ] = 0.75,
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", metavar="adamw|adam|sgd", help="The optimizer.", rich_help_panel=MORE)
+    ] = "adamw",
+    schedule: Annotated[
+        str,
+        typer.Option(
+            "--schedule",
+            metavar="NAME",
+            help="Rates over time: cosine, onecycle, step, plateau or constant.",
+            rich_help_panel=MORE,
+        ),
+    ] = "cosine",
+    warm_up: Annotated[
+        float,
+        typer.Option(
+            "--warm-up", min=0.0, max=0.9, help="Share of the steps that rates rise in.", rich_help_panel=MORE
+        ),
+    ] = 0.1,
+    weight_decay: Annotated[
+        float, typer.Option("--weight-decay", min=0.0, help="Decay of weights, not of biases.", rich_help_panel=MORE)
+    ] = 0.01,
+    batch: Annotated[
+        int, typer.Option("--batch", min=2, max=4096, help="Photos in a step.", rich_help_panel=MORE)
+    ] = 64,
+    augment: Annotated[
+        str,
+        typer.Option(
+            "--augment",
+            metavar="NAME",
+            help="How far views differ: default, light, strong or none.",
+            rich_help_panel=MORE,
+        ),
+    ] = "default",
+    mix: Annotated[
+        str, typer.Option("--mix", metavar="none|maps", help="Mix pairs of photos at the cut.", rich_help_panel=MORE)
+    ] = "none",
+    smoothing: Annotated[
+        float, typer.Option("--smoothing", min=0.0, max=0.9, help="Doubt left in every label.", rich_help_panel=MORE)
+    ] = 0.1,
+    class_weight: Annotated[
+        str | None,
+        typer.Option(
+            "--class-weight", metavar="balanced", help="Let rare categories count more.", rich_help_panel=MORE
+        ),
+    ] = None,
+    average: Annotated[
+        str,
+        typer.Option(
+            "--average",
+            metavar="blend|ema|none",
+            help="Blend with the original weights, average the last steps, or neither.",
+            rich_help_panel=MORE,
+        ),
+    ] = "blend",
+    patience: Annotated[
+        int, typer.Option("--patience", min=1, help="Stop after so many epochs without gain.", rich_help_panel=MORE)
+    ] = 5,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Begin again, even if a training was interrupted.", rich_help_panel=MORE)
+    ] = False,
+    device: DeviceOption = "cpu",
+    label_from: Annotated[
+        str, typer.Option("--label-from", help="As in `featx extract`.", rich_help_panel=PHOTOS)
+    ] = "auto",
+    pattern: Annotated[
+        str | None, typer.Option("--pattern", help="As in `featx extract`.", rich_help_panel=PHOTOS)
+    ] = None,
+    image_col: Annotated[
+        str | None, typer.Option("--image-col", help="Column with the photo's path.", rich_help_panel=PHOTOS)
+    ] = None,
+    label_col: Annotated[
+        str | None, typer.Option("--label-col", help="Column with the category.", rich_help_panel=PHOTOS)
+    ] = None,
+    id_col: Annotated[
+        str | None, typer.Option("--id-col", help="Column with the item's id.", rich_help_panel=PHOTOS)
+    ] = None,
+    group_col: Annotated[
+        str | None, typer.Option("--group-col", help="Column with the product.", rich_help_panel=PHOTOS)
+    ] = None,
+    images_folder: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="As in `featx extract`.", rich_help_panel=PHOTOS)
+    ] = None,
+    image_pattern: Annotated[
+        str | None, typer.Option("--image-pattern", help="As in `featx extract`.", rich_help_panel=PHOTOS)
+    ] = None,
+    split_col: Annotated[
+        str | None, typer.Option("--split-col", help="Column with train, val or test.", rich_help_panel=PHOTOS)
+    ] = None,
+    allow_outside: Annotated[
+        bool, typer.Option("--allow-outside", help="As in `featx extract`.", rich_help_panel=PHOTOS)
+    ] = False,
+    json: JsonFlag = False,
+    quiet: QuietFlag = False,
+    verbose: VerboseFlag = False,
+) -> None:
+    """Train the last blocks of a network on your categories, and keep it where that pays.
+
+    Example: featx tune data/train --minutes 5
+    """
+    out = Output(json=json, quiet=quiet, verbose=verbose)
+    from featx.catalogue.reading import read_catalogue
+    from featx.cli.extract import source_of
+
+    catalogue = read_catalogue(
+        source_of(images),
+        label_from=None if label_from == "auto" else label_from,
+        pattern=pattern,
+        image_col=image_col,
+        label_col=label_col,
+        id_col=id_col,
+        group_col=group_col,
+        split_col=split_col,
+        allow_outside=allow_outside,
+        images=images_folder,
+        image_pattern=image_pattern,
+    )
+    for note in catalogue.notes:
+        out.warn(note)
+    from featx.finetuning import TuneOptions
+    from featx.finetuning import tune as run
+
+    options = TuneOptions(
+        depth=depth,
+        views=views,
+        minutes=minutes,
+        epochs=epochs,
+        lr=_rate(lr),
+        lr_head=lr_head,
+        layer_decay=layer_decay,
+        optimizer=optimizer,
+        schedule=schedule,
+        warm_up=warm_up,
+        weight_decay=weight_decay,
+        batch=batch,
+        augment=augment,
+        mix=mix,
+        smoothing=smoothing,
+        class_weight=class_weight,
+        average=average,
+        patience=patience,
+        val=val,
+        seed=seed,
+        cache=None if cache is None else bytes_of(cache),
+        keep=keep,
+        fresh=fresh,
+    )
+    tuned = run(
+        catalogue, backbone=backbone, weights=weights, name=name, device=device, options=options, events=_narrator(out)
+    )
+    _print(tuned, out, " ".join(images))
+    out.document(tuned.to_dict())
+    if min_gain is not None and 100 * tuned.gain < min_gain:
+        raise FeatxError(
+            "below-limit", f"the gain of {100 * tuned.gain:.1f} points is below the limit of {min_gain:g}", ""
+        )
+
+
+def bytes_of(text: str) -> int:
+    """A size such as 4GB or 500 MB in bytes."""
+    read = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B?", text.strip(), re.IGNORECASE)
+    if read is None:
+        raise FeatxError("bad-flag", f"`{text}` is not a size", "write it like this: `--cache 4GB`")
+    return int(float(read[1]) * 1000 ** " KMGT".index(read[2].upper() or " "))
+
+
+def _rate(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 10:
+        raise FeatxError("bad-flag", f"`--lr {text}` is not a rate", "write a number such as `--lr 5e-4`, or auto")
+    return rate
+
+
+def _print(tuned: Tuned, out: Output, images: str) -> None:
+    p = f"p = {tuned.p:.3f}"
+    if tuned.card.tested is not None:
+        before, after = tuned.card.tested
+        out.result(
+            f"{'test':<10}{percent(before.accuracy)} before, {percent(after.accuracy)} after, on "
+            f"{pluralise(after.n, 'photo')} that chose nothing"
+        )
+    if not tuned.pays:
+        out.result(
+            f"the frozen network is as good ({p}): "
+            + ("written all the same" if tuned.file else "nothing written; `--keep` writes it all the same")
+        )
+    if tuned.file is not None:
+        card = tuned.file.with_suffix(".md")
+        out.ok(
+            f"{tuned.backbone} saved: {tuned.file} ({size(tuned.file.stat().st_size)}); card: {card} · "
+            f"{duration(tuned.seconds)}"
+        )
+        out.next(f"featx extract {images} -b {tuned.backbone}   ·   featx fit")
+    elif not tuned.pays:
+        out.next(f"featx extract {images}   ·   featx fit")
+
+
+def _narrator(out: Output) -> TuneEvents:
+    """Tells the person at the terminal how a tuning goes."""
+    from featx.finetuning.events import TuneEvents as Events
+
+    class Narrator(Events):
+        """Prints a line for each step."""
+
+        def read(self, catalogue: Catalogue) -> None:
+            out.say(catalogue.describe())
+
+        @contextmanager
+        def progress(self, total: int, what: str) -> Iterator[Advance]:
+            with out.progress(total, what) as advance:
+                yield advance
+
+        def left_out(self, skipped: list[Skipped]) -> None:
+            names = some_of([skip.path for skip in skipped])
+            out.warn(f"{pluralise(len(skipped), 'photo')} left out, which cannot be read: {names}")
+
+        def planned(self, plan: Planned) -> None:
+            products = pluralise(plan.judged_products, "product")
+            out.say(
+                f"{plan.backbone} on {plan.device} · tuned on {pluralise(plan.tuned, 'photo')} in "
+                f"{pluralise(plan.categories, 'category', 'categories')}, judged on {plan.judged:,} of {products} "
+                "it never sees"
+            )
+            if plan.tested:
+                out.say(f"{pluralise(plan.tested, 'photo')} only test: they choose nothing")
+
+        def before(self, reached: Reached) -> None:
+            out.result(_reached("before", f"frozen, {reached.classifier}", reached))
+
+        def cut(self, kept: Kept) -> None:
+            views = f"{pluralise(kept.views, 'view')} and the plain one" if kept.views else "the plain view"
+            out.say(
+                f"{'cut':<10}{kept.cut} · {size(kept.bytes_each)} a view · {views} of "
+                f"{pluralise(kept.photos, 'photo')}: {size(kept.bytes_all)}, {kept.missing:,} to compute"
+            )
+
+        def rates(self, chosen: float, tried: list[float]) -> None:
+            choice = f" of {', '.join(f'{rate:.1e}' for rate in tried)}, an epoch each" if tried else ""
+            out.say(f"{'lr':<10}{chosen:.1e}{choice}")
+
+        def going_on(self, epoch: int, epochs: int) -> None:
+            out.say(f"going on at epoch {epoch} of {epochs}, where an earlier run ended")
+
+        def epoch(self, epoch: Epoch, epochs: int, *, best: bool) -> None:
+            mark = "   best" if best else ""
+            out.say(f"epoch {epoch.number:>2}/{epochs}   loss {epoch.loss:.3f}   judged {percent(epoch.judged)}{mark}")
+
+        def stopped(self, reason: str) -> None:
+            out.say(f"stopped: {reason}")
+
+        def blended(self, share: float, accuracy: float) -> None:
+            out.say(f"{'blend':<10}{share:g} tuned + {1 - share:g} as it was: {percent(accuracy)}")
+
+        def after(self, reached: Reached, gain: tuple[float, float, float, float]) -> None:
+            difference, low, high, p = gain
+            change = f"{100 * difference:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, p = {p:.3f})"
+            out.result(f"{_reached('after', f'tuned, {reached.classifier}', reached)}   {change}")
+            out.say(f"{'':<10}the photos that judge also chose the epoch and the blend: new photos may gain less")
+
+    return Narrator()
+
+
+def _reached(when: str, what: str, reached: Reached) -> str:
+    return f"{when:<10}{what:<22}{percent(reached.accuracy):>6}   ({percent_range(reached.low, reached.high)})"

@@ -1,0 +1,22 @@
+"""Training the last blocks of a network on one's own categories, and whether that pays.
+
+options       the flags of `featx tune` as one record
+events        what a run reports on its way
+photos        which photos are learned from, and which only judge
+activations   the output at the cut, kept on disk for every view of every photo
+front         the front of a network as an encoder, so that the one stream of photos runs it
+tail          the part that is trained, and its head from a linear discriminant analysis
+schedules     rates over time, and which parameters get which
+training      one training: epochs, early stopping, averages
+checkpoints   a training that was killed goes on
+judging       categories from features, scored on photos that only judge
+publishing    weights and card in place
+run           all of it, in order
+"""
+
+from __future__ import annotations
+
+from featx.finetuning.options import TuneOptions
+from featx.finetuning.run import Tuned, tune
+
+__all__ = ["TuneOptions", "Tuned", "tune"]

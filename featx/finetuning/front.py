@@ -1,0 +1,45 @@
+"""The front of a network as an encoder, so that the one stream of photos runs it as it runs every other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from featx.backbones import Encoder, EncoderSpec
+from featx.backbones.cuts import Cut, CutNetwork
+from featx.backbones.tunable import TunableNetwork
+
+
+class FrontEncoder(Encoder):
+    """From photos to the output at a cut, flattened; with no cut to the prepared photos themselves."""
+
+    def __init__(self, whole: Encoder, compute: Callable[[torch.Tensor], torch.Tensor] | None) -> None:
+        self.whole, self.fingerprint, self._compute = whole, whole.fingerprint, compute
+
+    @classmethod
+    def up_to(cls, whole: Encoder, network: TunableNetwork, cut: Cut, parts: CutNetwork) -> FrontEncoder:
+        """The front before a cut, frozen."""
+        front, _ = parts.halves(cut)
+        return cls(whole, lambda photos: front(network.enter(photos)))
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """As the whole encoder reads photos, but run by plain torch."""
+        whole = self.whole.spec
+        return EncoderSpec(whole.name, whole.width, decode_size=whole.decode_size)
+
+    def prepare(self, source: Any) -> Any:
+        """As the whole encoder does it."""
+        return self.whole.prepare(source)
+
+    def features(self, batch: Sequence[Any]) -> np.ndarray:
+        """The output of prepared photos, (n, numbers)."""
+        photos = np.stack([np.asarray(photo) for photo in batch])
+        if self._compute is None:
+            return photos.reshape(len(photos), -1).astype(np.float32)
+        with torch.inference_mode():
+            maps = self._compute(torch.from_numpy(photos)).float().contiguous()
+            return np.asarray(maps.flatten(1).numpy())

@@ -1,0 +1,81 @@
+"""Categories from features, scored on photos that only judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones.tuned_card import Reached
+from featx.classifiers.fit import fit
+from featx.classifiers.model import Classifier
+from featx.classifiers.solvers import ShrinkageLDA
+from featx.compute.vectors import unit_rows
+from featx.finetuning.photos import Photos
+from featx.metrics.scores import share_by_group
+from featx.metrics.significance import PairedTest, sign_flips
+from featx.store import Store
+
+LDA = "lda"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Which of the judging photos, and of those that only test, a classifier gets right."""
+
+    classifier: str
+    judged: NDArray[np.bool_]
+    tested: NDArray[np.bool_]
+
+    def reached(self, photos: Photos) -> Reached:
+        """The share of the judging photos, with its interval."""
+        return _reached(self.classifier, self.judged, photos.groups[photos.judge])
+
+    def reached_in_test(self, photos: Photos) -> Reached | None:
+        """The share of the photos that only test; None where there are none."""
+        return _reached(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
+
+
+def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
+    """The best classifier that `featx fit` finds for the features as they are."""
+    model: Classifier = fit(photos.store, seed=seed, choose_blocks=False)
+
+    def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return _right(model.predict(photos.store.features[rows]) if len(rows) else rows, photos, rows)
+
+    return Judgement(model.name, right(photos.judge), right(photos.test))
+
+
+def judged_by_lda(photos: Photos, store: Store) -> Judgement:
+    """A discriminant analysis of features that may have seen the photos it learns from; no other choice is made."""
+    rows = unit_rows(store.features)
+    lda = ShrinkageLDA().fit(rows[photos.learn], photos.labels[photos.learn])
+
+    def right(chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return _right(lda.predict(rows[chosen]) if len(chosen) else chosen, photos, chosen)
+
+    return Judgement(LDA, right(photos.judge), right(photos.test))
+
+
+def paired(photos: Photos, before: Judgement, after: Judgement) -> PairedTest:
+    """The gain on the judging photos, whole products at a time."""
+    return sign_flips(after.judged, before.judged, photos.groups[photos.judge])
+
+
+def standard_error(photos: Photos, before: Judgement, after: Judgement) -> float:
+    """That of the gain, whole products at a time."""
+    difference = after.judged.astype(float) - before.judged.astype(float)
+    _, member = np.unique(photos.groups[photos.judge], return_inverse=True)
+    sums, sizes = np.bincount(member, difference), np.bincount(member)
+    residuals = sums - sizes * difference.mean()
+    return float(np.sqrt((residuals**2).sum()) / len(difference))
+
+
+def _right(answers: NDArray[np.generic], photos: Photos, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    return np.asarray(answers == photos.labels[rows], dtype=bool)
+
+
+def _reached(classifier: str, right: NDArray[np.bool_], groups: NDArray[np.intp]) -> Reached:
+    share = share_by_group(right, groups)
+    return Reached(round(share.value, 6), round(share.low, 6), round(share.high, 6), share.n, classifier)

@@ -1,0 +1,87 @@
+"""The flags of `featx tune` as one record, checked before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from featx.errors import FeatxError, did_you_mean
+from featx.images.views import AUGMENTATIONS
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "onecycle", "step", "plateau", "constant")
+MIXES = ("none", "maps")
+AVERAGES = ("blend", "ema", "none")
+NO_AUGMENTATION = "none"
+AUTO = "auto"
+# Rates that suit a network which was trained before: AdamW's, and SGD's with momentum.
+RATES = {"adamw": 5e-4, "adam": 5e-4, "sgd": 1e-2}
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """How to tune; None stands for what suits the photos."""
+
+    depth: str | int = AUTO
+    views: int = 4
+    minutes: float = 10.0
+    epochs: int | None = None
+    lr: float | None = None
+    lr_head: float | None = None
+    layer_decay: float = 0.75
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    warm_up: float = 0.1
+    weight_decay: float = 0.01
+    batch: int = 64
+    augment: str = "default"
+    mix: str = "none"
+    smoothing: float = 0.1
+    class_weight: str | None = None
+    average: str = "blend"
+    patience: int = 5
+    val: str = "0.2"
+    seed: int = 0
+    cache: int | None = None
+    keep: bool = False
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        _known("optimizer", self.optimizer, OPTIMIZERS)
+        _known("schedule", self.schedule, SCHEDULES)
+        _known("mix", self.mix, MIXES)
+        _known("average", self.average, AVERAGES)
+        _known("augment", self.augment, (*AUGMENTATIONS, NO_AUGMENTATION))
+        if self.class_weight not in (None, "balanced"):
+            raise FeatxError(
+                "bad-flag", f"there is no class weight `{self.class_weight}`", "use `--class-weight balanced`"
+            )
+        for name, least in (("views", 0), ("batch", 2), ("patience", 1), ("minutes", 0.01)):
+            if getattr(self, name) < least:
+                raise FeatxError("bad-flag", f"`--{name} {getattr(self, name)}` is less than {least}")
+
+    @property
+    def rate(self) -> float:
+        """The rate of the last block: as requested, or the usual one of the optimizer."""
+        return self.lr if self.lr is not None else RATES[self.optimizer]
+
+    @property
+    def views_used(self) -> int:
+        """How many altered views of each photo are made."""
+        return 0 if self.augment == NO_AUGMENTATION else self.views
+
+    def recipe(self) -> dict[str, str | int | float | None]:
+        """What decides the outcome, for the card and for a training that goes on."""
+        left_out = {"minutes", "cache", "keep", "fresh"}
+        return {name: value for name, value in asdict(self).items() if name not in left_out} | {
+            "depth": str(self.depth)
+        }
+
+
+def _known(flag: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise FeatxError(
+            "bad-flag",
+            f"there is no {flag} `{value}`",
+            did_you_mean(value, list(choices), f"choose {', '.join(choices)}"),
+        )

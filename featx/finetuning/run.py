@@ -1,0 +1,441 @@
+"""Train the last blocks of a network on labelled photos, and keep the outcome only where it pays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.backbones import Encoder, choose_backbone, open_backbone
+from featx.backbones.cuts import Cut, CutNetwork
+from featx.backbones.registry import backbone_rows
+from featx.backbones.tunable import TunableNetwork
+from featx.backbones.tuned import PREFIX, checked_name
+from featx.backbones.tuned_card import VERSION, Epoch, Parent, Reached, TunedCard
+from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.catalogue.reading import read_catalogue
+from featx.embedding.stream import Source, batch_size_for, embed, read_source
+from featx.errors import FeatxError
+from featx.finetuning.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
+from featx.finetuning.events import Kept, Planned, TuneEvents
+from featx.finetuning.front import FrontEncoder
+from featx.finetuning.judging import Judgement, judged_as_fitted, judged_by_lda, paired, standard_error
+from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
+from featx.finetuning.photos import Photos, divided
+from featx.finetuning.publishing import publish, weights_as_file
+from featx.finetuning.tail import Tail, Whole
+from featx.finetuning.training import Lessons, State, Training
+from featx.images.views import AUGMENTATIONS
+from featx.metrics.significance import PairedTest
+from featx.workspace import Workspace
+
+# What `--depth auto` cuts off: two blocks gain most of what a CPU can afford.
+USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
+# Shares of the tuned weights that are tried, the rest being the original ones.
+SHARES = (0.25, 0.5, 0.75, 1.0)
+# Photos whose activations are written together.
+WRITTEN_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The outcome of a tuning: what it changed on photos that only judged, and the network where it was kept."""
+
+    name: str
+    before: Reached
+    after: Reached
+    gain: float
+    low: float
+    high: float
+    p: float
+    pays: bool
+    file: Path | None
+    card: TunedCard
+    seconds: float
+    skipped: Sequence[Skipped] = ()
+
+    @property
+    def backbone(self) -> str:
+        """The name by which every command and function takes the network."""
+        if self.file is None:
+            raise FeatxError(
+                "no-model", "the frozen network is as good, so no tuned one was written", "`keep=True` writes it"
+            )
+        return f"{PREFIX}{self.name}"
+
+    @property
+    def history(self) -> list[Epoch]:
+        """The epochs of the training."""
+        return self.card.history
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `featx tune --json`."""
+        return {
+            "name": f"{PREFIX}{self.name}",
+            "file": None if self.file is None else str(self.file),
+            "written": self.file is not None,
+            "pays": self.pays,
+            "before": _plain(self.before),
+            "after": _plain(self.after),
+            "gain": {"value": self.gain, "low": self.low, "high": self.high, "p": self.p},
+            "tested": None if self.card.tested is None else [_plain(reached) for reached in self.card.tested],
+            "cut": self.card.cut,
+            "recipe": self.card.recipe,
+            "history": [_plain(epoch) for epoch in self.history],
+            "categories": len(self.card.categories),
+            "tuned_on": len(self.card.tuned_on),
+            "judged_on": len(self.card.judged_on),
+            "skipped": [{"path": skip.path, "reason": skip.reason} for skip in self.skipped],
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def tune(
+    source: str | Path | Iterable[str] | Catalogue,
+    *,
+    backbone: str | None = None,
+    weights: str | None = None,
+    name: str | None = None,
+    device: str = "cpu",
+    depth: str | int = AUTO,
+    views: int = 4,
+    minutes: float = 10.0,
+    epochs: int | None = None,
+    val: str | float = 0.2,
+    keep: bool = False,
+    seed: int = 0,
+    options: TuneOptions | None = None,
+    events: TuneEvents | None = None,
+) -> Tuned:
+    """Train the last blocks of a network on the categories of labelled photos; write it where that pays.
+
+    What is written is a backbone like any other: `featx.extract(photos, backbone=tuned.backbone)`. `options` has every
+    setting there is, and stands for all of those before it.
+    """
+    begun = time.monotonic()
+    if options is None:
+        options = TuneOptions(depth, views, minutes, epochs, val=str(val), keep=keep, seed=seed)
+    events = events or TuneEvents()
+    catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
+    events.read(catalogue)
+    name = checked_name(name or _name_after(catalogue))
+    encoder = open_backbone(backbone or choose_backbone()[0], weights=weights, device=device)
+    run = _Run(catalogue, encoder, name, options, events)
+    return replace(run.go(), seconds=time.monotonic() - begun)
+
+
+class _Run:
+    """One tuning, from photos to a network that is kept or not."""
+
+    def __init__(
+        self, catalogue: Catalogue, encoder: Encoder, name: str, options: TuneOptions, events: TuneEvents
+    ) -> None:
+        self.catalogue, self.encoder, self.name = catalogue, encoder, name
+        self.options, self.events = options, events
+        self.network: TunableNetwork = encoder.tunable()
+        self.parent = encoder.fingerprint
+        self.skipped: list[Skipped] = list(catalogue.skipped)
+        self.folder = Workspace.here().tuned
+
+    def go(self) -> Tuned:
+        """All steps in order."""
+        photos = self._photos()
+        before = judged_as_fitted(photos, self.options.seed)
+        self.events.before(before.reached(photos))
+        parts, cut = self._cut()
+        making = self._making(cut)
+        budget = budget_of(self.options.cache)
+        unique = list(dict.fromkeys(photos.digests))
+        views = views_within(budget, len(unique), making.record.itemsize, self.options.views_used)
+        with Activations.open(making, budget) as activations:
+            self._fill(activations, photos, parts, cut, views)
+            training = self._training(photos, parts, cut, activations, views)
+            checkpoint = Checkpoint(self.folder / f"{self.name}.unfinished", key_of(self._facts(photos, cut, views)))
+            if self.options.fresh:
+                checkpoint.remove()
+            best, progress = training.run(checkpoint, self.options.minutes * 60)
+            after = self._blended(training, best, photos, before)
+        test = paired(photos, before, after)
+        pays = test.difference > standard_error(photos, before, after)
+        self.events.after(after.reached(photos), (test.difference, test.low, test.high, test.p))
+        data, sha256 = weights_as_file(self.network.weights())
+        card = self._card(photos, cut, before, after, test, progress, sha256)
+        file = publish(self.folder, data, card) if pays or self.options.keep else None
+        checkpoint.remove()
+        reached = before.reached(photos), after.reached(photos)
+        return Tuned(
+            self.name, *reached, test.difference, test.low, test.high, test.p, pays, file, card, 0.0, self.skipped
+        )
+
+    # --- photos -------------------------------------------------------------------------------------------------------
+
+    def _photos(self) -> Photos:
+        """The labelled photos that can be read, with their features by the frozen network, divided."""
+        items = [item for item in self.catalogue.items if item.label is not None]
+        if not items:
+            raise FeatxError(
+                "class-too-small",
+                f"none of the {len(self.catalogue.items):,} photos has a category",
+                "put each category into a folder of its own, or name the column: `--label-col COLUMN`",
+            )
+        self.encoder.use_engine("auto", photos=len(items), batch_size=batch_size_for(self.encoder))
+        readable: list[Item] = []
+        rows: list[NDArray[np.float32]] = []
+        by_path = [item.path for item in items]
+        with (
+            self.events.progress(len(items), "frozen features") as advance,
+            embed(by_path, lambda: self.encoder) as stream,
+        ):
+            for done, result in enumerate(stream):
+                if result.features is not None:
+                    readable.append(replace(items[done], digest=result.digest))
+                    rows.append(result.features)
+                elif result.unreadable is not None:
+                    bad = result.unreadable
+                    self.skipped.append(Skipped(items[done].path, bad.reason, bad.detail))
+                advance(done + 1)
+        if self.skipped:
+            self.events.left_out(self.skipped)
+        photos = divided(
+            readable,
+            np.stack(rows),
+            self.parent,
+            {"product_source": self.catalogue.product_source},
+            f"{self.catalogue.root}",
+            self.options.val,
+            self.options.seed,
+        )
+        spec = self.encoder.spec
+        products = len(set(photos.groups[photos.judge].tolist()))
+        self.events.planned(
+            Planned(
+                len(photos.learn),
+                len(photos.judge),
+                products,
+                len(photos.categories),
+                len(photos.test),
+                spec.name,
+                spec.device_reason,
+            )
+        )
+        return photos
+
+    # --- the cut ------------------------------------------------------------------------------------------------------
+
+    def _cut(self) -> tuple[CutNetwork | None, Cut | None]:
+        """Where the network is cut; nowhere for `--depth all`."""
+        depth = str(self.options.depth)
+        if depth == HEAD:
+            raise FeatxError(
+                "bad-flag",
+                "with the head alone the network stays as it is, and the best head is what `featx fit` finds",
+                "run `featx fit`, or train the last block too: `--depth 1`",
+            )
+        example = torch.from_numpy(np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))[None])
+        try:
+            parts = CutNetwork(self.network.network, self.network.enter(example), self.parent.backbone)
+        except FeatxError:
+            if depth == ALL:  # all of it needs no parts; it gets one rate
+                return None, None
+            raise
+        if depth == ALL:
+            return parts, None
+        if depth == AUTO or depth.isdigit():
+            return parts, parts.at_depth(USUAL_DEPTH if depth == AUTO else int(depth))
+        return parts, parts.before_layer(depth)
+
+    def _making(self, cut: Cut | None) -> Making:
+        """What decides the activations."""
+        facts = {
+            "fingerprint": self.parent.to_dict(),
+            "cut": None if cut is None else [cut.name, cut.position],
+            "augment": self.options.augment,
+            "seed": self.options.seed,
+        }
+        if cut is not None:
+            return Making(facts, cut.shape)
+        prepared = np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))
+        return Making(facts, prepared.shape, "uint8" if prepared.dtype == np.uint8 else "float16")
+
+    def _fill(
+        self, activations: Activations, photos: Photos, parts: CutNetwork | None, cut: Cut | None, views: int
+    ) -> None:
+        """Compute what the cache lacks: every photo as it is, and views of those that are learned from."""
+        learned = {photos.digests[i] for i in photos.learn}
+        wanted: dict[str, list[int]] = {}
+        paths: dict[str, str] = {}
+        for path, digest in zip(photos.store.paths, photos.digests, strict=True):
+            numbers = range(views + 1) if digest in learned else range(1)
+            missing = [number for number in numbers if (digest, number) not in activations]
+            if missing:
+                wanted[digest], paths[digest] = missing, path
+        each = activations.making.record.itemsize
+        total = (len(learned) * (views + 1) + len(set(photos.digests) - learned)) * each
+        self.events.cut(
+            Kept(
+                "all layers" if cut is None else cut.name,
+                len(parts.blocks) if cut is None and parts is not None else 0 if cut is None else cut.blocks,
+                each,
+                views,
+                len(set(photos.digests)),
+                total,
+                sum(map(len, wanted.values())),
+            )
+        )
+        front = (
+            FrontEncoder(self.encoder, None)
+            if cut is None or parts is None
+            else FrontEncoder.up_to(self.encoder, self.network, cut, parts)
+        )
+        of_path = {path: digest for digest, path in paths.items()}
+
+        def read(path: str) -> Source:
+            return self._views_of(path, wanted[of_path[path]])
+
+        waiting: list[tuple[str, int]] = []
+        maps: list[NDArray[np.float32]] = []
+
+        def write() -> None:
+            if waiting:
+                activations.append(waiting, np.stack(maps))
+                waiting.clear()
+                maps.clear()
+
+        with (
+            self.events.progress(len(paths), "activations") as advance,
+            embed(list(of_path), lambda: front, read=read) as stream,
+        ):
+            for done, result in enumerate(stream, start=1):
+                if result.features is None:
+                    raise FeatxError(
+                        "photo-unreadable", f"`{result.photo}` changed while it was being tuned on", "run it again"
+                    )
+                digest = of_path[result.photo]
+                rows = result.features.reshape(len(wanted[digest]), -1)
+                waiting += [(digest, number) for number in wanted[digest]]
+                maps += list(rows)
+                if len(waiting) >= WRITTEN_AT_ONCE:
+                    write()
+                advance(done)
+            write()
+
+    def _views_of(self, path: str, numbers: Sequence[int]) -> Source:
+        """Some views of a photo: 0 is the photo as it is."""
+        plain = read_source(path)
+        policy = None if self.options.augment == NO_AUGMENTATION else AUGMENTATIONS[self.options.augment]
+
+        def decode(smallest: tuple[int, int] | None) -> list[Image.Image]:
+            images = []
+            for number in numbers:
+                image = plain.decode(smallest)[0]
+                if number and policy is not None:
+                    image = policy.view(image, plain.digest, number, self.options.seed)
+                images.append(image)
+            return images
+
+        return Source(plain.digest, decode)
+
+    # --- training -----------------------------------------------------------------------------------------------------
+
+    def _training(
+        self, photos: Photos, parts: CutNetwork | None, cut: Cut | None, activations: Activations, views: int
+    ) -> Training:
+        back = Whole(self.network) if cut is None or parts is None else parts.halves(cut)[1]
+        tail = Tail(back, self.network.read, len(photos.categories), self.parent.width)
+        digests = photos.digests
+        lessons = Lessons(
+            [digests[i] for i in photos.learn],
+            photos.truth(photos.learn),
+            [digests[i] for i in photos.judge],
+            photos.truth(photos.judge),
+            views,
+            len(photos.categories),
+        )
+        tail.begin_from(photos.store.features[photos.learn], lessons.truth)
+        return Training(tail, parts, activations, lessons, self.options, self.events)
+
+    def _blended(self, training: Training, best: State, photos: Photos, before: Judgement) -> Judgement:
+        """The judgement of the best blend of tuned and original weights, which the network is left with."""
+        shares = SHARES if self.options.average == "blend" else (1.0,)
+        trials: list[tuple[float, Judgement]] = []
+        for share in shares:
+            training.tail.blend(training.start, best, share)
+            rows = training.tail.features(training.plain(photos.digests))
+            trials.append((share, judged_by_lda(photos, photos.with_features(rows, self.parent))))
+        share, after = max(trials, key=lambda trial: int(trial[1].judged.sum()))
+        training.tail.blend(training.start, best, share)
+        if len(shares) > 1:
+            self.events.blended(share, float(after.judged.mean()))
+        return after
+
+    def _facts(self, photos: Photos, cut: Cut | None, views: int) -> dict[str, object]:
+        """All that decides the outcome of the training."""
+        return {
+            "parent": self.parent.to_dict(),
+            "cut": None if cut is None else cut.position,
+            "recipe": self.options.recipe(),
+            "views": views,
+            "torch": torch.__version__,
+            "learn": [[photos.digests[i], str(photos.labels[i])] for i in photos.learn],
+            "judge": [[photos.digests[i], str(photos.labels[i])] for i in photos.judge],
+        }
+
+    def _card(
+        self,
+        photos: Photos,
+        cut: Cut | None,
+        before: Judgement,
+        after: Judgement,
+        test: PairedTest,
+        progress: Progress,
+        sha256: str,
+    ) -> TunedCard:
+        parent = self.parent
+        licences = {row["name"]: row["licence"] for row in backbone_rows()}
+        tested = before.reached_in_test(photos), after.reached_in_test(photos)
+        return TunedCard(
+            VERSION,
+            self.name,
+            sha256,
+            Parent(
+                parent.backbone,
+                parent.weights,
+                parent.weights_sha256,
+                parent.preprocessing,
+                parent.width,
+                licences.get(parent.backbone, "–"),
+            ),
+            "its first layer" if cut is None else cut.name,
+            {**self.options.recipe(), "lr": progress.rate},
+            self.options.seed,
+            dict(self.encoder.spec.versions),
+            photos.categories,
+            before.reached(photos),
+            after.reached(photos),
+            (round(test.difference, 6), round(test.low, 6), round(test.high, 6), round(test.p, 6)),
+            progress.history,
+            sorted({photos.digests[i] for i in photos.learn}),
+            sorted({photos.digests[i] for i in photos.judge}),
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
+        )
+
+
+def _name_after(catalogue: Catalogue) -> str:
+    """A name from that of the folder or table."""
+    stem = Path(catalogue.root).resolve().stem or "photos"
+    return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in stem).strip("-") or "photos"
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain

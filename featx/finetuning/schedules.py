@@ -1,0 +1,73 @@
+"""Rates over time, and which parameters get which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from featx.backbones.cuts import CutNetwork
+from featx.finetuning.options import TuneOptions
+from featx.finetuning.tail import Tail
+
+# The head begins at a good place and is small: it may move faster than the network.
+HEAD_TIMES = 2.0
+STEPS_DOWN, FACTOR_DOWN = 3, 0.1
+PLATEAU, FACTOR_PLATEAU = 2, 0.5
+
+
+def parameter_groups(tail: Tail, parts: CutNetwork | None, options: TuneOptions, rate: float) -> list[dict[str, Any]]:
+    """Parameters by block and kind: blocks further from the end get lower rates, and only weights decay."""
+    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+    head_rate = options.lr_head if options.lr_head is not None else HEAD_TIMES * rate
+    for name, parameter in tail.named_parameters():
+        if name.startswith("head."):
+            own = head_rate
+        else:
+            behind = parts.block_of(name.removeprefix("back.").removeprefix("network.")) if parts is not None else 0
+            own = rate * options.layer_decay**behind
+        groups.setdefault((own, parameter.ndim > 1), []).append(parameter)
+    return [
+        {"params": parameters, "lr": own, "rate": own, "weight_decay": options.weight_decay if decays else 0.0}
+        for (own, decays), parameters in groups.items()
+    ]
+
+
+def optimizer_of(groups: Sequence[Mapping[str, Any]], options: TuneOptions) -> torch.optim.Optimizer:
+    """The optimizer of the options, over these groups."""
+    plain = [dict(group) for group in groups]
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(plain, lr=options.rate, momentum=0.9, nesterov=True)
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    return kind(plain, lr=options.rate, foreach=False)
+
+
+def factor_at(step: int, steps: int, options: TuneOptions, judged: Sequence[float]) -> float:
+    """What a rate is multiplied with at a step; `judged` are the scores after the epochs so far."""
+    warm = max(1, round(options.warm_up * steps))
+    if step < warm:
+        return (step + 1) / warm
+    done = (step - warm) / max(1, steps - warm)
+    match options.schedule:
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        case "onecycle":
+            # As far down as it came up, then almost to nothing.
+            return max(1e-3, 1 - done) ** 2
+        case "step":
+            return FACTOR_DOWN ** int(STEPS_DOWN * done)
+        case "plateau":
+            return FACTOR_PLATEAU ** (_epochs_without_gain(judged) // PLATEAU)
+        case _:
+            return 1.0
+
+
+def _epochs_without_gain(judged: Sequence[float]) -> int:
+    """How many epochs, all in all, brought nothing better."""
+    best, without = -math.inf, 0
+    for score in judged:
+        without += score <= best
+        best = max(best, score)
+    return without

@@ -1,0 +1,121 @@
+"""The part of a network that is trained, and a head for it from a linear discriminant analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from featx.backbones.tunable import TunableNetwork
+from featx.classifiers.solvers import ShrinkageLDA
+from featx.compute.vectors import unit_rows
+
+# The spread of the scores that the head begins with: confident, not certain.
+SPREAD = 4.0
+# Photos whose features are computed together.
+BATCH = 256
+
+Maps = NDArray[np.float32]
+
+
+class Tail(nn.Module):
+    """From the output at the cut to scores of categories; in eval mode for good, so that no statistics move."""
+
+    def __init__(self, back: nn.Module, read: Callable[[Any], torch.Tensor], categories: int, width: int) -> None:
+        super().__init__()
+        self.back, self._read = back.eval(), read
+        self.head = nn.Linear(width, categories)
+
+    def train(self, mode: bool = True) -> Tail:
+        """Stays in eval mode: a network in training mode would move the statistics of its batch normalisations."""
+        return super().train(False)
+
+    def rows(self, maps: torch.Tensor) -> torch.Tensor:
+        """Rows of features."""
+        return self._read(self.back(maps))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """Scores of the categories from the directions of the rows."""
+        scores: torch.Tensor = self.head(functional.normalize(self.rows(maps)))
+        return scores
+
+    def features(self, batches: Iterator[Maps]) -> NDArray[np.float32]:
+        """Rows of features of many photos."""
+        with torch.inference_mode():
+            rows = [self.rows(as_tensor(maps)).float().numpy() for maps in batches]
+        return np.concatenate(rows)
+
+    def begin_from(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
+        """Set the head to what a discriminant analysis of the features finds."""
+        weights, offsets = lda_head(features, truth)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(weights))
+            self.head.bias.copy_(torch.from_numpy(offsets))
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """A copy of all its numbers, by name."""
+        return {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}
+
+    def blend(self, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> None:
+        """Set it to so much of one state and the rest of another."""
+        self.load_state_dict(
+            {
+                name: torch.lerp(before[name], tensor, share) if tensor.is_floating_point() else tensor
+                for name, tensor in after.items()
+            }
+        )
+
+
+class Whole(nn.Module):
+    """All of a network, from prepared photos on: the tail where nothing is cut off."""
+
+    def __init__(self, network: TunableNetwork) -> None:
+        super().__init__()
+        self.network, self._enter = network.network, network.enter
+
+    def forward(self, photos: torch.Tensor) -> Any:
+        """The network's output."""
+        return self.network(self._enter(photos))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How the head does on photos whose category is known."""
+
+    accuracy: float
+    log_loss: float
+
+
+def lda_head(features: NDArray[np.float32], truth: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights and offsets of a linear layer over rows of length 1."""
+    rows = unit_rows(features)
+    lda = ShrinkageLDA().fit(rows, truth)
+    weights, offsets = np.asarray(lda.coef_), np.asarray(lda.intercept_)
+    if len(weights) == 1:
+        weights, offsets = np.concatenate([-weights, weights]), np.concatenate([-offsets, offsets])
+    scores = rows @ weights.T + offsets
+    scale = SPREAD / max(float((scores - scores.mean(axis=1, keepdims=True)).std()), 1e-9)
+    return (weights * scale).astype(np.float32), (offsets * scale).astype(np.float32)
+
+
+def as_tensor(maps: Maps) -> torch.Tensor:
+    """Maps as a network on a CPU wants them."""
+    tensor = torch.from_numpy(np.ascontiguousarray(maps))
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
+
+
+def answers_of(tail: Tail, batches: Iterator[Maps], truth: NDArray[np.intp]) -> Answers:
+    """Score the head; photos of a category that is not learned are always wrong."""
+    with torch.inference_mode():
+        scores = torch.cat([tail(as_tensor(maps)) for maps in batches])
+    wanted = torch.from_numpy(truth)
+    known = wanted >= 0
+    right = (scores.argmax(1) == wanted) & known
+    loss = functional.cross_entropy(scores[known], wanted[known]) if bool(known.any()) else torch.tensor(0.0)
+    return Answers(float(right.float().mean()), float(loss))

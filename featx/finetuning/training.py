@@ -1,0 +1,280 @@
+"""One training of a tail on kept activations: epochs, early stopping, averages, and a way back from NaN."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from featx.backbones.cuts import CutNetwork
+from featx.backbones.tuned_card import Epoch
+from featx.errors import FeatxError
+from featx.finetuning.activations import Activations
+from featx.finetuning.checkpoints import Checkpoint, Progress
+from featx.finetuning.events import TuneEvents
+from featx.finetuning.options import TuneOptions
+from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
+from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_of, as_tensor
+
+State = dict[str, torch.Tensor]
+# As many epochs as make so many steps, within bounds.
+STEPS, LEAST, MOST = 400, 8, 40
+# Rates that are tried for an epoch each, as multiples of the usual one.
+TRIED = (1 / 3, 1.0, 3.0)
+# A rate counts as no worse while its loss is within this factor of the least.
+NO_WORSE = 1.01
+# Averages begin in the last fifth, and follow the weights over some fifty steps.
+AVERAGED, DECAY = 0.8, 0.98
+# With fewer photos of a category than this, weights are pulled back to where they began.
+FEW, PULL = 10, 0.01
+MIXED = 0.2
+SPREAD_OF_LENGTH = 5.0
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a training learns from and is judged by: photos, their categories, and how many views each has."""
+
+    digests: Sequence[str]
+    truth: NDArray[np.intp]
+    judge_digests: Sequence[str]
+    judge_truth: NDArray[np.intp]
+    views: int
+    categories: int
+
+    def epochs(self, options: TuneOptions) -> int:
+        """How many epochs are worth it: so many as make enough steps."""
+        if options.epochs is not None:
+            return options.epochs
+        return min(MOST, max(LEAST, round(STEPS / self.steps(options))))
+
+    def steps(self, options: TuneOptions) -> int:
+        """How many steps an epoch has; a last batch of one photo is left out."""
+        return max(1, math.ceil((len(self.digests) - 1) / options.batch))
+
+
+class Training:
+    """A tail, the activations it learns from, and how."""
+
+    def __init__(
+        self,
+        tail: Tail,
+        parts: CutNetwork | None,
+        activations: Activations,
+        lessons: Lessons,
+        options: TuneOptions,
+        events: TuneEvents,
+    ) -> None:
+        self.tail, self.parts, self.activations = tail, parts, activations
+        self.lessons, self.options, self.events = lessons, options, events
+        self.start = tail.state()
+        self.epochs = lessons.epochs(options)
+        sizes = np.bincount(lessons.truth, minlength=lessons.categories)
+        self._weights = _class_weights(sizes) if options.class_weight else None
+        self._pull = PULL if float(np.median(sizes)) < FEW else 0.0
+
+    def run(self, checkpoint: Checkpoint, seconds: float) -> tuple[State, Progress]:
+        """Train until the last epoch, until nothing gets better, or until the time is over; the best weights."""
+        progress = checkpoint.read()
+        if progress is None:
+            rate, tried = self._chosen_rate()
+            progress = self._begun(rate, tried)
+        else:
+            self.events.going_on(len(progress.history) + 1, self.epochs)
+        self.events.rates(progress.rate, progress.tried)
+        while len(progress.history) < self.epochs:
+            if reason := self._reason_to_stop(progress, seconds):
+                self.events.stopped(reason)
+                break
+            begun = time.monotonic()
+            advanced = self._epoch(progress)
+            if advanced is None:
+                progress = self._calmer(progress)
+                continue
+            progress = advanced
+            progress.seconds += time.monotonic() - begun
+            checkpoint.write(progress)
+            last = progress.history[-1]
+            self.events.epoch(last, self.epochs, best=progress.best == last.number)
+        name = "ema" if self.options.average == "ema" and progress.best > AVERAGED * self.epochs else "best"
+        return _part(progress.tensors, name), progress
+
+    def _begun(self, rate: float, tried: list[float]) -> Progress:
+        self.tail.load_state_dict(self.start)
+        tensors = {f"{name}.{key}": value for name in ("now", "best", "ema") for key, value in self.start.items()}
+        return Progress(rate, tried, tensors=tensors)
+
+    def _reason_to_stop(self, progress: Progress, seconds: float) -> str:
+        epochs = len(progress.history)
+        if epochs - progress.best >= self.options.patience and epochs:
+            return f"nothing better for {self.options.patience} epochs"
+        if epochs and progress.seconds + progress.seconds / epochs > seconds:
+            return "the time is over"
+        return ""
+
+    def _epoch(self, progress: Progress) -> Progress | None:
+        """One more pass over the photos; None where the loss is no number any more."""
+        number = len(progress.history) + 1
+        self.tail.load_state_dict(_part(progress.tensors, "now"))
+        optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, progress.rate), self.options)
+        _restore(optimizer, _part(progress.tensors, "optim"))
+        average = _part(progress.tensors, "ema")
+        loss = self._pass(number, optimizer, [epoch.judged for epoch in progress.history], average)
+        answers = self._judged()
+        if not (math.isfinite(loss) and math.isfinite(answers.log_loss)):
+            return None
+        epoch = Epoch(number, round(loss, 6), round(answers.accuracy, 6), round(answers.log_loss, 6))
+        now = self.tail.state()
+        is_best = not progress.best or _better(epoch, progress.history[progress.best - 1])
+        best = now if is_best else _part(progress.tensors, "best")
+        parts = {"now": now, "best": best, "ema": average, "optim": _numbers_of(optimizer)}
+        tensors = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
+        return replace(
+            progress,
+            history=[*progress.history, epoch],
+            best=number if is_best else progress.best,
+            tensors=tensors,
+        )
+
+    def _calmer(self, progress: Progress) -> Progress:
+        """From the last good epoch with half the rate, once."""
+        if progress.halved:
+            raise FeatxError(
+                "bad-flag",
+                f"the loss is no number any more, with rate {progress.rate:.1e} as with twice of it",
+                "name a lower rate: `--lr 1e-4`",
+            )
+        return replace(progress, rate=progress.rate / 2, halved=True)
+
+    def _pass(
+        self, number: int, optimizer: torch.optim.Optimizer, judged: Sequence[float], average: State, factor: float = 0
+    ) -> float:
+        """Every photo once, by one of its views; the mean loss. With a `factor` all rates are as they are times it."""
+        options, lessons = self.options, self.lessons
+        random = np.random.Generator(np.random.Philox(key=[options.seed, number]))
+        order = random.permutation(len(lessons.digests))
+        views = random.integers(0, lessons.views + 1, len(order))
+        steps, losses = lessons.steps(options), []
+        for i in range(steps):
+            rows = order[i * options.batch : (i + 1) * options.batch]
+            keys = [(lessons.digests[row], int(views[row])) for row in rows]
+            step, whole = (number - 1) * steps + i, self.epochs * steps
+            for group in optimizer.param_groups:
+                group["lr"] = group["rate"] * (factor or factor_at(step, whole, options, judged))
+            losses.append(self._step(optimizer, self.activations.take(keys), lessons.truth[rows], random))
+            if not math.isfinite(losses[-1]):
+                break
+            if step >= AVERAGED * whole:
+                _follow(average, self.tail, step - AVERAGED * whole)
+        return float(np.mean(losses))
+
+    def _step(
+        self, optimizer: torch.optim.Optimizer, maps: Maps, truth: NDArray[np.intp], random: np.random.Generator
+    ) -> float:
+        inputs, wanted = as_tensor(maps), torch.from_numpy(truth)
+        share, others = 1.0, wanted
+        if self.options.mix == "maps":
+            share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(truth)))
+            inputs, others = torch.lerp(inputs[turned], inputs, share), wanted[turned]
+        scores = self.tail(inputs)
+        loss = share * self._loss(scores, wanted)
+        if share < 1:
+            loss = loss + (1 - share) * self._loss(scores, others)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self._pull_back()
+        torch.nn.utils.clip_grad_norm_(self.tail.parameters(), SPREAD_OF_LENGTH, foreach=False)
+        optimizer.step()
+        return float(loss.detach())
+
+    def _loss(self, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(scores, wanted, weight=self._weights, label_smoothing=self.options.smoothing)
+
+    def _pull_back(self) -> None:
+        """Where photos are few: towards the weights that saw many."""
+        if not self._pull:
+            return
+        for name, parameter in self.tail.named_parameters():
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach() - self.start[name], alpha=self._pull)
+
+    def _judged(self) -> Answers:
+        lessons = self.lessons
+        return answers_of(self.tail, self.plain(lessons.judge_digests), lessons.judge_truth)
+
+    def plain(self, digests: Sequence[str]) -> Iterator[Maps]:
+        """The activations of photos as they are, some at a time."""
+        for start in range(0, len(digests), BATCH):
+            yield self.activations.take([(digest, 0) for digest in digests[start : start + BATCH]])
+
+    def _chosen_rate(self) -> tuple[float, list[float]]:
+        """The largest of a few rates that is no worse after an epoch."""
+        usual = self.options.rate
+        if self.options.lr is not None:
+            return usual, []
+        rates = [usual * times for times in TRIED]
+        losses = [self._loss_after_an_epoch(rate) for rate in rates]
+        least = min(losses)
+        return max(rate for rate, loss in zip(rates, losses, strict=True) if loss <= least * NO_WORSE), rates
+
+    def _loss_after_an_epoch(self, rate: float) -> float:
+        self.tail.load_state_dict(self.start)
+        optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, rate), self.options)
+        loss = self._pass(1, optimizer, [], {}, factor=1.0)
+        judged = self._judged().log_loss
+        return judged if math.isfinite(loss) and math.isfinite(judged) else math.inf
+
+
+def _better(epoch: Epoch, other: Epoch) -> bool:
+    """More photos right, or as many with less doubt."""
+    return (epoch.judged, -epoch.log_loss) > (other.judged, -other.log_loss)
+
+
+def _class_weights(sizes: NDArray[np.intp]) -> torch.Tensor:
+    """Rare categories count more, by the root of how rare they are; the mean weight of a photo is one."""
+    weights = 1 / np.sqrt(np.maximum(sizes, 1))
+    weights *= sizes.sum() / (weights * sizes).sum()
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _follow(average: State, tail: Tail, step: float) -> None:
+    """Move an average towards the weights; the first steps count more, or it would lag behind."""
+    if not average:
+        return
+    decay = min(DECAY, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for name, tensor in tail.state_dict().items():
+            if tensor.is_floating_point():
+                average[name].lerp_(tensor, 1 - decay)
+
+
+def _part(tensors: Mapping[str, torch.Tensor], name: str) -> State:
+    """The tensors under one name, as a copy."""
+    start = f"{name}."
+    return {key.removeprefix(start): value.clone() for key, value in tensors.items() if key.startswith(start)}
+
+
+def _numbers_of(optimizer: torch.optim.Optimizer) -> State:
+    """What an optimizer remembers of each parameter."""
+    kept: Mapping[int, Mapping[str, Any]] = optimizer.state_dict()["state"]
+    return {
+        f"{number}.{name}": value.detach().clone()
+        for number, facts in kept.items()
+        for name, value in facts.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def _restore(optimizer: torch.optim.Optimizer, numbers: State) -> None:
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for key, value in numbers.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

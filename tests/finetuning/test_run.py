@@ -1,0 +1,220 @@
+"""`featx tune`: what it keeps, what it leaves alone, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import featx
+from featx.backbones import open_backbone
+from featx.backbones.tuned import find_tuned
+from featx.errors import FeatxError
+from featx.finetuning import TuneOptions, tune
+from featx.finetuning.events import TuneEvents
+from tests.conftest import photo
+
+QUICK = {"epochs": 2, "views": 1, "batch": 8, "lr": 0.01, "keep": True, "depth": 1}
+
+
+def listed(shop: Path) -> str:
+    """A table of the photos: of six products of each category the third judges, the fifth only tests."""
+    shutil.copytree(shop, "shop")
+    lines = ["image,label,split"]
+    for i, path in enumerate(sorted(Path("shop").rglob("*.jpg"))):
+        lines.append(f"{path},{path.parent.name},{['train', 'train', 'val', 'train', 'test', 'train'][i // 2 % 6]}")
+    Path("list.csv").write_text("\n".join(lines) + "\n")
+    return "list.csv"
+
+
+def tuned_network(shop: Path, small: str, **changed):
+    return tune(shop, backbone=small, name="shop", options=TuneOptions(**{**QUICK, **changed}))
+
+
+def test_a_tuned_network_is_a_backbone_like_any_other(shop, small, workplace):
+    tuned = tuned_network(shop, small)
+    assert tuned.backbone == "tuned:shop"
+    store = featx.extract(shop, backbone="tuned:shop", store="a.h5")
+    frozen = featx.extract(shop, backbone=small, store="b.h5")
+    assert store.fingerprint.backbone == "tuned:shop"
+    assert store.fingerprint.difference(frozen.fingerprint, "search") == "backbone"
+    assert not np.allclose(store.features, frozen.features)
+    joined = featx.extract(shop, backbone="tuned:shop+colour", store="c.h5")
+    assert [block.name for block in joined.blocks] == ["tuned:shop", "colour"]
+    assert featx.similar(next(shop.rglob("*.jpg")), store=Path("a.h5"))
+
+
+def test_the_frozen_part_keeps_every_bit_and_no_statistics_move(shop, small, workplace):
+    before = open_backbone(small).tunable().weights()
+    after = load_file(str(tuned_network(shop, small).file))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert {name.rpartition(".")[0] for name in changed} <= {"features.3.0", "features.3.1"}
+    assert not {name for name in changed if "running" in name or "num_batches" in name}
+
+
+def test_all_layers_may_be_trained_and_statistics_still_do_not_move(shop, small, workplace):
+    before = open_backbone(small).tunable().weights()
+    after = load_file(str(tuned_network(shop, small, depth="all").file))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert "features.0.0.weight" in changed
+    assert not {name for name in changed if "running" in name or "num_batches" in name}
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(shop, small, workplace):
+    first = tuned_network(shop, small).file.read_bytes()
+    assert tuned_network(shop, small).file.read_bytes() == first
+    assert tuned_network(shop, small, seed=1).file.read_bytes() != first
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("killed_after", [1, 2, 3])
+def test_an_interrupted_training_ends_with_the_bytes_of_an_undisturbed_one(shop, small, workplace, killed_after):
+    options = TuneOptions(**{**QUICK, "epochs": 4, "average": "ema", "mix": "maps"})
+    whole = tune(shop, backbone=small, name="shop", options=options).file.read_bytes()
+    shutil.rmtree("artifacts")
+    went_on = []
+
+    class Killed(TuneEvents):
+        def epoch(self, epoch, epochs, *, best):
+            if epoch.number == killed_after:
+                raise Stopped
+
+    class Watched(TuneEvents):
+        def going_on(self, epoch, epochs):
+            went_on.append(epoch)
+
+    with pytest.raises(Stopped):
+        tune(shop, backbone=small, name="shop", options=options, events=Killed())
+    assert tune(shop, backbone=small, name="shop", options=options, events=Watched()).file.read_bytes() == whole
+    assert went_on == [killed_after + 1]
+    assert not list(Path("artifacts/tuned").glob("*.unfinished"))
+
+
+def test_what_does_not_pay_is_not_written(shop, small, workplace):
+    tuned = tuned_network(shop, small, keep=False, lr=1e-9)
+    assert not tuned.pays and tuned.file is None
+    assert not list(Path("artifacts/tuned").glob("*"))
+    with pytest.raises(FeatxError, match="the frozen network is as good"):
+        _ = tuned.backbone
+
+
+def test_judging_photos_are_whole_products_the_training_never_sees(shop, small, workplace):
+    card = tuned_network(shop, small).card
+    assert set(card.tuned_on).isdisjoint(card.judged_on)
+    assert len(card.tuned_on) + len(card.judged_on) == 36
+    store = featx.extract(shop, backbone="colour", store="c.h5")
+    judged = {store.product_of(i) for i, digest in enumerate(store.digests) if digest in card.judged_on}
+    learned = {store.product_of(i) for i, digest in enumerate(store.digests) if digest in card.tuned_on}
+    assert judged and judged.isdisjoint(learned)
+
+
+def test_a_val_split_judges_and_a_test_split_chooses_nothing(shop, small, workplace):
+    tuned = tune(listed(shop), backbone=small, options=TuneOptions(**QUICK))
+    assert len(tuned.card.judged_on) == 6 and len(tuned.card.tuned_on) == 24
+    assert tuned.card.tested is not None and tuned.card.tested[1].n == 6
+
+
+def test_fewer_than_five_photos_a_category_are_refused_with_the_reason(folder, small, workplace):
+    with pytest.raises(FeatxError, match="4 photos or fewer: a network would learn the photos themselves"):
+        tune(folder, backbone=small)
+
+
+def test_an_unreadable_photo_is_named_and_left_out(shop, small, workplace):
+    shutil.copytree(shop, "shop")
+    broken = Path("shop/hats/broken.jpg")
+    broken.write_bytes(photo(Path("whole.jpg")).read_bytes()[:200])
+    tuned = tune("shop", backbone=small, options=TuneOptions(**QUICK))
+    assert [skip.path for skip in tuned.skipped] == [str(broken)]
+
+
+def test_a_loss_that_is_no_number_halves_the_rate_once(shop, small, workplace, monkeypatch):
+    from featx.finetuning.training import Training
+
+    rates, whole = [], Training._pass
+
+    def broken_once(self, number, optimizer, *rest, **named):
+        rates.append(optimizer.param_groups[0]["rate"])
+        return float("nan") if len(rates) == 1 else whole(self, number, optimizer, *rest, **named)
+
+    monkeypatch.setattr(Training, "_pass", broken_once)
+    assert len(tuned_network(shop, small).history) == 2
+    assert rates[1] == rates[0] / 2
+    monkeypatch.setattr(Training, "_pass", lambda *_, **__: float("nan"))
+    with pytest.raises(FeatxError, match="no number any more"):
+        tuned_network(shop, small, seed=5)
+
+
+def test_a_second_run_computes_no_activation_again(shop, small, workplace):
+    missing = []
+
+    class Watched(TuneEvents):
+        def cut(self, kept):
+            missing.append(kept.missing)
+
+    for rate in (0.01, 0.02):
+        tune(shop, backbone=small, options=TuneOptions(**{**QUICK, "lr": rate}), events=Watched())
+    assert missing[0] > 36 and missing[1] == 0
+
+
+def test_the_network_itself_cannot_be_told_from_its_file(shop, small, workplace):
+    """What was judged is what is extracted later."""
+    tuned = tuned_network(shop, small)
+    found = find_tuned("tuned:shop")
+    assert found.card == tuned.card
+    opened = open_backbone("tuned:shop").tunable().weights()
+    for name, tensor in load_file(str(tuned.file)).items():
+        assert torch.equal(opened[name], tensor)
+
+
+@pytest.mark.parametrize("what", ["a flipped byte", "another shape", "a pickle", "no card", "a foreign card"])
+def test_a_damaged_or_hostile_file_is_refused_in_words(shop, small, workplace, what):
+    file = tuned_network(shop, small).file
+    card = file.with_suffix(".json")
+    data = bytearray(file.read_bytes())
+    if what == "a flipped byte":
+        data[-5] ^= 1
+        file.write_bytes(data)
+        wanted = "damaged or not the one its card describes"
+    elif what == "another shape":
+        tensors = load_file(str(file))
+        tensors["features.3.0.weight"] = torch.zeros(24, 16, 5, 5)
+        save_file(tensors, str(file))
+        record = json.loads(card.read_text())
+        card.write_text(json.dumps({**record, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}))
+        wanted = "does not hold weights of small"
+    elif what == "a pickle":
+        torch.save({"a": torch.zeros(3)}, file)
+        wanted = "damaged or not the one its card describes"
+    elif what == "no card":
+        card.unlink()
+        wanted = "the card of a tuned network is not at"
+    else:
+        card.write_text('{"version": 1}')
+        wanted = "is not the card of a tuned network"
+    with pytest.raises(FeatxError, match=wanted):
+        open_backbone("tuned:shop")
+
+
+def test_the_command_tells_before_and_after_and_how_to_go_on(shop, featx, workplace):
+    """A real network with random weights: nothing is gained, and that is said."""
+    words = ("tune", listed(shop), "-b", "squeezenet1_1", "--weights", "random", "--name", "odd", "--depth", "1")
+    few = ("--views", "0", "--epochs", "1", "--lr", "1e-6", "--average", "none", "--cache", "10MB")
+    ran = featx(*words, *few, "--json")
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout)
+    assert document["name"] == "tuned:odd" and document["before"]["n"] == document["after"]["n"]
+    assert "cut       features.12.squeeze_activation" in ran.stderr
+    ran = featx(*words, *few, "--min-gain", "50")
+    assert ran.returncode == 7
+    assert "before    frozen" in ran.stdout and "after     tuned, lda" in ran.stdout
