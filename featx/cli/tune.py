@@ -200,7 +200,7 @@ def tune(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.catalogue.reading import read_catalogue
-    from featx.cli.extract import source_of
+    from featx.cli.sources import source_of
 
     catalogue = read_catalogue(
         source_of(images),
