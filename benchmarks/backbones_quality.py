@@ -178,10 +178,10 @@ class Cost:
         return f"| `{self.backbone}` | {self.engine} | {sizes} | {pace} |"
 
 
-def cost_of(name: str, paths: list[Path]) -> Cost:
+def cost_of(name: str, paths: list[Path], precision: str) -> Cost:
     """The pace of a backbone over these photos; one without weights here gets random ones, which take as long."""
     weights = None if all(is_ready(part) for part in name.split(PLUS)) else "random"
-    encoder = open_backbone(name, weights=weights)
+    encoder = open_backbone(name, weights=weights, precision=precision)
     if encoder.spec.engine:
         encoder.use_engine("auto", photos=10**6, batch_size=batch_size_for(encoder))
     for count in (min(32, len(paths)), len(paths)):  # the first photos warm it up
@@ -204,14 +204,14 @@ def weights_bytes(name: str) -> int:
     return 4 * next((int(row["parameters"] or 0) for row in backbone_rows() if row["name"] == name), 0)
 
 
-def print_costs(names: list[str], folder: Path, most: int, price: float) -> None:
+def print_costs(names: list[str], folder: Path, most: int, price: float, precision: str) -> None:
     """The table of what backbones cost."""
     paths = sorted(folder.rglob("*.jpg"))
     paths = paths[:: max(1, len(paths) // most)][:most]
     print(f"| backbone | engine | weights, MB | kB a photo | photos/s | CPU ms | a million at {price} |")
     print("|---|---|---|---|---|---|---|", flush=True)
     for name in names:
-        print(cost_of(name, paths).line(price), flush=True)
+        print(cost_of(name, paths, precision).line(price), flush=True)
 
 
 def coarse_classes(path: Path) -> dict[str, str]:
@@ -230,10 +230,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--photos", type=Path, help="a folder of photos, to measure what the backbones cost")
     parser.add_argument("--most", type=int, default=256, help="so many of them")
+    parser.add_argument("--precision", default="auto", help="bf16 or int8: what that costs")
     parser.add_argument("--price", type=float, default=0.05, help="of one core for an hour, in your currency")
     options = parser.parse_args()
     if options.photos is not None:
-        print_costs(options.backbones or [*PARTS, *JOINED], options.photos, options.most, options.price)
+        print_costs(
+            options.backbones or [*PARTS, *JOINED], options.photos, options.most, options.price, options.precision
+        )
     if options.stores is None or options.classes is None:
         sys.exit(None if options.photos is not None else "name a folder of stores and --classes, or --photos")
     grocery, clothing = Photos.under(options.stores / "grocery"), Photos.under(options.stores / "clothing")
