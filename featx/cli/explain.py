@@ -44,6 +44,9 @@ def explain(
             autocompletion=category_names,
         ),
     ] = None,
+    cover: Annotated[
+        bool, typer.Option("--cover", help="Find what must be covered for another category to be answered.")
+    ] = False,
     similar_to: Annotated[
         str | None,
         typer.Option(
@@ -70,7 +73,7 @@ def explain(
     out = Output(as_json, quiet, verbose)
     _check_flags(html, open_page)
     if similar_to is not None:
-        if len(images) > 1 or against or clf or html:
+        if len(images) > 1 or against or clf or html or cover:
             what = "`--similar` compares one photo with another, without a classifier or a page"
             raise FeatxError("bad-flag", what, "`featx explain a.jpg --similar b.jpg -o alike.png`")
         _explain_similar(images[0], similar_to, output, pictures, store, out)
@@ -81,7 +84,7 @@ def explain(
         raise FeatxError(
             "bad-flag", f"`{output}` is one file, and there are several photos", "name a folder: `-o why/`"
         )
-    explainer = Explainer(open_predictor(clf, store, device="cpu"))
+    explainer = Explainer(open_predictor(clf, store, device="cpu"), cover=cover)
     page = ExplanationsPage()
     drawn = [] if output is None else _picture_names(output, [item.path for item in catalogue.items])
     for i, item in enumerate(catalogue.items):
@@ -158,6 +161,8 @@ def _print(result: Explanation, out: Output) -> None:
         out.result(f"  {word.log_odds:+6.2f}  the word {word.word} in {word.column}")
     if result.rest is not None:
         out.detail(f"  {result.rest:+6.2f}  whatever the photo shows; the sum, {result.log_odds:+.2f}, is the log-odds")
+    if result.covering_tried:
+        out.result(f"  {result.covering_sentence}")
     for label, photos in result.near.items():
         near = ", ".join(f"{photo.path} ({photo.similarity:.2f})" for photo in photos)
         out.result(f"  most like it in {label}: {near}")
@@ -175,7 +180,7 @@ def _show(result: Explanation, *, always: bool) -> None:
 def _draw(result: Explanation, path: Path, out: Output) -> None:
     """The overlay as PNG."""
     if result.regions:
-        _write_png(path, result.overlay(), out, result.legend)
+        _write_png(path, result.picture(), out, result.legend)
     else:
         out.warn("no network of this backbone has maps, so there are no regions to draw")
 

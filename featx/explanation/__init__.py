@@ -5,6 +5,7 @@ question     the same by any classifier, beside the columns of a photo
 words        the words of those columns that spoke
 regions      the share of each part of the photo in that sum
 looking      a photo with what its networks saw
+covering     what must be covered for another answer
 explainer    a photo → categories, parts, regions, and the nearest training photos
 resemblance  two photos → what makes them alike, and which regions match
 overlay      the regions drawn over the photo

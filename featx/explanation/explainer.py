@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from featx.compute.vectors import nearest, unit_rows
 from featx.embedding.single import NAMELESS
 from featx.embedding.stream import Embedded
 from featx.errors import FeatxError, did_you_mean
+from featx.explanation.covering import Covering, find_covering
 from featx.explanation.looking import aspects_of, look, regions_of_networks
 from featx.explanation.margin import Margin
 from featx.explanation.question import Question
@@ -73,6 +74,9 @@ class Explanation:
     words: list[WordShare]
     near: dict[str, list[NearPhoto]]
     image: Image.Image = field(repr=False)
+    # What must be covered for another answer; None where it was not asked for, or where half the photo is not enough.
+    covering: Covering | None = None
+    covering_tried: bool = False
 
     @property
     def cells(self) -> NDArray[np.float64]:
@@ -118,6 +122,30 @@ class Explanation:
 
         return overlay(self.image, self.cells, side)
 
+    @property
+    def covering_sentence(self) -> str:
+        """What must be covered for another answer, in one line."""
+        if not self.regions:
+            return "the backbone has no maps, so nothing can be covered by region"
+        if self.covering is None:
+            return f"it stays {self.category} with the regions that speak for it covered"
+        share, then = percent(self.covering.share, 0), self.covering.category
+        return f"with {share} of the photo covered it is {then} ({percent(self.covering.sure)})"
+
+    def picture(self, side: int = 512) -> Image.Image:
+        """The overlay; beside it the covered photo, where one was looked for and found."""
+        from featx.explanation.overlay import beside
+
+        covered = self.covered(side)
+        return self.overlay(side) if covered is None else beside([self.overlay(side), covered])
+
+    def covered(self, side: int = 512) -> Image.Image | None:
+        """The photo as it must be covered for another answer."""
+        from featx.explanation.covering import covered
+        from featx.explanation.overlay import fitted
+
+        return None if self.covering is None else fitted(covered(self.image, self.covering.cells), side)
+
     def shown(self, side: int = 512) -> Image.Image:
         """The photo as large as its overlay."""
         from featx.explanation.overlay import fitted
@@ -139,6 +167,7 @@ class Explanation:
                 {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
             ],
             "regions": {name: region.to_dict() for name, region in self.regions.items()},
+            **({"covering": self.covering and self.covering.to_dict()} if self.covering_tried else {}),
             "nearest": {
                 label: [{"path": photo.path, "similarity": round(photo.similarity, 4)} for photo in photos]
                 for label, photos in self.near.items()
@@ -165,19 +194,22 @@ def explain(
     store: Path | None = None,
     against: str | None = None,
     columns: Mapping[str, Value] | None = None,
+    cover: bool = False,
 ) -> Explanation:
     """Explain the category of a photo in any form: what speaks for it, rather than for the next one or `against`.
 
     A classifier that counts columns finds them in the store, or in `columns`, such as {"title": "Oat milk"}.
+    With `cover` it looks for what must be covered for another category to be answered.
     """
-    return Explainer(open_predictor(classifier, store, device="cpu"))(photo, against, columns)
+    return Explainer(open_predictor(classifier, store, device="cpu"), cover=cover)(photo, against, columns)
 
 
 class Explainer:
     """Explains one photo after another with the same classifier."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self.predictor = predictor
+    def __init__(self, predictor: Predictor, *, cover: bool = False) -> None:
+        """With `cover`, each explanation says what must be covered for another answer."""
+        self.predictor, self.cover = predictor, cover
 
     def __call__(
         self, photo: PhotoLike, against: str | None = None, columns: Mapping[str, Value] | None = None
@@ -192,7 +224,7 @@ class Explainer:
         winner, other = _first_two(model, shares, against)
         question = Question(model, winner, other, encoded_columns(model, values))
         margin = question.margin(row)
-        return Explanation(
+        explanation = Explanation(
             path=name,
             category=model.classes[winner],
             sure=float(shares[winner]),
@@ -208,6 +240,19 @@ class Explainer:
             near=_nearest(self.predictor, row, looked.digest, [model.classes[winner], model.classes[other]]),
             image=image,
         )
+        return self._with_covering(explanation, values, winner) if self.cover else explanation
+
+    def _with_covering(self, result: Explanation, values: Mapping[str, Sequence[Value]], winner: int) -> Explanation:
+        """The explanation with what must be covered."""
+        model = self.predictor.model
+
+        def shares_of(images: Sequence[Image.Image]) -> NDArray[np.float64]:
+            rows = [look(image, lambda: self.predictor.backbone, NAMELESS, exact=True).features for image in images]
+            columns = {name: [cell for cell in cells for _ in images] for name, cells in values.items()}
+            return np.asarray(model.predict_proba(np.stack([row for row in rows if row is not None]), columns))
+
+        found = find_covering(result.image, result.cells, shares_of, model.classes, winner) if result.regions else None
+        return replace(result, covering=found, covering_tried=True)
 
     def _columns(
         self, photo: PhotoLike, looked: Embedded[PhotoLike], given: Mapping[str, Value] | None

@@ -37,6 +37,8 @@ class Card:
     photo: str
     overlay: str
     overlay_words: str
+    covered: str
+    covered_words: str
     shares: list[Share]
     near: dict[str, list[NearPhoto]]
 
@@ -44,6 +46,7 @@ class Card:
     def of(cls, result: Explanation) -> Card:
         """The card of an explanation, which need not be kept."""
         drawn = data_uri(jpeg(result.overlay(SIDE)), "jpeg") if result.regions else ""
+        covered = result.covered(SIDE)
         return cls(
             f"{result.category} ({percent(result.sure)}), then {result.runner_up} ({percent(result.runner_up_sure)})",
             result.path,
@@ -51,6 +54,8 @@ class Card:
             data_uri(jpeg(result.shown(SIDE)), "jpeg"),
             drawn,
             result.legend,
+            data_uri(jpeg(covered), "jpeg") if covered is not None else "",
+            result.covering_sentence if result.covering_tried else "",
             list(_shares(result)),
             result.near,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 from featx.backbones import open_backbone
 from featx.classifiers.fit import fit
 from featx.cli.explain import _picture_names
+from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
 from featx.explanation.regions import EXACT, GRID, OCCLUSION, regions_of, spread
 from featx.extraction import extract
@@ -168,3 +170,25 @@ def test_a_notebook_shows_regions_and_parts(explainer: Explainer, marked_shop: P
 def test_photos_of_one_name_get_a_picture_each() -> None:
     names = _picture_names(Path("why"), ["a/front.jpg", "b/front.jpg", "b/back.jpg"])
     assert names == [Path("why/front.png"), Path("why/front-2.png"), Path("why/back.png")]
+
+
+def test_with_the_mark_covered_it_is_the_other_category(explainer: Explainer, marked_shop: Path) -> None:
+    photo = photo_of(marked_shop, "marked")
+    result = Explainer(explainer.predictor, cover=True)(photo)
+    assert result.covering is not None and result.covering.category == "plain"
+    # The mark stands in the nine cells of the upper left; not all of them need be covered.
+    assert result.covering.cells[:4, :4].sum() == result.covering.cells.sum() <= 9
+    record = result.to_dict()["covering"]
+    assert record["share"] == len(record["boxes"]) / 64 and "is plain" in result.covering_sentence
+    # What was found holds for the photo as a picture: the classifier answers so.
+    again = explainer(covered(result.image, result.covering.cells))
+    assert again.category == "plain" and again.sure == pytest.approx(result.covering.sure, abs=1e-4)
+    assert "covering" not in explainer(photo).to_dict() and result.picture().width > 1000
+
+
+def test_an_answer_that_no_cover_changes_has_no_covering() -> None:
+    def same(images: Sequence[Image.Image]) -> np.ndarray:
+        return np.tile([0.9, 0.1], (len(images), 1))
+
+    cells = np.random.default_rng(0).normal(size=(GRID, GRID))
+    assert find_covering(Image.new("RGB", (64, 64)), cells, same, ["a", "b"], 0) is None
