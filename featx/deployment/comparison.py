@@ -29,14 +29,15 @@ COMPARED = 500
 class Comparison:
     """How far the answers of a deployment are from those of featx.
 
-    `label` and `sure` count the photos with another category or decision, `alone` is the largest difference that
-    computing a photo alone or among others makes.
+    `cosine` is the least between two embeddings of a photo; `label` and `sure` count the photos with another category
+    or decision; `alone` is the largest difference that computing a photo alone or among others makes.
     """
 
     photos: int
     embedding: float
     probabilities: float
     similarity: float
+    cosine: float
     label: int
     sure: int
     alone: float
@@ -93,7 +94,7 @@ def worst(comparisons: Sequence[Comparison]) -> Comparison:
         name: max(getattr(comparison, name) for comparison in comparisons)
         for name in ("embedding", "probabilities", "similarity", "alone")
     }
-    return Comparison(**counts, **largest)
+    return Comparison(**counts, **largest, cosine=min(comparison.cosine for comparison in comparisons))
 
 
 def require_same_answers(comparison: Comparison, graph: str) -> None:

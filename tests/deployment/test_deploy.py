@@ -122,6 +122,21 @@ def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(shop: Path
     assert ran.returncode != 0 and "model.bin is damaged" in ran.stderr and "Traceback" not in ran.stderr
 
 
+@pytest.mark.long
+def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(shop: Path, tmp_path: Path) -> None:
+    oldest = json.loads((shop / "out" / "manifest.json").read_text())["onnxruntime"]["oldest"]
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "old"], check=True)
+    python = tmp_path / "old" / "bin" / "python"
+    wanted = [f"onnxruntime=={oldest}.*", "numpy", "pillow"]
+    installed = subprocess.run([python, "-m", "pip", "install", "-q", *wanted], check=False, capture_output=True)
+    if installed.returncode:
+        pytest.skip("the oldest ONNX Runtime cannot be installed here")
+    for graph in ("model.onnx", "model-int8.onnx"):
+        words = [python, shop / "out" / "run.py", "--check", "--model", graph]
+        ran = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert ran.returncode == 0 and json.loads(ran.stdout)["photos"] == 20, ran.stderr
+
+
 def test_a_graph_that_was_not_deployed_is_refused_in_a_sentence(shop: Path) -> None:
     ran = run(shop / "out", "--model", "other.onnx", "--check")
     assert ran.returncode != 0 and "not part of this deployment" in ran.stderr and "Traceback" not in ran.stderr
