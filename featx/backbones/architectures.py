@@ -43,7 +43,7 @@ def recognise_network(file: Path, wanted: str | None = None) -> str:
         raise FeatxError(
             "weights-misfit",
             f"the tensors of {file} do not fit `{wanted}`",
-            f"they fit {', '.join(f'`{name}`' for name in names[:MOST_NAMED])}",
+            f"use a network they fit: {', '.join(f'`{name}`' for name in names[:MOST_NAMED])}",
             {"networks": names},
         )
     names = [wanted] if wanted in names else names
@@ -83,7 +83,7 @@ def _table() -> _Table:
 def _unknown(file: Path, tensors: int) -> FeatxError:
     return FeatxError(
         "weights-misfit",
-        f"the {tensors:,} tensors of {file} fit no network that featx knows by its tensors",
+        f"the {tensors:,} tensors of {file} fit no network that featx knows",
         f"name the network it was made for: `--backbone NAME --weights {file}`",
     )
 

@@ -74,7 +74,9 @@ class Encoder(ABC):
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
         """Compute with another engine from now on; returns why `auto` did not get the one it wanted, or ""."""
         if requested != "auto":
-            raise FeatxError("bad-flag", f"the `{self.spec.name}` backbone has one engine", "leave `--engine` out")
+            raise FeatxError(
+                "bad-flag", f"the `{self.spec.name}` backbone has no choice of engine", "leave `--engine` out"
+            )
         return ""
 
     def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:

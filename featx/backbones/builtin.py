@@ -63,7 +63,7 @@ def read_weights(folder: Path = FOLDER) -> tuple[bytes, str]:
         raise FeatxError(
             "weights-missing",
             f"the built-in weights are not in this installation: {error}",
-            "install featx again, or name another backbone: --backbone colour",
+            "reinstall featx, or choose another backbone: `--backbone colour`",
             {"path": str(path)},
         ) from error
     digest = hashlib.sha256(data).hexdigest()
@@ -71,7 +71,7 @@ def read_weights(folder: Path = FOLDER) -> tuple[bytes, str]:
         raise FeatxError(
             "weights-broken",
             f"the built-in weights at {path} are damaged: their digest is not the published one",
-            "install featx again",
+            "reinstall featx",
             {"path": str(path), "expected": expected, "found": digest},
         )
     return data, digest

@@ -97,11 +97,11 @@ def requests_of(request: BackboneRequest) -> list[BackboneRequest]:
     if not 2 <= len(names) <= MOST or "" in names or len(set(names)) < len(names):
         raise FeatxError(
             "unknown-backbone",
-            f"a joined backbone has two to {MOST} different parts, unlike `{request.name}`",
-            "join them like this: `--backbone builtin+efficientnet_lite2`",
+            f"`{request.name}` does not join two to {MOST} different backbones",
+            "write it like this: `--backbone builtin+efficientnet_lite2`",
         )
     if request.pool != "avg":
-        raise FeatxError("bad-flag", "the parts of a joined backbone have no choice of pool", "leave `--pool` out")
+        raise FeatxError("bad-flag", "a joined backbone takes no `--pool`", "leave `--pool` out")
     weights = _weights(request.weights, len(names))
     return [replace(request, name=name, weights=own or None) for name, own in zip(names, weights, strict=True)]
 
@@ -115,7 +115,7 @@ def _weights(given: str | None, parts: int) -> list[str]:
         raise FeatxError(
             "bad-flag",
             f"`--weights {given}` does not say which part it is for",
-            f"join weights as the backbones are, with nothing for the usual ones: `--weights {PLUS}FILE.pth`",
+            f"join weights in the order of the backbones, nothing for the default ones: `--weights {PLUS}FILE.pth`",
         )
     return weights
 

@@ -77,7 +77,7 @@ def _inside(layer: str, known: Sequence[str], head: str, backbone: str) -> str:
         raise FeatxError(
             "unknown-layer",
             f"`{layer}` of {backbone} is its classification head",
-            f"for the input of the head: `--layer {PENULTIMATE}`",
+            f"read the input of the head: `--layer {PENULTIMATE}`",
         )
     return node
 
@@ -247,7 +247,7 @@ def pooled(x: torch.Tensor, pool: str, *, channels_last: bool = False) -> torch.
         maps = x.permute(0, 3, 1, 2) if channels_last else x
         return middle_of(maps).mean((2, 3))
     if pool == "middle" or (pool == "spread" and x.ndim == 2):
-        raise FeatxError("bad-flag", f"a layer without height and width has no {pool}", "choose another `--pool`")
+        raise FeatxError("bad-flag", f"`{pool}` pooling needs a layer with height and width", "choose another `--pool`")
     if x.ndim == 2 or pool == "flatten":
         return x.flatten(1)
     if x.ndim == 4:

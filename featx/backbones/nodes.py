@@ -42,8 +42,8 @@ def nodes_of(layer: str | None, pool: str) -> tuple[Node, ...]:
     if not all(node.layer for node in nodes) or len(set(nodes)) < len(nodes) or len(nodes) > MOST:
         raise FeatxError(
             "bad-flag",
-            f"`--layer {layer}` does not name up to {MOST} different layers",
-            f"name them like this: `--layer {PENULTIMATE}{COMMA}{MAPS}{COLON}middle`",
+            f"`--layer {layer}` must name one to {MOST} different layers",
+            f"write it like this: `--layer {PENULTIMATE}{COMMA}{MAPS}{COLON}middle`",
         )
     return tuple(nodes)
 

@@ -50,7 +50,9 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
             did_you_mean(short, known, "`featx backbones timm` lists them"),
         )
     if request.pool != "avg":
-        raise FeatxError("bad-flag", "timm networks give their pre-logits features only", "leave --pool out")
+        raise FeatxError(
+            "bad-flag", "timm networks take no `--pool`: they give their pre-logits features", "leave `--pool` out"
+        )
     device, device_reason = choose_device(request.device)
     given = request.weights
     file = weights_file(given)

@@ -94,7 +94,7 @@ def _encodings(path: Path) -> Iterator[str]:
         head = file.read(4)
     if head == WORKBOOK:
         raise FeatxError(
-            "bad-manifest", f"{path} is a workbook, not a text", "save the sheet as CSV UTF-8, and name that file"
+            "bad-manifest", f"{path} is a workbook, not a text file", "save the sheet as CSV UTF-8, and name that file"
         )
     separated = path.suffix.lower() not in (".jsonl", ".ndjson")
     for encoding in possible_encodings(head):

@@ -70,8 +70,10 @@ MARKS = {
 def _must_be_free(path: Path) -> None:
     """An older classifier and its cards are replaced, but never your own `shop.json` beside `shop.safetensors`."""
     if path.suffix in (*MARKS, OLD_SUFFIX):
-        what = "of an older format" if path.suffix == OLD_SUFFIX else "of a card"
-        raise FeatxError("bad-flag", f"`{path.name}` is a name {what}", f"end the classifier's name in {SUFFIX}")
+        what = "an older format" if path.suffix == OLD_SUFFIX else "cards"
+        raise FeatxError(
+            "bad-flag", f"`{path.name}` ends as {what} do", f"let the name of a classifier end in {SUFFIX}"
+        )
     card = _content(path.with_suffix(".json"))
     described = any(mark in card for mark in MARKS[".json"])
     own = {

@@ -164,9 +164,7 @@ def thresholds_for(card: Card, precision: float) -> tuple[Thresholds, ThresholdR
         most = max(row.target for row in card.thresholds)
         target = next((target for target in TARGETS if target >= precision - 1e-9), None)
         few = "" if target is None else f", which takes {min_products_for(target):,} products it has not learned from"
-        raise FeatxError(
-            "bad-flag", f"no threshold is known for a precision of {precision:g}{few}", f"use {most:g} at most"
-        )
+        raise FeatxError("bad-flag", f"no threshold reaches a precision of {precision:g}{few}", f"use {most:g} at most")
     row = min(good, key=lambda row: row.target)
     return Thresholds(row.target, row.everywhere, row.categories), row
 

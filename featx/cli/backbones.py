@@ -97,15 +97,17 @@ def _rows(name: str | None, pattern: str | None) -> list[dict[str, Any]]:
     if pattern is not None:
         raise FeatxError(
             "bad-flag",
-            f"`{name}` is not a family with a list of its own",
-            f"one name is enough: `featx backbones {name}`",
+            f"`{name}` has no list to search",
+            f"leave the pattern out: `featx backbones {name}`",
         )
     return [row for row in backbone_rows() if wanted in row["name"].lower()]
 
 
 def _print_layers(name: str | None, out: Output) -> None:
     if name is None:
-        raise FeatxError("bad-flag", "`--layers` needs the name of a network", "`featx backbones resnet50 --layers`")
+        raise FeatxError(
+            "bad-flag", "`--layers` needs the name of a network", "name one: `featx backbones resnet50 --layers`"
+        )
     from featx.backbones.registry import family_of
 
     layer_shapes = family_of(name).layer_shapes

@@ -260,13 +260,15 @@ def _stores_to_compare(
 
     if ALL_LOCAL not in backbones:
         if minutes is not None:
-            raise FeatxError("bad-flag", "`--minutes` is for every backbone of this machine", f"add `-b {ALL_LOCAL}`")
+            raise FeatxError(
+                "bad-flag", f"`--minutes` works only with `-b {ALL_LOCAL}`", "add that, or leave `--minutes` out"
+            )
         return _stores(photos, backbones, weights, paths, workspace, out), clf or list(COMPARED), []
     if photos is None or paths or weights is not None or len(backbones) > 1:
         raise FeatxError(
             "bad-flag",
-            f"`-b {ALL_LOCAL}` needs photos to extract, and stands alone: it takes no other backbone, store or weights",
-            f"`featx compare data/train -b {ALL_LOCAL}`",
+            f"`-b {ALL_LOCAL}` needs photos to extract, and takes no other backbone, store or weights",
+            f"run it alone: `featx compare data/train -b {ALL_LOCAL}`",
         )
     stores, notes = _local_stores(photos, minutes, test, workspace, out)
     return stores, clf or [CLASSIFIER], notes

@@ -120,7 +120,7 @@ def fit(
     opened = open_store(store_in_use(store, out), block_names(blocks))
     splits, others = held_out(test, [opened])
     if len(others) > 1:
-        raise FeatxError("bad-flag", "`featx fit` can be scored on one store only", "name one of them")
+        raise FeatxError("bad-flag", "`featx fit --test` takes one store", "name one of them")
     backbone = opened.fingerprint.backbone
     reached: list[float] = []
     paths: list[Path] = []

@@ -21,7 +21,7 @@ def held_out(requested: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], 
 
     splits, paths = splits_and_stores(requested)
     if paths and splits:
-        raise FeatxError("bad-flag", "`--test` names both a split and a store", "name one or the other")
+        raise FeatxError("bad-flag", "`--test` names both a split and a store", "name only one of them")
     known = sorted({split for store in stores for split in store.splits if split})
     unknown = [split for split in splits if split not in known]
     if unknown and requested != USUAL:

@@ -29,7 +29,7 @@ BlocksOption = Annotated[
         "--blocks",
         metavar="NAME,...",
         help="Use only these parts of a joined backbone, such as builtin; or all.",
-        show_default="what suits",
+        show_default="those that suit",
     ),
 ]
 WithOption = Annotated[

@@ -227,14 +227,20 @@ def _check_flags(
     if everything:
         if query or like or unlike or html or open_page or crop:
             raise FeatxError(
-                "bad-flag", "`--all` lists every product, and takes no query", "`featx similar --all -o related.csv`"
+                "bad-flag",
+                "`--all` lists every product, and takes no query",
+                "leave the query out: `featx similar --all -o related.csv`",
             )
         if output is not None and output.suffix.lower() == ".html":
-            raise FeatxError("bad-flag", "`--all` writes a table, not a page", "`featx similar --all -o related.csv`")
+            raise FeatxError(
+                "bad-flag", "`--all` writes a table, not a page", "name a table: `featx similar --all -o related.csv`"
+            )
     elif not names and not like:
         if query:
             raise FeatxError("bad-flag", "stdin contained no query", "write one name or path per line")
-        raise FeatxError("bad-flag", "no query", "name a photo, an item or a product: `featx similar sku123.jpg`")
+        raise FeatxError(
+            "bad-flag", "no query was given", "name a photo, an item or a product: `featx similar sku123.jpg`"
+        )
 
 
 def _queries(

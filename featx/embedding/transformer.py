@@ -124,7 +124,9 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if size is None:
             return None
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-            raise FeatxError("bad-flag", f"batch_size must be a whole number from 1, not {size!r}")
+            raise FeatxError(
+                "bad-flag", f"batch_size must be a whole number from 1, not {size!r}", "leave it out for the default"
+            )
         return int(size)
 
     def _opened(self) -> _Opened:
@@ -202,7 +204,9 @@ def _listed(photos: Any) -> list[Any]:
     if isinstance(photos, np.ndarray) and photos.ndim == 2 and photos.shape[1] == 1:
         photos = photos[:, 0]
     if not isinstance(photos, Iterable) or (isinstance(photos, np.ndarray) and photos.ndim == 0):
-        raise FeatxError("bad-flag", f"photos come in a list, not as {type(photos).__name__}")
+        raise FeatxError(
+            "bad-flag", f"photos come in a list, not as {type(photos).__name__}", "give a list of paths or photos"
+        )
     return list(photos)
 
 

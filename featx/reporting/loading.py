@@ -83,7 +83,9 @@ def _json(path: Path) -> Any:
     except FileNotFoundError as error:
         raise FeatxError("no-such-file", f"there is no `{path}`", "make a report: `featx compare`") from error
     except OSError as error:
-        raise FeatxError("no-permission", f"cannot read `{path}`: {error.strerror or error}") from error
+        raise FeatxError(
+            "no-permission", f"cannot read `{path}`: {error.strerror or error}", "make it readable"
+        ) from error
     except ValueError as error:
         raise FeatxError(
             "bad-manifest", f"`{path}` is not a JSON file: {error}", "make a report: `featx compare`"

@@ -164,7 +164,7 @@ def write_approximate(
             file.write(body)
     except OSError as error:
         raise FeatxError(
-            "no-permission", f"cannot write {path}: {error.strerror or error}", "`--exact` needs no such file"
+            "no-permission", f"cannot write {path}: {error.strerror or error}", "search without that file: `--exact`"
         ) from error
 
 

@@ -75,7 +75,9 @@ def of_photo(index: IndexRows, photo: PhotoLike, embed: Embed | None) -> Query:
         return of_rows(index, name, rows)
     if embed is None:
         raise FeatxError(
-            "not-in-store", f"{name} is not in the index, which has no backbone", "open the index of a store"
+            "not-in-store",
+            f"{name} is not in the index, which has no backbone to compute it with",
+            "open the index of a store",
         )
     paths = (name,) if isinstance(photo, str | Path) else ()
     return Query(name, np.atleast_2d(embed(opened)), digests=frozenset([opened.digest]), paths=paths)

@@ -143,7 +143,9 @@ def _direction(query: Query) -> NDArray[np.float32]:
 def _embedded(index: SimilarityIndex, path: Path, crop: Crop | None) -> NDArray[Any]:
     if not isinstance(index.embed, Embedder):
         raise FeatxError(
-            "not-in-store", f"`{path}` is not in the index, which has no backbone", "open the index of a store"
+            "not-in-store",
+            f"`{path}` is not in the index, which has no backbone to compute it with",
+            "open the index of a store",
         )
     return np.atleast_2d(index.embed(path, crop))
 

@@ -91,7 +91,9 @@ class Snapshot:
             # The frame's checksum was verified when the journal was opened.
             data = read_at(self.journal_fd, size, ~location)
             if len(data) != size:
-                raise FeatxError("store-broken", f"the journal of `{self.path}` shrank while it was read", "")
+                raise FeatxError(
+                    "store-broken", f"the journal of `{self.path}` shrank while it was read", "run the command again"
+                )
             return data
         assert self.sealed is not None
         number = location // BLOCK

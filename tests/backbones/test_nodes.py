@@ -85,7 +85,7 @@ def test_every_pooling_of_pool_is_taken_of_every_layer_without_its_own():
         ("layer3:centre", "bad-flag", "no pooling called `centre`"),
         ("penultimate,layr3.0.add", "unknown-layer", "no layer `layr3.0.add`"),
         ("penultimate,fc", "unknown-layer", "classification head"),
-        ("penultimate:middle", "bad-flag", "no middle"),
+        ("penultimate:middle", "bad-flag", "`middle` pooling needs"),
     ],
 )
 def test_nodes_that_cannot_be_read_are_refused_in_a_sentence(layer, code, words):

@@ -134,7 +134,7 @@ def test_an_older_classifier_and_even_a_damaged_card_are_replaced(model, tmp_pat
         (tmp_path / name).write_bytes(damaged)
     save(model, path)
     assert load_classifier(path).classes == model.classes
-    with pytest.raises(FeatxError, match="name of a card"):
+    with pytest.raises(FeatxError, match="ends as cards do"):
         save(model, tmp_path / "other.json")
 
 

@@ -124,8 +124,8 @@ def test_the_command_shows_pace_and_cost_of_each_backbone(featx: Run, shop):
     ("words", "says"),
     [
         (("-b", "all-local"), "needs photos to extract"),
-        (("photos", "-b", "all-local,colour"), "stands alone"),
-        (("photos", "-b", "colour", "--minutes", "5"), "`--minutes` is for every backbone"),
+        (("photos", "-b", "all-local,colour"), "takes no other backbone"),
+        (("photos", "-b", "colour", "--minutes", "5"), "`--minutes` works only with"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(featx: Run, shop, words, says):

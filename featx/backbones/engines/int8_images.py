@@ -64,7 +64,7 @@ def _sheet_bytes() -> bytes:
         raise FeatxError(
             "weights-missing",
             f"the calibration images of int8 are not in this installation: {error}",
-            "install featx again, or leave `--precision int8` out",
+            "reinstall featx, or leave `--precision int8` out",
         ) from error
 
 

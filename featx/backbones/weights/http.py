@@ -73,7 +73,7 @@ def reach_seconds() -> float:
         seconds = 0.0
     if not 0 < seconds <= _LONGEST:
         raise FeatxError(
-            "bad-config", f"`FEATX_PATIENCE={given}` is not a number of seconds", f"give 1 to {_LONGEST}, such as 10"
+            "bad-config", f"`FEATX_PATIENCE={given}` is not a number of seconds", f"use 1 to {_LONGEST}, such as 10"
         )
     return seconds
 
@@ -248,7 +248,7 @@ class PartialFile:
                 f"its SHA-256 begins with {digest[: len(prefix)]}, not {prefix}",
                 "nothing was kept; try again later, or check the mirror in `FEATX_WEIGHTS_MIRROR`"
                 if os.environ.get("FEATX_WEIGHTS_MIRROR")
-                else "nothing was kept; try again, or on another network: something in between changes files",
+                else "nothing was kept; try again, or on another network: something on the way changes files",
                 {"url": source, "sha256": digest, "wanted": prefix},
             )
         return digest

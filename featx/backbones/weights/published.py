@@ -102,7 +102,7 @@ def file_name(url: str) -> str:
     """The name under which the file of this address is kept."""
     name = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     if not name or name in (".", "..") or "\\" in name or "\0" in name:
-        raise FeatxError("bad-flag", f"the address `{url}` does not name a file")
+        raise FeatxError("bad-flag", f"the address `{url}` does not name a file", "let it end in the name of a file")
     return name
 
 
