@@ -12,6 +12,7 @@ from typing import Any
 from featx.backbones import Encoder
 from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.photos_by_sku import Unmatched
+from featx.compute.machine import multiplies_bf16
 from featx.embedding.stream import MOST_IN_A_BATCH
 from featx.errors import FeatxError
 from featx.metrics.block_choice import BlockChoice
@@ -112,6 +113,7 @@ class ExtractionReport:
     waiting_share: float = 0.0
     device: str = ""
     engine: str = ""
+    precision: str = ""
     batch_size: int = 0
     halved: bool = False
     stopped: bool = False
@@ -147,8 +149,15 @@ class ExtractionReport:
                 f"reading and decoding photos was the bottleneck (the network waited {waited} of the time): put them"
                 " on a local disk, or raise --workers"
             )
-        where = "a GPU or a smaller backbone" if self.device.startswith("cpu") else "a smaller backbone"
-        return f"the network was the bottleneck (it waited {waited} of the time): {where} would help"
+        return f"the network was the bottleneck (it waited {waited} of the time): {self._remedies()} would help"
+
+    def _remedies(self) -> str:
+        """What makes the network faster here."""
+        if not self.device.startswith("cpu"):
+            return "a smaller backbone"
+        if self.engine == "openvino" and self.precision == "fp32" and multiplies_bf16():
+            return "a GPU, `--precision bf16` or a smaller backbone"
+        return "a GPU or a smaller backbone"
 
     def _unmatched(self) -> dict[str, object] | None:
         left = self.unmatched
@@ -190,6 +199,7 @@ class ExtractionReport:
             "waiting_share": round(self.waiting_share, 3),
             "device": self.device,
             "engine": self.engine or None,
+            "precision": self.precision or None,
             "batch_size": self.batch_size,
             "current": self.current or str(self.store),
             "stopped": self.stopped,

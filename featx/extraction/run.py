@@ -253,7 +253,7 @@ class ExtractionRun:
     def _open_network(self) -> None:
         backbone, self.fingerprint = open_network(self.name, self.options, self.existing, self.path)
         self.backbone = backbone
-        self.report.device = backbone.spec.device
+        self.report.device, self.report.precision = backbone.spec.device, self.fingerprint.precision
         new = sum(1 for item in self.plan.items if self.options.force or self.existing.row_of(item) is None)
         self.report.engine, why = choose_engine(backbone, self.options, new * self.options.views, self.provenance)
         if why:

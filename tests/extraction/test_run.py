@@ -23,6 +23,7 @@ from featx.backbones import OutOfMemory, open_backbone
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import network
+from featx.extraction.options import ExtractionReport
 from featx.images import read_photo
 from featx.store import open_store
 from tests.conftest import ROOT, photo
@@ -372,3 +373,20 @@ def test_grey_and_tiny_pictures_are_photos_too(workplace):
     Image.new("L", (28, 28), 90).save("tiny/a/grey.png")
     Image.new("RGB", (1, 1), "red").save("tiny/a/dot.png")
     assert len(featx.extract("tiny", backbone="colour")) == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "engine", "precision", "remedies"),
+    [
+        ("cpu", "openvino", "fp32", "a GPU, `--precision bf16` or a smaller backbone"),
+        ("cpu", "openvino", "bf16", "a GPU or a smaller backbone"),
+        ("cpu", "torch", "fp32", "a GPU or a smaller backbone"),
+        ("cuda:0", "torch", "fp32", "a smaller backbone"),
+    ],
+)
+def test_a_slow_network_is_told_what_makes_it_faster_on_this_machine(monkeypatch, device, engine, precision, remedies):
+    monkeypatch.setattr("featx.extraction.options.multiplies_bf16", lambda: True)
+    report = ExtractionReport(Path("s.h5"), "builtin", device=device, engine=engine, precision=precision)
+    assert report.bottleneck.endswith(f": {remedies} would help")
+    monkeypatch.setattr("featx.extraction.options.multiplies_bf16", lambda: False)
+    assert "bf16" not in report.bottleneck
