@@ -19,7 +19,10 @@ router = APIRouter(include_in_schema=False)
 PAGE = Path(__file__).parent / "page"
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 # A page that sends the browser on: after a redirect, a strict cookie would not be sent by a link from elsewhere.
-ONWARD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>featx</title>{onward}<p>{words}</p></html>'
+ONWARD = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>featx</title>'
+    '<link rel="icon" href="/page/icon.svg">{onward}<p>{words}</p></html>'
+)
 
 
 @router.get("/")

@@ -73,8 +73,9 @@ def serve(shop: Path) -> Iterator[Callable[..., Served]]:
 
     started: list[Any] = []
 
-    def start(limits: Limits | None = None, **settings: Any) -> Served:
-        chosen = ServerSettings(Workspace.here().current_store(), limits=limits or Limits(), **settings)
+    def start(limits: Limits | None = None, store: Path | None = None, **settings: Any) -> Served:
+        path = store or Workspace.here().current_store()
+        chosen = ServerSettings(path, limits=limits or Limits(), **settings)
         served = Served(None, None)
         access = Access(tokens_of(Workspace.here()), read_only=chosen.read_only)
         served.service = Service(chosen, access, served.links.append)

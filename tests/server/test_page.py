@@ -1,0 +1,227 @@
+"""The page in a real browser: searched, reviewed, by mouse and by keyboard alone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from featx import extract, fit
+from featx.labels.decisions import decided
+from featx.server.page_routes import PAGE
+from tests.browsing import browser as browser  # noqa: PLC0414
+from tests.conftest import made_once, photo
+from tests.reporting.test_page import axe_source
+from tests.server.conftest import Served
+from tests.server.test_safety import listening
+from tests.server.test_search import a_photo
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def odd_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three categories of one colour each; a wrong label, a copy, and a photo without a label."""
+
+    def make(folder: Path) -> None:
+        lines = ["path,label,product,kind,price"]
+        for number, category in enumerate(("boots", "hats", "mugs")):
+            for i in range(6):
+                photo(folder / f"site/{category}{i}.jpg", seed=number, noise=10 * number + i)
+                lines.append(
+                    f"{category}{i}.jpg,{category},{category}-{i // 2},{'worn' if number < 2 else 'used'},{10 + i}"
+                )
+        photo(folder / "site/wrong.jpg", seed=0, noise=900)
+        photo(folder / "site/new.jpg", seed=777)
+        (folder / "site/copy.jpg").write_bytes((folder / "site/mugs0.jpg").read_bytes())
+        lines += ["wrong.jpg,hats,boots-0,worn,5", "new.jpg,,new,,9", "copy.jpg,mugs,copy,used,9"]
+        (folder / "site/list.csv").write_text("\n".join(lines) + "\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            store = extract("site/list.csv", backbone="colour", store="site.h5")
+            fit(store, "centroid", folds=2).save(Path("artifacts/models/site.safetensors"))
+
+    return made_once(tmp_path_factory, "odd-shop", make)
+
+
+@pytest.fixture
+def site(serve, odd_shop: Path, workplace: Path) -> Iterator[tuple[Served, str]]:
+    """That shop on a port."""
+    shutil.copytree(odd_shop, workplace, dirs_exist_ok=True)
+    served = serve(store=Path("site.h5"), classifier="site")
+    with listening(served) as (host, port):
+        yield served, f"http://{host}:{port}"
+
+
+@pytest.fixture
+def open_page(browser: Any, site: tuple[Served, str]) -> Iterator[Open]:
+    """Log a browser in and open an address; at the end, nothing may have gone wrong or been asked of anybody else."""
+    served, address = site
+    faults: list[str] = []
+    contexts: list[Any] = []
+
+    def opened(path: str = "/", width: int = 1200, scheme: str = "light", refusals: bool = False) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        # The browser itself notes each answer that is an error; tests that want one say so.
+        page.on("console", lambda message: faults.append(message.text) if is_fault(message, refusals) else None)
+        page.on("request", lambda ask: None if ask.url.startswith((address, "blob:")) else faults.append(ask.url))
+        page.goto(f"{address}/login?token={served.service.access.new_link()}")
+        page.wait_for_url(f"{address}/")
+        page.goto(address + path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def is_fault(message: Any, refusals: bool) -> bool:
+    return message.type == "error" and not (refusals and "Failed to load resource" in message.text)
+
+
+def test_the_page_is_small():
+    assert sum(file.stat().st_size for file in PAGE.iterdir()) < 100_000
+
+
+def test_without_a_session_the_page_says_how_to_log_in(browser: Any, site: tuple[Served, str]):
+    page = browser.new_page()
+    page.goto(site[1])
+    page.get_by_text("Open the address that featx serve printed").wait_for()
+    page.close()
+
+
+def test_a_photo_is_chosen_pasted_and_dropped_and_answered_with_look_alikes_and_a_category(open_page: Open):
+    page = open_page(refusals=True)
+    page.set_input_files("#file", {"name": "mine.jpg", "mimeType": "image/jpeg", "buffer": a_photo()})
+    page.locator(".tiles li").first.wait_for()
+    page.locator(".category strong").wait_for()
+    assert page.locator(".pinned h2").inner_text() == "mine.jpg"
+    bring = """async ([kind, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], `${kind}.jpg`, {type: "image/jpeg"}));
+        const how = {bubbles: true, cancelable: true};
+        const event = kind === "paste" ? new ClipboardEvent("paste", {clipboardData: data, ...how})
+            : new DragEvent("drop", {dataTransfer: data, ...how});
+        document.getElementById("drop").dispatchEvent(event);
+    }"""
+    for kind in ("paste", "drop"):
+        page.evaluate(bring, [kind, list(a_photo(seed=len(kind)))])
+        page.get_by_role("heading", name=f"{kind}.jpg").wait_for()
+        page.locator(".tiles li").first.wait_for()
+    page.set_input_files("#file", {"name": "text.jpg", "mimeType": "image/jpeg", "buffer": b"no photo"})
+    page.get_by_role("heading", name="That file is not a photo featx can read").wait_for()
+
+
+def test_the_address_carries_the_search_so_that_back_and_bookmarks_work(open_page: Open):
+    page = open_page("/?id=boots0&copies=1")
+    page.locator(".tiles li").first.wait_for()
+    page.select_option("#label", "hats")
+    page.wait_for_url("**label=hats**")
+    page.locator(".tiles .quiet", has_text="hats").first.wait_for()
+    page.get_by_role("button", name="More like").first.click()
+    page.wait_for_url("**like=**")
+    assert page.locator(".chip.like").count() == 1
+    page.go_back()
+    page.wait_for_url(lambda url: "like=" not in url and "label=hats" in url)
+    page.select_option("#column0", "worn")
+    page.wait_for_url("**column=kind%3Dworn**")
+    page.locator(".tiles li").first.wait_for()
+    page.reload()
+    page.locator(".tiles li").first.wait_for()
+    page.locator(".tiles li p a").first.click()
+    page.get_by_role("heading", name="Your table").wait_for()
+
+
+def test_the_review_is_worked_by_keyboard_and_every_key_is_a_decision_that_lasts(open_page: Open):
+    page = open_page("/?view=review")
+    page.get_by_role("heading", name="Is this hats?").wait_for()
+    page.keyboard.press("c")
+    page.get_by_role("heading", name="All done").wait_for()
+    until(lambda: decided())
+    assert [(fix.item_id, fix.new_label) for fix in decided()] == [("wrong", "boots")]
+    page.keyboard.press("u")
+    page.get_by_role("heading", name="Is this hats?").wait_for()
+    assert decided() == []
+    page.keyboard.press("o")
+    page.keyboard.type("mu")
+    page.keyboard.press("Enter")
+    page.locator("#status", has_text="change to mugs").wait_for()
+    page.goto(page.url.partition("?")[0] + "?view=decisions")
+    page.get_by_role("cell", name="change to mugs").wait_for()
+    assert [(fix.item_id, fix.new_label) for fix in decided()] == [("wrong", "mugs")]
+    page.get_by_role("button", name="Undo change to mugs of wrong").click()
+    page.get_by_role("cell", name="undone").wait_for()
+    assert decided() == []
+
+
+def test_of_copies_one_is_kept(open_page: Open):
+    page = open_page("/?view=copies")
+    page.get_by_role("button", name="Keep mugs0, leave the others out").click()
+    page.locator(".group.settled").wait_for()
+    until(lambda: decided())
+    assert [(fix.item_id, fix.decision) for fix in decided()] == [("copy", "exclude")]
+    page.keyboard.press("u")
+    page.locator("#status", has_text="Undone").wait_for()
+    assert decided() == []
+
+
+def until(held: Callable[[], Any]) -> None:
+    """Wait for what the server does meanwhile."""
+    for _ in range(200):
+        if held():
+            return
+        time.sleep(0.05)
+
+
+VIEWS = ("/", "/?id=boots0", "/?view=item&id=boots0", "/?view=review", "/?view=copies", "/?view=decisions")
+
+
+# Those with every kind of field and button.
+BUSY = ("/?view=item&id=boots0", "/?view=review")
+
+
+def test_every_view_fits_a_phone_and_is_reached_with_the_tab_key(open_page: Open):
+    page = open_page(width=390, scheme="dark")
+    base = page.url
+    for view in VIEWS:
+        page.goto(base + view[1:])
+        page.locator("main h1").wait_for()
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        if view not in BUSY:
+            continue
+        wanted = page.evaluate(
+            "[...document.querySelectorAll('a[href], button, input, select, summary')]"
+            ".filter((one) => one.checkVisibility()).length"
+        )
+        reached = set()
+        for _ in range(wanted + 15):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+        assert len(reached) >= wanted, view
+
+
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
+def test_axe_finds_no_fault(open_page: Open, scheme: str):
+    source = axe_source()
+    if source is None:
+        pytest.skip("axe-core is not here: set FEATX_AXE, or npm install axe-core")
+    page = open_page(scheme=scheme)
+    base = page.url
+    script = source.read_text()
+    for view in VIEWS:
+        page.goto(base + view[1:])
+        page.locator("main h1").wait_for()
+        page.wait_for_load_state("networkidle")
+        # The policy of the page forbids a script that is put into it; one that is evaluated belongs to the test.
+        page.evaluate(script)
+        found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
+        assert found == [], view
