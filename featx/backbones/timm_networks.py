@@ -29,6 +29,8 @@ from featx.errors import FeatxError, did_you_mean
 PREFIX = "timm:"
 # What timm calls weights on the hub unless a network says otherwise.
 HUB_FILE = "model.safetensors"
+# How the hub's cache calls the folder of one of timm's networks.
+_CACHED = "models--timm--"
 # Seconds in which the hub must begin to answer; it is asked once.
 PATIENCE = 3.0
 
@@ -194,20 +196,26 @@ def list_timm(pattern: str = "") -> list[dict[str, Any]]:
 
 def _row(name: str, config: Any) -> dict[str, Any]:
     weights = HubWeights.of(name)
-    return {
-        "name": f"{PREFIX}{name}",
-        # Only the network itself knows these, and building a thousand of them takes minutes.
-        "width": None,
-        "parameters": None,
-        "gflops": None,
-        "top1": None,
-        "input": config.input_size[-1],
-        "weights": [config.tag or "pretrained"],
-        "default": config.tag or "pretrained",
-        "licence": config.license or "–",
-        "url": weights.url,
-        "here": weights.file is not None,
-    }
+    facts = {"input": config.input_size[-1], "licence": config.license or "–", "url": weights.url}
+    return {**_plain_row(name, config.tag), **facts, "here": weights.file is not None}
+
+
+def _plain_row(name: str, tag: str | None) -> dict[str, Any]:
+    # Only the network itself knows its size, and building a thousand of them takes minutes.
+    unknown = dict.fromkeys(("width", "parameters", "gflops", "top1", "input", "url"))
+    weights = tag or "pretrained"
+    return {"name": f"{PREFIX}{name}", **unknown, "weights": [weights], "default": weights, "licence": "–"}
+
+
+def cached_rows() -> list[dict[str, Any]]:
+    """The networks that earlier downloads left in the cache of timm's hub, as rows; timm itself is not imported."""
+    if find_spec("timm") is None or find_spec("huggingface_hub") is None:
+        return []
+    from huggingface_hub import constants
+
+    folders = sorted(Path(constants.HF_HUB_CACHE).glob(f"{_CACHED}*/snapshots/*/{HUB_FILE}"))
+    names = dict.fromkeys(folder.parents[2].name.removeprefix(_CACHED) for folder in folders)
+    return [_plain_row(name, name.partition(".")[2]) for name in names]
 
 
 def _split_at_maps(network: Any, size: tuple[int, int, int]) -> tuple[Any, Any] | None:
@@ -240,8 +248,9 @@ def _put_weights(network: Any, file: Path, name: str) -> None:
 
 
 def _has_weights(name: str) -> bool:
+    short = name.removeprefix(PREFIX)
     try:
-        return HubWeights.of(name.removeprefix(PREFIX)).file is not None
+        return (HubWeights.listed(short) or HubWeights.of(short)).file is not None
     except FeatxError:  # timm is not installed
         return False
 
@@ -250,6 +259,7 @@ FAMILY = BackboneFamily(
     "timm",
     owns=lambda name: name.startswith(PREFIX),
     open=open_timm,
+    rows=cached_rows,
     catalogue=list_timm,
     has_weights=_has_weights,
 )

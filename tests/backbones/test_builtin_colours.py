@@ -56,3 +56,10 @@ def test_a_graph_puts_every_colour_into_its_bin_even_where_it_divides_less_exact
     every = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, 64, 64, 3)
     whole, _ = colour_histograms(every, 16)
     np.testing.assert_allclose(blocks._histogram(torch.from_numpy(every)).numpy(), whole, rtol=1e-4)
+
+
+def test_a_mirror_image_has_the_colours_of_its_photo() -> None:
+    """So a view to learn from is described by its own pixels, colours too."""
+    photo = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    for own, mirrored in zip(colour_histograms(photo, 16), colour_histograms(photo[:, :, ::-1], 16), strict=True):
+        np.testing.assert_array_equal(own, mirrored)

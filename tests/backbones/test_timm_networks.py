@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from featx.backbones import open_backbone, timm_networks
+from featx.backbones.registry import local_backbones
 from featx.backbones.timm_networks import HubWeights
+from featx.comparison.local_backbones import cheap_first
 from featx.errors import FeatxError
 from tests.conftest import Run, command_environment
 
@@ -88,6 +90,13 @@ def test_what_was_downloaded_before_is_used_without_the_hub(hub):
     save_file(timm.create_model(SMALL).state_dict(), folder / "snapshots/a/model.safetensors")
     assert HubWeights.of(SMALL).file == folder / "snapshots/a/model.safetensors"
     assert open_backbone(f"timm:{SMALL}").fingerprint.weights == "pretrained"
+    # It is one of the backbones of this machine, for lists and for `compare -b all-local`.
+    assert f"timm:{SMALL}" in local_backbones() and cheap_first()[-1] == f"timm:{SMALL}"
+
+
+def test_an_interrupted_download_is_no_backbone_of_this_machine(hub):
+    (hub / f"models--timm--{SMALL}" / "snapshots/a").mkdir(parents=True)
+    assert f"timm:{SMALL}" not in local_backbones()
 
 
 def test_timm_is_listed_by_a_pattern_and_a_mistyped_name_leads_there(featx: Run):
