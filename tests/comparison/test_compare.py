@@ -316,7 +316,7 @@ def test_a_saved_classifier_is_scored_on_what_it_never_learned(stores):
     assert evaluation.unscored == []
     with pytest.raises(FeatxError, match="were used for training"):
         evaluate(model, stores[0], ["train"])
-    with pytest.raises(FeatxError, match="was trained on backbone"):
+    with pytest.raises(FeatxError, match="was trained on features of backbone"):
         evaluate(model, stores[1])
     assert "<table>" in evaluation._repr_html_() and len(evaluation.to_pandas()) == 3
 

@@ -212,7 +212,7 @@ def test_what_may_not_be_written_is_named_and_what_only_reads_goes_on(
         path.chmod(0o500 if path.is_dir() else 0o400)
     photo(folder / "boots" / "new.jpg", seed=77)
     writes = {extract: "artifacts/embeddings", ("fit", "--clf", "knn", "--folds", "2"): "knn.safeten",
-              ("compare", "--clf", "knn", "--folds", "2"): "comparison.json"}  # fmt: skip
+              ("compare", "--clf", "knn", "--folds", "2"): "artifacts/reports"}  # fmt: skip
     reads = (("similar", "boots0"), ("predict", "photos"), ("info", "--check"), ("duplicates",), ("issues",))
     answers = featx_commands(*writes, *reads, prepare=like_anybody)
     for ran, named in zip(answers, [*writes.values(), *[""] * len(reads)], strict=True):
