@@ -16,6 +16,7 @@ from featx.catalogue.own_columns import Value, beside
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
+from featx.labels.seen import seen_by, seen_rows
 from featx.metrics.confusion import confusion_counts
 from featx.store import Store, open_store
 from featx.views.frames import columns_of_records, pandas_frame
@@ -105,6 +106,8 @@ class Issues:
     not_judged: dict[str, int]
     suspected: int = 0
     precision: float | None = None
+    # What is not judged because a tuned network learned from it; empty where nothing is.
+    seen: str = ""
 
     def __iter__(self) -> Iterator[LabelIssue]:
         return iter(self.labels)
@@ -136,6 +139,7 @@ class Issues:
             "twins": [asdict(twin) for twin in self.twins],
             "outliers": [asdict(outlier) for outlier in self.outliers],
             "not_judged": self.not_judged,
+            "seen": self.seen,
         }
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -182,6 +186,7 @@ def find_issues(
         seed,
         lambda done: progress(done, folds),
     )
+    seen = seen_rows(opened)[rows]
     kept = {decision.key for decision in decided(fixes) if decision.decision == KEEP}
     products, from_products = _mixed(opened, rows, labels)
     ranked = {issue.item_id: issue for issue in _doubts(opened, rows, labels, evidence)}
@@ -203,9 +208,10 @@ def find_issues(
         _twins(evidence),
         _outliers(opened, decided_labels, unit),
         len(rows),
-        {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair].tolist()).items())},
+        {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair & ~seen].tolist()).items())},
         len(suspected),
         round(sum(issue.probability for issue in suspected) / len(suspected), 4) if suspected else None,
+        seen_by(opened.fingerprint).note(int(seen.sum()), len(rows)),
     )
 
 

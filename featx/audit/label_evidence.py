@@ -63,11 +63,14 @@ def judge(
     """The evidence for each row from what knows nothing of its product."""
     from featx.classifiers.calibration import probabilities
     from featx.labels.folds import groups_of
+    from featx.labels.seen import seen_rows
 
     features = np.where(np.isfinite(features), features, 0)
     classes, own = np.unique(labels, return_inverse=True)
     groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
     opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, progress)
+    # A tuned network may have learned a wrong label by heart, and would defend it.
+    fair &= ~seen_rows(store)[rows]
     neighbour_labels, neighbours = _neighbours(unit, own, groups, len(classes))
     scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
     scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))

@@ -50,17 +50,7 @@ def tuned_folders() -> list[Path]:
 
 def find_tuned(backbone: str) -> TunedWeights:
     """A tuned network by its name, its file checked."""
-    name = checked_name(backbone.removeprefix(PREFIX))
-    file = next((file for folder in tuned_folders() if (file := folder / f"{name}{SUFFIX}").is_file()), None)
-    if file is None:
-        raise FeatxError(
-            "unknown-backbone",
-            f"no tuned network `{name}` in {', '.join(map(str, tuned_folders()))}",
-            did_you_mean(name, tuned_names(), "`featx tune` makes one; `FEATX_WEIGHTS_PATH` names other folders"),
-        )
-    from featx.backbones.tuned_card import read_tuned_card
-
-    card = read_tuned_card(file.with_suffix(".json"))
+    file, card = _file_of(backbone), find_card(backbone)
     found = file_sha256(file)
     if found != card.sha256:
         raise FeatxError(
@@ -71,6 +61,25 @@ def find_tuned(backbone: str) -> TunedWeights:
             {"path": str(file), "sha256": found, "wanted": card.sha256},
         )
     return TunedWeights(file, card)
+
+
+def find_card(backbone: str) -> TunedCard:
+    """The card of a tuned network by its name; its weights are not read."""
+    from featx.backbones.tuned_card import read_tuned_card
+
+    return read_tuned_card(_file_of(backbone).with_suffix(".json"))
+
+
+def _file_of(backbone: str) -> Path:
+    name = checked_name(backbone.removeprefix(PREFIX))
+    file = next((file for folder in tuned_folders() if (file := folder / f"{name}{SUFFIX}").is_file()), None)
+    if file is None:
+        raise FeatxError(
+            "unknown-backbone",
+            f"no tuned network `{name}` in {', '.join(map(str, tuned_folders()))}",
+            did_you_mean(name, tuned_names(), "`featx tune` makes one; `FEATX_WEIGHTS_PATH` names other folders"),
+        )
+    return file
 
 
 def tuned_cards() -> list[TunedCard]:

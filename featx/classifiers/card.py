@@ -219,6 +219,8 @@ class Card(Struct, kw_only=True, frozen=True):
     held_out: list[str]
     test_store: str | None
     learned_in_test: Count
+    # What is in no score because a tuned network learned from it; empty where nothing is.
+    seen: str = ""
     calibrated_on: str
     asked_folds: Count
     tuned: bool

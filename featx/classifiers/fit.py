@@ -29,7 +29,7 @@ from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
 from featx.labels.folds import near_duplicate_rate
-from featx.labels.training_set import HELD_OUT, HeldOut, TrainingSet, training_set_of
+from featx.labels.training_set import HELD_OUT, HeldOut, TrainingSet, note_on_seen, training_set_of
 from featx.metrics.assessment import Assessment, assess, yield_record
 from featx.metrics.scores import Proportion, ScoredAnswers
 from featx.metrics.selective import coverage_table
@@ -90,7 +90,7 @@ def fit(
     pipeline = _train(training, results, views)
     use = None if beside is None else use_columns(beside, results, training.scored_rows(folds), pipeline)
     evidence = _evidence(training, results, pipeline, use, folds)
-    novelty = fit_novelty(x, results.folds, seed)
+    novelty = fit_novelty(x, results.folds, seed, training.seen)
     card = _card(
         training,
         results,
@@ -251,6 +251,7 @@ def _card(
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "held_out_categories": len(set(held.truth.tolist())) if len(held) else 0,
         "learned_in_test": held.learned,
+        "seen": note_on_seen(training),
         "calibrated_on": evidence.calibrated_on,
         "weights_file": str(store.provenance.get("weights_file") or ""),
         "lessons_sha256": digest_of_lessons(training.lessons),

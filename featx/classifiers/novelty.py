@@ -32,13 +32,19 @@ class NoveltyDetector:
         return flags
 
 
-def fit_novelty(features: np.ndarray, folds: list[Fold], seed: int = 0) -> NoveltyDetector:
-    """Keep training rows, and a threshold below which one known photo in fifty falls, measured across folds."""
+def fit_novelty(
+    features: np.ndarray, folds: list[Fold], seed: int = 0, seen: np.ndarray | None = None
+) -> NoveltyDetector:
+    """Keep training rows, and a threshold below which one known photo in fifty falls, measured across folds.
+
+    Rows that a tuned network has `seen` lie closer together than new ones will: the threshold is for the others.
+    """
     unit = unit_rows(features)
     nearest = np.ones(len(unit), dtype=np.float32)
     for learn, score in folds:
         nearest[score] = NoveltyDetector(unit[learn], -1.0).similarity(unit[score])
-    threshold = float(np.quantile(nearest, FALSE_ALARMS)) if folds else -1.0
+    fair = np.ones(len(unit), dtype=bool) if seen is None or seen.all() else ~seen
+    threshold = float(np.quantile(nearest[fair], FALSE_ALARMS)) if folds else -1.0
     kept = np.arange(len(unit))
     if len(unit) > MOST:
         kept = np.sort(np.random.default_rng(seed).choice(len(unit), MOST, replace=False))

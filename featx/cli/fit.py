@@ -215,6 +215,8 @@ def _keep(
         out.say("  the classifier still learns them")
     if card.held_out_categories == 1:
         out.warn("all held-out photos are of one category: with nothing to confuse, the score says little")
+    if card.seen:
+        out.warn(card.seen)
     if card.learned_in_test:
         out.warn(f"{pluralise(card.learned_in_test, 'photo')} of {card.test_store} left out: also in the training set")
     if card.columns is not None:
@@ -242,7 +244,8 @@ def _print(card: Card, out: Output) -> None:
 
     def score(name: str, score: Score) -> None:
         if not score.n:
-            text = f"   –      fewer than two categories have {card.asked_folds} products, one per fold"
+            too_few = f"fewer than two categories have {card.asked_folds} products, one per fold"
+            text = f"   –      {'a tuned network has seen these photos' if card.seen else too_few}"
         else:
             low, high = score.ci95
             text = f"{percent(score.accuracy):>6}    ({percent_range(low, high)})    {pluralise(score.n, 'photo')}"

@@ -203,6 +203,8 @@ def _remarks(result: Issues, out: Output) -> None:
         names = ", ".join(outlier.path for outlier in result.outliers[:3])
         photos = pluralise(len(result.outliers), "photo is", "photos are")
         out.say(f"  {photos} unlike anything else: {names}" + (", …" if len(result.outliers) > 3 else ""))
+    if result.seen:
+        out.warn(result.seen)
     if result.not_judged:
         names = ", ".join(f"{name} ({n})" for name, n in list(result.not_judged.items())[:5])
         out.say(f"  too few photos to judge: {names}" + (", …" if len(result.not_judged) > 5 else ""))

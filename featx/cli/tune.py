@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from featx.finetuning import Tuned
     from featx.finetuning.events import Advance, Kept, Planned, TuneEvents
 
+# From this share of near-copies on, a judgement flatters.
+MANY_TWINS = 0.2
 MORE, PHOTOS = "More", "How the photos are read"
 
 
@@ -326,6 +328,11 @@ def _narrator(out: Output) -> TuneEvents:
                 f"{pluralise(plan.categories, 'category', 'categories')}, judged on {plan.judged:,} of {products} "
                 "it never sees"
             )
+            if plan.twins > MANY_TWINS:
+                out.warn(
+                    f"{percent(plan.twins, 0)} of the photos that judge are near-copies of photos it learns from: they "
+                    "say little; let photos from elsewhere judge, `--val SPLIT`"
+                )
             if plan.tested:
                 out.say(f"{pluralise(plan.tested, 'photo')} only test: they choose nothing")
 

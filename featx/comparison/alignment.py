@@ -11,7 +11,8 @@ import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.folds import union_groups
-from featx.labels.training_set import HELD_OUT, TrainingSet, labels_for, training_set_of
+from featx.labels.seen import seen_rows
+from featx.labels.training_set import HELD_OUT, TrainingSet, labels_for, note_on_seen, training_set_of
 from featx.store import Store
 
 Part = tuple[Store, np.ndarray]
@@ -33,6 +34,8 @@ class AlignedStores:
     parts: list[tuple[Part, Part]]
     grouped_by: str
     notes: list[str]
+    # Which photos of the training set a tuned network of any store has seen: they are in no score.
+    seen: np.ndarray
 
     @property
     def learned_labels(self) -> np.ndarray:
@@ -131,6 +134,10 @@ def align(
         single = unlabelled == 1
         photos = f"{unlabelled:,} photo{'' if single else 's'}"
         notes.append(f"{photos} without a category, or held out, {'was' if single else 'were'} left out")
+    seen = np.zeros(len(ids_learn), dtype=bool)
+    for store, rows in (part[0] for part in parts):
+        seen |= seen_rows(store)[rows]
+    notes += list(dict.fromkeys(note for training_set in training_sets if (note := note_on_seen(training_set))))
     groups = np.arange(len(ids_learn))
     for training_set, known in zip(training_sets, learn, strict=True):
         index = {int(row): i for i, row in enumerate(training_set.learn)}
@@ -155,6 +162,7 @@ def align(
         parts,
         grouped_by,
         notes,
+        seen,
     )
 
 

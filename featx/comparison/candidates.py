@@ -80,6 +80,8 @@ class EvaluationPlan:
     held_truth: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     held_groups: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=int))
     foldable: list[str] = field(default_factory=list)
+    # Photos that are learned from and never scored; empty: none.
+    seen: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
     cuts: dict[tuple[bytes, bool], list[Fold]] = field(default_factory=dict, repr=False)
 
     def inner(self, learn: np.ndarray, *, grouped: bool) -> list[Fold]:
@@ -94,6 +96,10 @@ class EvaluationPlan:
             )
             self.cuts[key] = cut[:1]
         return self.cuts[key]
+
+    def unseen(self, rows: np.ndarray) -> np.ndarray:
+        """Which of these rows may be scored: no tuned network has seen them."""
+        return ~self.seen[rows] if len(self.seen) else np.ones(len(rows), dtype=bool)
 
     @property
     def truth(self) -> np.ndarray:

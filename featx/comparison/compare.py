@@ -46,6 +46,7 @@ from featx.comparison.result import Comparison
 from featx.comparison.scoring import Scoring, checks_of, recommend, score_candidate, scored_folds, tests_between
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
+from featx.labels.seen import seen_rows
 from featx.labels.training_set import HELD_OUT, training_set_of
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
@@ -99,9 +100,10 @@ def compare(
     aligned = align(opened, level, coarse, test, group, elsewhere)
     notes = [*notes, *aligned.notes]
     plan = with_held_out(make_plan(aligned.learned_labels, aligned.groups, folds, repeats, seed), aligned)
+    plan = replace(plan, seen=aligned.seen)
     counted = scored_folds(plan)
     if not counted and aligned.n_learn == len(aligned.ids):
-        raise _nothing_to_score(aligned, folds)
+        raise _all_seen(aligned) if aligned.seen.all() else _nothing_to_score(aligned, folds)
     features = {name: aligned.features(i) for i, name in enumerate(aligned.names)}
     candidates = _candidates(aligned, names, seed)
     if colour and COLOUR not in [store.fingerprint.backbone for store in opened]:
@@ -243,7 +245,8 @@ def _curve(
     recipe = winner.candidate.recipe
     assert recipe is not None
     n, everything = aligned.n_learn, np.arange(len(rows))
-    parts = [(everything[:n], everything[n:])] if len(rows) > n else plan.repeats[0]
+    folds = [(learn, score[plan.unseen(score)]) for learn, score in plan.repeats[0]] if plan.repeats else []
+    parts = [(everything[:n], everything[n:])] if len(rows) > n else [fold for fold in folds if len(fold[1])]
     return learning_curve(recipe, winner.strength, rows, aligned.labels, parts, plan.seed)
 
 
@@ -289,7 +292,17 @@ def _retrieval(stores: Sequence[Store], names: Sequence[str], notes: list[str]) 
             [store.ids[i] for i in rows],
         )
         measured[name] = as_record(rounded(quality), SearchQuality)
+        if seen_rows(store)[rows].any():
+            notes.append(f"look-alike search on {name} is measured on photos that it learned from too: too good")
     return measured
+
+
+def _all_seen(aligned: AlignedStores) -> FeatxError:
+    return FeatxError(
+        "class-too-small",
+        f"nothing is left to score: a tuned network has seen all {aligned.n_learn:,} photos",
+        "compare on photos from elsewhere: `featx compare --test OTHER.h5`",
+    )
 
 
 def _nothing_to_score(aligned: AlignedStores, folds: int) -> FeatxError:

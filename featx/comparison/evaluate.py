@@ -17,6 +17,7 @@ from featx.comparison.json_values import rounded, to_plain
 from featx.comparison.mistakes import collect_mistakes
 from featx.errors import FeatxError, did_you_mean
 from featx.files.regular import same_place
+from featx.labels.seen import seen_rows
 from featx.labels.training_set import labels_for
 from featx.metrics.assessment import assess
 from featx.metrics.confusion import confusion_counts
@@ -119,12 +120,14 @@ def evaluate(
         i for i, label in enumerate(labels) if label is not None and (not requested or opened.splits[i] in requested)
     ]
     learned = _learned(opened if same else _open(trained_on))
-    rows = [i for i in chosen if opened.digests[i] not in learned]
+    seen = seen_rows(opened)
+    rows = [i for i in chosen if opened.digests[i] not in learned and not seen[i]]
     if not rows:
+        used = "a tuned network has seen them all" if chosen and seen[chosen].all() else ""
         raise FeatxError(
             "class-too-small",
             f"no labelled photo of {opened.path} is left to score"
-            + (f": all {len(chosen):,} were used for training" if chosen else ""),
+            + (f": {used or f'all {len(chosen):,} were used for training'}" if chosen else ""),
             "name another split or store",
         )
     number_of = {label: i for i, label in enumerate(loaded.classes)}

@@ -37,7 +37,7 @@ FAR_ABOVE = 0.05
 
 def scored_folds(plan: EvaluationPlan) -> list[np.ndarray]:
     """Which of each fold's scored photos count: those of categories with a product for every fold."""
-    kept = [np.isin(plan.labels[score], plan.foldable) for _, score in plan.folds]
+    kept = [np.isin(plan.labels[score], plan.foldable) & plan.unseen(score) for _, score in plan.folds]
     return kept if any(mask.any() for mask in kept) else []
 
 
@@ -155,6 +155,7 @@ def _plain(result: CandidateResult, scoring: Scoring) -> dict[str, Any] | None:
     plan = scoring.plan
     kept = [
         np.array([not scoring.foldable or label in scoring.foldable for label in plan.labels[score]], dtype=bool)
+        & plan.unseen(score)
         for _, score in plan.plain
     ]
     return {"accuracy": _share(_right(result.plain, plan.plain, plan.truth), plan.plain, kept, scoring)}

@@ -23,6 +23,8 @@ class Planned:
     tested: int
     backbone: str
     device: str
+    # The share of judging photos that nearly are photos which are learned from.
+    twins: float
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from featx.backbones import Fingerprint
 from featx.catalogue.items import Item
 from featx.errors import FeatxError
-from featx.labels.folds import grouped_folds
+from featx.labels.folds import grouped_folds, near_duplicate_rate
 from featx.labels.training_set import TrainingSet, training_set_of
 from featx.store import Store
 from featx.store.in_memory import store_in_memory
@@ -35,6 +36,12 @@ class Photos:
     judge: NDArray[np.intp]
     test: NDArray[np.intp]
     groups: NDArray[np.intp]
+
+    @cached_property
+    def twins(self) -> float:
+        """The share of the judging photos that nearly are photos which are learned from."""
+        features = self.store.features
+        return near_duplicate_rate(features[self.judge], features[self.learn])
 
     @property
     def categories(self) -> list[str]:
@@ -79,7 +86,7 @@ def divided(
             raise FeatxError(
                 "bad-flag", f"no labelled photo is in the split `{val}`", "name another, or a share: `--val 0.2`"
             )
-        judging = set(_fold(training, share, seed).tolist())
+        judging = set(_fold(training, share, seed).tolist()) if not training.seen.any() else _judged_before(training)
         items = [replace(item, split=JUDGE) if i in judging else item for i, item in enumerate(items)]
         whole = store_in_memory(name, items, features, fingerprint, provenance)
         training = training_set_of(whole, test=(JUDGE, TEST))
@@ -106,6 +113,18 @@ def _fold(training: TrainingSet, share: float, seed: int) -> NDArray[np.intp]:
             "name the product of each photo: `--group-col COLUMN`",
         )
     return np.asarray(training.learn[folds[0][1]])
+
+
+def _judged_before(training: TrainingSet) -> set[int]:
+    """Of a network that was tuned before only what it has not learned from can judge: the same photos as then."""
+    judging = set(training.learn[~training.seen].tolist())
+    if not judging:
+        raise FeatxError(
+            "class-too-small",
+            "the network has learned from all of these photos, so none of them can judge it",
+            "let others judge: `--val SPLIT`, or tune the network that it came from",
+        )
+    return judging
 
 
 def _all_groups(store: Store) -> NDArray[np.intp]:

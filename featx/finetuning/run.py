@@ -35,6 +35,7 @@ from featx.finetuning.publishing import publish, weights_as_file
 from featx.finetuning.tail import Tail, Whole
 from featx.finetuning.training import Lessons, State, Training
 from featx.images.views import AUGMENTATIONS
+from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
 from featx.workspace import Workspace
 
@@ -225,6 +226,7 @@ class _Run:
                 len(photos.test),
                 spec.name,
                 spec.device_reason,
+                photos.twins,
             )
         )
         return photos
@@ -423,7 +425,7 @@ class _Run:
             after.reached(photos),
             (round(test.difference, 6), round(test.low, 6), round(test.high, 6), round(test.p, 6)),
             progress.history,
-            sorted({photos.digests[i] for i in photos.learn}),
+            sorted({photos.digests[i] for i in photos.learn} | seen_by(parent).learned),
             sorted({photos.digests[i] for i in photos.judge}),
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),

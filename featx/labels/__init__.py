@@ -2,6 +2,7 @@
 
 decisions     what people decided about doubtful labels
 decision_log  decisions taken on the page, durably and with undo
+seen          what a tuned network learned from, which no score may count
 training_set  rows with labels, and what is held out
 folds         folds that keep the photos of one product together
 """

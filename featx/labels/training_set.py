@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.folds import foldable_categories, groups_of
+from featx.labels.seen import seen_by, seen_rows
 from featx.store import Store
 
 HELD_OUT = ("test", "val")
@@ -23,13 +25,15 @@ Lesson = tuple[str, str]
 class HeldOut:
     """Photos that are scored and never learned from: rows of a store, with the labels of all its rows.
 
-    `learned` counts photos that were left out because their very bytes are used for training.
+    `learned` counts photos that were left out because their very bytes are used for training, `seen` those that a tuned
+    network learned from.
     """
 
     store: Store
     labels: np.ndarray
     rows: np.ndarray
     learned: int = 0
+    seen: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,6 +66,11 @@ class TrainingSet:
     # At a coarser level: the labels of all rows as they are, where each belongs to one category of that level.
     finer: np.ndarray | None = None
 
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """Which of the rows to learn from a tuned network has seen: they are learned from, and never scored."""
+        return np.asarray(seen_rows(self.store)[self.learn])
+
     @property
     def lessons(self) -> list[Lesson]:
         """What it teaches: the digest of each photo that is learned from, and its category."""
@@ -73,9 +82,13 @@ class TrainingSet:
         return sorted(set(self.labels[self.learn].tolist()))
 
     def scored_rows(self, folds: int) -> np.ndarray:
-        """Which of the rows to learn from count in cross-validation: those of categories with a product per fold."""
+        """Which of the rows to learn from count in cross-validation: those of categories with a product per fold.
+
+        None that a tuned network has seen.
+        """
         labels = self.labels[self.learn]
-        return np.isin(labels, foldable_categories(labels, self.groups, folds))
+        counted: np.ndarray = np.isin(labels, foldable_categories(labels, self.groups, folds)) & ~self.seen
+        return counted
 
 
 def training_set_of(
@@ -95,6 +108,13 @@ def training_set_of(
     products = [store.product_of(i) for i in learn]
     groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
     return TrainingSet(store, labels, learn, held, groups, _finer(store, labels, learn) if level else None)
+
+
+def note_on_seen(training: TrainingSet) -> str:
+    """What is in no score because a tuned network learned from it, in a sentence; empty where nothing is."""
+    held = training.held
+    n = len(training.learn) + len(held) + held.seen
+    return seen_by(training.store.fingerprint).note(int(training.seen.sum()) + held.seen, n)
 
 
 def _finer(store: Store, labels: np.ndarray, learn: np.ndarray) -> np.ndarray | None:
@@ -119,22 +139,30 @@ def held_out_of(
     """The photos to score: labelled rows of the splits in `test`, or all labelled ones of another store."""
     labels = labels_for(store, level)
     if elsewhere is None:
-        rows = [i for i, label in enumerate(labels) if label is not None and store.splits[i] in test]
-        return HeldOut(store, _texts(labels), np.array(rows, dtype=int))
+        held = [i for i, label in enumerate(labels) if label is not None and store.splits[i] in test]
+        rows = _unseen(store, held)
+        return HeldOut(store, _texts(labels), rows, seen=len(held) - len(rows))
     elsewhere = elsewhere.suited_to(store.fingerprint)
     _must_match(elsewhere, store)
     others = labels_for(elsewhere, level)
     labelled = [i for i, label in enumerate(others) if label is not None]
     learned = {store.digests[i] for i in _learnable(store, labels, test)}
-    rows = [i for i in labelled if elsewhere.digests[i] not in learned]
-    if not rows:
+    new = [i for i in labelled if elsewhere.digests[i] not in learned]
+    rows = _unseen(elsewhere, new)
+    if not len(rows):
         raise FeatxError(
             "class-too-small",
             f"no labelled photo of {elsewhere.path} is left to score"
             + (f": all {len(labelled):,} are used for training" if labelled else ""),
             "name a store made from other photos, or a split",
         )
-    return HeldOut(elsewhere, _texts(others), np.array(rows, dtype=int), len(labelled) - len(rows))
+    return HeldOut(elsewhere, _texts(others), rows, len(labelled) - len(new), len(new) - len(rows))
+
+
+def _unseen(store: Store, rows: Sequence[int]) -> np.ndarray:
+    """The rows that no tuned network behind the features learned from."""
+    chosen = np.array(rows, dtype=int)
+    return np.asarray(chosen[~seen_rows(store)[chosen]])
 
 
 def _learnable(store: Store, labels: Sequence[str | None], test: Sequence[str]) -> list[int]:

@@ -1,0 +1,79 @@
+"""Which photos a tuned network has seen: it answers them too well, so no score, threshold or doubt may rest on them.
+
+Everything that scores asks here. The photos that only judged a tuning may be scored: they chose the epoch and the
+blend, no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.tuned import is_tuned
+from featx.errors import FeatxError
+from featx.store import Store
+from featx.views.quantities import pluralise
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the tuned networks behind some features have seen, by the SHA-256 of photos.
+
+    `without_card` are networks of which nobody can say: then every photo counts as seen.
+    """
+
+    networks: tuple[str, ...] = ()
+    learned: frozenset[str] = frozenset()
+    without_card: tuple[str, ...] = ()
+
+    def rows(self, digests: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of these photos may not be scored."""
+        if self.without_card:
+            return np.ones(len(digests), dtype=bool)
+        return np.array([digest in self.learned for digest in digests], dtype=bool)
+
+    def note(self, seen: int, n: int) -> str:
+        """One sentence on what was left out of the scores; empty where nothing was."""
+        if not seen:
+            return ""
+        names, photos = ", ".join(self.networks), pluralise(n, "photo")
+        if self.without_card:
+            missing = ", ".join(self.without_card)
+            return f"no fair score: the card of {missing}, which lists what it learned from, is not here"
+        if seen >= n:
+            return f"no fair score: {names} learned from all {photos}"
+        return f"{names} learned from {seen:,} of {photos}: these are in no score"
+
+
+NOTHING = Seen()
+
+
+def seen_by(fingerprint: Fingerprint) -> Seen:
+    """What the networks of a fingerprint have seen; nothing unless one of them was tuned."""
+    parts = [part for part in fingerprint.parts or (fingerprint,) if is_tuned(part.backbone)]
+    if not parts:
+        return NOTHING
+    from featx.backbones.tuned import find_card
+
+    learned: set[str] = set()
+    missing = []
+    for part in parts:
+        try:
+            card = find_card(part.backbone)
+        except FeatxError:
+            card = None
+        if card is None or card.sha256 != part.weights_sha256:
+            missing.append(part.backbone)
+            continue
+        learned |= set(card.tuned_on)
+    names = tuple(dict.fromkeys(part.backbone for part in parts))
+    return Seen(names, frozenset(learned), tuple(dict.fromkeys(missing)))
+
+
+def seen_rows(store: Store) -> NDArray[np.bool_]:
+    """Which rows of a store may not be scored."""
+    return seen_by(store.fingerprint).rows(store.digests)
