@@ -11,6 +11,7 @@ located_photos  the photos that a table names
 photos_by_sku   photos -> rows of a table, by their names
 table_items     rows -> items
 items           a photo, and the catalogue of all
+listing         every photo of a source -> a table
 own_columns     the columns of the user's own table
 suffixes        which files are photos
 """

@@ -58,6 +58,8 @@ def natural(path: str) -> list[tuple[int, int, str]]:
 
 def relative_path(path: str, root: str) -> str:
     """The path below the root. Few paths need the slow way, which looks for the way up and down again."""
+    if "://" in path:
+        return path.partition("://")[2]
     if root == ".":
         below = path
     elif path.startswith(root + os.sep):

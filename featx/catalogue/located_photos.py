@@ -10,6 +10,10 @@ from pathlib import Path
 
 from featx.catalogue.items import Skipped
 from featx.errors import FeatxError
+from featx.images.places import is_object, packed
+
+# Whoever wrote a table must not choose which servers are asked; buckets are named by people with keys to them.
+WEB = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,15 @@ def locate_photos(cells: Iterable[str | None], table: Path, root: str, allow_out
         if not name:
             skipped.append((row, Skipped("", "missing", "a row names no photo")))
             continue
+        if is_object(name):
+            if name.startswith(WEB) and not allow_outside:
+                raise _outside(table, name, root)
+            rows.append(row)
+            paths.append(name)
+            continue
         path = os.path.join(root, name) if root != "." else name
+        inside_archive = packed(path)
+        whole, path = path, inside_archive.archive if inside_archive else path
         if not _is_possible(path):
             skipped.append((row, Skipped(path, "missing", "no file can have such a name")))
             continue
@@ -48,17 +60,21 @@ def locate_photos(cells: Iterable[str | None], table: Path, root: str, allow_out
             path = slashed if mode is not None else path
         link = mode is not None and stat.S_ISLNK(mode)
         if not allow_outside and not _inside(path, link, real_root, inside):
-            raise FeatxError(
-                "path-escapes",
-                f"{table} names `{name}`, which is outside `{root}`",
-                "put the table beside its photos, or allow it: `--allow-outside`",
-            )
+            raise _outside(table, name, root)
         if mode is None or (link and not os.path.exists(path)):
             skipped.append((row, Skipped(path, "missing")))
             continue
         rows.append(row)
-        paths.append(path)
+        paths.append(whole if inside_archive else path)
     return LocatedPhotos(rows, paths, skipped)
+
+
+def _outside(table: Path, name: str, root: str) -> FeatxError:
+    return FeatxError(
+        "path-escapes",
+        f"{table} names `{name}`, which is outside `{root}`",
+        "put the table beside its photos, or allow it: `--allow-outside`",
+    )
 
 
 def _mode(path: str) -> int | None:

@@ -142,6 +142,15 @@ def extract(
             "--read", metavar="[all|auto]", help="Read the text on the photos too; auto: only where a sample has text."
         ),
     ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Only this of N equal parts, for arrays of jobs: 3/100."),
+    ] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option("--shards", min=1, max=1_000_000, help="In so many parts: those that are missing, then join all."),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=256, help="With --shards: processes at once.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -179,6 +188,11 @@ def extract(
         _confirm(yes)
     command = "" if works_elsewhere() else _command_line()
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
+    if shard is not None or shards is not None:
+        from featx.cli.sharded import extract_sharded
+
+        extract_sharded(out, catalogue, options, store, command or _command_line(), shard, shards, jobs)
+        return
     from featx.backbones.weights import watched_downloads
     from featx.cli.weights import download_bar
 

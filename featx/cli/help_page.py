@@ -16,6 +16,7 @@ START = "Start here:  featx extract data/train && featx fit && featx similar sku
 # (command, panel, summary: the first line of its own help)
 COMMANDS = (
     ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
+    ("list", "Train", "List every photo of a folder, bucket or archive in a table, once."),
     ("read", "Train", "Read the text on photos, once; later runs read only what is new."),
     ("fit", "Train", "Train a category classifier and measure how good it is."),
     ("tune", "Train", "Train the last blocks of a network on your categories, and keep it where that pays."),

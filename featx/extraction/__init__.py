@@ -10,6 +10,8 @@ known_blocks   parts of a joined backbone that other stores hold already
 network        the backbone, and the engine that runs it
 run            the run: a stream reads and computes, rows are committed, the store is sealed
 commits        the thread that commits rows
+shards         parts of a catalogue, extracted on their own and joined
+shard_pool     all shards by processes of this machine
 provenance     the record of how a store was made
 signals        Ctrl-C
 verification   does a store still hold what its photos give?
@@ -17,6 +19,15 @@ verification   does a store still hold what its photos give?
 
 from featx.extraction.options import ExtractionEvents, ExtractionOptions, ExtractionReport
 from featx.extraction.run import extract, run_extraction
+from featx.extraction.shard_pool import extract_in_shards
 from featx.extraction.verification import check_store
 
-__all__ = ["ExtractionEvents", "ExtractionOptions", "ExtractionReport", "check_store", "extract", "run_extraction"]
+__all__ = [
+    "ExtractionEvents",
+    "ExtractionOptions",
+    "ExtractionReport",
+    "check_store",
+    "extract",
+    "extract_in_shards",
+    "run_extraction",
+]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from featx.embedding.stream import Embedded, Images, Source
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.skip_log import SkipLog
 from featx.extraction.stat_cache import StatCache
-from featx.images import UnreadablePhoto, digest_of, read_bytes
+from featx.images import UnreadablePhoto, digest_of, mark_of, read_bytes
 
 Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
 # A photo's bytes, path and digest, and how small a JPEG may come out, to its image and its other views.
@@ -52,7 +51,7 @@ class Inspector:
         """Inspect a photo; returns its bytes if its features must be computed."""
         item = inspection.item
         row = self.existing.row_of(item)
-        mark = inspection.mark = _mark(item.path)
+        mark = inspection.mark = mark_of(item.path)
         if mark is not None and not self.force:
             if row is not None and self.stats.digest(item.path, mark) == row.digest:
                 inspection.digest = row.digest
@@ -92,7 +91,7 @@ class Inspector:
         return any(self._has_new_bytes(item) for item in items)
 
     def _has_new_bytes(self, item: Item) -> bool:
-        mark, row = _mark(item.path), self.existing.row_of(item)
+        mark, row = mark_of(item.path), self.existing.row_of(item)
         if mark is None or (row is not None and self.stats.digest(item.path, mark) == row.digest):
             return False
         if self.skips.unchanged_skip(item.path, mark) is not None:
@@ -101,11 +100,3 @@ class Inspector:
             return digest_of(read_bytes(item.path)) not in self.existing.digests
         except UnreadablePhoto:
             return False
-
-
-def _mark(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return None
-    return stat.st_size, stat.st_mtime_ns

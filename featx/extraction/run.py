@@ -104,11 +104,13 @@ def run_extraction(
     listener: ExtractionEvents | None = None,
     command: str = "",
     stop: threading.Event | None = None,
+    in_all: int = 0,
 ) -> ExtractionReport:
     """Bring a store up to date with a catalogue and report what was done.
 
     `command` is what the store remembers it was made with; where none is given, the command that does the same. Setting
     `stop` is like Ctrl-C: the batch is finished, what is done is kept, and a later run goes on from there.
+    `in_all` is how many photos there are where this catalogue is a shard of them.
     """
     workspace = workspace or Workspace.here()
     listener = listener or ExtractionEvents()
@@ -132,7 +134,7 @@ def run_extraction(
     if known is not None:
         require_same_fingerprint(known, options, name, path)
     run = ExtractionRun(catalogue, options, name, path, known, workspace, listener, command, stop or threading.Event())
-    run.report.layer_choice = choice
+    run.report.layer_choice, run.in_all = choice, in_all
     report = run.rehearse() if options.dry_run else run.go()
     report.backbone_reason = reason
     report.seconds = time.monotonic() - begun
@@ -175,6 +177,7 @@ class ExtractionRun:
         self.stats, self.skips = StatCache(path), SkipLog(known)
         self.inspector = Inspector(self.existing, self.stats, self.skips, self._images, force=options.force)
         self.stop = stop
+        self.in_all = 0
         self.backbone: Encoder | None = None
         self.known_blocks = KnownBlocks()
         self.fingerprint: Fingerprint | None = self.existing.fingerprint
@@ -255,6 +258,7 @@ class ExtractionRun:
         self.backbone = backbone
         self.report.device, self.report.precision = backbone.spec.device, self.fingerprint.precision
         new = sum(1 for item in self.plan.items if self.options.force or self.existing.row_of(item) is None)
+        new = max(new, self.in_all)
         self.report.engine, why = choose_engine(backbone, self.options, new * self.options.views, self.provenance)
         if why:
             self.listener.other_engine(why)

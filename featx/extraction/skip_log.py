@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,8 +11,8 @@ from pathlib import Path
 from featx.catalogue.items import Skipped
 from featx.catalogue.photos_by_sku import Unmatched
 from featx.errors import FeatxError
-from featx.files.atomic import cannot_write, write_atomic
-from featx.files.cells import Cell
+from featx.files.atomic import SPREADSHEET, cannot_write, write_atomic
+from featx.files.cells import Cell, bare
 from featx.files.spreadsheet import csv_bytes
 from featx.store import Store, StoreWriter
 
@@ -44,6 +45,16 @@ def write_skipped_list(skipped: Sequence[Skipped], path: Path) -> str:
     """Write artifacts/skipped.csv of this run; an old list is removed when nothing was skipped."""
     ordered = sorted(skipped, key=lambda skip: skip.path)
     return _write_list(path, ("path", "reason", "detail"), [(skip.path, skip.reason, skip.detail) for skip in ordered])
+
+
+def read_skipped_list(path: Path) -> list[Skipped]:
+    """The photos of such a list; none where there is no list."""
+    try:
+        text = path.read_text(encoding=SPREADSHEET, errors="surrogateescape")
+    except FileNotFoundError:
+        return []
+    rows = list(csv.reader(text.splitlines()))[1:]
+    return [Skipped(bare(path), bare(reason), bare(detail)) for path, reason, detail in rows]
 
 
 def write_unmatched_list(unmatched: Unmatched | None, path: Path) -> str:

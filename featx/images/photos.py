@@ -14,7 +14,8 @@ from PIL import Image
 
 from featx.errors import FeatxError
 from featx.images.decoding import decode_photo, digest_of, upright_rgb
-from featx.images.reading import MAX_BYTES, UnreadablePhoto, read_bytes, too_many_bytes
+from featx.images.places import read_bytes
+from featx.images.reading import MAX_BYTES, UnreadablePhoto, too_many_bytes
 
 FORMS = "a photo is a path, bytes, a file opened with `rb`, a PIL image or a uint8 array (height × width × 3)"
 

@@ -28,7 +28,7 @@ class UnreadablePhoto(Exception):
         return f"{self.path}: {text}" if self.path else text
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
+def read_file(path: str | os.PathLike[str]) -> bytes:
     """All bytes of a photo file; refuses one that is not regular, is over 64 MiB, or changes while it is read."""
     name = os.fspath(path)
     try:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from featx.compute.vectors import unit_rows
 from featx.retrieval.condition_tree import Column, Comparison, Literal, Node
-from featx.retrieval.engines.base import CandidateSource, Keys, VectorEngine
+from featx.retrieval.engines.base import FEW, CandidateSource, Keys, VectorEngine
 from featx.retrieval.rows import IndexRows
 
 BLOCK = 20_000
@@ -147,6 +147,8 @@ def _recall(source: CandidateSource, index: IndexRows, groups: Groups, questions
 
 def _share(source: CandidateSource, index: IndexRows, groups: Groups, question: _Question) -> float:
     """The share of the true nearest among the candidates; all of them where a search would compare every row."""
+    if question.filter is not None and np.count_nonzero(question.filter.may(groups.codes)) <= FEW:
+        return 1.0
     only = None if question.filter is None else source.engine.understood(question.filter.condition)
     for rows in source.growing(question.direction[None], 0, only):
         may = rows if question.filter is None else rows[question.filter.may(groups.codes[rows])]

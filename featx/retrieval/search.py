@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
+from featx.retrieval.engines.base import FEW
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
 from featx.retrieval.lookup import find, of_photo
 from featx.retrieval.results import Matches, Neighbour, Query
@@ -37,8 +38,6 @@ LIKENESS = 0.7
 ALIASES = {"category": "label", "sku": "product", "file": "path", "image": "path", "text": "read_text"}
 # Below this an exact search takes a fraction of a second, so an index is used only on request.
 SMALL = 500_000
-# So few rows that may answer are all compared, whatever the engine: that is exact, and faster.
-FEW = 20_000
 # The rows of so many conditions are remembered; a server would otherwise remember every one it was ever sent.
 MOST_CONDITIONS = 64
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 # The least number of candidates an engine proposes, and the most: comparing all rows is faster than more of them.
 CANDIDATES, MOST_CANDIDATES = 64, 16_384
+# So few rows that may answer are all compared, whatever the engine: that is exact, and faster.
+FEW = 20_000
 
 Keys = NDArray[np.uint64]
 

@@ -157,6 +157,8 @@ class PostgresServer:
             cursor.execute(f"SET LOCAL hnsw.ef_search = {effort}")
             cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
             cursor.execute(f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}")
+            # Too little memory ends a search as well, without a word.
+            cursor.execute("SET LOCAL hnsw.scan_mem_multiplier = 32")
             # The planner takes the search of a graph for dear, and its vectors for cheap to compare one by one.
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute(query, [*values, _text(direction)])

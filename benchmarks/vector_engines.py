@@ -1,0 +1,201 @@
+"""Search engines side by side, each in a process of its own: exact, usearch, Lance, pgvector and faiss.
+
+    python benchmarks/vector_engines.py STORE [--rows 100000] [--width 512] [--queries 100] [--engine NAME ...]
+
+The rows are made from the real features of STORE: a photo, moved a random part of the way to another photo of its
+category, with noise, projected at random to WIDTH numbers; its category is the condition. Queries are rows. `towards`
+keeps the query's own category, `away` another. featx compares the answers of its engines exactly; faiss answers alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from featx.backbones import Fingerprint
+from featx.retrieval import index_of
+from featx.retrieval.engine_choice import build_index, open_engine
+from featx.retrieval.server_index import open_synced, sync
+from featx.store import Row, StoreWriter, open_store
+
+K, BLOCK = 10, 20_000
+ENGINES = ("exact", "usearch", "lance", "pgvector", "faiss")
+# A query, and the condition as a category or none, to the numbers of rows.
+Search = Callable[[int, str | None], list[int]]
+
+
+def made(store: Path, rows: int, width: int, target: Path) -> None:
+    """Write a store of made-up rows, in half precision."""
+    real = open_store(store)
+    features = real.features
+    labels = np.array([label or "none" for label in real.labels])
+    random = np.random.default_rng(0)
+    turned = random.normal(size=(features.shape[1], width)).astype(np.float32) / np.sqrt(width)
+    members = {label: np.flatnonzero(labels == label) for label in np.unique(labels)}
+    spread = 0.2 * features.std(axis=0)
+    with StoreWriter.open(
+        target, Fingerprint.from_dict({"backbone": "made up", "width": width}), dtype="float16"
+    ) as out:
+        for start in range(0, rows, BLOCK):
+            n = min(BLOCK, rows - start)
+            first = random.integers(0, len(features), n)
+            other = np.array([random.choice(members[labels[i]]) for i in first])
+            part = random.random((n, 1), dtype=np.float32) / 2
+            mixed = features[first] + part * (features[other] - features[first])
+            mixed += spread * random.normal(size=mixed.shape).astype(np.float32)
+            vectors = mixed @ turned
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+            out.append(
+                [
+                    Row(f"i{start + i}", f"{start + i:09d}.jpg", f"{start + i:064x}", str(labels[first[i]]), None, None,
+                        {"price": float(random.integers(1, 1000))}, vectors[i])
+                    for i in range(n)
+                ]
+            )  # fmt: skip
+        out.seal()
+
+
+def featx_engine(store: Path, name: str) -> tuple[Search, dict[str, Any]]:
+    index = index_of(store)
+    begun, used = time.perf_counter(), cpu()
+    if name == "pgvector":
+        url = os.environ["FEATX_BENCHMARK_POSTGRES"]
+        server = postgres_cpu(url)
+        source = sync(index.rows, url).source
+        used -= postgres_cpu(url) - server
+        index.nearby = open_synced(index.rows, url)
+    elif name != "exact":
+        _, source = build_index(index.rows, name)
+        index.nearby = open_engine(index.rows, name, make=False)
+    facts: dict[str, Any] = {"build_s": time.perf_counter() - begun, "build_cpu_s": cpu() - used}
+    if name != "exact":
+        facts |= {"engine_recall": [source.recall, source.towards, source.away], "effort": source.effort}
+    patterns = {"usearch": "*.approx", "lance": "*.lance*"}
+    facts["disk_mb"] = size_of(store.parent, patterns[name]) if name in patterns else 0
+
+    def search(row: int, label: str | None) -> list[int]:
+        return [int(match.item_id[1:]) for match in index.matches(f"i{row}", K, label=label, copies=True)]
+
+    return search, facts
+
+
+def faiss_engine(store: Path) -> tuple[Search, dict[str, Any]]:
+    import faiss
+
+    opened = open_store(store)
+    features, labels = opened.features, np.array(opened.labels)
+    faiss.omp_set_num_threads(1)
+    begun, used = time.perf_counter(), cpu()
+    lists = int(4 * np.sqrt(len(features)))
+    index = faiss.index_factory(features.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
+    index.train(features[np.random.default_rng(0).choice(len(features), min(len(features), 50 * lists), replace=False)])
+    index.add(features)
+    facts = {"build_s": time.perf_counter() - begun, "build_cpu_s": cpu() - used, "effort": 64}
+    faiss.write_index(index, str(store.parent / "faiss"))
+    facts["disk_mb"] = size_of(store.parent, "faiss")
+    selectors = {label: faiss.IDSelectorBatch(np.flatnonzero(labels == label)) for label in np.unique(labels)}
+
+    def search(row: int, label: str | None) -> list[int]:
+        only = None if label is None else selectors[label]
+        asked = faiss.SearchParametersIVF(nprobe=64, sel=only)
+        found = index.search(features[row][None], K + 1, params=asked)[1][0].tolist()
+        return [i for i in found if i not in (row, -1)][:K]
+
+    return search, facts
+
+
+def measure(store: Path, name: str, queries: int) -> dict[str, Any]:
+    """Everything of one engine; `exact` writes the true answers that the others are compared with."""
+    search, facts = faiss_engine(store) if name == "faiss" else featx_engine(store, name)
+    rows = open_store(store)
+    names = sorted(set(map(str, rows.labels)))
+    asked = np.random.default_rng(1).choice(len(rows), queries, replace=False).tolist()
+    truth = store.with_name("truth.json")
+    true = {} if name == "exact" else json.loads(truth.read_text())
+    for kind in ("plain", "towards", "away"):
+        answers, times = [], []
+        for row in asked:
+            own = names.index(str(rows.labels[row]))
+            label = {"plain": None, "towards": names[own], "away": names[(own + len(names) // 2) % len(names)]}[kind]
+            begun = time.perf_counter()
+            answers.append(search(row, label))
+            times.append(time.perf_counter() - begun)
+        if name == "exact":
+            true[kind] = answers
+        shared = [len(set(a) & set(b)) / max(1, len(b)) for a, b in zip(answers, true[kind], strict=True)]
+        facts |= {f"recall_{kind}": float(np.mean(shared)), f"p50_{kind}_ms": 1000 * float(np.median(times))}
+    if name == "exact":
+        truth.write_text(json.dumps(true))
+    return {
+        "engine": name,
+        "n": len(rows),
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **facts,
+    }
+
+
+def cpu() -> float:
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def postgres_cpu(url: str) -> float:
+    """The CPU seconds of all processes of a server on this machine, by the folder of its socket."""
+    home, total = url.rpartition("host=")[2].partition("#")[0], 0.0
+    first = int((Path(home) / "data" / "postmaster.pid").read_text().split()[0])
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                fields = (process / "stat").read_text().rpartition(") ")[2].split()
+            except OSError:
+                continue
+            if first in (int(process.name), int(fields[1])):
+                total += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def size_of(folder: Path, pattern: str) -> float:
+    files = [file for found in folder.glob(pattern) for file in (found, *found.rglob("*")) if file.is_file()]
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--engine", action="append", choices=ENGINES)
+    parser.add_argument("--place", type=Path, help="Where the made-up store is kept, and found again.")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        print(json.dumps(measure(arguments.store, arguments.alone, arguments.queries)), flush=True)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        place = arguments.place or Path(temporary)
+        place.mkdir(parents=True, exist_ok=True)
+        store = place / "made.h5"
+        if not store.exists():
+            made(arguments.store, arguments.rows, arguments.width, store)
+        for name in arguments.engine or ENGINES:
+            if name == "pgvector" and "FEATX_BENCHMARK_POSTGRES" not in os.environ:
+                print("pgvector: name a server, FEATX_BENCHMARK_POSTGRES=postgresql://…", flush=True)
+                continue
+            flags = ["--alone", name, "--queries", str(arguments.queries)]
+            subprocess.run([sys.executable, __file__, str(store), *flags], check=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""`featx extract --shard` and `--shards`: a catalogue in parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from featx.cli.output import Output, duration, pluralise
+from featx.errors import FeatxError
+
+if TYPE_CHECKING:
+    from featx.catalogue.items import Catalogue
+    from featx.extraction import ExtractionOptions
+
+
+def extract_sharded(
+    out: Output,
+    catalogue: Catalogue,
+    options: ExtractionOptions,
+    store: Path | None,
+    command: str,
+    shard: str | None,
+    shards: int | None,
+    jobs: int,
+) -> None:
+    """One shard of a catalogue, or all that are missing and then the store of all."""
+    if options.replace or options.prune or options.dry_run or options.force:
+        raise FeatxError(
+            "bad-flag",
+            "shards are made once: `--replace`, `--prune`, `--force` and `--dry-run` have no meaning for them",
+            "delete the folder of the shards to make them anew, or join them first",
+        )
+    if shard is not None and shards is not None:
+        raise FeatxError("bad-flag", "`--shard` makes one, `--shards` all that are missing", "leave out one of the two")
+    if store is None:
+        raise FeatxError("bad-flag", "shards need the name of the store they will be", "add `--store photos.h5`")
+    if shard is not None:
+        _one(out, catalogue, options, store, command, shard)
+    else:
+        assert shards is not None
+        _all(out, catalogue, options, store, command, shards, jobs)
+
+
+def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: Path, command: str, text: str) -> None:
+    from featx.cli.narrator import narrator
+    from featx.extraction.shards import Shard, extract_shard, missing_shards, parts_of
+
+    shard = Shard.of_text(text)
+    parts = parts_of(catalogue, shard.of)
+    record = extract_shard(
+        parts[shard], options, store, shard, in_all=len(catalogue.items), listener=narrator(out), command=command
+    )
+    if record is None:
+        out.warn(f"stopped: run the same command again to go on with shard {shard}")
+        raise typer.Exit(130)
+    skipped = f", {pluralise(len(record.skipped), 'file')} skipped" if record.skipped else ""
+    out.ok(f"shard {shard}: features of {pluralise(record.n, 'photo')}{skipped} ({duration(record.seconds)})")
+    left = len(missing_shards(parts, store))
+    facts = {"shard": shard.number, "of": shard.of, "n": record.n, "skipped": len(record.skipped)}
+    out.document({"version": 1, "store": str(store), **facts, "missing": left, "fingerprint": record.fingerprint})
+    if not left:
+        out.next(f"all shards are done; the same command with `--shards {shard.of}` in place of `--shard` joins them")
+
+
+def _all(
+    out: Output,
+    catalogue: Catalogue,
+    options: ExtractionOptions,
+    store: Path,
+    command: str,
+    shards: int,
+    jobs: int,
+) -> None:
+    from featx.extraction.shard_pool import run_shards
+
+    out.say(catalogue.describe())
+    with out.progress(shards, "extracting", "shards") as advance:
+        joined = run_shards(
+            catalogue, options, store, shards, jobs=jobs, command=command, progress=lambda done, _: advance(done)
+        )
+    skipped = len(joined.known_skipped())
+    left_out = f", {pluralise(skipped, 'file')} skipped" if skipped else ""
+    out.ok(f"{pluralise(shards, 'shard')} joined: features of {pluralise(len(joined), 'photo')} in {store}{left_out}")
+    out.document({"version": 1, "store": str(store), "shards": shards, "n": len(joined), "skipped": skipped})
+    out.next(f"featx fit --store {store}")

@@ -1,0 +1,194 @@
+"""Shards: the store that a single run would have written, whatever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from featx.catalogue.reading import read_catalogue
+from featx.errors import FeatxError
+from featx.extraction import ExtractionOptions, extract, extract_in_shards
+from featx.extraction.shard_pool import Task, _Pool
+from featx.extraction.shards import Shard, extract_shard, join_shards, missing_shards, parts_of, shards_of
+from featx.store import Store, open_store
+from tests.conftest import Run, photo
+
+COLOUR = ExtractionOptions(backbone="colour")
+SHARDS = 5
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty photos, of which one is damaged and two are copies of others; their table."""
+    folder = tmp_path_factory.mktemp("sharded")
+    lines = ["path,label,price"]
+    for i in range(20):
+        photo(folder / f"p{i:02d}.jpg", seed=i)
+        lines.append(f"p{i:02d}.jpg,{'mugs' if i % 2 else 'hats'},{i}.5")
+    (folder / "p03.jpg").write_bytes(b"no photo")
+    (folder / "p19.jpg").write_bytes((folder / "p00.jpg").read_bytes())
+    (folder / "p08.jpg").write_bytes((folder / "p07.jpg").read_bytes())
+    (folder / "list.csv").write_text("\n".join(lines) + "\n")
+    return folder / "list.csv"
+
+
+@pytest.fixture(scope="module")
+def plain(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return extract(shop, backbone="colour", store=tmp_path_factory.mktemp("plain") / "all.h5")
+
+
+def same(first: Store, second: Store) -> bool:
+    rows = list(first.known().values()) == list(second.known().values())
+    skips = [sorted((skip.path, skip.reason) for skip in s.known_skipped().values()) for s in (first, second)]
+    return rows and skips[0] == skips[1] and first.features.tobytes() == second.features.tobytes()
+
+
+def one_by_one(shop: Path, store: Path, numbers: range = range(1, SHARDS + 1)) -> None:
+    catalogue = read_catalogue(shop)
+    parts = parts_of(catalogue, SHARDS)
+    for number in numbers:
+        shard = Shard(number, SHARDS)
+        assert extract_shard(parts[shard], COLOUR, store, shard, in_all=len(catalogue.items)) is not None
+
+
+def test_shards_joined_are_the_store_of_a_single_run(shop: Path, plain: Store, workplace: Path) -> None:
+    one_by_one(shop, workplace / "a.h5")
+    joined = join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS)
+    assert same(joined, plain)
+    assert same(join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS), plain), "joining twice changes nothing"
+
+
+def test_processes_write_the_same_bytes(shop: Path, plain: Store, workplace: Path) -> None:
+    seen = []
+    joined = extract_in_shards(
+        shop,
+        store=workplace / "a.h5",
+        shards=3,
+        jobs=2,
+        backbone="colour",
+        progress=lambda *counts: seen.append(counts),
+    )
+    assert same(joined, plain)
+    assert seen == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_only_shards_without_a_record_are_made(shop: Path, workplace: Path) -> None:
+    store = workplace / "a.h5"
+    one_by_one(shop, store)
+    catalogue, folder = read_catalogue(shop), shards_of(store)
+    made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    (folder / f"{Shard(2, SHARDS).name}.json").unlink()
+    assert missing_shards(parts_of(catalogue, SHARDS), store) == [Shard(2, SHARDS)]
+    one_by_one(shop, store)
+    changed = {path.name for path in folder.iterdir() if made.get(path.name) != path.stat().st_mtime_ns}
+    assert changed == {f"{Shard(2, SHARDS).name}.h5", f"{Shard(2, SHARDS).name}.json"}
+    items = [replace(catalogue.items[0], label="new"), *catalogue.items[1:]]
+    other = parts_of(replace(catalogue, items=items), SHARDS)
+    assert missing_shards(other, store) == [Shard(1, SHARDS)], "a shard of other photos is not done"
+
+
+def test_a_shard_without_a_readable_photo_is_done_and_lists_them(workplace: Path) -> None:
+    for i in range(4):
+        photo(workplace / "photos" / f"p{i}.jpg", seed=i)
+    (workplace / "photos" / "p0.jpg").write_bytes(b"no photo")
+    store = extract_in_shards(workplace / "photos", store=workplace / "a.h5", shards=4, backbone="colour")
+    assert len(store) == 3
+    assert [(Path(skip.path).name, skip.reason) for skip in store.known_skipped().values()] == [
+        ("p0.jpg", "not-an-image")
+    ]
+
+
+def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -> None:
+    store = workplace / "a.h5"
+    one_by_one(shop, store, range(1, SHARDS))
+    with pytest.raises(FeatxError, match=r"1 of 5 shards .* not done: 5/5") as error:
+        join_shards(read_catalogue(shop), store, SHARDS)
+    assert error.value.code == "no-store" and not store.exists()
+    one_by_one(shop, store)
+    damaged = shards_of(store) / f"{Shard(4, SHARDS).name}.h5"
+    data = bytearray(damaged.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    with pytest.raises(FeatxError, match="is not what was written") as error:
+        join_shards(read_catalogue(shop), store, SHARDS)
+    assert error.value.code == "store-broken" and not store.exists()
+
+
+@dataclass(frozen=True)
+class Deadly(Task):
+    """A shard whose process dies: the second one when it is first tried, or any, always."""
+
+    always: bool = False
+
+    def run(self) -> bool:
+        mark = self.store.with_name(f"{self.shard.name}.died")
+        if self.always or (self.shard.number == 2 and not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run()
+
+
+def deadly(shop: Path, store: Path, **more: bool) -> deque[Task]:
+    catalogue = read_catalogue(shop)
+    parts = parts_of(catalogue, SHARDS)
+    tasks = [Task.of(shard, part, COLOUR, store, len(catalogue.items), "") for shard, part in parts.items()]
+    return deque(Deadly(**{name: getattr(task, name) for name in Task.__dataclass_fields__}, **more) for task in tasks)
+
+
+def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store, workplace: Path) -> None:
+    with _Pool(2) as pool:
+        assert list(pool.run(deadly(shop, workplace / "a.h5"))) == [1, 2, 3, 4, 5]
+    assert same(join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS), plain)
+
+
+def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
+    with _Pool(1) as pool, pytest.raises(FeatxError, match=r"shard 1/5 was killed 3 times"):
+        list(pool.run(deadly(shop, workplace / "a.h5", always=True)))
+
+
+def test_the_command_makes_a_shard_or_all_that_are_missing(
+    featx: Run, shop: Path, plain: Store, tmp_path: Path
+) -> None:
+    words = ("extract", str(shop), "-b", "colour", "--store", "a.h5")
+    ran = featx(*words, "--shard", "2/4")
+    assert ran.returncode == 0 and "shard 2/4: features of 5 photos" in ran.stderr, ran.stderr
+    assert not (tmp_path / "a.h5").exists()
+    ran = featx(*words, "--shards", "4")
+    assert ran.returncode == 0 and "4 shards joined: features of 19 photos" in ran.stderr, ran.stderr
+    assert same(open_store(tmp_path / "a.h5"), plain)
+    for wrong, says in ((("--shard", "5/4"), "is no shard"), (("--shards", "2", "--prune"), "made once")):
+        ran = featx(*words, *wrong)
+        assert ran.returncode == 2 and says in ran.stderr
+
+
+@pytest.mark.long
+def test_the_driver_and_its_processes_killed_at_random_lose_no_row(
+    shop: Path, plain: Store, tmp_path: Path, featx_process: Callable[..., object]
+) -> None:
+    import subprocess
+    import sys
+
+    from tests.conftest import command_environment
+
+    words = [sys.executable, "-m", "featx", "extract", str(shop), "-b", "colour", "--store", "a.h5", "--shards", "10"]
+    random = np.random.default_rng(0)
+    kills = 0
+    while kills < 10:
+        running = subprocess.Popen(
+            [*words, "--jobs", "2"], cwd=tmp_path, env=command_environment({}), start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(float(random.uniform(1, 6)))
+        kills += running.poll() is None
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert subprocess.run(words, cwd=tmp_path, env=command_environment({}), capture_output=True).returncode == 0
+    assert same(open_store(tmp_path / "a.h5"), plain)
