@@ -117,13 +117,15 @@ def load_classifier(path: Path | str) -> Classifier:
     return Classifier.load(path)
 
 
-def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Path) -> None:
-    """A classifier answers only for features made the way it was trained on."""
+def require_same_features(model: Classifier, fingerprint: Fingerprint, where: Path | None) -> None:
+    """A classifier answers only for features made as those it was trained on: of a store, or of the opened backbone."""
     field = model.fingerprint.difference(fingerprint, "classify")
     if field:
         learned_from, holds = model.fingerprint.values_of(field, fingerprint)
+        has = "the backbone here has" if where is None else f"{where} holds"
+        again = "`featx fit`, on a store of this backbone" if where is None else f"`featx fit --store {where}`"
         raise FeatxError(
             "other-backbone",
-            f"the classifier was trained on features of {learned_from}, but {where} holds {holds}",
-            f"train again: `featx fit --store {where}`",
+            f"the classifier was trained on features of {learned_from}, but {has} {holds}",
+            f"train again: {again}",
         )

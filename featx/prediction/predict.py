@@ -354,7 +354,7 @@ def _opener(model: Classifier, store: Store | None, device: str, places: Sequenc
             return reopen_backbone(store, device, near)
         recorded = {"weights_file": model.card.weights_file}
         backbone = open_from_fingerprint(model.fingerprint, recorded, device, near)
-        require_same_features(model, backbone.fingerprint, Path(backbone.spec.name))
+        require_same_features(model, backbone.fingerprint, None)
         return backbone
 
     return open_it

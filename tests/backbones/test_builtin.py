@@ -115,7 +115,11 @@ def test_a_store_of_an_earlier_edition_is_refused_with_the_command_that_makes_it
         reopen_backbone(store)
     command = f"featx extract {folder} --backbone builtin --store {store.path} --replace --yes"
     assert caught.value.code == "other-backbone" and command in caught.value.hint
-    Image.new("RGB", (40, 40), "red").save(folder / "boots" / "new.jpg")
+    new = folder / "boots" / "new.jpg"
+    Image.new("RGB", (40, 40), "red").save(new)
+    with pytest.raises(FeatxError, match="but the backbone here has the third edition") as caught:
+        featx.predict(new, featx.fit(store, "centroid"))
+    assert caught.value.hint == "train again: `featx fit`, on a store of this backbone"
     with pytest.raises(FeatxError, match=words) as caught:
         featx.extract(folder, backbone="builtin", device="cpu")
     assert "--replace --yes" in caught.value.hint
