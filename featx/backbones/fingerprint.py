@@ -99,6 +99,13 @@ class Fingerprint:
         # Weights without a digest, as custom backbones may have, are known by their name alone.
         return "weights" if not self.weights_sha256 and self.weights != other.weights else ""
 
+    @property
+    def earlier_edition(self) -> str:
+        """The edition of the built-in network that made these features, or a part; empty unless a later one ships."""
+        latest = list(EDITIONS)[-1]
+        digests = (part.weights_sha256 for part in self.parts or (self,))
+        return next((EDITIONS[digest] for digest in digests if digest in EDITIONS and digest != latest), "")
+
     def values_of(self, field: str, other: Fingerprint) -> tuple[str, str]:
         """What this and the other have in a field that differs, in words."""
         if field == "weights_sha256" and (editions := self._editions(other)) is not None:

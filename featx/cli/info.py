@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.cli.columns import word_lines
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsPlaceOption
 from featx.cli.output import Output, percent, pluralise, size
@@ -208,14 +209,21 @@ def _store_lines(facts: _Facts) -> list[tuple[str, str]]:
     details += ["  ".join(f"{name} {n:,}" for name, n in sorted(store.splits.items()))] if store.splits else []
     layers: Any = facts.provenance.get("layer_choice")
     network = [str(made.get("backbone")), f"weights {made.get('weights')}", f"layer {made.get('layer')}"]
+    edition = Fingerprint.from_dict(made).earlier_edition
     return [
         ("store", f"{store.store}   {' · '.join(counts)}"),
         ("", " · ".join(details)),
         ("backbone", " · ".join([*network, f"{store.width:,} numbers ({store.dtype})"])),
+        *([("", _edition_line(edition))] if edition else []),
         *([("", f"layers chosen by {describe_layers(BlockChoice.from_dict(layers))}")] if layers else []),
         *([("", f"look-alikes by {describe_blocks(facts.look_alikes)}")] if facts.look_alikes else []),
         *([("text", _text_line(facts.text, store.n))] if facts.text else []),
     ]
+
+
+def _edition_line(edition: str) -> str:
+    """What an earlier built-in network means for a store."""
+    return f"made by the {edition} edition of the built-in network: for new photos extract it again, with `--replace`"
 
 
 def _text_line(text: TextFacts, photos: int) -> str:

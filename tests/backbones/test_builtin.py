@@ -17,6 +17,7 @@ from featx.backbones import builtin, open_backbone
 from featx.backbones.names import EDITIONS
 from featx.embedding.reopen import reopen_backbone
 from featx.errors import FeatxError
+from tests.conftest import command_environment, run_here
 
 REALITY = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "grocery"
 
@@ -110,6 +111,10 @@ def test_a_store_of_an_earlier_edition_is_refused_with_the_command_that_makes_it
     with monkeypatch.context() as earlier:
         earlier.setattr(builtin, "read_weights", lambda: (data, next(iter(EDITIONS))))
         store = featx.extract(folder, backbone="builtin", device="cpu")
+    assert (
+        "made by the second edition of the built-in network"
+        in run_here(("info",), workplace, "", command_environment({})).stdout
+    )
     words = "second edition of the built-in network, but this run asks for the third edition"
     with pytest.raises(FeatxError, match=words) as caught:
         reopen_backbone(store)

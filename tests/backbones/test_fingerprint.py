@@ -40,6 +40,7 @@ def test_editions_of_the_built_in_network_are_named_also_in_joined_features():
     words = ("the second edition of the built-in network", "the third edition of the built-in network")
     assert second.values_of("weights_sha256", third) == words
     assert join([second, BASE]).values_of("weights_sha256", join([third, BASE])) == words
+    assert join([BASE, second]).earlier_edition == "second" and third.earlier_edition == BASE.earlier_edition == ""
     other = replace(BASE, weights_sha256="cd" * 32)
     assert join([third, BASE]).values_of("weights_sha256", join([third, other]))[0].startswith("weights sha256 ")
 
