@@ -38,6 +38,7 @@ _PUBLIC: dict[str, str] = {
     "predict": "featx.prediction.predict",
     "explain": "featx.explanation.explainer",
     "explain_similar": "featx.explanation.resemblance",
+    "inspect": "featx.inspection.inspector",
     "suggest": "featx.prediction.suggest",
     "update": "featx.prediction.update",
     "similar": "featx.retrieval.query",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from featx.finetuning.run import Tuned as Tuned
     from featx.finetuning.run import tune as tune
     from featx.images import read_photo as read_photo
+    from featx.inspection.inspector import inspect as inspect
     from featx.prediction.predict import predict as predict
     from featx.prediction.suggest import suggest as suggest
     from featx.prediction.update import update as update

@@ -77,6 +77,7 @@ def store_to_answers(store: featx.Store) -> None:
     assert_type(featx.report(comparison, store), Written)
     assert_type(featx.export(store, "npz"), list[Path])
     assert_type(featx.explain("photo.jpg").overlay(), Image.Image)
+    assert_type(featx.inspect("photo.jpg", good="good")[0].is_unlike, bool)
     assert_type(featx.explain_similar("photo.jpg", "sku123.jpg").similarity, float)
     assert_type(featx.deploy("out", "lda"), DeploymentReport)
     assert_type(featx.FeatxError("bug", "a fact").exit_code, int)

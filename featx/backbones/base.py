@@ -83,6 +83,10 @@ class Encoder(ABC):
         """The last feature maps of prepared sources before pooling: (n, channels, height, width), float32."""
         raise self._without("feature maps")
 
+    def detail_maps(self, batch: Sequence[Any]) -> np.ndarray:
+        """Maps that show details, from inside the network where it has finer ones than the last."""
+        return self.feature_maps(batch)
+
     def pool_maps(self, maps: np.ndarray) -> np.ndarray:
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
         raise self._without("feature maps")

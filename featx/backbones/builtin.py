@@ -140,6 +140,12 @@ class BuiltinEncoder(NetworkEncoder):
         taking_bytes = EmbeddingModule(maps, lambda output: output, MEAN, STD)
         return BuiltinGraph(taking_bytes, pooling, colours).eval().requires_grad_(False).to(self._device)
 
+    def detail_maps(self, batch: Sequence[Any]) -> np.ndarray:
+        """The maps of the last two stages, at the resolution of the finer one."""
+        from featx.backbones.builtin_network import BuiltinDetails
+
+        return self._maps_by(BuiltinDetails(self.network).eval(), batch)
+
     def _split_network(self) -> tuple[Any, Any]:
         from featx.backbones.builtin_network import BuiltinMaps, BuiltinPooling
 

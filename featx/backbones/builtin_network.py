@@ -93,6 +93,19 @@ class BuiltinMaps(nn.Module):
         return torch.cat([head, stage], dim=1)
 
 
+class BuiltinDetails(nn.Module):
+    """The maps of the last two stages, side by side at the resolution of the finer one."""
+
+    def __init__(self, network: BuiltinNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, WIDTHS[-2] + WIDTHS[-1], height, width)."""
+        _, finer, coarser, _ = self.network.maps(x)
+        return torch.cat([finer, nn.functional.interpolate(coarser, finer.shape[2:], mode="nearest")], dim=1)
+
+
 class BuiltinPooling(nn.Module):
     """The features' columns that come from the network, from its last feature maps; fit for training.
 

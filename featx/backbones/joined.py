@@ -73,6 +73,10 @@ class JoinedEncoder(Encoder):
         """The feature maps of each part."""
         return [maps for i, part in enumerate(self.parts) for maps in part.maps_of_networks([p[i] for p in batch])]
 
+    def detail_maps(self, batch: Sequence[Any]) -> np.ndarray:
+        """Those of the first part."""
+        return self.parts[0].detail_maps([photo[0] for photo in batch])
+
     def use_engine(self, requested: str, *, photos: int, batch_size: int) -> str:
         """Let each part compute with another engine; returns why `auto` could not have what it wanted, or ""."""
         wanted = requested.split(PLUS)

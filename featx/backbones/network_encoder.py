@@ -109,10 +109,13 @@ class NetworkEncoder(Encoder):
 
     def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
         """The last feature maps of prepared photos before pooling: (n, channels, height, width), float32."""
+        before, _ = self._parts()
+        return self._maps_by(before, batch)
+
+    def _maps_by(self, before: nn.Module, batch: Sequence[Any]) -> np.ndarray:
         from featx.backbones.engines.base import EmbeddingModule
 
         torch = import_torch_alone()
-        before, _ = self._parts()
         module = EmbeddingModule(before, lambda maps: maps, *(self._normalisation or ())).eval().to(self._device)
         photos = torch.from_numpy(np.stack([np.asarray(photo) for photo in batch])).to(self._device)
         with torch.inference_mode():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,6 @@ from featx.errors import FeatxError
 if TYPE_CHECKING:
     from featx.catalogue.items import Catalogue
     from featx.explanation.explainer import Explainer, Explanation
-    from featx.explanation.page import ExplanationsPage
     from featx.explanation.resemblance import Resemblance
 
 MOST_WORDS = 6
@@ -80,18 +80,15 @@ def explain(
         return
     catalogue = requested_photos(images)
     alone = len(catalogue.items) == 1
-    if output is not None and not alone and output.suffix:
-        raise FeatxError(
-            "bad-flag", f"`{output}` is one file, and there are several photos", "name a folder: `-o why/`"
-        )
+    drawn = [] if output is None else picture_names(output, [item.path for item in catalogue.items])
     explainer = Explainer(open_predictor(clf, store, device="cpu"), cover=cover)
     page = ExplanationsPage()
-    drawn = [] if output is None else _picture_names(output, [item.path for item in catalogue.items])
     for i, item in enumerate(catalogue.items):
         result = explainer(item.path, against, item.columns)
         out.document(result.to_dict())
-        if alone and not as_json and pictures != PicturesChoice.none:
-            _show(result, always=pictures == PicturesChoice.blocks)
+        if alone and result.regions and not as_json and pictures != PicturesChoice.none:
+            words = f"for {result.category}"
+            show_beside(result.shown, result.overlay, words, always=pictures == PicturesChoice.blocks)
         _print(result, out)
         if drawn:
             _draw(result, drawn[i], out)
@@ -99,7 +96,7 @@ def explain(
             page.add(result)
     _notes(explainer, out)
     if html is not None:
-        _write_page(page, html, open_page, out)
+        write_html(page.to_html(), html, len(page.cards), open_page, out)
 
 
 def _explain_similar(
@@ -118,7 +115,7 @@ def _explain_similar(
     for number, pair in enumerate(result.pairs, start=1):
         out.result(f"  {number}  {pair.first.words} is like {pair.second.words} of the other ({pair.similarity:.2f})")
     if output is not None:
-        _write_png(output if output.suffix else output / "alike.png", result.picture(), out)
+        write_png(output if output.suffix else output / "alike.png", result.picture(), out)
 
 
 def _show_alike(result: Resemblance, *, always: bool) -> None:
@@ -168,24 +165,24 @@ def _print(result: Explanation, out: Output) -> None:
         out.result(f"  most like it in {label}: {near}")
 
 
-def _show(result: Explanation, *, always: bool) -> None:
-    """The photo and its regions in the terminal."""
+def show_beside(photo: Callable[[int], Any], drawn: Callable[[int], Any], words: str, *, always: bool) -> None:
+    """The photo and its regions in the terminal, each a function of the size."""
     from featx.cli.terminal_images import ACROSS, has_room, show_images
 
-    if result.regions and has_room(always=always):
-        side = 4 * ACROSS
-        show_images([(result.shown(side), "your photo"), (result.overlay(side), f"for {result.category}")])
+    if has_room(always=always):
+        show_images([(photo(4 * ACROSS), "your photo"), (drawn(4 * ACROSS), words)])
 
 
 def _draw(result: Explanation, path: Path, out: Output) -> None:
     """The overlay as PNG."""
     if result.regions:
-        _write_png(path, result.picture(), out, result.legend)
+        write_png(path, result.picture(), out, result.legend)
     else:
         out.warn("no network of this backbone has maps, so there are no regions to draw")
 
 
-def _write_png(path: Path, image: Any, out: Output, words: str = "orange makes them alike, blue unlike") -> None:
+def write_png(path: Path, image: Any, out: Output, words: str = "orange makes them alike, blue unlike") -> None:
+    """Write a Pillow image as PNG, and print what it shows."""
     import io
 
     from featx.files.spreadsheet import write_whole
@@ -197,8 +194,11 @@ def _write_png(path: Path, image: Any, out: Output, words: str = "orange makes t
     out.ok(f"{path}: {words}")
 
 
-def _picture_names(output: Path, names: list[str]) -> list[Path]:
+def picture_names(output: Path, names: list[str]) -> list[Path]:
     """The PNG of each photo: the file that is named, or one in the folder, numbered where photos have one name."""
+    if output.suffix and len(names) > 1:
+        hint = f"name a folder: `-o {output.stem}/`"
+        raise FeatxError("bad-flag", f"`{output}` is one file, and there are several photos", hint)
     if output.suffix:
         return [output]
     taken: dict[str, int] = {}
@@ -210,13 +210,13 @@ def _picture_names(output: Path, names: list[str]) -> list[Path]:
     return paths
 
 
-def _write_page(page: ExplanationsPage, path: Path, open_page: bool, out: Output) -> None:
+def write_html(text: str, path: Path, shown: int, open_page: bool, out: Output) -> None:
+    """Write a page of photos, print its size, and open it where asked."""
     from featx.views.pages import write_page
 
-    text = page.to_html()
     _make_folder(path)
     write_page(path, text)
-    out.ok(f"wrote {path}: {pluralise(len(page.cards), 'photo')} ({size(len(text.encode()))})")
+    out.ok(f"wrote {path}: {pluralise(shown, 'photo')} ({size(len(text.encode()))})")
     if open_page:
         typer.launch(path.resolve().as_uri())
 

@@ -24,6 +24,7 @@ COMMANDS = (
     ("evaluate", "Measure", "Score a saved classifier on photos it never learned from."),
     ("predict", "Use", "Predict the category of photos, with confidence."),
     ("explain", "Use", "Explain why a photo is of its category and not of the next."),
+    ("inspect", "Use", "Find photos that do not show the product as good photos do, and where."),
     ("similar", "Use", "List the products that look most like this one."),
     (
         "suggest",

@@ -16,14 +16,17 @@ STRONGEST = 0.65
 SMOOTH = 12
 
 
-def overlay(image: Image, cells: NDArray[np.float64], side: int) -> Image:
-    """The photo, `side` long, greyed, with the cells over it; the strongest cell is the least transparent."""
+def overlay(image: Image, cells: NDArray[np.float64], side: int, *, strongest: float = 0.0) -> Image:
+    """The photo, `side` long, greyed, with the cells over it; the strongest cell is the least transparent.
+
+    Cells weaker than `strongest` stay as transparent as they are beside it.
+    """
     shown = fitted(image, side)
     grey = np.asarray(shown.convert("L").convert("RGB"), dtype=np.float64)
     # Cells of a network's own grid have hard borders, which say nothing.
     coarse = pillow.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
     values = np.asarray(coarse.resize(shown.size, pillow.Resampling.BICUBIC), dtype=np.float64)
-    values = values / (float(np.abs(values).max()) or 1.0)
+    values = values / (max(float(np.abs(values).max()), strongest) or 1.0)
     strength = STRONGEST * np.sqrt(np.abs(values))[..., None]
     colours = np.where(values[..., None] > 0, FOR, AGAINST)
     return pillow.fromarray(np.rint(grey * (1 - strength) + colours * strength).clip(0, 255).astype(np.uint8))

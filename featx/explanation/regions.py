@@ -85,17 +85,29 @@ def _occluded(part: Encoder, maps: Features, odds: OddsOfBlock) -> Cells:
 
 def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
     """Cells of a network's input as cells of the whole photo; their sum stays."""
-    left, top, right, bottom = _seen(part, size)
-    rows, columns = _indices(top, bottom, cells.shape[0]), _indices(left, right, cells.shape[1])
-    fine = np.zeros((FINE, FINE))
-    inside = np.ix_(rows >= 0, columns >= 0)
+    rows, columns = _rows_and_columns(part, cells.shape, size)
     shares = cells / np.outer(
         *(np.bincount(i[i >= 0], minlength=n) for i, n in zip((rows, columns), cells.shape, strict=True))
     )
-    fine[inside] = shares[np.ix_(rows[rows >= 0], columns[columns >= 0])]
+    return placed(shares, part, size) * (FINE // GRID) ** 2
+
+
+def placed(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
+    """Cells of a network's input as cells of the whole photo; their values stay, and are 0 where it sees nothing."""
+    rows, columns = _rows_and_columns(part, cells.shape, size)
+    fine = np.zeros((FINE, FINE))
+    fine[np.ix_(rows >= 0, columns >= 0)] = cells[np.ix_(rows[rows >= 0], columns[columns >= 0])]
     step = FINE // GRID
-    coarse: Cells = fine.reshape(GRID, step, GRID, step).sum(axis=(1, 3))
+    coarse: Cells = fine.reshape(GRID, step, GRID, step).mean(axis=(1, 3))
     return coarse
+
+
+def _rows_and_columns(
+    part: Encoder, shape: tuple[int, ...], size: tuple[int, int]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For each fine position of the photo its row and its column of cells, -1 outside."""
+    left, top, right, bottom = _seen(part, size)
+    return _indices(top, bottom, shape[0]), _indices(left, right, shape[1])
 
 
 def place_of_cell(number: int, shape: tuple[int, ...], part: Encoder, size: tuple[int, int]) -> tuple[float, float]:

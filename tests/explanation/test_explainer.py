@@ -13,7 +13,7 @@ from PIL import Image
 
 from featx.backbones import open_backbone
 from featx.classifiers.fit import fit
-from featx.cli.explain import _picture_names
+from featx.cli.explain import picture_names
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
 from featx.explanation.regions import EXACT, GRID, OCCLUSION, regions_of, spread
@@ -168,7 +168,7 @@ def test_a_notebook_shows_regions_and_parts(explainer: Explainer, marked_shop: P
 
 
 def test_photos_of_one_name_get_a_picture_each() -> None:
-    names = _picture_names(Path("why"), ["a/front.jpg", "b/front.jpg", "b/back.jpg"])
+    names = picture_names(Path("why"), ["a/front.jpg", "b/front.jpg", "b/back.jpg"])
     assert names == [Path("why/front.png"), Path("why/front-2.png"), Path("why/back.png")]
 
 
