@@ -2,10 +2,10 @@
 
     python benchmarks/inspection.py FOLDER... [--good 40] [--seed 0]
 
-Each folder has photos of one kind of product. Some are the good ones, the others are new: as they are, and with a fault
-drawn on each. Printed for each kind of fault: the area under the ROC curve (AUROC) against the new good photos, the share
-that is called unlike at 10 % false alarms, and the share whose most unlike place is in the fault. The last column of the
-table is how many of the new good photos are called unlike.
+Each folder has photos of one kind of product. Some are the good ones, the others are new: as they are, and with a
+fault drawn on each. The first line says how many of the new photos are called unlike as they are, where 10 % are
+allowed. Then, for each kind of fault: the area under the ROC curve (AUROC) against the new photos as they are, the
+share that is called unlike, and the share whose most unlike place is in the fault.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def stain(image: Image.Image, random: np.random.Generator) -> tuple[Image.Image,
     middle, radius = size * random.uniform(0.35, 0.65, 2), min(size) / 12
     mask = Image.new("L", image.size)
     ImageDraw.Draw(mask).ellipse([*(middle - radius), *(middle + radius)], fill=200)
-    mask = mask.filter(ImageFilter.GaussianBlur(radius / 4))
+    mask = mask.filter(ImageFilter.GaussianBlur(float(radius / 4)))
     return Image.composite(Image.new("RGB", image.size, (80, 50, 25)), image, mask), _box(
         middle - radius, middle + radius, size
     )
