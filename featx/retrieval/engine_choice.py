@@ -74,7 +74,12 @@ def _built_already(index: IndexRows) -> CandidateSource | None:
     if len(index) < SMALL:
         return None
     if (server := noted_server(index.path)) is not None:
-        return open_synced(index, server)
+        try:
+            return open_synced(index, server)
+        except FeatxError as error:
+            if error.code != "index-stale":
+                raise
+            # The store has changed since the sync: what is here answers, as without a server.
     here = {"usearch": approximate_of(index.path).is_file(), "lance": lance_of(index.path).is_file()}
     first = suited_index(len(index))
     for name in sorted(here, key=lambda name: name != first):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -37,28 +38,22 @@ class PostgresServer:
         self._connection, self._address = connection, address
         self._table = f"featx_{address.name}"
         self._columns: list[KeptColumn] = []
+        # Searches come from several threads, and a connection has one transaction at a time.
+        self._searching = Lock()
         # The connection is open for as long as somebody may search.
         weakref.finalize(self, connection.close)
 
     @classmethod
     def connect(cls, address: Address) -> Self:
-        """Connect, and see that the database has pgvector."""
-        psycopg = _library()
-        try:
-            connection = psycopg.connect(address.url, autocommit=True, connect_timeout=10)
-        except psycopg.Error as error:
-            raise unreachable(address, error) from error
-        server = cls(connection, address)
-        with server._errors(), connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
-            if cursor.fetchone() is None:
-                cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
-            cursor.execute(f"CREATE TABLE IF NOT EXISTS {STATES} (name text PRIMARY KEY, state text NOT NULL)")
-        return server
+        """Connect to the database; searches need no more rights there than to read."""
+        return cls(_connected(address), address)
 
     def state(self) -> ServerState | None:
         """What the database remembers of the index; None where there is none."""
         with self._errors(), self._connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", [STATES])
+            if cursor.fetchone() == (None,):
+                return None
             cursor.execute(f"SELECT state FROM {STATES} WHERE name = %s", [self._address.name])
             found = cursor.fetchone()
         if found is None:
@@ -73,6 +68,7 @@ class PostgresServer:
     def remember(self, state: ServerState) -> None:
         """Keep the state."""
         with self._errors(), self._connection.cursor() as cursor:
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS {STATES} (name text PRIMARY KEY, state text NOT NULL)")
             cursor.execute(
                 f"INSERT INTO {STATES} VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET state = excluded.state",
                 [self._address.name, msgspec.json.encode(state).decode()],
@@ -89,6 +85,9 @@ class PostgresServer:
         self._columns = list(columns)
         own = "".join(f', "{column.alias}" {TYPES[column.kind]}' for column in columns)
         with self._errors(), self._connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'")
+            if cursor.fetchone() is None:
+                cursor.execute("CREATE EXTENSION IF NOT EXISTS vector")
             if anew:
                 cursor.execute(f"DROP TABLE IF EXISTS {self._table}")
             cursor.execute(
@@ -152,10 +151,23 @@ class PostgresServer:
 
     def nearest(self, direction: NDArray[np.float32], k: int, effort: int, condition: str, values: list[Any]) -> Keys:
         """The numbers of probably the k nearest rows."""
+        with self._searching, self._errors():
+            try:
+                return self._nearest(direction, k, effort, condition, values)
+            except _library().OperationalError:
+                if not self._connection.broken:
+                    raise
+            # The server was started again since the last search.
+            self._connection = _connected(self._address)
+            weakref.finalize(self, self._connection.close)
+            return self._nearest(direction, k, effort, condition, values)
+
+    def _nearest(self, direction: NDArray[np.float32], k: int, effort: int, condition: str, values: list[Any]) -> Keys:
         query = f"SELECT key FROM {self._table}{condition} ORDER BY vector <=> %s::halfvec({len(direction)}) LIMIT {k}"
-        with self._errors(), self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL hnsw.ef_search = {effort}")
-            cursor.execute("SET LOCAL hnsw.iterative_scan = strict_order")
+            # In strict order it drops rows that come late; featx orders them itself.
+            cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
             cursor.execute(f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}")
             # Too little memory ends a search as well, without a word.
             cursor.execute("SET LOCAL hnsw.scan_mem_multiplier = 32")
@@ -202,6 +214,14 @@ class PgvectorEngine:
     def understood(self, condition: Node) -> Node | None:
         """As much of a condition as the columns of the table decide."""
         return understood(condition, self._columns)
+
+
+def _connected(address: Address) -> Any:
+    psycopg = _library()
+    try:
+        return psycopg.connect(address.url, autocommit=True, connect_timeout=10)
+    except psycopg.Error as error:
+        raise unreachable(address, error) from error
 
 
 def _text(direction: NDArray[np.float32]) -> str:

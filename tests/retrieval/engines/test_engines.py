@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -323,6 +324,36 @@ def test_the_command_syncs_and_searches_the_server(featx: Run, tmp_path: Path, p
     write(path, [row(300)])
     stale = featx("similar", "item5", "--store", str(path), "--engine", address)
     assert stale.returncode == 5 and "another state" in stale.stderr
+
+
+def test_a_database_is_searched_by_many_threads_and_after_it_was_started_again(tmp_path: Path, postgres: str) -> None:
+    import psycopg
+
+    path = write(tmp_path / "toy.h5", [row(i) for i in range(300)])
+    address = f"{postgres}#threads"
+    sync(index_of(path).rows, address)
+    index = open_index(path, engine=address)
+    wanted = products(index, "item5")
+    with ThreadPoolExecutor(8) as threads:
+        assert all(found == wanted for found in threads.map(lambda _: products(index, "item5"), range(40)))
+    with psycopg.connect(postgres, autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        )
+    assert products(index, "item5") == wanted
+
+
+def test_a_large_store_is_searched_on_the_server_it_was_synced_to_until_it_changes(
+    tmp_path: Path, postgres: str, monkeypatch
+) -> None:
+    monkeypatch.setattr("featx.retrieval.query.SMALL", 0)
+    monkeypatch.setattr("featx.retrieval.engine_choice.SMALL", 0)
+    path = write(tmp_path / "toy.h5", [row(i) for i in range(300)])
+    sync(index_of(path).rows, f"{postgres}#noted")
+    assert open_index(path).nearby.engine.name == "pgvector"
+    write(path, [row(300)])
+    assert open_index(path).nearby is None, "every photo is compared until the next sync"
 
 
 def test_a_password_is_neither_shown_nor_kept(featx: Run, store: Path) -> None:
