@@ -22,7 +22,7 @@ from featx.backbones.tuned import PREFIX, checked_name
 from featx.backbones.tuned_card import VERSION, Epoch, Parent, Reached, TunedCard
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
-from featx.embedding.stream import Source, batch_size_for, embed, read_source
+from featx.embedding.stream import Lookup, Source, batch_size_for, embed, nothing_known, read_source
 from featx.errors import FeatxError
 from featx.finetuning.activations import Activations, Making, budget_of, views_within
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
@@ -37,7 +37,8 @@ from featx.finetuning.training import Lessons, State, Training
 from featx.images.views import AUGMENTATIONS
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
-from featx.workspace import Workspace
+from featx.store import open_store
+from featx.workspace import Workspace, is_store
 
 # What `--depth auto` cuts off: two blocks gain most of what a CPU can afford.
 USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
@@ -194,7 +195,7 @@ class _Run:
         by_path = [item.path for item in items]
         with (
             self.events.progress(len(items), "frozen features") as advance,
-            embed(by_path, lambda: self.encoder) as stream,
+            embed(by_path, lambda: self.encoder, known=self._extracted()) as stream,
         ):
             for done, result in enumerate(stream):
                 if result.features is not None:
@@ -230,6 +231,16 @@ class _Run:
             )
         )
         return photos
+
+    def _extracted(self) -> Lookup:
+        """The features that a store in the artifacts has of the same network."""
+        path = Workspace.here().store_path(self.encoder.spec.name)
+        store = open_store(path) if is_store(path) else None
+        if store is None or store.fingerprint.difference(self.parent, "append"):
+            return nothing_known
+        rows = {digest: i for i, digest in enumerate(store.digests)}
+        features = store.features
+        return lambda digest: features[rows[digest]] if digest in rows else None
 
     # --- the cut ------------------------------------------------------------------------------------------------------
 

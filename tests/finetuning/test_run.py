@@ -218,3 +218,87 @@ def test_the_command_tells_before_and_after_and_how_to_go_on(shop, featx, workpl
     ran = featx(*words, *few, "--min-gain", "50")
     assert ran.returncode == 7
     assert "before    frozen" in ran.stdout and "after     tuned, lda" in ran.stdout
+
+
+def test_features_that_a_store_has_are_not_computed_again(shop, small, workplace, monkeypatch):
+    from featx.backbones.torchvision_networks import FrozenNetwork
+
+    featx.extract(shop, backbone=small)
+    first = tuned_network(shop, small)
+    computed = []
+    features = FrozenNetwork.features
+    monkeypatch.setattr(
+        FrozenNetwork, "features", lambda self, batch: computed.append(len(batch)) or features(self, batch)
+    )
+    assert tuned_network(shop, small).before == first.before
+    assert computed == []
+
+
+def test_a_tuned_network_may_be_tuned_again_and_the_same_photos_judge(shop, small, workplace):
+    first = tuned_network(shop, small)
+    again = tune(shop, backbone=first.backbone, name="again", options=TuneOptions(**QUICK))
+    assert again.card.judged_on == first.card.judged_on
+    assert again.card.tuned_on == first.card.tuned_on
+    assert again.card.parent.backbone == "tuned:shop"
+    assert open_backbone("tuned:again").fingerprint.backbone == "tuned:again"
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_kept_stays_usable(shop, small, workplace, monkeypatch):
+    import errno
+
+    from featx.finetuning import activations, checkpoints
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(activations.os, "fdatasync", full)
+        with pytest.raises(FeatxError, match="No space left") as raised:
+            tuned_network(shop, small)
+        assert raised.value.code == "disk-full"
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "write_atomic", full)
+        with pytest.raises(FeatxError, match="No space left"):
+            tuned_network(shop, small)
+    assert tuned_network(shop, small).file.exists()
+
+
+def test_a_damaged_activation_is_computed_again(shop, small, workplace):
+    from featx.finetuning.activations import RECORDS, activations_folder
+
+    whole = tuned_network(shop, small).file.read_bytes()
+    (kept,) = activations_folder().glob(f"*/{RECORDS}")
+    data = bytearray(kept.read_bytes())
+    data[len(data) // 2] ^= 255
+    kept.write_bytes(data[:-7])  # and the last record is torn
+    assert tuned_network(shop, small, fresh=True).file.read_bytes() == whole
+
+
+def test_photos_of_one_category_cannot_judge(shop, small, workplace):
+    lines = Path(listed(shop)).read_text().replace(",val", ",train").splitlines()
+    one = [line.replace(",train", ",val") if ",boots,train" in line and "boots2" in line else line for line in lines]
+    Path("list.csv").write_text("\n".join(one) + "\n")
+    with pytest.raises(FeatxError, match="fewer than two categories"):
+        tune("list.csv", backbone=small, options=TuneOptions(**QUICK))
+
+
+SETTINGS = [
+    {"optimizer": "sgd"},
+    {"optimizer": "adam", "schedule": "onecycle"},
+    {"schedule": "step", "class_weight": "balanced"},
+    {"schedule": "plateau"},
+    {"augment": "strong", "average": "none"},
+    {"augment": "none", "schedule": "constant"},
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+def test_every_setting_trains(shop, small, workplace, setting):
+    tuned = tuned_network(shop, small, **setting)
+    assert len(tuned.history) == 2 and np.isfinite([epoch.loss for epoch in tuned.history]).all()
+
+
+@pytest.mark.parametrize("setting", ["optimizer", "schedule", "mix", "average", "augment"])
+def test_an_unknown_setting_is_refused_with_the_known_ones(setting):
+    with pytest.raises(FeatxError, match=f"there is no {setting} `nonsense`"):
+        TuneOptions(**{setting: "nonsense"})
