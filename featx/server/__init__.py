@@ -13,10 +13,15 @@ uploads       the body of a request → photos
 search_routes   /v1/similar, /v1/classify
 review_routes   /v1/review, /v1/duplicates, /v1/decisions
 item_routes     /v1/items, /v1/photo, /v1/catalogue
+explain_routes  /v1/explain
+map_routes      /v1/map
+update_routes   /v1/update
+protocol_routes /v2/…, the Open Inference Protocol
 health_routes   /healthz, /metrics
 page_routes     the page, its files, the login
 answers       the shapes of answers
 problems      errors as problem details
+updates       `featx update` from the page
 jobs          work that takes longer than a request
 measures      what the server counts
 page/         the page: plain modules, no build

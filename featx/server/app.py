@@ -14,11 +14,32 @@ from starlette.responses import Response
 
 from featx import __version__
 from featx.errors import FeatxError
-from featx.server import health_routes, item_routes, page_routes, review_routes, search_routes
+from featx.server import (
+    explain_routes,
+    health_routes,
+    item_routes,
+    map_routes,
+    page_routes,
+    protocol_routes,
+    review_routes,
+    search_routes,
+    update_routes,
+)
 from featx.server.guard import App, Guard
 from featx.server.problems import Problem
 from featx.server.service import Service
 
+ROUTES = (
+    search_routes,
+    explain_routes,
+    item_routes,
+    review_routes,
+    map_routes,
+    update_routes,
+    protocol_routes,
+    health_routes,
+    page_routes,
+)
 SUMMARY = "Look-alikes and categories of product photos, and the catalogue behind them."
 
 
@@ -42,7 +63,7 @@ def routes_of(service: Service | None) -> FastAPI:
         openapi_url=None,
     )  # fmt: skip
     app.state.service = service
-    for routes in (search_routes, item_routes, review_routes, health_routes, page_routes):
+    for routes in ROUTES:
         app.include_router(routes.router)
     _answer_errors(app)
     app.openapi = lambda: description(app)  # type: ignore[method-assign]

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from featx import __version__
-from featx.errors import FeatxError
-from featx.images import UnreadablePhoto, digest_of, open_photo, read_bytes
+from featx.images import UnreadablePhoto, digest_of, read_bytes
 from featx.images.thumbnails import jpeg, smaller
 from featx.retrieval.lookup import known_items
 from featx.retrieval.rows import IndexRows
@@ -155,12 +154,28 @@ async def photo(
 
 @lru_cache(maxsize=512)
 def _drawn(path: str, digest: str, side: int) -> bytes:
-    """A photo of the store as a small JPEG; only the very bytes that were extracted are shown."""
+    """A photo of the store as a small JPEG."""
     try:
-        data = read_bytes(path)
-        if digest_of(data) != digest:
-            raise Problem(404, "photo-changed", "the photo has changed since it was extracted", "run `featx extract`")
-        return jpeg(smaller(open_photo(data, "the photo"), side))
-    except (UnreadablePhoto, FeatxError) as error:
-        reason = error.reason if isinstance(error, UnreadablePhoto) else error.message
-        raise Problem(404, "photo-unreadable", f"the photo cannot be shown: {reason}", "run `featx extract`") from error
+        return jpeg(smaller(_as_extracted(path, digest), side))
+    except UnreadablePhoto as error:
+        raise _hidden(error) from error
+
+
+def stored_photo(generation: Generation, row: int) -> bytes:
+    """The bytes of a photo of the store."""
+    try:
+        return _as_extracted(generation.index.rows.paths[row], generation.index.rows.digests[row])
+    except UnreadablePhoto as error:
+        raise _hidden(error) from error
+
+
+def _as_extracted(path: str, digest: str) -> bytes:
+    """The bytes of a file, only while they are the very ones that were extracted."""
+    data = read_bytes(path)
+    if digest_of(data) != digest:
+        raise Problem(404, "photo-changed", "the photo has changed since it was extracted", "run `featx extract`")
+    return data
+
+
+def _hidden(error: UnreadablePhoto) -> Problem:
+    return Problem(404, "photo-unreadable", f"the photo cannot be shown: {error.reason}", "run `featx extract`")

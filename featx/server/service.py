@@ -26,6 +26,7 @@ from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
 from featx.server.settings import ServerSettings
 from featx.server.tokens import Access, Caller
+from featx.server.updates import UpdateRun
 from featx.server.uploads import Upload
 from featx.workspace import Workspace
 
@@ -55,13 +56,21 @@ class Service:
         self._lock = threading.Lock()
         self._queues: dict[str, PhotoQueue] = {}
         self.catalogue = Catalogue(settings, self.queue_of)
+        # Explanations are made one at a time.
+        self.explaining = threading.Lock()
         self.decisions, self.jobs = DecisionLog(settings.store), Jobs()
+        self.update = UpdateRun(settings.store, self.accuracy, self.catalogue.look)
         self._report()
 
     @property
     def now(self) -> Generation:
         """The generation that answers now; a request asks once, and keeps it."""
         return self.catalogue.current
+
+    def accuracy(self) -> float | None:
+        """The accuracy on the card of the classifier of now."""
+        predictor = self.now.predictor
+        return None if predictor is None else round(predictor.model.card.best.accuracy, 4)
 
     def start(self) -> None:
         """Watch the files, and open the network while nobody waits for it."""
@@ -72,6 +81,7 @@ class Service:
         """Finish what is under way."""
         self.catalogue.stop()
         self.jobs.stop()
+        self.update.stop()
         for queue in self._queues.values():
             queue.stop()
 

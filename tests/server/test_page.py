@@ -155,16 +155,16 @@ def test_the_review_is_worked_by_keyboard_and_every_key_is_a_decision_that_lasts
     page.keyboard.press("Enter")
     page.locator("#status", has_text="change to mugs").wait_for()
     page.goto(page.url.partition("?")[0] + "?view=decisions")
-    page.get_by_role("cell", name="change to mugs").wait_for()
+    page.get_by_role("cell", name="change to mugs", exact=True).wait_for()
     assert [(fix.item_id, fix.new_label) for fix in decided()] == [("wrong", "mugs")]
     page.get_by_role("button", name="Undo change to mugs of wrong").click()
-    page.get_by_role("cell", name="undone").wait_for()
+    page.get_by_role("cell", name="undone", exact=True).nth(1).wait_for()
     assert decided() == []
 
 
 def test_of_copies_one_is_kept(open_page: Open):
     page = open_page("/?view=copies")
-    page.get_by_role("button", name="Keep mugs0, leave the others out").click()
+    page.get_by_role("button", name="keep this one: mugs0").click()
     page.locator(".group.settled").wait_for()
     until(lambda: decided())
     assert [(fix.item_id, fix.decision) for fix in decided()] == [("copy", "exclude")]

@@ -43,9 +43,10 @@ export const send = (path, photo) => ask(path, { method: "POST", body: photo, he
 export function decide(key, decision) {
   return ask("/v1/decisions", {
     method: "POST",
+    keepalive: true, // it is sent even when the page is left at once
     body: JSON.stringify(decision),
     headers: { "Content-Type": "application/json", "Idempotency-Key": key },
   });
 }
 
-export const undo = (key) => ask(`/v1/decisions/${key}`, { method: "DELETE" });
+export const undo = (key) => ask(`/v1/decisions/${key}`, { method: "DELETE", keepalive: true });

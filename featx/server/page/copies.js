@@ -41,6 +41,6 @@ function card(group, shop) {
     h("h3", {}, `${group.kind} ${group.score.toFixed(2)} `, differ),
     h("ul", { class: "tiles small" }, group.items.map((item) => h("li", {}, photo(item, 256, item.id),
       h("p", {}, h("a", { href: `/?view=item&id=${encodeURIComponent(item.id)}`, "data-view": "item" }, item.id)), h("p", { class: "quiet" }, item.label ?? "no category"),
-      shop.can("review") ? h("button", { type: "button", onclick: () => settle(item), "aria-label": `Keep ${item.id}, leave the others out` }, "keep this one") : null))));
+      shop.can("review") ? h("button", { type: "button", onclick: () => settle(item), "aria-label": `keep this one: ${item.id}` }, "keep this one") : null))));
   return element;
 }

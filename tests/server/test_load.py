@@ -1,0 +1,231 @@
+"""Under load: bounded, fair, in batches of whatever waits; a bad photo fails alone, and no answer mixes two states."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from featx import extract
+from featx.images import UnreadablePhoto, open_photo
+from featx.server.photo_queue import PhotoQueue
+from featx.server.problems import Problem
+from featx.server.settings import Limits
+from featx.store import open_store
+from tests.server.conftest import Served
+from tests.server.test_search import a_photo
+
+JPEG = {"Content-Type": "image/jpeg"}
+
+
+@dataclass
+class ToyEncoder:
+    """Answers a photo with its mean; breaks on a batch with a black photo, and waits while the gate is closed."""
+
+    spec: Any = field(default_factory=lambda: SimpleNamespace(decode_size=None, parallel_calls=1))
+    gate: threading.Event = field(default_factory=threading.Event)
+    sizes: list[int] = field(default_factory=list)
+
+    def prepare(self, image: Any) -> np.ndarray:
+        return np.asarray(image, dtype=np.float32)
+
+    def features(self, batch: Any) -> np.ndarray:
+        self.gate.wait(20)
+        self.sizes.append(len(batch))
+        means = np.array([photo.mean() for photo in batch], dtype=np.float32)
+        if (means == 0).any():
+            raise RuntimeError("this photo breaks the network")
+        means[means == 255] = np.nan
+        return means[:, None]
+
+
+def plain(shade: int) -> Any:
+    return open_photo(np.full((4, 4, 3), shade, np.uint8), f"shade {shade}")
+
+
+@pytest.fixture
+def toy():
+    """A queue before a network whose gate is closed; its first photo is under way."""
+    encoder = ToyEncoder()
+    queue = PhotoQueue(lambda: encoder, Limits(waiting_photos=8, waiting_photos_of_caller=6, photos_at_once=4))
+    first = queue.submit(plain(1), "a")
+    until(lambda: not queue._ready and queue._workers)
+    yield queue, encoder, first
+    encoder.gate.set()
+    queue.stop()
+
+
+def until(held: Any) -> None:
+    for _ in range(2000):
+        if held():
+            return
+        time.sleep(0.005)
+    raise AssertionError("it never came")
+
+
+def test_what_waits_is_computed_together_and_nobody_waits_for_more(toy):
+    queue, encoder, first = toy
+    others = [queue.submit(plain(shade), "a") for shade in range(2, 6)]
+    until(lambda: len(queue._ready) == 4)
+    encoder.gate.set()
+    assert [future.result(20)[0] for future in [first, *others]] == [1, 2, 3, 4, 5]
+    assert encoder.sizes == [1, 4]
+
+
+def test_a_photo_that_breaks_a_batch_fails_alone(toy):
+    queue, encoder, _ = toy
+    futures = [queue.submit(plain(shade), "a") for shade in (2, 0, 3, 255)]
+    until(lambda: len(queue._ready) == 4)
+    encoder.gate.set()
+    good, broken, also_good, not_a_number = futures
+    assert (good.result(20)[0], also_good.result(20)[0]) == (2, 3)
+    with pytest.raises(RuntimeError, match="breaks the network"):
+        broken.result(20)
+    with pytest.raises(UnreadablePhoto):
+        not_a_number.result(20)
+    assert queue.submit(plain(9), "a").result(20)[0] == 9, "the next photo is computed as ever"
+    assert queue.waiting == 0
+
+
+def test_a_full_queue_refuses_at_once_and_one_caller_cannot_fill_it(toy):
+    queue, encoder, _ = toy
+    for shade in range(2, 7):
+        queue.submit(plain(shade), "a")
+    with pytest.raises(Problem) as greedy:
+        queue.submit(plain(7), "a")
+    assert (greedy.value.status, greedy.value.code, greedy.value.retry_after) == (429, "too-many", 1)
+    for shade in (8, 9):
+        queue.submit(plain(shade), "b")
+    with pytest.raises(Problem) as full:
+        queue.submit(plain(10), "c")
+    assert (full.value.status, full.value.code) == (503, "overloaded")
+    encoder.gate.set()
+    until(lambda: queue.waiting == 0)
+    assert queue.submit(plain(11), "c").result(20)[0] == 11
+
+
+def test_a_photo_that_waited_too_long_is_not_computed():
+    encoder = ToyEncoder()
+    queue = PhotoQueue(lambda: encoder, Limits(answer_seconds=0.05))
+    first = queue.submit(plain(1), "a")
+    until(lambda: not queue._ready and queue._workers)
+    late = queue.submit(plain(2), "a")
+    time.sleep(0.1)
+    encoder.gate.set()
+    assert first.result(20)[0] == 1
+    with pytest.raises(Problem) as refusal:
+        late.result(20)
+    assert (refusal.value.status, refusal.value.code) == (503, "too-slow")
+    queue.stop()
+    assert sum(encoder.sizes) == 1
+
+
+def test_stopping_finishes_what_waits_and_takes_nothing_more(toy):
+    queue, encoder, first = toy
+    second = queue.submit(plain(2), "a")
+    until(lambda: queue._ready)
+    stopping = threading.Thread(target=queue.stop)
+    stopping.start()
+    encoder.gate.set()
+    stopping.join(20)
+    assert (first.result(1)[0], second.result(1)[0]) == (1, 2)
+    with pytest.raises(Problem, match="stopping"):
+        queue.submit(plain(3), "a")
+
+
+def test_overload_is_answered_with_200_429_or_503_and_retry_after(serve):
+    served = serve(Limits(waiting_photos=3, waiting_photos_of_caller=2, photos_at_once=1))
+    encoder = ToyEncoder()
+    real = served.service.queue_of(served.service.now)
+    until(lambda: real._encoder)
+    encoder.spec, features = real._encoder.spec, real._encoder.features
+    encoder.prepare = real._encoder.prepare
+    encoder.features = lambda batch: (time.sleep(0.05), features(batch))[1]
+    real._encoder = encoder
+    callers = [served.as_program("classify", name=name) | JPEG for name in "abcd"]
+
+    def ask(number: int) -> Any:
+        return served.client.post("/v1/similar", content=a_photo(1000 + number), headers=callers[number % 4])
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(40)))
+    statuses = {answer.status_code for answer in answers}
+    assert 200 in statuses and statuses <= {200, 429, 503} and len(statuses) > 1
+    assert all(answer.headers["retry-after"] for answer in answers if answer.status_code != 200)
+    assert ask(99).status_code == 200
+
+
+def swap_of(shop: Path, swaps: int, served: Served) -> None:
+    """Replace the store again and again while others ask; every answer is of one state, and none fails."""
+    path = Path(open_store().path)
+    lines = (shop / "photos/list.csv").read_text().splitlines()
+    # In the other state every price is higher by 1,000.
+    other = [lines[0], *(line.rpartition(",")[0] + "," + str(1000 + i) for i, line in enumerate(lines[1:]))]
+    (shop / "photos/other.csv").write_text("\n".join(other) + "\n")
+    states = [path.read_bytes(), extract("photos/other.csv", backbone="colour", store="b.h5").path.read_bytes()]
+    headers, stop = served.as_program("read"), threading.Event()
+    seen: dict[str, set[bool]] = {}
+    failures: list[Any] = []
+
+    def ask() -> None:
+        while not stop.is_set():
+            answer = served.client.get("/v1/similar?id=boots0-0&copies=true&k=5", headers=headers)
+            if answer.status_code != 200:
+                failures.append(answer.text)
+                return
+            prices = {found["columns"]["price"] >= 1000 for found in answer.json()["answers"][0]["results"]}
+            seen.setdefault(answer.json()["generation"], set()).update(prices)
+
+    askers = [threading.Thread(target=ask) for _ in range(3)]
+    for asker in askers:
+        asker.start()
+    for number in range(swaps):
+        (shop / "next.h5").write_bytes(states[(number + 1) % 2])
+        (shop / "next.h5").replace(path)
+        assert served.service.catalogue.look()
+    stop.set()
+    for asker in askers:
+        asker.join(20)
+    assert failures == [] and len(seen) > 1
+    assert all(len(prices) == 1 for prices in seen.values()), "no answer mixes two states"
+
+
+def test_a_store_is_replaced_under_load_without_an_error_or_a_mixed_answer(served: Served, shop: Path):
+    swap_of(shop, 4, served)
+
+
+@pytest.mark.long
+def test_a_store_is_replaced_a_hundred_times(served: Served, shop: Path):
+    swap_of(shop, 100, served)
+
+
+def test_a_broken_store_leaves_the_last_good_one_answering(served: Served, shop: Path):
+    path, headers = Path(open_store().path), served.as_program("read")
+    good = path.read_bytes()
+    (shop / "broken.h5").write_bytes(good[: len(good) // 2])
+    (shop / "broken.h5").replace(path)
+    assert not served.service.catalogue.look()
+    assert served.client.get("/v1/similar?id=boots0-0", headers=headers).status_code == 200
+    health = served.client.get("/healthz").json()
+    assert health["status"] == "degraded" and health["trouble"]
+    (shop / "good.h5").write_bytes(good)
+    (shop / "good.h5").replace(path)
+    assert served.service.catalogue.look()
+    assert served.client.get("/healthz").json()["status"] == "ok"
+
+
+def test_a_new_classifier_answers_as_soon_as_it_is_there(served: Served, shop: Path):
+    from featx import fit
+
+    headers = served.as_program("read", "classify") | JPEG
+    assert served.client.post("/v1/classify", content=a_photo(), headers=headers).json()["classifier"] == "centroid"
+    fit(open_store(), "logreg", folds=2).save(shop / "artifacts/models/logreg.safetensors")
+    served.service.catalogue.look()
+    assert served.client.post("/v1/classify", content=a_photo(), headers=headers).json()["classifier"] == "logreg"
