@@ -63,8 +63,8 @@ def update(
     for line in rest:
         out.say(f"  {line}")
     if report.gone:
-        gone = pluralise(report.gone, "photo has", "photos have")
-        out.warn(f"{gone} left the disk or the table, but not the store: `featx update --prune` removes them")
+        gone, them = pluralise(report.gone, "photo has", "photos have"), "it" if report.gone == 1 else "them"
+        out.warn(f"{gone} left the disk or the table, but not the store: `featx update --prune` removes {them}")
     if report.skipped:
         out.warn(f"{pluralise(report.skipped, 'file')} could not be read (list: artifacts/skipped.csv)")
     if report.review:

@@ -120,7 +120,17 @@ def _read_open(file: OpenFile, name: str) -> bytes:
         raise UnreadablePhoto(name or _file_name(file), "unreadable", (error.strerror or str(error)).lower()) from error
     if isinstance(data, str):
         raise FeatxError("bad-flag", f"{name or 'the file'} is opened for reading text", "open it with `rb`")
+    if not data and _is_at_its_end(file):
+        raise UnreadablePhoto(name or _file_name(file), "unreadable", "it was read to its end before: file.seek(0)")
     return data
+
+
+def _is_at_its_end(file: OpenFile) -> bool:
+    """Whether an open file has bytes, all of them before the place where it is read."""
+    try:
+        return bool(file.tell())  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 def _file_name(file: object) -> str:

@@ -88,6 +88,15 @@ def test_a_photo_without_pixels_is_named(value):
         open_photo(value, "photo 7").decode(None)
 
 
+def test_a_file_that_was_read_before_is_not_called_empty(path):
+    with path.open("rb") as file:
+        read_photo(file)
+        with pytest.raises(UnreadablePhoto, match=r"read to its end before: file\.seek\(0\)"):
+            read_photo(file)
+        file.seek(0)
+        assert read_photo(file).image.size
+
+
 def test_a_file_that_is_too_large_is_not_read_to_its_end(monkeypatch):
     monkeypatch.setattr("featx.images.photos.MAX_BYTES", 10)
     file = io.BytesIO(b"\xff" * 100)
