@@ -189,6 +189,9 @@ def extract(
     command = "" if works_elsewhere() else _command_line()
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
     if shard is not None or shards is not None:
+        if read is not None:
+            what = "`--read` and shards do not go together"
+            raise FeatxError("bad-flag", what, "join the shards, then read: `featx read --store STORE`")
         from featx.cli.sharded import extract_sharded
 
         extract_sharded(out, catalogue, options, store, command or _command_line(), shard, shards, jobs)

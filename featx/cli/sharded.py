@@ -26,12 +26,9 @@ def extract_sharded(
     jobs: int,
 ) -> None:
     """One shard of a catalogue, or all that are missing and then the store of all."""
-    if options.replace or options.prune or options.dry_run or options.force:
-        raise FeatxError(
-            "bad-flag",
-            "shards are made once: `--replace`, `--prune`, `--force` and `--dry-run` have no meaning for them",
-            "delete the folder of the shards to make them anew, or join them first",
-        )
+    from featx.extraction.shard_pool import require_for_shards
+
+    require_for_shards(options)
     if shard is not None and shards is not None:
         raise FeatxError("bad-flag", "`--shard` makes one, `--shards` all that are missing", "leave out one of the two")
     if store is None:
@@ -57,7 +54,7 @@ def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: P
         raise typer.Exit(130)
     skipped = f", {pluralise(len(record.skipped), 'file')} skipped" if record.skipped else ""
     out.ok(f"shard {shard}: features of {pluralise(record.n, 'photo')}{skipped} ({duration(record.seconds)})")
-    left = len(missing_shards(parts, store))
+    left = len(missing_shards(parts, store, options))
     facts = {"shard": shard.number, "of": shard.of, "n": record.n, "skipped": len(record.skipped)}
     out.document({"version": 1, "store": str(store), **facts, "missing": left, "fingerprint": record.fingerprint})
     if not left:

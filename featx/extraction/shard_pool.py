@@ -91,15 +91,32 @@ def run_shards(
     progress: Advance = lambda done, total: None,
 ) -> Store:
     """Extract the shards that are missing, so many at once, and join all."""
+    require_for_shards(options)
     parts = parts_of(catalogue, of)
-    missing = missing_shards(parts, store)
+    missing = missing_shards(parts, store, options)
     tasks = deque(Task.of(shard, parts[shard], options, store, len(catalogue.items), command) for shard in missing)
     del parts
     progress(of - len(missing), of)
     with _Pool(min(jobs, len(tasks))) as pool:
         for done in pool.run(tasks):
             progress(of - len(missing) + done, of)
-    return join_shards(catalogue, store, of)
+    return join_shards(catalogue, options, store, of)
+
+
+def require_for_shards(options: ExtractionOptions) -> None:
+    """Refuse options that have no meaning for shards, or would give each another meaning."""
+    if options.replace or options.prune or options.dry_run or options.force:
+        raise FeatxError(
+            "bad-flag",
+            "shards are made once: `--replace`, `--prune`, `--force` and `--dry-run` have no meaning for them",
+            "delete the folder of the shards to make them anew",
+        )
+    if options.layer is not None and "auto" in options.layer:
+        raise FeatxError(
+            "bad-flag",
+            "`--layer auto` looks at the photos at hand, and each shard has others",
+            "name the layers: `featx extract SAMPLE --layer auto` on some photos says which suit",
+        )
 
 
 class _Worker:

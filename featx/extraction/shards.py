@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,7 @@ class ShardRecord(msgspec.Struct, frozen=True):
     shard: int
     of: int
     photos: str
+    flags: list[str]
     file: str
     n: int
     bytes: int
@@ -89,14 +91,24 @@ def shards_of(store: Path) -> Path:
     return store.with_name(store.name + ".shards")
 
 
-def read_record(store: Path, shard: Shard, part: Catalogue) -> ShardRecord | None:
-    """The record of a shard; None where it is not done, or was done for other photos."""
+def read_record(store: Path, shard: Shard, part: Catalogue, options: ExtractionOptions) -> ShardRecord | None:
+    """The record of a shard; None where it is not done, or was done for other photos.
+
+    Shards that were made with other options are refused: they could not be joined with new ones.
+    """
     folder = shards_of(store)
     try:
         record = msgspec.json.decode(read_regular(folder / f"{shard.name}.json"), type=ShardRecord)
         there = not record.file or os.stat(folder / record.file).st_size == record.bytes
     except (OSError, msgspec.MsgspecError):
         return None
+    if record.flags != _flags(options):
+        raise FeatxError(
+            "other-backbone",
+            f"the shards in `{folder}` were made with `{shlex.join(record.flags)}`, and this run asks for "
+            f"`{shlex.join(_flags(options))}`",
+            "use the same flags, another `--store`, or delete that folder",
+        )
     same = (record.version, record.shard, record.of, record.photos) == (VERSION, shard.number, shard.of, _digest(part))
     return record if there and same and record.file in ("", f"{shard.name}.h5") else None
 
@@ -115,15 +127,20 @@ def extract_shard(
 
     `in_all` is how many photos all shards have: the engine that suits these runs the network for each.
     """
-    if (done := read_record(store, shard, part)) is not None:
+    if (done := read_record(store, shard, part, options)) is not None:
         return done
     begun, folder = time.monotonic(), shards_of(store)
     aside = folder / f".{shard.name}.part"
     aside.mkdir(parents=True, exist_ok=True)
-    record = ShardRecord(VERSION, shard.number, shard.of, _digest(part), "", 0, 0, "", {}, _listed(part.skipped), 0.0)
+    skips = _listed(part.skipped)
+    record = ShardRecord(VERSION, shard.number, shard.of, _digest(part), _flags(options), "", 0, 0, "", {}, skips, 0.0)
     if part.items:
         workspace = Workspace(aside / "artifacts")
-        made = aside / "rows.h5"
+        made, before = aside / "rows.h5", folder / f"{shard.name}.h5"
+        if before.exists() and not any(aside.glob("rows.h5*")):
+            # The list has changed: only what is new in this part is computed, and what is not in it any more goes.
+            shutil.copyfile(before, made)
+        options = replace(options, prune=made.exists())
         try:
             report = run_extraction(
                 part, options, store=made, workspace=workspace, listener=listener, command=command,
@@ -143,14 +160,14 @@ def extract_shard(
     return record
 
 
-def missing_shards(parts: Mapping[Shard, Catalogue], store: Path) -> list[Shard]:
+def missing_shards(parts: Mapping[Shard, Catalogue], store: Path, options: ExtractionOptions) -> list[Shard]:
     """The shards that are not done."""
-    return [shard for shard, part in parts.items() if read_record(store, shard, part) is None]
+    return [shard for shard, part in parts.items() if read_record(store, shard, part, options) is None]
 
 
-def join_shards(catalogue: Catalogue, store: Path, of: int) -> Store:
+def join_shards(catalogue: Catalogue, options: ExtractionOptions, store: Path, of: int) -> Store:
     """All shards as one store, every byte verified; rows that the store has already are left alone."""
-    records = _complete_records(catalogue, store, of)
+    records = _complete_records(catalogue, options, store, of)
     files = [(record, shards_of(store) / record.file) for record in records if record.file]
     if not files:
         skips = [Skipped(*skip) for record in records for skip in record.skipped]
@@ -177,11 +194,11 @@ def join_shards(catalogue: Catalogue, store: Path, of: int) -> Store:
     return open_store(store)
 
 
-def _complete_records(catalogue: Catalogue, store: Path, of: int) -> list[ShardRecord]:
+def _complete_records(catalogue: Catalogue, options: ExtractionOptions, store: Path, of: int) -> list[ShardRecord]:
     records: list[ShardRecord] = []
     missing: list[str] = []
     for shard, part in parts_of(catalogue, of).items():
-        record = read_record(store, shard, part)
+        record = read_record(store, shard, part, options)
         if record is None:
             missing.append(str(shard))
         else:
@@ -242,6 +259,11 @@ def _digest(part: Catalogue) -> str:
         words = [item.item_id, item.path, item.label, item.product, item.split, sorted(item.extra.items())]
         digest.update(repr(words).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _flags(options: ExtractionOptions) -> list[str]:
+    """The options that features depend on, as flags."""
+    return replace(options, workers=None, strict=False, prune=False).to_flags()
 
 
 def _listed(skipped: Sequence[Skipped]) -> list[tuple[str, str, str]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from featx.backbones.colour import ColourEncoder
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, extract, extract_in_shards
@@ -61,9 +62,11 @@ def one_by_one(shop: Path, store: Path, numbers: range = range(1, SHARDS + 1)) -
 
 def test_shards_joined_are_the_store_of_a_single_run(shop: Path, plain: Store, workplace: Path) -> None:
     one_by_one(shop, workplace / "a.h5")
-    joined = join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS)
+    joined = join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS)
     assert same(joined, plain)
-    assert same(join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS), plain), "joining twice changes nothing"
+    assert same(join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS), plain), (
+        "joining twice changes nothing"
+    )
 
 
 def test_processes_write_the_same_bytes(shop: Path, plain: Store, workplace: Path) -> None:
@@ -86,13 +89,45 @@ def test_only_shards_without_a_record_are_made(shop: Path, workplace: Path) -> N
     catalogue, folder = read_catalogue(shop), shards_of(store)
     made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     (folder / f"{Shard(2, SHARDS).name}.json").unlink()
-    assert missing_shards(parts_of(catalogue, SHARDS), store) == [Shard(2, SHARDS)]
+    assert missing_shards(parts_of(catalogue, SHARDS), store, COLOUR) == [Shard(2, SHARDS)]
     one_by_one(shop, store)
     changed = {path.name for path in folder.iterdir() if made.get(path.name) != path.stat().st_mtime_ns}
     assert changed == {f"{Shard(2, SHARDS).name}.h5", f"{Shard(2, SHARDS).name}.json"}
     items = [replace(catalogue.items[0], label="new"), *catalogue.items[1:]]
     other = parts_of(replace(catalogue, items=items), SHARDS)
-    assert missing_shards(other, store) == [Shard(1, SHARDS)], "a shard of other photos is not done"
+    assert missing_shards(other, store, COLOUR) == [Shard(1, SHARDS)], "a shard of other photos is not done"
+
+
+def test_a_longer_list_costs_only_the_photos_that_are_new(workplace: Path, monkeypatch) -> None:
+    for i in range(1, 12):
+        photo(workplace / "photos" / f"p{i:02d}.jpg", seed=i)
+    extract_here(workplace / "photos", workplace / "a.h5")
+    photo(workplace / "photos" / "p00.jpg", seed=0)
+    (workplace / "photos" / "p11.jpg").unlink()
+    computed = []
+    features = ColourEncoder.features
+    monkeypatch.setattr(ColourEncoder, "features", lambda self, views: computed.append(1) or features(self, views))
+    joined = extract_here(workplace / "photos", workplace / "a.h5")
+    assert len(computed) <= 3, "a batch for each shard at most"
+    plain = extract(workplace / "photos", backbone="colour", store=workplace / "plain.h5")
+    kept = [i for i, row in enumerate(joined.known().values()) if not row.path.endswith("p11.jpg")]
+    assert len(joined) == 12 and joined.features[kept].tobytes() == plain.features.tobytes()
+
+
+def extract_here(source: Path, store: Path) -> Store:
+    """All shards in this process, joined."""
+    catalogue = read_catalogue(source)
+    for shard, part in parts_of(catalogue, 3).items():
+        extract_shard(part, COLOUR, store, shard, in_all=len(catalogue.items))
+    return join_shards(catalogue, COLOUR, store, 3)
+
+
+def test_shards_of_other_options_are_neither_joined_nor_mixed(shop: Path, workplace: Path) -> None:
+    one_by_one(shop, workplace / "a.h5")
+    with pytest.raises(FeatxError, match=r"made with `--backbone colour`, .* asks for `--backbone builtin`"):
+        extract_in_shards(shop, store=workplace / "a.h5", shards=SHARDS, backbone="builtin")
+    with pytest.raises(FeatxError, match="each shard has others"):
+        extract_in_shards(shop, store=workplace / "b.h5", shards=SHARDS, backbone="builtin", layer="auto")
 
 
 def test_a_shard_without_a_readable_photo_is_done_and_lists_them(workplace: Path) -> None:
@@ -110,7 +145,7 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     store = workplace / "a.h5"
     one_by_one(shop, store, range(1, SHARDS))
     with pytest.raises(FeatxError, match=r"1 of 5 shards .* not done: 5/5") as error:
-        join_shards(read_catalogue(shop), store, SHARDS)
+        join_shards(read_catalogue(shop), COLOUR, store, SHARDS)
     assert error.value.code == "no-store" and not store.exists()
     one_by_one(shop, store)
     damaged = shards_of(store) / f"{Shard(4, SHARDS).name}.h5"
@@ -118,7 +153,7 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(FeatxError, match="is not what was written") as error:
-        join_shards(read_catalogue(shop), store, SHARDS)
+        join_shards(read_catalogue(shop), COLOUR, store, SHARDS)
     assert error.value.code == "store-broken" and not store.exists()
 
 
@@ -146,7 +181,7 @@ def deadly(shop: Path, store: Path, **more: bool) -> deque[Task]:
 def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store, workplace: Path) -> None:
     with _Pool(2) as pool:
         assert list(pool.run(deadly(shop, workplace / "a.h5"))) == [1, 2, 3, 4, 5]
-    assert same(join_shards(read_catalogue(shop), workplace / "a.h5", SHARDS), plain)
+    assert same(join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS), plain)
 
 
 def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
