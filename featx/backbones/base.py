@@ -91,6 +91,10 @@ class Encoder(ABC):
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
         raise self._without("feature maps")
 
+    def pool_slopes(self, maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """How a weighted sum of the features that maps lead to changes with each number of the maps."""
+        raise self._without("feature maps")
+
     def networks(self) -> Sequence[Encoder]:
         """The encoders whose blocks make up a row, in the order of its columns; most have only themselves."""
         return (self,)

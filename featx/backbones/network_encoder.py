@@ -130,6 +130,16 @@ class NetworkEncoder(Encoder):
             rows: np.ndarray = after(torch.from_numpy(maps).to(self._device)).float().cpu().numpy()
         return rows
 
+    def pool_slopes(self, maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """How a weighted sum of the features that maps lead to changes with each number of the maps."""
+        torch = import_torch_alone()
+        _, after = self._parts()
+        leaf = torch.from_numpy(np.array(maps)).to(self._device).requires_grad_()
+        rows = after(leaf).float()
+        (rows @ torch.from_numpy(weights[: rows.shape[1]].astype(np.float32)).to(self._device)).sum().backward()
+        slopes: np.ndarray = leaf.grad.cpu().numpy()
+        return slopes
+
     def graph(self) -> nn.Module:
         """One module from a batch of prepared photos to their features, in eval mode, for export."""
         return self._module()

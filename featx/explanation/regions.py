@@ -18,7 +18,7 @@ FINE = 16 * GRID
 # How far pooled maps may be from their average, as a share of the largest, to count as the average.
 ROUNDING = 1e-4
 
-EXACT, OCCLUSION = "exact", "occlusion"
+EXACT, GRADIENT, OCCLUSION = "exact", "gradient", "occlusion"
 Cells = NDArray[np.float64]
 Features = NDArray[np.float32]
 # The log-odds of rows of one block, while the rest of the row stays as it is.
@@ -30,7 +30,7 @@ class Regions:
     """What each cell of a grid over the photo adds to the margin, and the method that measured it.
 
     `exact`: the cells add up to the margin of the network's block. `occlusion`: each cell is how much the margin falls
-    when the cell looks like most of the photo.
+    when the cell looks like most of the photo. `gradient`: the same, as the slope at the photo foretells it.
     """
 
     cells: Cells
@@ -65,7 +65,16 @@ def cells_of(
     if weights is not None and is_average:
         cells = np.tensordot(weights, maps[0].astype(np.float64), axes=1) / maps[0, 0].size
         return cells, EXACT
+    if weights is not None:
+        return _foretold(part, maps, weights), GRADIENT
     return _occluded(part, maps, odds), OCCLUSION
+
+
+def _foretold(part: Encoder, maps: Features, weights: NDArray[np.float64]) -> Cells:
+    """What `_occluded` would measure, to first order: one pass instead of one for each cell."""
+    lost = part.pool_slopes(maps, weights) * (maps - np.median(maps, axis=(2, 3), keepdims=True))
+    cells: Cells = lost[0].sum(axis=0, dtype=np.float64)
+    return cells
 
 
 def _occluded(part: Encoder, maps: Features, odds: OddsOfBlock) -> Cells:

@@ -16,7 +16,7 @@ from featx.classifiers.fit import fit
 from featx.cli.explain import picture_names
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
-from featx.explanation.regions import EXACT, GRID, OCCLUSION, regions_of, spread
+from featx.explanation.regions import EXACT, GRADIENT, GRID, OCCLUSION, cells_of, regions_of, spread
 from featx.extraction import extract
 from featx.prediction.predict import Predictor
 from tests.conftest import Run, made_once
@@ -55,9 +55,25 @@ def photo_of(shop: Path, category: str) -> Path:
 
 
 def test_a_mark_that_gives_a_category_away_carries_most_of_the_map(explainer: Explainer, marked_shop: Path) -> None:
-    cells = np.abs(explainer(photo_of(marked_shop, "marked")).cells)
+    cells = np.clip(explainer(photo_of(marked_shop, "marked")).cells, 0, None)
     corner = GRID * 54 // 128  # the mark and the cell beside it, which sees the mark too
     assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
+
+
+def test_the_gradient_orders_cells_as_occlusion_does(explainer: Explainer, marked_shop: Path) -> None:
+    encoder = explainer.predictor.backbone
+    with Image.open(photo_of(marked_shop, "marked")) as photo:
+        prepared = encoder.prepare(photo.convert("RGB"))
+    maps, row = encoder.feature_maps([prepared]), encoder.features([prepared])[0]
+    weights = np.random.default_rng(0).normal(size=len(row))
+
+    def score(pooled: np.ndarray) -> np.ndarray:
+        return pooled @ weights[: pooled.shape[1]]
+
+    foretold, method = cells_of(encoder, maps, weights, score)
+    measured, occluded = cells_of(encoder, maps, None, score)
+    assert (method, occluded) == (GRADIENT, OCCLUSION)
+    assert np.corrcoef(foretold.ravel(), measured.ravel())[0, 1] > 0.9
 
 
 def test_parts_and_rest_add_up_to_the_log_odds(explainer: Explainer, marked_shop: Path) -> None:

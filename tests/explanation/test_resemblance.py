@@ -57,7 +57,7 @@ def test_the_detail_makes_them_alike(alike: Resemblance) -> None:
     half = GRID // 2
     for regions, own in ((alike.regions, np.s_[:half, :half]), (alike.other_regions, np.s_[half:, half:])):
         cells = np.clip(regions["builtin"].cells, 0, None)
-        assert cells[own].sum() > 0.4 * cells.sum()  # on a quarter of the photo
+        assert cells[own].sum() > cells.sum() / 3  # on a quarter of the photo
 
 
 def test_where_a_network_averages_the_cells_are_its_share_of_the_similarity(tmp_path: Path) -> None:
