@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 
 from featx.classifiers.card import training_command
 from featx.classifiers.columns.category_words import category_words
+from featx.classifiers.columns.encoders import learn_texts
 from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.model import Classifier, load_classifier
 from featx.errors import FeatxError
+from tests.conftest import photo
 
 
 @pytest.fixture(scope="session")
@@ -178,3 +181,34 @@ def test_texts_count_by_their_meaning_too_and_are_trained_so_again(carton_shop, 
 def test_sentences_without_a_column_of_texts_are_refused(carton_shop, columns):
     with pytest.raises(FeatxError, match="need a column of texts"):
         fit(carton_shop, "logreg", folds=3, columns=columns, sentences=True)
+
+
+HOSTILE = [
+    '=HYPERLINK("http://evil","x")',
+    "\x1b[2J\x1b]0;owned\x07",
+    "<script>alert(1)</script>",
+    "a\u202eb | `c`",
+]
+
+
+def test_hostile_titles_are_harmless_on_the_terminal_and_on_the_card(featx, tmp_path):
+    lines = ["path,label,title"]
+    for i in range(24):
+        label, word = ("boots", "laced") if i % 2 else ("hats", "brim")
+        photo(tmp_path / f"{i}.jpg", seed=i, size=(16, 16))
+        title = f"{word} {HOSTILE[i % 4]} {word} {i}".replace('"', '""').replace("\n", " ")
+        lines.append(f'{i}.jpg,{label},"{title}"')
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert featx("extract", "list.csv", "-b", "colour", "--store", "s.h5").returncode == 0
+    ran = featx("fit", "--clf", "logreg", "--folds", "3", "--with", "title", "--store", "s.h5")
+    assert ran.returncode == 0, ran.stderr
+    shown = ran.stdout + ran.stderr + featx("info", "--store", "s.h5").stdout
+    assert "laced" in shown and not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", shown)
+    models = tmp_path / "artifacts" / "models"
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e]", (models / "logreg.json").read_text(encoding="utf-8"))
+    assert "<script" not in (models / "logreg.md").read_text(encoding="utf-8")
+
+
+def test_a_text_of_ten_thousand_words_costs_little_and_counts(carton_shop):
+    encoder = learn_texts(["oat drink", "oat drink", " ".join(f"word{i}" for i in range(10_000))])
+    assert np.isfinite(encoder.encode(["oat " * 10_000])).all() and len(encoder.pieces) < 5_000
