@@ -26,6 +26,9 @@ def deploy(
         bool, typer.Option("--int8", help="Add model-int8.onnx: faster, and measured on these photos.")
     ] = False,
     openvino: Annotated[bool, typer.Option("--openvino", help="Add the graph as OpenVINO's model.xml.")] = False,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Add a page that classifies in a browser, offline.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier deployment.")] = False,
     store: StoreOption = None,
     as_json: JsonFlag = False,
@@ -47,6 +50,7 @@ def deploy(
         compared=compared,
         int8=int8,
         openvino=openvino,
+        browser=browser,
         force=force,
         on_stage=lambda stage: out.detail(f"{stage} …"),
     )
@@ -61,6 +65,8 @@ def deploy(
     )
     if report.int8 is not None:
         out.say(f"  model-int8.onnx, on {pluralise(report.int8.photos, 'photo')}: {agreement_sentence(report.int8)}")
+    if browser:
+        out.say(f"  open {report.folder}/browser/index.html in a browser")
     out.next(f"python {report.folder}/run.py PHOTO   (needs pillow, numpy and onnxruntime)")
     out.result(str(report.folder))
     out.document(report.to_dict())

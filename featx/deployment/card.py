@@ -28,7 +28,20 @@ the categories (`labels`) and gives the confidence below which an answer needs a
 """
 
 
-def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison, agreement: Agreement | None) -> str:
+BROWSER = (
+    "`browser/index.html` classifies in a browser, offline: a double click opens it, or any web server can serve the "
+    'folder. Browsers decode photos in their own way; the button "Check this browser" compares the golden photos.'
+)
+
+
+def card_page(
+    predictor: Predictor,
+    rule: DecisionRule,
+    comparison: Comparison,
+    agreement: Agreement | None,
+    *,
+    browser: bool = False,
+) -> str:
     """The page in Markdown."""
     model = predictor.model
     card = page(model.card).rstrip("\n")
@@ -43,8 +56,9 @@ def card_page(predictor: Predictor, rule: DecisionRule, comparison: Comparison, 
         f"embeddings within {comparison.embedding:.1g}, probabilities within {comparison.probabilities:.1g}, and a "
         f"photo alone within {comparison.alone:.1g} of the same photo among others.",
         *(["", *_integers(agreement)] if agreement is not None else []),
+        *(["", BROWSER] if browser else []),
     ]
-    return "\n".join([card, "", USAGE, *limits, "", "## Licences", "", *_licences(predictor)]) + "\n"
+    return "\n".join([card, "", USAGE, *limits, "", "## Licences", "", *_licences(predictor, browser=browser)]) + "\n"
 
 
 def _integers(agreement: Agreement) -> list[str]:
@@ -57,7 +71,7 @@ def _integers(agreement: Agreement) -> list[str]:
     ]
 
 
-def _licences(predictor: Predictor) -> list[str]:
+def _licences(predictor: Predictor, *, browser: bool) -> list[str]:
     """A line for the weights of each network, and one for the code of featx."""
     known = {row["name"]: row["licence"] for row in backbone_rows()}
     lines = []
@@ -67,4 +81,6 @@ def _licences(predictor: Predictor) -> list[str]:
             f"- weights of {escape_markdown(part.backbone)} ({escape_markdown(part.weights)}): "
             f"{escape_markdown(str(licence))}, SHA-256 `{part.weights_sha256}`"
         )
+    if browser:
+        lines.append("- `browser/runtime.js`, `browser/wasm.js`: ONNX Runtime Web, MIT, Microsoft Corporation")
     return [*lines, "- `run.py` and the files it imports: MIT, from featx"]

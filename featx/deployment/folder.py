@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featx.prediction.review import DecisionRule
 
 MANIFEST, CARD, GOLDEN = "manifest.json", "card.md", "golden"
+BROWSER = "browser"
 MODEL, INT8, OPENVINO = "model.onnx", "model-int8.onnx", "model.xml"
 FORMAT = "featx-deployment/1"
 RUNNER = Path(__file__).parent / "runner"
@@ -35,10 +36,11 @@ MOST_BYTES = 200 * 2**20
 
 @dataclass(frozen=True)
 class Forms:
-    """The forms of the graph beside `model.onnx`."""
+    """What is written beside `model.onnx` and the program that runs it."""
 
     int8: bool = False
     openvino: bool = False
+    browser: bool = False
 
 
 @dataclass
@@ -74,6 +76,7 @@ def deploy(
     compared: int = COMPARED,
     int8: bool = False,
     openvino: bool = False,
+    browser: bool = False,
     force: bool = False,
     on_stage: Callable[[str], object] = lambda stage: None,
 ) -> DeploymentReport:
@@ -83,10 +86,11 @@ def deploy(
     of the store it was trained on, as far as they are still there.
 
     `int8` adds a graph whose convolutions compute with integers, if it agrees well enough on these photos; `openvino`
-    adds the graph in OpenVINO's own form.
+    adds the graph in OpenVINO's own form; `browser` adds a page that classifies in a browser.
     """
     begun, output = time.monotonic(), Path(output)
-    _require_packages(openvino=openvino)
+    forms = Forms(int8, openvino, browser)
+    _require_packages(forms)
     _require_free(output, force=force)
     from featx.prediction.predict import open_predictor
     from featx.prediction.review import decision_rule
@@ -97,7 +101,7 @@ def deploy(
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
-        comparison, agreement = _write(temporary, predictor, rule, Forms(int8, openvino), compared, on_stage)
+        comparison, agreement = _write(temporary, predictor, rule, forms, compared, on_stage)
         _replace(temporary, output)
     except OSError as error:
         raise cannot_write(output, error) from error
@@ -117,16 +121,20 @@ def deploy(
     )
 
 
-def _require_packages(*, openvino: bool) -> None:
+def _require_packages(forms: Forms) -> None:
     missing = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if missing:
         raise FeatxError(
             "extra-missing", f"deploying needs {' and '.join(missing)}", "install them: pip install 'featx[deploy]'"
         )
-    if openvino:
+    if forms.openvino:
         from featx.deployment.openvino_form import require_openvino
 
         require_openvino()
+    if forms.browser:
+        from featx.deployment.browser_page import runtime_archive
+
+        runtime_archive()  # fetched before a minute is spent on the rest
 
 
 def _require_free(output: Path, *, force: bool) -> None:
@@ -171,7 +179,12 @@ def _write(
             files.append(answered)
         comparison = _compare_exact(folder, forms, files)
         agreement = _compare_int8(folder, predictor, files[-1], paths) if forms.int8 else None
-    (folder / CARD).write_text(card_page(predictor, rule, comparison, agreement), encoding="utf-8")
+    if forms.browser:
+        from featx.deployment.browser_page import write_page
+
+        write_page(folder / BROWSER, folder / MODEL, folder / GOLDEN, folder / GOLDEN / EXPECTED)
+    page = card_page(predictor, rule, comparison, agreement, browser=forms.browser)
+    (folder / CARD).write_text(page, encoding="utf-8")
     _write_manifest(folder)
     return comparison, agreement
 
@@ -206,6 +219,14 @@ def _copy_runner(folder: Path) -> None:
         if file.is_file():
             shutil.copyfile(file, folder / file.name)
     shutil.copyfile(str(colours.__file__), folder / "colours.py")
+    pins = [f"{name}=={version(name)}\n" for name in _needs(folder)]
+    (folder / "constraints.txt").write_text("".join(pins), encoding="utf-8")
+
+
+def _needs(folder: Path) -> dict[str, str]:
+    """The packages that the runner needs, and the oldest version of each."""
+    lines = (folder / "requirements.txt").read_text("utf-8").split()
+    return dict(line.split(">=") for line in lines)
 
 
 def _answer_photos(
@@ -250,8 +271,7 @@ def _write_manifest(folder: Path) -> None:
     """The digest of every file, and the versions of ONNX Runtime that run the graph."""
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     digests = {name: _sha256(folder / name) for name in names if name != MANIFEST}
-    needs = dict(line.split(">=") for line in (folder / "requirements.txt").read_text("utf-8").split())
-    runtime = {"oldest": needs["onnxruntime"], "compared_with": version("onnxruntime")}
+    runtime = {"oldest": _needs(folder)["onnxruntime"], "compared_with": version("onnxruntime")}
     manifest = {"format": FORMAT, "onnxruntime": runtime, "files": digests}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 

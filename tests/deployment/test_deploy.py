@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,26 +15,10 @@ import pytest
 from featx.deployment.folder import RUNNER, deploy
 from featx.errors import FeatxError
 from featx.images import colours
-from tests.conftest import ROOT, Run, command_environment, made_once, run_here
+from tests.conftest import ROOT, Run
 
 # What the runner's users have.
 ALLOWED = {"numpy", "onnxruntime", "openvino", "PIL", "check", "colours", "engine", "photo"}
-
-FORMS = ["--int8", *(["--openvino"] if find_spec("openvino") else [])]
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory, sample_shop: Path) -> Path:
-    """A copy of the sample shop with a classifier and its deployment in `out`."""
-
-    def make(folder: Path) -> None:
-        shutil.copytree(sample_shop, folder, dirs_exist_ok=True)
-        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", *FORMS, "--json"]):
-            ran = run_here(tuple(words), folder, "", command_environment({}))
-            assert ran.returncode == 0, ran.stderr
-        (folder / "deploy.json").write_text(ran.stdout)
-
-    return made_once(tmp_path_factory, "deployed-shop", make)
 
 
 def run(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -140,6 +123,16 @@ def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(shop:
 def test_a_graph_that_was_not_deployed_is_refused_in_a_sentence(shop: Path) -> None:
     ran = run(shop / "out", "--model", "other.onnx", "--check")
     assert ran.returncode != 0 and "not part of this deployment" in ran.stderr and "Traceback" not in ran.stderr
+
+
+def test_a_container_has_every_file_the_runner_reads_and_no_root(shop: Path) -> None:
+    lines = (shop / "out" / "Containerfile").read_text().splitlines()
+    copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
+    assert {path.name for path in RUNNER.glob("*.py")} | {"colours.py", "model.onnx", "manifest.json"} <= copied
+    assert all((shop / "out" / name).exists() for name in copied)
+    assert lines.index("USER nobody") < min(i for i, line in enumerate(lines) if "run.py" in line and "RUN" in line)
+    pins = dict(line.split("==") for line in (shop / "out" / "constraints.txt").read_text().split())
+    assert pins.keys() == {"numpy", "onnxruntime", "pillow"} and pins["numpy"] == np.__version__
 
 
 def test_the_manifest_tells_which_versions_run_the_graph(shop: Path) -> None:
