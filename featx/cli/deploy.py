@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsPlaceOption
 from featx.cli.output import Output, duration, pluralise, size
 
 
@@ -31,6 +31,7 @@ def deploy(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier deployment.")] = False,
     store: StoreOption = None,
+    weights: WeightsPlaceOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -47,6 +48,7 @@ def deploy(
         output,
         clf,
         store=store,
+        weights=weights,
         compared=compared,
         int8=int8,
         openvino=openvino,

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from featx.cli.completion import category_names
-from featx.cli.options import JsonFlag, PicturesChoice, PicturesOption, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import (
+    JsonFlag,
+    PicturesChoice,
+    PicturesOption,
+    QuietFlag,
+    StoreOption,
+    VerboseFlag,
+    WeightsPlaceOption,
+)
 from featx.cli.output import Output, percent, pluralise, size
 from featx.errors import FeatxError
 
@@ -58,6 +66,7 @@ def explain(
         typer.Option("--clf", "-c", metavar="NAME|FILE", help="The classifier.", show_default="the last"),
     ] = None,
     store: StoreOption = None,
+    weights: WeightsPlaceOption = None,
     as_json: JsonFlag = False,
     quiet: QuietFlag = False,
     verbose: VerboseFlag = False,
@@ -76,12 +85,12 @@ def explain(
         if len(images) > 1 or against or clf or html or cover:
             what = "`--similar` compares one photo with another, without a classifier or a page"
             raise FeatxError("bad-flag", what, "`featx explain a.jpg --similar b.jpg -o alike.png`")
-        _explain_similar(images[0], similar_to, output, pictures, store, out)
+        _explain_similar(images[0], similar_to, output, pictures, store, weights, out)
         return
     catalogue = requested_photos(images)
     alone = len(catalogue.items) == 1
     drawn = [] if output is None else picture_names(output, [item.path for item in catalogue.items])
-    explainer = Explainer(open_predictor(clf, store, device="cpu"), cover=cover)
+    explainer = Explainer(open_predictor(clf, store, device="cpu", weights=weights), cover=cover)
     page = ExplanationsPage()
     for i, item in enumerate(catalogue.items):
         result = explainer(item.path, against, item.columns)
@@ -100,12 +109,18 @@ def explain(
 
 
 def _explain_similar(
-    photo: str, other: str, output: Path | None, pictures: PicturesChoice, store: Path | None, out: Output
+    photo: str,
+    other: str,
+    output: Path | None,
+    pictures: PicturesChoice,
+    store: Path | None,
+    weights: str | None,
+    out: Output,
 ) -> None:
     from featx.cli.stores import store_in_use
     from featx.explanation.resemblance import explain_similar
 
-    result = explain_similar(photo, other, store=store_in_use(store, out))
+    result = explain_similar(photo, other, store=store_in_use(store, out), weights=weights)
     out.document(result.to_dict())
     if not out.json and pictures != PicturesChoice.none:
         _show_alike(result, always=pictures == PicturesChoice.blocks)

@@ -73,6 +73,7 @@ def deploy(
     classifier: str | None = None,
     *,
     store: Path | None = None,
+    weights: str | Path | None = None,
     compared: int = COMPARED,
     int8: bool = False,
     openvino: bool = False,
@@ -83,7 +84,8 @@ def deploy(
     """Write a classifier and its networks into a folder that needs neither featx nor torch.
 
     The folder appears only once its own runner has given the answers of featx, to drawn photos and to `compared` photos
-    of the store it was trained on, as far as they are still there.
+    of the store it was trained on, as far as they are still there. `weights` is where the weights file of its backbone
+    is, if it moved.
 
     `int8` adds a graph whose convolutions compute with integers, if it agrees well enough on these photos; `openvino`
     adds the graph in OpenVINO's own form; `browser` adds a page that classifies in a browser.
@@ -95,7 +97,7 @@ def deploy(
     from featx.prediction.predict import open_predictor
     from featx.prediction.review import decision_rule
 
-    predictor = open_predictor(classifier, store, device="cpu")
+    predictor = open_predictor(classifier, store, device="cpu", weights=weights)
     rule = decision_rule(predictor.model.card)
     temporary = temporary_path(output)
     try:

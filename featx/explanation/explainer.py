@@ -195,13 +195,17 @@ def explain(
     against: str | None = None,
     columns: Mapping[str, Value] | None = None,
     cover: bool = False,
+    weights: str | Path | None = None,
 ) -> Explanation:
     """Explain the category of a photo in any form: what speaks for it, rather than for the next one or `against`.
 
     A classifier that counts columns finds them in the store, or in `columns`, such as {"title": "Oat milk"}.
-    With `cover` it looks for what must be covered for another category to be answered.
+    With `cover` it looks for what must be covered for another category to be answered. `weights` is where the weights
+    file of the backbone is, if it moved.
     """
-    return Explainer(open_predictor(classifier, store, device="cpu"), cover=cover)(photo, against, columns)
+    return Explainer(open_predictor(classifier, store, device="cpu", weights=weights), cover=cover)(
+        photo, against, columns
+    )
 
 
 class Explainer:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.base import Encoder
+from featx.backbones.weights import named_place
 from featx.compute.vectors import inverse_lengths, unit_rows
 from featx.embedding.reopen import decodes_exactly, reopen_backbone
 from featx.embedding.single import NAMELESS
@@ -136,17 +137,23 @@ class Resemblance:
 
 
 def explain_similar(
-    photo: PhotoLike, other: PhotoLike, *, store: Path | str | None = None, index: SimilarityIndex | None = None
+    photo: PhotoLike,
+    other: PhotoLike,
+    *,
+    store: Path | str | None = None,
+    index: SimilarityIndex | None = None,
+    weights: str | Path | None = None,
 ) -> Resemblance:
     """Explain the similarity of two photos, or of items of the store, as `similar` counts it.
 
-    For many pairs, open the index once: `index=featx.open_index()`.
+    For many pairs, open the index once: `index=featx.open_index()`. `weights` is where the weights file of the backbone
+    is, if it moved.
     """
     index = index or open_index(store)
     rows = index.rows
     assert rows.path is not None
     opened = open_store(rows.path, rows.blocks)
-    encoder, exact = reopen_backbone(opened, "cpu"), decodes_exactly(opened.provenance)
+    encoder, exact = reopen_backbone(opened, "cpu", named_place(weights)), decodes_exactly(opened.provenance)
     photos = [_photo_of(index, each) for each in (photo, other)]
     names = [name_of(each, NAMELESS) for each in photos]
     first, second = (look(each, lambda: encoder, name, exact=exact) for each, name in zip(photos, names, strict=True))

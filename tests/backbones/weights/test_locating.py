@@ -81,13 +81,15 @@ def test_a_copied_folder_answers_the_same_on_another_machine(shop, featx: Run, t
 
 
 def test_a_file_that_moved_is_named_where_a_backbone_is_opened(shop, featx: Run, tmp_path):
-    """`predict` and `similar` find the file or its folder; nothing is found there that is not the very file."""
+    """`predict`, `similar` and `explain` find the file or its folder, and nothing that is not the very file."""
     there = copied(shop, tmp_path / "second", "weights/w.pth")
     here = answer(featx("predict", "new.jpg", "--any", "--json", cwd=shop, FEATX_WEIGHTS_PATH=str(shop)))
     assert answer(featx("predict", "new.jpg", "--any", "--json", "--weights", "weights", cwd=there)) == here
     ran = featx("similar", "new.jpg", "--weights", "weights/w.pth", cwd=there)
     assert ran.returncode == 0, ran.stderr
-    for command in ("predict", "similar"):
+    ran = featx("explain", "new.jpg", "--weights", "weights/w.pth", "--json", cwd=there)
+    assert ran.returncode == 0, ran.stderr
+    for command in ("predict", "similar", "explain"):
         ran = featx(command, "new.jpg", "--weights", "nowhere.pth", cwd=there)
         assert ran.returncode == 2 and "no weights file or folder at `nowhere.pth`" in ran.stderr
         ran = featx(command, "new.jpg", "--weights", "new.jpg", cwd=there)
