@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 # The page asks for look-alikes and the category of the same photo; it is computed once.
 REMEMBERED = 64
+# From so many photos on the engine for several is faster, which works on four at a time.
+SEVERAL = 3
+# A server computes more photos than it takes to make converting its network worthwhile.
+WORTH_CONVERTING = 100_000
 
 
 @dataclass
@@ -50,6 +54,8 @@ class PhotoQueue:
         """`exact` decodes photos at full size, as those of the store were."""
         self._open, self._limits, self._exact = open_encoder, limits, exact
         self._encoder: Encoder | None = None
+        # The same network in an engine that is faster for several photos and slower for one; opened by `warm_up`.
+        self._for_many: Encoder | None = None
         self._opening, self._changed = threading.Lock(), threading.Condition()
         self._ready: deque[_Job] = deque()
         self._known: OrderedDict[str, Future[Features]] = OrderedDict()
@@ -79,8 +85,12 @@ class PhotoQueue:
         return job.future
 
     def warm_up(self) -> None:
-        """Open the network before the first photo comes."""
-        self._opened()
+        """Open the network before the first photo comes, and then the engine for several."""
+        spec = self._opened().spec
+        if spec.device.startswith("cpu") and spec.engine == "torch":
+            many = self._open()
+            many.use_engine("auto", photos=WORTH_CONVERTING, batch_size=self._limits.photos_at_once)
+            self._for_many = many if many.spec.engine != "torch" else None
 
     def stop(self) -> None:
         """Finish the photos that wait, and end the threads."""
@@ -163,7 +173,8 @@ class PhotoQueue:
         if not jobs:
             return
         try:
-            rows = self._opened().features([job.prepared for job in jobs])
+            encoder = self._for_many if self._for_many is not None and len(jobs) >= SEVERAL else self._opened()
+            rows = encoder.features([job.prepared for job in jobs])
         except BaseException as error:  # noqa: BLE001 - as above
             if len(jobs) == 1:
                 _fail(jobs[0], error)

@@ -31,12 +31,14 @@ class ToyEncoder:
 
     spec: Any = field(default_factory=lambda: SimpleNamespace(decode_size=None, parallel_calls=1))
     gate: threading.Event = field(default_factory=threading.Event)
+    entered: threading.Event = field(default_factory=threading.Event)
     sizes: list[int] = field(default_factory=list)
 
     def prepare(self, image: Any) -> np.ndarray:
         return np.asarray(image, dtype=np.float32)
 
     def features(self, batch: Any) -> np.ndarray:
+        self.entered.set()
         self.gate.wait(20)
         self.sizes.append(len(batch))
         means = np.array([photo.mean() for photo in batch], dtype=np.float32)
@@ -56,7 +58,7 @@ def toy():
     encoder = ToyEncoder()
     queue = PhotoQueue(lambda: encoder, Limits(waiting_photos=8, waiting_photos_of_caller=6, photos_at_once=4))
     first = queue.submit(plain(1), "a")
-    until(lambda: not queue._ready and queue._workers)
+    assert encoder.entered.wait(20)
     yield queue, encoder, first
     encoder.gate.set()
     queue.stop()
@@ -115,7 +117,7 @@ def test_a_photo_that_waited_too_long_is_not_computed():
     encoder = ToyEncoder()
     queue = PhotoQueue(lambda: encoder, Limits(answer_seconds=0.05))
     first = queue.submit(plain(1), "a")
-    until(lambda: not queue._ready and queue._workers)
+    assert encoder.entered.wait(20)
     late = queue.submit(plain(2), "a")
     time.sleep(0.1)
     encoder.gate.set()
