@@ -302,3 +302,23 @@ def test_every_setting_trains(shop, small, workplace, setting):
 def test_an_unknown_setting_is_refused_with_the_known_ones(setting):
     with pytest.raises(FeatxError, match=f"there is no {setting} `nonsense`"):
         TuneOptions(**{setting: "nonsense"})
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+def test_other_engines_run_a_tuned_network(shop, small, workplace, engine):
+    pytest.importorskip(engine)
+    tuned_network(shop, small)
+    photos = sorted(map(str, shop.rglob("*.jpg")))[:4]
+    plain = featx.extract(photos, backbone="tuned:shop", engine="torch", store="a.h5")
+    other = featx.extract(photos, backbone="tuned:shop", engine=engine, store="b.h5")
+    assert other.provenance["engine"] == engine
+    np.testing.assert_allclose(other.features, plain.features, rtol=0, atol=1e-3 * float(np.abs(plain.features).max()))
+
+
+def test_a_classifier_of_a_tuned_network_can_be_deployed(shop, small, workplace):
+    pytest.importorskip("onnxruntime")
+    tuned_network(shop, small)
+    store = featx.extract(shop, backbone="tuned:shop", store="a.h5")
+    featx.fit(store, "knn", folds=2).save("artifacts/models/knn.safetensors")
+    featx.deploy("deployed", "knn", store=Path("a.h5"), compared=4)
+    assert any(b"tuned:shop" in file.read_bytes() for file in Path("deployed").rglob("*") if file.is_file())
