@@ -217,6 +217,16 @@ def test_nothing_is_written_where_the_answers_would_differ(
     assert error.value.code == "answers-differ" and not list(tmp_path.iterdir())
 
 
+def test_a_classifier_too_large_to_travel_is_refused_in_a_sentence(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    monkeypatch.setattr("featx.deployment.folder.MOST_BYTES", 2**20)
+    with pytest.raises(FeatxError, match=r"`lda` classifier would make a model of \d+ MB") as error:
+        deploy(tmp_path / "new", compared=0)
+    assert "train a smaller one" in str(error.value.hint) and not list(tmp_path.iterdir())
+
+
 def test_a_backbone_without_a_network_is_refused_in_a_sentence(colour_shop, tmp_path: Path, featx: Run) -> None:
     shutil.copytree(colour_shop.path.parent, tmp_path / "shop")
     shop = tmp_path / "shop"
