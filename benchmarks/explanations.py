@@ -31,7 +31,7 @@ from featx.explanation.regions import cells_of
 from featx.images import read_photo
 from featx.store import open_store
 
-GRID, STEPS = 12, 12
+GRID, STEPS = 12, 8
 Cells = np.ndarray
 
 

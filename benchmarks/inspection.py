@@ -1,6 +1,6 @@
 """Does `featx inspect` find faults? Faults drawn on real photos, and how often good photos are called unlike.
 
-    python benchmarks/inspection.py FOLDER... [--good 40] [--seed 0]
+    python benchmarks/inspection.py FOLDER... [--good 40] [--new 40] [--seed 0]
 
 Each folder has photos of one kind of product. Some are the good ones, the others are new: as they are, and with a
 fault drawn on each. The first line says how many of the new photos are called unlike as they are, where 10 % are
@@ -83,13 +83,16 @@ def inspected(inspector: Inspector, images: list[Image.Image]) -> list[Inspectio
     return [result for result in inspector.stream(images) if isinstance(result, Inspection)]
 
 
-def measure(folder: Path, n_good: int, seed: int) -> None:
+def measure(folder: Path, n_good: int, n_new: int, seed: int) -> None:
     """Print the table of one kind of product."""
     random = np.random.default_rng(seed)
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     shuffled = [paths[i] for i in random.permutation(len(paths))]
     inspector = Inspector(shuffled[:n_good], false_alarms=FALSE_ALARMS)
-    new = [read_photo(path).image.convert("RGB") for path in shuffled[n_good : n_good + 40]]
+    new = [read_photo(path).image.convert("RGB") for path in shuffled[n_good : n_good + n_new]]
+    if not new:
+        print(f"{folder.name}: no more than {n_good} photos, so none is new")
+        return
     good = inspected(inspector, new)
     scores = np.array([result.unlikeness for result in good])
     alarms = np.mean([result.is_unlike for result in good])
@@ -113,10 +116,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folders", nargs="+", type=Path)
     arguments.add_argument("--good", type=int, default=40)
+    arguments.add_argument("--new", type=int, default=40)
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
     for folder in given.folders:
-        measure(folder, given.good, given.seed)
+        measure(folder, given.good, given.new, given.seed)
 
 
 if __name__ == "__main__":

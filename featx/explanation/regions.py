@@ -30,7 +30,7 @@ class Regions:
     """What each cell of a grid over the photo adds to the margin, and the method that measured it.
 
     `exact`: the cells add up to the margin of the network's block. `occlusion`: each cell is how much the margin falls
-    when the cell looks like most of the photo. `gradient`: the same, as the slope at the photo foretells it.
+    when the cell looks like most of the photo. `gradient`: the slope of the margin along the cell's own maps.
     """
 
     cells: Cells
@@ -66,14 +66,13 @@ def cells_of(
         cells = np.tensordot(weights, maps[0].astype(np.float64), axes=1) / maps[0, 0].size
         return cells, EXACT
     if weights is not None:
-        return _foretold(part, maps, weights), GRADIENT
+        return _slopes(part, maps, weights), GRADIENT
     return _occluded(part, maps, odds), OCCLUSION
 
 
-def _foretold(part: Encoder, maps: Features, weights: NDArray[np.float64]) -> Cells:
-    """What `_occluded` would measure, to first order: one pass instead of one for each cell."""
-    lost = part.pool_slopes(maps, weights) * (maps - np.median(maps, axis=(2, 3), keepdims=True))
-    cells: Cells = lost[0].sum(axis=0, dtype=np.float64)
+def _slopes(part: Encoder, maps: Features, weights: NDArray[np.float64]) -> Cells:
+    """How fast the margin grows with all that the network sees in a cell: one pass instead of one for each cell."""
+    cells: Cells = (part.pool_slopes(maps, weights) * maps)[0].sum(axis=0, dtype=np.float64)
     return cells
 
 

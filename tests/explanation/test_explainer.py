@@ -60,7 +60,7 @@ def test_a_mark_that_gives_a_category_away_carries_most_of_the_map(explainer: Ex
     assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
 
 
-def test_the_gradient_orders_cells_as_occlusion_does(explainer: Explainer, marked_shop: Path) -> None:
+def test_the_gradient_is_the_slope_of_the_score_along_each_cell(explainer: Explainer, marked_shop: Path) -> None:
     encoder = explainer.predictor.backbone
     with Image.open(photo_of(marked_shop, "marked")) as photo:
         prepared = encoder.prepare(photo.convert("RGB"))
@@ -68,12 +68,16 @@ def test_the_gradient_orders_cells_as_occlusion_does(explainer: Explainer, marke
     weights = np.random.default_rng(0).normal(size=len(row))
 
     def score(pooled: np.ndarray) -> np.ndarray:
-        return pooled @ weights[: pooled.shape[1]]
+        return pooled.astype(np.float64) @ weights[: pooled.shape[1]]
 
-    foretold, method = cells_of(encoder, maps, weights, score)
-    measured, occluded = cells_of(encoder, maps, None, score)
-    assert (method, occluded) == (GRADIENT, OCCLUSION)
-    assert np.corrcoef(foretold.ravel(), measured.ravel())[0, 1] > 0.9
+    cells, method = cells_of(encoder, maps, weights, score)
+    assert method == GRADIENT and cells_of(encoder, maps, None, score)[1] == OCCLUSION
+    brightest = np.unravel_index(np.abs(cells).argmax(), cells.shape)
+    for y, x in ((3, 3), (6, 7), brightest):
+        step = np.zeros_like(maps)
+        step[:, :, y, x] = 0.01 * maps[:, :, y, x]
+        slope = (score(encoder.pool_maps(maps + step)) - score(encoder.pool_maps(maps - step)))[0] / 0.02
+        assert cells[y, x] == pytest.approx(slope, rel=0.02, abs=2e-3)
 
 
 def test_parts_and_rest_add_up_to_the_log_odds(explainer: Explainer, marked_shop: Path) -> None:
