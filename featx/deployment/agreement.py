@@ -69,12 +69,12 @@ def agreement_of(predictor: Predictor, paths: Sequence[str], before: Path, after
 def require_agreement(agreement: Agreement, graph: str) -> None:
     """Refuse a graph that agrees less than the limits."""
     faults = []
-    if agreement.same_category < LEAST_SAME:
+    # One photo more or less is no finding.
+    if round((1 - agreement.same_category) * agreement.photos) > max(1, (1 - LEAST_SAME) * agreement.photos):
         faults.append(f"only {percent(agreement.same_category)} keep their category ({percent(LEAST_SAME, 0)} needed)")
     if agreement.neighbours is not None and agreement.neighbours < LEAST_NEIGHBOURS:
         least = percent(LEAST_NEIGHBOURS, 0)
         faults.append(f"only {percent(agreement.neighbours)} of their nearest photos stay ({least} needed)")
-    # One photo more or less is no finding.
     if agreement.lost > max(1, MOST_LOST * agreement.n_labelled):
         faults.append(f"{agreement.lost:,} of {agreement.right_before:,} right answers are lost")
     if faults:

