@@ -124,7 +124,7 @@ class Encoder(ABC):
 
     def tunable(self) -> TunableNetwork:
         """A copy of the network in the parts that fine-tuning needs, in eval mode, sharing no tensor with it."""
-        raise self._without("a network to tune")
+        raise self._without("network to tune")
 
     def _without(self, what: str) -> FeatxError:
         return FeatxError("bad-flag", f"the `{self.spec.name}` backbone has no {what}", "choose a torchvision network")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from featx.backbones.builtin_network import BuiltinNetwork
+    from featx.backbones.tunable import TunableNetwork
 
 FOLDER = Path(__file__).parent
 SIDE = 192
@@ -129,6 +130,10 @@ class BuiltinEncoder(NetworkEncoder):
     def photo_form(self) -> PhotoForm:
         """How `prepare` makes bytes of a photo, for programs without featx."""
         return PhotoForm(SIDE, "bicubic", reducing_gap=REDUCING_GAP)
+
+    def tunable(self) -> TunableNetwork:
+        """Its rows join several layers and colours, which no tuning reaches as one."""
+        raise self._without("network to tune")
 
     def graph(self) -> nn.Module:
         """One module from a batch of prepared photos to their features, in eval mode, for export."""

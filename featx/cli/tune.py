@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import backbone_names
-from featx.cli.options import DeviceOption, JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption
+from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption
 from featx.cli.output import Output, duration, percent, percent_range, pluralise, size, some_of
 from featx.errors import FeatxError
 
@@ -36,7 +36,7 @@ def tune(
             "--backbone",
             "-b",
             help="The network to begin from; a tuned one may be tuned again.",
-            show_default="as extract would choose",
+            show_default="the best here that can be tuned",
             autocompletion=backbone_names,
         ),
     ] = None,
@@ -161,7 +161,6 @@ def tune(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again, even if a training was interrupted.", rich_help_panel=MORE)
     ] = False,
-    device: DeviceOption = "cpu",
     label_from: Annotated[
         str, typer.Option("--label-from", help="As in `featx extract`.", rich_help_panel=PHOTOS)
     ] = "auto",
@@ -247,9 +246,7 @@ def tune(
         keep=keep,
         fresh=fresh,
     )
-    tuned = run(
-        catalogue, backbone=backbone, weights=weights, name=name, device=device, options=options, events=_narrator(out)
-    )
+    tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
     _print(tuned, out, " ".join(images))
     out.document(tuned.to_dict())
     if min_gain is not None and 100 * tuned.gain < min_gain:

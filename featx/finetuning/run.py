@@ -16,6 +16,8 @@ from PIL import Image
 
 from featx.backbones import Encoder, choose_backbone, open_backbone
 from featx.backbones.cuts import Cut, CutNetwork
+from featx.backbones.fingerprint import PLUS
+from featx.backbones.names import BUILTIN, COLOUR
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import PREFIX, checked_name
@@ -107,7 +109,6 @@ def tune(
     backbone: str | None = None,
     weights: str | None = None,
     name: str | None = None,
-    device: str = "cpu",
     depth: str | int = AUTO,
     views: int = 4,
     minutes: float = 10.0,
@@ -130,7 +131,7 @@ def tune(
     catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
     events.read(catalogue)
     name = checked_name(name or _name_after(catalogue))
-    encoder = open_backbone(backbone or choose_backbone()[0], weights=weights, device=device)
+    encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device="cpu")
     run = _Run(catalogue, encoder, name, options, events)
     return replace(run.go(), seconds=time.monotonic() - begun)
 
@@ -441,6 +442,19 @@ class _Run:
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
         )
+
+
+def tunable_backbone() -> str:
+    """The best backbone here that can be tuned: a part of the one that `extract` would choose."""
+    chosen = choose_backbone()[0]
+    parts = [part for part in chosen.split(PLUS) if part not in (BUILTIN, COLOUR)]
+    if not parts:
+        raise FeatxError(
+            "weights-missing",
+            f"`{chosen}`, the best backbone here, cannot be tuned",
+            'name another, such as `-b resnet18`, or get one: `pip install "featx[imagenet]"`',
+        )
+    return parts[0]
 
 
 def _name_after(catalogue: Catalogue) -> str:

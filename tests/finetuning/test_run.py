@@ -18,6 +18,7 @@ from featx.backbones.tuned import find_tuned
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions, tune
 from featx.finetuning.events import TuneEvents
+from featx.finetuning.run import tunable_backbone
 from tests.conftest import photo
 
 QUICK = {"epochs": 2, "views": 1, "batch": 8, "lr": 0.01, "keep": True, "depth": 1}
@@ -322,3 +323,17 @@ def test_a_classifier_of_a_tuned_network_can_be_deployed(shop, small, workplace)
     featx.fit(store, "knn", folds=2).save("artifacts/models/knn.safetensors")
     featx.deploy("deployed", "knn", store=Path("a.h5"), compared=4)
     assert any(b"tuned:shop" in file.read_bytes() for file in Path("deployed").rglob("*") if file.is_file())
+
+
+def test_what_cannot_be_tuned_says_so(shop, workplace, monkeypatch):
+    for name in ("builtin", "colour"):
+        with pytest.raises(FeatxError, match=f"the `{name}` backbone has no network to tune"):
+            tune(shop, backbone=name)
+    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin", ""))
+    with pytest.raises(FeatxError, match="`builtin`, the best backbone here, cannot be tuned"):
+        tune(shop)
+
+
+def test_without_a_name_the_part_of_the_usual_backbone_that_can_be_tuned_is(monkeypatch):
+    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin+efficientnet_lite2", ""))
+    assert tunable_backbone() == "efficientnet_lite2"
