@@ -16,6 +16,7 @@ from featx.classifiers.fit import fit
 from featx.cli.explain import picture_names
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
+from featx.explanation.question import Question
 from featx.explanation.regions import EXACT, GRADIENT, GRID, OCCLUSION, cells_of, regions_of, spread
 from featx.extraction import extract
 from featx.prediction.predict import Predictor
@@ -78,6 +79,20 @@ def test_the_gradient_is_the_slope_of_the_score_along_each_cell(explainer: Expla
         step[:, :, y, x] = 0.01 * maps[:, :, y, x]
         slope = (score(encoder.pool_maps(maps + step)) - score(encoder.pool_maps(maps - step)))[0] / 0.02
         assert cells[y, x] == pytest.approx(slope, rel=0.02, abs=2e-3)
+
+
+def test_shuffled_weights_destroy_the_map(explainer: Explainer, marked_shop: Path) -> None:
+    encoder, random = explainer.predictor.backbone, np.random.default_rng(0)
+    with Image.open(photo_of(marked_shop, "marked")) as photo:
+        prepared = encoder.prepare(photo.convert("RGB"))
+    maps, row = encoder.feature_maps([prepared]), encoder.features([prepared])[0]
+    margin = Question(explainer.predictor.model, 0, 1, np.zeros(0, dtype=np.float32)).margin(row)
+    assert margin is not None
+    own, *others = (
+        np.argsort(np.argsort(cells_of(encoder, maps, weights, lambda rows: rows[:, 0])[0].ravel()))
+        for weights in (margin.weights, *(random.permutation(margin.weights) for _ in range(8)))
+    )
+    assert abs(np.mean([np.corrcoef(own, other)[0, 1] for other in others])) < 0.3
 
 
 def test_parts_and_rest_add_up_to_the_log_odds(explainer: Explainer, marked_shop: Path) -> None:
