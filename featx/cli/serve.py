@@ -54,6 +54,10 @@ def serve(
     openapi: Annotated[
         Path | None, typer.Option("--openapi", metavar="FILE", help="Write the description of the API, and stop.")
     ] = None,
+    setup: Annotated[
+        Path | None,
+        typer.Option("--setup", metavar="FOLDER", help="Write a Containerfile and a systemd unit for it, and stop."),
+    ] = None,
     weights: WeightsPlaceOption = None,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -70,6 +74,9 @@ def serve(
         return
     if scopes:
         raise FeatxError("bad-flag", "`--scope` belongs to `--add-token`", "name the token: `--add-token NAME`")
+    if setup is not None:
+        _write_setup(setup, out)
+        return
     _require_extra()
     if openapi is not None:
         _write_description(openapi, out)
@@ -122,6 +129,14 @@ def _write_description(path: Path, out: Output) -> None:
 
     write_whole(path, (json.dumps(routes_of(None).openapi(), indent=1) + "\n").encode())
     out.ok(f"wrote the description of the API to {path}")
+
+
+def _write_setup(folder: Path, out: Output) -> None:
+    from featx.server.setup_files import write_setup
+
+    written = write_setup(folder)
+    out.document({"files": [str(path) for path in written]})
+    out.ok(f"wrote {' and '.join(map(str, written))}; each begins with how to use it")
 
 
 def _describe(service: Service, out: Output) -> None:

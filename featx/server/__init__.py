@@ -25,4 +25,6 @@ updates       `featx update` from the page
 jobs          work that takes longer than a request
 measures      what the server counts
 page/         the page: plain modules, no build
+setup_files   a container and a systemd unit that run it
+setup/        these files
 """

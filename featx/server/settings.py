@@ -55,8 +55,9 @@ class ServerSettings:
 
     @property
     def address(self) -> str:
-        """The address to type into a browser."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The address to type into a browser: a name, where the server listens on every address."""
+        named = self.names[0] if self.names and is_every(self.host) else self.host
+        host = f"[{named}]" if ":" in named else named
         return f"http://{host}:{self.port}"
 
 
@@ -66,5 +67,13 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_every(host: str) -> bool:
+    """Whether it stands for every address of this machine, which no browser can open."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
     except ValueError:
         return False
