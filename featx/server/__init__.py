@@ -25,6 +25,7 @@ updates       `featx update` from the page
 jobs          work that takes longer than a request
 measures      what the server counts
 page/         the page: plain modules, no build
+client        the API from Python, in one file without featx
 setup_files   a container and a systemd unit that run it
 setup/        these files
 """
