@@ -5,7 +5,7 @@ fingerprint            what made the features, and which may be used together
 names                  the two that featx brings itself
 registry               the families, by name
 default                the backbone for when nobody named one
-colour, builtin, builtin_colours, builtin_network, torchvision_networks, timm_networks, custom,
+colour, builtin, builtin_colours, builtin_network, torchvision_networks, timm_networks, open_clip_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
 tuned, tuned_card      networks that `featx tune` trained further, with their cards
@@ -70,8 +70,8 @@ def open_backbone(
 ) -> Encoder:
     """Load a backbone, frozen and ready.
 
-    `name` is a torchvision network, `timm:NAME`, `builtin`, `colour`, or `package.module:factory` for one's own; names
-    joined by `+` give features side by side, each block of length 1.
+    `name` is a torchvision network, `timm:NAME`, `open_clip:NAME`, `builtin`, `colour`, or `package.module:factory` for
+    one's own; names joined by `+` give features side by side, each block of length 1.
     `weights` is the name of published weights, a .pth or .safetensors file, or `random` (seeded; for tests).
     """
     from featx.backbones import registry

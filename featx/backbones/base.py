@@ -122,6 +122,14 @@ class Encoder(ABC):
         """A copy of `graph` whose weights may change: in training mode, with gradients, sharing no tensor with it."""
         raise self._without("a network to train")
 
+    def text_features(self, texts: Sequence[str]) -> np.ndarray:
+        """A unit row for each text, in the space of the photos; (n, width), float32."""
+        raise FeatxError(
+            "bad-flag",
+            f"the `{self.spec.name}` backbone knows no texts",
+            "extract with a network that does: `featx backbones open_clip`",
+        )
+
     def tunable(self) -> TunableNetwork:
         """A copy of the network in the parts that fine-tuning needs, in eval mode, sharing no tensor with it."""
         raise self._without("network to tune")

@@ -1,4 +1,4 @@
-"""The names of the two backbones that featx brings itself, for modules below the registry."""
+"""The names of the two backbones that featx brings itself, and of a family, for modules below the registry."""
 
 BUILTIN = "builtin"
 # The built-in networks that shipped so far, by the SHA-256 of their weights.
@@ -7,3 +7,5 @@ EDITIONS = {
     "5112587eaa27f109e47bb6c87aacd7eca4847c0f6f5d60ea34b3d029565b703b": "third",
 }
 COLOUR = "colour"
+# What the names of networks that know texts too begin with.
+OPEN_CLIP = "open_clip:"

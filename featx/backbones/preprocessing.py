@@ -70,14 +70,43 @@ class Preset:
         return side, side
 
 
+@dataclass(frozen=True)
+class Squeezed:
+    """Resize the whole photo to a square; it stays bytes, which are normalised where the network runs."""
+
+    side: int
+    resampling: Image.Resampling
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """The whole photo: (side, side, 3), bytes."""
+        return np.array(as_rgb(image).resize((self.side, self.side), self.resampling))
+
+    def __str__(self) -> str:
+        scales = f"mean={list(self.mean)} std={list(self.std)}"
+        return f"Squeezed( side={self.side} {scales} interpolation={self.resampling.name} )"
+
+    @property
+    def form(self) -> PhotoForm:
+        """The same as a record."""
+        return PhotoForm(self.side, self.resampling.name.lower())
+
+    @property
+    def decode_size(self) -> tuple[int, int]:
+        """The smallest upright image that features may be computed from."""
+        side = round(SPARE * self.side)
+        return side, side
+
+
 def as_rgb(image: Image.Image) -> Image.Image:
     """The image itself where it is RGB already, as every photo of a stream is: converting would copy it."""
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def preset_of(transforms: Any) -> Preset | None:
+def preset_of(transforms: Any) -> Preset | Squeezed | None:
     """What torchvision's classification preset does, or None for any other preprocessing."""
-    if isinstance(transforms, Preset):
+    if isinstance(transforms, Preset | Squeezed):
         return transforms
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms._presets import ImageClassification

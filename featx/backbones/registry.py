@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from featx.backbones import builtin, colour, custom, efficientnet_lite, timm_networks, torchvision_networks, tuned
+from featx.backbones import (
+    builtin,
+    colour,
+    custom,
+    efficientnet_lite,
+    open_clip_networks,
+    timm_networks,
+    torchvision_networks,
+    tuned,
+)
 from featx.backbones.base import BackboneFamily, BackboneRequest, Encoder, Shapes
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.joined import JoinedEncoder, requests_of
@@ -56,6 +65,7 @@ FAMILIES = (
     builtin.FAMILY,
     efficientnet_lite.FAMILY,
     timm_networks.FAMILY,
+    open_clip_networks.FAMILY,
     custom.FAMILY,
     torchvision_networks.FAMILY,
 )

@@ -21,6 +21,7 @@ from featx.backbones.weights import (
     load_state_dict,
     offline,
     probe_url,
+    put_tensors,
     weights_file,
     weights_folder,
 )
@@ -64,7 +65,7 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
         network = timm.create_model(short, num_classes=0) if published is None else published.load(listed)
     sha256 = "random"
     if file is not None:
-        _put_weights(network, file, request.name)
+        put_tensors(network, load_state_dict(file), file, request.name)
         sha256 = file_sha256(file)
     elif given not in (None, "random"):
         raise FeatxError(
@@ -229,22 +230,6 @@ def _split_at_maps(network: Any, size: tuple[int, int, int]) -> tuple[Any, Any] 
     if maps.ndim != 4 or maps.shape[1] != network.num_features:
         return None
     return Calling(network, "forward_features"), Calling(network, "forward_head", pre_logits=True)
-
-
-def _put_weights(network: Any, file: Path, name: str) -> None:
-    """Load tensors into a network; what does not fit is named."""
-    tensors, own = load_state_dict(file), network.state_dict()
-    missing = [key for key in own if key not in tensors]
-    misshapen = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
-    if missing or misshapen:
-        raise FeatxError(
-            "weights-misfit",
-            f"{file} does not hold weights of {name}\n{len(missing)} missing, {len(misshapen)} of another shape: "
-            + ", ".join([*missing, *misshapen][:3]),
-            "name the network the file was made for",
-            {"missing": missing, "of_another_shape": misshapen},
-        )
-    network.load_state_dict({key: tensors[key] for key in own})
 
 
 def _has_weights(name: str) -> bool:

@@ -13,11 +13,11 @@ from featx.errors import FeatxError, did_you_mean
 
 def backbones(
     name: Annotated[
-        str | None, typer.Argument(help="Only names that contain this; or `timm`.", show_default="all")
+        str | None, typer.Argument(help="Only names that contain this; or `timm`, or `open_clip`.", show_default="all")
     ] = None,
     pattern: Annotated[
         str | None,
-        typer.Argument(help="After `timm`: only names that contain this, or match `resnet*`.", show_default="all"),
+        typer.Argument(help="After these two: only names that contain this, or match `resnet*`.", show_default="all"),
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="List the layers of one network with their shapes.")] = False,
     here: Annotated[bool, typer.Option("--here", help="Only those whose weights are on this machine.")] = False,
@@ -80,13 +80,9 @@ def _rows(name: str | None, pattern: str | None) -> list[dict[str, Any]]:
     wanted = (name or "").lower()
     if pattern is None and ":" in wanted:  # `timm:resnet18` as `featx extract` takes it
         wanted, _, pattern = wanted.partition(":")
-    # CLIP's image networks are timm's too.
-    wanted, narrower = ("timm", "clip") if wanted == "open_clip" else (wanted, "")
     family = next((family for family in FAMILIES if family.name == wanted and family.catalogue), None)
     if family is not None and family.catalogue is not None:
-        rows = family.catalogue(narrower or pattern or "")
-        text = (pattern or "").lower().replace("*", "")
-        rows = [row for row in rows if text in row["name"].lower()] if narrower else rows
+        rows = family.catalogue(pattern or "")
         if not rows:
             raise FeatxError(
                 "unknown-backbone",

@@ -104,7 +104,7 @@ def test_timm_is_listed_by_a_pattern_and_a_mistyped_name_leads_there(featx: Run)
     rows = [json.loads(line) for line in featx("backbones", "timm", "resnet18*a1*", "--json").stdout.splitlines()]
     assert "timm:resnet18.a1_in1k" in [row["name"] for row in rows]
     assert all(row["name"].startswith("timm:resnet18") for row in rows)
-    clip = featx("backbones", "open_clip", "vit_base_patch32", "--json").stdout.splitlines()
+    clip = featx("backbones", "timm", "vit_base_patch32_clip", "--json").stdout.splitlines()
     assert clip and all("clip" in json.loads(line)["name"] for line in clip)
     none = featx("backbones", "timm", "no such network")
     assert none.returncode == 2 and "no network of timm matches `no such network`" in none.stderr

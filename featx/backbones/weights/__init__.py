@@ -27,7 +27,7 @@ from featx.backbones.weights.cache import (
 )
 from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
 from featx.backbones.weights.importing import add_weights, copy_weights, published_as, readable_sha256
-from featx.backbones.weights.loading import load_state_dict, weights_file
+from featx.backbones.weights.loading import load_state_dict, put_tensors, weights_file
 from featx.backbones.weights.locating import (
     is_cached,
     is_digest,
@@ -74,6 +74,7 @@ __all__ = [
     "probe_url",
     "published_as",
     "published_weights",
+    "put_tensors",
     "readable_sha256",
     "search_places",
     "source_url",

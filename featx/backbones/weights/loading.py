@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +14,7 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 # The names and shapes of some 80,000 tensors; the largest networks have a few thousand.
 MOST_NAMES = 8 << 20
@@ -52,6 +53,24 @@ def load_state_dict(path: Path, *, sha256_prefix: str | None = None) -> dict[str
     pin_digest(path, hashlib.sha256(data).hexdigest(), sha256_prefix)
     loaded = _parse_safetensors(path, data) if path.suffix.lower() == ".safetensors" else _parse_torch(path, data)
     return _tensors_of(path, loaded, len(data))
+
+
+def put_tensors(
+    network: nn.Module, tensors: Mapping[str, torch.Tensor], file: Path, name: str, unused: Sequence[str] = ()
+) -> None:
+    """Load tensors into a network, but those that are `unused`; what is missing or does not fit is named."""
+    own = {key: value for key, value in network.state_dict().items() if key not in unused}
+    missing = [key for key in own if key not in tensors]
+    misshapen = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
+    if missing or misshapen:
+        raise FeatxError(
+            "weights-misfit",
+            f"{file} does not hold weights of {name}\n{len(missing)} missing, {len(misshapen)} of another shape: "
+            + ", ".join([*missing, *misshapen][:3]),
+            "name the network the file was made for",
+            {"missing": missing, "of_another_shape": misshapen},
+        )
+    network.load_state_dict({key: tensors[key] for key in own}, strict=False)
 
 
 def _parse_safetensors(path: Path, data: bytes) -> object:

@@ -1,0 +1,328 @@
+"""`open_clip:NAME`: the networks of CLIP and SigLIP, which put photos and texts into one space.
+
+open_clip builds them and knows how their weights want a photo; featx reads the weights file, as plain numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from featx.backbones.base import BackboneFamily, BackboneRequest
+from featx.backbones.devices import choose_device, import_torch, import_torch_alone
+from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.names import OPEN_CLIP
+from featx.backbones.preprocessing import Preset, Squeezed
+from featx.backbones.torchvision_networks import FrozenNetwork
+from featx.backbones.weights import (
+    SUFFIXES,
+    file_sha256,
+    load_state_dict,
+    put_tensors,
+    search_places,
+    weights_file,
+)
+from featx.compute.vectors import unit_rows
+from featx.errors import FeatxError, did_you_mean
+
+EXTRA = 'pip install "featx[clip]"'
+# What its hub calls the weights of a network.
+HUB_FILES = ("open_clip_model.safetensors", "model.safetensors")
+# Published beside such a file: how its weights want a photo.
+CONFIG = "open_clip_config.json"
+# Tensors for training alone, which neither photos nor texts meet.
+LOSS = ("logit_scale", "logit_bias")
+RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+
+
+class ClipNetwork(FrozenNetwork):
+    """The image network as every other backbone, and the text network beside it."""
+
+    whole: Any
+    known: KnownNetwork
+
+    def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """A unit row for each text, in the space of the photos."""
+        torch = import_torch_alone()
+        tokens = self._tokenizer(list(texts)).to(self._device)
+        with torch.inference_mode():
+            rows: NDArray[np.float32] = self.whole.encode_text(tokens).float().cpu().numpy()
+        return unit_rows(rows)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self.known.tokenizer()
+
+
+def open_open_clip(request: BackboneRequest) -> ClipNetwork:
+    """Load one of open_clip's networks with a weights file, or random numbers."""
+    if request.pool != "avg":
+        raise FeatxError(
+            "bad-flag", "open_clip networks take no `--pool`: they give what photos and texts share", "leave it out"
+        )
+    torch, _ = import_torch()
+    known = KnownNetwork.of(request.name)
+    device, device_reason = choose_device(request.device)
+    file = None if request.weights == "random" else known.weights_file(request.weights)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        whole = known.build().eval().requires_grad_(False).to(device)
+    if file is not None:
+        _put_weights(whole, file, request.name)
+    form = known.photo_form(file)
+    network = ClipNetwork(
+        whole.visual,
+        form,
+        Fingerprint(
+            backbone=request.name,
+            weights="random" if file is None else f"file {file.name}",
+            weights_sha256="random" if file is None else file_sha256(file),
+            layer="penultimate",
+            pool=request.pool,
+            preprocessing=str(form),
+            precision=request.exact_precision,
+            width=known.config["embed_dim"],
+        ),
+        read=_shared_row,
+        device=device,
+        device_reason=device_reason,
+        # Not resolved: the cache of the hub keeps files under names without a suffix.
+        weights_file="" if file is None else str(file.absolute()),
+        reopen=partial(open_open_clip, request),
+    )
+    network.whole, network.known = whole, known
+    return network
+
+
+def _shared_row(output: Any) -> Any:
+    """What photos share with texts; networks that write captions give the tokens of the photo too."""
+    return output[0] if isinstance(output, tuple) else output
+
+
+def import_open_clip() -> Any:
+    """The library, or the command that installs it."""
+    try:
+        import open_clip
+    except ImportError as error:
+        raise FeatxError("extra-missing", "open_clip's networks need one more package", EXTRA) from error
+    return open_clip
+
+
+@dataclass(frozen=True)
+class KnownNetwork:
+    """A network by its name in open_clip, with open_clip's description of it."""
+
+    short: str
+    config: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, name: str) -> KnownNetwork:
+        """The network of a backbone's name; one that open_clip cannot build by itself is refused."""
+        short, library = name.removeprefix(OPEN_CLIP), import_open_clip()
+        config = library.get_model_config(short) if short in library.list_models() else None
+        if config is None:
+            names = [known.short for known in known_networks()]
+            raise FeatxError(
+                "unknown-backbone",
+                f"open_clip has no network called `{short}`",
+                did_you_mean(short, names, "`featx backbones open_clip` lists them"),
+            )
+        if (other := config["text_cfg"].get("hf_model_name")) is not None:
+            raise FeatxError(
+                "unknown-backbone",
+                f"the text network of `{short}` is `{other}`, which another library would have to fetch",
+                "choose one that open_clip builds itself: `featx backbones open_clip` lists them",
+            )
+        return cls(short, config)
+
+    def build(self) -> Any:
+        """Both networks, with random numbers; nothing is fetched."""
+        return import_open_clip().create_model(self.short, pretrained_image=False, pretrained_text=False)
+
+    def tokenizer(self) -> Any:
+        """What splits texts; only the one that open_clip brings is at hand without a download."""
+        if (other := self.config["text_cfg"].get("hf_tokenizer_name")) is not None:
+            raise FeatxError(
+                "extra-missing",
+                f"`{OPEN_CLIP}{self.short}` splits texts as `{other}` does, and open_clip does not bring its tokenizer",
+                "search with photos, or for words use a network of CLIP such as `open_clip:ViT-B-32`",
+            )
+        return import_open_clip().get_tokenizer(self.short)
+
+    @property
+    def tags(self) -> dict[str, Mapping[str, Any]]:
+        """The published weights, by their names in open_clip: where they are, and how they want a photo."""
+        pretrained = import_open_clip().pretrained
+        names = pretrained.list_pretrained_tags_by_model(self.short)
+        return {tag: pretrained.get_pretrained_cfg(self.short, tag) for tag in names}
+
+    def weights_file(self, given: str | None) -> Path:
+        """The file that is given, else the one that is here."""
+        file = self.file_here if given is None else weights_file(given)
+        if file is not None:
+            return file
+        if given is None:
+            raise self._missing()
+        raise FeatxError(
+            "bad-flag",
+            f"`{given}` is no weights file for `{OPEN_CLIP}{self.short}`",
+            f"give a file that ends in {', '.join(SUFFIXES)}",
+        )
+
+    @property
+    def file_here(self) -> Path | None:
+        """A weights file named as the network, or as an earlier download left it in the cache of the hub."""
+        named = (place / f"{self.short}{suffix}" for place in search_places() for suffix in SUFFIXES)
+        found = next((file for file in named if file.is_file()), None)
+        return found or next((Path(file) for file in self._cached()), None)
+
+    def _cached(self) -> list[str]:
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        files = [
+            try_to_load_from_cache(repository, name, cache_dir=constants.HF_HUB_CACHE)
+            for repository in self._repositories()
+            for name in HUB_FILES
+        ]
+        return [file for file in files if isinstance(file, str)]
+
+    def _repositories(self) -> list[str]:
+        hubs = (str(config.get("hf_hub") or "").strip("/") for config in self.tags.values())
+        # Two slashes: the file has a name of its own, mostly in a form that is no state dict.
+        return list(dict.fromkeys(hub for hub in hubs if hub.count("/") == 1))
+
+    def _missing(self) -> FeatxError:
+        from huggingface_hub import constants
+
+        folders = ", ".join(map(str, search_places()))
+        published = next(iter(self._repositories()), "")
+        source = f"download {HUB_FILES[0]} of {published} from its hub" if published else "bring a file"
+        return FeatxError(
+            "weights-missing",
+            f"the weights of `{OPEN_CLIP}{self.short}` are not on this machine, and featx does not fetch them\n"
+            f"looked for {self.short}{SUFFIXES[-1]} in {folders}; for {' and '.join(HUB_FILES)} in "
+            f"{constants.HF_HUB_CACHE}",
+            f"{source}, then add `--weights FILE`",
+            {"backbone": f"{OPEN_CLIP}{self.short}", "looked_in": [*map(str, search_places()), constants.HF_HUB_CACHE]},
+        )
+
+    def photo_form(self, file: Path | None) -> Preset | Squeezed:
+        """How the weights want a photo: as the file beside them says, else as open_clip says of this network."""
+        wanted = _config_beside(file) or self._published_form(file)
+        size = wanted.get("size") or self.config["vision_cfg"].get("image_size", 224)
+        side = size if isinstance(size, int) else size[0]
+        way = RESAMPLING.get(wanted["interpolation"])
+        if way is None or wanted["resize_mode"] not in ("shortest", "squash") or size not in (side, [side] * 2):
+            raise FeatxError(
+                "weights-misfit",
+                f"`{OPEN_CLIP}{self.short}` wants photos in a form that featx does not make: {wanted}",
+                "choose another network: `featx backbones open_clip` lists them",
+            )
+        scales = tuple(wanted["mean"]), tuple(wanted["std"])
+        return Squeezed(side, way, *scales) if wanted["resize_mode"] == "squash" else Preset(side, side, way, *scales)
+
+    def _published_form(self, file: Path | None) -> Mapping[str, Any]:
+        """Nearly always all published weights of a network want the same; else those that the file's path names."""
+        tags, path = self.tags, _plain(str(file or ""))
+        named = (config for tag, config in tags.items() if _plain(tag) in path or _in_hub(config, path))
+        usual = Counter(json.dumps(_form(config)) for config in tags.values()).most_common(1)
+        own = next(named, None)
+        return _form(own) if own is not None else json.loads(usual[0][0]) if usual else _form({})
+
+
+def _form(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a description that is about photos; CLIP's own where it says nothing."""
+    constants = import_open_clip().constants
+    return {
+        "mean": list(config.get("mean") or constants.OPENAI_DATASET_MEAN),
+        "std": list(config.get("std") or constants.OPENAI_DATASET_STD),
+        "interpolation": config.get("interpolation") or "bicubic",
+        "resize_mode": config.get("resize_mode") or "shortest",
+    }
+
+
+def _config_beside(file: Path | None) -> dict[str, Any] | None:
+    beside = None if file is None else file.with_name(CONFIG)
+    if beside is None or not beside.is_file():
+        return None
+    try:
+        wanted = json.loads(beside.read_text(encoding="utf-8"))["preprocess_cfg"]
+        return {**_form(wanted), "size": wanted.get("size")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FeatxError(
+            "weights-broken",
+            f"`{beside}` does not say how its weights want a photo",
+            "bring it again from where the weights are from, or remove it",
+        ) from error
+
+
+def _plain(text: str) -> str:
+    return text.lower().replace("_", "-")
+
+
+def _in_hub(config: Mapping[str, Any], path: str) -> bool:
+    hub = str(config.get("hf_hub") or "").strip("/")
+    return bool(hub) and _plain(hub.replace("/", "--")) in path
+
+
+def _put_weights(whole: Any, file: Path, name: str) -> None:
+    """Load tensors into both networks, after open_clip's own renaming of what others publish."""
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    tensors = convert_state_dict(whole, load_state_dict(file))
+    if "positional_embedding" in tensors and not hasattr(whole, "positional_embedding"):
+        tensors = convert_to_custom_text_state_dict(tensors)
+    put_tensors(whole, tensors, file, name, unused=LOSS)
+
+
+def known_networks() -> list[KnownNetwork]:
+    """Those that open_clip builds by itself."""
+    library = import_open_clip()
+    configs = {name: library.get_model_config(name) for name in library.list_models()}
+    return [KnownNetwork(name, known) for name, known in configs.items() if "hf_model_name" not in known["text_cfg"]]
+
+
+def list_open_clip(pattern: str = "") -> list[dict[str, Any]]:
+    """The networks as rows of `featx backbones`, by text or pattern."""
+    from fnmatch import fnmatchcase
+
+    wanted = pattern.lower() if "*" in pattern else f"*{pattern.lower()}*"
+    return [_row(known) for known in known_networks() if fnmatchcase(known.short.lower(), wanted)]
+
+
+def _row(known: KnownNetwork) -> dict[str, Any]:
+    return {
+        "name": f"{OPEN_CLIP}{known.short}",
+        "width": known.config["embed_dim"],
+        **dict.fromkeys(("parameters", "gflops", "top1", "default", "url")),
+        "input": known.config["vision_cfg"].get("image_size", 224),
+        "weights": list(known.tags),
+        "licence": "–",
+        "here": known.file_here is not None,
+    }
+
+
+def _has_weights(name: str) -> bool:
+    try:
+        return KnownNetwork.of(name).file_here is not None
+    except FeatxError:  # open_clip is not installed
+        return False
+
+
+FAMILY = BackboneFamily(
+    "open_clip",
+    owns=lambda name: name.startswith(OPEN_CLIP),
+    open=open_open_clip,
+    catalogue=list_open_clip,
+    has_weights=_has_weights,
+)
