@@ -9,6 +9,7 @@ coarsening    coarse categories answered by a classifier of finer ones
 calibration   scores -> probabilities
 label_noise   which labels are wrong, and how likely each is
 thresholds    when an answer may stand without a person
+recall_thresholds  when a photo may be of a category that must not be missed
 novelty       unlike anything in training?
 cross_validation  scores of every photo from a classifier that did not know its product
 suited_blocks  which parts of a joined backbone suit these categories?

@@ -89,6 +89,27 @@ class ThresholdRow(Struct, kw_only=True):
     held_out: Yield | UnsetType = UNSET
 
 
+class RecallRow(Struct, kw_only=True):
+    """From which probability photos are flagged as a category that must not be missed, so that `target` is caught.
+
+    `recall` is the share of n of its products that was caught, chosen on others; `false_alarms` the share of `others`,
+    products of other categories, that is flagged too.
+    """
+
+    category: str
+    target: Number
+    threshold: Number
+    recall: Number
+    low: Number
+    high: Number
+    n: Count
+    false_alarms: Number
+    false_alarms_low: Number
+    false_alarms_high: Number
+    others: Count
+    measured_on: str
+
+
 class Novelty(Struct, kw_only=True):
     """The similarity below which a photo counts as unlike anything in training, and how often a known photo does."""
 
@@ -234,6 +255,8 @@ class Card(Struct, kw_only=True, frozen=True):
     block_choice: dict[str, Any] | None = None
     # The columns that were tried beside the photo.
     columns: ColumnsRecord | None = None
+    # The categories that must not be missed.
+    min_recall: list[RecallRow] = []
     # The path of its backbone's weights, if they came from `--weights FILE`.
     weights_file: str = ""
     # Known after saving.
@@ -312,6 +335,7 @@ def training_command(card: Card) -> str:
     }
     words = ["featx", "fit", "--clf", card.clf, "--store", card.store]
     words += [str(word) for option in options.items() if option[1] is not None for word in option]
+    words += [word for row in card.min_recall for word in ("--min-recall", f"{row.category}={row.target:g}")]
     words += ["--sentences"] * card.reads_meanings
     words += ["--tune"] * card.tuned + ["--resample"] * bool(settings.get("resample"))
     return shlex.join(words)
@@ -337,6 +361,7 @@ def page(card: Card) -> str:
         row(f"cross-validation, {card.cv.folds} grouped folds", card.cv),
         "",
         *_thresholds(card),
+        *_min_recall(card),
         f"Store: {inline_code(card.store)}. Settings: {inline_code(json.dumps(card.settings))}.",
         *_block_choice(card),
         *_columns(card),
@@ -388,4 +413,25 @@ def _thresholds(card: Card) -> list[str]:
     rows += [(label, [row.categories.get(label) for row in card.thresholds]) for label in card.labels]
     for label, thresholds in rows:
         lines.append(f"| {escape_markdown(label)} | " + " | ".join(map(cell, thresholds)) + " |")
+    return [*lines, ""]
+
+
+def _min_recall(card: Card) -> list[str]:
+    """The categories that must not be missed, what is caught of them, and how many others are flagged."""
+    if not card.min_recall:
+        return []
+    lines = [
+        "Categories that must not be missed (`featx fit --min-recall`), counted by products:",
+        "",
+        "| category | flagged from | wanted | caught | 95 % interval | products "
+        "| false alarms | 95 % interval | others | measured on |",
+        "|---" * 10 + "|",
+    ]
+    for row in card.min_recall:
+        caught = f"{percent(row.recall)} | {percent_range(row.low, row.high)} | {row.n:,}"
+        alarms = percent_range(row.false_alarms_low, row.false_alarms_high)
+        lines.append(
+            f"| {escape_markdown(row.category)} | {row.threshold:.2g} | {100 * row.target:g}% | {caught} "
+            f"| {percent(row.false_alarms)} | {alarms} | {row.others:,} | {escape_markdown(row.measured_on)} |"
+        )
     return [*lines, ""]

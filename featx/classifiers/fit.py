@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from featx.classifiers.kinds import CLASSIFIERS, known_name, that_take_class_wei
 from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
 from featx.classifiers.pipelines import scores_of, train_on_views
+from featx.classifiers.recall_thresholds import recall_rows, require_products
 from featx.classifiers.selection import BEST, candidates_for, choose
 from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.suited_blocks import suited_blocks
@@ -56,6 +57,7 @@ def fit(
     choose_blocks: bool = True,
     columns: Sequence[str] = (),
     sentences: bool = False,
+    min_recall: Mapping[str, float] | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
@@ -68,12 +70,15 @@ def fit(
     `columns` of the table, such as a title or a price, and `text`, which was read off the photos, count beside the
     photo where that is clearly better in the folds; with `sentences`, texts count by their meaning too. `resample`
     repeats photos of rare categories. With a `test_store`, all its labelled photos are the held-out ones.
+    `min_recall`, such as {"prohibited": 0.99}, names categories that must not be missed: `predict` flags photos that
+    may be of them, from the probability at which that share of their products is caught.
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
     training = training_set_of(opened, level, test, elsewhere)
+    require_products(training, folds, min_recall or {})
     choice = suited_blocks(training, seed) if choose_blocks and not opened.is_part else None
     if choice is not None:
         training = _with_blocks(training, choice.blocks)
@@ -105,6 +110,7 @@ def fit(
         block_choice=None if choice is None else choice.to_dict(),
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
         columns=None if beside is None or use is None else columns_record(beside, use),
+        min_recall=recall_rows(evidence.best, min_recall or {}),
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature, fusion = evidence.temperature, None if use is None else use.fusion
@@ -151,6 +157,7 @@ def fit_again(card: Card, store: Store) -> Classifier:
         test_store=card.test_store,
         columns=[] if card.columns is None else [column.name for column in card.columns.columns],
         sentences=card.reads_meanings,
+        min_recall={row.category: row.target for row in card.min_recall},
     )
 
 

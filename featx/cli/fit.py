@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from featx.classifiers.card import Card, Score
+    from featx.classifiers.card import Card, RecallRow, Score
     from featx.classifiers.model import Classifier
     from featx.cli.output import Advance
     from featx.store import Store
@@ -72,6 +72,14 @@ def fit(
     test: Annotated[
         str, typer.Option("--test", metavar="SPLIT|STORE", help="Hold out: splits, or another store.")
     ] = "test,val",
+    min_recall: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--min-recall",
+            metavar="CATEGORY=SHARE",
+            help="A category that must not be missed, and the share of its products to catch; may be repeated.",
+        ),
+    ] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Replace the saved classifier only if the new one is not worse.")
     ] = False,
@@ -94,6 +102,7 @@ def fit(
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
     from featx.classifiers.kinds import names_of
+    from featx.classifiers.recall_thresholds import parse_min_recall
     from featx.classifiers.selection import BEST
     from featx.classifiers.spec import known_reduction
     from featx.cli.heldout import held_out
@@ -103,6 +112,7 @@ def fit(
     if class_weight not in (None, "balanced"):
         raise FeatxError("bad-flag", f"there is no class weight `{class_weight}`", "use `--class-weight balanced`")
     known_reduction(reduce)
+    must_catch = parse_min_recall(min_recall or [])
     if clf is None and kernel == "rbf":
         clf = "svm"
     names = [BEST] if clf in (None, BEST) else names_of(clf)
@@ -147,6 +157,7 @@ def fit(
                 choose_blocks=blocks is None,
                 columns=block_names(with_columns),
                 sentences=sentences,
+                min_recall=must_catch,
                 progress=_in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
@@ -239,6 +250,17 @@ def _keep(
     return card.best.accuracy
 
 
+def _recall_lines(row: RecallRow) -> list[str]:
+    """What is caught of a category that must not be missed, and what that costs."""
+    name = f"caught of `{row.category}`"
+    caught = f"{percent(row.recall):>6}    ({percent_range(row.low, row.high)})    {pluralise(row.n, 'product')}"
+    alarms = percent_range(row.false_alarms_low, row.false_alarms_high)
+    return [
+        f"{name:<28} {caught}, for {100 * row.target:g}%, on {row.measured_on}; flagged from {row.threshold:.2g}",
+        f"{'  false alarms':<28} {percent(row.false_alarms):>6}    ({alarms})    of {row.others:,} other products",
+    ]
+
+
 def _print(card: Card, out: Output) -> None:
     from featx.cli.automation import automation_lines
 
@@ -256,6 +278,8 @@ def _print(card: Card, out: Output) -> None:
     score("right, in cross-validation", card.cv)
     out.result(f"{'always the largest category':<28} {percent(card.baseline):>6}")
     for line in automation_lines(card.to_dict()["automation"]):
+        out.result(line)
+    for line in (line for row in card.min_recall for line in _recall_lines(row)):
         out.result(line)
     if card.test is None:
         out.result("no held-out folder: photos from where the classifier will be used would give a truer score")

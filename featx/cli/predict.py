@@ -114,7 +114,7 @@ def predict(
     from featx.catalogue.items import Item
     from featx.cli.output_files import check_suffix, write_records
     from featx.cli.own_columns import requested_columns
-    from featx.prediction.predict import Prediction
+    from featx.prediction.predict import no_prediction
     from featx.prediction.review import decision_rule
     from featx.prediction.sheets import MostUrgent
 
@@ -144,7 +144,7 @@ def predict(
         _sort(predictions, sort_into, out, link=link, dry_run=dry_run)
     elif output is not None:
         own = dict.fromkeys(catalogue.columns)
-        header = Prediction(Item("", "", extra=own)).to_cells(top)
+        header = no_prediction(rule, Item("", "", extra=own)).to_cells(top)
         count = write_records(output, list(header), (prediction.to_cells(top) for prediction in predictions))
         out.ok(f"wrote {pluralise(count, 'row')} to {output}")
     else:
@@ -207,7 +207,7 @@ class _Seen:
 
     def watch(self, predictions: Iterator[Prediction]) -> Iterator[Prediction]:
         for prediction in predictions:
-            self.counts.count(prediction.doubt, prediction.unreadable)
+            self.counts.count(prediction.doubt, prediction.unreadable, prediction.flags)
             if prediction.unreadable:
                 self.unreadable.append(f"{prediction.item.path} ({prediction.unreadable})")
             yield prediction
@@ -283,7 +283,7 @@ def _run(predictor: Predictor, catalogue: Catalogue, rule: DecisionRule, out: Ou
             if done % 32 == 0 or done == len(catalogue.items):
                 advance(done)
             yield prediction
-    yield from skipped_predictions(catalogue)
+    yield from skipped_predictions(catalogue, rule)
 
 
 def _show(predictions: Iterator[Prediction], out: Output, top: int, requested: list[str] | None) -> None:

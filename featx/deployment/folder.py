@@ -285,6 +285,12 @@ def _require_deployable(predictor: Predictor) -> None:
             f"the classifier counts {wants} beside the photo, and a deployment takes photos only",
             "train one for photos alone: `featx fit` without `--with`",
         )
+    if flagged := ", ".join(f"`{row.category}`" for row in predictor.model.card.min_recall):
+        raise FeatxError(
+            "bad-flag",
+            f"the classifier flags what may be {flagged}, and a deployment cannot yet",
+            "train one without `--min-recall`, or use `featx predict` or `featx serve`",
+        )
     precision = predictor.model.fingerprint.precision
     if precision != "fp32":
         raise FeatxError(

@@ -50,6 +50,8 @@ class Prediction:
     doubt: str = ""
     unreadable: str = ""
     digest: str = ""
+    # The categories that must not be missed and that it may be of; None where the classifier knows of none.
+    flags: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
@@ -83,6 +85,8 @@ class Prediction:
             "similarity": round(self.similarity, 4) if self.top else None,
             "error": self.unreadable or None,
         }
+        if self.flags is not None:
+            record["flags"] = list(self.flags)
         if top > 1:
             record["top"] = [{"category": label, "sure": round(share, 4)} for label, share in self.top]
         return record
@@ -91,6 +95,8 @@ class Prediction:
         """The record as a row of a table: a column for each category named, no list in a cell."""
         record = self._answer(top)
         others = record.pop("top", [])
+        if self.flags is not None:
+            record["flags"] = ", ".join(self.flags) or None
         for rank in range(1, top):
             other = others[rank] if rank < len(others) else {}
             record |= {f"category_{rank + 1}": other.get("category"), f"sure_{rank + 1}": other.get("sure")}
@@ -114,12 +120,12 @@ class Predictions(list[Prediction]):
         """How many need a look and why, as the command prints it."""
         counts = ReviewCounts()
         for prediction in self:
-            counts.count(prediction.doubt, prediction.unreadable)
+            counts.count(prediction.doubt, prediction.unreadable, prediction.flags)
         return counts.sentence(self.rule)
 
     def to_pandas(self) -> pandas.DataFrame:
         """A DataFrame with a row for each photo."""
-        names = list(Prediction(Item("", "")).to_dict())
+        names = list(no_prediction(self.rule).to_dict())
         return pandas_frame(columns_of_records([prediction.to_dict() for prediction in self], names))
 
     def __repr__(self) -> str:
@@ -138,6 +144,11 @@ class Predictions(list[Prediction]):
         ]
         columns = ("path", "category", "sure", "")
         return notebook_table(repr(self), columns, rows, [[prediction.item.path] for prediction in self])
+
+
+def no_prediction(rule: DecisionRule, item: Item | None = None) -> Prediction:
+    """A prediction with every field of those that the rule decides."""
+    return Prediction(item or Item("", ""), flags=() if rule.flagged_from else None)
 
 
 def _remark(prediction: Prediction) -> str:
@@ -258,40 +269,43 @@ class Predictor:
         self.from_store += sum(result.reused for result in batch)
         usable = [i for i, result in enumerate(batch) if result.features is not None]
         features = [np.atleast_2d(result.features) for result in batch if result.features is not None]
-        answers = iter(self._answers_of_one_shape(features, columns and rows_of(columns, usable)))
+        answers = iter(self._shares_of_one_shape(features, columns and rows_of(columns, usable)))
         for result in batch:
             if result.features is None:
-                yield Prediction(result.photo, unreadable=_reason(result.unreadable))
+                yield replace(no_prediction(limits, result.photo), unreadable=_reason(result.unreadable))
                 continue
-            top, similarity = next(answers)
-            doubt = limits.doubt(*top[0], similarity, self.model.novelty.threshold)
-            yield Prediction(result.photo, top, similarity, doubt, digest=result.digest)
+            shares, similarity = next(answers)
+            top = self._likeliest(shares)
+            flags = limits.flags(dict(zip(self.model.classes, shares.tolist(), strict=True)))
+            doubt = limits.doubt(*top[0], similarity, self.model.novelty.threshold, flags)
+            kept = flags if limits.flagged_from else None
+            yield Prediction(result.photo, top, similarity, doubt, digest=result.digest, flags=kept)
 
-    def _answers_of_one_shape(
+    def _shares_of_one_shape(
         self, rows: Sequence[np.ndarray], columns: Columns | None
-    ) -> list[tuple[tuple[tuple[str, float], ...], float]]:
-        """Answers from a padded matrix of one shape, so that no answer depends on the number of photos."""
+    ) -> list[tuple[np.ndarray, float]]:
+        """Probabilities from a padded matrix of one shape, so that no answer depends on the number of photos."""
         if not rows:
             return []
         padding = CLASSIFIED_AT_ONCE - len(rows)
         padded = {name: [*values, *[values[-1]] * padding] for name, values in (columns or {}).items()}
-        return self._answers(np.stack([*rows, *[rows[-1]] * padding]), padded)[: len(rows)]
+        return self._shares(np.stack([*rows, *[rows[-1]] * padding]), padded)[: len(rows)]
 
     def answers(
         self, features: np.ndarray, columns: Columns | None = None
     ) -> list[tuple[tuple[tuple[str, float], ...], float]]:
         """For each row the likeliest categories and the cosine with the nearest known photo."""
-        return self._answers(features[:, None], columns)
+        return [(self._likeliest(shares), near) for shares, near in self._shares(features[:, None], columns)]
 
-    def _answers(self, views: np.ndarray, columns: Columns | None) -> list[tuple[tuple[tuple[str, float], ...], float]]:
-        """The same for rows (n, views, width), by all views of each photo together."""
+    def _shares(self, views: np.ndarray, columns: Columns | None) -> list[tuple[np.ndarray, float]]:
+        """For rows (n, views, width) the probabilities, by all views together, and the cosine with the nearest."""
         shares = mean_of_views(self.model, views, columns)
-        order = np.argsort(-shares, axis=1, kind="stable")[:, : self.top]
         near = self.model.novelty.similarity(np.ascontiguousarray(views[:, 0]))
-        return [
-            (tuple((self.model.classes[j], float(shares[i, j])) for j in order[i]), float(near[i]))
-            for i in range(len(shares))
-        ]
+        return list(zip(shares, near.tolist(), strict=True))
+
+    def _likeliest(self, shares: np.ndarray) -> tuple[tuple[str, float], ...]:
+        order = np.argsort(-shares, kind="stable")[: self.top]
+        return tuple((self.model.classes[j], float(shares[j])) for j in order)
 
 
 def mean_of_views(model: Classifier, views: np.ndarray, columns: Columns | None = None) -> np.ndarray:
@@ -360,10 +374,11 @@ def _opener(model: Classifier, store: Store | None, device: str, places: Sequenc
     return open_it
 
 
-def skipped_predictions(catalogue: Catalogue) -> Iterator[Prediction]:
+def skipped_predictions(catalogue: Catalogue, rule: DecisionRule) -> Iterator[Prediction]:
     """What was listed in a catalogue and is no usable photo, as predictions that say why."""
     for skip in catalogue.skipped:
-        yield Prediction(Item(skip.path, skip.path, extra=skip.columns), unreadable=skip.reason)
+        item = Item(skip.path, skip.path, extra=skip.columns)
+        yield replace(no_prediction(rule, item), unreadable=skip.reason)
 
 
 def _reason(error: UnreadablePhoto | None) -> str:
@@ -412,7 +427,7 @@ def predict(
     for done, answer in enumerate(predictor.stream(catalogue.items, rule, photo_of=photo_of), start=1):
         answers.append(answer)
         progress(done, len(catalogue.items))
-    answers.extend(skipped_predictions(catalogue))
+    answers.extend(skipped_predictions(catalogue, rule))
     return answers
 
 

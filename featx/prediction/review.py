@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from featx.classifiers.card import Card, CoverageRow
 from featx.classifiers.thresholds import Thresholds, thresholds_for
@@ -24,15 +26,17 @@ NEVER = 2.0
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """When an answer is left to a person: below a confidence, or unlike anything that was learned from.
+    """When an answer is left to a person: below a confidence, unlike anything learned, or flagged.
 
-    `because` says in words which limit that is.
+    `because` says in words which limit that is. `flagged_from` holds, for each category that must not be missed, the
+    probability from which a photo may be of it.
     """
 
     sure: float = 0.0
     unlike: bool = True
     thresholds: Thresholds | None = None
     because: str = ""
+    flagged_from: Mapping[str, float] = field(default_factory=dict)
 
     def limit_of(self, label: str) -> float:
         """The confidence that an answer of that category needs."""
@@ -43,8 +47,15 @@ class DecisionRule:
         # NaN never counts as confident.
         return not sure >= self.limit_of(label)
 
-    def doubt(self, label: str, sure: float, similarity: float, least: float) -> str:
+    def flags(self, shares: Mapping[str, float]) -> tuple[str, ...]:
+        """The categories that must not be missed and that a photo may be of, by their probabilities."""
+        # NaN is flagged.
+        return tuple(name for name, least in self.flagged_from.items() if not shares[name] < least)
+
+    def doubt(self, label: str, sure: float, similarity: float, least: float, flags: Sequence[str] = ()) -> str:
         """Why an answer needs a person, or ""; `least` is the similarity from which a photo is like those learned."""
+        if flags:
+            return f"may be {' or '.join(flags)}"
         if self.unlike and similarity < least:
             return UNLIKE
         return UNSURE if self.unsure(label, sure) else ""
@@ -66,7 +77,17 @@ def decision_rule(
     min_precision: float | None = None,
     unlike: bool = True,
 ) -> DecisionRule:
-    """The rule that a person set, else the one that was measured when the classifier was trained."""
+    """The rule that a person set, else the one that was measured when the classifier was trained.
+
+    Categories that must not be missed are flagged by either.
+    """
+    rule = _limit_rule(card, sure, coverage, min_precision, unlike)
+    return replace(rule, flagged_from={row.category: row.threshold for row in card.min_recall})
+
+
+def _limit_rule(
+    card: Card, sure: float | None, coverage: float | None, min_precision: float | None, unlike: bool
+) -> DecisionRule:
     if coverage is not None:
         return DecisionRule(
             limit_for(card, coverage)[0], unlike, because=f"which {percent(coverage, 0)} reached when it was measured"
@@ -125,18 +146,22 @@ class ReviewCounts:
     unsure: int = 0
     unlike: int = 0
     unreadable: int = 0
+    flagged: Counter[str] = field(default_factory=Counter)
 
-    def count(self, doubt: str, unreadable: str) -> None:
+    def count(self, doubt: str, unreadable: str, flags: Sequence[str] | None = None) -> None:
         """Count an answer by its doubt, or an unreadable photo by its reason."""
         self.n += 1
         self.unreadable += bool(unreadable)
-        self.unlike += doubt == UNLIKE
-        self.unsure += bool(doubt) and doubt != UNLIKE
+        if flags:
+            self.flagged[doubt] += 1
+        else:
+            self.unlike += doubt == UNLIKE
+            self.unsure += bool(doubt) and doubt != UNLIKE
 
     @property
     def review(self) -> int:
         """How many need a look."""
-        return self.unsure + self.unlike + self.unreadable
+        return self.unsure + self.unlike + self.unreadable + self.flagged.total()
 
     def sentence(self, rule: DecisionRule) -> str:
         """As in `12 of 41 need a look: 9 below 0.62, the limit measured for 95% right; 3 unreadable`."""
@@ -144,7 +169,12 @@ class ReviewCounts:
             return f"none of {pluralise(self.n, 'photo')} needs a look: none is {rule.limit}"
         reasons = [
             f"{n:,} {words}"
-            for n, words in ((self.unlike, UNLIKE), (self.unreadable, "unreadable"), (self.unsure, rule.limit))
+            for n, words in (
+                *((n, words) for words, n in sorted(self.flagged.items())),
+                (self.unlike, UNLIKE),
+                (self.unreadable, "unreadable"),
+                (self.unsure, rule.limit),
+            )
             if n
         ]
         if len(reasons) == 1:

@@ -33,7 +33,14 @@ class MostUrgent:
 
     def _first(self) -> list[Prediction]:
         return sorted(
-            self._kept, key=lambda prediction: (not prediction.review, prediction.sure, prediction.item.path)
+            self._kept,
+            # What must not be missed comes first, however confident another answer is.
+            key=lambda prediction: (
+                not prediction.flags,
+                not prediction.review,
+                prediction.sure,
+                prediction.item.path,
+            ),
         )[: self.most]
 
 
