@@ -60,7 +60,11 @@ def similar(
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to show.")] = 5,
     text: Annotated[
         str | None,
-        typer.Option("--text", metavar="WORDS", help="Only photos with these words on them; alone, the best of them."),
+        typer.Option(
+            "--text",
+            metavar="WORDS",
+            help="Only photos with these words on them; alone, the best of them, or what looks so to CLIP.",
+        ),
     ] = None,
     label: Annotated[
         str | None,
@@ -125,8 +129,9 @@ def similar(
     names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
     if text is not None and names + (like or []) + ([""] if everything else []):
         # With something to look like, the words are one more condition.
-        quoted = text.replace("'", "''")
-        where, text = " and ".join([*([f"({where})"] if where else []), f"read_text ~ '{quoted}'"]), None
+        from featx.retrieval.text_query import words_condition
+
+        where, text = words_condition(text, where), None
     if text is not None and (unlike or crop or diverse or pool):
         what = "`--unlike`, `--crop`, `--diverse` and `--pool` need something to look like"
         raise FeatxError("bad-flag", what, "name a photo too: `featx similar sku123.jpg --text havre`")
@@ -169,8 +174,10 @@ def similar(
         from featx.retrieval.read_text import unread_rows
         from featx.retrieval.text_query import text_matches
 
-        answers = [text_matches(index, text, k, where=where, label=label)]
-        if unread := unread_rows(index.rows):
+        answers = [text_matches(index, text, k, where=where, label=label, min_similarity=min_similarity)]
+        if answers[0].compared_by:
+            out.say(f"  compared with the photos by the text network of {answers[0].compared_by}")
+        elif unread := unread_rows(index.rows):
             out.warn(f"{pluralise(unread, 'photo')} not read yet, and not searched: `featx read`")
     else:
         part = _crop(crop) if crop is not None else None
@@ -182,7 +189,7 @@ def similar(
     if page is not None or open_page:
         _show_page(out, index, answers, page, open_page)
     if output is not None and output.suffix.lower() != ".html":
-        texts = ["text"] if any("text" in record for record in records) else []
+        texts = [key for key in ("text", "compared_by") if any(key in record for record in records)]
         ours = [*(["query"] if several else []), *COLUMNS, *texts]
         keys = [*ours, *written_names(index.rows.own_columns, ours).values()]
         write_records(output, keys, records)
@@ -196,7 +203,7 @@ def similar(
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
         _print(out, index, answers, records, several, requested)
     _print_hidden(out, answers)
-    if text is None:
+    if text is None or answers[0].compared_by:
         _print_engine(out, index)
 
 

@@ -16,7 +16,7 @@ server_index  the index of a store on a server, synced and searched there
 engine_choice  which engine answers: by size, by what is built, or by name
 query       names, new photos, crops, likes and dislikes -> a query
 read_text   the text read off the photos: in conditions and beside answers
-text_query  words -> the products that have them on their photos
+text_query  words -> the products that look so, or that have them on their photos
 conditions  `--where`: its text read into a tree
 condition_tree  such a tree, evaluated with NumPy or written as SQL
 suited_blocks  the parts of a joined backbone that find look-alikes best here

@@ -65,9 +65,10 @@ def _places(weights: str | Path) -> list[Path]:
 
 
 def similar(
-    query: QueryLike,
+    query: QueryLike | None = None,
     k: int = 5,
     *,
+    text: str | None = None,
     store: Store | str | Path | None = None,
     where: str | None = None,
     label: str | None = None,
@@ -81,9 +82,20 @@ def similar(
     """The `k` products most like a photo, an item or a product of the store (the current one when none is named).
 
     A photo is a path, bytes, an open file, a PIL image or a uint8 array; an array of floats is features.
+    `text` alone looks for what the words say, where the backbone knows texts, else for the words on the photos; beside
+    a query it is one more condition.
     For many queries, open the index once: `featx.open_index().matches(query)`.
     """
-    return open_index(store, blocks=blocks, weights=weights).matches(
+    index = open_index(store, blocks=blocks, weights=weights)
+    if text is not None:
+        from featx.retrieval.text_query import text_matches, words_condition
+
+        if query is None:
+            return text_matches(index, text, k, where=where, label=label, min_similarity=min_similarity)
+        where = words_condition(text, where)
+    if query is None:
+        raise FeatxError("bad-flag", "no query was given", "name a photo, an item or a product, or give `text`")
+    return index.matches(
         query, k, where=where, label=label, min_similarity=min_similarity, pool=pool, diverse=diverse, copies=copies
     )
 

@@ -55,6 +55,8 @@ class Matches:
     query: Query
     neighbours: tuple[Neighbour, ...]
     hidden: int = 0
+    # The backbone that compared a text with photos; "" for photos, and for words that stand on photos.
+    compared_by: str = ""
 
     def __iter__(self) -> Iterator[Neighbour]:
         return iter(self.neighbours)
@@ -93,6 +95,7 @@ class Matches:
                 "word": neighbour.word or None,
                 "precision": None if neighbour.precision is None else round(neighbour.precision, 4),
                 **({} if neighbour.text is None else {"text": neighbour.text}),
+                **({"compared_by": self.compared_by} if self.compared_by else {}),
             }
 
     def to_pandas(self) -> pandas.DataFrame:
