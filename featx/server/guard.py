@@ -41,11 +41,21 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
 }
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-# The page itself, which holds no data, the link that logs a browser in, and the checks of a supervisor.
+# The page and the widget, which hold no data, the link that logs a browser in, and the checks of a supervisor.
 OPEN_PATHS = frozenset(
-    {"/", "/login", "/healthz", "/healthz/live", "/healthz/ready", "/v2", "/v2/health/live", "/v2/health/ready"}
+    {
+        "/",
+        "/widget.js",
+        "/login",
+        "/healthz",
+        "/healthz/live",
+        "/healthz/ready",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+    }
 )
-OPEN_FOLDERS = ("/page/", "/widget/")
+OPEN_FOLDERS = ("/page/",)
 
 
 class Guard:

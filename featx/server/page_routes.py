@@ -37,6 +37,12 @@ async def file(name: str) -> Response:
     return _file(name)
 
 
+@router.get("/widget.js")
+async def widget() -> Response:
+    """The script that shows look-alikes on a shop's own pages."""
+    return _file("widget.js")
+
+
 def _file(name: str) -> Response:
     files = files_of_page()
     if name not in files:
