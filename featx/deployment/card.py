@@ -50,6 +50,10 @@ def card_page(
         "## Limits",
         "",
         f"Answers {rule.limit}{least}, need a person: `sure` is false.",
+        *(
+            f"So do photos whose probability of {escape_markdown(category)} is {threshold:.2g} or more."
+            for category, threshold in rule.flagged_from.items()
+        ),
         "The scores above hold for photos like those it learned from; measure on your own before you rely on them.",
         "",
         f"Compared with featx on {comparison.photos:,} photos when it was made: the same categories and decisions, "

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from featx.deployment.comparison import COMPARED, Comparison, compare, photos_of, require_same_answers, worst
+from featx.deployment.comparison import COMPARED, TOLERANCE, Comparison, compare, photos_of, require_same_answers, worst
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, temporary_path
 from featx.files.regular import read_json
@@ -32,6 +32,8 @@ FORMAT = "featx-deployment/1"
 RUNNER = Path(__file__).parent / "runner"
 # A larger classifier is of a kind that should not travel: another answers as well with a hundredth of it.
 MOST_BYTES = 200 * 2**20
+# A graph's probabilities may differ from those of featx by a tenth of it, so smaller ones flag nothing reliably.
+LEAST_FLAG = 10 * TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,7 @@ def _write(
 
     on_stage("the graph")
     _require_deployable(predictor)
+    _require_exact_flags(rule, forms)
     _write_graphs(folder, predictor, rule, forms)
     _copy_runner(folder)
     _write_manifest(folder)
@@ -285,12 +288,6 @@ def _require_deployable(predictor: Predictor) -> None:
             f"the classifier counts {wants} beside the photo, and a deployment takes photos only",
             "train one for photos alone: `featx fit` without `--with`",
         )
-    if flagged := ", ".join(f"`{row.category}`" for row in predictor.model.card.min_recall):
-        raise FeatxError(
-            "bad-flag",
-            f"the classifier flags what may be {flagged}, and a deployment cannot yet",
-            "train one without `--min-recall`, or use `featx predict` or `featx serve`",
-        )
     precision = predictor.model.fingerprint.precision
     if precision != "fp32":
         raise FeatxError(
@@ -298,6 +295,24 @@ def _require_deployable(predictor: Predictor) -> None:
             f"the classifier was trained on {precision} features, and a deployment computes in float32",
             "extract in float32 and train again: `featx extract IMAGES --precision fp32 --store NEW.h5`",
         )
+
+
+def _require_exact_flags(rule: DecisionRule, forms: Forms) -> None:
+    """Refuse flags that the numbers of a deployment are not exact enough for."""
+    if rule.flagged_from and forms.int8:
+        raise FeatxError(
+            "bad-flag",
+            "the classifier flags categories that must not be missed, and a graph of integers may miss them",
+            "deploy it without `--int8`",
+        )
+    for category, threshold in rule.flagged_from.items():
+        if threshold < LEAST_FLAG:
+            raise FeatxError(
+                "bad-flag",
+                f"the classifier flags `{category}` from a probability of {threshold:.1g}, too small for a deployment,"
+                f" whose probabilities differ by up to {TOLERANCE:g}",
+                "ask for less when you train: a smaller `--min-recall`; or use `featx predict`",
+            )
 
 
 def _sha256(path: Path) -> str:

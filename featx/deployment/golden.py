@@ -53,8 +53,9 @@ def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[s
     label = shares.argmax(axis=1)
     names = [predictor.model.classes[i] for i in label]
     least = predictor.model.novelty.threshold
-    answers = zip(names, shares.max(axis=1).tolist(), similarity.tolist(), strict=True)
-    sure = np.array([not rule.doubt(name, share, near, least) for name, share, near in answers])
+    flags = [rule.flags(dict(zip(predictor.model.classes, row, strict=True))) for row in shares.tolist()]
+    answers = zip(names, shares.max(axis=1).tolist(), similarity.tolist(), flags, strict=True)
+    sure = np.array([not rule.doubt(name, share, near, least, may_be) for name, share, near, may_be in answers])
     return ExpectedAnswers(
         [path for path, _ in readable],
         {

@@ -84,6 +84,7 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
             "limits": [rule.limit_of(label) for label in model.classes],
             "words": rule.limit,
             "similarity": model.novelty.threshold if rule.unlike else None,
+            "flags": dict(rule.flagged_from),
         },
         "photo": {"decode_size": None if predictor.exact else encoder.spec.decode_size, "inputs": inputs},
         "classifier": {"name": model.name, "written": model.card.written},
@@ -119,6 +120,8 @@ def _add_answers(nodes: Nodes, model: Classifier, rule: DecisionRule, features: 
     if rule.unlike:
         known = nodes.add("GreaterOrEqual", similarity, nodes.number(model.novelty.threshold))
         sure = nodes.add("And", sure, known)
+    if rule.flagged_from:
+        sure = nodes.add("And", sure, nodes.add("Not", _is_flagged(nodes, model, rule, shares)))
     outputs: dict[str, tuple[str, int, list[str | int | None]]] = {
         "label": (label, TensorProto.INT64, [COUNT]),
         "probabilities": (shares, TensorProto.FLOAT, [COUNT, len(model.classes)]),
@@ -129,3 +132,12 @@ def _add_answers(nodes: Nodes, model: Classifier, rule: DecisionRule, features: 
     for name, (value, _, _) in outputs.items():
         nodes.name(value, name)
     return [helper.make_tensor_value_info(name, kind, shape) for name, (_, kind, shape) in outputs.items()]
+
+
+def _is_flagged(nodes: Nodes, model: Classifier, rule: DecisionRule, shares: str) -> str:
+    """Whether a photo may be of a category that must not be missed."""
+    columns = nodes.whole_numbers(*(model.classes.index(name) for name in rule.flagged_from))
+    from_here = nodes.constant(np.array(list(rule.flagged_from.values()), dtype=np.float32))
+    reached = nodes.add("GreaterOrEqual", nodes.add("Gather", shares, columns, axis=1), from_here)
+    how_many = nodes.add("ReduceSum", nodes.add("Cast", reached, to=Nodes.FLOAT), nodes.whole_numbers(1), keepdims=0)
+    return nodes.add("Greater", how_many, nodes.number(0.5))

@@ -68,6 +68,11 @@ class DecisionRule:
         shown = "whatever the confidence" if self.sure >= NEVER else f"below {format_threshold(self.sure)}"
         return f"{shown}, {self.because}" if self.because else shown
 
+    @property
+    def reasons(self) -> str:
+        """The limit, and what must not be missed, in words."""
+        return " or ".join([self.limit, *(f"may be {name}" for name in self.flagged_from)])
+
 
 def decision_rule(
     card: Card,

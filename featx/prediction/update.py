@@ -323,7 +323,7 @@ class _Update:
         new = [prediction for prediction in predictions if prediction.digest[:SHORT] not in self.state.answered]
         report.predicted, report.review = len(new), sum(prediction.review for prediction in new)
         report.waiting = sum(prediction.review for prediction in predictions)
-        report.limit = decision_rule(model.card).limit
+        report.limit = decision_rule(model.card).reasons
         self.folder.mkdir(parents=True, exist_ok=True)
         records = [{"id": prediction.item.item_id, **prediction.to_cells()} for prediction in predictions]
         empty = {"id": "", **Prediction(Item("", "")).to_cells()}

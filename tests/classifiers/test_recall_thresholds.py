@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx.catalogue.items import Item
 from featx.classifiers.card import training_command
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.recall_thresholds import parse_min_recall
 from featx.errors import FeatxError
 from featx.extraction import extract
-from featx.prediction.predict import predict
+from featx.prediction.predict import Prediction, predict
 from featx.prediction.review import DecisionRule, decision_rule
+from featx.prediction.sheets import predictions_sheet
 from featx.store import Store
 from tests.conftest import Run, card_of
 
@@ -87,6 +89,18 @@ def test_several_categories_that_must_not_be_missed_are_named_together():
     assert flags == ("knives", "guns") and rule.doubt("spoons", 0.5, 1, 0.5, flags) == "may be knives or guns"
     assert rule.flags({"knives": 0.19, "guns": 0.09, "spoons": 0.7}) == ()
     assert rule.flags({"knives": float("nan"), "guns": 0.09, "spoons": 0.7}) == ("knives",)
+
+
+def test_what_must_not_be_missed_comes_first_on_the_page_to_decide_on():
+    unsure = Prediction(Item("a", "a.jpg"), (("spoons", 0.3),), doubt="unsure", flags=())
+    flagged = Prediction(Item("b", "b.jpg"), (("spoons", 0.6),), doubt="may be knives", flags=("knives",))
+    sheet = predictions_sheet([unsure, flagged], ["knives", "spoons"])
+    assert [photo.path for photo in sheet.photos] == ["b.jpg", "a.jpg"]
+    assert sheet.photos[0].why == "needs a look: may be knives"
+
+
+def test_the_nightly_run_names_what_must_not_be_missed():
+    assert DecisionRule(0.9, flagged_from={"knives": 0.2}).reasons == "below 0.90 or may be knives"
 
 
 def test_a_card_from_before_flags_nothing():

@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
 
+from featx.classifiers.card import RecallRow
+from featx.classifiers.model import load_classifier, save
 from featx.deployment.folder import RUNNER, deploy
 from featx.errors import FeatxError
 from featx.images import colours
@@ -38,6 +41,38 @@ def test_the_runner_answers_like_predict_without_featx_or_torch(shop: Path, feat
         if own["category"]:
             assert own["sure"] == pytest.approx(other["sure"], abs=2e-4)
             assert own["similarity"] == pytest.approx(other["similarity"], abs=2e-4)
+
+
+@pytest.mark.long
+def test_what_must_not_be_missed_is_flagged_as_by_predict_or_refused(
+    shop: Path, featx: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shop)
+    model = load_classifier("artifacts/models/lda.safetensors")
+    category = model.classes[0]
+    share = {"recall": 0.9, "low": 0.8, "high": 1.0, "n": 50, "false_alarms": 0.1, "false_alarms_low": 0.0}
+    row = {"category": category, "target": 0.9, "threshold": 0.02, "false_alarms_high": 0.2, "others": 9} | share
+
+    def deployed_from(threshold: float, **forms: bool) -> Path:
+        rows = msgspec.convert([row | {"threshold": threshold, "measured_on": "cross-validation"}], list[RecallRow])
+        model.card = msgspec.structs.replace(model.card, min_recall=rows)
+        save(model, tmp_path / "flags.safetensors")
+        deploy(tmp_path / "out", str(tmp_path / "flags.safetensors"), compared=0, **forms)
+        return tmp_path / "out"
+
+    with pytest.raises(FeatxError, match="a graph of integers may miss them"):
+        deployed_from(0.02, int8=True)
+    with pytest.raises(FeatxError, match="too small for a deployment"):
+        deployed_from(1e-5)
+    out = deployed_from(0.02)
+    photos = sorted(str(path.absolute()) for path in Path("data/test").rglob("*.*"))[:24]
+    mine = [json.loads(line) for line in run(out, "--json", *photos).stdout.splitlines()]
+    ran = featx("predict", *photos, "--json", "--clf", str(tmp_path / "flags.safetensors"), cwd=shop)
+    theirs = [json.loads(line) for line in ran.stdout.splitlines()]
+    fields = ("category", "review", "doubt", "flags")
+    assert [[own[name] for name in fields] for own in mine] == [[other[name] for name in fields] for other in theirs]
+    flagged = [own["flags"] == [category] for own in mine]
+    assert any(flagged) and not all(flagged)
 
 
 def test_the_comparison_with_featx_is_part_of_the_answer(shop: Path) -> None:

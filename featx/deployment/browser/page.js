@@ -37,7 +37,10 @@ async function answer(blob) {
   const outputs = await session.run(inputs);
   const label = Number(outputs.label.data[0]), shares = Array.from(outputs.probabilities.data);
   const similarity = outputs.similarity.data[0], least = CONTRACT.review.similarity;
-  const doubt = least !== null && similarity < least ? "unlike anything learned"
+  const flags = Object.entries(CONTRACT.review.flags)
+    .filter(([name, from]) => shares[CONTRACT.labels.indexOf(name)] >= Math.fround(from)).map(([name]) => name);
+  const doubt = flags.length ? `may be ${flags.join(" or ")}`
+    : least !== null && similarity < least ? "unlike anything learned"
     : outputs.sure.data[0] ? "" : "unsure";
   return { label, category: CONTRACT.labels[label], sure: shares[label], doubt, shares };
 }

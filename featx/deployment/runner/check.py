@@ -35,7 +35,7 @@ def check(model: Any, expected: Path | str, keep: Path | str | None = None) -> d
         kept: dict[str, Any] = {name: own[name] for name in wanted}
         np.savez(keep, **kept)
     numbers = {name: _apart(own[name], wanted[name]) for name in NUMBERS}
-    counts = ~_ties(wanted, model.contract["review"])
+    counts = ~(_ties(wanted, model.contract["review"]) | _at_a_flag(wanted, model.contract))
     others = {name: int((own[name] != wanted[name])[counts].sum()) for name in DECISIONS}
     cosine = _least_cosine(own["embedding"], wanted["embedding"])
     return {"photos": len(paths), **numbers, "cosine": cosine, **others, "alone": alone}
@@ -68,6 +68,15 @@ def _ties(wanted: Arrays, review: dict[str, Any]) -> np.ndarray:
     least = review["similarity"]
     unlike = np.abs(wanted["similarity"] - least) <= TOLERANCE if least is not None else False
     ties: np.ndarray = (first - second <= TOLERANCE) | at_limit | unlike
+    return ties
+
+
+def _at_a_flag(wanted: Arrays, contract: dict[str, Any]) -> np.ndarray:
+    """The photos nearer to the probability of a flag than numbers may be apart."""
+    flags = contract["review"]["flags"]
+    columns = [contract["labels"].index(name) for name in flags]
+    near = np.abs(wanted["probabilities"][:, columns] - np.array(list(flags.values()))) <= TOLERANCE
+    ties: np.ndarray = near.any(axis=1)
     return ties
 
 

@@ -67,15 +67,25 @@ class Model:
 
     def _answer(self, path: Path | str, answers: dict[str, np.ndarray], row: int) -> Record:
         label, near, is_sure = int(answers["label"][row]), float(answers["similarity"][row]), answers["sure"][row]
-        least = self.contract["review"]["similarity"]
+        least, shares = self.contract["review"]["similarity"], answers["probabilities"][row]
         doubt = "unlike anything learned" if least is not None and near < least else None if is_sure else "unsure"
-        share = round(float(answers["probabilities"][row, label]), 4)
+        if flags := [name for name, at in self._flagged_from() if shares[self.contract["labels"].index(name)] >= at]:
+            doubt = f"may be {' or '.join(flags)}"
+        share = round(float(shares[label]), 4)
         record = {"path": str(path), "category": self.contract["labels"][label], "sure": share, "review": not is_sure}
-        return record | {"doubt": doubt, "similarity": round(near, 4), "error": None}
+        return record | {"doubt": doubt, "similarity": round(near, 4), "error": None, **self._flags_field(flags)}
+
+    def _flagged_from(self) -> list[tuple[str, np.float32]]:
+        """The categories that must not be missed, with the probability from which a photo may be of them."""
+        return [(name, np.float32(least)) for name, least in self.contract["review"]["flags"].items()]
+
+    def _flags_field(self, flags: list[str]) -> Record:
+        """The categories that it may be of, where there are any that must not be missed."""
+        return {"flags": flags} if self.contract["review"]["flags"] else {}
 
     def _fault(self, path: Path | str, reason: str) -> Record:
         record = {"path": str(path), "category": None, "sure": None, "review": True}
-        return record | {"doubt": None, "similarity": None, "error": reason}
+        return record | {"doubt": None, "similarity": None, "error": reason, **self._flags_field([])}
 
 
 def batches(paths: Iterable[Path | str]) -> Iterator[list[Path | str]]:
