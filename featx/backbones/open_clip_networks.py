@@ -5,6 +5,7 @@ open_clip builds them and knows how their weights want a photo; featx reads the 
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -145,8 +146,15 @@ class KnownNetwork:
         return cls(short, config)
 
     def build(self) -> Any:
-        """Both networks, with random numbers; nothing is fetched."""
-        return import_open_clip().create_model(self.short, pretrained_image=False, pretrained_text=False)
+        """Both networks, with random numbers; nothing is fetched.
+
+        open_clip's own function warns of random numbers although a file comes next, and sets up the program's logging.
+        """
+        library, config = import_open_clip(), copy.deepcopy(dict(self.config))
+        config["vision_cfg"]["timm_model_pretrained"] = False
+        if not config.pop("custom_text", False):
+            return library.CLIP(**config)
+        return (library.CoCa if "multimodal_cfg" in config else library.CustomTextCLIP)(**config)
 
     def tokenizer(self) -> Any:
         """What splits texts; only the one that open_clip brings is at hand without a download."""
@@ -156,14 +164,21 @@ class KnownNetwork:
                 f"`{OPEN_CLIP}{self.short}` splits texts as `{other}` does, and open_clip does not bring its tokenizer",
                 "search with photos, or for words use a network of CLIP such as `open_clip:ViT-B-32`",
             )
-        return import_open_clip().get_tokenizer(self.short)
+        texts = self.config["text_cfg"]
+        settings = {"context_length": texts.get("context_length", 77), **texts.get("tokenizer_kwargs", {})}
+        return import_open_clip().SimpleTokenizer(**settings)
 
     @property
     def tags(self) -> dict[str, Mapping[str, Any]]:
-        """The published weights, by their names in open_clip: where they are, and how they want a photo."""
+        """The published weights, by their names in open_clip: where they are, and how they want a photo.
+
+        Some are on the list that were trained with the other activation, whose answers would be silently wrong.
+        """
         pretrained = import_open_clip().pretrained
         names = pretrained.list_pretrained_tags_by_model(self.short)
-        return {tag: pretrained.get_pretrained_cfg(self.short, tag) for tag in names}
+        configs = ((tag, pretrained.get_pretrained_cfg(self.short, tag)) for tag in names)
+        quick = bool(self.config.get("quick_gelu"))
+        return {tag: config for tag, config in configs if bool(config.get("quick_gelu")) == quick}
 
     def weights_file(self, given: str | None) -> Path:
         """The file that is given, else the one that is here."""

@@ -33,7 +33,8 @@ def backbones(
     if layers:
         _print_layers(name, out)
         return
-    from featx.backbones.registry import backbone_rows, local_backbones
+    from featx.backbones.names import OPEN_CLIP
+    from featx.backbones.registry import FAMILIES, backbone_rows, local_backbones
     from featx.backbones.weights import added_weights
 
     local = local_backbones()
@@ -49,7 +50,7 @@ def backbones(
     if here:
         rows = [row for row in rows if row["here"]]
     if not rows and name is not None and not here:
-        known = [row["name"] for row in backbone_rows()]
+        known = [row["name"] for row in backbone_rows()] + [family.name for family in FAMILIES if family.catalogue]
         raise FeatxError(
             "unknown-backbone",
             f"there is no backbone `{name}`",
@@ -70,6 +71,9 @@ def backbones(
         for row in rows
     ]
     out.records(columns, table, rows, right=columns[1:6])
+    if rows and all(str(row["name"]).startswith(OPEN_CLIP) for row in rows):
+        out.next("featx extract IMAGES -b NAME --weights FILE")
+        return
     out.next("featx extract IMAGES -b NAME   or   featx weights get NAME   to fetch one")
 
 

@@ -81,6 +81,25 @@ def test_without_weights_the_error_names_every_place_and_nothing_is_fetched(tmp_
     assert str(tmp_path) in refused.value.message and "open_clip_model.safetensors" in refused.value.message
 
 
+def test_weights_of_the_other_activation_are_not_offered():
+    plain, quick = (KnownNetwork.of(f"open_clip:{name}") for name in ("ViT-B-32", "ViT-B-32-quickgelu"))
+    assert "openai" in quick.tags and "openai" not in plain.tags and "laion2b_s34b_b79k" in plain.tags
+
+
+@pytest.mark.parametrize("name", ["tiny", "ViT-S-32-alt", "coca_base"])
+def test_a_network_is_built_as_open_clip_builds_it_and_says_nothing(name, caplog):
+    import open_clip
+    import torch
+
+    with torch.device("meta"):
+        mine, theirs = KnownNetwork.of(f"open_clip:{name}").build(), open_clip.create_model(name, device="meta")
+    caplog.clear()
+    with torch.device("meta"):
+        KnownNetwork.of(f"open_clip:{name}").build()
+    shapes = [{key: value.shape for key, value in whole.state_dict().items()} for whole in (mine, theirs)]
+    assert type(mine) is type(theirs) and shapes[0] == shapes[1] and not caplog.records
+
+
 def test_a_file_named_as_the_network_is_found_on_the_path_of_weights(tmp_path, monkeypatch):
     import torch
 
