@@ -1,11 +1,12 @@
 """Do the regions of `featx explain` decide? Deletion and insertion beside captum and grad-cam, and the time they take.
 
-    python benchmarks/explanations.py STORE [--photos 20] [--seed 0]
+    python benchmarks/explanations.py STORE [--photos 20] [--skip 0] [--seed 0]
 
 A logistic regression learns from the photos of a store's `train` split (or from four fifths of it, by product) and is
 asked about others. Each method orders the cells of such a photo, the strongest for its category first. Deletion covers
 the cells in this order with a blurred photo, insertion uncovers them on it; the figure is the mean probability of the
 category on the way. A good map has low deletion and high insertion. `pip install captum grad-cam` for the contestants.
+What was chosen on the first photos is shown on others with `--skip`.
 
 The store is one of `builtin` or of an EfficientNet-Lite, whose networks take bytes.
 """
@@ -66,7 +67,15 @@ def to_grid(cells: np.ndarray) -> Cells:
     return np.asarray(image.resize((GRID, GRID), kind))
 
 
-def contestants(asked: Asked, maps: nn.Module, pixels: torch.Tensor, seed: int) -> Iterator[tuple[str, Callable]]:
+def rectified(cells: np.ndarray, side: int) -> Cells:
+    """Only what speaks for the category, enlarged to the photo, as grad-cam does with its maps."""
+    positive = Image.fromarray(np.maximum(cells, 0).astype(np.float32))
+    return to_grid(np.asarray(positive.resize((side, side), Image.Resampling.BILINEAR)))
+
+
+def contestants(
+    asked: Asked, maps: nn.Module, pixels: torch.Tensor, seed: tuple[int, int]
+) -> Iterator[tuple[str, Callable]]:
     """The other methods, each a function without arguments that gives its cells."""
     random = np.random.default_rng(seed)
     side, centre = pixels.shape[-1], np.hypot(*np.indices((GRID, GRID)) - (GRID - 1) / 2)
@@ -122,11 +131,11 @@ def curves(photo: np.ndarray, order: np.ndarray, share_of: Callable[[np.ndarray]
     return tuple(float(np.trapezoid(half) / STEPS) for half in halves)  # type: ignore[return-value]
 
 
-def learned_and_asked(store: Any, n: int, seed: int) -> np.ndarray:
-    """Rows to ask about, which the classifier does not learn from."""
+def learned_and_asked(store: Any, n: int, skip: int, seed: int) -> np.ndarray:
+    """Rows to ask about, which the classifier does not learn from; the first of the random order are skipped."""
     labelled = [i for i, label in enumerate(store.labels) if label is not None]
     held = [i for i in labelled if store.splits[i] in ("val", "test")]
-    return np.random.default_rng(seed).permutation(held or labelled)[:n]
+    return np.random.default_rng(seed).permutation(held or labelled)[skip : skip + n]
 
 
 def main() -> None:
@@ -134,6 +143,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("store", type=Path)
     arguments.add_argument("--photos", type=int, default=20)
+    arguments.add_argument("--skip", type=int, default=0, help="photos of the same random order to leave out first")
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
     torch.set_num_threads(1)
@@ -141,7 +151,7 @@ def main() -> None:
     model, encoder = fit(store, "logreg"), reopen_backbone(store, "cpu")
     network, maps_of = parts_of(encoder)
     scores: dict[str, list[tuple[float, float, float]]] = {}
-    for row_number in learned_and_asked(store, given.photos, given.seed):
+    for row_number in learned_and_asked(store, given.photos, given.skip, given.seed):
         prepared = encoder.prepare(read_photo(store.paths[row_number]).image)
         row = encoder.features([prepared])[0]
         shares = model.predict_proba(row[None])[0]
@@ -160,20 +170,25 @@ def main() -> None:
                 rows[:, : pooled.shape[1]] = pooled
                 return question.log_odds(rows)
 
-            return to_grid(cells_of(encoder, encoder.feature_maps([prepared]), margin.weights, odds)[0])
+            return cells_of(encoder, encoder.feature_maps([prepared]), margin.weights, odds)[0]
 
         def share_of(photos: np.ndarray, winner: int = winner) -> np.ndarray:
             return np.asarray(model.predict_proba(encoder.features(list(photos)))[:, winner])
 
-        for name, method in [("featx", own), *contestants(asked, maps_of, pixels, given.seed)]:
+        methods = [
+            ("featx", lambda own=own: to_grid(own())),
+            ("featx, what speaks for it", lambda own=own, side=pixels.shape[-1]: rectified(own(), side)),
+            *contestants(asked, maps_of, pixels, (given.seed, int(row_number))),
+        ]
+        for name, method in methods:
             begun = time.process_time()
             cells = method()
             seconds = time.process_time() - begun
             order = np.argsort(-cells.ravel(), kind="stable")
             scores.setdefault(name, []).append((*curves(prepared, order, share_of), seconds))
-    print(f"{encoder.spec.name}, {given.photos} photos, mean and standard error of the difference to featx")
-    print(f"{'':28}{'deletion':>18}{'insertion':>18}{'CPU ms':>9}")
     ours = np.array(scores["featx"])
+    print(f"{encoder.spec.name}, {len(ours)} photos, mean and standard error of the difference to featx")
+    print(f"{'':28}{'deletion':>18}{'insertion':>18}{'CPU ms':>9}")
     for name, values in scores.items():
         rows = np.array(values)
         spread = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))

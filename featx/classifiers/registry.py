@@ -53,6 +53,12 @@ def latest_at_level(models: Path, store: Path, level: str | None) -> Path | None
     return _latest([path for path in classifier_files(models) if _trained_on(path, store, level)])
 
 
+def latest_of_kind(models: Path, store: Path, clf: str, level: str | None) -> Path | None:
+    """The classifier of a kind trained last on a store at a level of categories, if there is one."""
+    at_level = [path for path in classifier_files(models) if _trained_on(path, store, level)]
+    return _latest([path for path in at_level if (card := _card(path)) is not None and card.clf == clf])
+
+
 def latest_of_levels(models: Path, store: Path) -> dict[str | None, Path]:
     """The classifier trained last on a store at each level of categories, in the order of training."""
     latest: dict[str | None, Path] = {}

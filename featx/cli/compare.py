@@ -213,6 +213,7 @@ def _write_page(
         skipped=skipped_photos(workspace),
         price_per_hour=price,
         audit=True,
+        models=workspace.models,
     )
     print_page(page, out)
     return page.document

@@ -77,6 +77,7 @@ def report(
             formats=chosen,
             audit=True,
             against=old,
+            models=workspace.models,
         )
     changes = None if old is None else written.document.changes
     out.document(written.to_dict() | ({} if changes is None else {"changes": changes.to_dict()}))

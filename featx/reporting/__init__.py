@@ -3,7 +3,8 @@
 sources        the last comparison, its store, the photos that were skipped
 document       a comparison, a store and the audit's findings -> one document, `report.json`
 records        the document as typed records; `loading` reads it again
-  recommendation failures confusion data_findings retrieval_examples catalogue_map map_layout published_results
+  recommendation failures explained confusion data_findings retrieval_examples catalogue_map map_layout
+  published_results
                  its parts, one for each question
 thumbnails     the thumbnails beside it
 headlines      the sentence that opens each section
@@ -81,12 +82,14 @@ def write_report(
     formats: Sequence[str] = FORMATS,
     audit: bool = False,
     against: ReportDocument | None = None,
+    models: Path | None = None,
 ) -> Written:
     """Write the report of a comparison into a folder of its own under `root`; `latest` leads to it.
 
     `issues` and `duplicates` are the `to_dict()` of what the audit found, `skipped` the rows of the skipped list.
     What is not given is said in the report to be not measured; with `audit`, the store is checked for both now.
-    With `against`, an earlier report's document, it says what changed since.
+    With `against`, an earlier report's document, it says what changed since. With `models`, the folder of saved
+    classifiers, it shows what spoke for the surest mistakes.
     """
     check_formats(formats)
     if audit and store is not None:
@@ -104,6 +107,7 @@ def write_report(
         skipped=skipped,
         price_per_hour=price_per_hour,
         cache=root,
+        models=models,
     )
     if against is not None:
         document.changes = changes(against, document)

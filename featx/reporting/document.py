@@ -19,6 +19,7 @@ from featx.errors import FeatxError
 from featx.metrics.scores import METRICS as ALL_METRICS
 from featx.reporting.catalogue_map import map_of
 from featx.reporting.data_findings import findings_of
+from featx.reporting.explained import explained_mistakes
 from featx.reporting.failures import failures_of
 from featx.reporting.published_results import published_for
 from featx.reporting.recommendation import measured_on, score_of, which_of
@@ -60,8 +61,12 @@ def build_document(
     price_per_hour: float | None = None,
     cache: Path | None = None,
     base: Path | None = None,
+    models: Path | None = None,
 ) -> ReportDocument:
-    """The report document of a comparison; thumbnails go into `folder`, the map is kept in `cache`."""
+    """The report document of a comparison; thumbnails go into `folder`, the map is kept in `cache`.
+
+    With `models`, the folder of saved classifiers, it says what spoke for the surest mistakes.
+    """
     compared = comparison_of(comparison)
     entry, details = _best(compared)
     of_entry = next((store for store in compared.stores if store.name == entry.store), ComparedStore(entry.store))
@@ -83,6 +88,9 @@ def build_document(
         map=None if store is None else map_of(store, labels, thumbnails, cache),
         made=_made(compared),
     )
+    if document.fails is not None and store is not None and models is not None:
+        level = compared.settings.get("level")
+        document.fails.explained = explained_mistakes(details, entry, level, store, models, thumbnails)
     document.pictures = Pictures(
         made=sum(name is not None for name in thumbnails.made.values()),
         left_out=thumbnails.left_out,

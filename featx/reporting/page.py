@@ -214,6 +214,22 @@ class ReportView:
         )
 
     @cached_property
+    def unexplained(self) -> str:
+        """How many of the surest mistakes are not shown, and why."""
+        explained = self.report.fails.explained
+        other = explained.n_other and self.text.by_count(
+            explained.n_other,
+            one="To one more the saved classifier gives another answer: it may have learned from the photo.",
+            many="To {n:count} more the saved classifier gives other answers: it may have learned from these photos.",
+        )
+        gone = explained.n_unreadable and self.text.by_count(
+            explained.n_unreadable,
+            one="One could not be read again.",
+            many="{n:count} could not be read again.",
+        )
+        return Markup(" ").join(filter(None, (other, gone)))
+
+    @cached_property
     def search(self) -> dict[str, Located]:
         """The figures of the search that were measured."""
         figures = {metric: search_figure(self.report, metric) for metric in SEARCH_METRICS}

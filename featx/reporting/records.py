@@ -240,6 +240,27 @@ class Outcomes(msgspec.Struct):
     right: str
 
 
+class ExplainedMistake(msgspec.Struct, kw_only=True):
+    """A mistake of the saved classifier: the photo, with the regions over it, the answer, and what spoke for it."""
+
+    photo: Photo
+    says: str
+    sentence: str
+    has_regions: bool = False
+
+
+class ExplainedMistakes(msgspec.Struct, kw_only=True):
+    """What spoke for the surest mistakes, or why that is not known.
+
+    Of the surest, `n_other` get another answer from the saved classifier, and `n_unreadable` could not be read again.
+    """
+
+    rows: list[ExplainedMistake] = []
+    n_other: int = 0
+    n_unreadable: int = 0
+    why_none: str = ""
+
+
 class Fails(msgspec.Struct, kw_only=True):
     """Where the recommended entry fails, worst category first."""
 
@@ -251,6 +272,7 @@ class Fails(msgspec.Struct, kw_only=True):
     rare: list[RareCategory]
     coarse: CoarseScore | None = None
     outcomes: Outcomes | None = None
+    explained: ExplainedMistakes | None = None
 
 
 class Threshold(msgspec.Struct):

@@ -61,6 +61,7 @@ STEPS = (
     Step("many_categories", "categories after the 1,000 weakest", _with(categories=1_000), replaced_by="categories"),
     Step("suspected", "photos whose label is suspected", _without("suspected")),
     Step("map_pictures", "thumbnails on the map", _without("map_pictures"), replaced_by="map"),
+    Step("explained", "regions of the mistakes", _without("explained")),
     Step("worst", "photos where look-alike search works worst", _without("worst")),
     Step("mistakes", "photos of the mistakes", _without("mistakes")),
     Step("points", "all but 10,000 photos of the map", _with(points=10_000), replaced_by="map"),

@@ -55,6 +55,10 @@ class ThumbnailCache:
             return None
         return self._keep(webp(image, QUALITY))
 
+    def picture(self, image: Image.Image) -> str:
+        """The file name of a picture that was drawn over a photo."""
+        return self._keep(webp(image, QUALITY))
+
     def _keep(self, data: bytes) -> str:
         name = name_of(data)
         write_thumbnail(self.folder / FOLDER / name, data)
