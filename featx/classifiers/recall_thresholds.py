@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,11 @@ LOWEST, BELOW = 0.5, 1.0
 
 def parse_min_recall(words: Sequence[str]) -> dict[str, float]:
     """Categories with the share of their products to catch, from words such as `prohibited=0.99`."""
-    return dict(_parsed(word) for word in words)
+    pairs = [_parsed(word) for word in words]
+    twice = [category for category, n in Counter(category for category, _ in pairs).items() if n > 1]
+    if twice:
+        raise FeatxError("bad-flag", f"`--min-recall` names `{twice[0]}` more than once", "give it one share")
+    return dict(pairs)
 
 
 def _parsed(word: str) -> tuple[str, float]:

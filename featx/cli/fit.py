@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -200,6 +201,7 @@ def _keep(
     """Save it, or keep the old one; returns the accuracy of the one that is kept."""
     from featx.classifiers.promotion import publish
 
+    lost = _flags_lost(path, model.card)
     publication = publish(model, path, store, elsewhere, update=update)
     decision = publication.decision
     card = model.card
@@ -243,11 +245,28 @@ def _keep(
         if not publication.saved:
             out.warn(f"kept the old classifier: {path}")
             return float(decision.before or 0.0)
+    if lost:
+        out.warn(f"the classifier before flagged what may be {' or '.join(lost)}; this one does not")
+        again = " ".join(f"--min-recall {shlex.quote(f'{name}={target:g}')}" for name, target in lost.items())
+        out.say(f"  to flag it again: `featx fit {again}`")
     photos = pluralise(card.n, "photo")
     out.ok(f"classifier saved: {path} ({size(card.bytes)}), trained on {photos}; card: {path.with_suffix('.md')}")
     if publication.archived is not None:
         out.say(f"  kept the classifier of that name, trained on another store: {publication.archived}")
     return card.best.accuracy
+
+
+def _flags_lost(path: Path, card: Card) -> dict[str, float]:
+    """The categories that must not be missed by the classifier that is about to be replaced, and may be by this one."""
+    from featx.classifiers.card import read_card
+    from featx.files.regular import read_regular
+
+    try:
+        before = read_card(read_regular(path.with_suffix(".json")))
+    except (OSError, ValueError):
+        return {}  # none, or one that saving judges
+    kept = {row.category for row in card.min_recall}
+    return {row.category: row.target for row in before.min_recall if row.category not in kept}
 
 
 def _recall_lines(row: RecallRow) -> list[str]:

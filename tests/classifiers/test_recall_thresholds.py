@@ -127,6 +127,8 @@ def test_categories_and_shares_are_read_and_what_is_neither_is_refused():
     for word in ("knives", "knives=", "=0.9", "knives=much", "0.9"):
         with pytest.raises(FeatxError, match="write it as"):
             parse_min_recall([word])
+    with pytest.raises(FeatxError, match="names `a` more than once"):
+        parse_min_recall(["a=0.9", "a=0.99"])
 
 
 def test_fit_prints_the_cost_and_predict_flags(featx: Run, store, tmp_path):
@@ -141,3 +143,5 @@ def test_fit_prints_the_cost_and_predict_flags(featx: Run, store, tmp_path):
     featx("predict", photos, "-o", "answers.csv", FEATX_STORE=str(store.path))
     with (Path(tmp_path) / "answers.csv").open(newline="") as file:
         assert {row["flags"] for row in csv.DictReader(file)} <= {"knives", ""}
+    ran = featx("fit", "--clf", "lda", "--folds", "3", FEATX_STORE=str(store.path))
+    assert "before flagged what may be knives" in ran.stderr and "featx fit --min-recall knives=0.9" in ran.stderr
