@@ -8,6 +8,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
 from featx import __version__
@@ -71,6 +72,10 @@ async def items(
     q: Annotated[str, Query(max_length=200, description="A part of an id or a product.")] = "",
     where: Annotated[str | None, Query(max_length=1000, description="Only these, like `price < 20`.")] = None,
     label: Annotated[str | None, Query(max_length=500, description="Only this category.")] = None,
+    row: Annotated[
+        list[Annotated[int, Field(ge=0, le=10**9)]],
+        Query(max_length=200, description="Only these, by their numbers, as the points of `/v1/map/points` have them."),
+    ] = [],  # noqa: B006 - FastAPI copies it
     start: Annotated[int, Query(ge=0, le=10**9, description="The number of the first one.")] = 0,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response:
@@ -78,7 +83,7 @@ async def items(
     generation = service_of(request).now
 
     def page() -> ItemPage:
-        rows = _matching(generation, q, where or None, label or None)
+        rows = _among(generation, row, _matching(generation, q, where or None, label or None))
         shown = [item_record(generation.index.rows, int(row)) for row in rows[start : start + limit]]
         more = start + limit if start + limit < len(rows) else None
         return ItemPage(generation.name, len(rows), shown, more)
@@ -96,6 +101,14 @@ def _matching(generation: Generation, q: str, where: str | None, label: str | No
     for product in index.rows.products.rows_with_in_any_case(q):
         hits.update(_photos_of(index.rows, product))
     return sorted(hits.intersection(every))
+
+
+def _among(generation: Generation, wanted: Sequence[int], rows: Sequence[int]) -> Sequence[int]:
+    """The wanted ones of some rows, in the order in which they are wanted; all rows where none is."""
+    for row in wanted:
+        if row >= len(generation.index):
+            raise unknown_item(f"number {row}", "the catalogue has changed; ask for its map again")
+    return [row for row in wanted if row in rows] if wanted else rows
 
 
 def _photos_of(rows: IndexRows, product: int) -> list[int]:

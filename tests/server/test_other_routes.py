@@ -40,6 +40,20 @@ def test_the_map_has_a_point_for_each_photo_in_the_order_of_the_items(served: Se
         assert about["categories"][points[row, 2] - 1] == item["label"]
 
 
+def test_points_of_the_map_are_looked_up_together_by_their_numbers(served: Served):
+    headers = served.as_program("read")
+    every = [item["id"] for item in served.client.get("/v1/items", headers=headers).json()["items"]]
+    page = served.client.get("/v1/items?row=17&row=0", headers=headers).json()
+    assert [item["id"] for item in page["items"]] == [every[17], every[0]] and page["total"] == 2
+    labels = [
+        item["label"]
+        for item in served.client.get("/v1/items?row=0&row=29&label=mugs", headers=headers).json()["items"]
+    ]
+    assert labels == ["mugs"]
+    gone = served.client.get("/v1/items?row=30", headers=headers)
+    assert (gone.status_code, gone.json()["code"]) == (404, "not-in-store")
+
+
 def test_an_update_trains_again_in_the_background_and_says_what_changed(served: Served, shop: Path):
     headers = served.as_program("read", "review")
     assert served.client.get("/v1/update", headers=headers).json()["state"] == "idle"

@@ -13,7 +13,6 @@ import pytest
 from featx import extract, fit
 from featx.labels.decisions import decided
 from featx.server.page_routes import PAGE
-from tests.browsing import browser as browser  # noqa: PLC0414
 from tests.conftest import made_once, photo
 from tests.reporting.test_page import axe_source
 from tests.server.conftest import Served
@@ -181,7 +180,15 @@ def until(held: Callable[[], Any]) -> None:
         time.sleep(0.05)
 
 
-VIEWS = ("/", "/?id=boots0", "/?view=item&id=boots0", "/?view=review", "/?view=copies", "/?view=decisions")
+VIEWS = (
+    "/?view=map",
+    "/",
+    "/?id=boots0",
+    "/?view=item&id=boots0",
+    "/?view=review",
+    "/?view=copies",
+    "/?view=decisions",
+)
 
 
 # Those with every kind of field and button.
@@ -225,3 +232,55 @@ def test_axe_finds_no_fault(open_page: Open, scheme: str):
         page.evaluate(script)
         found = page.evaluate("axe.run().then((all) => all.violations.map((one) => [one.id, one.nodes[0].html]))")
         assert found == [], view
+
+
+def test_what_a_lasso_encircles_on_the_map_is_shown_and_back_comes_to_it_again(open_page: Open):
+    page = open_page("/?view=map")
+    box = page.locator("canvas").bounding_box()
+    left, top = box["x"] + 2, box["y"] + 2
+    right, bottom = left + box["width"] - 4, top + box["height"] - 4
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, bottom), (left, bottom)):
+        page.mouse.move(x, y)
+    page.mouse.up()
+    page.get_by_role("heading", name="21 photos").wait_for()
+    page.locator(".tiles a").first.click()
+    page.get_by_role("heading", name="Look-alikes").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="21 photos").wait_for()
+
+
+def test_the_map_is_moved_zoomed_and_chosen_from_by_keyboard_and_by_category(open_page: Open):
+    page = open_page("/?view=map")
+    page.get_by_role("button", name="boots 6").click()
+    page.get_by_role("heading", name="6 photos").wait_for()
+    assert page.locator(".tiles .quiet").all_inner_texts() == ["boots"] * 6
+    page.locator("canvas").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="21 photos").wait_for()
+    for key in ("+", "+", "+", "+", "+", "+", "ArrowLeft", "ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    page.get_by_role("heading", name="21 photos").wait_for(state="detached")
+    page.keyboard.press("0")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="21 photos").wait_for()
+
+
+def test_the_map_follows_the_wheel_and_the_hand(open_page: Open):
+    page = open_page("/?view=map")
+    canvas = page.locator("canvas")
+    page.get_by_role("button", name="Draw around points").click()
+    shown = "canvas => canvas.toDataURL()"
+    canvas.hover()
+    pictures = [canvas.evaluate(shown)]
+    for act in (lambda: page.mouse.wheel(0, -300), lambda: _drag(page)):
+        act()
+        page.wait_for_function("before => document.querySelector('canvas').toDataURL() !== before", arg=pictures[-1])
+        pictures.append(canvas.evaluate(shown))
+
+
+def _drag(page: Any) -> None:
+    page.mouse.down()
+    page.mouse.move(500, 400, steps=3)
+    page.mouse.up()

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.browsing import browser as browser  # noqa: PLC0414
 from tests.server.conftest import Served
 from tests.server.test_safety import listening
 from tests.server.test_search import a_photo

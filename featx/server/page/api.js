@@ -8,15 +8,27 @@ export class Refusal extends Error {
 }
 
 export async function ask(path, options = {}) {
+  const answer = await answerOf(path, options);
+  return { ...(await bodyOf(answer)), working: answer.status === 202 };
+}
+
+/** An answer that is no JSON, and the state of the catalogue that it comes from. */
+export async function askBytes(path, options = {}) {
+  const answer = await answerOf(path, options);
+  return { data: await answer.arrayBuffer(), generation: answer.headers.get("x-generation") };
+}
+
+const bodyOf = async (answer) => (answer.headers.get("content-type")?.includes("json") ? answer.json() : {});
+
+async function answerOf(path, options) {
   let answer;
   try {
     answer = await fetch(path, { credentials: "same-origin", ...options });
   } catch {
     throw new Refusal({ code: "unreachable", status: 0, detail: "the server does not answer", hint: "is featx serve still running?" });
   }
-  const body = answer.headers.get("content-type")?.includes("json") ? await answer.json() : {};
-  if (!answer.ok) throw new Refusal({ code: "bug", status: answer.status, detail: answer.statusText, ...body });
-  return { ...body, working: answer.status === 202 };
+  if (!answer.ok) throw new Refusal({ code: "bug", status: answer.status, detail: answer.statusText, ...(await bodyOf(answer)) });
+  return answer;
 }
 
 /** Ask until the work behind the answer is done; `progress` is given each answer meanwhile. */

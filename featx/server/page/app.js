@@ -4,12 +4,14 @@ import { count, h, say } from "./dom.js";
 import { copiesView } from "./copies.js";
 import { decisionsView } from "./decisions.js";
 import { itemView } from "./item.js";
+import { mapView } from "./map.js";
 import { reviewView } from "./review.js";
 import { searchView } from "./search.js";
 
 const VIEWS = {
   search: { title: "Search", show: searchView, listed: true },
   review: { title: "Review", show: reviewView, listed: true },
+  map: { title: "Map", show: mapView, listed: true },
   copies: { title: "Copies", show: copiesView, listed: true },
   decisions: { title: "Decisions", show: decisionsView, listed: true },
   item: { title: "Product", show: itemView },

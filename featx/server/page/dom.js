@@ -37,6 +37,10 @@ export function newKey() {
 export const photo = (item, side, text) =>
   h("img", { src: `${item.photo}&side=${side}`, alt: text ?? item.id, loading: "lazy", decoding: "async" });
 
+/** An item in a list of photos, which leads to its page. */
+export const itemTile = (item, side) =>
+  h("li", {}, h("a", { href: `/?view=item&id=${encodeURIComponent(item.id)}`, "data-view": "item" }, photo(item, side, item.product)), h("p", { class: "quiet" }, item.label ?? ""));
+
 /** Whether a key was meant for a field that is being written in. */
 export const isWriting = (event) =>
   event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=checkbox]), select, textarea");

@@ -1,7 +1,7 @@
 // One product: its photos, what the shop's table says, its category, and decisions about it.
 import { address, ask } from "./api.js";
 import { categoryPanel } from "./category.js";
-import { h, photo } from "./dom.js";
+import { h, itemTile, photo } from "./dom.js";
 import { decisionBar } from "./deciding.js";
 
 export async function itemView(main, state, shop, signal) {
@@ -18,7 +18,6 @@ export async function itemView(main, state, shop, signal) {
 
 function draw(main, item, others, category, alike, shop, signal) {
   const facts = Object.entries(item.columns).filter(([, value]) => value !== null && value !== "");
-  const link = (one, side) => h("li", {}, h("a", { href: `/?view=item&id=${encodeURIComponent(one.id)}`, "data-view": "item" }, photo(one, side, one.product)), h("p", { class: "quiet" }, one.label ?? ""));
   main.replaceChildren(
     h("h1", {}, item.product),
     h("div", { class: "product" },
@@ -29,8 +28,8 @@ function draw(main, item, others, category, alike, shop, signal) {
         h("p", {}, h("a", { class: "button", href: `/?id=${encodeURIComponent(item.id)}`, "data-view": "search" }, "Look for more like this")),
         shop.can("review") ? h("div", {}, h("h2", {}, "Decide"), decisionBar(item, category?.top ?? [], shop, signal)) : null,
         facts.length ? h("div", {}, h("h2", {}, "Your table"), h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))) : null)),
-    others.length ? h("section", {}, h("h2", {}, "Other photos of the product"), h("ul", { class: "tiles small" }, others.map((one) => link(one, 256)))) : null,
-    h("section", {}, h("h2", {}, "Look-alikes"), h("ul", { class: "tiles small" }, alike.map((one) => link(one, 256)))));
+    others.length ? h("section", {}, h("h2", {}, "Other photos of the product"), h("ul", { class: "tiles small" }, others.map((one) => itemTile(one, 256)))) : null,
+    h("section", {}, h("h2", {}, "Look-alikes"), h("ul", { class: "tiles small" }, alike.map((one) => itemTile(one, 256)))));
 }
 
 /** Why this category and not the next: what spoke for it, and where on the photo. */
