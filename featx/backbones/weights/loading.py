@@ -103,14 +103,7 @@ def _parse_torch(path: Path, data: bytes) -> object:
         )
         torchscript = "TorchScript" in message
         if isinstance(error, pickle.UnpicklingError) and (forbidden or torchscript):
-            what = "a TorchScript program" if torchscript else f"`{forbidden[1]}`" if forbidden else "code"
-            raise FeatxError(
-                "weights-broken",
-                f"`{path}` contains more than weights: loading it in full could run code ({what}); none of it was run",
-                "if you trust its source, save its state dict alone, as .safetensors or with "
-                "`torch.save(model.state_dict(), ...)`",
-                {"path": str(path), "found": forbidden[1] if forbidden else "TorchScript"},
-            ) from error
+            raise _more_than_weights(path, forbidden[1] if forbidden and not torchscript else "") from error
         inner = re.search(r"WeightsUnpickler error:\s*(\S.*)", message)
         reason = inner[1] if inner else message.splitlines()[0] if message else type(error).__name__
         raise _not_weights(path, reason[:160]) from error
@@ -128,10 +121,24 @@ def _must_be_flat(path: Path, data: bytes) -> None:
             parts = file.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
         raise _not_weights(path, str(error)) from error
+    if any("/code/" in part.filename for part in parts):  # which torch does compress
+        raise _more_than_weights(path)
     if any(part.compress_type for part in parts) or sum(part.file_size for part in parts) > len(data):
         raise _not_weights(path, "it claims to expand beyond the file size")
     if any(part.file_size > MOST_NAMES for part in parts if part.filename.endswith(".pkl")):
         raise _not_weights(path, "it names more tensors than a network has")
+
+
+def _more_than_weights(path: Path, found: str = "") -> FeatxError:
+    """The error for a file with code in it: what a pickle would call, or else a TorchScript program."""
+    what = f"`{found}`" if found else "a TorchScript program"
+    return FeatxError(
+        "weights-broken",
+        f"`{path}` contains more than weights: loading it in full could run code ({what}); none of it was run",
+        "if you trust its source, save its state dict alone, as .safetensors or with "
+        "`torch.save(model.state_dict(), ...)`",
+        {"path": str(path), "found": found or "TorchScript"},
+    )
 
 
 def _not_weights(path: Path, why: str) -> FeatxError:

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,13 @@ def test_no_damage_ends_in_anything_but_tensors_or_a_refusal(tmp_path, suffix):
             assert all(isinstance(tensor, torch.Tensor) for tensor in tensors.values())
 
     damaged()
+
+
+def test_a_torchscript_file_is_called_a_program_with_the_way_to_a_state_dict(tmp_path):
+    path = tmp_path / "clip.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("clip/data.pkl", b"")
+        file.writestr("clip/code/__torch__.py", "class Network(Module):\n" * 9)
+    with pytest.raises(FeatxError, match=r"a TorchScript program\); none of it was run") as caught:
+        weights.load_state_dict(path)
+    assert caught.value.code == "weights-broken" and "state dict alone" in caught.value.hint
