@@ -10,7 +10,8 @@ from pathlib import Path
 
 from featx.catalogue.items import Skipped
 from featx.errors import FeatxError
-from featx.images.places import is_object, packed
+from featx.images.objects import SCHEMES
+from featx.images.places import INSIDE, packed
 
 # Whoever wrote a table must not choose which servers are asked; buckets are named by people with keys to them.
 WEB = ("http://", "https://")
@@ -41,14 +42,14 @@ def locate_photos(cells: Iterable[str | None], table: Path, root: str, allow_out
         if not name:
             skipped.append((row, Skipped("", "missing", "a row names no photo")))
             continue
-        if is_object(name):
+        if name.startswith(SCHEMES):
             if name.startswith(WEB) and not allow_outside:
                 raise _outside(table, name, root)
             rows.append(row)
             paths.append(name)
             continue
         path = os.path.join(root, name) if root != "." else name
-        inside_archive = packed(path)
+        inside_archive = packed(path) if INSIDE in path else None
         whole, path = path, inside_archive.archive if inside_archive else path
         if not _is_possible(path):
             skipped.append((row, Skipped(path, "missing", "no file can have such a name")))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from featx.errors import FeatxError
 from featx.inspection.patches import Patches
+from featx.views.quantities import percent
 
 # Patches that are looked at to choose from, and patches that are kept.
 CANDIDATES, KEPT = 20_000, 2_000
@@ -81,7 +82,7 @@ def limit_for(scores: Sequence[float], false_alarms: float) -> float:
         needed = ceil(1 / false_alarms) - 1
         raise FeatxError(
             "class-too-small",
-            f"{len(scores)} good photos are too few for {false_alarms:.1%} false alarms, which takes {needed:,}",
+            f"{len(scores)} good photos are too few for {percent(false_alarms)} false alarms, which takes {needed:,}",
             "name more good photos, or allow more: `--false-alarms 0.1`",
         )
     return float(np.sort(scores)[place - 1])
