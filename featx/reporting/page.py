@@ -219,13 +219,13 @@ class ReportView:
         explained = self.report.fails.explained
         other = explained.n_other and self.text.by_count(
             explained.n_other,
-            one="To one more the saved classifier gives another answer: it may have learned from the photo.",
-            many="To {n:count} more the saved classifier gives other answers: it may have learned from these photos.",
+            one="One is not shown: the saved classifier, which may have learned from it, answers otherwise.",
+            many="{n:count} are not shown: the saved classifier, which may have learned from them, answers otherwise.",
         )
         gone = explained.n_unreadable and self.text.by_count(
             explained.n_unreadable,
-            one="One could not be read again.",
-            many="{n:count} could not be read again.",
+            one="One photo could not be read again.",
+            many="{n:count} photos could not be read again.",
         )
         return Markup(" ").join(filter(None, (other, gone)))
 
