@@ -73,8 +73,11 @@ function draw(place, categories, points, again, signal) {
 
   const box = () => canvas.getBoundingClientRect();
   const scale = () => kept.zoom * 0.92 * Math.min(canvas.clientWidth, canvas.clientHeight);
-  const screenX = (x) => (x - kept.x) * scale() + canvas.clientWidth / 2;
-  const screenY = (y) => (y - kept.y) * scale() + canvas.clientHeight / 2;
+  /** From points to pixels; asked once for all points, as each look at the size of the canvas costs a layout. */
+  const lens = () => {
+    const k = scale();
+    return { k, right: canvas.clientWidth / 2 - kept.x * k, down: canvas.clientHeight / 2 - kept.y * k };
+  };
   const pointAt = (x, y) => [(x - canvas.clientWidth / 2) / scale() + kept.x, (y - canvas.clientHeight / 2) / scale() + kept.y];
   const at = (event) => [event.clientX - box().left, event.clientY - box().top];
 
@@ -115,8 +118,9 @@ function draw(place, categories, points, again, signal) {
 
   function chooseNearest(x, y) {
     let best = null, least = CLOSE ** 2;
+    const { k, right, down } = lens();
     for (let row = 0; row < points.n; row++) {
-      const far = (screenX(points.x[row]) - x) ** 2 + (screenY(points.y[row]) - y) ** 2;
+      const far = (points.x[row] * k + right - x) ** 2 + (points.y[row] * k + down - y) ** 2;
       if (far < least) [best, least] = [row, far];
     }
     choose(best === null ? [] : [best]);
@@ -164,10 +168,11 @@ function draw(place, categories, points, again, signal) {
   /** Pixels are set directly: 200,000 rectangles would take too long for a map that follows the finger. */
   function paint() {
     const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(canvas.clientWidth * ratio);
-    canvas.height = Math.round(canvas.clientHeight * ratio);
-    if (!canvas.width || !canvas.height) return;
-    const image = context.createImageData(canvas.width, canvas.height);
+    const { k, right, down } = lens();
+    const width = Math.round(canvas.clientWidth * ratio), height = Math.round(canvas.clientHeight * ratio);
+    if (!width || !height) return;
+    if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+    const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const small = points.n > 20000 ? 1.5 : points.n > 2000 ? 3 : 6;
     const side = Math.max(1, Math.round(ratio * Math.min(12, small * Math.sqrt(kept.zoom))));
@@ -176,9 +181,10 @@ function draw(place, categories, points, again, signal) {
       const shade = colours[some && !pass ? 1 : 0];
       for (let row = 0; row < points.n; row++) {
         if (some && chosen[row] !== pass) continue;
-        const left = Math.round(screenX(points.x[row]) * ratio - side / 2), top = Math.round(screenY(points.y[row]) * ratio - side / 2);
-        if (left < 0 || top < 0 || left + side > canvas.width || top + side > canvas.height) continue;
-        for (let y = top; y < top + side; y++) pixels.fill(shade[points.category[row]], y * canvas.width + left, y * canvas.width + left + side);
+        const left = Math.round((points.x[row] * k + right) * ratio - side / 2), top = Math.round((points.y[row] * k + down) * ratio - side / 2);
+        if (left < 0 || top < 0 || left + side > width || top + side > height) continue;
+        const tone = shade[points.category[row]];
+        for (let y = top; y < top + side; y++) for (let at = y * width + left, end = at + side; at < end; at++) pixels[at] = tone;
       }
     }
     context.putImageData(image, 0, 0);
@@ -186,7 +192,7 @@ function draw(place, categories, points, again, signal) {
   }
 
   function outline(ratio) {
-    context.scale(ratio, ratio);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.beginPath();
     for (const [x, y] of lasso) context.lineTo(x, y);
     context.closePath();
@@ -237,9 +243,10 @@ function draw(place, categories, points, again, signal) {
     for (const [x, y] of path) shape.lineTo(x, y);
     const xs = path.map(([x]) => x), ys = path.map(([, y]) => y);
     const [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    const { k, right: across, down } = lens();
     context.setTransform(1, 0, 0, 1, 0, 0);
     choose(rowsWhere((row) => {
-      const x = screenX(points.x[row]), y = screenY(points.y[row]);
+      const x = points.x[row] * k + across, y = points.y[row] * k + down;
       return x >= left && x <= right && y >= top && y <= bottom && context.isPointInPath(shape, x, y, "evenodd");
     }));
   }
