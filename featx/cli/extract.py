@@ -23,7 +23,7 @@ from featx.cli.options import (
 )
 from featx.cli.output import Output, duration, pluralise, size, some_of
 from featx.cli.shop_folder import works_elsewhere
-from featx.cli.sources import source_of
+from featx.cli.sources import catalogue_of
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
@@ -165,12 +165,12 @@ def extract(
     out = Output(json=json, quiet=quiet, verbose=verbose)
     if not images[0].strip():
         raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
-    from featx.catalogue.reading import read_catalogue
     from featx.extraction import ExtractionOptions, run_extraction
 
-    catalogue = read_catalogue(
-        source_of(images),
-        label_from=None if label_from == "auto" else label_from,
+    catalogue = catalogue_of(
+        images,
+        out,
+        label_from=label_from,
         pattern=pattern,
         image_col=image_col,
         label_col=label_col,
@@ -179,11 +179,9 @@ def extract(
         split=split,
         split_col=split_col,
         allow_outside=allow_outside,
-        images=images_folder,
+        images_folder=images_folder,
         image_pattern=image_pattern,
     )
-    for note in catalogue.notes:
-        out.warn(note)
     if replace and not dry_run:
         _confirm(yes)
     command = "" if works_elsewhere() else _command_line()

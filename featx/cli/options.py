@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from featx.cli.completion import classifier_names
+
 
 class PicturesChoice(StrEnum):
     """Whether the terminal shows thumbnails."""
@@ -21,6 +23,15 @@ StoreOption = Annotated[
     Path | None,
     typer.Option(
         "--store", "-s", envvar="FEATX_STORE", metavar="PATH", help="The store to use.", show_default="current"
+    ),
+]
+ClassifierOption = Annotated[
+    str | None,
+    typer.Option(
+        "--clf",
+        help="A trained classifier, or a .safetensors file.",
+        show_default="newest",
+        autocompletion=classifier_names,
     ),
 ]
 BlocksOption = Annotated[

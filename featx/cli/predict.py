@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.completion import classifier_names
 from featx.cli.options import (
+    ClassifierOption,
     ColumnsOption,
     DeviceOption,
     HtmlOption,
@@ -41,15 +41,7 @@ def predict(
     images: Annotated[
         list[str], typer.Argument(metavar="IMAGES...", help="Photos, folders, tables, or - for paths on stdin.")
     ],
-    clf: Annotated[
-        str | None,
-        typer.Option(
-            "--clf",
-            help="A trained classifier, or a .safetensors file.",
-            show_default="newest",
-            autocompletion=classifier_names,
-        ),
-    ] = None,
+    clf: ClassifierOption = None,
     top: Annotated[int, typer.Option("--top", min=1, max=100, help="How many categories to list.")] = 1,
     views: Annotated[
         int,

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featx.cli.completion import classifier_names
-from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsPlaceOption
+from featx.cli.options import ClassifierOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag, WeightsPlaceOption
 from featx.cli.output import Output, pluralise
 from featx.errors import FeatxError
 
@@ -29,15 +28,7 @@ def serve(
     engine: Annotated[
         str, typer.Option("--engine", metavar="NAME", help="The search engine: auto, exact, usearch or lance.")
     ] = "auto",
-    clf: Annotated[
-        str | None,
-        typer.Option(
-            "--clf",
-            help="A trained classifier, or a .safetensors file.",
-            show_default="newest",
-            autocompletion=classifier_names,
-        ),
-    ] = None,
+    clf: ClassifierOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     add_token: Annotated[
         str | None, typer.Option("--add-token", metavar="NAME", help="Make a token for a program, print it, and stop.")

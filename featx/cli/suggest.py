@@ -7,23 +7,14 @@ from typing import Annotated
 
 import typer
 
-from featx.cli.completion import classifier_names
-from featx.cli.options import ColumnsOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
+from featx.cli.options import ClassifierOption, ColumnsOption, HtmlOption, JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise
 from featx.cli.stores import store_in_use
 
 
 def suggest(
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many photos to list.")] = 50,
-    clf: Annotated[
-        str | None,
-        typer.Option(
-            "--clf",
-            help="A trained classifier, or a .safetensors file.",
-            show_default="newest",
-            autocompletion=classifier_names,
-        ),
-    ] = None,
+    clf: ClassifierOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a .csv, .tsv, .json or .jsonl file.")
     ] = None,

@@ -13,6 +13,7 @@ import typer
 from featx.cli.completion import backbone_names
 from featx.cli.options import JsonFlag, QuietFlag, SeedOption, VerboseFlag, WeightsOption
 from featx.cli.output import Output, duration, percent, percent_range, pluralise, size, some_of
+from featx.cli.sources import catalogue_of
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
@@ -200,12 +201,10 @@ def tune(
     Example: featx tune data/train --minutes 5
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.catalogue.reading import read_catalogue
-    from featx.cli.sources import source_of
-
-    catalogue = read_catalogue(
-        source_of(images),
-        label_from=None if label_from == "auto" else label_from,
+    catalogue = catalogue_of(
+        images,
+        out,
+        label_from=label_from,
         pattern=pattern,
         image_col=image_col,
         label_col=label_col,
@@ -213,11 +212,9 @@ def tune(
         group_col=group_col,
         split_col=split_col,
         allow_outside=allow_outside,
-        images=images_folder,
+        images_folder=images_folder,
         image_pattern=image_pattern,
     )
-    for note in catalogue.notes:
-        out.warn(note)
     from featx.finetuning import TuneOptions
     from featx.finetuning import tune as run
 
