@@ -43,11 +43,13 @@ EXIT_CODES: Mapping[str, int] = MappingProxyType(
         "torch-mismatch": 5,
         "not-in-store": 5,
         "answers-differ": 5,
+        "workers-differ": 5,
         "disk-full": 6,
         "out-of-memory": 6,
         "no-gpu": 6,
         "no-permission": 6,
         "worker-died": 6,
+        "too-few-cpus": 6,
         "below-limit": 7,
     }
 )

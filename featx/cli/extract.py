@@ -150,7 +150,19 @@ def extract(
         int | None,
         typer.Option("--shards", min=1, max=1_000_000, help="In so many parts: those that are missing, then join all."),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=256, help="With --shards: processes at once.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--jobs",
+            min=1,
+            max=100_000,
+            help="With --shards: so many at once.",
+            show_default="1; all that fit on Ray",
+        ),
+    ] = None,
+    on: Annotated[
+        str, typer.Option("--on", metavar="WHERE", help="With --shards: here, ray or ray://HOST:PORT.")
+    ] = "here",
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,
     json: JsonFlag = False,
@@ -186,13 +198,15 @@ def extract(
         _confirm(yes)
     command = "" if works_elsewhere() else _command_line()
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
+    if shards is None and on != "here":
+        raise FeatxError("bad-flag", f"`--on {on}` is for `--shards`", "add `--shards N`")
     if shard is not None or shards is not None:
         if read is not None:
             what = "`--read` and shards do not go together"
             raise FeatxError("bad-flag", what, "join the shards, then read: `featx read --store STORE`")
         from featx.cli.sharded import extract_sharded
 
-        extract_sharded(out, catalogue, options, store, command or _command_line(), shard, shards, jobs)
+        extract_sharded(out, catalogue, options, store, command or _command_line(), shard, shards, jobs, on)
         return
     from featx.backbones.weights import watched_downloads
     from featx.cli.weights import download_bar

@@ -23,10 +23,11 @@ def extract_sharded(
     command: str,
     shard: str | None,
     shards: int | None,
-    jobs: int,
+    jobs: int | None,
+    on: str,
 ) -> None:
     """One shard of a catalogue, or all that are missing and then the store of all."""
-    from featx.extraction.shard_pool import require_for_shards
+    from featx.extraction.sharded_run import require_for_shards
 
     require_for_shards(options)
     if shard is not None and shards is not None:
@@ -37,7 +38,7 @@ def extract_sharded(
         _one(out, catalogue, options, store, command, shard)
     else:
         assert shards is not None
-        _all(out, catalogue, options, store, command, shards, jobs)
+        _all(out, catalogue, options, store, command, shards, jobs, on)
 
 
 def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: Path, command: str, text: str) -> None:
@@ -68,14 +69,15 @@ def _all(
     store: Path,
     command: str,
     shards: int,
-    jobs: int,
+    jobs: int | None,
+    on: str,
 ) -> None:
-    from featx.extraction.shard_pool import run_shards
+    from featx.extraction.sharded_run import run_shards
 
     out.say(catalogue.describe())
     with out.progress(shards, "extracting", "shards") as advance:
         joined = run_shards(
-            catalogue, options, store, shards, jobs=jobs, command=command, progress=lambda done, _: advance(done)
+            catalogue, options, store, shards, jobs=jobs, on=on, command=command, progress=lambda done, _: advance(done)
         )
     skipped = len(joined.known_skipped())
     left_out = f", {pluralise(skipped, 'file')} skipped" if skipped else ""

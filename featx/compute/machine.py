@@ -12,6 +12,19 @@ from pathlib import Path
 from featx.compute.threads import cores
 
 LIBRARIES = ("featx", "torch", "torchvision", "scikit-learn", "h5py", "numpy")
+# What features, or the files that hold them, may depend on.
+WORKING = (
+    "featx",
+    "torch",
+    "torchvision",
+    "timm",
+    "open_clip_torch",
+    "openvino",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "h5py",
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,13 @@ def machine_facts(folder: Path = Path()) -> MachineFacts:
         python=platform.python_version(),
         versions={name: _version(name) for name in LIBRARIES},
     )
+
+
+def working_versions() -> dict[str, str]:
+    """The versions that must agree between machines which extract together; what is not installed is left out."""
+    found = {name: _version(name) for name in WORKING}
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python} | {name: number for name, number in found.items() if number is not None}
 
 
 @cache

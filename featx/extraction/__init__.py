@@ -11,7 +11,9 @@ network        the backbone, and the engine that runs it
 run            the run: a stream reads and computes, rows are committed, the store is sealed
 commits        the thread that commits rows
 shards         parts of a catalogue, extracted on their own and joined
-shard_pool     all shards by processes of this machine
+shard_task     a shard on its way to whoever extracts it
+shard_pool, ray_cluster   shards by processes of this machine, or by a cluster
+sharded_run    all shards, and then the store of all
 provenance     the record of how a store was made
 signals        Ctrl-C
 verification   does a store still hold what its photos give?
@@ -19,7 +21,7 @@ verification   does a store still hold what its photos give?
 
 from featx.extraction.options import ExtractionEvents, ExtractionOptions, ExtractionReport
 from featx.extraction.run import extract, run_extraction
-from featx.extraction.shard_pool import extract_in_shards
+from featx.extraction.sharded_run import extract_in_shards
 from featx.extraction.verification import check_store
 
 __all__ = [

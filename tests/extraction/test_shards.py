@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from featx.backbones.colour import ColourEncoder
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, extract, extract_in_shards
-from featx.extraction.shard_pool import Task, _Pool
+from featx.extraction.shard_pool import run_here
+from featx.extraction.shard_task import Backlog, Task
 from featx.extraction.shards import Shard, extract_shard, join_shards, missing_shards, parts_of, shards_of
 from featx.store import Store, open_store
 from tests.conftest import Run, photo
@@ -171,22 +171,22 @@ class Deadly(Task):
         return super().run()
 
 
-def deadly(shop: Path, store: Path, **more: bool) -> deque[Task]:
+def deadly(shop: Path, store: Path, **more: bool) -> Backlog:
     catalogue = read_catalogue(shop)
     parts = parts_of(catalogue, SHARDS)
     tasks = [Task.of(shard, part, COLOUR, store, len(catalogue.items), "") for shard, part in parts.items()]
-    return deque(Deadly(**{name: getattr(task, name) for name in Task.__dataclass_fields__}, **more) for task in tasks)
+    made = [Deadly(**{name: getattr(task, name) for name in Task.__dataclass_fields__}, **more) for task in tasks]
+    return Backlog(made, len(made))
 
 
 def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store, workplace: Path) -> None:
-    with _Pool(2) as pool:
-        assert list(pool.run(deadly(shop, workplace / "a.h5"))) == [1, 2, 3, 4, 5]
+    assert len(list(run_here(deadly(shop, workplace / "a.h5"), 2))) == SHARDS
     assert same(join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS), plain)
 
 
 def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
-    with _Pool(1) as pool, pytest.raises(FeatxError, match=r"shard 1/5 was killed 3 times"):
-        list(pool.run(deadly(shop, workplace / "a.h5", always=True)))
+    with pytest.raises(FeatxError, match=r"shard 1/5 was killed 3 times"):
+        list(run_here(deadly(shop, workplace / "a.h5", always=True), 1))
 
 
 def test_the_command_makes_a_shard_or_all_that_are_missing(
