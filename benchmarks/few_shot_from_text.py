@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.columns.encoders import TextEncoder, learn_texts
+from featx.classifiers.columns.encoders import TextEncoder
+from featx.classifiers.columns.learning import learn_texts
 from featx.compute.vectors import unit_queries, unit_rows
 from featx.embedding.single import Embedder
 from featx.store import Store, open_store

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from featx.backbones.sentences import open_sentences
-from featx.classifiers.columns.encoders import learn_texts
+from featx.classifiers.columns.learning import learn_texts
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.use import column_set, columns_record, use_columns
 from featx.classifiers.pipelines import train_classifier

@@ -14,7 +14,7 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.classifiers.columns.encoders import learn_texts
+from featx.classifiers.columns.learning import learn_texts
 from featx.classifiers.columns.words import words_of
 from featx.compute.vectors import unit_rows
 from featx.store import Store, open_store

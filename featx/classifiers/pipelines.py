@@ -110,6 +110,10 @@ def parallel_fits(settings: ClassifierSettings, features: np.ndarray) -> int:
     return min(room, settings.threads if settings.threads > 0 else cores())
 
 
+# So far below its other scores lies a row's score for a category that was not learned.
+ABSENT = 10.0
+
+
 def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     """A score for every class; classes absent from the training fold get the lowest."""
     if hasattr(pipeline, "decision_function"):
@@ -118,7 +122,8 @@ def scores_of(pipeline: Any, features: np.ndarray, classes: Sequence[str]) -> np
             raw = np.column_stack([-raw, raw])
     else:
         raw = np.log(np.clip(pipeline.predict_proba(features), 1e-6, 1))
-    full = np.full((len(features), len(classes)), raw.min() - 10.0)
+    # Below the row's own scores and not below all: a row's answer never depends on the rows beside it.
+    full = np.repeat(raw.min(axis=1, keepdims=True) - ABSENT, len(classes), axis=1)
     columns = {label: i for i, label in enumerate(classes)}
     full[:, [columns[label] for label in pipeline.classes_]] = raw
     return full

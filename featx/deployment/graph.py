@@ -5,13 +5,14 @@ Every step of a pipeline has its function here; the numbers are those of the pip
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from featx.classifiers.coarsening import LEAST, CoarsePipeline
 from featx.classifiers.model import Classifier
+from featx.classifiers.pipelines import ABSENT
 from featx.classifiers.solvers.forest import LEAF
 from featx.classifiers.solvers.knn import DECAY, FLOOR
 from featx.deployment.nodes import Nodes
@@ -19,12 +20,6 @@ from featx.errors import FeatxError
 
 # Lengths below this count as zero, as in scikit-learn.
 SHORTEST = float(10 * np.finfo(np.float32).eps)
-
-
-def add_probabilities(nodes: Nodes, model: Classifier, features: str) -> str:
-    """Calibrated probabilities of the categories, from features."""
-    scores = _scores(nodes, model.pipeline, model.classes, features)
-    return _softmax(nodes, scores, model.temperature)
 
 
 def add_similarity(nodes: Nodes, model: Classifier, features: str) -> str:
@@ -40,13 +35,13 @@ def add_unit_length(nodes: Nodes, rows: str) -> str:
     return _unit_length(nodes, None, rows)
 
 
-def _scores(nodes: Nodes, pipeline: Any, classes: list[str], rows: str) -> str:
+def add_scores(nodes: Nodes, pipeline: Any, classes: Sequence[str], rows: str) -> str:
     """A score for each category in the order of `classes`, from the rows that a pipeline takes."""
     if isinstance(pipeline, CoarsePipeline):
         coarsening = pipeline.coarsening
-        finer = _scores(nodes, pipeline.pipeline, coarsening.finer, rows)
+        finer = add_scores(nodes, pipeline.pipeline, coarsening.finer, rows)
         parents = np.eye(len(coarsening.coarse), dtype=np.float32)[coarsening.parents]
-        sums = nodes.add("MatMul", _softmax(nodes, finer, coarsening.temperature), nodes.constant(parents))
+        sums = nodes.add("MatMul", add_softmax(nodes, finer, coarsening.temperature), nodes.constant(parents))
         return nodes.add("Log", nodes.add("Max", sums, nodes.number(LEAST)))
     *before, (name, classifier) = pipeline.steps
     for step_name, step in before:
@@ -55,18 +50,25 @@ def _scores(nodes: Nodes, pipeline: Any, classes: list[str], rows: str) -> str:
         raise FeatxError(
             "bad-flag",
             f"a `{name}` classifier cannot be deployed",
-            "train one that can: `featx fit`, or `--clf` svm, logreg, lda, knn, kernel-svm, rf or extra-trees",
+            "train another, such as `featx fit --clf svm`",
         )
     scores = CLASSIFIERS[name](nodes, classifier, rows)
-    own = [str(label) for label in classifier.classes_]
-    if sorted(own) != sorted(classes):
-        raise FeatxError("bad-flag", "the classifier does not know all its categories", "train it again: `featx fit`")
-    if own == classes:
+    return _in_order(nodes, scores, [str(label) for label in classifier.classes_], classes)
+
+
+def _in_order(nodes: Nodes, scores: str, own: list[str], classes: Sequence[str]) -> str:
+    """Scores of a classifier's own categories as those of `classes`; what it did not learn lies below its others."""
+    if own == list(classes):
         return scores
-    return nodes.add("Gather", scores, nodes.whole_numbers(*map(own.index, classes)), axis=1)
+    number = {label: i for i, label in enumerate(own)}
+    if len(own) < len(classes):
+        least = nodes.add("ReduceMin", scores, nodes.whole_numbers(1), keepdims=1)
+        scores = nodes.add("Concat", scores, nodes.add("Sub", least, nodes.number(ABSENT)), axis=1)
+    return nodes.add("Gather", scores, nodes.whole_numbers(*(number.get(name, len(own)) for name in classes)), axis=1)
 
 
-def _softmax(nodes: Nodes, scores: str, temperature: float) -> str:
+def add_softmax(nodes: Nodes, scores: str, temperature: float) -> str:
+    """Probabilities from scores."""
     return nodes.add("Softmax", nodes.add("Div", scores, nodes.number(temperature)), axis=1)
 
 
@@ -108,6 +110,18 @@ def _linear(nodes: Nodes, step: Any, rows: str) -> str:
 def _weighted(nodes: Nodes, rows: str, weights: np.ndarray, intercept: np.ndarray) -> str:
     scores = nodes.add("Add", nodes.add("MatMul", rows, nodes.constant(weights)), nodes.constant(intercept))
     return _both_signs(nodes, scores) if weights.shape[1] == 1 else scores
+
+
+def _centroids(nodes: Nodes, step: Any, rows: str) -> str:
+    """The squared distances from the centres, less what they all share: the length of the row itself."""
+    spread = np.where(step.within_class_std_dev_ != 0, step.within_class_std_dev_, 1)
+    middle = step.centroids_.mean(axis=0)
+    centres = (step.centroids_ - middle) / spread
+    lead = 2 * np.log(step.class_prior_) - np.einsum("ij,ij->i", centres, centres)
+    weights = 2 * centres.T / spread[:, None]
+    if len(lead) == 2:
+        weights, lead = weights[:, 1:] - weights[:, :1], lead[1:] - lead[:1]
+    return _weighted(nodes, nodes.add("Sub", rows, nodes.constant(middle)), weights, lead)
 
 
 def _kernel(nodes: Nodes, step: Any, rows: str) -> str:
@@ -191,6 +205,7 @@ CLASSIFIERS: Mapping[str, Step] = {
     "linearsvm": _linear,
     "logistic": _linear,
     "shrinkagelda": _linear,
+    "centroid": _centroids,
     "kernelsvm": _kernel,
     "softknn": _neighbours,
     "forest": _forest,

@@ -17,7 +17,8 @@ from featx.backbones.engines.onnx_engine import COUNT, FEATURES, OPSET, PHOTOS
 from featx.backbones.joined import JoinedEncoder
 from featx.backbones.onnx_export import network_as_onnx
 from featx.classifiers.model import Classifier
-from featx.deployment.graph import add_probabilities, add_similarity, add_unit_length
+from featx.deployment.answers import add_probabilities
+from featx.deployment.graph import add_similarity, add_unit_length
 from featx.deployment.nodes import Nodes
 from featx.prediction.predict import Predictor
 from featx.prediction.review import DecisionRule

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.catalogue.own_columns import Value
-from featx.classifiers.columns.values import Kind, full_columns, is_missing
+from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.values import Kind, full_columns
 from featx.classifiers.columns.words import words_of
 from featx.classifiers.model import Classifier
 from featx.explanation.question import Question

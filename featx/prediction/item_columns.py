@@ -8,7 +8,8 @@ import numpy as np
 
 from featx.catalogue.items import Item
 from featx.catalogue.own_columns import Value
-from featx.classifiers.columns.values import READ, is_missing
+from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.values import READ
 from featx.classifiers.model import Classifier
 from featx.compute.threads import cores, side_by_side
 from featx.embedding.stream import Embedded

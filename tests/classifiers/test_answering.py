@@ -15,7 +15,7 @@ from PIL import Image
 from featx.classifiers.answering import AnsweringPipeline
 from featx.classifiers.encoding import Parts, decode, encode
 from featx.classifiers.novelty import NoveltyDetector
-from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from tests.conftest import ROOT, command_environment
 
@@ -85,3 +85,12 @@ def test_predicting_a_photo_imports_neither_scikit_learn_nor_torchvision(sample_
     )
     assert ran.returncode == 0, ran.stderr
     assert "imported: []" in ran.stdout
+
+
+def test_a_row_has_the_same_scores_alone_as_among_others_where_a_category_was_not_learned():
+    x, classes = rows(20), ["a", "b", "c"]
+    pipeline = train_classifier(ClassifierSettings("logreg"), x, np.array(["a", "c"] * 10))
+    together = scores_of(pipeline, x, classes)
+    alone = np.vstack([scores_of(pipeline, row[None], classes) for row in x])
+    np.testing.assert_allclose(alone, together, rtol=1e-5)
+    assert (together[:, 1] < together[:, [0, 2]].min(axis=1)).all()

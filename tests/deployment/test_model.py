@@ -30,7 +30,7 @@ BACKBONES = {
     "EfficientNet-Lite": ("efficientnet_lite0", "random"),
     "joined": ("squeezenet1_0+builtin", "random+"),
 }
-HEADS = [name for name in CLASSIFIERS if name != "centroid"]
+HEADS = list(CLASSIFIERS)
 # Each classifier on one kind in turn, each kind with one classifier at least; the long run has them all.
 PAIRS = [
     pytest.param(head, kind, marks=[] if i % len(BACKBONES) == j else pytest.mark.long)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from featx.classifiers.columns.values import Columns, Kind, is_missing
+from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.values import Columns, Kind
 from featx.classifiers.columns.words import words_of
 
 # So many words of a category are kept; a word on a single product says nothing of others.

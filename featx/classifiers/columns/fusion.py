@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.calibration import probabilities
-from featx.classifiers.columns.encoders import ColumnsEncoder
+from featx.classifiers.columns.learning import ColumnsEncoder
 from featx.classifiers.columns.values import Columns
 from featx.classifiers.pipelines import scores_of
 from featx.classifiers.spec import ClassifierSettings
@@ -18,6 +18,8 @@ from featx.compute.vectors import unit_rows
 
 # So much of the columns' answer is shared by all categories: no text rules one out.
 DOUBT = 0.02
+# No probability is taken as smaller, and no answer counts as unlikelier where two are stacked.
+NEVER_ZERO, UNLIKELY = 1e-12, -8.0
 
 
 class Way(StrEnum):
@@ -75,7 +77,7 @@ class Fusion:
         says = says_anything(encoded)
         if says.any():
             rows = self.fused(by_photo[says], features[says], encoded[says], classes)
-            by_photo[says] = np.log(probabilities(rows, self.temperature) + 1e-12)
+            by_photo[says] = np.log(probabilities(rows, self.temperature) + NEVER_ZERO)
         return by_photo, says
 
     def fused(
@@ -97,7 +99,7 @@ def says_anything(encoded: np.ndarray) -> np.ndarray:
 
 def certain(scores: np.ndarray, temperature: float) -> np.ndarray:
     """Scores as logarithms of probabilities."""
-    logs: np.ndarray = np.log(probabilities(scores, temperature) + 1e-12)
+    logs: np.ndarray = np.log(probabilities(scores, temperature) + NEVER_ZERO)
     return logs
 
 
@@ -115,4 +117,4 @@ def join_rows(features: np.ndarray, encoded: np.ndarray, weight: float) -> np.nd
 
 def stack_rows(by_photo: np.ndarray, by_columns: np.ndarray) -> np.ndarray:
     """Both answers side by side; what is hardly likely counts the same however unlikely."""
-    return np.hstack([np.maximum(by_photo, -8), np.maximum(by_columns, -8)]).astype(np.float32)
+    return np.hstack([np.maximum(by_photo, UNLIKELY), np.maximum(by_columns, UNLIKELY)]).astype(np.float32)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from featx.catalogue.own_columns import Value
-from featx.classifiers.columns.values import Columns, Kind, is_missing
+from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.values import Columns, Kind
 from featx.classifiers.columns.words import words_of
 from featx.labels.folds import union_groups
 

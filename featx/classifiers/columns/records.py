@@ -10,15 +10,9 @@ import msgspec
 import numpy as np
 
 from featx.backbones.sentences import FINGERPRINT
-from featx.classifiers.columns.encoders import (
-    ChoiceEncoder,
-    ColumnEncoder,
-    ColumnsEncoder,
-    MeaningEncoder,
-    NumberEncoder,
-    TextEncoder,
-)
+from featx.classifiers.columns.encoders import ChoiceEncoder, ColumnEncoder, NumberEncoder, TextEncoder
 from featx.classifiers.columns.fusion import Fusion, Part, Way
+from featx.classifiers.columns.learning import ColumnsEncoder, MeaningEncoder
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.saved_pipelines import pipeline_arrays, require_known_settings, take_pipeline
 from featx.classifiers.spec import ClassifierSettings, numbers

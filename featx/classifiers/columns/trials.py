@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from featx.classifiers.calibration import fit_temperature
-from featx.classifiers.columns.encoders import learn_columns
 from featx.classifiers.columns.fusion import Fusion, Part, Way, certain, doubtful, join_rows, says_anything, stack_rows
+from featx.classifiers.columns.learning import learn_columns
 from featx.classifiers.columns.values import Columns, Kind, rows_of
 from featx.classifiers.cross_validation import INNER, FoldResults
 from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier

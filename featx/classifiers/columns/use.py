@@ -10,12 +10,13 @@ import numpy as np
 
 from featx.backbones.sentences import open_sentences
 from featx.classifiers.columns.category_words import CategoryWord, category_words
+from featx.classifiers.columns.cells import is_missing
 from featx.classifiers.columns.fusion import Fusion, Way
 from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, columns_alone, held_trial
 from featx.classifiers.columns.leaks import MANY, CategoryNames, alike_groups, stands_for_category
 from featx.classifiers.columns.of_store import columns_of, reads_photos, require_columns
 from featx.classifiers.columns.trials import COLUMNS, PHOTO, Trials, WayTrial
-from featx.classifiers.columns.values import Columns, Kind, is_missing, kind_of
+from featx.classifiers.columns.values import Columns, Kind, kind_of
 from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.pipelines import train_on_views
 from featx.classifiers.selection import choose

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from math import isfinite
 
 import numpy as np
 
 from featx.catalogue.own_columns import Value
+from featx.classifiers.columns.cells import LONGEST_CHOICE, is_missing, priced
 from featx.errors import FeatxError
 
 # A value of each row, by column.
@@ -19,10 +18,8 @@ READ = "text"
 
 # A column of words is a choice among a few if each of them stands, on average, with so many products.
 SHARED = 5
-LONGEST_CHOICE = 60
 # So many of the texts of a column have to be numbers for all of them to be taken as such.
 MOSTLY = 0.95
-PRICED = re.compile(r"([^\d\s.,-]{0,4})\s*(-?[\d.,\s]*\d)\s*([^\d\s.,]{0,4})")
 
 
 class Kind(StrEnum):
@@ -37,30 +34,6 @@ class Kind(StrEnum):
     def is_text(self) -> bool:
         """Whether the column holds texts."""
         return self in (Kind.TEXT, Kind.MEANING)
-
-
-def is_missing(value: Value) -> bool:
-    """Whether a cell says nothing."""
-    if isinstance(value, float):
-        return not isfinite(value)
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def number_in(value: Value) -> float | None:
-    """The number of a cell, also in `1.299,00 €`; None where there is none."""
-    if isinstance(value, str):
-        match = _priced(value)
-        return None if match is None else _number(match[2])
-    return None if value is None or not isfinite(value) else float(value)
-
-
-def _number(digits: str) -> float:
-    """Digits with marks: the last mark parts the decimals if it stands once, any other parts thousands."""
-    digits = re.sub(r"\s", "", digits)
-    last = max(digits.rfind("."), digits.rfind(","))
-    if last < 0 or digits.count(digits[last]) > 1:
-        return float(re.sub("[.,]", "", digits))
-    return float(f"{re.sub('[.,]', '', digits[:last])}.{digits[last + 1 :]}")
 
 
 def kind_of(values: Sequence[Value], groups: np.ndarray) -> Kind:
@@ -78,13 +51,9 @@ def kind_of(values: Sequence[Value], groups: np.ndarray) -> Kind:
 
 def _mostly_priced(texts: Sequence[str]) -> bool:
     """Whether nearly all are numbers with the same sign of money or unit."""
-    matches = [_priced(text) for text in texts]
+    matches = [priced(text) for text in texts]
     units = {(match[1], match[3]) for match in matches if match is not None}
     return bool(texts) and len(units) == 1 and sum(match is not None for match in matches) >= MOSTLY * len(texts)
-
-
-def _priced(text: str) -> re.Match[str] | None:
-    return PRICED.fullmatch(text.strip()) if len(text) <= LONGEST_CHOICE else None
 
 
 def rows_of(columns: Columns, rows: Sequence[int] | np.ndarray) -> dict[str, list[Value]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from featx.classifiers.columns.encoders import learn_choices, learn_columns, learn_numbers, learn_texts
+from featx.classifiers.columns.learning import learn_choices, learn_columns, learn_numbers, learn_texts
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.columns.words import pieces_of, words_of
 

@@ -11,8 +11,8 @@ import pytest
 
 from featx.classifiers.card import training_command
 from featx.classifiers.columns.category_words import category_words
-from featx.classifiers.columns.encoders import learn_texts
 from featx.classifiers.columns.leaks import CategoryNames, alike_groups, stands_for_category
+from featx.classifiers.columns.learning import learn_texts
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit, fit_again
@@ -161,7 +161,7 @@ def test_the_command_says_what_the_columns_did(featx, carton_shop, tmp_path):
 def test_texts_count_by_their_meaning_too_and_are_trained_so_again(carton_shop, tmp_path, monkeypatch):
     rows = dict(zip("bvmspw", np.eye(6, 384, dtype=np.float32), strict=True))
     monkeypatch.setattr(
-        "featx.classifiers.columns.encoders.meaning_rows",
+        "featx.classifiers.columns.learning.meaning_rows",
         lambda texts: np.array([rows.get(text[0], rows["b"]) for text in texts]),
     )
     monkeypatch.setattr("featx.classifiers.columns.use.open_sentences", lambda: None)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from featx.classifiers.columns.encoders import learn_columns
 from featx.classifiers.columns.fusion import Fusion, Part, Way
+from featx.classifiers.columns.learning import learn_columns
 from featx.classifiers.columns.values import Kind
 from featx.classifiers.model import Classifier, load_classifier, save
 from featx.classifiers.novelty import NoveltyDetector

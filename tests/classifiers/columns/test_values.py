@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from featx.classifiers.columns.values import Kind, is_missing, kind_of, number_in
+from featx.classifiers.columns.cells import is_missing, number_in
+from featx.classifiers.columns.values import Kind, kind_of
 
 
 @pytest.mark.parametrize(
