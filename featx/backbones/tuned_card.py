@@ -65,6 +65,8 @@ class TunedCard(msgspec.Struct, frozen=True):
     judged_on: list[str]
     written: str
     tested: tuple[Reached, Reached] | None = None
+    # Before and after by the measure that decided nothing: look-alikes, or categories where these were tuned for.
+    beside: tuple[Reached, Reached] | None = None
 
     @property
     def seen(self) -> frozenset[str]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # From this share of near-copies on, a judgement flatters.
 MANY_TWINS = 0.2
+# How a judgement by look-alikes is called on the card.
+NEAREST = "nearest photo"
 MORE, PHOTOS = "More", "How the photos are read"
 
 
@@ -156,6 +158,24 @@ def tune(
             rich_help_panel=MORE,
         ),
     ] = "blend",
+    loss: Annotated[
+        str,
+        typer.Option(
+            "--loss",
+            metavar="ce|arcface|supcon|triplet",
+            help="ce learns categories; the others look-alikes, which then judge.",
+            rich_help_panel=MORE,
+        ),
+    ] = "ce",
+    train: Annotated[
+        str,
+        typer.Option(
+            "--train",
+            metavar="all|norms|biases",
+            help="What changes in these blocks.",
+            rich_help_panel=MORE,
+        ),
+    ] = "all",
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Stop after so many epochs without gain.", rich_help_panel=MORE)
     ] = 5,
@@ -242,6 +262,8 @@ def tune(
         cache=None if cache is None else bytes_of(cache),
         keep=keep,
         fresh=fresh,
+        loss=loss,
+        train=train,
     )
     tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
     _print(tuned, out, " ".join(images))
@@ -280,6 +302,10 @@ def _print(tuned: Tuned, out: Output, images: str) -> None:
             f"{'test':<10}{percent(before.accuracy)} before, {percent(after.accuracy)} after, on "
             f"{pluralise(after.n, 'photo')} that chose nothing"
         )
+    if tuned.card.beside is not None:
+        before, after = tuned.card.beside
+        what = "look-alikes" if before.classifier == NEAREST else "categories"
+        out.result(f"{what}: {percent(before.accuracy)} before, {percent(after.accuracy)} after")
     if not tuned.pays:
         out.result(
             f"the frozen network is as good ({p}): "

@@ -7,6 +7,8 @@ activations   the output at the cut, kept on disk for every view of every photo
 front         the front of a network as an encoder, so that the one stream of photos runs it
 tail          the part that is trained, and its head from a linear discriminant analysis
 schedules     rates over time, and which parameters get which
+losses        what a training makes smaller: doubt about categories, or the distance of look-alikes
+lookalikes    whether the most similar photo of another product is of the same category
 training      one training: epochs, early stopping, averages
 checkpoints   a training that was killed goes on
 judging       categories from features, scored on photos that only judge

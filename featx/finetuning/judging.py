@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,8 @@ from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.classifiers.solvers import ShrinkageLDA
 from featx.compute.vectors import unit_rows
+from featx.finetuning.lookalikes import NEAREST, look_alikes
+from featx.finetuning.options import TuneOptions
 from featx.finetuning.photos import Photos
 from featx.metrics.scores import share_by_group
 from featx.metrics.significance import PairedTest, sign_flips
@@ -27,6 +29,8 @@ class Judgement:
     classifier: str
     judged: NDArray[np.bool_]
     tested: NDArray[np.bool_]
+    # By the other measure, which decides nothing: look-alikes beside categories, or categories beside look-alikes.
+    beside: Judgement | None = None
 
     def reached(self, photos: Photos) -> Reached:
         """The share of the judging photos, with its interval."""
@@ -35,6 +39,32 @@ class Judgement:
     def reached_in_test(self, photos: Photos) -> Reached | None:
         """The share of the photos that only test; None where there are none."""
         return _reached(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
+
+
+def judged_frozen(photos: Photos, options: TuneOptions) -> Judgement:
+    """The network as it was: by the best classifier, or by its look-alikes where these are what is tuned for."""
+    return _by_both(judged_as_fitted(photos, options.seed), judged_by_neighbours(photos, photos.store), options)
+
+
+def judged_tuned(photos: Photos, store: Store, options: TuneOptions) -> Judgement:
+    """Features of a tuned network: by a discriminant analysis, or by look-alikes where these are what is tuned for."""
+    return _by_both(judged_by_lda(photos, store), judged_by_neighbours(photos, store), options)
+
+
+def judged_by_neighbours(photos: Photos, store: Store) -> Judgement:
+    """Whether the most similar photo of another product is of the same category."""
+    rows = np.asarray(store.features)
+
+    def right(queries: NDArray[np.intp], among: NDArray[np.intp]) -> NDArray[np.bool_]:
+        return look_alikes(rows, photos.labels, photos.groups, queries, among).right
+
+    known = np.concatenate([photos.learn, photos.judge])
+    return Judgement(NEAREST, right(photos.judge, known), right(photos.test, np.concatenate([known, photos.test])))
+
+
+def _by_both(categories: Judgement, alike: Judgement, options: TuneOptions) -> Judgement:
+    first, second = (alike, categories) if options.for_look_alikes else (categories, alike)
+    return replace(first, beside=second)
 
 
 def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
@@ -56,6 +86,13 @@ def judged_by_lda(photos: Photos, store: Store) -> Judgement:
         return _right(lda.predict(rows[chosen]) if len(chosen) else chosen, photos, chosen)
 
     return Judgement(LDA, right(photos.judge), right(photos.test))
+
+
+def reached_beside(photos: Photos, before: Judgement, after: Judgement) -> tuple[Reached, Reached] | None:
+    """Both judgements by the measure that decides nothing."""
+    if before.beside is None or after.beside is None:
+        return None
+    return before.beside.reached(photos), after.beside.reached(photos)
 
 
 def paired(photos: Photos, before: Judgement, after: Judgement) -> PairedTest:

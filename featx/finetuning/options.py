@@ -12,6 +12,8 @@ OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "onecycle", "step", "plateau", "constant")
 MIXES = ("none", "maps")
 AVERAGES = ("blend", "ema", "none")
+LOSSES = ("ce", "arcface", "supcon", "triplet")
+TRAINED = ("all", "norms", "biases")
 NO_AUGMENTATION = "none"
 AUTO = "auto"
 # Rates that suit a network which was trained before: AdamW's, and SGD's with momentum.
@@ -45,16 +47,26 @@ class TuneOptions:
     cache: int | None = None
     keep: bool = False
     fresh: bool = False
+    loss: str = "ce"
+    train: str = "all"
 
     def __post_init__(self) -> None:
         _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("schedule", self.schedule, SCHEDULES)
         _known("mix", self.mix, MIXES)
         _known("average", self.average, AVERAGES)
+        _known("loss", self.loss, LOSSES)
+        _known("part to train", self.train, TRAINED)
         _known("augment", self.augment, (*AUGMENTATIONS, NO_AUGMENTATION))
         if self.class_weight not in (None, "balanced"):
             raise FeatxError(
                 "bad-flag", f"there is no class weight `{self.class_weight}`", "use `--class-weight balanced`"
+            )
+        if self.mix != "none" and self.loss in ("supcon", "triplet"):
+            raise FeatxError(
+                "bad-flag",
+                f"`--loss {self.loss}` compares photos of one category, and a mixed pair has two",
+                "leave `--mix` out, or take `--loss arcface`",
             )
         for name, least in (("views", 0), ("batch", 2), ("patience", 1), ("minutes", 0.01)):
             if getattr(self, name) < least:
@@ -69,6 +81,11 @@ class TuneOptions:
     def views_used(self) -> int:
         """How many altered views of each photo are made."""
         return 0 if self.augment == NO_AUGMENTATION else self.views
+
+    @property
+    def for_look_alikes(self) -> bool:
+        """Whether look-alikes judge, rather than categories."""
+        return self.loss != "ce"
 
     def recipe(self) -> dict[str, str | int | float | None]:
         """What decides the outcome, for the card and for a training that goes on."""

@@ -42,6 +42,8 @@ def page_of(card: TunedCard) -> str:
     rows = [("before", card.before), ("after", card.after)]
     if card.tested is not None:
         rows += [("before, test photos", card.tested[0]), ("after, test photos", card.tested[1])]
+    if card.beside is not None:
+        rows += [("before, beside", card.beside[0]), ("after, beside", card.beside[1])]
     learned, categories = (
         pluralise(len(card.tuned_on), "photo"),
         pluralise(len(card.categories), "category", "categories"),

@@ -30,7 +30,7 @@ from featx.finetuning.activations import Activations, Making, budget_of, views_w
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
 from featx.finetuning.events import Kept, Planned, TuneEvents
 from featx.finetuning.front import FrontEncoder
-from featx.finetuning.judging import Judgement, judged_as_fitted, judged_by_lda, paired, standard_error
+from featx.finetuning.judging import Judgement, judged_frozen, judged_tuned, paired, reached_beside, standard_error
 from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
 from featx.finetuning.photos import Photos, divided
 from featx.finetuning.publishing import publish, weights_as_file
@@ -92,6 +92,7 @@ class Tuned:
             "after": _plain(self.after),
             "gain": {"value": self.gain, "low": self.low, "high": self.high, "p": self.p},
             "tested": None if self.card.tested is None else [_plain(reached) for reached in self.card.tested],
+            "beside": None if self.card.beside is None else [_plain(reached) for reached in self.card.beside],
             "cut": self.card.cut,
             "recipe": self.card.recipe,
             "history": [_plain(epoch) for epoch in self.history],
@@ -152,7 +153,7 @@ class _Run:
     def go(self) -> Tuned:
         """All steps in order."""
         photos = self._photos()
-        before = judged_as_fitted(photos, self.options.seed)
+        before = judged_frozen(photos, self.options)
         self.events.before(before.reached(photos))
         parts, cut = self._cut()
         making = self._making(cut)
@@ -373,8 +374,10 @@ class _Run:
             photos.truth(photos.judge),
             views,
             len(photos.categories),
+            np.concatenate([photos.groups[photos.learn], photos.groups[photos.judge]]),
         )
-        tail.begin_from(photos.store.features[photos.learn], lessons.truth)
+        begin = tail.begin_from_centres if self.options.loss == "arcface" else tail.begin_from
+        begin(photos.store.features[photos.learn], lessons.truth)
         return Training(tail, parts, activations, lessons, self.options, self.events)
 
     def _blended(self, training: Training, best: State, photos: Photos, before: Judgement) -> Judgement:
@@ -384,7 +387,7 @@ class _Run:
         for share in shares:
             training.tail.blend(training.start, best, share)
             rows = training.tail.features(training.plain(photos.digests))
-            trials.append((share, judged_by_lda(photos, photos.with_features(rows, self.parent))))
+            trials.append((share, judged_tuned(photos, photos.with_features(rows, self.parent), self.options)))
         share, after = max(trials, key=lambda trial: int(trial[1].judged.sum()))
         training.tail.blend(training.start, best, share)
         if len(shares) > 1:
@@ -441,6 +444,7 @@ class _Run:
             sorted({photos.digests[i] for i in photos.judge}),
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
+            reached_beside(photos, before, after),
         )
 
 

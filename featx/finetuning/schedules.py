@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from featx.backbones.cuts import CutNetwork
+from featx.errors import FeatxError
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.tail import Tail
 
 # The head begins at a good place and is small: it may move faster than the network.
 HEAD_TIMES = 2.0
+NORMS = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.LayerNorm, torch.nn.GroupNorm)
 STEPS_DOWN, FACTOR_DOWN = 3, 0.1
 PLATEAU, FACTOR_PLATEAU = 2, 0.5
 
@@ -22,7 +24,7 @@ def parameter_groups(tail: Tail, parts: CutNetwork | None, options: TuneOptions,
     """Parameters by block and kind: blocks further from the end get lower rates, and only weights decay."""
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     head_rate = options.lr_head if options.lr_head is not None else HEAD_TIMES * rate
-    for name, parameter in tail.named_parameters():
+    for name, parameter in trained(tail, options.train):
         if name.startswith("head."):
             own = head_rate
         else:
@@ -33,6 +35,22 @@ def parameter_groups(tail: Tail, parts: CutNetwork | None, options: TuneOptions,
         {"params": parameters, "lr": own, "rate": own, "weight_decay": options.weight_decay if decays else 0.0}
         for (own, decays), parameters in groups.items()
     ]
+
+
+def trained(tail: Tail, part: str) -> list[tuple[str, torch.nn.Parameter]]:
+    """The parameters that are trained, by name: all of the tail, or its norms or biases alone; always the head."""
+    norms = {
+        f"{name}.{own}"
+        for name, module in tail.named_modules()
+        if isinstance(module, NORMS)
+        for own, _ in module.named_parameters(recurse=False)
+    }
+    for name, parameter in tail.back.named_parameters(prefix="back"):
+        parameter.requires_grad_(part == "all" or (name in norms if part == "norms" else name.endswith("bias")))
+    chosen = [(name, parameter) for name, parameter in tail.named_parameters() if parameter.requires_grad]
+    if all(name.startswith("head.") for name, _ in chosen):
+        raise FeatxError("bad-flag", f"the part that is tuned has no {part}", "train all of it: `--train all`")
+    return chosen
 
 
 def optimizer_of(groups: Sequence[Mapping[str, Any]], options: TuneOptions) -> torch.optim.Optimizer:

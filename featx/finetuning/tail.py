@@ -40,9 +40,13 @@ class Tail(nn.Module):
         """Rows of features."""
         return self._read(self.back(maps))
 
+    def directions(self, maps: torch.Tensor) -> torch.Tensor:
+        """Rows of features at length 1."""
+        return functional.normalize(self.rows(maps))
+
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """Scores of the categories from the directions of the rows."""
-        scores: torch.Tensor = self.head(functional.normalize(self.rows(maps)))
+        scores: torch.Tensor = self.head(self.directions(maps))
         return scores
 
     def features(self, batches: Iterator[Maps]) -> NDArray[np.float32]:
@@ -57,6 +61,14 @@ class Tail(nn.Module):
         with torch.no_grad():
             self.head.weight.copy_(torch.from_numpy(weights))
             self.head.bias.copy_(torch.from_numpy(offsets))
+
+    def begin_from_centres(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
+        """Set the head to the centre of each category, for losses that count angles to it."""
+        rows = torch.from_numpy(unit_rows(features))
+        with torch.no_grad():
+            for category, weights in enumerate(self.head.weight):
+                weights.copy_(rows[torch.from_numpy(truth == category)].mean(dim=0))
+            self.head.bias.zero_()
 
     def state(self) -> dict[str, torch.Tensor]:
         """A copy of all its numbers, by name."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from featx.backbones.cuts import CutNetwork
 from featx.backbones.tuned_card import Epoch
@@ -19,6 +18,8 @@ from featx.errors import FeatxError
 from featx.finetuning.activations import Activations
 from featx.finetuning.checkpoints import Checkpoint, Progress
 from featx.finetuning.events import TuneEvents
+from featx.finetuning.lookalikes import look_alikes
+from featx.finetuning.losses import Objective
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
 from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_of, as_tensor
@@ -48,6 +49,8 @@ class Lessons:
     judge_truth: NDArray[np.intp]
     views: int
     categories: int
+    # The product of each photo that is learned from, then of each that judges.
+    products: NDArray[np.intp]
 
     def epochs(self, options: TuneOptions) -> int:
         """How many epochs are worth it: so many as make enough steps."""
@@ -77,7 +80,8 @@ class Training:
         self.start = tail.state()
         self.epochs = lessons.epochs(options)
         sizes = np.bincount(lessons.truth, minlength=lessons.categories)
-        self._weights = _class_weights(sizes) if options.class_weight else None
+        weights = _class_weights(sizes) if options.class_weight else None
+        self._objective = Objective(options.loss, tail.head, options.smoothing, weights)
         self._pull = PULL if float(np.median(sizes)) < FEW else 0.0
 
     def run(self, checkpoint: Checkpoint, seconds: float) -> tuple[State, Progress]:
@@ -159,7 +163,7 @@ class Training:
         """Every photo once, by one of its views; the mean loss. With a `factor` all rates are as they are times it."""
         options, lessons = self.options, self.lessons
         random = np.random.Generator(np.random.Philox(key=[options.seed, number]))
-        order = random.permutation(len(lessons.digests))
+        order = self._objective.order(random.permutation(len(lessons.digests)), lessons.truth)
         views = random.integers(0, lessons.views + 1, len(order))
         steps, losses = lessons.steps(options), []
         for i in range(steps):
@@ -183,19 +187,16 @@ class Training:
         if self.options.mix == "maps":
             share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(truth)))
             inputs, others = torch.lerp(inputs[turned], inputs, share), wanted[turned]
-        scores = self.tail(inputs)
-        loss = share * self._loss(scores, wanted)
+        rows = self.tail.directions(inputs)
+        loss = share * self._objective(rows, wanted)
         if share < 1:
-            loss = loss + (1 - share) * self._loss(scores, others)
+            loss = loss + (1 - share) * self._objective(rows, others)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         self._pull_back()
         torch.nn.utils.clip_grad_norm_(self.tail.parameters(), SPREAD_OF_LENGTH, foreach=False)
         optimizer.step()
         return float(loss.detach())
-
-    def _loss(self, scores: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-        return functional.cross_entropy(scores, wanted, weight=self._weights, label_smoothing=self.options.smoothing)
 
     def _pull_back(self) -> None:
         """Where photos are few: towards the weights that saw many."""
@@ -207,7 +208,17 @@ class Training:
 
     def _judged(self) -> Answers:
         lessons = self.lessons
+        if self.options.for_look_alikes:
+            return self._judged_by_look_alikes()
         return answers_of(self.tail, self.plain(lessons.judge_digests), lessons.judge_truth)
+
+    def _judged_by_look_alikes(self) -> Answers:
+        lessons = self.lessons
+        rows = self.tail.features(self.plain([*lessons.digests, *lessons.judge_digests]))
+        truth = np.concatenate([lessons.truth, lessons.judge_truth])
+        everything = np.arange(len(rows))
+        alike = look_alikes(rows, truth, lessons.products, everything[len(lessons.digests) :], everything)
+        return Answers(float(alike.right.mean()), alike.doubt)
 
     def plain(self, digests: Sequence[str]) -> Iterator[Maps]:
         """The activations of photos as they are, some at a time."""
