@@ -26,6 +26,7 @@ from PIL import Image
 
 from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
+from featx.compute.threads import cores
 from featx.store import Store, open_store
 from tests.browsing import browser
 from tests.sealing import seal_in_this_process, sealing_process
@@ -36,6 +37,12 @@ __all__ = ["browser", "seal_in_this_process", "sealing_process"]
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("wandering", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker more than there are cores: some tests wait for a browser, a server or a process that they kill."""
+    return cores() + 1
+
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

@@ -46,7 +46,7 @@ def opened(name, precision="int8", weights=None):
 
 
 @quantises
-@pytest.mark.parametrize("name", ["builtin", pytest.param("squeezenet1_1", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["squeezenet1_1", pytest.param("builtin", marks=pytest.mark.long)])
 def test_int8_answers_nearly_as_float32_and_the_same_each_time(name):
     pictures = comparison_images()[:8]
     plain, fast, again = opened(name, "fp32"), opened(name), opened(name)
