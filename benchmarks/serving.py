@@ -1,23 +1,27 @@
 """How fast `featx serve` classifies photos, beside a plain FastAPI application, and LitServe where it is installed.
 
-    python benchmarks/serving.py [--requests N] [--callers 1,8,32]
+    python benchmarks/serving.py [--requests N] [--callers 1,8,32] [--litserve PYTHON] [--side 1200] [--overload 240]
 
-Every server answers from the same backbone and classifier, in a process of its own, one after the other; every request
-has other bytes, so that none is remembered. Numbers are comparable within one run only.
+Every server answers from the same backbone and classifier, in a process of its own, and they are asked in turns; every
+request has other bytes, so that none is remembered. `--litserve` names the Python of an environment with featx and
+LitServe. Numbers are comparable within one run only.
 """
 
 from __future__ import annotations
 
 import argparse
 import http.client
+import io
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from importlib.util import find_spec
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,64 +101,125 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def classify_once(port: int, path: str, headers: dict[str, str], body: bytes, connection=None):
+def ask_once(port: int, path: str, headers: dict[str, str], body: bytes | None, connection=None, method: str = "POST"):
     connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", path, body, {"Content-Type": "image/jpeg", **headers})
+    connection.request(method, path, body, headers)
     answer = connection.getresponse()
     answer.read()
     return connection, answer.status
 
 
-def drive(port: int, path: str, headers: dict[str, str], photos: list[bytes], callers: int, requests: int):
-    """Requests a second, and the median and 99th percentile of the milliseconds that an answer took."""
+def drive(server: Server, photos: list[bytes], callers: int, requests: int) -> tuple[float, list[float]]:
+    """The seconds that so many requests took, and the milliseconds of each."""
     local, taken, statuses = threading.local(), [], []
 
     def ask(number: int) -> None:
         # Bytes after the end of a JPEG change its digest and nothing else.
         body = photos[number % len(photos)] + os.urandom(8)
         begun = time.perf_counter()
-        local.connection, status = classify_once(port, path, headers, body, getattr(local, "connection", None))
+        kept = getattr(local, "connection", None)
+        local.connection, status = ask_once(server.port, server.path, server.headers, body, kept)
         taken.append(1000 * (time.perf_counter() - begun))
         statuses.append(status)
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(callers) as pool:
         list(pool.map(ask, range(requests)))
-    seconds = time.perf_counter() - begun
-    assert set(statuses) == {200}, set(statuses)
-    taken.sort()
-    return requests / seconds, taken[len(taken) // 2], taken[int(0.99 * len(taken))]
+    assert set(statuses) == {200}, (server.name, set(statuses))
+    return time.perf_counter() - begun, taken
 
 
-def wait_for(port: int, path: str, headers: dict[str, str], body: bytes, process: subprocess.Popen) -> float:
+def overload(server: Server, photos: list[bytes], callers: int, seconds: float) -> None:
+    """So many callers send photos without a pause; what is answered, and whether the server says meanwhile it lives."""
+    seen: Counter[int] = Counter()
+    until, live = time.monotonic() + seconds, []
+
+    def send(number: int) -> None:
+        connection = None
+        while time.monotonic() < until:
+            body = photos[number % len(photos)] + os.urandom(8)
+            connection, status = ask_once(server.port, server.path, server.headers, body, connection)
+            seen[status] += 1
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(callers)]
+    for thread in threads:
+        thread.start()
+    while time.monotonic() < until:
+        begun = time.perf_counter()
+        ask_once(server.port, "/healthz/live", {}, None, method="GET")
+        live.append(1000 * (time.perf_counter() - begun))
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    print(
+        f"\n{callers} callers for {seconds:g} s: {dict(sorted(seen.items()))}; "
+        f"/healthz/live median {middle(live):.0f} ms, longest {max(live):.0f} ms"
+    )
+
+
+def middle(taken: list[float]) -> float:
+    return sorted(taken)[len(taken) // 2]
+
+
+def wait_for(port: int, path: str, headers: dict[str, str], body: bytes | None, process, method: str = "POST") -> float:
     begun = time.perf_counter()
-    while process.poll() is None and time.perf_counter() - begun < 120:
+    while process.poll() is None and time.perf_counter() - begun < 180:
         try:
-            if classify_once(port, path, headers, body)[1] == 200:
+            if ask_once(port, path, headers, body, method=method)[1] == 200:
                 return time.perf_counter() - begun
-        except (ConnectionError, OSError):
+        except OSError:
             pass
         time.sleep(0.1)
     raise SystemExit(f"{process.args} does not answer")
 
 
-def measure(name: str, words: list[str], port: int, path: str, headers: dict[str, str], photos, args) -> None:
-    with subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL) as process:
-        try:
-            begun = wait_for(port, path, headers, photos[0], process)
-            for callers in map(int, args.callers.split(",")):
-                n = args.requests if callers > 1 else max(20, args.requests // 3)
-                rate, median, slow = drive(port, path, headers, photos, callers, n)
-                print(f"| {name} | {callers} | {rate:.1f} | {median:.0f} | {slow:.0f} | {begun:.1f} |", flush=True)
-        finally:
-            process.terminate()
+@dataclass
+class Server:
+    """A server that runs, and how it is asked."""
+
+    name: str
+    words: list[str]
+    path: str = PATH
+    headers: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+
+    def start(self, photo: bytes) -> subprocess.Popen:
+        self.headers = {"Content-Type": "image/jpeg", **self.headers}
+        words = [word.replace("PORT", str(self.port)) for word in self.words]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds = wait_for(self.port, self.path, self.headers, photo, process)
+        print(f"{self.name}: first answer after {seconds:.1f} s", file=sys.stderr, flush=True)
+        return process
+
+
+def compare(servers: list[Server], photos: list[bytes], args: argparse.Namespace) -> None:
+    """All of them run all along and are asked in turns, so that whatever else the machine does meets all alike."""
+    for callers in map(int, args.callers.split(",")):
+        each = max(args.requests // args.rounds, callers)
+        seconds: Counter[str] = Counter()
+        taken: dict[str, list[float]] = {server.name: [] for server in servers}
+        for turn in range(args.rounds):
+            for server in servers[turn % len(servers) :] + servers[: turn % len(servers)]:
+                took, answers = drive(server, photos, callers, each)
+                seconds[server.name] += took
+                taken[server.name] += answers
+        for server in servers:
+            times = sorted(taken[server.name])
+            rate = len(times) / seconds[server.name]
+            slow = times[int(0.99 * len(times))]
+            print(f"| {server.name} | {callers} | {rate:.1f} | {middle(times):.0f} | {slow:.0f} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--callers", default="1,8,32")
     parser.add_argument("--backbone", default="builtin")
+    parser.add_argument("--litserve", metavar="PYTHON", default="")
+    parser.add_argument("--side", type=int, default=0, help="photos of so many pixels, instead of small ones")
+    parser.add_argument("--overload", type=int, default=0, metavar="CALLERS", help="then so many callers at once")
+    parser.add_argument("--settle", type=float, default=30, help="seconds to convert networks in before it begins")
     parser.add_argument("--serve", choices=["plain", "litserve"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -162,8 +227,11 @@ def main() -> None:
         {"plain": serve_plainly, "litserve": serve_with_litserve}[args.serve](args.port)
         return
     photos = [path.read_bytes() for path in sorted((ROOT / "data/test").rglob("*.jpg"))]
-    os.environ.setdefault("PYTHONPATH", str(ROOT))
-    with TemporaryDirectory() as folder:
+    if args.side:
+        photos = [enlarged(photo, args.side) for photo in photos[:20]]
+    print(f"photos of {sum(map(len, photos)) / len(photos) / 1000:.0f} kB")
+    os.environ["PYTHONPATH"] = str(ROOT)
+    with TemporaryDirectory() as folder, ExitStack() as stack:
         os.chdir(folder)
         featx = [sys.executable, "-m", "featx"]
         data = str(ROOT / "data/train")
@@ -171,17 +239,33 @@ def main() -> None:
         subprocess.run([*featx, "fit", "--clf", "svm", "-q"], check=True, stdout=subprocess.DEVNULL)
         made = [*featx, "serve", "--add-token", "bench", "--scope", "classify"]
         token = subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
-        print("| server | callers | answers a second | median ms | 99th percentile ms | first answer after s |")
-        print("|---|---|---|---|---|---|")
-        own = str(ROOT / "benchmarks/serving.py")
+        own = [str(ROOT / "benchmarks/serving.py"), "--port", "PORT", "--serve"]
         bearer = {"Authorization": f"Bearer {token}"}
-        port = free_port()
-        measure("featx serve", ["-m", "featx", "serve", "-p", str(port)], port, "/v1/classify", bearer, photos, args)
-        for kind in ("plain", "litserve"):
-            if kind == "litserve" and find_spec("litserve") is None:
-                continue
-            port = free_port()
-            measure(kind, [own, "--serve", kind, "--port", str(port)], port, PATH, {}, photos, args)
+        servers = [
+            Server("featx serve", [*featx, "serve", "-p", "PORT"], "/v1/classify", bearer),
+            Server("plain", [sys.executable, *own, "plain"]),
+        ]
+        if args.litserve:
+            servers.append(Server("litserve", [args.litserve, *own, "litserve"]))
+        for server in servers:
+            stack.callback(server.start(photos[0]).terminate)
+        time.sleep(args.settle)
+        print("| server | callers | answers a second | median ms | 99th percentile ms |\n|---|---|---|---|---|")
+        compare(servers, photos, args)
+        if args.overload:
+            overload(servers[0], photos, args.overload, 10)
+
+
+def enlarged(photo: bytes, side: int) -> bytes:
+    """The photo at another size with grain, as a camera writes it."""
+    import numpy as np
+    from PIL import Image
+
+    image = np.asarray(Image.open(io.BytesIO(photo)).convert("RGB").resize((side, side)), dtype=np.int16)
+    grain = np.random.default_rng(len(photo)).integers(-12, 13, image.shape, dtype=np.int16)
+    file = io.BytesIO()
+    Image.fromarray(np.clip(image + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=85)
+    return file.getvalue()
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# A camera of its own, which may be used without asking a person.
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 FONTS = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
@@ -41,7 +43,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     fonts = same_fonts_everywhere(tmp_path_factory.mktemp("fonts"))
     with playwright.sync_playwright() as started:
         opened = started.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], env={**os.environ, "FONTCONFIG_FILE": fonts}
+            executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA], env={**os.environ, "FONTCONFIG_FILE": fonts}
         )
         yield opened
         opened.close()

@@ -106,6 +106,15 @@ def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[Pa
     return render
 
 
+def page_policy() -> str:
+    """What the page of a report may load and run, as its own head says it."""
+    return script_policy(_scripts())
+
+
+def _scripts() -> list[Markup]:
+    return [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
+
+
 @dataclass(frozen=True)
 class SectionView:
     """A section with its answer."""
@@ -127,7 +136,7 @@ class ReportView:
     @cached_property
     def scripts(self) -> list[Markup]:
         """The page's scripts."""
-        return [Markup((TEMPLATES / name).read_text(encoding="utf-8")) for name in ("report.js", "map.js")]
+        return _scripts()
 
     @cached_property
     def policy(self) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -21,10 +19,12 @@ from featx.server import (
     map_routes,
     page_routes,
     protocol_routes,
+    report_routes,
     review_routes,
     search_routes,
     update_routes,
 )
+from featx.server.description import description
 from featx.server.guard import App, Guard
 from featx.server.problems import Problem
 from featx.server.service import Service
@@ -35,6 +35,7 @@ ROUTES = (
     item_routes,
     review_routes,
     map_routes,
+    report_routes,
     update_routes,
     protocol_routes,
     health_routes,
@@ -60,7 +61,7 @@ def routes_of(service: Service | None) -> FastAPI:
 
     app = FastAPI(
         title="featx", version=__version__, summary=SUMMARY, lifespan=running, docs_url=None, redoc_url=None,
-        openapi_url=None,
+        openapi_url=None, generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
     app.state.service = service
     for routes in ROUTES:
@@ -68,48 +69,6 @@ def routes_of(service: Service | None) -> FastAPI:
     _answer_errors(app)
     app.openapi = lambda: description(app)  # type: ignore[method-assign]
     return app
-
-
-def description(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, with the ways to log in."""
-    if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        parts = document.setdefault("components", {})
-        parts["schemas"]["ProblemDetails"] = _problem_schema()
-        parts["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer"},
-            "session": {"type": "apiKey", "in": "cookie", "name": "featx-session"},
-        }
-        document["security"] = [{"token": []}, {"session": []}]
-        app.openapi_schema = document
-    return app.openapi_schema
-
-
-def _problem_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "description": "The body of every error.",
-        "required": ["type", "title", "status", "detail", "code"],
-        "properties": {
-            "type": text,
-            "title": text,
-            "status": {"type": "integer"},
-            "detail": text,
-            "code": text,
-            "hint": {"type": ["string", "null"]},
-        },
-        "examples": [
-            {
-                "type": "urn:featx:error:not-in-store",
-                "title": "not in store",
-                "status": 404,
-                "detail": "no item or product `sku1`",
-                "code": "not-in-store",
-                "hint": "`/v1/items` lists them",
-            }
-        ],
-    }
 
 
 def _answer_errors(app: FastAPI) -> None:

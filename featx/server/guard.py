@@ -29,7 +29,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY = (
     "default-src 'none'; script-src 'self'; img-src 'self' blob:; connect-src 'self'; style-src 'self'; "
-    "media-src 'self' blob:; manifest-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "media-src 'self' blob:; manifest-src 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'self'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -161,7 +162,7 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
-                headers[name] = value
+                headers.setdefault(name, value)
             headers["X-Request-ID"] = self._request_id
             headers.setdefault("Cache-Control", "no-store")
         await self._send(message)

@@ -30,14 +30,14 @@ class Health:
     trouble: str | None = None
 
 
-@router.get("/healthz/live", responses=answers(Health, errors=(421,)))
+@router.get("/healthz/live", name="health_live", responses=answers(Health, errors=(421,)))
 async def live(request: Request) -> Response:
     """The server answers at all."""
     return json_answer(Health("ok", service_of(request).now.name))
 
 
-@router.get("/healthz", responses=answers(Health, errors=(421, 429, 500, 503)))
-@router.get("/healthz/ready", responses=answers(Health, errors=(421, 429, 500, 503)))
+@router.get("/healthz", name="health", responses=answers(Health, errors=(421, 429, 500, 503)))
+@router.get("/healthz/ready", name="health_ready", responses=answers(Health, errors=(421, 429, 500, 503)))
 async def ready(request: Request) -> Response:
     """A photo goes through the network and the index; 503 where it does not."""
     service, state = service_of(request), request.app.state

@@ -13,6 +13,7 @@ from featx.errors import FeatxError
 from featx.server.problems import Problem
 
 MOST_RESULTS = 12
+AT_ONCE = 2
 Progress = Callable[[int, int], object]
 
 
@@ -50,12 +51,12 @@ class Job:
 
 
 class Jobs:
-    """Runs one job at a time, so that answers to others stay quick."""
+    """Runs two jobs at a time, each in a process of its own, so that no view waits for all others."""
 
     def __init__(self) -> None:
         self._jobs: OrderedDict[Hashable, Job] = OrderedDict()
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="job")
+        self._worker = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
 
     def job(self, key: Hashable, work: Callable[[Progress], Any]) -> Job:
         """The job of that key, begun where there is none."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.threads import cores
 from featx.images import UndecodedPhoto, UnreadablePhoto
+from featx.server.decoders import Decoders
 from featx.server.problems import Problem
 from featx.server.settings import Limits
 
@@ -61,7 +61,7 @@ class PhotoQueue:
         self._known: OrderedDict[str, Future[Features]] = OrderedDict()
         self._callers: Counter[str] = Counter()
         self._stopped = False
-        self._decoders = ThreadPoolExecutor(cores(), thread_name_prefix="decode")
+        self._decoders = Decoders(self._decode, self._give_up, limits.decode_seconds)
         self._workers: list[threading.Thread] = []
         self.batches = self.computed = 0
 
@@ -81,7 +81,7 @@ class PhotoQueue:
             job = _Job(photo, time.monotonic() + self._limits.answer_seconds)
             self._remember(photo.digest, job.future)
         job.future.add_done_callback(lambda _: self._left(caller, job))
-        self._decoders.submit(self._decode, job)
+        self._decoders.submit(job)
         return job.future
 
     def warm_up(self) -> None:
@@ -94,7 +94,7 @@ class PhotoQueue:
 
     def stop(self) -> None:
         """Finish the photos that wait, and end the threads."""
-        self._decoders.shutdown(wait=True)
+        self._decoders.stop()
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -106,6 +106,8 @@ class PhotoQueue:
     def _admit(self, caller: str) -> None:
         if self._stopped:
             raise Problem(503, "stopping", "the server is stopping", "try again", retry_after=5)
+        if self._decoders.exhausted:
+            raise Problem(503, "overloaded", "photos that never end hold up the others", "try again", retry_after=10)
         if self._callers[caller] >= self._limits.waiting_photos_of_caller:
             raise Problem(429, "too-many", "too many of your photos wait", "send fewer at a time", retry_after=1)
         if self.waiting >= self._limits.waiting_photos:
@@ -142,6 +144,12 @@ class PhotoQueue:
         with self._changed:
             self._ready.append(job)
             self._changed.notify()
+
+    def _give_up(self, job: _Job) -> None:
+        _fail(
+            job,
+            UnreadablePhoto(job.photo.name, "unreadable", f"it takes over {self._limits.decode_seconds:g} s to decode"),
+        )
 
     def _opened(self) -> Encoder:
         with self._opening:

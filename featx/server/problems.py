@@ -19,6 +19,7 @@ STATUS: Mapping[str, int] = {
     "photo-unreadable": 422,
     "not-in-store": 404,
     "no-text": 404,
+    "no-such-file": 404,
     "class-too-small": 409,
     "no-model": 409,
     "other-backbone": 409,

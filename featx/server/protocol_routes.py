@@ -105,26 +105,26 @@ class Ready:
 OUTPUTS = (("category", "BYTES"), ("sure", "FP32"), ("review", "BOOL"), ("similarity", "FP32"), ("error", "BYTES"))
 
 
-@router.get("", responses=answers(ServerMetadata, errors=(421,)))
+@router.get("", name="protocol_server", responses=answers(ServerMetadata, errors=(421,)))
 async def server() -> Response:
     """Which server this is."""
     return json_answer(ServerMetadata("featx", __version__, []))
 
 
-@router.get("/health/live", responses=answers(Alive, errors=(421,)))
+@router.get("/health/live", name="protocol_live", responses=answers(Alive, errors=(421,)))
 async def live() -> Response:
     """The server answers at all."""
     return json_answer(Alive())
 
 
-@router.get("/health/ready", responses=answers(Ready, errors=(421, 503)))
+@router.get("/health/ready", name="protocol_ready", responses=answers(Ready, errors=(421, 503)))
 async def ready(request: Request) -> Response:
     """A classifier can answer."""
     known = service_of(request).now.predictor is not None
     return json_answer(Ready(known), 200 if known else 503)
 
 
-@router.get("/models/{model}", responses=answers(ModelMetadata))
+@router.get("/models/{model}", name="model", responses=answers(ModelMetadata))
 async def metadata(request: Request, model: Model, caller: Reader) -> Response:
     """What a classifier takes and gives; `featx` names the one of now."""
     generation = _require(service_of(request).now, model)

@@ -69,13 +69,18 @@ def needs(scope: str) -> Callable[[Request], Caller]:
     return check  # type: ignore[return-value]
 
 
-def answers(model: Any, status: int = 200, errors: tuple[int, ...] = tuple(ERRORS)) -> dict[int | str, dict[str, Any]]:
-    """How the answers of a route are described: the good one, and every problem."""
+def answers(
+    model: Any, status: int = 200, errors: tuple[int, ...] = tuple(ERRORS), *, later: bool = False
+) -> dict[int | str, dict[str, Any]]:
+    """How the answers of a route are described: the good one, every problem, and that one has to ask `later` again."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     problems: dict[int | str, dict[str, Any]] = {
         code: {"description": ERRORS[code], "content": {MEDIA_TYPE: {"schema": schema}}} for code in errors
     }
-    return {status: {"model": model, "description": "The answer."}, **problems}
+    working: dict[int | str, dict[str, Any]] = (
+        {202: {"model": model, "description": "It is worked on: ask again after `Retry-After`."}} if later else {}
+    )
+    return {status: {"model": model, "description": "The answer."}, **working, **problems}
 
 
 __all__ = ["ERRORS", "ID", "PHOTO_BODY", "ProblemDetails", "answers", "needs", "service_of"]

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Body, Depends, Header, Query, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
-from featx.audit import Duplicates, Issues, find_duplicates, find_issues
-from featx.embedding.stream import Embedded
+from featx.audit import DuplicateGroup, LabelIssue
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decision_log import UNDO, Decision, DecisionLog, now
 from featx.labels.decisions import CHANGE, decided
-from featx.prediction.predict import Prediction
-from featx.prediction.suggest import undecided_rows
 from featx.server.answers import ItemRecord, Share, item_record, json_answer
+from featx.server.findings import Doubt, copies, doubted_answers, doubted_labels
 from featx.server.generations import Generation
-from featx.server.jobs import Job, Progress
+from featx.server.jobs import Progress
 from featx.server.problems import Problem
 from featx.server.requests import ID, answers, needs, service_of
 from featx.server.service import Service, in_thread
@@ -33,7 +31,6 @@ router = APIRouter(tags=["review"])
 Reader = Annotated[Caller, Depends(needs(READ))]
 Reviewer = Annotated[Caller, Depends(needs(REVIEW))]
 Key = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,100}$")]
-PREDICTED_AT_ONCE = 256
 
 
 class Queue(StrEnum):
@@ -130,7 +127,7 @@ class DecisionsAnswer:
     decisions: list[DecisionRecord] = field(default_factory=list)
 
 
-@router.get("/v1/review", responses=answers(ReviewAnswer))
+@router.get("/v1/review", responses=answers(ReviewAnswer, later=True))
 async def review(
     request: Request,
     caller: Reader,
@@ -142,7 +139,7 @@ async def review(
     return _while_working(await in_thread(_review, service, service.now, queue, limit))
 
 
-@router.get("/v1/duplicates", responses=answers(DuplicatesAnswer))
+@router.get("/v1/duplicates", responses=answers(DuplicatesAnswer, later=True))
 async def duplicates(request: Request, caller: Reader, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> Response:
     """Photos that are the same or nearly so; found in the background, as above."""
     service = service_of(request)
@@ -181,76 +178,54 @@ def _while_working(answer: ReviewAnswer | DuplicatesAnswer) -> Response:
 
 
 def _review(service: Service, generation: Generation, queue: Queue, limit: int) -> ReviewAnswer:
-    work = {Queue.labels: _doubted_labels, Queue.doubts: _doubted_answers}[queue]
-    job = service.jobs.job((generation.name, queue), lambda progress: work(generation, progress))
+    find = {Queue.labels: _doubted_labels, Queue.doubts: _doubted_answers}[queue]
+    job = service.jobs.job((generation.name, queue), partial(find, service, generation))
     cases: Sequence[ReviewCase] = job.ready() or ()
     settled = {fix.key for fix in decided()}
     left = [case for case in cases if (case.item.id, case.item.digest) not in settled]
     return ReviewAnswer(generation.name, job.state, job.share, len(cases), len(cases) - len(left), left[:limit])
 
 
-def _doubted_labels(generation: Generation, progress: Progress) -> list[ReviewCase]:
-    issues: Issues = find_issues(generation.store.whole, progress=progress)
-    rows = generation.index.rows
+def _doubted_labels(service: Service, generation: Generation, progress: Progress) -> list[ReviewCase]:
+    issues: list[LabelIssue] = service.processes.run(doubted_labels, service.settings, progress=progress)
     return [
-        ReviewCase(
-            item_record(rows, rows.ids.rows_of(issue.item_id)[0]),
-            [Share(issue.looks_like, issue.probability)],
-            issue.why,
-            issue.agree,
-            issue.neighbours,
-        )
+        ReviewCase(item, [Share(issue.looks_like, issue.probability)], issue.why, issue.agree, issue.neighbours)
         for issue in issues
+        if (item := _still(generation, issue.item_id, issue.digest)) is not None
     ]
 
 
-def _doubted_answers(generation: Generation, progress: Progress) -> list[ReviewCase]:
-    """Unlabelled photos that the classifier leaves to a person, the least certain first."""
-    doubted = [(row, answer) for row, answer in _predicted(generation, progress) if answer.doubt]
-    doubted.sort(key=lambda case: (case[1].sure, case[0]))
+def _doubted_answers(service: Service, generation: Generation, progress: Progress) -> list[ReviewCase]:
+    doubts: list[Doubt] = service.processes.run(doubted_answers, service.settings, progress=progress)
     return [
-        ReviewCase(
-            item_record(generation.index.rows, row),
-            [Share(label, round(share, 4)) for label, share in answer.top[:3]],
-            answer.doubt,
-        )
-        for row, answer in doubted
+        ReviewCase(item, [Share(label, round(share, 4)) for label, share in doubt.top], doubt.why)
+        for doubt in doubts
+        if (item := _still(generation, doubt.item_id, doubt.digest)) is not None
     ]
 
 
-def _predicted(generation: Generation, progress: Progress) -> Iterator[tuple[int, Prediction]]:
-    rows = undecided_rows(generation.store)
-    known, ids = generation.store.known(), generation.index.rows.ids
-    for start in range(0, len(rows), PREDICTED_AT_ONCE):
-        batch = rows[start : start + PREDICTED_AT_ONCE]
-        embedded = [
-            Embedded(known[ids[row]], generation.index.rows.digests[row], _features(generation, row), reused=True)
-            for row in batch
-        ]
-        yield from zip(batch, generation.classifier.decided(embedded, generation.rule), strict=True)
-        progress(start + len(batch), len(rows))
-
-
-def _features(generation: Generation, row: int) -> np.ndarray:
-    return generation.for_classifier(generation.features_of(row))
+def _still(generation: Generation, item_id: str, digest: str) -> ItemRecord | None:
+    """The item of a finding, in the catalogue that answers; it may be newer or older than the one that was read."""
+    rows = generation.index.rows
+    known = [row for row in rows.ids.rows_of(item_id)[:1] if rows.digests[row] == digest]
+    return item_record(rows, known[0]) if known else None
 
 
 def _duplicates(service: Service, generation: Generation, limit: int) -> DuplicatesAnswer:
-    def work(progress: Progress) -> Duplicates:
-        return find_duplicates(generation.store.whole, progress=progress)
+    def work(progress: Progress) -> list[DuplicateGroup]:
+        return service.processes.run(copies, service.settings, progress=progress)
 
-    job: Job = service.jobs.job((generation.name, "duplicates"), work)
-    found: Duplicates | None = job.ready()
-    cases = [_group(generation, group) for group in (found.groups if found else ())]
+    job = service.jobs.job((generation.name, "duplicates"), work)
+    out = {fix.key for fix in decided() if fix.decision == "exclude"}
+    cases = [_group(generation, group, out) for group in job.ready() or ()]
     left = [case for case in cases if len(case.items) > 1]
     return DuplicatesAnswer(generation.name, job.state, job.share, len(left), left[:limit])
 
 
-def _group(generation: Generation, group: Any) -> DuplicateCase:
+def _group(generation: Generation, group: DuplicateGroup, out: set[tuple[str, str]]) -> DuplicateCase:
     """A group without the photos that somebody has left out since."""
-    rows, out = generation.index.rows, {fix.key for fix in decided() if fix.decision == "exclude"}
     left = [picture for picture in group.pictures if (picture.item_id, picture.digest) not in out]
-    items = [item_record(rows, rows.ids.rows_of(picture.item_id)[0]) for picture in left]
+    items = [item for picture in left if (item := _still(generation, picture.item_id, picture.digest)) is not None]
     return DuplicateCase(group.kind, round(group.score, 4), group.labels, items)
 
 

@@ -24,6 +24,7 @@ from featx.server.jobs import Jobs
 from featx.server.measures import Measures
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
+from featx.server.processes import Processes
 from featx.server.settings import ServerSettings
 from featx.server.tokens import Access, Caller
 from featx.server.updates import UpdateRun
@@ -58,7 +59,7 @@ class Service:
         self.catalogue = Catalogue(settings, self.queue_of)
         # Explanations are made one at a time.
         self.explaining = threading.Lock()
-        self.decisions, self.jobs = DecisionLog(settings.store), Jobs()
+        self.decisions, self.jobs, self.processes = DecisionLog(settings.store), Jobs(), Processes()
         self.update = UpdateRun(settings.store, self.accuracy, self.catalogue.look)
         self._report()
 
@@ -81,6 +82,7 @@ class Service:
         """Finish what is under way."""
         self.catalogue.stop()
         self.jobs.stop()
+        self.processes.stop()
         self.update.stop()
         for queue in self._queues.values():
             queue.stop()

@@ -23,6 +23,8 @@ class Limits:
     header_seconds: float = 10.0
     body_seconds: float = 30.0
     answer_seconds: float = 20.0
+    # The time that one photo may take to decode; a large one takes a second.
+    decode_seconds: float = 10.0
     idle_seconds: float = 5.0
     stop_seconds: float = 20.0
     connections: int = 256

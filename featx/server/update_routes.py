@@ -19,7 +19,7 @@ Reader = Annotated[Caller, Depends(needs(READ))]
 Reviewer = Annotated[Caller, Depends(needs(REVIEW))]
 
 
-@router.post("/v1/update", status_code=202, responses=answers(UpdateAnswer, 202))
+@router.post("/v1/update", name="begin_update", status_code=202, responses=answers(UpdateAnswer, 202))
 async def begin(request: Request, caller: Reviewer) -> Response:
     """Begin an update, or say how far the one under way is."""
     service = service_of(request)
@@ -28,7 +28,7 @@ async def begin(request: Request, caller: Reviewer) -> Response:
     return json_answer(await in_thread(service.update.start), 202)
 
 
-@router.get("/v1/update", responses=answers(UpdateAnswer))
+@router.get("/v1/update", name="update", responses=answers(UpdateAnswer))
 async def state(request: Request, caller: Reader) -> Response:
     """How far the update is, and what the last one changed."""
     return json_answer(service_of(request).update.answer)

@@ -61,6 +61,16 @@ def shop(classified_shop: Path, workplace: Path) -> Path:
     return workplace
 
 
+class Here:
+    """Work that a server gives to other processes, done in this one: to start one takes longer than the work."""
+
+    def run(self, work: Callable[..., Any], *arguments: object, progress: Callable[[int, int], object]) -> Any:
+        return work(*arguments, progress=progress)
+
+    def stop(self) -> None:
+        pass
+
+
 @pytest.fixture
 def serve(shop: Path) -> Iterator[Callable[..., Served]]:
     """Serve the shop with some settings."""
@@ -73,12 +83,16 @@ def serve(shop: Path) -> Iterator[Callable[..., Served]]:
 
     started: list[Any] = []
 
-    def start(limits: Limits | None = None, store: Path | None = None, **settings: Any) -> Served:
+    def start(
+        limits: Limits | None = None, store: Path | None = None, own_processes: bool = False, **settings: Any
+    ) -> Served:
         path = store or Workspace.here().current_store()
         chosen = ServerSettings(path, limits=limits or Limits(), **settings)
         served = Served(None, None)
         access = Access(tokens_of(Workspace.here()), read_only=chosen.read_only)
         served.service = Service(chosen, access, served.links.append)
+        if not own_processes:
+            served.service.processes = Here()
         client = TestClient(application(served.service), base_url=chosen.address, raise_server_exceptions=False)
         started.append(client)
         served.client = client.__enter__()

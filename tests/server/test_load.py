@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from featx import extract
+from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, open_photo
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
@@ -94,6 +95,23 @@ def test_a_photo_that_breaks_a_batch_fails_alone(toy):
         not_a_number.result(20)
     assert queue.submit(plain(9), "a").result(20)[0] == 9, "the next photo is computed as ever"
     assert queue.waiting == 0
+
+
+def test_a_photo_that_takes_too_long_to_decode_fails_and_holds_up_no_other():
+    encoder, endless = ToyEncoder(), threading.Event()
+    encoder.gate.set()
+    prepare = encoder.prepare
+    encoder.prepare = lambda image: endless.wait(60) and None if np.asarray(image).max() == 9 else prepare(image)
+    queue = PhotoQueue(lambda: encoder, Limits(decode_seconds=2, waiting_photos_of_caller=64))
+    held = [queue.submit(open_photo(np.full((4, 4 + i, 3), 9, np.uint8), f"endless {i}"), "a") for i in range(cores())]
+    others = [queue.submit(plain(shade), "a") for shade in (1, 2)]
+    for future in held:
+        with pytest.raises(UnreadablePhoto, match="over 2 s to decode"):
+            future.result(60)
+    assert [future.result(60)[0] for future in others] == [1, 2]
+    endless.set()
+    until(lambda: queue._decoders.given_up == 0)
+    queue.stop()
 
 
 def test_a_full_queue_refuses_at_once_and_one_caller_cannot_fill_it(toy):

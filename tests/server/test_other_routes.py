@@ -54,6 +54,24 @@ def test_points_of_the_map_are_looked_up_together_by_their_numbers(served: Serve
     assert (gone.status_code, gone.json()["code"]) == (404, "not-in-store")
 
 
+def test_the_newest_report_is_named_and_shown_to_readers_alone(served: Served, shop: Path):
+    headers = served.as_program("read")
+    assert served.client.get("/v1/report", headers=headers).json() == {"written": None, "page": None}
+    missing = served.client.get("/report", headers=headers)
+    assert (missing.status_code, missing.json()["code"]) == (404, "no-such-file")
+    for name in ("2026-03-01-080000", "2026-03-02-091500"):
+        (shop / f"artifacts/reports/{name}").mkdir(parents=True)
+        (shop / f"artifacts/reports/{name}/report.json").write_text("{}")
+        (shop / f"artifacts/reports/{name}/report.html").write_text(f"<h1>{name}</h1>")
+    about = served.client.get("/v1/report", headers=headers).json()
+    assert about == {"written": "2026-03-02-091500", "page": "/report"}
+    page = served.client.get("/report", headers=headers)
+    assert page.text == "<h1>2026-03-02-091500</h1>"
+    policy = page.headers["content-security-policy"]
+    assert "sandbox allow-scripts" in policy and "default-src 'none'" in policy and "connect-src" not in policy
+    assert served.client.get("/report").status_code == 401
+
+
 def test_an_update_trains_again_in_the_background_and_says_what_changed(served: Served, shop: Path):
     headers = served.as_program("read", "review")
     assert served.client.get("/v1/update", headers=headers).json()["state"] == "idle"

@@ -5,6 +5,7 @@ import { copiesView } from "./copies.js";
 import { decisionsView } from "./decisions.js";
 import { itemView } from "./item.js";
 import { mapView } from "./map.js";
+import { reportView } from "./report.js";
 import { reviewView } from "./review.js";
 import { searchView } from "./search.js";
 
@@ -13,6 +14,7 @@ const VIEWS = {
   review: { title: "Review", show: reviewView, listed: true },
   map: { title: "Map", show: mapView, listed: true },
   copies: { title: "Copies", show: copiesView, listed: true },
+  report: { title: "Report", show: reportView, listed: true },
   decisions: { title: "Decisions", show: decisionsView, listed: true },
   item: { title: "Product", show: itemView },
 };

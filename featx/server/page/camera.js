@@ -9,8 +9,6 @@ export async function takePhoto() {
     say("The camera cannot be used: allow it in the browser, or choose a photo.");
     return null;
   }
-  const video = h("video", { autoplay: true, playsInline: true, muted: true, srcObject: stream });
-  video.setAttribute("aria-label", "The camera");
   return new Promise((resolve) => {
     const finish = (file) => {
       stream.getTracks().forEach((track) => track.stop());
@@ -23,8 +21,13 @@ export async function takePhoto() {
       canvas.getContext("2d").drawImage(video, 0, 0);
       canvas.toBlob((blob) => finish(new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.92);
     };
+    // Before the first picture has come there is nothing to use.
+    const use = h("button", { type: "button", class: "primary", disabled: true, onclick: shoot }, "Use this picture");
+    const shown = () => { use.disabled = false; use.focus(); };
+    const video = h("video", { autoplay: true, playsInline: true, muted: true, srcObject: stream, onloadeddata: shown });
+    video.setAttribute("aria-label", "The camera");
     const dialog = h("dialog", { oncancel: () => finish(null) }, video,
-      h("div", { class: "row" }, h("button", { type: "button", class: "primary", onclick: shoot }, "Use this picture"), h("button", { type: "button", onclick: () => finish(null) }, "Cancel")));
+      h("div", { class: "row" }, use, h("button", { type: "button", onclick: () => finish(null) }, "Cancel")));
     dialog.setAttribute("aria-label", "Take a photo");
     document.body.append(dialog);
     dialog.showModal();

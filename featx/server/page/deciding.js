@@ -13,9 +13,15 @@ export const WORDS = {
 /** Decide about an item; `settled` learns whether the server has it. Several items make one step of undo. */
 export async function take(decisions, words) {
   const keyed = decisions.map((decision) => ({ key: newKey(), decision }));
-  taken.push(keyed.map(({ key }) => key));
+  const keys = keyed.map(({ key }) => key);
+  taken.push(keys);
   say(words);
-  await Promise.all(keyed.map(({ key, decision }) => persistently(() => decide(key, decision))));
+  try {
+    await Promise.all(keyed.map(({ key, decision }) => persistently(() => decide(key, decision))));
+  } catch (refusal) {
+    taken.splice(taken.indexOf(keys), 1); // what was not taken cannot be taken back
+    throw refusal;
+  }
 }
 
 /** The last decision of this page, taken back; false where there is none. */

@@ -69,14 +69,15 @@ class Session {
   }
 
   async choose(choice) {
-    const { item } = this.case;
-    this.decided.push(this.at);
+    const { item } = this.case, at = this.at;
+    this.decided.push(at);
     this.at += 1;
     this.show();
     try {
       await take([decisionOf(item, choice.decision, choice.label)], `${item.product}: ${choice.words}.`);
     } catch (refusal) {
-      this.at = this.decided.pop();
+      this.decided = this.decided.filter((one) => one !== at);
+      this.at = at;
       this.show();
       say(`Not decided: ${refusal.message}`);
     }

@@ -3,6 +3,7 @@ import { address, ask, send } from "./api.js";
 import { categoryPanel } from "./category.js";
 import { takePhoto } from "./camera.js";
 import { count, h, isWriting, photo, say } from "./dom.js";
+import { whyButton } from "./why.js";
 
 // The photo of now is not in the address: it is kept here while the page is open.
 const own = { file: null, preview: "" };
@@ -130,7 +131,7 @@ async function pin(place, query, wanted, shop, signal) {
     if (!shop.catalogue.classifier) { place.querySelector("#category").textContent = ""; return; }
     try {
       const answer = await send("/v1/classify?top=3", own.file);
-      if (!signal.aborted) place.querySelector("#category").replaceChildren(categoryPanel(answer.answers[0], answer.rule));
+      if (!signal.aborted) place.querySelector("#category").replaceChildren(categoryPanel(answer.answers[0], answer.rule), whyButton(() => send("/v1/explain", own.file)));
     } catch { place.querySelector("#category")?.replaceChildren(); }
   } else if (wanted.id) {
     place.replaceChildren(h("div", {}, h("h2", {}, wanted.id), chips));
