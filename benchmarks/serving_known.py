@@ -23,11 +23,11 @@ from serving import ROOT, ask_once, free_port, wait_for
 WIDTH, CLUSTERS, K = 512, 3_000, 12
 
 
-def draw(rows: int) -> np.ndarray:
+def draw(rows: int, width: int = WIDTH) -> np.ndarray:
     """Features in clusters, as those of networks are."""
     random = np.random.default_rng(0)
     middles = random.normal(size=(CLUSTERS, 48)).astype(np.float32)
-    turn = random.normal(size=(48, WIDTH)).astype(np.float32)
+    turn = random.normal(size=(48, width)).astype(np.float32)
     places = middles[random.integers(0, CLUSTERS, rows)] + 0.3 * random.normal(size=(rows, 48)).astype(np.float32)
     return np.maximum(places @ turn, 0)
 
@@ -36,7 +36,9 @@ def write_store(features: np.ndarray) -> None:
     from featx.backbones import Fingerprint
     from featx.store import Row, StoreWriter
 
-    with StoreWriter.open(Path("drawn.h5"), Fingerprint.from_dict({"backbone": "x", "width": WIDTH})) as writer:
+    with StoreWriter.open(
+        Path("drawn.h5"), Fingerprint.from_dict({"backbone": "x", "width": features.shape[1]})
+    ) as writer:
         for start in range(0, len(features), 4096):
             writer.append(
                 [

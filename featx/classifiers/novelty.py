@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,7 +25,12 @@ class NoveltyDetector:
         """The cosine of each row with the most similar row of the training set."""
         if not len(self.rows):
             return np.ones(len(features), dtype=np.float32)
-        return max_cosines(unit_rows(features), self.rows.astype(np.float32))
+        return max_cosines(unit_rows(features), self._rows)
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        """The rows as they are compared; a server asks again and again, and their conversion takes longest."""
+        return self.rows.astype(np.float32)
 
     def is_novel(self, features: np.ndarray) -> np.ndarray:
         """Which rows are unlike anything in the training set."""

@@ -26,7 +26,10 @@ def serve(
     ] = None,
     read_only: Annotated[bool, typer.Option("--read-only", help="Take no decisions.")] = False,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="The search engine: auto, exact, usearch or lance.")
+        str,
+        typer.Option(
+            "--engine", metavar="NAME", help="The search engine: auto, exact, usearch, lance or a server's URL."
+        ),
     ] = "auto",
     clf: ClassifierOption = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,

@@ -66,6 +66,12 @@ def one_thread() -> AbstractContextManager[object]:
     return held
 
 
+def one_thread_each() -> AbstractContextManager[object]:
+    """Every matrix product on one thread, for a server, whose cores are kept busy by other photos."""
+    held: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return held
+
+
 @cache
 def _libraries() -> ThreadpoolController:
     """The loaded linear algebra libraries; finding them takes longer than many trainings."""

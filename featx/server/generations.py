@@ -27,6 +27,7 @@ from featx.retrieval import SimilarityIndex
 from featx.retrieval.approximate import approximate_of
 from featx.retrieval.lance_index import lance_of
 from featx.retrieval.query import open_index
+from featx.retrieval.server_index import server_note
 from featx.server.settings import ServerSettings
 from featx.store import Store, open_store
 from featx.workspace import Workspace, journal_beside
@@ -203,7 +204,8 @@ def stamps_of(settings: ServerSettings) -> tuple[Stamp | None, ...]:
         classifier = find_classifier(settings.classifier, Workspace.here().models, store)
     except FeatxError:
         classifier = None
-    files = (store, approximate_of(store), lance_of(store), journal_beside(store), classifier)
+    indexes = (approximate_of(store), lance_of(store), server_note(store))
+    files = (store, *indexes, journal_beside(store), classifier)
     return tuple(None if file is None else _stamp(file) for file in files)
 
 

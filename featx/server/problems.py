@@ -24,6 +24,7 @@ STATUS: Mapping[str, int] = {
     "no-model": 409,
     "other-backbone": 409,
     "store-busy": 503,
+    "no-server": 503,
     "disk-full": 507,
 }
 

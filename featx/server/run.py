@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from featx.compute.threads import one_thread_each
 from featx.errors import FeatxError
 from featx.server.app import application
 from featx.server.service import Service
@@ -47,7 +48,7 @@ def serve(
     access = Access(tokens_of(workspace), read_only=read_only)
     require_tokens(settings, access)
     listener = listening_socket(settings)
-    with listener:
+    with listener, one_thread_each():
         service = Service(settings, access, on_link)
         on_ready(service)
         on_link(f"{settings.address}/login?token={access.new_link()}")

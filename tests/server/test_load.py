@@ -16,10 +16,13 @@ import pytest
 from featx import extract
 from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, open_photo
+from featx.retrieval.query import open_index, similar
+from featx.retrieval.server_index import sync
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
 from featx.server.settings import Limits
 from featx.store import open_store
+from tests.retrieval.engines.conftest import postgres, qdrant  # noqa: F401 - fixtures
 from tests.server.conftest import Served
 from tests.server.test_search import a_photo
 
@@ -237,6 +240,24 @@ def test_a_broken_store_leaves_the_last_good_one_answering(served: Served, shop:
     assert health["status"] == "degraded" and health["trouble"]
     (shop / "good.h5").write_bytes(good)
     (shop / "good.h5").replace(path)
+    assert served.service.catalogue.look()
+    assert served.client.get("/healthz").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("kind", ["qdrant", pytest.param("postgres", marks=pytest.mark.long)])
+def test_an_index_on_a_server_answers_and_is_opened_again_after_each_sync(kind, request, serve, shop: Path):
+    url = request.getfixturevalue(kind)
+    sync(open_index().rows, url)
+    served = serve(engine=url)
+    headers = served.as_program("read")
+    found = served.client.get("/v1/similar?id=boots0-0&k=3", headers=headers).json()["answers"][0]["results"]
+    assert [match["id"] for match in found] == [match.item_id for match in similar("boots0-0", 3)]
+    (shop / "photos/hats0-0.jpg").write_bytes(a_photo(77))
+    extract("photos/list.csv", backbone="colour")
+    assert not served.service.catalogue.look()
+    assert served.client.get("/v1/similar?id=boots0-0&k=3", headers=headers).status_code == 200
+    assert "has the index of another state" in served.client.get("/healthz").json()["trouble"]
+    sync(open_index().rows, url)
     assert served.service.catalogue.look()
     assert served.client.get("/healthz").json()["status"] == "ok"
 
