@@ -1,4 +1,4 @@
-"""Whether the memory of `featx serve` grows: requests of every kind, and its resident size after each thousandth part.
+"""Whether the memory of `featx serve` grows: requests of every kind, and its resident size meanwhile.
 
     python benchmarks/serving_soak.py [--requests 50000] [--callers 4]
 

@@ -24,6 +24,7 @@ from featx.server.answers import (
     photo_address,
 )
 from featx.server.explain_routes import ExplanationAnswer
+from featx.server.guard import is_open
 from featx.server.health_routes import Health
 from featx.server.map_routes import MapAnswer
 from featx.server.problems import MEDIA_TYPE, Problem, too_large
@@ -194,15 +195,18 @@ def description(app: FastAPI) -> Json:
         document["components"]["schemas"]["ProblemDetails"] = _problem_schema()
         document["components"]["securitySchemes"] = SECURITY
         document["security"] = [{"token": []}, {"session": []}]
-        for operation in _operations(document):
+        for path, operation in _operations(document):
             _add_examples(operation)
+            if is_open(path):
+                operation["security"] = []
         app.openapi_schema = document
     return app.openapi_schema
 
 
-def _operations(document: Json) -> Iterator[Json]:
-    for methods in document["paths"].values():
-        yield from methods.values()
+def _operations(document: Json) -> Iterator[tuple[str, Json]]:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            yield path, operation
 
 
 def _add_examples(operation: Json) -> None:

@@ -89,7 +89,7 @@ class Guard:
         self._check_host(headers)
         caller = self.access.caller(headers.get("authorization", ""), _session(headers))
         self._check_origin(scope, headers, caller)
-        if caller is None and not _is_open(scope["path"]):
+        if caller is None and not is_open(scope["path"]):
             raise Problem(
                 401,
                 "not-logged-in",
@@ -173,7 +173,8 @@ def _route(scope: Scope) -> str:
     return str(getattr(scope.get("route"), "path", "")) or "other"
 
 
-def _is_open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether a path holds no data, so that it answers everybody."""
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 

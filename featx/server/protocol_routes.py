@@ -148,7 +148,7 @@ async def infer(
     """The category of every photo, in their order."""
     service = service_of(request)
     generation = _require(service.now, model)
-    uploads = _photos(wanted, service.settings.limits.photos_in_form)
+    uploads = await in_thread(_photos, wanted, service.settings.limits.photos_in_form)
     computed = await service.computed(generation, uploads, caller)
     require_room(computed)
     found = await in_thread(categories_of, generation, computed, 1)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
@@ -16,6 +17,8 @@ from featx.server.problems import Problem
 from featx.server.settings import Limits
 
 LONGEST_NAME = 200
+# The digest of a larger photo takes longer than others may be kept waiting.
+QUICK = 2**20
 KINDS = ("image/", "application/octet-stream", "multipart/form-data")
 
 
@@ -35,7 +38,7 @@ async def uploads_of(request: Request, limits: Limits) -> tuple[list[Upload], bo
         if kind == "multipart/form-data":
             return await _of_form(request, limits), True
         if kind.startswith(KINDS):
-            return [_upload(await request.body(), "photo", limits)], False
+            return [await _opened(await request.body(), "photo", limits)], False
     except ClientDisconnect as error:
         raise Problem(400, "bad-request", "the body ended too early", "send it again") from error
     raise Problem(
@@ -48,7 +51,9 @@ async def uploads_of(request: Request, limits: Limits) -> tuple[list[Upload], bo
 
 async def _of_form(request: Request, limits: Limits) -> list[Upload]:
     async with _form(request, limits) as files:
-        uploads = [_upload(await file.read(limits.photo_bytes + 1), file.filename or "photo", limits) for file in files]
+        uploads = [
+            await _opened(await file.read(limits.photo_bytes + 1), file.filename or "photo", limits) for file in files
+        ]
     if not uploads:
         raise Problem(400, "bad-request", "the form has no photo", "send each as a file named `photo`")
     return uploads
@@ -64,6 +69,12 @@ async def _form(request: Request, limits: Limits) -> AsyncIterator[list[UploadFi
         raise Problem(
             400, "bad-request", f"the form cannot be read: {words}", f"at most {limits.photos_in_form} photos"
         ) from error
+
+
+async def _opened(data: bytes, name: str, limits: Limits) -> Upload:
+    if len(data) <= QUICK:
+        return _upload(data, name, limits)
+    return await run_in_threadpool(_upload, data, name, limits)
 
 
 def _upload(data: bytes, name: str, limits: Limits) -> Upload:

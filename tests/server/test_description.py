@@ -147,7 +147,7 @@ def test_whatever_is_sent_is_answered_as_described(serve, document, examples: in
                     answers()
                 except BaseExceptionGroup as group:
                     failures.append((operation.label, [str(error) for error in group.exceptions]))
-    assert failures == []
+    assert not failures, "\n\n".join(map(str, failures))
 
 
 @pytest.mark.long
@@ -161,7 +161,9 @@ def test_a_generated_client_asks_the_server(served: Served, document, tmp_path: 
     (tmp_path / "api.json").write_text(json.dumps(document))
     words = ["generate", "--path", "api.json", "--meta", "none", "--output-path", "made/shop_api"]
     made = subprocess.run([program, *words], cwd=tmp_path, capture_output=True, text=True)
-    assert made.returncode == 0 and "Warning" not in made.stdout + made.stderr, made.stdout + made.stderr
+    warnings = [line for line in made.stdout.splitlines() if line.startswith(("Unsupported", "Cannot", "ERROR"))]
+    # It knows forms and bare bytes, and passes over bodies of kind image/….
+    assert made.returncode == 0 and all(line.startswith("Unsupported content type image/") for line in warnings)
     token = served.service.access.tokens.add("program", ["read", "classify", "review"])
     script = f"""
 from io import BytesIO
@@ -175,6 +177,8 @@ import sys
 client = AuthenticatedClient(base_url=sys.argv[1], token={token!r})
 found = similar_to_item.sync(client=client, id="boots0-0", k=3)
 print([match.id for match in found.answers[0].results], found.answers[0].results[0].score)
+(answer,) = classify_photos.sync(client=client, body=File(payload=BytesIO({a_photo()!r}))).answers
+print(answer.category in ("boots", "hats", "mugs"))
 print(items.sync(client=client, label="hats").total)
 print(decide.sync(client=client, body=NewDecision(id="boots0-0", decision=Verdict.KEEP)).decision)
 print(similar_to_item.sync(client=client, id="none").code)
@@ -187,4 +191,4 @@ print(similar_to_item.sync(client=client, id="none").code)
             capture_output=True, text=True, env=environment,
         )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
-    assert "boots" in ran.stdout and "keep" in ran.stdout and "not-in-store" in ran.stdout
+    assert "boots" in ran.stdout and "True" in ran.stdout and "keep" in ran.stdout and "not-in-store" in ran.stdout
