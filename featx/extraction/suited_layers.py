@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from featx.compute.left_out import centred_cosines, left_out_answers, targets
 from featx.embedding.stream import embed
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions, Progress
+from featx.images import UnreadablePhoto, open_photo
 from featx.labels.folds import grouped_folds
+from featx.labels.seen import Seen, seen_by
 from featx.labels.training_set import HELD_OUT
 from featx.metrics.block_choice import FEWEST, Blend, BlockChoice
 from featx.metrics.significance import LIMIT, sign_flips
@@ -44,13 +46,19 @@ class SuitedLayers:
     name: str
     choice: BlockChoice | None
     photos: int
+    # Tuned networks that learned from too many of the photos.
+    tuned: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
         """The nodes and what they rest on, in one line."""
         nodes = self.name.partition(AT)[2] or PENULTIMATE
         if self.choice is None:
-            return f"layers: {nodes}, as usual: {self.photos:,} photos have a category, {FEWEST} are needed to choose"
+            unseen = f" and were not learned from by {', '.join(self.tuned)}" if self.tuned else ""
+            return (
+                f"layers: {nodes}, as usual: {self.photos:,} photos have a category{unseen}, "
+                f"{FEWEST} are needed to choose"
+            )
         none_helps = ", since no other helps clearly" if len(self.choice.shares) == 1 else ""
         return f"layers: {nodes}{none_helps} ({describe_layers(self.choice)})"
 
@@ -67,21 +75,28 @@ def suited_layers(catalogue: Catalogue, name: str, options: ExtractionOptions, p
     parts = [_Part.of(part, of_all=options.layer == AUTO) for part in name.split(PLUS)]
     if not any(part.candidates for part in parts):
         raise FeatxError("bad-flag", f"`{name}` has no layers to choose among", "leave `--layer` out")
-    items = sample_of(catalogue.items)
-    labels = [str(item.label) for item in items]
-    if len(items) < FEWEST or len(set(labels)) < 2:
-        return SuitedLayers(PLUS.join(part.with_nodes(()) for part in parts), None, len(items))
+    usual_ones = PLUS.join(part.with_nodes(()) for part in parts)
+    items = sample_of(catalogue.items, SAMPLE)
+    if len(items) < FEWEST or len({item.label for item in items}) < 2:
+        return SuitedLayers(usual_ones, None, len(items))
     encoder = open_backbone(
         PLUS.join(part.with_nodes(part.candidates) for part in parts),
         weights=options.weights,
         device=options.device,
         precision=options.precision,
     )
+    seen = seen_by(encoder.fingerprint)
+    items = with_unseen(catalogue.items, seen) if seen.networks else items
+    fair = ~seen.rows([item.digest for item in items])
+    if fair.sum() < FEWEST:
+        return SuitedLayers(usual_ones, None, int(fair.sum()), seen.networks)
+    labels = [str(item.label) for item in items]
     encoder.use_engine(options.engine, photos=len(items), batch_size=options.batch_size or 16)
     rows, kept = _features(encoder, items, options, progress)
     usual = [block.name for block in encoder.fingerprint.blocks if block.fingerprint.node not in _all(parts)]
     cosines = {block.name: centred_cosines(rows[:, block.columns]) for block in encoder.fingerprint.blocks}
-    choice = choose_nodes(cosines, usual, [labels[i] for i in kept], _products([items[i] for i in kept]), options.seed)
+    products = _products([items[i] for i in kept])
+    choice = choose_nodes(cosines, usual, [labels[i] for i in kept], products, fair[kept], options.seed)
     chosen = [block.fingerprint for block in encoder.fingerprint.blocks if block.name in choice.blocks]
     named = [part.with_nodes([block.node for block in chosen if block.backbone == part.network]) for part in parts]
     return SuitedLayers(PLUS.join(named), choice, len(kept))
@@ -121,6 +136,26 @@ def sample_of(items: Sequence[Item], most: int = SAMPLE) -> list[Item]:
     return sorted(usable, key=lambda item: (_shuffled(item.product or item.item_id), item.path))[:most]
 
 
+def with_unseen(items: Sequence[Item], seen: Seen, most: int = SAMPLE) -> list[Item]:
+    """The same with their digests, up to half of them photos that no tuned network learned from: these are scored."""
+    unseen: list[Item] = []
+    others: list[Item] = []
+    for item in sample_of(items, len(items)):
+        digest = _digest_of(item)
+        kind = others if digest is None or seen.rows([digest])[0] else unseen
+        kind.append(replace(item, digest=digest or ""))
+        if len(unseen) >= most // 2 and len(others) >= most // 2:
+            break
+    return unseen[: most // 2] + others[: most // 2]
+
+
+def _digest_of(item: Item) -> str | None:
+    try:
+        return open_photo(item.path).digest
+    except UnreadablePhoto:  # named when it is extracted
+        return None
+
+
 def _shuffled(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
@@ -149,16 +184,21 @@ def choose_nodes(
     usual: Sequence[str],
     labels: Sequence[str],
     products: NDArray[np.intp],
+    fair: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> BlockChoice:
-    """The usual blocks, and those that help them most: each step takes the one with the smallest error."""
+    """The usual blocks, and those that help them most: each step takes the one with the smallest error.
+
+    All photos are learned from; the errors are those of the `fair` ones, which no tuned network has seen.
+    """
     wanted = targets(labels)
     folds = [score for _, score in grouped_folds(labels, products, FOLDS, seed)]
+    scored = np.ones(len(labels), dtype=bool) if fair is None else fair
 
     def measure(blocks: Sequence[str]) -> tuple[Errors, float]:
         answers = left_out_answers(Blend(tuple(blocks)).mean(cosines), wanted, folds)
-        right = (answers.argmax(axis=1) == wanted.argmax(axis=1)).mean()
-        return ((answers - wanted) ** 2).sum(axis=1).astype(np.float64), float(right)
+        right = (answers.argmax(axis=1) == wanted.argmax(axis=1))[scored].mean()
+        return ((answers - wanted) ** 2).sum(axis=1).astype(np.float64)[scored], float(right)
 
     taken, shares = list(usual), {}
     errors, share = measure(taken)
@@ -166,12 +206,12 @@ def choose_nodes(
     for _ in range(MOST_ADDED):
         tried = {name: measure([*taken, name]) for name in cosines if name not in taken}
         best = min(tried, key=lambda name: float(tried[name][0].mean()), default="")
-        if not best or tried[best][1] < share or not _is_better(tried[best][0], errors, products, len(tried)):
+        if not best or tried[best][1] < share or not _is_better(tried[best][0], errors, products[scored], len(tried)):
             break
         taken.append(best)
         errors, share = tried[best]
         shares[f"with {best.rpartition('/')[2]}"] = round(share, 4)
-    return BlockChoice(tuple(taken), f"{len(folds)} folds of a quick classifier", len(labels), shares)
+    return BlockChoice(tuple(taken), f"{len(folds)} folds of a quick classifier", int(scored.sum()), shares)
 
 
 def _is_better(errors: Errors, others: Errors, products: NDArray[np.intp], candidates: int) -> bool:

@@ -21,18 +21,23 @@ HIDDEN = -np.inf
 def suited_blocks(store: Store) -> BlockChoice | None:
     """The choice of blocks, by the first look-alike of photos that have another one of their product or category.
 
-    None where there is nothing to choose, or too little to measure.
+    None where there is nothing to choose, or too little to measure. Photos that a tuned network learned from are found,
+    but look for nothing themselves: it puts them beside their like too well.
     """
     names = [block.name for block in store.blocks]
     if len(names) < 2:
         return None
+    # Only here: an index that is cached needs neither cards nor labels.
+    from featx.labels.seen import seen_rows
+
+    fair = ~seen_rows(store)
     _, digests = np.unique(store.digests, return_inverse=True)
     _, products = np.unique([store.product_of(i) for i in range(len(store))], return_inverse=True)
     for measure, truth, hidden in (
         ("first look-alike of the same product", products, digests),
         ("first look-alike of the same category", _codes(store.labels), products),
     ):
-        query_rows = _query_rows(store, truth, hidden)
+        query_rows = _query_rows(store, truth, hidden, fair)
         if len(query_rows) >= FEWEST:
             correct = _correct(store, names, query_rows, truth, hidden)
             return choose_blocks(correct, products[query_rows], measure)
@@ -46,9 +51,11 @@ def _codes(labels: list[str | None]) -> NDArray[np.intp]:
     )[1]
 
 
-def _query_rows(store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Some photos that have a right answer, in the order of their digests."""
-    answers = np.bincount(truth)[truth] > _within(truth, hidden)
+def _query_rows(
+    store: Store, truth: NDArray[np.intp], hidden: NDArray[np.intp], fair: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Some fair photos that have a right answer, in the order of their digests."""
+    answers = fair & (np.bincount(truth)[truth] > _within(truth, hidden))
     rows = [i for i in np.argsort(store.digests, kind="stable").tolist() if answers[i]]
     most = min(QUERIES, max(FEWEST, COMPARED // max(len(store), 1)))
     return np.array(rows[:: max(1, -(-len(rows) // most))], dtype=np.intp)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +16,7 @@ from featx.compute.left_out import centred_cosines
 from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, run_extraction, suited_layers
 from featx.extraction.suited_layers import choose_nodes, sample_of
+from featx.labels.seen import Seen
 from featx.store import open_store
 
 
@@ -29,6 +33,33 @@ def test_a_node_that_helps_is_added_and_noise_is_not():
     assert choice.blocks == ("net", "net/maps:middle") and choice.n == n
     usual, better = choice.shares.values()
     assert list(choice.shares) == ["net", "with maps:middle"] and better > usual
+
+
+def test_a_node_that_only_remembers_what_a_tuned_network_saw_is_not_added():
+    random = np.random.default_rng(0)
+    kinds, n = np.arange(400) % 4, 400
+    seen = np.arange(n) % 2 == 0
+    weak = np.eye(4)[kinds] + random.normal(scale=1.0, size=(n, 4))
+    remembers = np.where(seen[:, None], 4 * np.eye(4)[kinds], 0) + random.normal(scale=0.2, size=(n, 4))
+    cosines = {
+        name: centred_cosines(rows.astype(np.float32))
+        for name, rows in {"net": weak, "net/maps": np.hstack([weak, remembers])}.items()
+    }
+    labels, products = [f"kind{kind}" for kind in kinds], np.arange(n)
+    assert choose_nodes(cosines, ["net"], labels, products).blocks == ("net", "net/maps")
+    choice = choose_nodes(cosines, ["net"], labels, products, ~seen)
+    assert choice.blocks == ("net",) and choice.n == n // 2
+
+
+def test_half_of_the_sample_are_photos_that_a_tuned_network_never_saw(tmp_path):
+    items = []
+    for i in range(40):
+        (tmp_path / f"{i}.jpg").write_bytes(b"\xff\xd8\xff" + bytes([i]))
+        items.append(Item(f"i{i}", str(tmp_path / f"{i}.jpg"), "mugs", f"p{i}"))
+    digests = [hashlib.sha256(Path(item.path).read_bytes()).hexdigest() for item in items]
+    seen = Seen(("tuned:shop",), frozenset(digests[:30]))
+    sample = suited_layers.with_unseen(items, seen, 10)
+    assert len(sample) == 10 and seen.rows([item.digest for item in sample]).sum() == 5
 
 
 def test_candidates_are_the_last_maps_and_the_ends_of_the_last_stages():

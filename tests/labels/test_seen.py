@@ -11,23 +11,27 @@ import numpy as np
 import pytest
 
 import featx
+from featx.backbones.fingerprint import Fingerprint, join
 from featx.backbones.tuned_card import Parent, Reached, TunedCard
+from featx.catalogue.items import Item
 from featx.comparison.alignment import align
 from featx.comparison.candidates import make_plan
 from featx.comparison.scoring import scored_folds
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.labels.seen import seen_by, seen_rows
 from featx.labels.training_set import training_set_of
+from featx.retrieval.suited_blocks import suited_blocks
 from featx.store import Store
 from featx.store.in_memory import store_in_memory
 
 SHA = "a" * 64
 
 
-def tuned_store(store: Store, learned: list[str], split: str | None = "train") -> Store:
-    """The rows as if a tuned network had made them, which learned from these photos."""
+def write_card(width: int, learned: list[str]) -> None:
+    """The card of `tuned:shop`, which learned from these photos."""
     reached = Reached(0.5, 0.4, 0.6, 10, "lda")
-    parent = Parent("colour", "", "", "", store.width)
+    parent = Parent("colour", "", "", "", width)
     card = TunedCard(
         1, "shop", SHA, parent, "x", {}, 0, {}, ["a", "b"], reached, reached, (0, 0, 0, 1), [], learned, [], "now"
     )
@@ -35,6 +39,11 @@ def tuned_store(store: Store, learned: list[str], split: str | None = "train") -
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "shop.json").write_bytes(msgspec.json.encode(card))
     (folder / "shop.safetensors").write_bytes(b"")
+
+
+def tuned_store(store: Store, learned: list[str], split: str | None = "train") -> Store:
+    """The rows as if a tuned network had made them, which learned from these photos."""
+    write_card(store.width, learned)
     items = [item if split is None else replace(item, split=split) for item in store.known().values()]
     made_by = replace(store.fingerprint.known_as("tuned:shop", "tuned"), weights_sha256=SHA)
     return store_in_memory("shop.h5", items, np.array(store.features), made_by, store.provenance)
@@ -107,3 +116,25 @@ def test_a_network_does_not_defend_the_labels_it_learned(colour_shop, workplace)
     copies = colour_shop.digests.count(wrong.digest)
     assert f"tuned:shop learned from {copies} of 30 photos" in judged.seen
     assert json.dumps(judged.to_dict()["seen"])
+
+
+def test_the_parts_that_find_look_alikes_are_chosen_on_photos_no_network_saw(workplace):
+    """A part that remembers what it saw, and knows nothing else, would be taken for the better one."""
+    random = np.random.default_rng(0)
+    n = 600
+    kinds, seen = np.arange(n) % 5, np.arange(n) % 3 > 0
+    plain = unit_rows((np.eye(5)[kinds] + random.normal(scale=0.45, size=(n, 5))).astype(np.float32))
+    remembers = np.where(seen[:, None], np.eye(5)[kinds], random.normal(size=(n, 5)))
+    items = [Item(f"i{i}", f"{i}.jpg", f"kind{kinds[i]}", f"p{i}", digest=f"{i:064x}") for i in range(n)]
+    parts = [
+        Fingerprint("colour", "", "", "", "", "", "fp32", 5),
+        Fingerprint("tuned:shop", "tuned", SHA, "", "", "", "fp32", 5),
+    ]
+    rows = np.hstack([plain, unit_rows(remembers.astype(np.float32))])
+    store = store_in_memory("joined.h5", items, rows, join(parts), {})
+    write_card(5, [item.digest for item in np.array(items, dtype=object)[seen]])
+    choice = suited_blocks(store)
+    assert choice is not None and choice.blocks == ("colour",) and choice.n == n // 3
+    write_card(5, [])
+    choice = suited_blocks(store)
+    assert choice is not None and "tuned:shop" in choice.blocks
