@@ -211,7 +211,7 @@ def find_issues(
         {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair & ~seen].tolist()).items())},
         len(suspected),
         round(sum(issue.probability for issue in suspected) / len(suspected), 4) if suspected else None,
-        seen_by(opened.fingerprint).note(int(seen.sum()), len(rows)),
+        seen_by(opened.fingerprint).note(int((seen & ~evidence.fair).sum()), len(rows)),
     )
 
 

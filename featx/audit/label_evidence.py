@@ -63,17 +63,22 @@ def judge(
     """The evidence for each row from what knows nothing of its product."""
     from featx.classifiers.calibration import probabilities
     from featx.labels.folds import groups_of
-    from featx.labels.seen import seen_rows
+    from featx.labels.seen import fair_log_chances, seen_rows
 
     features = np.where(np.isfinite(features), features, 0)
     classes, own = np.unique(labels, return_inverse=True)
     groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
     opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, progress)
-    # A tuned network may have learned a wrong label by heart, and would defend it.
-    fair &= ~seen_rows(store)[rows]
     neighbour_labels, neighbours = _neighbours(unit, own, groups, len(classes))
     scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
     scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))
+    # A tuned network may have learned a wrong label by heart, and would defend it; one that never saw it does not.
+    unheard = seen_rows(store)[rows]
+    answers_of_folds = fair_log_chances(store, rows, classes.tolist())
+    if answers_of_folds is not None:
+        heard = unheard & np.isfinite(answers_of_folds).all(axis=1)
+        scores[heard], unheard = answers_of_folds[heard], unheard & ~heard
+    fair &= ~unheard
     margins, wrong = np.full(len(rows), np.inf), np.zeros(len(rows))
     noise = LabelNoise(0.0, 0.5, 1.0)
     if fair.any():

@@ -22,7 +22,7 @@ from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.names import BUILTIN
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.preprocessing import PhotoForm, as_rgb
-from featx.backbones.weights import builtin_weights
+from featx.backbones.weights import builtin_weights, file_sha256, load_state_dict, put_tensors
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 
@@ -132,8 +132,16 @@ class BuiltinEncoder(NetworkEncoder):
         return PhotoForm(SIDE, "bicubic", reducing_gap=REDUCING_GAP)
 
     def tunable(self) -> TunableNetwork:
-        """Its rows join several layers and colours, which no tuning reaches as one."""
-        raise self._without("network to tune")
+        """A copy of the network, folded as it ships; the columns of colour stay as they are."""
+        from featx.backbones.builtin_network import BuiltinPooling, TunableBuiltin
+        from featx.backbones.engines.base import EmbeddingModule
+        from featx.backbones.tunable import TunableNetwork
+
+        torch = import_torch_alone()
+        network, pooling = TunableBuiltin.of(self.network), BuiltinPooling(*self._shares(colour=False))
+        module = EmbeddingModule(network, pooling.eval(), MEAN, STD)
+        centre = {f"centre.{name}": torch.from_numpy(np.array(row)) for name, row in self._centre.items()}
+        return TunableNetwork(module.enter, network, module.read, self.aspects()["shape"].stop, centre)
 
     def graph(self) -> nn.Module:
         """One module from a batch of prepared photos to their features, in eval mode, for export."""
@@ -195,7 +203,7 @@ def blocks_of(pooled: np.ndarray, pixels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def open_builtin(request: BackboneRequest) -> BuiltinEncoder:
-    """Open the built-in backbone; it needs no download."""
+    """Open the built-in backbone; it needs no download. Its weights may be those of a file, where it was tuned."""
     import_torch_alone()
     from safetensors.torch import load
 
@@ -205,7 +213,12 @@ def open_builtin(request: BackboneRequest) -> BuiltinEncoder:
     network = BuiltinNetwork()
     tensors = {name: value.float() for name, value in load(data).items()}
     centre = {name: tensors.pop(f"centre.{name}").numpy() for name, _, _ in BLOCKS}
-    network.load_state_dict(tensors)
+    if request.weights is not None:
+        file = Path(request.weights)
+        tensors, digest = load_state_dict(file), file_sha256(file)
+        put_tensors(network, tensors, file, BUILTIN)
+    else:
+        network.load_state_dict(tensors)
     device, reason = choose_device(request.device)
     return BuiltinEncoder(network, centre, digest, device, reason, request.exact_precision)
 

@@ -80,6 +80,22 @@ class BuiltinNetwork(nn.Module):
         return torch.cat([*averages, spread], dim=1)
 
 
+class TunableBuiltin(BuiltinNetwork):
+    """The same network with its last feature maps as its output, for fine-tuning: its parts keep their names."""
+
+    @classmethod
+    def of(cls, network: BuiltinNetwork) -> TunableBuiltin:
+        """A copy of the weights, folded as they ship."""
+        tunable = cls()
+        tunable.load_state_dict(network.state_dict())
+        return tunable.eval()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """As `BuiltinMaps` gives them."""
+        _, _, stage, head = self.maps(x)
+        return torch.cat([head, stage], dim=1)
+
+
 class BuiltinMaps(nn.Module):
     """The last feature maps of the network: those of the head, then those of the last stage."""
 

@@ -92,6 +92,17 @@ class CutNetwork:
         node = self.nodes[cut.position]
         return up_to(self.whole, node), after(self.whole, node)
 
+    def back_of(self, other: nn.Module, cut: Cut) -> fx.GraphModule | None:
+        """Another reading of the same network from this cut on; None where it has no such cut."""
+        traced = fx.symbolic_trace(other)
+        nodes = list(traced.graph.nodes)
+        if len(nodes) <= cut.position or str(nodes[cut.position].target) != str(self.nodes[cut.position].target):
+            return None
+        try:
+            return after(traced, nodes[cut.position])
+        except KeyError:  # a node in front of the cut is read too
+            return None
+
     def block_of(self, parameter: str) -> int:
         """How many blocks lie behind the one that a parameter belongs to."""
         names = [block.name for block in self.blocks]

@@ -232,8 +232,13 @@ def after(whole: fx.GraphModule, node: fx.Node) -> fx.GraphModule:
         if i >= start or (each.op == "get_attr" and each is not node):
             copies[each] = graph.node_copy(each, lambda old: copies[old])
     result = nodes[-1].args[0]
-    graph.output(copies[result["rows"] if isinstance(result, Mapping) else result])
+    graph.output(fx.node.map_arg(_only_rows(result), lambda old: copies[old]))
     return fx.GraphModule(whole, graph)
+
+
+def _only_rows(result: Any) -> Any:
+    """The rows of a network that is read at its end; the outputs of all nodes where there are several."""
+    return result["rows"] if isinstance(result, Mapping) and "rows" in result else result
 
 
 def joined_rows(rows: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -159,7 +159,7 @@ class NetworkEncoder(Encoder):
                 "leave `--layer` out; the tuned network can be read at any layer later",
             )
         module = copy.deepcopy(self._as_opened()._module()).eval().requires_grad_(True)
-        return TunableNetwork(module.enter, module.network, module.read)
+        return TunableNetwork(module.enter, module.network, module.read, self.fingerprint.width)
 
     def known_as(self, backbone: str, weights: str) -> NetworkEncoder:
         """The same encoder under another name, by which stores and classifiers know its features."""

@@ -5,6 +5,7 @@ The weights are plain tensors, checked against the digest on the card before a b
 
 from __future__ import annotations
 
+import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,15 +15,21 @@ from typing import TYPE_CHECKING, Any
 from featx.backbones.base import BackboneRequest
 from featx.backbones.weights import file_sha256, weights_path
 from featx.errors import FeatxError, did_you_mean
+from featx.files.regular import read_regular
 from featx.workspace import Workspace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from featx.backbones.tuned_card import TunedCard
 
 PREFIX = "tuned:"
 # What fingerprints call the weights; their digest says which ones.
 WEIGHTS = "tuned"
 SUFFIX = ".safetensors"
+# Answers for photos by networks that never saw them.
+FOLDS = ".folds"
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,41 @@ def find_card(backbone: str) -> TunedCard:
     from featx.backbones.tuned_card import read_tuned_card
 
     return read_tuned_card(_file_of(backbone).with_suffix(".json"))
+
+
+@dataclass(frozen=True)
+class FairAnswers:
+    """Log probabilities of the categories, by networks that never saw the photo, for photos by their digest."""
+
+    categories: list[str]
+    rows: dict[str, int]
+    log_chances: NDArray[np.float32]
+
+
+def fair_answers(backbone: str) -> FairAnswers | None:
+    """The out-of-fold answers of a tuned network, checked; None where none were made."""
+    card = find_card(backbone)
+    if card.folds is None:
+        return None
+    import numpy as np
+    from safetensors.numpy import load
+
+    path = _file_of(backbone).with_suffix(FOLDS)
+    try:
+        data = read_regular(path)
+    except OSError as error:
+        raise FeatxError(
+            "weights-missing",
+            f"the out-of-fold answers of {backbone} are not at `{path}`",
+            "copy the file there, beside its card",
+        ) from error
+    if hashlib.sha256(data).hexdigest() != card.folds.sha256:
+        raise FeatxError(
+            "weights-broken", f"`{path}` is damaged or not the one its card describes", "copy it again, or tune again"
+        )
+    tensors = load(data)
+    digests = {row.tobytes().hex(): i for i, row in enumerate(tensors["digests"])}
+    return FairAnswers(card.categories, digests, tensors["log_chances"].astype(np.float32))
 
 
 def _file_of(backbone: str) -> Path:

@@ -42,6 +42,23 @@ class Epoch(msgspec.Struct, frozen=True):
     log_loss: float
 
 
+class Folds(msgspec.Struct, frozen=True):
+    """How networks did, by the same training, on photos that each of them never saw; and the file of their answers."""
+
+    folds: int
+    reached: Reached
+    sha256: str
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One way to tell the categories apart, how it did on the judging photos, and what it took."""
+
+    name: str
+    reached: Reached
+    seconds: float
+    extract: str = ""
+
+
 class TunedCard(msgspec.Struct, frozen=True):
     """What a tuned network is and what it rests on.
 
@@ -67,6 +84,12 @@ class TunedCard(msgspec.Struct, frozen=True):
     tested: tuple[Reached, Reached] | None = None
     # Before and after by the measure that decided nothing: look-alikes, or categories where these were tuned for.
     beside: tuple[Reached, Reached] | None = None
+    # The difference on the photos that only test: the gain, its interval, and p.
+    tested_gain: tuple[float, float, float, float] | None = None
+    # Every way that was tried, the cheapest first.
+    ladder: list[Step] = []
+    # Out-of-fold answers for the photos it learned from.
+    folds: Folds | None = None
 
     @property
     def seen(self) -> frozenset[str]:

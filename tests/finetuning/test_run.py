@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,16 @@ from safetensors.torch import load_file, save_file
 
 import featx
 from featx.backbones import open_backbone
+from featx.backbones.cuts import CutNetwork
 from featx.backbones.tuned import find_tuned
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions, tune
 from featx.finetuning.events import TuneEvents
+from featx.finetuning.judging import Judgement
+from featx.finetuning.ladder import Rung, lowest_as_good
+from featx.finetuning.nodes import frozen_nodes
 from featx.finetuning.run import tunable_backbone
+from featx.images import read_photo
 from tests.conftest import photo
 
 QUICK = {"epochs": 2, "views": 1, "batch": 8, "lr": 0.01, "keep": True, "depth": 1}
@@ -326,14 +332,121 @@ def test_a_classifier_of_a_tuned_network_can_be_deployed(shop, small, workplace)
 
 
 def test_what_cannot_be_tuned_says_so(shop, workplace, monkeypatch):
-    for name in ("builtin", "colour"):
-        with pytest.raises(FeatxError, match=f"the `{name}` backbone has no network to tune"):
-            tune(shop, backbone=name)
-    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin", ""))
-    with pytest.raises(FeatxError, match="`builtin`, the best backbone here, cannot be tuned"):
+    with pytest.raises(FeatxError, match="the `colour` backbone has no network to tune"):
+        tune(shop, backbone="colour")
+    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("colour", ""))
+    with pytest.raises(FeatxError, match="`colour`, the best backbone here, cannot be tuned"):
         tune(shop)
+
+
+def test_the_built_in_network_is_tuned_and_its_colours_stay(shop, workplace):
+    tuned = tune(shop, backbone="builtin", name="shop", options=TuneOptions(**{**QUICK, "depth": 2, "epochs": 1}))
+    photos = sorted(map(str, shop.rglob("*.jpg")))[:6]
+    plain = featx.extract(photos, backbone="builtin", store="a.h5").features
+    store = featx.extract(photos, backbone="tuned:shop", store="b.h5")
+    shape, colour = (open_backbone("tuned:shop").aspects()[name] for name in ("shape", "colour"))
+    assert np.abs(store.features[:, shape] - plain[:, shape]).max() > 1e-3
+    np.testing.assert_allclose(store.features[:, colour], plain[:, colour], atol=1e-6)
+    before, after = open_backbone("builtin").tunable().weights(), load_file(str(tuned.file))
+    assert before.keys() == after.keys()
+    assert torch.equal(before["stages.0.0.conv.weight"], after["stages.0.0.conv.weight"])
+    assert not torch.equal(before["head.conv.weight"], after["head.conv.weight"])
+
+
+def test_the_built_in_network_in_parts_gives_its_own_features(shop, workplace):
+    encoder = open_backbone("builtin")
+    photos = [encoder.prepare(read_photo(path).image) for path in sorted(shop.rglob("*.jpg"))[:4]]
+    network, whole = encoder.tunable(), encoder.features(photos)
+    with torch.inference_mode():
+        rows = network.read(network.network(network.enter(torch.from_numpy(np.stack(photos))))).numpy()
+    np.testing.assert_allclose(network.completed(rows, whole), whole, atol=1e-5)
 
 
 def test_without_a_name_the_part_of_the_usual_backbone_that_can_be_tuned_is(monkeypatch):
     monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin+efficientnet_lite2", ""))
     assert tunable_backbone() == "efficientnet_lite2"
+    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin", ""))
+    assert tunable_backbone() == "builtin"
+
+
+def test_the_ladder_judges_every_way_on_the_same_photos_and_the_cheapest_good_one_wins(shop, small, workplace):
+    steps = []
+
+    class Watched(TuneEvents):
+        def rung(self, step):
+            steps.append(step)
+
+    options = TuneOptions(epochs=2, views=1, batch=8, lr=1e-9, average="none", minutes=10)
+    tuned = tune(shop, backbone=small, name="shop", options=options, events=Watched())
+    names = ["several layers", "layers and views", "last blocks", "joined", "all layers"]
+    assert [step.name for step in steps] == names
+    assert [step.name for step in tuned.ladder] == ["frozen", *names]
+    assert len({step.reached.n for step in tuned.ladder}) == 1
+    # At this rate nothing is learned, so no tuned network can win.
+    assert tuned.best.name in ("frozen", "several layers", "layers and views") and tuned.file is None
+    assert tuned.to_dict()["best"] == tuned.best.name
+
+
+def test_several_layers_are_those_that_extract_reads(shop, small, workplace):
+    """What the ladder promises of layers is what the command it names gives."""
+    tuned = tune(shop, backbone=small, options=TuneOptions(depth="head", views=1, batch=8))
+    assert tuned.file is None and [step.name for step in tuned.ladder] == [
+        "frozen",
+        "several layers",
+        "layers and views",
+    ]
+    layers = tuned.ladder[1].extract.partition("--layer ")[2]
+    assert layers == "penultimate,maps:middle,features.2,features.2:middle"
+    store = featx.extract(shop, backbone=small, layer=layers, store="a.h5")
+    encoder = open_backbone(small, device="cpu")
+    network = encoder.tunable()
+    photos = torch.from_numpy(np.stack([encoder.prepare(read_photo(path).image) for path in store.paths]))
+    parts = CutNetwork(network.network, network.enter(photos[:1]), small)
+    cut = parts.at_depth(2)
+    nodes = frozen_nodes(small, None, parts, cut)
+    maps = parts.halves(cut)[0](network.enter(photos)).detach().numpy()
+    np.testing.assert_allclose(nodes.rows(iter([maps])), store.features, atol=1e-5)
+
+
+def test_the_lowest_rung_within_a_standard_error_wins():
+    photos = SimpleNamespace(groups=np.arange(100), judge=np.arange(100))
+
+    def rung(name: str, right: int) -> Rung:
+        return Rung(name, Judgement("lda", np.arange(100) < right, np.zeros(0, dtype=bool)), 0.0)
+
+    close = [rung("frozen", 80), rung("several layers", 89), rung("last blocks", 90)]
+    assert lowest_as_good(photos, close).name == "several layers"
+    assert lowest_as_good(photos, [rung("frozen", 80), rung("last blocks", 80)]).name == "frozen"
+    assert lowest_as_good(photos, [rung("frozen", 80), rung("last blocks", 90)]).name == "last blocks"
+
+
+def test_folds_give_fair_answers_where_the_network_has_seen_everything(shop, small, workplace):
+    tuned = tuned_network(shop, small, folds=3)
+    folds = tuned.card.folds
+    assert folds.folds == 3 and folds.reached.n == len(tuned.card.tuned_on)
+    assert json.dumps(tuned.to_dict()["folds"])
+    learned = [str(path) for path in shop.rglob("*.jpg") if sha(path) in tuned.card.tuned_on]
+    store = featx.extract(learned, backbone="tuned:shop", label_from="parent", store="a.h5")
+    assert f"learned from all {len(learned)} photos; in 3 trainings without them" in featx.fit(store, "lda").card.seen
+    judged = featx.find_issues(store)
+    assert judged.seen == "" and sum(judged.not_judged.values()) == 0
+    answers = find_tuned("tuned:shop").file.with_suffix(".folds")
+    answers.write_bytes(answers.read_bytes()[:-1])
+    with pytest.raises(FeatxError, match="damaged or not the one its card describes"):
+        featx.find_issues(store)
+
+
+def test_a_fold_has_seen_none_of_the_photos_it_answers_for(shop, small, workplace, monkeypatch):
+    from featx.finetuning.training import Training
+
+    learned, run_for = [], Training.run_for
+    monkeypatch.setattr(
+        Training, "run_for", lambda self, *rest: learned.append(set(self.lessons.digests)) or run_for(self, *rest)
+    )
+    card = tuned_network(shop, small, folds=3).card
+    left_out = [set(card.tuned_on) - some for some in learned]
+    assert sorted(digest for part in left_out for digest in part) == card.tuned_on
+
+
+def sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
