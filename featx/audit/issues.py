@@ -16,7 +16,7 @@ from featx.catalogue.own_columns import Value, beside
 from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
-from featx.labels.seen import seen_by, seen_rows
+from featx.labels.seen import seen_by
 from featx.metrics.confusion import confusion_counts
 from featx.store import Store, open_store
 from featx.views.frames import columns_of_records, pandas_frame
@@ -186,7 +186,7 @@ def find_issues(
         seed,
         lambda done: progress(done, folds),
     )
-    seen = seen_rows(opened)[rows]
+    seen = evidence.unheard
     kept = {decision.key for decision in decided(fixes) if decision.decision == KEEP}
     products, from_products = _mixed(opened, rows, labels)
     ranked = {issue.item_id: issue for issue in _doubts(opened, rows, labels, evidence)}
@@ -211,7 +211,7 @@ def find_issues(
         {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair & ~seen].tolist()).items())},
         len(suspected),
         round(sum(issue.probability for issue in suspected) / len(suspected), 4) if suspected else None,
-        seen_by(opened.fingerprint).note(int((seen & ~evidence.fair).sum()), len(rows)),
+        seen_by(opened.fingerprint).note(int(seen.sum()), len(rows)),
     )
 
 

@@ -41,6 +41,8 @@ class LabelEvidence:
     noise: LabelNoise
     margins: np.ndarray
     wrong: np.ndarray
+    # What a tuned network learned from, where no network answers that never saw it.
+    unheard: np.ndarray
 
     @property
     def looks_like(self) -> np.ndarray:
@@ -85,7 +87,7 @@ def judge(
         noise = fit_label_noise(scores[fair], own[fair])
         margins[fair], wrong[fair] = log_odds_of_error(scores[fair], own[fair], noise)
     answers = ScoredAnswers(own, probabilities(scores, 1.0), groups)
-    return LabelEvidence(classes.tolist(), answers, neighbour_labels, fair, noise, margins, wrong)
+    return LabelEvidence(classes.tolist(), answers, neighbour_labels, fair, noise, margins, wrong, unheard)
 
 
 def _opinions(

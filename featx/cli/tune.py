@@ -180,6 +180,17 @@ def tune(
     patience: Annotated[
         int, typer.Option("--patience", min=1, help="Stop after so many epochs without gain.", rich_help_panel=MORE)
     ] = 5,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            max=256,
+            help="Threads that compute; with another number the last digits differ.",
+            show_default="all cores",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     folds: Annotated[
         int,
         typer.Option(
@@ -276,6 +287,7 @@ def tune(
         loss=loss,
         train=train,
         folds=folds,
+        threads=threads,
     )
     tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
     _print(tuned, out, " ".join(images))

@@ -12,6 +12,9 @@ lookalikes    whether the most similar photo of another product is of the same c
 training      one training: epochs, early stopping, averages
 checkpoints   a training that was killed goes on
 judging       categories from features, scored on photos that only judge
+nodes         several layers of the frozen network, from what is kept at the cut
+ladder        the ways that were tried, the cheapest first, and which one wins
+folds         networks that each leave products out, for fair answers on all photos
 publishing    weights and card in place
 run           all of it, in order
 """

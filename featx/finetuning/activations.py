@@ -29,6 +29,8 @@ from featx.files.locks import held_or_busy
 MOST_BYTES, MOST_OF_FREE = 8 * 2**30, 0.25
 # Half precision ends here; networks with larger numbers are scaled.
 LARGEST = 60_000.0
+# Records that are checked together.
+READ_AT_ONCE = 64
 RECORDS, ABOUT, LOCK = "activations", "about.json", ".lock"
 
 
@@ -66,7 +68,8 @@ class Activations:
     def __init__(self, making: Making) -> None:
         self.making, self.path = making, making.folder / RECORDS
         self._at: dict[tuple[str, int], int] = {}
-        self._records = self._read()
+        self._n = self.path.stat().st_size // making.record.itemsize if self.path.exists() else 0
+        self._find_whole()
 
     def __contains__(self, key: tuple[str, int]) -> bool:
         return key in self._at
@@ -95,12 +98,12 @@ class Activations:
         records["maps"] = scaled.astype(records["maps"].dtype)
         records["crc"] = [_checksum(record) for record in records]
         self._write(records.tobytes())
-        self._at.update({key: len(self._records) + i for i, key in enumerate(keys)})
-        self._records = self._mapped()
+        self._at.update({key: self._n + i for i, key in enumerate(keys)})
+        self._n += len(keys)
 
     def take(self, keys: Sequence[tuple[str, int]]) -> NDArray[np.float32]:
         """The output for these photos and views, one after the other."""
-        records = self._records[[self._at[key] for key in keys]]
+        records = self._read([self._at[key] for key in keys])
         return np.asarray(records["maps"].astype(np.float32) * self._scales(records))
 
     def _scales(self, records: NDArray[Any]) -> NDArray[np.float32]:
@@ -120,18 +123,22 @@ class Activations:
                 self.path, error, "free some space, or keep less: `--views 1`; what is kept stays usable"
             ) from error
 
-    def _mapped(self) -> NDArray[Any]:
-        record = self.making.record
-        n = self.path.stat().st_size // record.itemsize if self.path.exists() else 0
-        return np.memmap(self.path, dtype=record, mode="r", shape=(n,)) if n else np.zeros(0, dtype=record)
-
-    def _read(self) -> NDArray[Any]:
-        """The records that are whole, by photo and view."""
-        records = self._mapped()
-        for i, record in enumerate(records):
-            if _checksum(record) == int(record["crc"]):
-                self._at[record["digest"].tobytes().hex(), int(record["view"])] = i
+    def _read(self, positions: Sequence[int]) -> NDArray[Any]:
+        """The records at these places. They are read, not mapped: what is mapped counts as memory of this process."""
+        records = np.zeros(len(positions), dtype=self.making.record)
+        with self.path.open("rb", buffering=0) as file:
+            for i, position in enumerate(positions):
+                file.seek(position * self.making.record.itemsize)
+                file.readinto(records[i : i + 1].view(np.uint8).data)
         return records
+
+    def _find_whole(self) -> None:
+        """Note where the records that are whole lie, by photo and view."""
+        for start in range(0, self._n, READ_AT_ONCE):
+            places = range(start, min(start + READ_AT_ONCE, self._n))
+            for place, record in zip(places, self._read(places), strict=True):
+                if _checksum(record) == int(record["crc"]):
+                    self._at[record["digest"].tobytes().hex(), int(record["view"])] = place
 
 
 def _checksum(record: Any) -> int:

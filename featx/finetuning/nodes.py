@@ -15,6 +15,7 @@ from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.engines.base import EmbeddingModule
 from featx.backbones.fingerprint import COMMA, Fingerprint
 from featx.backbones.nodes import AT, PENULTIMATE
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.finetuning.tail import Maps, as_tensor
 
@@ -56,8 +57,7 @@ def frozen_nodes(backbone: str, weights: str | None, parts: CutNetwork, cut: Cut
 
 def beside(rows: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows of one network, at length 1, beside the blocks of another."""
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.concatenate([rows / np.maximum(lengths, 1e-12), others], axis=1)
+    return np.concatenate([unit_rows(rows), others], axis=1)
 
 
 def widened(fingerprint: Fingerprint, rows: NDArray[np.float32]) -> Fingerprint:

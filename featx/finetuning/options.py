@@ -51,6 +51,7 @@ class TuneOptions:
     train: str = "all"
     # So many trainings more, each without a part of the products, for fair answers on all photos.
     folds: int = 0
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         _known("optimizer", self.optimizer, OPTIMIZERS)

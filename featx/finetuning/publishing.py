@@ -29,7 +29,8 @@ def answers_as_file(answers: OutOfFold) -> bytes:
     """The out-of-fold answers: digests, and log probabilities in half precision."""
     digests = np.array([np.frombuffer(bytes.fromhex(digest), dtype=np.uint8) for digest in answers.digests])
     halves = torch.from_numpy(answers.log_chances.astype(np.float16))
-    return save({"digests": torch.from_numpy(digests), "log_chances": halves})
+    data: bytes = save({"digests": torch.from_numpy(digests), "log_chances": halves})
+    return data
 
 
 def publish(folder: Path, data: bytes, card: TunedCard, answers: bytes | None = None) -> Path:

@@ -61,6 +61,8 @@ from featx.workspace import Workspace, is_store
 USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
 # Shares of the tuned weights that are tried, the rest being the original ones.
 SHARES = (0.25, 0.5, 0.75, 1.0)
+# Rows of views that a discriminant analysis learns from at most: more take gigabytes.
+MOST_ROWS = 12_000
 # Photos whose activations are written together.
 WRITTEN_AT_ONCE = 16
 
@@ -156,7 +158,8 @@ def tune(
     name = checked_name(name or _name_after(catalogue))
     encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device="cpu")
     run = _Run(catalogue, encoder, name, options, events, weights)
-    return replace(run.go(), seconds=time.monotonic() - begun)
+    with _threads(options.threads):
+        return replace(run.go(), seconds=time.monotonic() - begun)
 
 
 @dataclass(frozen=True)
@@ -289,9 +292,10 @@ class _Run:
         self.events.rung(rungs[-1].step(photos))
         if views and not self.options.for_look_alikes:
             begun, learned = time.monotonic(), [photos.digests[i] for i in photos.learn]
-            more = [nodes.rows(_batches(activations, learned, view)) for view in range(1, views + 1)]
+            used = min(views, max(1, MOST_ROWS // len(learned) - 1))
+            more = [nodes.rows(_batches(activations, learned, view)) for view in range(1, used + 1)]
             judged = judged_by_lda(photos, photos.with_features(rows, wide), more)
-            rungs.append(Rung(VIEWS, judged, time.monotonic() - begun, f"{layers} --views {views + 1}"))
+            rungs.append(Rung(VIEWS, judged, time.monotonic() - begun, f"{layers} --views {used + 1}"))
             self.events.rung(rungs[-1].step(photos))
         return rungs, _Nodes(nodes.layers, rows)
 
@@ -635,6 +639,17 @@ class _Run:
             tested_gain=None if tested[0] is None else _rounded(paired_in_test(photos, before, after)),
             ladder=steps,
         )
+
+
+@contextmanager
+def _threads(number: int | None) -> Iterator[None]:
+    """So many threads compute; as many as ever where nobody says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def tunable_backbone() -> str:

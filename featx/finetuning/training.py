@@ -23,7 +23,7 @@ from featx.finetuning.lookalikes import look_alikes
 from featx.finetuning.losses import Objective
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
-from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_again, as_tensor
+from featx.finetuning.tail import BATCH, Answers, Maps, Tail, Whole, answers_again, as_tensor
 
 State = dict[str, torch.Tensor]
 # As many epochs as make so many steps, within bounds.
@@ -32,6 +32,8 @@ STEPS, LEAST, MOST = 400, 8, 40
 TRIED = (1 / 3, 1.0, 3.0)
 # A rate counts as no worse while so small a share fewer of the judging photos are right.
 NO_WORSE = 0.01
+# So many photos go through all layers at once.
+AT_ONCE = 16
 # So many photos are enough to judge an epoch from.
 ENOUGH = 1500
 # Averages begin in the last fifth, and follow the weights over some fifty steps.
@@ -209,16 +211,26 @@ class Training:
         if self.options.mix == "maps":
             share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(truth)))
             inputs, others = torch.lerp(inputs[turned], inputs, share), wanted[turned]
-        rows = self.tail.directions(inputs)
-        loss = share * self._objective(rows, wanted)
-        if share < 1:
-            loss = loss + (1 - share) * self._objective(rows, others)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss = 0.0
+        for part in self._parts_of(len(inputs)):
+            rows = self.tail.directions(inputs[part])
+            doubt = share * self._objective(rows, wanted[part])
+            if share < 1:
+                doubt = doubt + (1 - share) * self._objective(rows, others[part])
+            doubt = doubt * (len(rows) / len(inputs))
+            torch.autograd.backward(doubt)
+            loss += float(doubt.detach())
         self._pull_back()
         torch.nn.utils.clip_grad_norm_(self.tail.parameters(), SPREAD_OF_LENGTH, foreach=False)
         optimizer.step()
-        return float(loss.detach())
+        return loss
+
+    def _parts_of(self, photos: int) -> list[slice]:
+        """A batch in parts: all layers of a few photos take as much memory as the last ones of many."""
+        whole = not isinstance(self.tail.back, Whole) or self._objective.compares_photos()
+        at_once = photos if whole else AT_ONCE
+        return [slice(start, start + at_once) for start in range(0, photos, at_once)]
 
     def _pull_back(self) -> None:
         """Where photos are few: towards the weights that saw many."""
