@@ -1,6 +1,6 @@
 """Is a shop ever worse off for tuning? The frozen network against what `featx tune` decides, on photos apart from both.
 
-    python benchmarks/tune_safety.py GROCERY CLOTHING --out safety.jsonl [-b builtin] [--weights FILE] [--seeds 3]
+    python benchmarks/tune_safety.py GROCERY CLOTHING --out safety.jsonl [-b builtin] [--weights FILE] [--seeds 0 1 2]
         [--photos 500 1000] [--sets fine coarse clothing] [--minutes 4] [--views 2]
 
 GROCERY has `train` and `val` folders, whose photos come from different shops; CLOTHING has a folder of each category.
@@ -116,7 +116,7 @@ def runs(given: argparse.Namespace, done: set[tuple[str, int, int, str]]) -> Ite
         "coarse": lambda: grocery(given.grocery, 2),
         "clothing": lambda: clothing(given.clothing),
     }
-    for seed in range(given.seeds):
+    for seed in given.seeds:
         for n in given.photos:
             for name in given.sets:
                 if (name, n, seed, given.backbone) in done:
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("tune_safety.jsonl"))
     parser.add_argument("-b", "--backbone", default="builtin")
     parser.add_argument("--weights")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--photos", type=int, nargs="+", default=[500, 1000])
     parser.add_argument("--sets", nargs="+", default=["fine", "coarse", "clothing"])
     parser.add_argument("--minutes", type=float, default=10.0)

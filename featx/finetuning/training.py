@@ -101,7 +101,7 @@ class Training:
         if progress is None:
             rate, tried = self._chosen_rate()
             progress = self._begun(rate, tried)
-        else:
+        elif len(progress.history) < self.epochs:
             self.events.going_on(len(progress.history) + 1, self.epochs)
         self.events.rates(progress.rate, progress.tried)
         while len(progress.history) < self.epochs:
