@@ -15,6 +15,7 @@ nodes                  the nodes of a network that are read, by name
 layers, preprocessing  where in a network features are read; photos as its weights want them
 architectures          which network a weights file was made for
 sentences, sentence_network, word_pieces    texts → features by meaning
+text_tokenizers        texts → numbers, as the file of a publisher says
 adding                 weights from a file, a folder or a package
 tensors                rows of features for torch
 devices                where it runs

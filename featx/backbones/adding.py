@@ -13,11 +13,14 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from featx.backbones.architectures import recognise_network
+from featx.backbones.names import OPEN_CLIP
+from featx.backbones.open_clip_networks import files_beside, require_fit
 from featx.backbones.weights import (
     SUFFIXES,
     AddedWeights,
     PublishedWeights,
     add_weights,
+    copy_beside,
     copy_weights,
     hash_prefix,
     note_added,
@@ -29,7 +32,10 @@ from featx.errors import FeatxError
 # More files than this are a folder of checkpoints, of which somebody has to choose.
 MOST_FILES = 20
 # Names that say nothing about the network.
-NAMELESS = ("best", "checkpoint", "last", "model", "model_best", "pytorch_model", "weights")
+NAMELESS = (
+    "best", "checkpoint", "last", "model", "model_best", "open_clip_model", "open_clip_pytorch_model", "pytorch_model",
+    "weights",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -126,6 +132,10 @@ def _checked(file: Path, backbone: str | None) -> _Candidate:
     published = published_as(file, digest)
     if published is not None:
         return _Candidate(file, published.backbone, digest, published)
+    if backbone is not None and backbone.startswith(OPEN_CLIP):
+        # Its networks are in no table of tensors: the one that is meant is built without numbers, to compare with.
+        require_fit(file, backbone)
+        return _Candidate(file, backbone, digest, None)
     return _Candidate(file, recognise_network(file, backbone), digest, None)
 
 
@@ -144,6 +154,9 @@ def _installed(candidate: _Candidate, origin: str) -> AddedWeights:
     added = AddedWeights(candidate.backbone, target, digest, origin)
     if candidate.published is None and added.backbone:
         note_added(added)
+    if added.backbone.startswith(OPEN_CLIP):
+        for beside in files_beside(file):
+            copy_beside(beside, target.with_suffix("") / beside.name)
     return added
 
 

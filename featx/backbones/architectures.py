@@ -84,7 +84,8 @@ def _unknown(file: Path, tensors: int) -> FeatxError:
     return FeatxError(
         "weights-misfit",
         f"the {tensors:,} tensors of {file} fit no network that featx knows",
-        f"name the network it was made for: `--backbone NAME --weights {file}`",
+        f"name the network it was made for, such as `--backbone open_clip:ViT-B-32`, or leave the file where it is: "
+        f"`featx extract IMAGES --backbone NAME --weights {file}`",
     )
 
 

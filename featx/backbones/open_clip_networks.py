@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -23,12 +23,14 @@ from featx.backbones.devices import choose_device, import_torch, import_torch_al
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.names import OPEN_CLIP
 from featx.backbones.preprocessing import Preset, Squeezed
+from featx.backbones.text_tokenizers import ITS_CONFIG, TOKENIZER, FileTokenizer, TextForm
 from featx.backbones.torchvision_networks import FrozenNetwork
 from featx.backbones.weights import (
     SUFFIXES,
     file_sha256,
     load_state_dict,
     put_tensors,
+    require_tensors,
     search_places,
     weights_file,
 )
@@ -54,14 +56,15 @@ class ClipNetwork(FrozenNetwork):
     def text_features(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """A unit row for each text, in the space of the photos."""
         torch = import_torch_alone()
-        tokens = self._tokenizer(list(texts)).to(self._device)
+        tokens = self._tokens(list(texts)).to(self._device)
         with torch.inference_mode():
             rows: NDArray[np.float32] = self.whole.encode_text(tokens).float().cpu().numpy()
         return unit_rows(rows)
 
     @cached_property
-    def _tokenizer(self) -> Any:
-        return self.known.tokenizer()
+    def _tokens(self) -> Callable[[Sequence[str]], Any]:
+        file = self.spec.weights_file
+        return self.known.tokenizer(Path(file) if file else None)
 
 
 def open_open_clip(request: BackboneRequest) -> ClipNetwork:
@@ -156,17 +159,43 @@ class KnownNetwork:
             return library.CLIP(**config)
         return (library.CoCa if "multimodal_cfg" in config else library.CustomTextCLIP)(**config)
 
-    def tokenizer(self) -> Any:
-        """What splits texts; only the one that open_clip brings is at hand without a download."""
-        if (other := self.config["text_cfg"].get("hf_tokenizer_name")) is not None:
-            raise FeatxError(
-                "extra-missing",
-                f"`{OPEN_CLIP}{self.short}` splits texts as `{other}` does, and open_clip does not bring its tokenizer",
-                "search with photos, or for words use a network of CLIP such as `open_clip:ViT-B-32`",
-            )
+    def tokenizer(self, weights: Path | None = None) -> Callable[[Sequence[str]], Any]:
+        """What splits texts into the numbers of the text network: open_clip's own, or a file beside the weights."""
         texts = self.config["text_cfg"]
         settings = {"context_length": texts.get("context_length", 77), **texts.get("tokenizer_kwargs", {})}
-        return import_open_clip().SimpleTokenizer(**settings)
+        if "hf_tokenizer_name" not in texts:
+            splits: Callable[[Sequence[str]], Any] = import_open_clip().SimpleTokenizer(**settings)
+            return splits
+        from open_clip.tokenizer import get_clean_fn
+
+        form = TextForm(
+            settings["context_length"],
+            texts["vocab_size"],
+            get_clean_fn(settings.get("clean", "whitespace")),
+            settings.get("strip_sep_token", False),
+        )
+        tokenizer = FileTokenizer(self._tokenizer_file(weights), form)
+        return lambda given: import_torch_alone().from_numpy(tokenizer.numbers(given))
+
+    def _tokenizer_file(self, weights: Path | None) -> Path:
+        """The tokenizer of this network: beside its weights, in a folder of its name, or in the cache of the hub."""
+        from huggingface_hub import constants, try_to_load_from_cache
+
+        published = self.config["text_cfg"]["hf_tokenizer_name"]
+        beside = [] if weights is None else [weights.parent, weights.with_suffix("")]
+        folders = [*beside, *(place / self.short for place in search_places())]
+        cached = try_to_load_from_cache(published, TOKENIZER, cache_dir=constants.HF_HUB_CACHE)
+        files = [*(folder / TOKENIZER for folder in folders), *([Path(cached)] if isinstance(cached, str) else [])]
+        found = next((file for file in files if file.is_file()), None)
+        if found is None:
+            raise FeatxError(
+                "weights-missing",
+                f"`{OPEN_CLIP}{self.short}` splits texts with a tokenizer that is not on this machine, and featx does "
+                f"not fetch it\nlooked for {TOKENIZER} in {', '.join(map(str, folders))}",
+                f"download {TOKENIZER} and {ITS_CONFIG} of {published} from its hub into {folders[0]}",
+                {"backbone": f"{OPEN_CLIP}{self.short}", "looked_in": [str(folder) for folder in folders]},
+            )
+        return found
 
     @property
     def tags(self) -> dict[str, Mapping[str, Any]]:
@@ -266,8 +295,9 @@ def _form(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config_beside(file: Path | None) -> dict[str, Any] | None:
-    beside = None if file is None else file.with_name(CONFIG)
-    if beside is None or not beside.is_file():
+    folders = [] if file is None else [file.parent, file.with_suffix("")]
+    beside = next((folder / CONFIG for folder in folders if (folder / CONFIG).is_file()), None)
+    if beside is None:
         return None
     try:
         wanted = json.loads(beside.read_text(encoding="utf-8"))["preprocess_cfg"]
@@ -280,6 +310,20 @@ def _config_beside(file: Path | None) -> dict[str, Any] | None:
         ) from error
 
 
+def require_fit(file: Path, name: str) -> None:
+    """Refuse a weights file whose tensors are not those of a network, which is built without numbers for that."""
+    torch = import_torch_alone()
+    with torch.device("meta"):
+        whole = KnownNetwork.of(name).build()
+    tensors = _renamed(whole, load_state_dict(file))
+    require_tensors(whole, tensors, file, name, unused=LOSS)
+
+
+def files_beside(file: Path) -> list[Path]:
+    """What its publisher put beside a weights file: how it wants a photo, and what splits texts."""
+    return [beside for name in (CONFIG, TOKENIZER, ITS_CONFIG) if (beside := file.with_name(name)).is_file()]
+
+
 def _plain(text: str) -> str:
     return text.lower().replace("_", "-")
 
@@ -290,14 +334,19 @@ def _in_hub(config: Mapping[str, Any], path: str) -> bool:
 
 
 def _put_weights(whole: Any, file: Path, name: str) -> None:
-    """Load tensors into both networks, after open_clip's own renaming of what others publish."""
+    """Load tensors into both networks."""
+    put_tensors(whole, _renamed(whole, load_state_dict(file)), file, name, unused=LOSS)
+
+
+def _renamed(whole: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+    """Tensors under the names of the network: open_clip's own renaming of what others publish."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
-    tensors = convert_state_dict(whole, load_state_dict(file))
-    if "positional_embedding" in tensors and not hasattr(whole, "positional_embedding"):
-        tensors = convert_to_custom_text_state_dict(tensors)
-    put_tensors(whole, tensors, file, name, unused=LOSS)
+    renamed: dict[str, Any] = convert_state_dict(whole, tensors)
+    if "positional_embedding" in renamed and not hasattr(whole, "positional_embedding"):
+        renamed = convert_to_custom_text_state_dict(renamed)
+    return renamed
 
 
 def known_networks() -> list[KnownNetwork]:

@@ -48,10 +48,11 @@ class SimilarAnswer:
 
 @dataclass(frozen=True)
 class SimilarAnswers:
-    """An answer to each query, all from one state of the store."""
+    """An answer to each query, all from one state of the store; `compared_by` is the network that knows texts."""
 
     generation: str
     answers: list[SimilarAnswer]
+    compared_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from featx.retrieval.lookup import of_known, of_rows
 from featx.retrieval.query import steer
 from featx.retrieval.results import Matches
 from featx.retrieval.results import Query as IndexQuery
+from featx.retrieval.text_query import text_matches, words_condition
 from featx.server.answers import (
     CategoryAnswer,
     CategoryAnswers,
@@ -38,6 +40,8 @@ from featx.server.uploads import uploads_of
 
 router = APIRouter(tags=["search"])
 Names = Annotated[list[ID], Query(max_length=20)]
+TEXT = "How the products look, where the backbone knows texts, else words on their photos; beside an item, such words."
+ONE_TEXT = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,9 @@ class SearchSettings:
             pulls, pushes = ([of_known(rows, name) for name in names] for names in (self.like, self.unlike))
             query = steer(query, pulls, pushes)
         if query is None:
-            raise Problem(400, "bad-flag", "there is nothing to look for", "name an `id`, or items to be `like`")
+            raise Problem(
+                400, "bad-flag", "there is nothing to look for", "name an `id`, items to be `like`, or a `text`"
+            )
         return generation.index.matches(
             query,
             self.k,
@@ -70,6 +76,15 @@ class SearchSettings:
             diverse=self.diverse,
             copies=self.copies,
         )
+
+    def described(self, generation: Generation, text: str) -> Matches:
+        """The products that look as a text says, where the backbone knows texts; else with its words on photos."""
+        where, label = self.where or None, self.label or None
+        # One at a time: the first opens the network.
+        with ONE_TEXT:
+            return text_matches(
+                generation.index, text, self.k, where=where, label=label, min_similarity=self.min_similarity
+            )
 
 
 def search_settings(
@@ -99,17 +114,21 @@ async def similar_to_item(
     settings: Settings,
     caller: Reader,
     id: Annotated[ID | None, Query(description="An item or a product.")] = None,
+    text: Annotated[str | None, Query(max_length=300, description=TEXT, examples=["red dress"])] = None,
 ) -> Response:
-    """The products most like an item, or like some items and unlike others."""
+    """The products most like an item, like some items and unlike others, or as a text says."""
     generation = service_of(request).now
     rows = generation.index.rows
 
-    def answer() -> SimilarAnswer:
-        query = None if not id else of_known(rows, id)
-        matches = settings.answer(generation, query)
-        return similar_answer(rows, matches, matches.query.name, id or None)
+    def answer() -> Matches:
+        if text and not (id or settings.like or settings.unlike):
+            return settings.described(generation, text)
+        narrowed = replace(settings, where=words_condition(text, settings.where)) if text else settings
+        return narrowed.answer(generation, of_known(rows, id) if id else None)
 
-    return json_answer(SimilarAnswers(generation.name, [await in_thread(answer)]))
+    matches = await in_thread(answer)
+    found = similar_answer(rows, matches, matches.query.name, id or None)
+    return json_answer(SimilarAnswers(generation.name, [found], matches.compared_by))
 
 
 @router.post("/v1/similar", responses=answers(SimilarAnswers), openapi_extra=PHOTO_BODY)

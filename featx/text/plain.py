@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 LONGEST_LINE = 200
 # Letters that no decomposition folds.
 _FOLDED = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
+# Longer words are not remembered: hardly any comes twice.
+ORDINARY = 40
 _WORD = re.compile(r"\w+")
 
 
@@ -28,10 +31,20 @@ def _is_visible(letter: str) -> bool:
 
 def folded(text: str) -> str:
     """Text without accents and capitals: `Gräddfil` becomes `graddfil`."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text).casefold().translate(_FOLDED)
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
 def words_of(text: str) -> list[str]:
     """The folded words of a text, in order."""
-    return _WORD.findall(folded(text).replace("_", " "))
+    return [word for token in text.split() for word in (_ordinary if len(token) <= ORDINARY else _words_of)(token)]
+
+
+def _words_of(token: str) -> tuple[str, ...]:
+    return tuple(_WORD.findall(folded(token).replace("_", " ")))
+
+
+# The same words come again and again.
+_ordinary = lru_cache(maxsize=1 << 15)(_words_of)

@@ -238,7 +238,7 @@ def _outcome(reader: Reader, photo: PhotoToRead) -> PhotoText | UnreadPhoto:
     except UnreadablePhoto as error:
         return UnreadPhoto(photo.path, error.reason, error.detail)
     try:
-        return PhotoText(reader.read([pixels])[0], reader.fingerprint)
+        return PhotoText(reader.read([pixels])[0]).cleaned(reader.fingerprint)
     except FeatxError:
         raise
     except Exception as error:  # noqa: BLE001 (one odd photo must not end the night's run; it is named)

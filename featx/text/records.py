@@ -42,6 +42,10 @@ class PhotoText:
         """The lines as plain lists, for the file."""
         return [[line.text, round(line.confidence, 3), *line.box] for line in self.lines]
 
+    def cleaned(self, reader: str) -> PhotoText:
+        """The same from a reader that nobody has to trust: harmless, and of bounded length."""
+        return PhotoText.of_record(self.to_record(), reader)
+
     @classmethod
     def of_record(cls, record: Any, reader: str) -> PhotoText:
         """The lines of such lists, cleaned again: the file may come from anywhere. ValueError where they are none."""

@@ -203,7 +203,7 @@ class TextWriter:
                 self._put(digest, text)
 
     def _put(self, digest: str, text: PhotoText) -> None:
-        text = PhotoText.of_record(text.to_record(), text.reader)  # harmless, and of bounded length
+        text = text.cleaned(text.reader)
         database, lines = self._database, json.dumps(text.to_record(), ensure_ascii=False)
         database.execute("DELETE FROM occurs WHERE photo = (SELECT id FROM photo WHERE digest = ?)", (digest,))
         reader = self._number("reader", "fingerprint", text.reader)

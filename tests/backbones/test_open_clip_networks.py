@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from PIL import Image
 
 from featx.backbones import open_backbone
+from featx.backbones.adding import add_from
 from featx.backbones.open_clip_networks import CONFIG, KnownNetwork
 from featx.errors import FeatxError
-from tests.backbones.tiny_clip import TINY, WIDTH, tiny_clip
+from tests.backbones.tiny_clip import TINY, TINY_SIGLIP, WIDTH, WORDS, tiny_clip, write_tokenizer
 from tests.conftest import Run
 
 __all__ = ["tiny_clip"]
@@ -142,8 +144,65 @@ def test_open_clip_is_listed_by_a_pattern_and_a_mistyped_name_leads_there(featx:
 def test_a_network_whose_parts_would_have_to_be_fetched_is_refused():
     with pytest.raises(FeatxError, match="another library would have to fetch"):
         open_backbone("open_clip:roberta-ViT-B-32", weights="random")
-    with pytest.raises(FeatxError, match="open_clip does not bring its tokenizer"):
+    with pytest.raises(FeatxError, match="featx does not fetch it") as refused:
         KnownNetwork.of("open_clip:ViT-B-16-SigLIP").tokenizer()
+    assert "tokenizer_config.json of timm/ViT-B-16-SigLIP" in refused.value.hint
+
+
+@pytest.fixture
+def siglip(tmp_path: Path) -> Path:
+    """The weights of a network whose texts are split by a file, and that file beside them."""
+    from safetensors.torch import save_file
+
+    whole = KnownNetwork.of(TINY_SIGLIP).build()
+    folder = tmp_path / "siglip"
+    write_tokenizer(folder)
+    tensors = {name: tensor.contiguous().clone() for name, tensor in whole.state_dict().items()}
+    save_file(tensors, folder / "open_clip_model.safetensors")
+    return folder / "open_clip_model.safetensors"
+
+
+def test_texts_are_split_by_the_file_beside_the_weights(siglip):
+    import torch
+
+    encoder = open_backbone(TINY_SIGLIP, weights=siglip)
+    numbers = torch.tensor([[3, 4, 1, 0, 0, 0, 0, 0], [5] * 7 + [1]])
+    with torch.inference_mode():
+        theirs = encoder.whole.encode_text(numbers, normalize=True).numpy()  # type: ignore[attr-defined]
+    np.testing.assert_allclose(encoder.text_features(["Red, DRESS!", "mug " * 20]), theirs, atol=1e-6)
+
+
+def test_a_tokenizer_that_is_damaged_or_of_another_network_is_refused_in_a_sentence(siglip):
+    beside, config = siglip.with_name("tokenizer.json"), siglip.with_name("tokenizer_config.json")
+    write_tokenizer(siglip.parent, [*WORDS, *(f"w{i}" for i in range(90))])
+    with pytest.raises(FeatxError, match="more pieces of texts than the network"):
+        open_backbone(TINY_SIGLIP, weights=siglip).text_features(["w80"])
+    for file, content, code in ((config, "{}", "weights-broken"), (beside, "{]", "weights-broken")):
+        file.write_text(content)
+        with pytest.raises(FeatxError) as refused:
+            open_backbone(TINY_SIGLIP, weights=siglip).text_features(["red"])
+        assert refused.value.code == code and "both in one folder" in refused.value.hint
+    config.unlink()
+    with pytest.raises(FeatxError, match="with what short texts are filled"):
+        open_backbone(TINY_SIGLIP, weights=siglip).text_features(["red"])
+
+
+def test_added_weights_bring_what_stands_beside_them_and_need_no_flag_afterwards(siglip, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("featx.backbones.weights.importing.published_weights", list)
+    monkeypatch.delenv("FEATX_WEIGHTS_PATH", raising=False)
+    wanted = {"preprocess_cfg": {"mean": [0.1] * 3, "std": [0.2] * 3, "resize_mode": "squash", "size": [32, 32]}}
+    siglip.with_name(CONFIG).write_text(json.dumps(wanted))
+    with pytest.raises(FeatxError, match="does not hold weights of open_clip:tiny"):
+        add_from(str(siglip), TINY)
+    (added,) = add_from(str(siglip), TINY_SIGLIP)
+    assert added.backbone == TINY_SIGLIP and added.file.name.startswith("open_clip-tiny-siglip-")
+    before = open_backbone(TINY_SIGLIP, weights=siglip).text_features(["red"])
+    shutil.rmtree(siglip.parent)
+    encoder = open_backbone(TINY_SIGLIP)
+    np.testing.assert_array_equal(encoder.text_features(["red"]), before)
+    assert "mean=[0.1" in encoder.fingerprint.preprocessing
 
 
 def test_other_backbones_refuse_texts_in_a_sentence():

@@ -284,3 +284,20 @@ def test_no_more_connections_are_taken_than_allowed(serve):
             assert extra.recv(100) == b""
         for held in first:
             held.close()
+
+
+def test_what_strangers_print_on_packs_steers_neither_a_page_nor_a_program(shop: Path, serve):
+    from featx.text.reading import read_store
+    from featx.workspace import Workspace
+    from tests.text.hostile import HOSTILE, assert_plain
+    from tests.text.readers import ListReader
+
+    read_store(Workspace.here().current_store(), reader=ListReader(lambda image: HOSTILE))
+    served = serve()
+    shown = ["/v1/similar?id=boots0-0&k=3", "/v1/items/boots0-0", "/v1/items?where=text ~ 'owned'"]
+    for address in shown:
+        answer = served.client.get(address, headers=served.as_program("read"))
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("application/json"), answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert_plain(answer.text)
+    assert "owned" in served.client.get(shown[0], headers=served.as_program("read")).text

@@ -13,7 +13,10 @@ from featx.images import digest_of
 from featx.prediction.predict import predict
 from featx.retrieval.query import similar
 from featx.store import open_store
+from tests.backbones.tiny_clip import tiny_clip
 from tests.server.conftest import Served
+
+__all__ = ["tiny_clip"]
 
 
 def a_photo(seed: int = 7, kind: str = "JPEG", size: tuple[int, int] = (40, 30)) -> bytes:
@@ -177,3 +180,44 @@ def test_metrics_count_answers_by_route(served: Served):
     text = served.client.get("/metrics", headers=headers).text
     assert 'featx_answers_total{route="/v1/items/{item_id:path}",status="200"} 2' in text
     assert "featx_store_photos 30" in text
+
+
+def test_a_text_finds_words_on_photos_and_narrows_what_is_like_an_item(shop: Path, serve):
+    from featx.text.reading import read_store
+    from tests.text.readers import ListReader
+
+    store = open_store()
+    wanted = [shop / "photos/hats1-0.jpg", shop / "photos/mugs2-1.jpg"]
+    shades = [np.asarray(Image.open(path)).tobytes() for path in wanted]
+    read_store(store, reader=ListReader(lambda image: ["HAVREDRYCK"] if image.tobytes() in shades else ["mjolk"]))
+    served = serve()
+
+    def found(query: str) -> dict[str, float]:
+        answer = served.client.get(f"/v1/similar?{query}", headers=served.as_program("read")).json()
+        assert answer["compared_by"] == ""
+        return {result["product"]: result["score"] for result in answer["answers"][0]["results"]}
+
+    words = found("text=havre")
+    assert set(words.values()) == {0.9} and {"hats1", "mugs2"} <= set(words)
+    assert set(found("text=havre&label=mugs")) == {name for name in words if name.startswith("mugs")}
+    assert set(found("id=boots0-0&text=havre&k=50")) == set(words)
+    answer = served.client.get("/v1/similar?text=-", headers=served.as_program("read"))
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad-flag")
+
+
+def test_a_text_finds_looks_where_the_backbone_knows_texts(tiny_clip: str, shop: Path, serve):
+    from safetensors.torch import save_file
+
+    from featx.backbones.open_clip_networks import KnownNetwork
+    from featx.extraction import extract
+
+    # From a file: random numbers come out otherwise where two threads open the network at once.
+    tensors = {name: tensor.contiguous() for name, tensor in KnownNetwork.of(tiny_clip).build().state_dict().items()}
+    save_file(tensors, "tiny.safetensors")
+    store = extract("photos/list.csv", backbone=tiny_clip, weights="tiny.safetensors", store="clip.h5")
+    served = serve(store=store.path)
+    answer = served.client.get("/v1/similar?text=red+dress&k=3", headers=served.as_program("read")).json()
+    assert answer["compared_by"] == tiny_clip
+    assert answer["answers"][0]["query"] == "red dress" and len(answer["answers"][0]["results"]) == 3
+    best = similar(text="red dress", store=store.path)
+    assert [r["id"] for r in answer["answers"][0]["results"]] == [match.item_id for match in best][:3]

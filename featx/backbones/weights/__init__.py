@@ -26,8 +26,8 @@ from featx.backbones.weights.cache import (
     weights_path,
 )
 from featx.backbones.weights.download import fetch_weights, offline, probe_url, source_url, watched_downloads
-from featx.backbones.weights.importing import add_weights, copy_weights, published_as, readable_sha256
-from featx.backbones.weights.loading import load_state_dict, put_tensors, weights_file
+from featx.backbones.weights.importing import add_weights, copy_beside, copy_weights, published_as, readable_sha256
+from featx.backbones.weights.loading import load_state_dict, put_tensors, require_tensors, weights_file
 from featx.backbones.weights.locating import (
     is_cached,
     is_digest,
@@ -56,6 +56,7 @@ __all__ = [
     "added_for",
     "added_weights",
     "builtin_weights",
+    "copy_beside",
     "copy_weights",
     "fallback_backbone",
     "fetch_weights",
@@ -76,6 +77,7 @@ __all__ = [
     "published_weights",
     "put_tensors",
     "readable_sha256",
+    "require_tensors",
     "search_places",
     "source_url",
     "state_folder",

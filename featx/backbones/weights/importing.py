@@ -60,6 +60,16 @@ def copy_weights(file: Path, name: str, digest: str) -> Path:
     return target
 
 
+def copy_beside(file: Path, target: Path) -> None:
+    """Copy what its publisher put beside a weights file."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not (target.exists() and file.samefile(target)):
+            copy_checked(file, target, readable_sha256(file))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
 def _by_content(file: Path, digest: str, known: Sequence[PublishedWeights]) -> PublishedWeights | None:
     fitting = [entry for entry in known if digest.startswith(hash_prefix(entry.file_name) or "-")]
     return next((entry for entry in fitting if entry.file_name == file.name), fitting[0] if fitting else None)

@@ -59,6 +59,14 @@ def put_tensors(
     network: nn.Module, tensors: Mapping[str, torch.Tensor], file: Path, name: str, unused: Sequence[str] = ()
 ) -> None:
     """Load tensors into a network, but those that are `unused`; what is missing or does not fit is named."""
+    own = require_tensors(network, tensors, file, name, unused)
+    network.load_state_dict({key: tensors[key] for key in own}, strict=False)
+
+
+def require_tensors(
+    network: nn.Module, tensors: Mapping[str, torch.Tensor], file: Path, name: str, unused: Sequence[str] = ()
+) -> list[str]:
+    """The names of the tensors that a network wants; an error where one is missing or of another shape."""
     own = {key: value for key, value in network.state_dict().items() if key not in unused}
     missing = [key for key in own if key not in tensors]
     misshapen = [key for key in own if key in tensors and own[key].shape != tensors[key].shape]
@@ -70,7 +78,7 @@ def put_tensors(
             "name the network the file was made for",
             {"missing": missing, "of_another_shape": misshapen},
         )
-    network.load_state_dict({key: tensors[key] for key in own}, strict=False)
+    return list(own)
 
 
 def _parse_safetensors(path: Path, data: bytes) -> object:

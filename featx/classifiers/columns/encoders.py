@@ -5,20 +5,20 @@ This file travels with a deployment, beside a Python that has no featx: what it 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import log
 from typing import Protocol
 
 import numpy as np
 
 from featx.classifiers.columns.cells import is_missing, number_in
-from featx.classifiers.columns.words import pieces_of, words_of
+from featx.classifiers.columns.words import pieces_of_word, words_of
 
 # No number counts as larger: its distance to another one would have no size.
 LARGEST = 1e300
+# Texts are counted so many at a time, and the pieces of so many words remembered: shops use the same few again.
+TEXTS, WORDS = 256, 1 << 16
 
 
 class ColumnEncoder(Protocol):
@@ -55,23 +55,80 @@ class TextEncoder:
 
     def encode(self, values: Sequence[object]) -> np.ndarray:
         """A row of numbers for each text."""
-        rows = np.zeros((len(values), self.width), dtype=np.float32)
-        for i, value in enumerate(values):
-            indices, weights = self.weighed(value)
-            if len(indices):
-                rows[i] = weights @ self.directions[indices].astype(np.float32)
+        rows, numbers = np.zeros((len(values), self.width), dtype=np.float32), PieceNumbers(self._numbers)
+        for start in range(0, len(values), TEXTS):
+            numbers = numbers if numbers.n_words < WORDS else PieceNumbers(self._numbers)
+            texts = ["" if is_missing(value) else str(value) for value in values[start : start + TEXTS]]
+            weighed = self.weighed(numbers.counts(texts))
+            used, place = np.unique(weighed.numbers, return_inverse=True)
+            directions = self.directions[used].astype(np.float32)
+            for i in np.flatnonzero(np.diff(weighed.ends)).tolist():
+                here = slice(weighed.ends[i], weighed.ends[i + 1])
+                rows[start + i] = weighed.weights[here] @ directions[place[here]]
         return rows
 
-    def weighed(self, value: object) -> tuple[np.ndarray, np.ndarray]:
-        """The known pieces of a text and their weights."""
-        counts = Counter() if is_missing(value) else Counter(pieces_of(str(value)))
-        known = {number: n for piece, n in counts.items() if (number := self._numbers.get(piece)) is not None}
-        unseen = sum((1 + log(n)) ** 2 for piece, n in counts.items() if piece not in self._numbers)
-        indices = np.fromiter(known, dtype=np.intp, count=len(known))
-        often = np.fromiter(known.values(), dtype=np.float64, count=len(known))
-        weights = (1 + np.log(often)) * self.weights[indices] if known else often
-        length = np.sqrt((weights**2).sum() + unseen * self.unseen**2)
-        return indices, (weights / (length or 1.0)).astype(np.float32)
+    def weighed(self, counts: PieceCounts) -> WeighedTexts:
+        """The known pieces of some texts and their weights."""
+        of_piece = np.append(self.weights, np.float32(self.unseen))
+        known = counts.numbers < len(self.pieces)
+        weights = (1 + np.log(counts.often)) * of_piece[np.where(known, counts.numbers, -1)]
+        lengths = np.sqrt(np.bincount(counts.texts, weights**2, counts.n))
+        shares = (weights / lengths[counts.texts])[known].astype(np.float32)
+        ends = np.cumsum(np.bincount(counts.texts[known], minlength=counts.n))
+        return WeighedTexts(np.append(0, ends), counts.numbers[known], shares)
+
+
+@dataclass(frozen=True)
+class WeighedTexts:
+    """The known pieces of several texts with their weights: those of text i lie between `ends[i]` and `ends[i + 1]`."""
+
+    ends: np.ndarray
+    numbers: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True)
+class PieceCounts:
+    """How often each piece is in each of n texts, text by text; a piece goes by its number."""
+
+    n: int
+    texts: np.ndarray
+    numbers: np.ndarray
+    often: np.ndarray
+
+
+class PieceNumbers:
+    """Numbers for pieces of words: those of a vocabulary, and the next ones for what comes beside it."""
+
+    def __init__(self, known: Mapping[str, int] | None = None) -> None:
+        self._known = known or {}
+        self.others: dict[str, int] = {}
+        self._of_word: dict[str, np.ndarray] = {}
+
+    @property
+    def n_words(self) -> int:
+        """How many words it remembers."""
+        return len(self._of_word)
+
+    def counts(self, texts: Sequence[str]) -> PieceCounts:
+        """How often each piece is in each of some texts."""
+        words = [[self._numbers_of(word) for word in words_of(text)] for text in texts]
+        lengths = [sum(map(len, numbers)) for numbers in words]
+        numbers = np.concatenate([np.zeros(0, np.int64), *(some for text in words for some in text)])
+        n_pieces = len(self._known) + len(self.others) + 1
+        keys, often = np.unique(np.repeat(np.arange(len(texts)), lengths) * n_pieces + numbers, return_counts=True)
+        return PieceCounts(len(texts), *np.divmod(keys, n_pieces), often)
+
+    def _numbers_of(self, word: str) -> np.ndarray:
+        numbers = self._of_word.get(word)
+        if numbers is None:
+            numbers = np.array([self._number(piece) for piece in pieces_of_word(word)], dtype=np.int64)
+            self._of_word[word] = numbers
+        return numbers
+
+    def _number(self, piece: str) -> int:
+        number = self._known.get(piece)
+        return self.others.setdefault(piece, len(self._known) + len(self.others)) if number is None else number
 
 
 @dataclass(frozen=True)

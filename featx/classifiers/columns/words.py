@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from featx.text.plain import words_of as folded_words
 
@@ -11,8 +10,6 @@ from featx.text.plain import words_of as folded_words
 LONGEST = 4000
 # Short pieces forgive misreadings and endings; a whole word counts as one more piece.
 PIECES = (2, 3, 4, 5)
-# The pieces of longer words are not remembered: hardly any comes twice.
-ORDINARY = 40
 # From here on, scripts write whole words with one to three letters and without spaces.
 DENSE, DENSE_PIECES = 0x2E80, (1, 2, 3)
 
@@ -23,17 +20,14 @@ def words_of(text: str) -> list[str]:
 
 
 def pieces_of(text: str) -> Iterator[str]:
-    """Every word, and every piece of a word; a space marks where a word begins or ends."""
+    """Every word of a text, and every piece of a word."""
     for word in words_of(text):
-        yield from _known_pieces(word) if len(word) <= ORDINARY else _pieces_of_word(word)
+        yield from pieces_of_word(word)
 
 
-def _pieces_of_word(word: str) -> tuple[str, ...]:
+def pieces_of_word(word: str) -> tuple[str, ...]:
+    """A word and its pieces; a space marks where it begins or ends."""
     marked = f" {word} "
     sizes = DENSE_PIECES if ord(word[0]) >= DENSE else PIECES
     cuts = (marked[start : start + size] for size in sizes for start in range(len(marked) - size + 1))
     return (marked, *(piece for piece in cuts if piece not in (marked, " ")))
-
-
-# A shop's texts are made of the same few words again and again.
-_known_pieces = lru_cache(maxsize=1 << 15)(_pieces_of_word)

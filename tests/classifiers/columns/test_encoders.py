@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from featx.classifiers.columns.learning import learn_choices, learn_columns, learn_numbers, learn_texts
@@ -33,6 +35,34 @@ def test_the_same_texts_give_the_same_numbers_to_the_last_bit():
     first, again = learn_texts(TITLES), learn_texts(TITLES)
     assert first.pieces == again.pieces
     np.testing.assert_array_equal(first.encode(TITLES), again.encode(TITLES))
+
+
+def test_a_row_is_the_same_whatever_stands_beside_it():
+    encoder, texts = learn_texts(TITLES), [*TITLES, "", "apple apple zzyx", "ÄPPLE  juice\x1fjuice"]
+    together = encoder.encode(texts)
+    for text, row in zip(texts, together, strict=True):
+        np.testing.assert_array_equal(encoder.encode([text])[0], row)
+
+
+def test_a_text_is_the_weighed_sum_of_its_pieces_and_unseen_ones_count_in_its_length():
+    encoder, text = learn_texts(TITLES), "apple apple juice zzyx"
+    counts = Counter(pieces_of(text))
+    known = {piece: (1 + np.log(n)) * encoder.weights[encoder.pieces.index(piece)]
+             for piece, n in counts.items() if piece in encoder.pieces}  # fmt: skip
+    unseen = [(1 + np.log(n)) * encoder.unseen for piece, n in counts.items() if piece not in known]
+    length = np.sqrt(sum(weight**2 for weight in [*known.values(), *unseen]))
+    rows = [weight / length * encoder.directions[encoder.pieces.index(piece)] for piece, weight in known.items()]
+    assert len(unseen) > 3
+    np.testing.assert_allclose(encoder.encode([text])[0], np.sum(rows, axis=0), atol=1e-3)
+
+
+def test_the_directions_are_those_in_which_texts_differ_most():
+    encoder = learn_texts(TITLES * 2)
+    np.testing.assert_allclose(encoder.directions.T @ encoder.directions, np.eye(encoder.width), atol=2e-3)
+    rows = encoder.encode(TITLES)
+    spread = (rows**2).sum(axis=0)
+    assert (np.diff(spread) <= 1e-3).all()
+    np.testing.assert_allclose((rows**2).sum(axis=1), 1, atol=1e-2)  # nothing of a known text is lost
 
 
 def test_missing_values_are_zeros_and_strange_ones_are_finite():
