@@ -17,6 +17,7 @@ START = "Start here:  featx extract data/train && featx fit && featx similar sku
 COMMANDS = (
     ("extract", "Train", "Turn photos into features, once; later runs compute only what is new."),
     ("list", "Train", "List every photo of a folder, bucket or archive in a table, once."),
+    ("plan", "Train", "Work out the hours, machines, price, memory and network of a very large extraction."),
     ("read", "Train", "Read the text on photos, once; later runs read only what is new."),
     ("fit", "Train", "Train a category classifier and measure how good it is."),
     ("tune", "Train", "Train the last blocks of a network on your categories, and keep it where that pays."),

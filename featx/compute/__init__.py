@@ -3,6 +3,7 @@
 threads    how many cores, and how many threads a piece of work deserves
 machine    threads, GPU, disk and versions, for `featx info`
 vectors    unit rows, blocked cosines, the nearest rows, half precision
+centres    where rows gather
 left_out   what a regression on the others says of each photo
 graphs     rows that are linked, and the groups they form
 """

@@ -16,6 +16,7 @@ shard_pool, ray_cluster   shards by processes of this machine, or by a cluster
 sharded_run    all shards, and then the store of all
 provenance     the record of how a store was made
 signals        Ctrl-C
+forecast       what a very large extraction takes
 verification   does a store still hold what its photos give?
 """
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +108,7 @@ def _connected(on: str) -> Iterator[Any]:
     """Ray, connected to the cluster of that address; without one to this machine's, which is started if need be."""
     ray = _ray()
     was_there = ray.is_initialized()
+    logging.getLogger("ray").setLevel(logging.ERROR)
     try:
         if not was_there:
             ray.init(
@@ -120,7 +122,9 @@ def _connected(on: str) -> Iterator[Any]:
             "check the address and that the cluster has the same versions of Ray and Python",
         ) from error
     try:
-        yield ray
+        # Ray prints to stdout which workers died; there is a command's result.
+        with redirect_stdout(sys.stderr):
+            yield ray
     finally:
         if not was_there:
             ray.shutdown()

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from featx.compute.centres import centres_of
 from featx.errors import FeatxError
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.locks import one_writer
@@ -31,6 +33,10 @@ from featx.workspace import journal_beside
 
 VERSION = 1
 BLOCK = 20_000
+# Rows of one list; so many lists that a search reads a hundredth of a large catalogue.
+ROWS_IN_A_LIST, MOST_LISTS = 1000, 20_000
+# Rows that the centres of the lists are learned from, for each list and in all.
+LEARNED_FROM, MOST_LEARNED_FROM = 128, 200_000
 # An index that finds less than this, under conditions too, is not put into use.
 REQUIRED = 0.95
 
@@ -179,9 +185,18 @@ def _built(folder: Path, index: IndexRows, watch: Watch | None) -> tuple[list[Ke
                 yield Piece(part.astype(np.int64), index.unit_rows(part), values)
                 advance(start + len(part))
 
-    write_lance(folder, index.features.shape[1], kept, pieces(), len(rows))
+    centres = _list_centres(index, rows)
+    write_lance(folder, index.features.shape[1], kept, pieces(), len(rows), centres)
     untuned = _untuned(LanceEngine.open(folder, kept), index)
     return kept, tuned(untuned.engine, index, untuned.keys, untuned.rows, groups)
+
+
+def _list_centres(index: IndexRows, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """The centres of the lists, the same whenever the index of these rows is built."""
+    lists = min(max(len(rows) // ROWS_IN_A_LIST, 1), MOST_LISTS)
+    some = min(len(rows), LEARNED_FROM * lists, MOST_LEARNED_FROM)
+    picked = np.sort(np.random.default_rng(0).choice(len(rows), some, replace=False))
+    return centres_of(index.unit_rows(rows[picked]), lists)
 
 
 def _untuned(engine: LanceEngine, index: IndexRows) -> CandidateSource:

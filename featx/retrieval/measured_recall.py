@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import unit_rows
+from featx.compute.centres import centres_of
 from featx.retrieval.condition_tree import Column, Comparison, Literal, Node
 from featx.retrieval.engines.base import FEW, CandidateSource, Keys, VectorEngine
 from featx.retrieval.rows import IndexRows
@@ -49,14 +49,7 @@ def _centres(index: IndexRows) -> NDArray[np.float32]:
     """Centres by a few rounds of k-means on some rows; always the same for the same rows."""
     random = np.random.default_rng(0)
     some = np.sort(random.choice(len(index), min(LEARNED_FROM, len(index)), replace=False))
-    learned = index.unit_rows(some)
-    centres = learned[random.choice(len(learned), min(GROUPS, len(learned)), replace=False)]
-    for _ in range(ROUNDS):
-        near = (learned @ centres.T).argmax(axis=1)
-        means = [learned[near == code].mean(axis=0) if (near == code).any() else centres[code]
-                 for code in range(len(centres))]  # fmt: skip
-        centres = unit_rows(np.array(means))
-    return centres
+    return centres_of(index.unit_rows(some), GROUPS, ROUNDS, random)
 
 
 @dataclass(frozen=True)

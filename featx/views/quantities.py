@@ -28,7 +28,7 @@ def percent_range(low: float | None, high: float | None) -> str:
 
 def size(n_bytes: float) -> str:
     """Bytes in decimal units, as file managers show them."""
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_bytes >= limit:
             value = n_bytes / limit
             return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"

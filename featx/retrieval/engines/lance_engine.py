@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,6 @@ from featx.retrieval.engines.pushdown import KeptColumn, sql_with_values, unders
 if TYPE_CHECKING:
     from featx.retrieval.condition_tree import Node, Value
 
-# Rows of one list; so many lists that a search reads a hundredth of a large catalogue.
-ROWS_IN_A_LIST, MOST_LISTS = 1000, 20_000
 # Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
 FEWEST = 512
 # Compressed vectors order the nearest only roughly, so several times as many are proposed.
@@ -81,8 +80,15 @@ class LanceEngine:
         return understood(condition, self._columns)
 
 
-def write_lance(folder: Path, width: int, columns: Sequence[KeptColumn], pieces: Iterable[Piece], n: int) -> None:
-    """Write rows into a new folder, and make the lists."""
+def write_lance(
+    folder: Path,
+    width: int,
+    columns: Sequence[KeptColumn],
+    pieces: Iterable[Piece],
+    n: int,
+    centres: NDArray[np.float32],
+) -> None:
+    """Write rows into a new folder, and make a list around each centre."""
     import pyarrow as pa
 
     lance = _library()
@@ -100,11 +106,27 @@ def write_lance(folder: Path, width: int, columns: Sequence[KeptColumn], pieces:
     reader = pa.RecordBatchReader.from_batches(schema, batches())
     dataset = lance.write_dataset(reader, str(folder), schema=schema, mode="create")
     if n >= FEWEST:
-        lists = min(max(n // ROWS_IN_A_LIST, 1), MOST_LISTS)
-        dataset.create_index("vector", "IVF_RQ", metric="cosine", num_partitions=lists, num_bits=1)
+        _make_lists(lance, dataset, centres)
     for column in columns:
         if column.kind != "flag" and column.name != "id":
             dataset.create_scalar_index(column.alias, "BTREE")
+
+
+def _make_lists(lance: Any, dataset: Any, centres: NDArray[np.float32]) -> None:
+    """Make the lists from given centres and a given rotation: left to Lance, both differ from build to build."""
+    n, width = centres.shape
+    segment = dataset.create_index_uncommitted(
+        "vector", "IVF_RQ", metric="cosine", num_partitions=n, num_bits=1, ivf_centroids=centres.astype(np.float16),
+        rabitq_model=_rotation(lance, width), fragment_ids=[part.fragment_id for part in dataset.get_fragments()],
+    )  # fmt: skip
+    dataset.commit_existing_index_segments("vector_idx", "vector", [segment])
+
+
+def _rotation(lance: Any, width: int) -> str:
+    """The rotation before vectors become bits, as Lance writes it, with signs that are always the same."""
+    model = json.loads(lance.lance.indices.build_rq_model(width, num_bits=1))
+    signs = np.random.default_rng(0).bytes(len(model["fast_rotation_signs"]))
+    return json.dumps(model | {"fast_rotation_signs": list(signs)})
 
 
 def _library() -> Any:

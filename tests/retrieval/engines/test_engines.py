@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,7 +210,7 @@ def mixed_engine(tmp_path_factory: pytest.TempPathFactory):
     assert [column.name for column in kept] == ["label", "price", "stock", "new"]
     folder = tmp_path_factory.mktemp("mixed") / "lists"
     piece = Piece(np.arange(8), np.eye(8, dtype=np.float32), COLUMNS)
-    write_lance(folder, 8, kept, [piece], 8)
+    write_lance(folder, 8, kept, [piece], 8, np.eye(1, 8, dtype=np.float32))
     return LanceEngine.open(folder, kept)
 
 
@@ -370,6 +371,20 @@ def test_a_password_is_neither_shown_nor_kept(featx: Run, store: Path) -> None:
 
 def lance_parts(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.parent.iterdir() if ".lance-" in entry.name)
+
+
+def test_an_index_of_lance_that_is_built_again_proposes_the_same(store: Path, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("lance")
+    monkeypatch.setattr("featx.retrieval.lance_index.ROWS_IN_A_LIST", 100)
+    path = Path(shutil.copy(store, tmp_path / "toy.h5"))
+    rows = index_of(path).rows
+    queries = rows.unit_rows(np.arange(0, N, 50))
+    proposed = []
+    for _ in range(2):
+        source = build_index(rows, "lance")[1]
+        answers = [source.engine.search(query, 10, 2).tolist() for query in queries]
+        proposed.append((source.recall, source.towards, source.away, source.effort, answers))
+    assert proposed[0] == proposed[1]
 
 
 def test_an_index_that_finds_too_little_is_not_put_into_use(tmp_path: Path, monkeypatch) -> None:
