@@ -157,11 +157,11 @@ def extract(
             min=1,
             max=100_000,
             help="With --shards: so many at once.",
-            show_default="1; all that fit on Ray",
+            show_default="1; all that fit on a cluster",
         ),
     ] = None,
     on: Annotated[
-        str, typer.Option("--on", metavar="WHERE", help="With --shards: here, ray or ray://HOST:PORT.")
+        str, typer.Option("--on", metavar="WHERE", help="With --shards: here, ray, ray://HOST:PORT or spark.")
     ] = "here",
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would be done; write nothing.")] = False,
     store: StoreOption = None,

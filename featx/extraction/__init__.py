@@ -12,7 +12,7 @@ run            the run: a stream reads and computes, rows are committed, the sto
 commits        the thread that commits rows
 shards         parts of a catalogue, extracted on their own and joined
 shard_task     a shard on its way to whoever extracts it
-shard_pool, ray_cluster   shards by processes of this machine, or by a cluster
+shard_pool, ray_cluster, spark_cluster   shards by processes of this machine, or by a cluster
 sharded_run    all shards, and then the store of all
 provenance     the record of how a store was made
 signals        Ctrl-C

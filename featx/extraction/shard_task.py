@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +94,9 @@ class Backlog:
 
     def __len__(self) -> int:
         return self._n
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.take, None)
 
     def take(self) -> Task | None:
         """The next task; None where all are taken."""

@@ -74,7 +74,11 @@ def executor_of(on: str, options: ExtractionOptions, jobs: int | None) -> Execut
         from featx.extraction.ray_cluster import run_on_ray
 
         return lambda tasks: run_on_ray(tasks, on, options, jobs)
-    raise FeatxError("bad-flag", f"`--on {on}` is not known", "choose here, ray or ray://HOST:PORT")
+    if on == "spark":
+        from featx.extraction.spark_cluster import run_on_spark
+
+        return lambda tasks: run_on_spark(tasks, options, jobs)
+    raise FeatxError("bad-flag", f"`--on {on}` is not known", "choose here, ray, ray://HOST:PORT or spark")
 
 
 def require_for_shards(options: ExtractionOptions) -> None:

@@ -20,7 +20,7 @@ from featx.extraction import ExtractionOptions, extract, extract_in_shards
 from featx.extraction.shard_task import Driver
 from featx.extraction.shards import shards_of
 from featx.store import Store, open_store
-from tests.conftest import Run, photo
+from tests.conftest import ROOT, Run, photo
 from tests.extraction.test_shards import same
 
 
@@ -239,6 +239,31 @@ def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
     assert len(kills) >= 10
     assert not capfd.readouterr().out, "Ray's messages would stand in the output of a command"
     assert same(joined, plain) and same(open_store(Path("a.h5")), plain)
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
+def test_an_executor_of_spark_that_is_killed_costs_its_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyspark", reason="PySpark is not installed")
+    from featx.catalogue.reading import read_catalogue
+    from featx.extraction.shards import join_shards
+    from featx.extraction.spark_cluster import run_on_spark
+    from tests.extraction.test_shards import COLOUR, SHARDS, deadly
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+    for i in range(20):
+        photo(tmp_path / "photos" / f"p{i:02d}.jpg", seed=i)
+    plain = extract("photos", backbone="colour", store="plain.h5")
+    assert len(list(run_on_spark(deadly(Path("photos"), Path("a.h5")), COLOUR, 2))) == SHARDS
+    assert list(tmp_path.glob("*.died")), "one was killed"
+    assert same(join_shards(read_catalogue("photos"), COLOUR, Path("a.h5"), SHARDS), plain)
+    with pytest.raises(FeatxError, match="gave up a shard after 3 tries") as error:
+        list(run_on_spark(deadly(Path("photos"), Path("b.h5"), always=True), COLOUR, 2))
+    assert error.value.code == "worker-died"
+    with pytest.raises(FeatxError, match=r"a shard takes 99 CPU, and Spark has \d+ here") as error:
+        extract_in_shards("photos", store="c.h5", shards=2, on="spark", backbone="colour", workers=99)
+    assert error.value.code == "too-few-cpus"
 
 
 def test_options_of_a_shard_say_what_it_occupies() -> None:
