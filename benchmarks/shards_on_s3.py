@@ -1,0 +1,196 @@
+"""Small photos from an S3 on this machine, extracted in one run, in shards, with kills, and on Ray: the same bytes.
+
+    python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10] [--without-ray]
+
+moto serves the bucket, so most of the time is its own. Workers are killed (SIGKILL) whenever another shard is done, the
+driver twice. A shard that was done before a kill is never made again; the features of all stores are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from featx.store import open_store
+
+SIDE = 32
+FEATX = [sys.executable, "-m", "featx"]
+
+
+@contextmanager
+def bucket(photos: int) -> Iterator[str]:
+    """A bucket with drawn photos in ten folders; clients find it by the environment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    port = address.rpartition(":")[2]
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", port],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.environ |= {"AWS_ENDPOINT": address, "AWS_ALLOW_HTTP": "true", "AWS_ACCESS_KEY_ID": "open",
+                   "AWS_SECRET_ACCESS_KEY": "sesame", "AWS_REGION": "us-east-1"}  # fmt: skip
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(urllib.request.Request(f"{address}/shop", method="PUT")).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        begun = time.perf_counter()
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(put, range(photos)))
+        report("put", seconds=time.perf_counter() - begun, photos_s=photos / (time.perf_counter() - begun))
+        yield "s3://shop/photos"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def put(number: int) -> None:
+    import obstore
+
+    random = np.random.default_rng(number)
+    pixels = np.clip(random.integers(0, 256, 3) + random.normal(0, 20, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    store = obstore.store.from_url("s3://shop", client_options={"allow_http": True})
+    obstore.put(store, f"photos/c{number % 10}/p{number:07d}.jpg", file.getvalue())
+
+
+def report(name: str, **facts: Any) -> None:
+    print(json.dumps({"run": name, **{key: round(value, 2) for key, value in facts.items()}}), flush=True)
+
+
+def command(*words: str, beside: Callable[[subprocess.Popen[bytes]], None] | None = None) -> dict[str, float]:
+    """Run a command in a session of its own; its seconds, CPU seconds with all its processes, and its most memory."""
+    begun = time.perf_counter()
+    running = subprocess.Popen([*FEATX, *words, "--quiet"], start_new_session=True, stdout=subprocess.DEVNULL)
+    if beside is not None:
+        threading.Thread(target=beside, args=(running,), daemon=True).start()
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    return {"exit": running.returncode, "seconds": time.perf_counter() - begun,
+            "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}  # fmt: skip
+
+
+def records(store: str) -> dict[str, int]:
+    """The shards that are done, and when their records were written."""
+    return {path.name: path.stat().st_mtime_ns for path in Path(f"{store}.shards").glob("*.json")}
+
+
+class Killer:
+    """Kills one worker whenever another shard is done, and the driver now and then; keeps what was done before."""
+
+    def __init__(self, store: str, kills: int, workers: bytes, drivers: int = 0) -> None:
+        self.store, self.left, self.workers, self.drivers = store, kills, workers, drivers
+        self.kills = 0
+        self.done: dict[str, int] = {}
+
+    def beside(self, driver: subprocess.Popen[bytes]) -> None:
+        last = len(records(self.store))
+        while driver.returncode is None and self.left:
+            time.sleep(0.05)
+            now = records(self.store)
+            if len(now) < last + 2:
+                continue
+            if self.drivers and self.left % 4 == 0:
+                self.drivers -= 1
+                self.done |= now
+                self._killed()
+                os.killpg(driver.pid, signal.SIGKILL)
+                return
+            for pid in processes(self.workers)[:1]:
+                self.done |= now
+                os.kill(pid, signal.SIGKILL)
+                self._killed()
+                last = len(now)
+
+    def _killed(self) -> None:
+        self.kills, self.left = self.kills + 1, self.left - 1
+
+    def redone(self) -> int:
+        """How many shards that were done before a kill were written again."""
+        now = records(self.store)
+        return sum(now[name] != written for name, written in self.done.items())
+
+
+def processes(mark: bytes) -> list[int]:
+    found = []
+    for process in Path("/proc").iterdir():
+        try:
+            if process.name.isdigit() and mark in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def with_kills(killer: Killer, *words: str) -> dict[str, float]:
+    """The command, again after each kill of the driver, until it is done."""
+    total = {"seconds": 0.0, "cpu_s": 0.0, "peak_mb": 0.0}
+    while True:
+        ran = command(*words, beside=killer.beside)
+        total = {"seconds": total["seconds"] + ran["seconds"], "cpu_s": total["cpu_s"] + ran["cpu_s"],
+                 "peak_mb": max(total["peak_mb"], ran["peak_mb"])}  # fmt: skip
+        if ran["exit"] != -signal.SIGKILL:
+            return {"exit": ran["exit"], **total, "kills": killer.kills, "redone": killer.redone()}
+
+
+def same(store: str) -> float:
+    first, second = open_store("plain.h5"), open_store(store)
+    rows = list(first.known().values()) == list(second.known().values())
+    return float(rows and first.features.tobytes() == second.features.tobytes())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=int, default=200_000)
+    parser.add_argument("--shards", type=int, default=200)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--without-ray", action="store_true")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place, bucket(asked.photos) as source:
+        os.chdir(place)
+        ran = command("list", source, "photos.parquet")
+        report("list", **ran, photos_s=asked.photos / ran["seconds"])
+        extract = ("extract", "photos.parquet", "--backbone", "colour", "--store")
+        shards = ("--shards", str(asked.shards))
+        ran = command(*extract, "plain.h5")
+        report("one run", **ran, photos_s=asked.photos / ran["seconds"])
+        ran = command(*extract, "shards.h5", *shards)
+        report("shards, one process", **ran, photos_s=asked.photos / ran["seconds"], same=same("shards.h5"))
+        report("joining alone", **command(*extract, "shards.h5", *shards))
+        jobs = (*shards, "--jobs", str(asked.jobs))
+        killer = Killer("killed.h5", asked.kills, b"multiprocessing-fork", drivers=2)
+        report("shards, killed", **with_kills(killer, *extract, "killed.h5", *jobs), same=same("killed.h5"))
+        if not asked.without_ray:
+            ran = command(*extract, "ray.h5", *shards, "--on", "ray")
+            report("ray", **ran, photos_s=asked.photos / ran["seconds"], same=same("ray.h5"))
+            killer = Killer("ray2.h5", asked.kills, b"ray::extract_elsewhere")
+            report(
+                "ray, killed", **with_kills(killer, *extract, "ray2.h5", *shards, "--on", "ray"), same=same("ray2.h5")
+            )
+
+
+if __name__ == "__main__":
+    main()
