@@ -2,7 +2,7 @@
 
     python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10] [--without-ray]
 
-moto serves the bucket, so most of the time is its own. Workers are killed (SIGKILL) whenever another shard is done, the
+moto serves the bucket, so most of the time is its own. Workers are killed (SIGKILL) in the middle of a shard, the
 driver twice. A shard that was done before a kill is never made again; the features of all stores are compared.
 """
 
@@ -12,6 +12,7 @@ import argparse
 import io
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,26 +104,28 @@ class Killer:
     def __init__(self, store: str, kills: int, workers: bytes, drivers: int = 0) -> None:
         self.store, self.left, self.workers, self.drivers = store, kills, workers, drivers
         self.kills = 0
+        # A shard that is killed three times is given up as deadly, so each is hit once.
+        self.hit: set[str] = set()
         self.done: dict[str, int] = {}
 
     def beside(self, driver: subprocess.Popen[bytes]) -> None:
-        last = len(records(self.store))
+        begun = len(records(self.store))
         while driver.returncode is None and self.left:
-            time.sleep(0.05)
+            time.sleep(0.02)
             now = records(self.store)
-            if len(now) < last + 2:
-                continue
-            if self.drivers and self.left % 4 == 0:
+            if self.drivers and len(now) >= begun + 5:
                 self.drivers -= 1
                 self.done |= now
                 self._killed()
                 os.killpg(driver.pid, signal.SIGKILL)
                 return
-            for pid in processes(self.workers)[:1]:
-                self.done |= now
-                os.kill(pid, signal.SIGKILL)
-                self._killed()
-                last = len(now)
+            for shard, pid in at_a_shard(self.workers).items():
+                if shard not in self.hit and len(now) > begun:
+                    self.hit.add(shard)
+                    self.done |= records(self.store)
+                    os.kill(pid, signal.SIGKILL)
+                    self._killed()
+                    break
 
     def _killed(self) -> None:
         self.kills, self.left = self.kills + 1, self.left - 1
@@ -133,14 +136,14 @@ class Killer:
         return sum(now[name] != written for name, written in self.done.items())
 
 
-def processes(mark: bytes) -> list[int]:
-    found = []
+def at_a_shard(mark: bytes) -> dict[str, int]:
+    """The workers of this machine that write a shard at the moment, by its name."""
+    found = {}
     for process in Path("/proc").iterdir():
-        try:
+        with suppress(OSError):
             if process.name.isdigit() and mark in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
+                opened = " ".join(str(file.readlink()) for file in (process / "fd").iterdir())
+                found |= {name: int(process.name) for name in re.findall(r"(\d{6}-of-\d{6})\.part/", opened)}
     return found
 
 

@@ -203,6 +203,20 @@ class ColumnsRecord(Struct, kw_only=True):
     words: dict[str, list[CategoryWordRecord]] = {}
 
 
+class SampleRecord(Struct, kw_only=True):
+    """How many products it learned from where these are some of all, and what that costs in the folds.
+
+    `guess` is the accuracy that all of them may give, from half of these and these; None where more did not help.
+    """
+
+    products: Count
+    of: Count
+    photos_of: Count
+    with_half: Number
+    with_all: Number
+    guess: Number | None
+
+
 class Check(Struct, kw_only=True):
     """A finding about the data that affects the scores."""
 
@@ -257,6 +271,9 @@ class Card(Struct, kw_only=True, frozen=True):
     columns: ColumnsRecord | None = None
     # The categories that must not be missed.
     min_recall: list[RecallRow] = []
+    # Where it learned from some of the products only: how many were asked for, and what that costs.
+    asked_products: Count | None = None
+    sample: SampleRecord | None = None
     # The path of its backbone's weights, if they came from `--weights FILE`.
     weights_file: str = ""
     # Known after saving.
@@ -328,6 +345,7 @@ def training_command(card: Card) -> str:
         "--class-weight": settings.get("class_weight"),
         "--reduce": reduce if spec is None or reduce != spec.reduction else None,
         "--level": card.level,
+        "--products": card.asked_products,
         "--test": card.test_store or (splits if splits != "test,val" else None),
         "--seed": settings.get("seed") or None,
         "--blocks": ",".join(card.blocks) or None,

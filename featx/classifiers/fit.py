@@ -24,13 +24,22 @@ from featx.classifiers.model import Classifier
 from featx.classifiers.novelty import FALSE_ALARMS, NoveltyDetector, fit_novelty
 from featx.classifiers.pipelines import scores_of, train_on_views
 from featx.classifiers.recall_thresholds import recall_rows, require_products
+from featx.classifiers.sample_cost import cost_of_sample
 from featx.classifiers.selection import BEST, candidates_for, choose
 from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
 from featx.labels.folds import near_duplicate_rate
-from featx.labels.training_set import HELD_OUT, HeldOut, TrainingSet, note_on_seen, training_set_of
+from featx.labels.training_set import (
+    HELD_OUT,
+    HeldOut,
+    Lesson,
+    TrainingSet,
+    lessons_of,
+    note_on_seen,
+    training_set_of,
+)
 from featx.metrics.assessment import Assessment, assess, yield_record
 from featx.metrics.scores import Proportion, ScoredAnswers
 from featx.metrics.selective import coverage_table
@@ -58,6 +67,7 @@ def fit(
     columns: Sequence[str] = (),
     sentences: bool = False,
     min_recall: Mapping[str, float] | None = None,
+    products: int | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Classifier:
     """Train a classifier on a store and score it, on held-out photos and in grouped cross-validation.
@@ -72,12 +82,15 @@ def fit(
     repeats photos of rare categories. With a `test_store`, all its labelled photos are the held-out ones.
     `min_recall`, such as {"prohibited": 0.99}, names categories that must not be missed: `predict` flags photos that
     may be of them, from the probability at which that share of their products is caught.
+    `products` draws about so many of them to learn from, of each category in proportion, and the card says what that
+    costs: for catalogues of hundreds of thousands.
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
     opened = store if isinstance(store, Store) else open_store(store)
     elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
-    training = training_set_of(opened, level, test, elsewhere)
+    training = training_set_of(opened, level, test, elsewhere, products, seed)
+    lessons = lessons_of(opened, level, test)
     require_products(training, folds, min_recall or {})
     choice = suited_blocks(training, seed) if choose_blocks and not opened.is_part else None
     if choice is not None:
@@ -111,6 +124,9 @@ def fit(
         tried=[asdict(trial) for trial in trials] if len(trials) > 1 else [],
         columns=None if beside is None or use is None else columns_record(beside, use),
         min_recall=recall_rows(evidence.best, min_recall or {}),
+        asked_products=products,
+        sample=_sample(training, results, lessons, seed),
+        lessons_sha256=digest_of_lessons(lessons),
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature, fusion = evidence.temperature, None if use is None else use.fusion
@@ -158,7 +174,15 @@ def fit_again(card: Card, store: Store) -> Classifier:
         columns=[] if card.columns is None else [column.name for column in card.columns.columns],
         sentences=card.reads_meanings,
         min_recall={row.category: row.target for row in card.min_recall},
+        products=card.asked_products,
     )
+
+
+def _sample(training: TrainingSet, results: FoldResults, lessons: Sequence[Lesson], seed: int) -> dict[str, Any] | None:
+    """What learning from some of the products costs; None where all were learned from."""
+    if len(lessons) == len(training.learn):
+        return None
+    return msgspec.to_builtins(cost_of_sample(training, results, len(lessons), seed))  # type: ignore[no-any-return]
 
 
 def _with_blocks(training: TrainingSet, blocks: Sequence[str]) -> TrainingSet:
@@ -261,7 +285,6 @@ def _card(
         "seen": note_on_seen(training),
         "calibrated_on": evidence.calibrated_on,
         "weights_file": str(store.provenance.get("weights_file") or ""),
-        "lessons_sha256": digest_of_lessons(training.lessons),
     }
     return msgspec.convert(record | requested, Card)
 

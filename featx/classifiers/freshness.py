@@ -27,8 +27,9 @@ def why_stale(card: Card, store: Store | None = None) -> str:
         lessons = lessons_of(opened, card.level, card.held_out)
     except FeatxError as error:
         return f"its store cannot be used: {error.message}"
-    if len(lessons) != card.n:
-        return f"its store now has {len(lessons):,} photos to learn from, and it learned from {card.n:,}"
+    known = card.n if card.sample is None else card.sample.photos_of
+    if len(lessons) != known:
+        return f"its store now has {len(lessons):,} photos to learn from, and it learned from {known:,}"
     if card.lessons_sha256 and card.lessons_sha256 != digest_of_lessons(lessons):
         return "photos or labels of its store have changed since"
     return ""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from featx.classifiers.card import Card, RecallRow, Score
+    from featx.classifiers.card import Card, RecallRow, SampleRecord, Score
     from featx.classifiers.model import Classifier
     from featx.cli.output import Advance
     from featx.store import Store
@@ -79,6 +79,12 @@ def fit(
             "--min-recall",
             metavar="CATEGORY=SHARE",
             help="A category that must not be missed, and the share of its products to catch; may be repeated.",
+        ),
+    ] = None,
+    products: Annotated[
+        int | None,
+        typer.Option(
+            "--products", metavar="N", min=100, help="Learn from about N of the products, and say what that costs."
         ),
     ] = None,
     update: Annotated[
@@ -159,6 +165,7 @@ def fit(
                 columns=block_names(with_columns),
                 sentences=sentences,
                 min_recall=must_catch,
+                products=products,
                 progress=_in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
@@ -218,6 +225,8 @@ def _keep(
     if card.columns is not None:
         for line in column_lines(card.columns):
             out.result(line)
+    if card.sample is not None:
+        out.result(_sample_line(card.sample))
     _print(card, out)
     if several and not last:
         out.result("")
@@ -254,6 +263,14 @@ def _keep(
     if publication.archived is not None:
         out.say(f"  kept the classifier of that name, trained on another store: {publication.archived}")
     return card.best.accuracy
+
+
+def _sample_line(sample: SampleRecord) -> str:
+    """What learning from some of the products costs."""
+    lead = f"learned from {sample.products:,} of {sample.of:,} products"
+    points = f"{percent(sample.with_half)} right in the folds with half of them, {percent(sample.with_all)} with these"
+    guess = "more did not help" if sample.guess is None else f"perhaps {percent(sample.guess)} with all"
+    return f"{lead}: {points}; {guess}"
 
 
 def _flags_lost(path: Path, card: Card) -> dict[str, float]:

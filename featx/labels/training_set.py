@@ -16,6 +16,8 @@ from featx.labels.seen import seen_by, seen_rows
 from featx.store import Store
 
 HELD_OUT = ("test", "val")
+# Of a category no fewer products are drawn than two for each of the usual folds.
+FEWEST_DRAWN = 10
 
 # The digest of a photo and its category.
 Lesson = tuple[str, str]
@@ -65,16 +67,13 @@ class TrainingSet:
     groups: np.ndarray
     # At a coarser level: the labels of all rows as they are, where each belongs to one category of that level.
     finer: np.ndarray | None = None
+    # How many products there are to learn from; where fewer were drawn, more than are in the set.
+    known_products: int = 0
 
     @cached_property
     def seen(self) -> np.ndarray:
         """Which of the rows to learn from a tuned network has seen: they are learned from, and never scored."""
         return np.asarray(seen_rows(self.store)[self.learn])
-
-    @property
-    def lessons(self) -> list[Lesson]:
-        """What it teaches: the digest of each photo that is learned from, and its category."""
-        return [(self.store.digests[i], str(self.labels[i])) for i in self.learn]
 
     @property
     def classes(self) -> list[str]:
@@ -92,12 +91,17 @@ class TrainingSet:
 
 
 def training_set_of(
-    store: Store, level: str | None = None, test: Sequence[str] = HELD_OUT, elsewhere: Store | None = None
+    store: Store,
+    level: str | None = None,
+    test: Sequence[str] = HELD_OUT,
+    elsewhere: Store | None = None,
+    products: int | None = None,
+    seed: int = 0,
 ) -> TrainingSet:
     """Split the labelled rows of a store; rows of the splits in `test` are scored and never learned from.
 
     The labels are those that people decided on. With a store `elsewhere` its photos are scored instead, except those
-    whose very bytes are used for training.
+    whose very bytes are used for training. With `products` about so many of them are learned from, drawn at random.
     """
     decided = labels_for(store, level)
     learn = np.array(_learnable(store, decided, test), dtype=int)
@@ -105,9 +109,27 @@ def training_set_of(
     labels = _texts(decided)
     held_back = sum(label is not None for label in decided) - len(learn)
     _enough(Counter(labels[learn].tolist()), len(store), held_back)
-    products = [store.product_of(i) for i in learn]
-    groups = groups_of(products, [store.digests[i] for i in learn], store.features[learn])
-    return TrainingSet(store, labels, learn, held, groups, _finer(store, labels, learn) if level else None)
+    owners = np.array([store.product_of(i) for i in learn], dtype=object)
+    known = len(set(owners.tolist()))
+    if products is not None and products < known:
+        drawn = drawn_products(owners, labels[learn], products, seed)
+        learn, owners = learn[drawn], owners[drawn]
+    groups = groups_of(owners.tolist(), [store.digests[i] for i in learn], store.features[learn])
+    return TrainingSet(store, labels, learn, held, groups, _finer(store, labels, learn) if level else None, known)
+
+
+def drawn_products(owners: np.ndarray, labels: np.ndarray, products: int, seed: int) -> np.ndarray:
+    """Which rows belong to the drawn products: of each category in proportion, and no fewer than a few."""
+    names, first, owner = np.unique(owners.astype(str), return_index=True, return_inverse=True)
+    _, category, sizes = np.unique(labels[first], return_inverse=True, return_counts=True)
+    quota = np.maximum(np.rint(sizes * (products / len(names))).astype(int), FEWEST_DRAWN)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(category[order], kind="stable")]
+    rank = np.arange(len(names)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    drawn = np.zeros(len(names), dtype=bool)
+    drawn[order] = rank < quota[category[order]]
+    kept: np.ndarray = drawn[owner]
+    return kept
 
 
 def note_on_seen(training: TrainingSet) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -194,15 +195,14 @@ def real_ray() -> Iterator[Any]:
     ray.shutdown()
 
 
-def workers_at_a_shard() -> list[int]:
-    """The processes of Ray on this machine that extract a shard at the moment."""
-    found = []
+def workers_at_a_shard() -> dict[str, int]:
+    """The processes of Ray on this machine that write a shard at the moment, by its name."""
+    found = {}
     for process in Path("/proc").iterdir():
-        try:
+        with suppress(OSError):
             if b"ray::extract_elsewhere" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-        except OSError:
-            continue
+                opened = " ".join(str(file.readlink()) for file in (process / "fd").iterdir())
+                found |= {name: int(process.name) for name in re.findall(r"(\d{6}-of-\d{6})\.part/", opened)}
     return found
 
 
@@ -218,16 +218,13 @@ def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
     over, kills = threading.Event(), []
 
     def kill() -> None:
-        """Kill one whenever some more shards are done: a shard that is killed three times is given up."""
-        done_then = 0
+        """Kill whoever is at a shard that nobody was killed at: one that is killed three times is given up."""
         while not over.is_set() and len(kills) < wanted:
-            done = len(list(shards_of(Path("a.h5")).glob("*.json")))
-            if done >= done_then + 3 or not kills:
-                for worker in workers_at_a_shard()[:1]:
+            for shard, worker in workers_at_a_shard().items():
+                if shard not in kills:
                     os.kill(worker, signal.SIGKILL)
-                    kills.append(worker)
-                    done_then = done
-            time.sleep(0.05)
+                    kills.append(shard)
+                    break
 
     killer = threading.Thread(target=kill)
     killer.start()

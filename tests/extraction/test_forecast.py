@@ -67,7 +67,7 @@ def test_the_command_says_what_a_hundred_million_photos_take(featx: Run, tmp_pat
     assert "keep 9 stores" in ran.stdout and "102 GB, 512 numbers in half precision" in ran.stdout
     for wrong, says in (
         (("--photos", "1.5"), "no number of photos"),
-        (("--photos", "1e9", "--in-a-shard", "10"), "shards of 10, and 100,000 are the most"),
+        (("--photos", "1e9", "--in-a-shard", "10"), "shards of 10, and 100,000"),
         (("--photos", "10", "--machines", "2", "--within", "3"), "leave out one"),
         (("--photos", "10", "--slow", "nan"), "is not between 0 and 1"),
     ):

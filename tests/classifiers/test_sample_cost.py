@@ -1,0 +1,58 @@
+"""Learning from some of the products: drawn as whole products, in proportion, and the card says what that costs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from featx.classifiers.fit import fit, fit_again
+from featx.classifiers.freshness import why_stale
+from featx.classifiers.sample_cost import _guess
+from featx.labels.training_set import drawn_products, training_set_of
+from featx.store import Row, Store, StoreWriter, open_store
+from tests.conftest import toy_fingerprint
+
+CATEGORIES, PRODUCTS = 3, 40
+
+
+def test_products_are_drawn_whole_and_in_proportion() -> None:
+    owners = np.array([f"p{i // 2}" for i in range(2000)], dtype=object)
+    labels = np.array(["boots" if i < 1500 else "hats" if i < 1980 else "rings" for i in range(2000)])
+    drawn = drawn_products(owners, labels, 200, seed=0)
+    assert (drawn[::2] == drawn[1::2]).all(), "both photos of a product, or none"
+    counts = {label: int(drawn[labels == label].sum()) // 2 for label in ("boots", "hats", "rings")}
+    assert counts == {"boots": 150, "hats": 48, "rings": 10}, "a small category keeps a few"
+    assert (drawn == drawn_products(owners, labels, 200, seed=0)).all()
+    assert (drawn != drawn_products(owners, labels, 200, seed=1)).any()
+
+
+def shop(tmp_path) -> Store:
+    """Products of two photos each, in categories that overlap."""
+    random = np.random.default_rng(0)
+    rows = [
+        Row(f"i{i}", f"{i:04d}.jpg", f"{i:064x}", f"c{i % CATEGORIES}", f"p{i % (CATEGORIES * PRODUCTS)}", None, {},
+            (np.eye(CATEGORIES, 6)[i % CATEGORIES] + 0.7 * random.normal(size=6)).astype(np.float32))
+        for i in range(2 * CATEGORIES * PRODUCTS)
+    ]  # fmt: skip
+    with StoreWriter.open(tmp_path / "shop.h5", toy_fingerprint(6)) as writer:
+        writer.append(rows)
+        writer.seal()
+    return open_store(tmp_path / "shop.h5")
+
+
+def test_a_classifier_of_some_products_says_what_that_costs_and_is_trained_again_so(tmp_path) -> None:
+    store = shop(tmp_path)
+    model = fit(store, "centroid", folds=3, products=60)
+    sample = model.card.sample
+    assert sample is not None and sample.of == 120 and 55 <= sample.products <= 65
+    assert model.card.n == 2 * sample.products and sample.photos_of == 240
+    assert 0.4 < sample.with_half <= 1 and abs(sample.with_all - model.card.cv.accuracy) < 0.01
+    assert why_stale(model.card, store) == "", "what was not drawn is not missing"
+    again = fit_again(model.card, store)
+    assert again.card.sample == sample and again.card.lessons_sha256 == model.card.lessons_sha256
+    assert fit(store, "centroid", folds=3, products=500).card.sample is None, "all of them are no sample"
+    assert len(training_set_of(store).learn) == 240
+
+
+def test_a_guess_goes_on_as_the_last_doubling_did_and_promises_nothing_where_that_did_not_help() -> None:
+    assert _guess(0.8, 0.9, 4) == 1 - 0.1 * 0.5**2
+    assert _guess(0.9, 0.9, 4) is None and _guess(0.91, 0.9, 4) is None
