@@ -25,7 +25,7 @@ from featx.files.regular import read_regular
 from featx.retrieval.approximate import Watch, watched
 from featx.retrieval.cache import identity_of
 from featx.retrieval.engines.base import CandidateSource
-from featx.retrieval.engines.lance_engine import LanceEngine, Piece, write_lance
+from featx.retrieval.engines.lance_engine import LanceEngine, Piece, make_lists, write_lance
 from featx.retrieval.engines.pushdown import KeptColumn, kept_columns
 from featx.retrieval.measured_recall import GROUP, Groups, tuned
 from featx.retrieval.rows import IndexRows
@@ -39,6 +39,10 @@ ROWS_IN_A_LIST, MOST_LISTS = 1000, 20_000
 LEARNED_FROM, MOST_LEARNED_FROM = 128, 200_000
 # An index that finds less than this, under conditions too, is not put into use.
 REQUIRED = 0.95
+# Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
+FEWEST = 512
+# Bits for each number in the lists; more are taken where fewer find less than this. One is enough for so many rows.
+BITS, WANTED, ONE_BIT_SUITS = (1, 5), 0.98, 500_000
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -185,10 +189,21 @@ def _built(folder: Path, index: IndexRows, watch: Watch | None) -> tuple[list[Ke
                 yield Piece(part.astype(np.int64), index.unit_rows(part), values)
                 advance(start + len(part))
 
+    write_lance(folder, index.features.shape[1], kept, pieces())
+    if len(rows) < FEWEST:
+        return kept, _measured(folder, kept, index, groups)
     centres = _list_centres(index, rows)
-    write_lance(folder, index.features.shape[1], kept, pieces(), len(rows), centres)
+    for bits in BITS if len(rows) <= ONE_BIT_SUITS else BITS[1:]:
+        make_lists(folder, centres, bits)
+        source = _measured(folder, kept, index, groups)
+        if min(_shares(source).values()) >= WANTED:
+            break
+    return kept, source
+
+
+def _measured(folder: Path, kept: list[KeptColumn], index: IndexRows, groups: Groups) -> CandidateSource:
     untuned = _untuned(LanceEngine.open(folder, kept), index)
-    return kept, tuned(untuned.engine, index, untuned.keys, untuned.rows, groups)
+    return tuned(untuned.engine, index, untuned.keys, untuned.rows, groups)
 
 
 def _list_centres(index: IndexRows, rows: NDArray[np.intp]) -> NDArray[np.float32]:
@@ -206,17 +221,22 @@ def _untuned(engine: LanceEngine, index: IndexRows) -> CandidateSource:
 
 def require_recall(source: CandidateSource, hint: str) -> None:
     """Refuse an index that finds too little, with or without conditions."""
-    shares = {"without a condition": source.recall, "under a condition like the query": source.towards,
-              "under a condition unlike the query": source.away}  # fmt: skip
-    least = min(shares, key=lambda name: shares[name] or 0.0)
-    if (shares[least] or 0.0) < REQUIRED:
+    shares = _shares(source)
+    least = min(shares, key=lambda name: shares[name])
+    if shares[least] < REQUIRED:
         raise FeatxError(
             "index-inexact",
-            f"the new index finds only {100 * (shares[least] or 0.0):.1f} % of the ten nearest photos {least}, and "
+            f"the new index finds only {100 * shares[least]:.1f} % of the ten nearest photos {least}, and "
             f"{100 * REQUIRED:.0f} % are required, so it was not put into use",
             hint,
             {"recall": source.recall, "towards": source.towards, "away": source.away},
         )
+
+
+def _shares(source: CandidateSource) -> dict[str, float]:
+    """What an index finds of the ten nearest, by the kind of condition."""
+    return {"without a condition": source.recall, "under a condition like the query": source.towards or 0.0,
+            "under a condition unlike the query": source.away or 0.0}  # fmt: skip
 
 
 def _parts(folder: Path) -> list[Part]:

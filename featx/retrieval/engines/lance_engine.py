@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from featx.retrieval.engines.pushdown import KeptColumn, sql_with_values, unders
 if TYPE_CHECKING:
     from featx.retrieval.condition_tree import Node, Value
 
-# Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
-FEWEST = 512
+# The name of the lists among the indexes of a dataset.
+LISTS = "vector_idx"
 # Compressed vectors order the nearest only roughly, so several times as many are proposed.
 PROPOSED_AT_LEAST, PROPOSED_FOR_A_LIST = 200, 4
 TYPES = {"text": "string", "whole": "int64", "number": "float64", "flag": "bool_"}
@@ -80,15 +81,8 @@ class LanceEngine:
         return understood(condition, self._columns)
 
 
-def write_lance(
-    folder: Path,
-    width: int,
-    columns: Sequence[KeptColumn],
-    pieces: Iterable[Piece],
-    n: int,
-    centres: NDArray[np.float32],
-) -> None:
-    """Write rows into a new folder, and make a list around each centre."""
+def write_lance(folder: Path, width: int, columns: Sequence[KeptColumn], pieces: Iterable[Piece]) -> None:
+    """Write rows into a new folder; its lists are made afterwards."""
     import pyarrow as pa
 
     lance = _library()
@@ -105,26 +99,32 @@ def write_lance(
 
     reader = pa.RecordBatchReader.from_batches(schema, batches())
     dataset = lance.write_dataset(reader, str(folder), schema=schema, mode="create")
-    if n >= FEWEST:
-        _make_lists(lance, dataset, centres)
     for column in columns:
         if column.kind != "flag" and column.name != "id":
             dataset.create_scalar_index(column.alias, "BTREE")
 
 
-def _make_lists(lance: Any, dataset: Any, centres: NDArray[np.float32]) -> None:
-    """Make the lists from given centres and a given rotation: left to Lance, both differ from build to build."""
+def make_lists(folder: Path, centres: NDArray[np.float32], bits: int) -> None:
+    """Make a list around each centre, with so many bits for each number; those that are there already are replaced.
+
+    The rotation is given too: left to Lance, centres and rotation differ from build to build.
+    """
+    lance = _library()
+    dataset = lance.dataset(str(folder))
+    if any(index.name == LISTS for index in dataset.describe_indices()):
+        dataset.drop_index(LISTS)
     n, width = centres.shape
     segment = dataset.create_index_uncommitted(
-        "vector", "IVF_RQ", metric="cosine", num_partitions=n, num_bits=1, ivf_centroids=centres.astype(np.float16),
-        rabitq_model=_rotation(lance, width), fragment_ids=[part.fragment_id for part in dataset.get_fragments()],
+        "vector", "IVF_RQ", metric="cosine", num_partitions=n, num_bits=bits, ivf_centroids=centres.astype(np.float16),
+        rabitq_model=_rotation(lance, width, bits), fragment_ids=[part.fragment_id for part in dataset.get_fragments()],
     )  # fmt: skip
-    dataset.commit_existing_index_segments("vector_idx", "vector", [segment])
+    dataset.commit_existing_index_segments(LISTS, "vector", [segment])
+    dataset.cleanup_old_versions(older_than=timedelta(0))
 
 
-def _rotation(lance: Any, width: int) -> str:
+def _rotation(lance: Any, width: int, bits: int) -> str:
     """The rotation before vectors become bits, as Lance writes it, with signs that are always the same."""
-    model = json.loads(lance.lance.indices.build_rq_model(width, num_bits=1))
+    model = json.loads(lance.lance.indices.build_rq_model(width, num_bits=bits))
     signs = np.random.default_rng(0).bytes(len(model["fast_rotation_signs"]))
     return json.dumps(model | {"fast_rotation_signs": list(signs)})
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.errors import FeatxError
-from featx.retrieval import SimilarityIndex, index_of
+from featx.retrieval import SimilarityIndex, index_of, lance_index
 from featx.retrieval.condition_tree import evaluate
 from featx.retrieval.conditions import read_condition
 from featx.retrieval.engine_choice import build_index, open_engine
@@ -210,7 +210,7 @@ def mixed_engine(tmp_path_factory: pytest.TempPathFactory):
     assert [column.name for column in kept] == ["label", "price", "stock", "new"]
     folder = tmp_path_factory.mktemp("mixed") / "lists"
     piece = Piece(np.arange(8), np.eye(8, dtype=np.float32), COLUMNS)
-    write_lance(folder, 8, kept, [piece], 8, np.eye(1, 8, dtype=np.float32))
+    write_lance(folder, 8, kept, [piece])
     return LanceEngine.open(folder, kept)
 
 
@@ -385,6 +385,18 @@ def test_an_index_of_lance_that_is_built_again_proposes_the_same(store: Path, tm
         answers = [source.engine.search(query, 10, 2).tolist() for query in queries]
         proposed.append((source.recall, source.towards, source.away, source.effort, answers))
     assert proposed[0] == proposed[1]
+
+
+def test_lists_that_find_little_are_made_again_with_more_bits(store: Path, tmp_path: Path, monkeypatch) -> None:
+    pytest.importorskip("lance")
+    path = Path(shutil.copy(store, tmp_path / "toy.h5"))
+    made = []
+    make = lance_index.make_lists
+    monkeypatch.setattr(lance_index, "make_lists", lambda *how: made.append(how[2]) or make(*how))
+    monkeypatch.setattr(lance_index, "WANTED", 1.01)
+    source = build_index(index_of(path).rows, "lance")[1]
+    assert made == [1, 5] and source.recall >= 0.99
+    assert open_engine(index_of(path).rows, "lance", make=False) is not None
 
 
 def test_an_index_that_finds_too_little_is_not_put_into_use(tmp_path: Path, monkeypatch) -> None:
