@@ -17,7 +17,7 @@ from io import TextIOWrapper
 from itertools import islice
 from math import isfinite, isnan
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from featx.catalogue.own_columns import Value
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
@@ -245,10 +245,14 @@ def _header(path: Path, number: int, line: list[str]) -> tuple[list[str], list[t
             ["image", "label", *(f"column{i}" for i in range(3, len(header) + 1))][: len(header)],
             [(number, line)],
         )
+    _not_doubled(path, header)
+    return header, rows
+
+
+def _not_doubled(path: Path, header: Sequence[str]) -> None:
     doubled = [name for name, n in Counter(header).items() if n > 1]
     if doubled:
         raise FeatxError("bad-manifest", f"{path} has two columns called `{doubled[0]}`", "rename one of them")
-    return header, rows
 
 
 class _Kept:
@@ -341,8 +345,40 @@ def _parquet(path: Path) -> Table:
     except Exception as error:
         raise FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again") from error
     _not_too_wide(path, len(read.column_names))
-    rows = [
-        {k: _number(v) if isinstance(v, str | int | float | bool | None) else str(v) for k, v in row.items()}
-        for row in read.to_pylist()
-    ]
-    return _Rows(list(read.column_names), rows)
+    _not_doubled(path, read.column_names)
+    return _Arrow(list(read.column_names), read)
+
+
+@dataclass
+class _Arrow(Table):
+    """Rows in columns, as Parquet has them; they become Python's objects some thousand at a time."""
+
+    header: list[str]
+    read: Any
+
+    def __len__(self) -> int:
+        return int(self.read.num_rows)
+
+    def texts(self, column: str) -> Sequence[str | None]:
+        cells: list[str | None] = []
+        words: dict[str, str] = {}
+        for batch in self.read.select([column]).to_batches(ROWS):
+            plain = map(_cell, batch.column(0).to_pylist())
+            cells += [None if cell is None or cell == "" else words.setdefault(str(cell), str(cell)) for cell in plain]
+            if len(words) > len(cells) // 2 + ROWS:
+                words.clear()
+        return cells
+
+    def facts(self, indices: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        names = [name for name in self.header if name not in without]
+        others = self.read.select(names)
+        for start in range(0, len(indices), ROWS):
+            for row in others.take(list(indices[start : start + ROWS])).to_pylist() if names else ():
+                yield {name: _cell(value) for name, value in row.items()}
+        if not names:
+            yield from ({} for _ in indices)
+
+
+def _cell(value: object) -> Value:
+    """A value of Parquet as a cell: what is neither text nor number is written out."""
+    return _number(value) if isinstance(value, str | int | float | bool | None) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,29 @@ def test_parquet_is_read(tmp_path):
     touch(tmp_path / "a.jpg")
     parquet.write_table(pyarrow.table({"image": ["a.jpg"], "label": ["mugs"]}), tmp_path / "t.parquet")
     assert facts(read_catalogue(tmp_path / "t.parquet")) == {"a": ("mugs", None, None)}
+
+
+def test_a_parquet_table_of_several_pieces_is_read_like_one(tmp_path, monkeypatch):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.setattr("featx.catalogue.tables.ROWS", 3)
+    names = [f"p{i}.jpg" for i in range(8)]
+    touch(*(tmp_path / name for name in names))
+    columns = {
+        "image": names, "label": ["mugs", None] * 4, "price": [1.5, float("nan")] * 4, "sizes": [[1, 2]] * 8,
+        "shown": [date(2026, 1, 2)] * 8,
+    }  # fmt: skip
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    items = read_catalogue(tmp_path / "t.parquet").items
+    assert [item.path for item in items] == [str(tmp_path / name) for name in names]
+    assert [item.label for item in items] == ["mugs", None] * 4
+    assert [item.extra["price"] for item in items] == [1.5, None] * 4
+    assert items[7].extra["sizes"] == "[1, 2]" and items[7].extra["shown"] == "2026-01-02"
+    twice = pyarrow.table([pyarrow.array(names), pyarrow.array(names)], names=["image", "image"])
+    parquet.write_table(twice, tmp_path / "twice.parquet")
+    with pytest.raises(FeatxError, match="two columns called `image`") as error:
+        read_catalogue(tmp_path / "twice.parquet")
+    assert error.value.code == "bad-manifest"
 
 
 @pytest.mark.parametrize("ids", [("12E5", "1.10"), ("1.10", "1.1"), ("007", "7"), ("1e999", "2")])
