@@ -245,14 +245,10 @@ def _header(path: Path, number: int, line: list[str]) -> tuple[list[str], list[t
             ["image", "label", *(f"column{i}" for i in range(3, len(header) + 1))][: len(header)],
             [(number, line)],
         )
-    _not_doubled(path, header)
-    return header, rows
-
-
-def _not_doubled(path: Path, header: Sequence[str]) -> None:
     doubled = [name for name, n in Counter(header).items() if n > 1]
     if doubled:
         raise FeatxError("bad-manifest", f"{path} has two columns called `{doubled[0]}`", "rename one of them")
+    return header, rows
 
 
 class _Kept:
@@ -345,7 +341,6 @@ def _parquet(path: Path) -> Table:
     except Exception as error:
         raise FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again") from error
     _not_too_wide(path, len(read.column_names))
-    _not_doubled(path, read.column_names)
     return _Arrow(list(read.column_names), read)
 
 

@@ -160,11 +160,6 @@ def test_a_parquet_table_of_several_pieces_is_read_like_one(tmp_path, monkeypatc
     assert [item.label for item in items] == ["mugs", None] * 4
     assert [item.extra["price"] for item in items] == [1.5, None] * 4
     assert items[7].extra["sizes"] == "[1, 2]" and items[7].extra["shown"] == "2026-01-02"
-    twice = pyarrow.table([pyarrow.array(names), pyarrow.array(names)], names=["image", "image"])
-    parquet.write_table(twice, tmp_path / "twice.parquet")
-    with pytest.raises(FeatxError, match="two columns called `image`") as error:
-        read_catalogue(tmp_path / "twice.parquet")
-    assert error.value.code == "bad-manifest"
 
 
 @pytest.mark.parametrize("ids", [("12E5", "1.10"), ("1.10", "1.1"), ("007", "7"), ("1e999", "2")])

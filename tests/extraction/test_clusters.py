@@ -211,8 +211,8 @@ def workers_at_a_shard() -> dict[str, int]:
 def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
     tmp_path: Path, workplace: Path, real_ray: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    photos, shards, wanted = tmp_path / "photos", 40, 12
-    for i in range(400):
+    photos, shards, wanted = tmp_path / "photos", 30, 10
+    for i in range(300):
         photo(photos / f"p{i:03d}.jpg", seed=i)
     plain = extract(photos, backbone="colour", store=tmp_path / "plain.h5")
     over, kills = threading.Event(), []
