@@ -15,8 +15,8 @@ from featx.labels.training_set import TrainingSet, drawn_products
 def cost_of_sample(training: TrainingSet, results: FoldResults, photos: int, seed: int) -> SampleRecord:
     """The accuracy in the folds with half of the drawn products and with all, and a guess for those left out."""
     labels, groups = training.labels[training.learn], training.groups
-    n = len(np.unique(groups))
-    half = drawn_products(groups, labels, n // 2, seed)
+    n = len({training.store.product_of(i) for i in training.learn.tolist()})
+    half = drawn_products(groups, labels, len(np.unique(groups)) // 2, seed)
     right_of_half, right = _right(training, results, half), _right_of_all(training, results)
     scored = training.scored_rows(len(results.folds))
     with_half, with_all = float(right_of_half[scored].mean()), float(right[scored].mean())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.freshness import why_stale
@@ -54,5 +55,5 @@ def test_a_classifier_of_some_products_says_what_that_costs_and_is_trained_again
 
 
 def test_a_guess_goes_on_as_the_last_doubling_did_and_promises_nothing_where_that_did_not_help() -> None:
-    assert _guess(0.8, 0.9, 4) == 1 - 0.1 * 0.5**2
+    assert _guess(0.8, 0.9, 4) == pytest.approx(1 - 0.1 * 0.5**2)
     assert _guess(0.9, 0.9, 4) is None and _guess(0.91, 0.9, 4) is None
