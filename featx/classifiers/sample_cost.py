@@ -19,7 +19,7 @@ def cost_of_sample(training: TrainingSet, results: FoldResults, photos: int, see
     half = drawn_products(groups, labels, len(np.unique(groups)) // 2, seed)
     right_of_half, right = _right(training, results, half), _right_of_all(training, results)
     scored = training.scored_rows(len(results.folds))
-    with_half, with_all = float(right_of_half[scored].mean()), float(right[scored].mean())
+    with_half, with_all = (float(some[scored].mean()) if scored.any() else 0.0 for some in (right_of_half, right))
     guess = _guess(with_half, with_all, training.known_products / n)
     return SampleRecord(
         products=n, of=training.known_products, photos_of=photos, with_half=round(with_half, 4),
