@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.extraction.shard_task import ATTEMPTS, Backlog, Driver, Outcome, Task, require_visible
@@ -82,8 +83,10 @@ def _result(collected: Future[list[tuple[Task, Outcome]]]) -> list[tuple[Task, O
 
 
 def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if "Error" in line or "exited" in line or "lost" in line]
-    return (lines or str(error).splitlines() or [type(error).__name__])[-1][:200]
+    """The first line of Java's account that says what happened."""
+    lines = str(error).splitlines()
+    said = [line.strip(": \t") for line in lines if "Exception: " in line or "Error: " in line]
+    return (said or lines or [type(error).__name__])[0][:300]
 
 
 @contextmanager
@@ -93,7 +96,8 @@ def _context(cpus: int, jobs: int | None) -> Iterator[Any]:
     active = sql.SparkSession.getActiveSession()
     session = active or _begun(sql, cpus, jobs)
     try:
-        _require_cpus(session.sparkContext, cpus)
+        if session.sparkContext.master.startswith("local"):
+            _require_cpus(cpus, session.sparkContext.defaultParallelism)
         yield session.sparkContext
     finally:
         if active is None:
@@ -112,11 +116,14 @@ def _begun(sql: Any, cpus: int, jobs: int | None) -> Any:
     builder = sql.SparkSession.builder.appName("featx")
     try:
         if not SparkConf().contains("spark.master"):
+            _require_cpus(cpus, cores())
             # Only in this form does Spark begin a lost partition again on one machine.
             builder = builder.master(f"local[{jobs * cpus if jobs else '*'},{ATTEMPTS}]")
         for name, value in settings.items():
             builder = builder.config(name, value)
         session = builder.getOrCreate()
+    except FeatxError:
+        raise
     except Exception as error:
         raise FeatxError(
             "no-server",
@@ -127,11 +134,11 @@ def _begun(sql: Any, cpus: int, jobs: int | None) -> Any:
     return session
 
 
-def _require_cpus(context: Any, cpus: int) -> None:
-    if context.master.startswith("local") and context.defaultParallelism < cpus:
+def _require_cpus(cpus: int, have: int) -> None:
+    if have < cpus:
         raise FeatxError(
             "too-few-cpus",
-            f"a shard takes {cpus} CPU, and Spark has {context.defaultParallelism} here",
+            f"a shard takes {cpus} CPU, and Spark has {have} here",
             "let a shard take less: `--workers 1`",
         )
 

@@ -258,8 +258,12 @@ def test_an_executor_of_spark_that_is_killed_costs_its_shard(tmp_path: Path, mon
     with pytest.raises(FeatxError, match="gave up a shard after 3 tries") as error:
         list(run_on_spark(deadly(Path("photos"), Path("b.h5"), always=True), COLOUR, 2))
     assert error.value.code == "worker-died"
-    with pytest.raises(FeatxError, match=r"a shard takes 99 CPU, and Spark has \d+ here") as error:
-        extract_in_shards("photos", store="c.h5", shards=2, on="spark", backbone="colour", workers=99)
+
+
+def test_a_machine_that_is_too_small_for_a_shard_of_spark_is_refused_at_once(shop: Path, workplace: Path) -> None:
+    pytest.importorskip("pyspark", reason="PySpark is not installed")
+    with pytest.raises(FeatxError, match=r"a shard takes 256 CPU, and Spark has \d+ here") as error:
+        extract_in_shards(shop, store="c.h5", shards=2, on="spark", backbone="colour", workers=256)
     assert error.value.code == "too-few-cpus"
 
 
