@@ -56,15 +56,17 @@ class TextEncoder:
     def encode(self, values: Sequence[object]) -> np.ndarray:
         """A row of numbers for each text."""
         rows, numbers = np.zeros((len(values), self.width), dtype=np.float32), PieceNumbers(self._numbers)
+        # Of many texts nearly all pieces are wanted, again and again.
+        whole = self.directions.astype(np.float32) if len(values) > TEXTS else None
         for start in range(0, len(values), TEXTS):
             numbers = numbers if numbers.n_words < WORDS else PieceNumbers(self._numbers)
             texts = ["" if is_missing(value) else str(value) for value in values[start : start + TEXTS]]
             weighed = self.weighed(numbers.counts(texts))
-            used, place = np.unique(weighed.numbers, return_inverse=True)
-            directions = self.directions[used].astype(np.float32)
             for i in np.flatnonzero(np.diff(weighed.ends)).tolist():
                 here = slice(weighed.ends[i], weighed.ends[i + 1])
-                rows[start + i] = weighed.weights[here] @ directions[place[here]]
+                of_text = weighed.numbers[here]
+                directions = self.directions[of_text].astype(np.float32) if whole is None else whole[of_text]
+                rows[start + i] = weighed.weights[here] @ directions
         return rows
 
     def weighed(self, counts: PieceCounts) -> WeighedTexts:
@@ -122,13 +124,16 @@ class PieceNumbers:
     def _numbers_of(self, word: str) -> np.ndarray:
         numbers = self._of_word.get(word)
         if numbers is None:
-            numbers = np.array([self._number(piece) for piece in pieces_of_word(word)], dtype=np.int64)
+            known, others, first = self._known, self.others, len(self._known)
+            numbers = np.array(
+                [
+                    others.setdefault(piece, first + len(others)) if (number := known.get(piece)) is None else number
+                    for piece in pieces_of_word(word)
+                ],
+                dtype=np.int64,
+            )
             self._of_word[word] = numbers
         return numbers
-
-    def _number(self, piece: str) -> int:
-        number = self._known.get(piece)
-        return self.others.setdefault(piece, len(self._known) + len(self.others)) if number is None else number
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from featx.text.plain import words_of as folded_words
 
@@ -10,6 +11,8 @@ from featx.text.plain import words_of as folded_words
 LONGEST = 4000
 # Short pieces forgive misreadings and endings; a whole word counts as one more piece.
 PIECES = (2, 3, 4, 5)
+# The pieces of longer words are not remembered: hardly any comes twice.
+ORDINARY = 40
 # From here on, scripts write whole words with one to three letters and without spaces.
 DENSE, DENSE_PIECES = 0x2E80, (1, 2, 3)
 
@@ -27,7 +30,16 @@ def pieces_of(text: str) -> Iterator[str]:
 
 def pieces_of_word(word: str) -> tuple[str, ...]:
     """A word and its pieces; a space marks where it begins or ends."""
-    marked = f" {word} "
-    sizes = DENSE_PIECES if ord(word[0]) >= DENSE else PIECES
-    cuts = (marked[start : start + size] for size in sizes for start in range(len(marked) - size + 1))
-    return (marked, *(piece for piece in cuts if piece not in (marked, " ")))
+    return _ordinary(word) if len(word) <= ORDINARY else _cut(word)
+
+
+def _cut(word: str) -> tuple[str, ...]:
+    marked, dense = f" {word} ", ord(word[0]) >= DENSE
+    whole = len(marked)
+    sizes = DENSE_PIECES if dense else PIECES
+    pieces = [marked[at : at + size] for size in sizes if size < whole for at in range(whole - size + 1)]
+    return (marked, *(piece for piece in pieces if piece != " ")) if dense else (marked, *pieces)
+
+
+# A shop's texts are made of the same few words again and again.
+_ordinary = lru_cache(maxsize=1 << 15)(_cut)
