@@ -28,6 +28,7 @@ _PUBLIC: dict[str, str] = {
     "fit": "featx.classifiers.fit",
     "tune": "featx.finetuning.run",
     "Tuned": "featx.finetuning.run",
+    "FineTunedFeatures": "featx.finetuning.transformer",
     "Classifier": "featx.classifiers.model",
     "save": "featx.classifiers.model",
     "load_classifier": "featx.classifiers.model",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from featx.extraction import extract as extract
     from featx.finetuning.run import Tuned as Tuned
     from featx.finetuning.run import tune as tune
+    from featx.finetuning.transformer import FineTunedFeatures as FineTunedFeatures
     from featx.images import read_photo as read_photo
     from featx.inspection.inspector import inspect as inspect
     from featx.prediction.predict import predict as predict

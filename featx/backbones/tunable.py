@@ -26,9 +26,14 @@ class TunableNetwork:
     width: int
     constants: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next(self.network.parameters()).device
+
     def weights(self) -> dict[str, torch.Tensor]:
         """Every tensor that a weights file of this network holds."""
-        own = {name: tensor.detach().contiguous() for name, tensor in self.network.state_dict().items()}
+        own = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
         return {**own, **self.constants}
 
     def completed(self, rows: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -59,6 +59,15 @@ class Step(msgspec.Struct, frozen=True):
     extract: str = ""
 
 
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """A judging photo: its true category, and the answers before and after, as numbers of categories (-1: another)."""
+
+    digest: str
+    truth: int
+    before: int
+    after: int
+
+
 class TunedCard(msgspec.Struct, frozen=True):
     """What a tuned network is and what it rests on.
 
@@ -90,6 +99,8 @@ class TunedCard(msgspec.Struct, frozen=True):
     ladder: list[Step] = []
     # Out-of-fold answers for the photos it learned from.
     folds: Folds | None = None
+    # What the frozen and the tuned features say of each judging photo.
+    answers: list[Answer] = []
 
     @property
     def seen(self) -> frozenset[str]:

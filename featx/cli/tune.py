@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 MANY_TWINS = 0.2
 # How a judgement by look-alikes is called on the card.
 NEAREST = "nearest photo"
+# Epochs that a curve on the terminal goes back to.
+CURVE = 24
 MORE, PHOTOS = "More", "How the photos are read"
 
 
@@ -204,6 +207,34 @@ def tune(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Begin again, even if a training was interrupted.", rich_help_panel=MORE)
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Go on from tuned:NAME with new photos; the same ones judge.", rich_help_panel=MORE
+        ),
+    ] = False,
+    device: Annotated[
+        str,
+        typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the network runs.", rich_help_panel=MORE),
+    ] = "auto",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="auto|fp32|bf16",
+            help="Of the part that is trained; auto takes bf16 on a GPU.",
+            rich_help_panel=MORE,
+        ),
+    ] = "auto",
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--track",
+            metavar="NAME",
+            help="Send the numbers to tensorboard, mlflow or wandb; repeatable.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
     label_from: Annotated[
         str, typer.Option("--label-from", help="As in `featx extract`.", rich_help_panel=PHOTOS)
     ] = "auto",
@@ -288,6 +319,10 @@ def tune(
         train=train,
         folds=folds,
         threads=threads,
+        track=tuple(track or ()),
+        update=update,
+        device=device,
+        precision=precision,
     )
     tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
     _print(tuned, out, " ".join(images))
@@ -358,6 +393,8 @@ def _narrator(out: Output) -> TuneEvents:
     """Tells the person at the terminal how a tuning goes."""
     from featx.finetuning.events import TuneEvents as Events
 
+    judged: list[float] = []
+
     class Narrator(Events):
         """Prints a line for each step."""
 
@@ -407,7 +444,11 @@ def _narrator(out: Output) -> TuneEvents:
 
         def epoch(self, epoch: Epoch, epochs: int, *, best: bool) -> None:
             mark = "   best" if best else ""
-            out.say(f"epoch {epoch.number:>2}/{epochs}   loss {epoch.loss:.3f}   judged {percent(epoch.judged)}{mark}")
+            judged.append(epoch.judged)
+            out.say(
+                f"epoch {epoch.number:>2}/{epochs}   loss {epoch.loss:.3f}   judged {percent(epoch.judged)}"
+                f"{_curve(judged)}{mark}"
+            )
 
         def stopped(self, reason: str) -> None:
             out.say(f"stopped: {reason}")
@@ -427,7 +468,20 @@ def _narrator(out: Output) -> TuneEvents:
             out.result(f"{_reached('after', f'tuned, {reached.classifier}', reached)}   {change}")
             out.say(f"{'':<10}the photos that judge also chose the epoch and the blend: new photos may gain less")
 
+        def tracker_failed(self, name: str, reason: str) -> None:
+            out.warn(f"{name} failed and gets no more numbers, the training goes on: {reason}")
+
     return Narrator()
+
+
+def _curve(judged: list[float]) -> str:
+    """The scores so far as a small curve, for a terminal."""
+    from featx.cli.sparklines import curve
+
+    if len(judged) < 2 or not sys.stderr.isatty():
+        return ""
+    shown = judged[-CURVE:]
+    return f"   {curve(shown, min(shown), max(shown))}"
 
 
 def _reached(when: str, what: str, reached: Reached) -> str:

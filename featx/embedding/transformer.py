@@ -210,6 +210,19 @@ def _listed(photos: Any) -> list[Any]:
     return list(photos)
 
 
+def paths_of(photos: object) -> list[str]:
+    """Photos that are files, in a list, an array, a Series or a table of one column."""
+    paths = _listed(photos)
+    for i, path in enumerate(paths):
+        if not isinstance(path, str | os.PathLike):
+            raise FeatxError(
+                "bad-flag",
+                f"photo {i} is of the type {type(path).__name__}, and the path of a file is wanted",
+                "save the photos first, or use ImageEmbedder, which takes them in memory too",
+            )
+    return [os.fspath(path) for path in paths]
+
+
 def _read(numbered: tuple[int, PhotoLike]) -> Source:
     position, photo = numbered
     return read_source(photo, name=f"photo {position}")

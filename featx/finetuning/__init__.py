@@ -16,7 +16,10 @@ nodes         several layers of the frozen network, from what is kept at the cut
 ladder        the ways that were tried, the cheapest first, and which one wins
 folds         networks that each leave products out, for fair answers on all photos
 publishing    weights and card in place
+tracking      what a training reports, kept as JSON lines and sent to trackers
+updating      a tuned network learns from new photos too
 run           all of it, in order
+transformer   the same as a step of a scikit-learn pipeline
 """
 
 from __future__ import annotations

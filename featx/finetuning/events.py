@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step
+    from pathlib import Path
+
+    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step, TunedCard
     from featx.catalogue.items import Catalogue, Skipped
 
 
@@ -89,3 +91,9 @@ class TuneEvents:
 
     def after(self, reached: Reached, gain: tuple[float, float, float, float]) -> None:
         """The tuned network was judged: the gain, its interval, and p."""
+
+    def finished(self, card: TunedCard, file: Path | None) -> None:
+        """The run is over; `file` is where the network was written."""
+
+    def tracker_failed(self, name: str, reason: str) -> None:
+        """What keeps the numbers of the training failed; the training goes on without it."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch import fx
 
 from featx.backbones import Encoder, EncoderSpec
 from featx.backbones.cuts import Cut, CutNetwork
@@ -23,7 +25,7 @@ class FrontEncoder(Encoder):
     def up_to(cls, whole: Encoder, network: TunableNetwork, cut: Cut, parts: CutNetwork) -> FrontEncoder:
         """The front before a cut, frozen."""
         front, _ = parts.halves(cut)
-        return cls(whole, lambda photos: front(network.enter(photos)))
+        return cls(whole, lambda photos: front(network.enter(photos.to(network.device))))
 
     @property
     def spec(self) -> EncoderSpec:
@@ -41,5 +43,14 @@ class FrontEncoder(Encoder):
         if self._compute is None:
             return photos.reshape(len(photos), -1).astype(np.float32)
         with torch.inference_mode():
-            maps = self._compute(torch.from_numpy(photos)).float().contiguous()
+            maps = self._compute(torch.from_numpy(photos)).float().cpu().contiguous()
             return np.asarray(maps.flatten(1).numpy())
+
+
+def digest_of(front: fx.GraphModule) -> str:
+    """The SHA-256 of what a front computes: its steps and its numbers."""
+    found = hashlib.sha256(front.code.encode())
+    for name, tensor in front.state_dict().items():
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

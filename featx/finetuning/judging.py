@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.backbones.tuned_card import Reached
+from featx.backbones.tuned_card import Answer, Reached
 from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.classifiers.solvers import ShrinkageLDA
@@ -32,6 +32,13 @@ class Judgement:
     tested: NDArray[np.bool_]
     # By the other measure, which decides nothing: look-alikes beside categories, or categories beside look-alikes.
     beside: Judgement | None = None
+    # The category that each judging photo was given, where categories judge.
+    answers: NDArray[np.str_] | None = None
+
+    @property
+    def categories(self) -> NDArray[np.str_] | None:
+        """The category that each judging photo was given, by whichever measure."""
+        return self.answers if self.answers is not None or self.beside is None else self.beside.answers
 
     def reached(self, photos: Photos) -> Reached:
         """The share of the judging photos, with its interval."""
@@ -72,10 +79,10 @@ def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
     """The best classifier that `featx fit` finds for the features as they are."""
     model: Classifier = fit(photos.store, seed=seed, choose_blocks=False)
 
-    def right(rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-        return _right(model.predict(photos.store.features[rows]) if len(rows) else rows, photos, rows)
+    def answers(rows: NDArray[np.intp]) -> NDArray[np.str_]:
+        return np.asarray(model.predict(photos.store.features[rows]) if len(rows) else [], dtype=str)
 
-    return Judgement(model.name, right(photos.judge), right(photos.test))
+    return _judgement(model.name, photos, answers)
 
 
 def judged_by_lda(photos: Photos, store: Store, more: Sequence[NDArray[np.float32]] = ()) -> Judgement:
@@ -87,10 +94,28 @@ def judged_by_lda(photos: Photos, store: Store, more: Sequence[NDArray[np.float3
     learned = np.concatenate([rows[photos.learn], *map(unit_rows, more)])
     lda = ShrinkageLDA().fit(learned, np.tile(photos.labels[photos.learn], 1 + len(more)))
 
-    def right(chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
-        return _right(lda.predict(rows[chosen]) if len(chosen) else chosen, photos, chosen)
+    def answers(chosen: NDArray[np.intp]) -> NDArray[np.str_]:
+        return np.asarray(lda.predict(rows[chosen]) if len(chosen) else [], dtype=str)
 
-    return Judgement(LDA, right(photos.judge), right(photos.test))
+    return _judgement(LDA, photos, answers)
+
+
+def _judgement(classifier: str, photos: Photos, answers: Callable[[NDArray[np.intp]], NDArray[np.str_]]) -> Judgement:
+    said = answers(photos.judge)
+    right = said == photos.labels[photos.judge], answers(photos.test) == photos.labels[photos.test]
+    return Judgement(classifier, *right, answers=said)
+
+
+def answers_of(photos: Photos, before: Judgement, after: Judgement) -> list[Answer]:
+    """What was said of each judging photo, for the card; nothing where only look-alikes were judged."""
+    if before.categories is None or after.categories is None:
+        return []
+    numbers = {label: number for number, label in enumerate(photos.categories)}
+    rows = zip(photos.judge, before.categories, after.categories, strict=True)
+    return [
+        Answer(photos.digests[i], *(numbers.get(str(label), -1) for label in (photos.labels[i], old, new)))
+        for i, old, new in rows
+    ]
 
 
 def reached_beside(photos: Photos, before: Judgement, after: Judgement) -> tuple[Reached, Reached] | None:

@@ -16,6 +16,7 @@ LOSSES = ("ce", "arcface", "supcon", "triplet")
 TRAINED = ("all", "norms", "biases")
 NO_AUGMENTATION = "none"
 AUTO = "auto"
+PRECISIONS = ("auto", "fp32", "bf16")
 # Rates that suit a network which was trained before: AdamW's, and SGD's with momentum.
 RATES = {"adamw": 5e-4, "adam": 5e-4, "sgd": 1e-2}
 
@@ -47,17 +48,22 @@ class TuneOptions:
     cache: int | None = None
     keep: bool = False
     fresh: bool = False
+    update: bool = False
+    device: str = "auto"
+    precision: str = "auto"
     loss: str = "ce"
     train: str = "all"
     # So many trainings more, each without a part of the products, for fair answers on all photos.
     folds: int = 0
     threads: int | None = None
+    track: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _known("optimizer", self.optimizer, OPTIMIZERS)
         _known("schedule", self.schedule, SCHEDULES)
         _known("mix", self.mix, MIXES)
         _known("average", self.average, AVERAGES)
+        _known("precision", self.precision, PRECISIONS)
         _known("loss", self.loss, LOSSES)
         _known("part to train", self.train, TRAINED)
         _known("augment", self.augment, (*AUGMENTATIONS, NO_AUGMENTATION))
@@ -94,7 +100,7 @@ class TuneOptions:
 
     def recipe(self) -> dict[str, str | int | float | None]:
         """What decides the outcome, for the card and for a training that goes on."""
-        left_out = {"minutes", "cache", "keep", "fresh", "folds"}
+        left_out = {"minutes", "cache", "keep", "fresh", "folds", "track", "device", "update"}
         return {name: value for name, value in asdict(self).items() if name not in left_out} | {
             "depth": str(self.depth)
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -73,9 +73,15 @@ def divided(
     name: str,
     val: str,
     seed: int,
+    judged_before: Collection[str] = (),
 ) -> Photos:
-    """Labelled photos as `--val` wants them divided: by a split of the catalogue, or by a share of the products."""
+    """Labelled photos as `--val` wants them divided: by a split of the catalogue, or by a share of the products.
+
+    Photos that judged an earlier training, by their digests, judge again, and all others are learned from.
+    """
     share = _share(val)
+    if judged_before:
+        items = [replace(item, split=JUDGE) if item.digest in judged_before else item for item in items]
     if share is None or any(item.split == JUDGE and item.label is not None for item in items):
         items = [replace(item, split=_renamed(item.split, val if share is None else JUDGE)) for item in items]
     whole = store_in_memory(name, items, features, fingerprint, provenance)

@@ -34,9 +34,10 @@ from featx.finetuning.activations import Activations, Making, budget_of, views_w
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
 from featx.finetuning.events import Kept, Planned, TuneEvents
 from featx.finetuning.folds import out_of_fold
-from featx.finetuning.front import FrontEncoder
+from featx.finetuning.front import FrontEncoder, digest_of
 from featx.finetuning.judging import (
     Judgement,
+    answers_of,
     judged_by_lda,
     judged_frozen,
     judged_tuned,
@@ -50,7 +51,9 @@ from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
 from featx.finetuning.photos import Photos, divided
 from featx.finetuning.publishing import answers_as_file, publish, weights_as_file
 from featx.finetuning.tail import BATCH, Maps, Tail, Whole, seconds_of_a_photo
+from featx.finetuning.tracking import tracked
 from featx.finetuning.training import LEAST, Lessons, State, Training
+from featx.finetuning.updating import begun_from, judges_of
 from featx.images.views import AUGMENTATIONS
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
@@ -156,10 +159,13 @@ def tune(
     catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
     events.read(catalogue)
     name = checked_name(name or _name_after(catalogue))
-    encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device="cpu")
-    run = _Run(catalogue, encoder, name, options, events, weights)
-    with _threads(options.threads):
-        return replace(run.go(), seconds=time.monotonic() - begun)
+    backbone = begun_from(backbone, name, options)
+    encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device=options.device)
+    with tracked(events, options, name, Workspace.here().tuned) as heard, _threads(options.threads):
+        tuned = _Run(catalogue, encoder, name, options, heard, weights).go()
+        tuned = replace(tuned, seconds=time.monotonic() - begun)
+        heard.finished(tuned.card, tuned.file)
+    return tuned
 
 
 @dataclass(frozen=True)
@@ -269,7 +275,7 @@ class _Run:
         self, photos: Photos, parts: CutNetwork | None, cut: Cut | None
     ) -> Iterator[tuple[Activations, int]]:
         """What the network gives at a cut, for every photo and so many altered views."""
-        making = self._making(cut)
+        making = self._making(parts, cut)
         budget = budget_of(self.options.cache)
         views = views_within(budget, len(set(photos.digests)), making.record.itemsize, self.options.views_used)
         with Activations.open(making, budget) as activations:
@@ -368,6 +374,7 @@ class _Run:
             f"{self.catalogue.root}",
             self.options.val,
             self.options.seed,
+            judges_of(self.parent.backbone, readable, self.options),
         )
         spec = self.encoder.spec
         products = len(set(photos.groups[photos.judge].tolist()))
@@ -401,6 +408,7 @@ class _Run:
         """A network to train, and where it is cut; nowhere for `--depth all`."""
         self.network = self.encoder.tunable()
         example = torch.from_numpy(np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))[None])
+        example = example.to(self.network.device)
         try:
             parts = CutNetwork(self.network.network, self.network.enter(example), self.parent.backbone)
         except FeatxError:
@@ -413,10 +421,12 @@ class _Run:
             return parts, parts.at_depth(int(depth) if depth.isdigit() else USUAL_DEPTH)
         return parts, parts.before_layer(depth)
 
-    def _making(self, cut: Cut | None) -> Making:
-        """What decides the activations."""
+    def _making(self, parts: CutNetwork | None, cut: Cut | None) -> Making:
+        """What decides the activations; networks with the same front share them."""
+        parent = replace(self.parent, backbone="", weights="", weights_sha256="")
         facts = {
-            "fingerprint": self.parent.to_dict(),
+            "fingerprint": parent.to_dict(),
+            "front": None if cut is None or parts is None else digest_of(parts.halves(cut)[0]),
             "cut": None if cut is None else [cut.name, cut.position],
             "augment": self.options.augment,
             "seed": self.options.seed,
@@ -518,7 +528,7 @@ class _Run:
         """A training on these of the photos; on all that are learned from where none are named."""
         learn = photos.learn if learn is None else learn
         back = Whole(self.network) if cut is None or parts is None else parts.halves(cut)[1]
-        tail = Tail(back, self.network.read, len(photos.categories), self.network.width)
+        tail = Tail(back, self.network.read, len(photos.categories), self.network.width, self._precision())
         digests = photos.digests
         lessons = Lessons(
             [digests[i] for i in learn],
@@ -532,6 +542,12 @@ class _Run:
         begin = tail.begin_from_centres if self.options.loss == "arcface" else tail.begin_from
         begin(photos.store.features[learn, : self.network.width], lessons.truth)
         return Training(tail, parts, activations, lessons, self.options, self.events)
+
+    def _precision(self) -> torch.dtype:
+        """That of the network while it is trained: bfloat16 on a GPU, which needs no care for small numbers."""
+        wanted = self.options.precision
+        fits = wanted == "bf16" or (wanted == AUTO and self.network.device.type == "cuda")
+        return torch.bfloat16 if fits else torch.float32
 
     def _blended(self, training: Training, best: State, photos: Photos) -> tuple[Judgement, NDArray[np.float32], float]:
         """The best blend of tuned and original weights, which the network keeps: its judgement, rows and share."""
@@ -638,6 +654,7 @@ class _Run:
             reached_beside(photos, before, after),
             tested_gain=None if tested[0] is None else _rounded(paired_in_test(photos, before, after)),
             ladder=steps,
+            answers=answers_of(photos, before, after),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +32,23 @@ Maps = NDArray[np.float32]
 
 
 class Tail(nn.Module):
-    """From the output at the cut to scores of categories; in eval mode for good, so that no statistics move."""
+    """From the output at the cut to scores of categories; in eval mode for good, so that no statistics move.
 
-    def __init__(self, back: nn.Module, read: Callable[[Any], torch.Tensor], categories: int, width: int) -> None:
+    The network runs on its own device and in its own precision. Maps come and rows go on the CPU, where the head is, so
+    that nothing else needs to know of devices.
+    """
+
+    def __init__(
+        self,
+        back: nn.Module,
+        read: Callable[[Any], torch.Tensor],
+        categories: int,
+        width: int,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         super().__init__()
-        self.back, self._read = back.eval(), read
+        self.back, self._read, self._precision = back.eval(), read, precision
+        self._device = next(back.parameters()).device
         self.head = nn.Linear(width, categories)
 
     def train(self, mode: bool = True) -> Tail:
@@ -44,7 +57,11 @@ class Tail(nn.Module):
 
     def rows(self, maps: torch.Tensor) -> torch.Tensor:
         """Rows of features."""
-        return self._read(self.back(maps))
+        there = maps.to(self._device, non_blocking=True)
+        halves = self._precision != torch.float32
+        with torch.autocast(self._device.type, self._precision) if halves else nullcontext():
+            rows = self._read(self.back(there))
+        return rows.float().cpu()
 
     def directions(self, maps: torch.Tensor) -> torch.Tensor:
         """Rows of features at length 1."""
@@ -78,7 +95,7 @@ class Tail(nn.Module):
 
     def state(self) -> dict[str, torch.Tensor]:
         """A copy of all its numbers, by name."""
-        return {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}
+        return {name: tensor.detach().cpu().clone() for name, tensor in self.state_dict().items()}
 
     def blend(self, before: dict[str, torch.Tensor], after: dict[str, torch.Tensor], share: float) -> None:
         """Set it to so much of one state and the rest of another."""
@@ -104,7 +121,7 @@ class Whole(nn.Module):
 
 def seconds_of_a_photo(network: TunableNetwork, prepared: NDArray[np.generic]) -> float:
     """How long a training of all layers takes for a photo: forward and back, measured."""
-    whole, photos = Whole(network), torch.from_numpy(np.stack([prepared] * TIMED))
+    whole, photos = Whole(network), torch.from_numpy(np.stack([prepared] * TIMED)).to(network.device)
 
     def once() -> float:
         begun = time.monotonic()

@@ -98,7 +98,7 @@ class Training:
     def run(self, checkpoint: Checkpoint, seconds: float) -> tuple[State, Progress]:
         """Train until the last epoch, until nothing gets better, or until the time is over; the best weights."""
         progress = checkpoint.read()
-        if progress is None:
+        if progress is None or not _fits(progress, self.start):
             rate, tried = self._chosen_rate()
             progress = self._begun(rate, tried)
         elif len(progress.history) < self.epochs:
@@ -238,7 +238,8 @@ class Training:
             return
         for name, parameter in self.tail.named_parameters():
             if parameter.grad is not None:
-                parameter.grad.add_(parameter.detach() - self.start[name], alpha=self._pull)
+                start = self.start[name].to(parameter.device)
+                parameter.grad.add_(parameter.detach() - start, alpha=self._pull)
 
     def _judged(self) -> Answers:
         if self.options.for_look_alikes:
@@ -300,7 +301,18 @@ def _follow(average: State, tail: Tail, step: float) -> None:
     with torch.no_grad():
         for name, tensor in tail.state_dict().items():
             if tensor.is_floating_point():
-                average[name].lerp_(tensor, 1 - decay)
+                average[name].lerp_(tensor.to(average[name].device), 1 - decay)
+
+
+def _fits(progress: Progress, start: State) -> bool:
+    """Whether what was kept is of this network; a file can say so and hold something else."""
+    shapes = {tensor.shape for tensor in start.values()} | {torch.Size([])}
+    whole = all(
+        progress.tensors.get(f"{name}.{key}", torch.empty(0, 0)).shape == tensor.shape
+        for name in ("now", "best", "ema")
+        for key, tensor in start.items()
+    )
+    return whole and all(tensor.shape in shapes for tensor in progress.tensors.values())
 
 
 def _part(tensors: Mapping[str, torch.Tensor], name: str) -> State:

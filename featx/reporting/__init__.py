@@ -4,7 +4,7 @@ sources        the last comparison, its store, the photos that were skipped
 document       a comparison, a store and the audit's findings -> one document, `report.json`
 records        the document as typed records; `loading` reads it again
   recommendation failures explained confusion data_findings retrieval_examples catalogue_map map_layout
-  published_results
+  published_results tuned
                  its parts, one for each question
 thumbnails     the thumbnails beside it
 headlines      the sentence that opens each section

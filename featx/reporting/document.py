@@ -41,6 +41,7 @@ from featx.reporting.records import (
 )
 from featx.reporting.retrieval_examples import lookalikes_of
 from featx.reporting.thumbnails import ThumbnailCache
+from featx.reporting.tuned import tuned_network
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -81,6 +82,7 @@ def build_document(
         which=which_of(compared, price_per_hour),
         honest=_honest(compared, entry, of_entry, label_of),
         fails=failures_of(details, entry, label_of, thumbnails, len(of_entry.categories)),
+        tuned=None if store is None else tuned_network(store, thumbnails),
         trust=_trust(details, entry),
         data=findings_of(issues, duplicates, skipped, thumbnails),
         similar=lookalikes_of((compared.retrieval or {}).get(entry.store), store, labels, thumbnails),

@@ -127,6 +127,22 @@ def too_few(r: Located, text: Formatter) -> str:
     )
 
 
+def tuning(r: Located, text: Formatter) -> str:
+    """What tuning the network changed on the photos that judged it."""
+    return text.sentence(
+        "<b>{tuned.name}</b> was tuned from {tuned.parent} on {learned:count} photos: of {judged:count} others "
+        "{before:percent} were right before and {after:percent} after ({gain.value:points} points; {gain.low:points} "
+        "to {gain.high:points}; p = {p:decimal}).",
+        tuned=r.tuned,
+        learned=r.tuned.tuned_on,
+        judged=r.tuned.judged_on,
+        before=r.tuned.before.value,
+        after=r.tuned.after.value,
+        gain=r.tuned.gain,
+        p=r.tuned.p,
+    )
+
+
 def _trust(r: Located, text: Formatter) -> str:
     if not r.trust:
         return text.sentence(

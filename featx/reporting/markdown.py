@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from featx.reporting.formatting import Formatter, Located, MarkdownFormatter
-from featx.reporting.headlines import METRIC_NAMES, SECTIONS, WAY_NAMES, changes_since, differences, headline
+from featx.reporting.headlines import METRIC_NAMES, SECTIONS, WAY_NAMES, changes_since, differences, headline, tuning
 from featx.reporting.page import commands
 from featx.reporting.records import ReportDocument
 
@@ -23,6 +23,7 @@ def markdown(report: ReportDocument, plots: Sequence[str] = ()) -> str:
         lines += [f"## {section.title}", "", section.opening(r, text), ""]
         lines += _TABLES[section.id](r, text) if section.id in _TABLES else []
         lines += [f"![{alt}](img/{name}.png)\n" for name, alt in _PLOTS.get(section.id, ()) if name in plots]
+        lines += _tuned(r, text, plots) if section.id == "fails" else []
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -114,6 +115,19 @@ def _fails(r: Located, text: Formatter) -> list[str]:
         for row in r.fails.per_class[:WORST]
     ]
     return _table(heads, rows)
+
+
+def _tuned(r: Located, text: Formatter, plots: Sequence[str]) -> list[str]:
+    """What tuning the network changed."""
+    if not r.tuned:
+        return []
+    heads = {"category": "left", "photos": "right", "right before": "right", "right after": "right"}
+    rows = [
+        [text.text(row.label), *(text.number("count", n) for n in (row.n, row.before, row.after))]
+        for row in r.tuned.categories
+    ]
+    drawn = ["![Passes of the tuning](img/tuning.png)\n"] if "tuning" in plots else []
+    return ["## What did tuning change?", "", tuning(r, text), "", *(_table(heads, rows) if rows else []), *drawn]
 
 
 def _trust(r: Located, text: Formatter) -> list[str]:

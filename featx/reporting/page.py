@@ -30,6 +30,7 @@ from featx.reporting.headlines import (
     search_figure,
     times,
     too_few,
+    tuning,
 )
 from featx.reporting.plots import PLOTS, classifiers_are_bars, svg_of
 from featx.reporting.records import Pictures, ReportDocument
@@ -180,6 +181,11 @@ class ReportView:
     def paced(self) -> bool:
         """Whether any entry's speed was measured."""
         return any(row.images_per_second for row in self.report.which.rows)
+
+    @cached_property
+    def tuning(self) -> str:
+        """What tuning the network changed; empty for a network as it was."""
+        return tuning(self.report, self.text) if self.document.tuned else ""
 
     @cached_property
     def plots(self) -> dict[str, Markup | None]:

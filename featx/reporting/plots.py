@@ -286,11 +286,36 @@ def learning(report: ReportDocument) -> Callable[[Any, Any], None] | None:
     return draw
 
 
+def tuning(report: ReportDocument) -> Callable[[Any, Any], None] | None:
+    """The share of judging photos that is right, and the loss, after each pass of a tuning."""
+    tuned = report.tuned
+    if tuned is None or len(tuned.epochs) < 2:
+        return None
+
+    def draw(figure: Any, axes: Any) -> None:
+        numbers = [epoch.number for epoch in tuned.epochs]
+        losses = axes.twinx()
+        losses.plot(numbers, [epoch.loss for epoch in tuned.epochs], color=GREY, linewidth=1.4, dashes=(4, 3))
+        losses.set_ylabel("loss (dashed)")
+        losses.grid(visible=False)
+        axes.plot(numbers, [epoch.judged for epoch in tuned.epochs], "o-", color=BLUE, linewidth=1.8, markersize=4)
+        for epoch in tuned.epochs:
+            if epoch.number == tuned.best_epoch:
+                axes.plot(epoch.number, epoch.judged, "o", color=GREEN, markersize=8, zorder=3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        _percent_ticks(axes.yaxis)
+        axes.set_xlabel("passes over the photos")
+        axes.set_ylabel("right")
+
+    return draw
+
+
 PLOTS: Mapping[str, Callable[[ReportDocument], Callable[[Any, Any], None] | None]] = {
     "classifiers": classifiers,
     "reliability": reliability,
     "automation": automation,
     "learning": learning,
+    "tuning": tuning,
 }
 
 

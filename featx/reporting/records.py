@@ -463,6 +463,67 @@ class Pictures(msgspec.Struct):
     n_missing: int = 0
 
 
+class TunedEpoch(msgspec.Struct):
+    """One pass of a tuning over the photos: the mean loss, and the share of judging photos that were right after it."""
+
+    number: int
+    loss: float
+    judged: float
+
+
+class TunedCategory(msgspec.Struct):
+    """A category whose judging photos came out otherwise: how many there are, and how many were right."""
+
+    label: str
+    n: int
+    before: int
+    after: int
+
+
+class TunedMixUp(msgspec.Struct):
+    """How often a judging photo of one category was taken for another."""
+
+    truth: str
+    says: str
+    before: int
+    after: int
+
+
+class TunedPhoto(msgspec.Struct):
+    """A judging photo that became right or wrong, and what was said of it."""
+
+    photo: Photo
+    before: str
+    after: str
+
+
+class TunedNetwork(msgspec.Struct, kw_only=True):
+    """What tuning changed: the network it began from, its passes, and the judging photos before and after.
+
+    `gain` is the difference that decided; the photos judged chose the epoch and the blend too.
+    """
+
+    name: str
+    parent: str
+    cut: str
+    tuned_on: int
+    judged_on: int
+    before: Score
+    after: Score
+    before_by: str
+    after_by: str
+    gain: Score
+    p: float
+    best_epoch: int
+    epochs: list[TunedEpoch]
+    categories: list[TunedCategory]
+    pairs: list[TunedMixUp]
+    n_gained: int
+    n_lost: int
+    gained: list[TunedPhoto]
+    lost: list[TunedPhoto]
+
+
 class ReportDocument(msgspec.Struct, kw_only=True):
     """Everything in report.json."""
 
@@ -473,6 +534,7 @@ class ReportDocument(msgspec.Struct, kw_only=True):
     which: Which
     honest: Honest
     fails: Fails | None
+    tuned: TunedNetwork | None = None
     trust: Trust | None
     data: DataFindings
     similar: Similar | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,6 +58,12 @@ def test_a_tuned_network_is_a_backbone_like_any_other(shop, small, workplace):
     joined = featx.extract(shop, backbone="tuned:shop+colour", store="c.h5")
     assert [block.name for block in joined.blocks] == ["tuned:shop", "colour"]
     assert featx.similar(next(shop.rglob("*.jpg")), store=Path("a.h5"))
+
+
+def test_a_name_that_ends_like_a_checksum_is_not_taken_for_one(shop, small, workplace):
+    for seed in (0, 1):  # the second one under the same name has other bytes
+        tune(shop, backbone=small, name="shop-952eddca", options=TuneOptions(**{**QUICK, "views": 0, "seed": seed}))
+        assert open_backbone("tuned:shop-952eddca").fingerprint.backbone == "tuned:shop-952eddca"
 
 
 def test_the_frozen_part_keeps_every_bit_and_no_statistics_move(shop, small, workplace):
@@ -113,7 +120,7 @@ def test_an_interrupted_training_ends_with_the_bytes_of_an_undisturbed_one(shop,
 def test_what_does_not_pay_is_not_written(shop, small, workplace):
     tuned = tuned_network(shop, small, keep=False, lr=1e-9)
     assert not tuned.pays and tuned.file is None
-    assert not list(Path("artifacts/tuned").glob("*"))
+    assert [file.suffix for file in Path("artifacts/tuned").iterdir()] == [".jsonl"]
     with pytest.raises(FeatxError, match="the frozen network is as good"):
         _ = tuned.backbone
 
@@ -121,6 +128,9 @@ def test_what_does_not_pay_is_not_written(shop, small, workplace):
 def test_judging_photos_are_whole_products_the_training_never_sees(shop, small, workplace):
     card = tuned_network(shop, small).card
     assert set(card.tuned_on).isdisjoint(card.judged_on)
+    assert {answer.digest for answer in card.answers} == set(card.judged_on)
+    assert np.mean([answer.before == answer.truth for answer in card.answers]) == pytest.approx(card.before.accuracy)
+    assert np.mean([answer.after == answer.truth for answer in card.answers]) == pytest.approx(card.after.accuracy)
     assert len(card.tuned_on) + len(card.judged_on) == 36
     store = featx.extract(shop, backbone="colour", store="c.h5")
     judged = {store.product_of(i) for i, digest in enumerate(store.digests) if digest in card.judged_on}
@@ -252,6 +262,60 @@ def test_a_tuned_network_may_be_tuned_again_and_the_same_photos_judge(shop, smal
     assert open_backbone("tuned:again").fingerprint.backbone == "tuned:again"
 
 
+@pytest.mark.parametrize("what", ["a flipped byte", "another shape", "a pickle", "a pipe"])
+def test_a_damaged_or_hostile_checkpoint_of_a_tuned_network_begins_again(shop, small, workplace, what):
+    from featx.finetuning import checkpoints
+
+    def tuned(events: TuneEvents | None = None) -> bytes:
+        options = TuneOptions(**{**QUICK, "views": 0, "average": "none"})
+        return tune(shop, backbone=small, name="shop", options=options, events=events).file.read_bytes()
+
+    class Killed(TuneEvents):
+        def epoch(self, epoch, epochs, *, best):
+            raise Stopped
+
+    whole = tuned()
+    with pytest.raises(Stopped):
+        tuned(Killed())
+    (file,) = Path("artifacts/tuned/shop.unfinished").rglob(checkpoints.FILE)
+    data = bytearray(file.read_bytes())
+    if what == "a flipped byte":
+        data[-9] ^= 1
+    elif what == "another shape":
+        tensors = checkpoints.load(bytes(data[checkpoints.DIGEST :]))
+        body = checkpoints.save(tensors | {"now.head.weight": torch.zeros(2, 2)})
+        data = bytearray(hashlib.sha256(body).hexdigest().encode() + body)
+    elif what == "a pickle":
+        torch.save({"a": torch.zeros(3)}, file)
+        data = bytearray(file.read_bytes())
+    file.unlink()
+    os.mkfifo(file) if what == "a pipe" else file.write_bytes(data)
+    assert tuned() == whole
+
+
+def test_an_updated_tuned_network_learns_from_new_photos_and_the_same_ones_judge(shop, small, workplace):
+    shutil.copytree(shop, "shop")
+    first = tune("shop", backbone=small, name="shop", options=TuneOptions(**{**QUICK, "views": 0}))
+    missing = []
+
+    class Watched(TuneEvents):
+        def cut(self, kept):
+            missing.append(kept.missing)
+
+    options = TuneOptions(**{**QUICK, "views": 0, "update": True})
+    with pytest.raises(FeatxError, match="`tuned:shop` has seen all of these photos"):
+        tune("shop", name="shop", options=options)
+    new = photo(Path("shop/hats/hats9_0.jpg"), seed=7, noise=7)
+    again = tune("shop", name="shop", options=options, events=Watched())
+    digest = hashlib.sha256(new.read_bytes()).hexdigest()
+    assert set(again.card.tuned_on) == {*first.card.tuned_on, digest}
+    assert again.card.judged_on == first.card.judged_on
+    assert again.card.parent.weights_sha256 == first.card.sha256
+    assert missing == [1]  # the front is the same, and so are the activations of the photos before
+    with pytest.raises(FeatxError, match="`--update` goes on from `tuned:shop`, not from `small`"):
+        tune("shop", backbone=small, name="shop", options=options)
+
+
 def test_a_full_disk_is_a_sentence_and_what_was_kept_stays_usable(shop, small, workplace, monkeypatch):
     import errno
 
@@ -305,6 +369,21 @@ SETTINGS = [
 def test_every_setting_trains(shop, small, workplace, setting):
     tuned = tuned_network(shop, small, **setting)
     assert len(tuned.history) == 2 and np.isfinite([epoch.loss for epoch in tuned.history]).all()
+
+
+def test_half_precision_trains_and_the_network_that_is_written_is_whole(shop, small, workplace):
+    tuned = tuned_network(shop, small, precision="bf16", device="cpu")
+    assert np.isfinite([epoch.loss for epoch in tuned.history]).all()
+    assert {tensor.dtype for tensor in load_file(str(tuned.file)).values()} <= {torch.float32, torch.int64}
+    with pytest.raises(FeatxError, match="there is no precision `fp16`"):
+        TuneOptions(precision="fp16")
+
+
+def test_a_device_that_is_not_there_is_named_before_anything_is_computed(shop, small, workplace):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(FeatxError, match="torch sees no GPU for `--device cuda`"):
+        tuned_network(shop, small, device="cuda")
 
 
 @pytest.mark.parametrize("setting", ["optimizer", "schedule", "mix", "average", "augment"])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from featx.backbones import Fingerprint
 from featx.metrics.selective import automation_at, coverage_curve, min_products_for
+from tests.conftest import toy_fingerprint
 
 SCRIPT = "<script>window.stolen=1</script>"
 
@@ -25,8 +27,14 @@ class Catalogue:
     products: list[str | None]
     features: np.ndarray
 
+    fingerprint: Fingerprint = field(default_factory=lambda: toy_fingerprint(24))
+
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def digests(self) -> list[str]:
+        return [f"{i:064x}" for i in range(len(self.ids))]
 
 
 def catalogue(
