@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -273,7 +274,9 @@ def tune(
 
     Example: featx tune data/train --minutes 5
     """
-    out = Output(json=json, quiet=quiet, verbose=verbose)
+    # Of several processes that `torchrun` starts the first one speaks.
+    follows = os.environ.get("RANK", "0") != "0"
+    out = Output(json=json and not follows, quiet=quiet or follows, verbose=verbose and not follows)
     catalogue = catalogue_of(
         images,
         out,
@@ -325,6 +328,8 @@ def tune(
         precision=precision,
     )
     tuned = run(catalogue, backbone=backbone, weights=weights, name=name, options=options, events=_narrator(out))
+    if follows:
+        return
     _print(tuned, out, " ".join(images))
     out.document(tuned.to_dict())
     if min_gain is not None and 100 * tuned.gain < min_gain:

@@ -11,6 +11,7 @@ losses        what a training makes smaller: doubt about categories, or the dist
 lookalikes    whether the most similar photo of another product is of the same category
 training      one training: epochs, early stopping, averages
 checkpoints   a training that was killed goes on
+processes     several processes that train one network
 judging       categories from features, scored on photos that only judge
 nodes         several layers of the frozen network, from what is kept at the cut
 ladder        the ways that were tried, the cheapest first, and which one wins

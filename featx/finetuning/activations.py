@@ -24,6 +24,7 @@ from featx.errors import FeatxError
 from featx.files import caches
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.locks import held_or_busy
+from featx.finetuning.processes import started
 
 # How much of the disk may be taken where nobody says: the lesser of the two.
 MOST_BYTES, MOST_OF_FREE = 8 * 2**30, 0.25
@@ -35,8 +36,9 @@ RECORDS, ABOUT, LOCK = "activations", "about.json", ".lock"
 
 
 def activations_folder() -> Path:
-    """Where activations are kept: the cache folder of this account."""
-    return caches.cache_folder("activations")
+    """Where activations are kept: the cache folder of this account; each of several processes keeps its own."""
+    processes = started()
+    return caches.cache_folder("activations" if processes.leads else f"activations-{processes.rank}")
 
 
 @dataclass(frozen=True)

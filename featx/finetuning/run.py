@@ -49,6 +49,7 @@ from featx.finetuning.ladder import FROZEN, JOINED, NODES, TAIL, VIEWS, WHOLE, R
 from featx.finetuning.nodes import beside, frozen_nodes, widened
 from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
 from featx.finetuning.photos import Photos, divided
+from featx.finetuning.processes import place_of, started, together
 from featx.finetuning.publishing import answers_as_file, publish, weights_as_file
 from featx.finetuning.tail import BATCH, Maps, Tail, Whole, seconds_of_a_photo
 from featx.finetuning.tracking import tracked
@@ -161,9 +162,16 @@ def tune(
     name = checked_name(name or _name_after(catalogue))
     backbone = begun_from(backbone, name, options)
     encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device=options.device)
-    with tracked(events, options, name, Workspace.here().tuned) as heard, _threads(options.threads):
-        tuned = _Run(catalogue, encoder, name, options, heard, weights).go()
-        tuned = replace(tuned, seconds=time.monotonic() - begun)
+    with (
+        together() as processes,
+        place_of(processes, Workspace.here().tuned) as folder,
+        tracked(events if processes.leads else TuneEvents(), options, name, folder) as heard,
+        _threads(options.threads),
+    ):
+        if processes.count > 1:  # what one of them kept of an earlier training the others lack
+            options = replace(options, fresh=True)
+        tuned = _Run(catalogue, encoder, name, options, heard, folder, weights).go()
+        tuned = replace(tuned, file=processes.agreed(tuned.file), seconds=time.monotonic() - begun)
         heard.finished(tuned.card, tuned.file)
     return tuned
 
@@ -199,6 +207,7 @@ class _Run:
         name: str,
         options: TuneOptions,
         events: TuneEvents,
+        folder: Path,
         weights: str | None = None,
     ) -> None:
         self.catalogue, self.encoder, self.name = catalogue, encoder, name
@@ -207,7 +216,7 @@ class _Run:
         self.network: TunableNetwork = encoder.tunable()
         self.parent = encoder.fingerprint
         self.skipped: list[Skipped] = list(catalogue.skipped)
-        self.folder = Workspace.here().tuned
+        self.folder = folder
 
     def go(self) -> Tuned:
         """All steps in order."""
@@ -268,7 +277,8 @@ class _Run:
         """Whether all layers can be trained in the time that is left."""
         prepared = np.asarray(self.encoder.prepare(Image.new("RGB", (256, 256))))
         each = seconds_of_a_photo(self.encoder.tunable(), prepared)
-        return each * len(photos.learn) * (self.options.epochs or LEAST) < self._seconds_left
+        fits = each * len(photos.learn) * (self.options.epochs or LEAST) < self._seconds_left
+        return started().agreed(fits)
 
     @contextmanager
     def _activations(

@@ -22,6 +22,7 @@ from featx.files.atomic import write_atomic
 from featx.files.regular import read_regular
 from featx.finetuning.events import Kept, Planned, TuneEvents
 from featx.finetuning.options import TuneOptions
+from featx.finetuning.processes import started
 
 if TYPE_CHECKING:
     from featx.backbones.tuned_card import Epoch, Reached, TunedCard
@@ -268,7 +269,7 @@ def trackers_of(options: TuneOptions, name: str, folder: Path) -> list[Tracker]:
 @contextmanager
 def tracked(events: TuneEvents, options: TuneOptions, name: str, folder: Path) -> Iterator[TuneEvents]:
     """Events that also reach the trackers of the options."""
-    trackers = trackers_of(options, name, folder)
+    trackers = trackers_of(options, name, folder) if started().leads else []
     facts: Facts = {"name": name, **options.recipe()}
     tracking = Tracking(facts, trackers, events.tracker_failed, time.monotonic)
     try:

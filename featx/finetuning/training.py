@@ -22,6 +22,7 @@ from featx.finetuning.events import TuneEvents
 from featx.finetuning.lookalikes import look_alikes
 from featx.finetuning.losses import Objective
 from featx.finetuning.options import TuneOptions
+from featx.finetuning.processes import ALONE, started
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
 from featx.finetuning.tail import BATCH, Answers, Maps, Tail, Whole, answers_again, as_tensor
 
@@ -94,6 +95,10 @@ class Training:
         weights = _class_weights(sizes) if options.class_weight else None
         self._objective = Objective(options.loss, tail.head, options.smoothing, weights)
         self._pull = PULL if float(np.median(sizes)) < FEW else 0.0
+        # A loss that weighs or compares the photos of a batch needs all of them: then every process sees them all.
+        divides = weights is None and not self._objective.compares_photos()
+        self._processes = started() if divides else ALONE
+        self._clock = started()
 
     def run(self, checkpoint: Checkpoint, seconds: float) -> tuple[State, Progress]:
         """Train until the last epoch, until nothing gets better, or until the time is over; the best weights."""
@@ -105,7 +110,7 @@ class Training:
             self.events.going_on(len(progress.history) + 1, self.epochs)
         self.events.rates(progress.rate, progress.tried)
         while len(progress.history) < self.epochs:
-            if reason := self._reason_to_stop(progress, seconds):
+            if reason := self._clock.agreed(self._reason_to_stop(progress, seconds)):
                 self.events.stopped(reason)
                 break
             begun = time.monotonic()
@@ -221,6 +226,7 @@ class Training:
             doubt = doubt * (len(rows) / len(inputs))
             torch.autograd.backward(doubt)
             loss += float(doubt.detach())
+        loss = self._processes.summed(self.tail.parameters(), loss)
         self._pull_back()
         torch.nn.utils.clip_grad_norm_(self.tail.parameters(), SPREAD_OF_LENGTH, foreach=False)
         optimizer.step()
@@ -230,7 +236,8 @@ class Training:
         """A batch in parts: all layers of a few photos take as much memory as the last ones of many."""
         whole = not isinstance(self.tail.back, Whole) or self._objective.compares_photos()
         at_once = photos if whole else AT_ONCE
-        return [slice(start, start + at_once) for start in range(0, photos, at_once)]
+        mine = self._processes.share(photos)
+        return [slice(start, min(start + at_once, mine.stop)) for start in mine[::at_once]]
 
     def _pull_back(self) -> None:
         """Where photos are few: towards the weights that saw many."""
