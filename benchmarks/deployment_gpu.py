@@ -65,6 +65,8 @@ def main() -> None:
     model.graph = lambda arrays: dict(zip(names, session.run(names, arrays), strict=True))
     print(json.dumps(check(model, folder / "golden" / "expected.npz")))
     batch = {name: np.zeros((options.batch, side, side, 3), dtype=np.uint8) for name, side in inputs.items()}
+    if model.columns is not None:
+        batch["columns"] = model.columns.encode([{}] * options.batch)
     session.run(names, batch)
     begun, rounds = time.perf_counter(), 5
     for _ in range(rounds):

@@ -69,6 +69,9 @@ def deploy(
         out.say(f"  model-int8.onnx, on {pluralise(report.int8.photos, 'photo')}: {agreement_sentence(report.int8)}")
     if browser:
         out.say(f"  open {report.folder}/browser/index.html in a browser")
-    out.next(f"python {report.folder}/run.py PHOTO   (needs pillow, numpy and onnxruntime)")
+    if report.columns:
+        out.say(f"  counts {', '.join(report.columns)} beside the photo: give a table, or see `run.py --help`")
+    photos = "TABLE.csv" if report.columns else "PHOTO"
+    out.next(f"python {report.folder}/run.py {photos}   (needs pillow, numpy and onnxruntime)")
     out.result(str(report.folder))
     out.document(report.to_dict())

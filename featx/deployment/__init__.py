@@ -2,6 +2,8 @@
 
 nodes      a growing list of ONNX nodes
 graph      the arrays of a classifier as such nodes
+answers    its calibrated probabilities, by the photo or by photo and columns
+columns    what turns titles and prices into numbers, as files
 model      networks and classifier in one graph, with everything a runner must know in its metadata
 int8, openvino_form    the same graph with integers in its convolutions, and in OpenVINO's own form
 golden     drawn photos with the answers of featx

@@ -9,6 +9,7 @@ from featx.classifiers.card import page
 from featx.files.markdown import escape_markdown
 
 if TYPE_CHECKING:
+    from featx.classifiers.model import Classifier
     from featx.deployment.agreement import Agreement
     from featx.deployment.comparison import Comparison
     from featx.prediction.predict import Predictor
@@ -26,6 +27,26 @@ A program in another language must do the same: the record `featx` in the model'
 the categories (`labels`) and gives the confidence below which an answer needs a person (`review`). The outputs are
 `label`, `probabilities`, `sure`, `similarity` to the nearest training photo, and `embedding`.
 """
+
+
+def _columns(model: Classifier) -> list[str]:
+    """How the columns that it counts are given."""
+    if not model.wants:
+        return []
+    names = ", ".join(map(escape_markdown, model.wants))
+    lines = [
+        f"It counts {names} beside the photo: give a table (CSV or TSV in UTF-8) with a column `path`, or name them on",
+        "the command line.",
+        "",
+        "    python run.py list.csv",
+        "    python run.py --help             # lists the flags of the columns",
+        "",
+        "A photo without any of them gets the answer of the photo alone. The graph takes them as numbers, its input",
+        "`columns`; the files in `columns/` make these from texts.",
+    ]
+    if model.fusion is not None and model.fusion.reads:
+        lines.append("`text` is what was read off the photo; this program reads none, so give it as a column.")
+    return [*lines, ""]
 
 
 BROWSER = (
@@ -58,11 +79,20 @@ def card_page(
         "",
         f"Compared with featx on {comparison.photos:,} photos when it was made: the same categories and decisions, "
         f"embeddings within {comparison.embedding:.1g}, probabilities within {comparison.probabilities:.1g}, and a "
-        f"photo alone within {comparison.alone:.1g} of the same photo among others.",
+        f"photo alone {_alone(comparison.alone)}.",
         *(["", *_integers(agreement)] if agreement is not None else []),
         *(["", BROWSER] if browser else []),
     ]
-    return "\n".join([card, "", USAGE, *limits, "", "## Licences", "", *_licences(predictor, browser=browser)]) + "\n"
+    return (
+        "\n".join(
+            [card, "", USAGE, *_columns(model), *limits, "", "## Licences", "", *_licences(predictor, browser=browser)]
+        )
+        + "\n"
+    )
+
+
+def _alone(largest: float) -> str:
+    return f"within {largest:.1g} of the same photo among others" if largest else "as among others, to the last bit"
 
 
 def _integers(agreement: Agreement) -> list[str]:

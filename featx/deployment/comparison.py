@@ -45,7 +45,8 @@ class Comparison:
 
 def compare(folder: Path, graph: str, expected: Path, keep: Path | None = None) -> Comparison:
     """Run the program of a deployment as its users run it; `keep` is a file for its answers."""
-    command = [sys.executable, str(folder / "run.py"), "--model", graph, "--check", str(expected)]
+    # -B: what Python keeps of the files it imports is no part of a deployment.
+    command = [sys.executable, "-B", str(folder / "run.py"), "--model", graph, "--check", str(expected)]
     command += ["--keep", str(keep)] if keep is not None else []
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_clean_environment())
     try:

@@ -21,6 +21,7 @@ from featx.files.atomic import cannot_write, temporary_path
 from featx.files.regular import read_json
 
 if TYPE_CHECKING:
+    from featx.classifiers.model import Classifier
     from featx.deployment.agreement import Agreement
     from featx.prediction.predict import Predictor
     from featx.prediction.review import DecisionRule
@@ -55,6 +56,8 @@ class DeploymentReport:
     categories: int
     n_bytes: int
     comparison: Comparison
+    # The columns that it counts beside a photo.
+    columns: list[str] = field(default_factory=list)
     # How far `model-int8.onnx` agrees, where it was asked for.
     int8: Agreement | None = None
     files: list[str] = field(default_factory=list)
@@ -119,6 +122,7 @@ def deploy(
         len(predictor.model.classes),
         sum((output / name).stat().st_size for name in files),
         comparison,
+        predictor.model.wants,
         agreement,
         files,
         time.monotonic() - begun,
@@ -170,11 +174,11 @@ def _write(
     from featx.deployment.golden import EXPECTED, write_golden
 
     on_stage("the graph")
-    _require_deployable(predictor)
+    _require_deployable(predictor, forms)
     _require_exact_flags(rule, forms)
     _write_graphs(folder, predictor, rule, forms)
-    _copy_runner(folder)
-    _write_manifest(folder)
+    _copy_runner(folder, predictor.model)
+    _write_manifest(folder, predictor.model)
     on_stage("the golden photos")
     write_golden(folder / GOLDEN, predictor, rule)
     files = [folder / GOLDEN / EXPECTED]
@@ -190,20 +194,25 @@ def _write(
         write_page(folder / BROWSER, folder / MODEL, folder / GOLDEN, folder / GOLDEN / EXPECTED)
     page = card_page(predictor, rule, comparison, agreement, browser=forms.browser)
     (folder / CARD).write_text(page, encoding="utf-8")
-    _write_manifest(folder)
+    _write_manifest(folder, predictor.model)
     return comparison, agreement
 
 
 def _write_graphs(folder: Path, predictor: Predictor, rule: DecisionRule, forms: Forms) -> None:
     """The graph in every form that is wanted."""
+    from featx.deployment.columns import FOLDER as COLUMNS
+    from featx.deployment.columns import write_columns
     from featx.deployment.model import build_model
 
     model = build_model(predictor, rule)
     data = model.SerializeToString()
-    if len(data) > MOST_BYTES:
+    if fusion := predictor.model.fusion:
+        write_columns(folder / COLUMNS, fusion.encoder)
+    n_bytes = len(data) + sum(path.stat().st_size for path in folder.rglob("*"))
+    if n_bytes > MOST_BYTES:
         raise FeatxError(
             "bad-flag",
-            f"the `{predictor.model.name}` classifier would make a model of {len(data) / 2**20:,.0f} MB",
+            f"the `{predictor.model.name}` classifier would make a model of {n_bytes / 2**20:,.0f} MB",
             "train a smaller one, such as `featx fit --clf lda`",
         )
     (folder / MODEL).write_bytes(data)
@@ -217,15 +226,24 @@ def _write_graphs(folder: Path, predictor: Predictor, rule: DecisionRule, forms:
         (folder / INT8).write_bytes(int8_model(model, predictor.backbone).SerializeToString())
 
 
-def _copy_runner(folder: Path) -> None:
+def _copy_runner(folder: Path, model: Classifier) -> None:
+    """The files of the runner; what reads columns is there already, where the classifier counts some."""
+    from featx.deployment import columns
     from featx.images import colours
 
     for file in RUNNER.iterdir():
-        if file.is_file():
+        if file.is_file() and file != columns.OWN:
             shutil.copyfile(file, folder / file.name)
+    if not model.wants:
+        _without_line(folder / "Containerfile", f"COPY {columns.FOLDER} ")
     shutil.copyfile(str(colours.__file__), folder / "colours.py")
     pins = [f"{name}=={version(name)}\n" for name in _needs(folder)]
     (folder / "constraints.txt").write_text("".join(pins), encoding="utf-8")
+
+
+def _without_line(file: Path, beginning: str) -> None:
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.startswith(beginning)), encoding="utf-8")
 
 
 def _needs(folder: Path) -> dict[str, str]:
@@ -272,21 +290,24 @@ def _compare_int8(folder: Path, predictor: Predictor, file: Path, paths: Sequenc
     return agreement
 
 
-def _write_manifest(folder: Path) -> None:
-    """The digest of every file, and the versions of ONNX Runtime that run the graph."""
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+def _write_manifest(folder: Path, model: Classifier) -> None:
+    """The digest of every file, the versions of ONNX Runtime that run the graph, and the columns that it counts."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     digests = {name: _sha256(folder / name) for name in names if name != MANIFEST}
     runtime = {"oldest": _needs(folder)["onnxruntime"], "compared_with": version("onnxruntime")}
-    manifest = {"format": FORMAT, "onnxruntime": runtime, "files": digests}
+    manifest = {"format": FORMAT, "onnxruntime": runtime, "columns": model.wants, "files": digests}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _require_deployable(predictor: Predictor) -> None:
-    if wants := ", ".join(predictor.model.wants):
+def _require_deployable(predictor: Predictor, forms: Forms) -> None:
+    from featx.deployment.columns import require_columns_travel
+
+    require_columns_travel(predictor.model)
+    if forms.browser and (wants := ", ".join(predictor.model.wants)):
         raise FeatxError(
             "bad-flag",
-            f"the classifier counts {wants} beside the photo, and a deployment takes photos only",
-            "train one for photos alone: `featx fit` without `--with`",
+            f"the classifier counts {wants} beside the photo, and the page for browsers takes photos only",
+            "leave `--browser` out, or train one for photos alone: `featx fit` without `--with`",
         )
     precision = predictor.model.fingerprint.precision
     if precision != "fp32":

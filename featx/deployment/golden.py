@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from featx.catalogue.items import Item
+from featx.classifiers.columns.values import Columns, rows_of
+from featx.deployment.columns import columns_as_json, drawn_columns
 from featx.embedding.stream import embed, read_source
 from featx.files.atomic import write_atomic
 from featx.prediction.predict import Predictor
@@ -24,31 +27,41 @@ EXPECTED = "expected.npz"
 
 @dataclass(frozen=True)
 class ExpectedAnswers:
-    """Photos that could be read, and the outputs that the graph must give for them."""
+    """Photos that could be read, their columns as JSON, and the outputs that the graph must give for them."""
 
     paths: list[str]
     arrays: dict[str, np.ndarray]
+    columns: list[str] | None = None
 
     def write(self, path: Path, names: Sequence[str]) -> None:
         """Write the answers, for photos of these names beside the file."""
         file = io.BytesIO()
-        arrays: dict[str, Any] = {"files": np.array(names), **self.arrays}
+        columns = {} if self.columns is None else {"columns": np.array(self.columns)}
+        arrays: dict[str, Any] = {"files": np.array(names), **columns, **self.arrays}
         np.savez_compressed(file, **arrays)
         write_atomic(path, file.getvalue())
 
 
-def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[str]) -> ExpectedAnswers | None:
-    """The answers of featx to photos; those that cannot be read are left out, and None is left where all are."""
+def expected_answers(
+    predictor: Predictor, rule: DecisionRule, paths: Sequence[str], columns: Columns | None = None
+) -> ExpectedAnswers | None:
+    """The answers of featx to photos; those that cannot be read are left out, and None is left where all are.
 
-    def read(path: str) -> Any:
-        return read_source(path, exact=predictor.exact, name=path)
+    Their columns are those given, else what the store knows of each photo.
+    """
 
-    with embed(paths, lambda: predictor.backbone, read=read, known=lambda digest: None, workers=2) as stream:
-        readable = [(result.photo, result.features) for result in stream if result.features is not None]
-    if not readable:
+    def read(item: Item) -> Any:
+        return read_source(item.path, exact=predictor.exact, name=item.path)
+
+    items = [Item(path, path) for path in paths]
+    with embed(items, lambda: predictor.backbone, read=read, known=lambda digest: None, workers=2) as stream:
+        photos = list(stream)
+    rows = {i: photo.features for i, photo in enumerate(photos) if photo.features is not None}
+    if not rows:
         return None
-    features = np.stack([row for _, row in readable])
-    shares = predictor.model.predict_proba(features)
+    columns = columns or predictor.columns.known(photos, count=False)
+    readable, features = list(rows), np.stack(list(rows.values()))
+    shares = predictor.model.predict_proba(features, columns and rows_of(columns, readable))
     similarity = predictor.model.novelty.similarity(features)
     label = shares.argmax(axis=1)
     names = [predictor.model.classes[i] for i in label]
@@ -57,7 +70,7 @@ def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[s
     answers = zip(names, shares.max(axis=1).tolist(), similarity.tolist(), flags, strict=True)
     sure = np.array([not rule.doubt(name, share, near, least, may_be) for name, share, near, may_be in answers])
     return ExpectedAnswers(
-        [path for path, _ in readable],
+        [paths[i] for i in readable],
         {
             "label": label.astype(np.int64),
             "probabilities": shares.astype(np.float32),
@@ -65,6 +78,7 @@ def expected_answers(predictor: Predictor, rule: DecisionRule, paths: Sequence[s
             "similarity": similarity.astype(np.float32),
             "embedding": features.astype(np.float32),
         },
+        None if columns is None else columns_as_json(columns, readable),
     )
 
 
@@ -78,6 +92,8 @@ def write_golden(folder: Path, predictor: Predictor, rule: DecisionRule) -> None
             name = Path(row.image).name
             (folder / name).write_bytes((Path(drawn) / row.image).read_bytes())
     paths = sorted(str(path) for path in folder.iterdir())
-    answers = expected_answers(predictor, rule, paths)
+    fusion = predictor.model.fusion
+    columns = None if fusion is None else drawn_columns(fusion.encoder, len(paths))
+    answers = expected_answers(predictor, rule, paths, columns)
     assert answers is not None
     answers.write(folder / EXPECTED, [Path(path).name for path in answers.paths])

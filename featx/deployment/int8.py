@@ -33,7 +33,7 @@ def int8_model(model: ModelProto, encoder: Encoder) -> ModelProto:
             quantization.quantize_static(
                 before,
                 after,
-                _Photos(parts_of(encoder)),
+                _Photos(parts_of(encoder), contract_of(model)["columns"]),
                 op_types_to_quantize=["Conv"],
                 per_channel=True,
                 # Processors without instructions for eight bits add in sixteen, which seven bits never exceed.
@@ -54,8 +54,10 @@ def int8_model(model: ModelProto, encoder: Encoder) -> ModelProto:
 class _Photos:
     """The calibration images one after the other, as ONNX Runtime asks for them."""
 
-    def __init__(self, parts: Sequence[Encoder]) -> None:
+    def __init__(self, parts: Sequence[Encoder], columns: dict[str, Any] | None) -> None:
         self._parts, self._names = parts, input_names(parts)
+        # No convolution sees the columns, so that any will do.
+        self._columns = {columns["input"]: np.zeros((1, columns["width"]), dtype=np.float32)} if columns else {}
         self._left = iter(calibration_images())
 
     def get_next(self) -> dict[str, Any] | None:
@@ -64,4 +66,4 @@ class _Photos:
         if image is None:
             return None
         prepared = [np.asarray(part.prepare(image))[None] for part in self._parts]
-        return dict(zip(self._names, prepared, strict=True))
+        return dict(zip(self._names, prepared, strict=True)) | self._columns

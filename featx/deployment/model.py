@@ -18,13 +18,14 @@ from featx.backbones.joined import JoinedEncoder
 from featx.backbones.onnx_export import network_as_onnx
 from featx.classifiers.model import Classifier
 from featx.deployment.answers import add_probabilities
+from featx.deployment.columns import columns_contract
 from featx.deployment.graph import add_similarity, add_unit_length
 from featx.deployment.nodes import Nodes
 from featx.prediction.predict import Predictor
 from featx.prediction.review import DecisionRule
 
-# The key of the metadata, and the number of its format.
-KEY, FORMAT = "featx", 1
+# The key of the metadata, and the number of its format; another one where the graph takes columns beside a photo.
+KEY, FORMAT, WITH_COLUMNS = "featx", 1, 2
 # The form of a model that ONNX Runtime reads since 1.15.
 IR_VERSION = 9
 # A classifier of forests needs nodes of this set.
@@ -43,11 +44,12 @@ def build_model(predictor: Predictor, rule: DecisionRule) -> ModelProto:
         are_unit = [part.spec.unit_rows for part in parts]
         rows = [row if unit else add_unit_length(nodes, row) for row, unit in zip(rows, are_unit, strict=True)]
     features = nodes.add("Concat", *rows, axis=1) if len(rows) > 1 else rows[0]
-    outputs = _add_answers(nodes, model, rule, features, encoder.spec.width)
+    columns = _columns_input(model)
+    outputs = _add_answers(nodes, model, rule, features, encoder.spec.width, *(value.name for value in columns))
     graph = helper.make_graph(
         [node for network in networks for node in network.node] + nodes.nodes,
         "featx",
-        [value for network in networks for value in network.input],
+        [value for network in networks for value in network.input] + columns,
         outputs,
         [tensor for network in networks for tensor in network.initializer] + nodes.constants,
     )
@@ -77,7 +79,7 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
     parts = parts_of(encoder)
     inputs = [{"name": name, **asdict(part.photo_form())} for name, part in zip(input_names(parts), parts, strict=True)]
     return {
-        "format": FORMAT,
+        "format": FORMAT if model.fusion is None else WITH_COLUMNS,
         "featx": __version__,
         "numbers": "float32",
         "labels": model.classes,
@@ -88,6 +90,7 @@ def contract(predictor: Predictor, rule: DecisionRule) -> dict[str, Any]:
             "flags": dict(rule.flagged_from),
         },
         "photo": {"decode_size": None if predictor.exact else encoder.spec.decode_size, "inputs": inputs},
+        "columns": columns_contract(model),
         "classifier": {"name": model.name, "written": model.card.written},
         "fingerprint": encoder.fingerprint.to_dict(),
     }
@@ -97,6 +100,13 @@ def contract_of(model: ModelProto) -> dict[str, Any]:
     """The record in a graph's metadata."""
     record: dict[str, Any] = json.loads(next(prop.value for prop in model.metadata_props if prop.key == KEY))
     return record
+
+
+def _columns_input(model: Classifier) -> list[Any]:
+    """The input for the columns of photos as numbers, where the classifier counts some."""
+    if (columns := columns_contract(model)) is None:
+        return []
+    return [helper.make_tensor_value_info(columns["input"], TensorProto.FLOAT, [COUNT, columns["width"]])]
 
 
 def _network(part: Encoder, prefix: str, name: str) -> onnx.GraphProto:
@@ -110,9 +120,11 @@ def _network(part: Encoder, prefix: str, name: str) -> onnx.GraphProto:
     return graph
 
 
-def _add_answers(nodes: Nodes, model: Classifier, rule: DecisionRule, features: str, width: int) -> list[Any]:
+def _add_answers(
+    nodes: Nodes, model: Classifier, rule: DecisionRule, features: str, width: int, columns: str | None = None
+) -> list[Any]:
     """The outputs of the graph."""
-    shares = add_probabilities(nodes, model, features)
+    shares = add_probabilities(nodes, model, features, columns)
     label = nodes.add("ArgMax", shares, axis=1, keepdims=0)
     confidence = nodes.add("ReduceMax", shares, nodes.whole_numbers(1), keepdims=0)
     limits = nodes.constant(np.array([rule.limit_of(name) for name in model.classes], dtype=np.float32))

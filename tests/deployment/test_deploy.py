@@ -82,6 +82,8 @@ def test_the_comparison_with_featx_is_part_of_the_answer(shop: Path) -> None:
     assert max(comparison["embedding"], comparison["probabilities"]) <= 1e-4
     assert comparison["alone"] <= 1e-6
     assert {"model.onnx", "run.py", "photo.py", "colours.py", "card.md", "Containerfile"} <= set(report["files"])
+    # Neither what Python keeps of the runner, nor what only columns need.
+    assert not any("cache" in name or "columns" in name for name in report["files"])
 
 
 def test_golden_photos_hold_the_hard_kinds_and_pass_their_check(shop: Path) -> None:
@@ -187,6 +189,15 @@ def test_a_damaged_photo_gets_its_reason_and_the_others_their_answers(shop: Path
     assert by_name["good.jpg"]["category"] and not by_name["good.jpg"]["error"]
     for name in ("bad.jpg", "text.jpg"):
         assert by_name[name]["error"] and by_name[name]["review"] and by_name[name]["category"] is None
+    assert by_name["text.jpg"]["error"].startswith("no photo in a format that is read: JPEG, PNG")
+
+
+def test_a_run_without_a_readable_photo_ends_with_a_sentence_and_a_code(shop: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "empty").mkdir()
+    for words, why in ((["text.jpg"], "no photo could be read"), (["empty"], "there is no photo")):
+        ran = run(shop / "out", str(tmp_path / words[0]))
+        assert ran.returncode == 1 and why in ran.stderr and "Traceback" not in ran.stderr
 
 
 def test_one_photo_alone_gets_the_numbers_it_has_among_others(shop: Path) -> None:

@@ -57,10 +57,9 @@ class FusionHeader(msgspec.Struct, forbid_unknown_fields=True):
 
 def fusion_header(fusion: Fusion) -> FusionHeader:
     """The header of a fusion."""
-    encoder = fusion.encoder
     return FusionHeader(
         fusion.way,
-        [_column_header(name, encoder.kinds[name], column) for name, column in encoder.encoders.items()],
+        encoder_headers(fusion.encoder),
         _part_header(fusion.columns),
         float(fusion.photo_temperature),
         float(fusion.temperature),
@@ -68,6 +67,11 @@ def fusion_header(fusion: Fusion) -> FusionHeader:
         fusion.reads,
         None if fusion.stack is None else _part_header(fusion.stack),
     )
+
+
+def encoder_headers(encoder: ColumnsEncoder) -> list[ColumnHeader]:
+    """The header of each column."""
+    return [_column_header(name, encoder.kinds[name], column) for name, column in encoder.encoders.items()]
 
 
 def _column_header(name: str, kind: Kind, encoder: ColumnEncoder) -> ColumnHeader:
@@ -90,12 +94,18 @@ def fusion_arrays(fusion: Fusion) -> dict[str, np.ndarray]:
     arrays = pipeline_arrays(fusion.columns.pipeline, fusion.columns.settings, COLUMNS)
     if fusion.stack is not None:
         arrays |= pipeline_arrays(fusion.stack.pipeline, fusion.stack.settings, STACK)
-    for i, column in enumerate(fusion.encoder.encoders.values()):
-        encoder = column.pieces if isinstance(column, MeaningEncoder) else column
-        if isinstance(encoder, TextEncoder):
-            arrays |= {f"column {i}.weights": encoder.weights, f"column {i}.directions": encoder.directions}
-        elif isinstance(encoder, NumberEncoder):
-            arrays[f"column {i}.knots"] = encoder.knots
+    return arrays | encoder_arrays(fusion.encoder)
+
+
+def encoder_arrays(encoder: ColumnsEncoder) -> dict[str, np.ndarray]:
+    """The arrays of the columns, by the name they have in a file."""
+    arrays: dict[str, np.ndarray] = {}
+    for i, column in enumerate(encoder.encoders.values()):
+        own = column.pieces if isinstance(column, MeaningEncoder) else column
+        if isinstance(own, TextEncoder):
+            arrays |= {f"column {i}.weights": own.weights, f"column {i}.directions": own.directions}
+        elif isinstance(own, NumberEncoder):
+            arrays[f"column {i}.knots"] = own.knots
     return arrays
 
 

@@ -14,13 +14,15 @@ LEAST_COSINE = 0.9
 BATCH = 32
 NUMBERS, DECISIONS = ("embedding", "probabilities", "similarity"), ("label", "sure")
 Arrays = dict[str, np.ndarray]
+Row = dict[str, Any]
 
 
-def read_expected(expected: Path | str) -> tuple[list[Path], Arrays]:
-    """The photos of a file of answers, and the answers."""
+def read_expected(expected: Path | str) -> tuple[list[Path], list[Row] | None, Arrays]:
+    """The photos of a file of answers, the columns they were given where there are any, and the answers."""
     with np.load(expected, allow_pickle=False) as file:
         wanted = dict(file)
-    return [Path(expected).parent / name for name in wanted.pop("files").tolist()], wanted
+    rows = [json.loads(row) for row in wanted.pop("columns").tolist()] if "columns" in wanted else None
+    return [Path(expected).parent / name for name in wanted.pop("files").tolist()], rows, wanted
 
 
 def check(model: Any, expected: Path | str, keep: Path | str | None = None) -> dict[str, Any]:
@@ -29,8 +31,8 @@ def check(model: Any, expected: Path | str, keep: Path | str | None = None) -> d
     An answer on the very edge of another may fall on either side, and is not counted. `alone` is the largest difference
     that a photo's company makes. With `keep`, the answers are written to that file.
     """
-    paths, wanted = read_expected(expected)
-    own, alone = _answers(model, paths)
+    paths, rows, wanted = read_expected(expected)
+    own, alone = _answers(model, paths, rows or [{}] * len(paths))
     if keep is not None:
         kept: dict[str, Any] = {name: own[name] for name in wanted}
         np.savez(keep, **kept)
@@ -49,14 +51,14 @@ def fails(result: dict[str, Any], numbers: str) -> bool:
     return bool(far or result["label"] or result["sure"])
 
 
-def _answers(model: Any, paths: list[Path]) -> tuple[Arrays, float]:
+def _answers(model: Any, paths: list[Path], rows: list[Row]) -> tuple[Arrays, float]:
     """The answers to photos by batches, and how far they are from those to the first photos alone."""
     answers, alone = [], 0.0
     for start in range(0, len(paths), BATCH):
         photos = [model.read(path) for path in paths[start : start + BATCH]]
-        answers.append(model.run(photos))
+        answers.append(model.run(photos, rows[start : start + BATCH]))
         if start == 0:
-            singles = [model.run([photo]) for photo in photos]
+            singles = [model.run([photo], [row]) for photo, row in zip(photos, rows, strict=False)]
             alone = max(_apart(np.concatenate([one[name] for one in singles]), answers[0][name]) for name in NUMBERS)
     return {name: np.concatenate([answer[name] for answer in answers]) for name in NUMBERS + DECISIONS}, alone
 

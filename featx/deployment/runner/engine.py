@@ -16,7 +16,7 @@ class Graph:
 
     def __init__(self, path: Path, threads: int = 0) -> None:
         for file in [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]:
-            refuse_if_changed(file)
+            refuse_if_changed(path.parent, file.name)
         self._run, self.contract = (_openvino if path.suffix == ".xml" else _onnxruntime)(path, threads)
 
     def __call__(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -25,10 +25,10 @@ class Graph:
         return outputs
 
 
-def refuse_if_changed(file: Path) -> None:
-    """End the program if a file is not the one that was deployed."""
-    manifest = file.with_name("manifest.json")
-    wanted = json.loads(manifest.read_text("utf-8"))["files"].get(file.name)
+def refuse_if_changed(folder: Path, name: str) -> None:
+    """End the program if a file of a deployment is not the one that was deployed."""
+    file, manifest = folder / name, folder / "manifest.json"
+    wanted = json.loads(manifest.read_text("utf-8"))["files"].get(name)
     if wanted is None or not file.is_file():
         sys.exit(f"{file} is not part of this deployment: {manifest} names the files that are")
     with file.open("rb") as opened:

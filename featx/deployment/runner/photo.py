@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from colours import orientation_of, to_rgb, upright  # type: ignore[import-not-found]
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "TIFF": "TIFF", "WEBP": "WebP", "BMP": "BMP"}
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".bmp")
 TURNED = (5, 6, 7, 8)
 Image.MAX_IMAGE_PIXELS = 25_000_000  # Pillow refuses twice as many
 
 
+def photos_in(names: Iterable[str]) -> Iterator[Path]:
+    """The photos that are named, and those in the folders that are named."""
+    for path in map(Path, names):
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+        yield from inside
+
+
 def decode(data: bytes, size: list[int] | None) -> Any:
     """The photo upright, in sRGB, on white; a large JPEG may come out smaller, but not below `size`."""
-    with Image.open(io.BytesIO(data), formats=list(FORMATS)) as opened:
+    with _open(data) as opened:
         kind = str(opened.format)
         if kind == "JPEG" and size:
             width, height = reversed(size) if orientation_of(opened) in TURNED else size
             opened.draft(None, (width, height))
         opened.load()
         return upright(to_rgb(opened, FORMATS[kind], data), orientation_of(opened))
+
+
+def _open(data: bytes) -> Any:
+    try:
+        return Image.open(io.BytesIO(data), formats=list(FORMATS))
+    except UnidentifiedImageError:
+        raise ValueError(f"no photo in a format that is read: {', '.join(FORMATS.values())}") from None
 
 
 def prepare(image: Any, form: dict[str, Any]) -> np.ndarray:

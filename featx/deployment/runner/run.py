@@ -5,6 +5,8 @@
     python run.py --json photo.jpg     a JSON record for each photo
     python run.py --check              compare the photos in golden/ with the answers they had when this was made
     python run.py --model model-int8.onnx photo.jpg    another graph of this folder, where it has several
+    python run.py --title "Oat drink" photo.jpg    with its columns, where the classifier counts some
+    python run.py list.csv    the photos of a table with their columns
 
 In Python: `from run import Model; Model().predict(["photo.jpg"])`.
 """
@@ -15,6 +17,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 from engine import Graph  # type: ignore[import-not-found]  # noqa: E402
-from photo import decode, prepare  # type: ignore[import-not-found]  # noqa: E402
+from photo import decode, photos_in, prepare  # type: ignore[import-not-found]  # noqa: E402
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".bmp")
 BATCH = 16
 Record = dict[str, Any]
 
@@ -37,6 +39,11 @@ class Model:
     def __init__(self, folder: Path | str = HERE, threads: int = 0, graph: str = "model.onnx") -> None:
         self.graph = Graph(Path(folder) / graph, threads)
         self.contract: Record = self.graph.contract
+        self.columns: Any = None
+        if self.contract["columns"]:
+            from columns import Columns  # type: ignore[import-not-found]
+
+            self.columns = Columns(Path(folder))
 
     def read(self, path: Path | str) -> list[np.ndarray]:
         """One photo as the bytes that each network takes."""
@@ -44,26 +51,40 @@ class Model:
         image = decode(Path(path).read_bytes(), photo["decode_size"])
         return [prepare(image, form) for form in photo["inputs"]]
 
-    def run(self, photos: Sequence[list[np.ndarray]]) -> dict[str, np.ndarray]:
-        """The outputs of the graph, by name, for photos as `read` gives them."""
+    def run(self, photos: Sequence[list[np.ndarray]], rows: Sequence[Record] | None = None) -> dict[str, np.ndarray]:
+        """The outputs of the graph, by name, for photos as `read` gives them, each with its row of columns."""
         names = [form["name"] for form in self.contract["photo"]["inputs"]]
         inputs = {name: np.stack(tensors) for name, tensors in zip(names, zip(*photos, strict=True), strict=True)}
+        if self.columns is not None:
+            inputs[self.contract["columns"]["input"]] = self.columns.encode(rows or [{}] * len(photos))
         outputs: dict[str, np.ndarray] = self.graph(inputs)
         return outputs
 
-    def predict(self, paths: Iterable[Path | str]) -> Iterator[Record]:
-        """A record for each photo: its category, how sure that is, and whether a person should look at it."""
-        for some in batches(paths):
-            photos, faults = [], {}
-            for path in some:
-                try:
-                    photos.append(self.read(path))
-                except Exception as error:  # a damaged photo must not end the run  # noqa: BLE001
-                    faults[path] = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            answers = self.run(photos) if photos else {}
-            rows = iter(range(len(photos)))
-            for path in some:
-                yield self._fault(path, faults[path]) if path in faults else self._answer(path, answers, next(rows))
+    def predict(self, paths: Iterable[Path | str], rows: Iterable[Record] | None = None) -> Iterator[Record]:
+        """A record for each photo: its category, how sure that is, and whether a person should look at it.
+
+        `rows` holds the columns of each photo, such as {"title": "Oat drink"}, where the classifier counts some.
+        """
+        return self.answers(((path, {}) for path in paths) if rows is None else zip(paths, rows, strict=True))
+
+    def answers(self, photos: Iterable[tuple[Path | str, Record]]) -> Iterator[Record]:
+        """The same for photos with their rows; a row's columns follow its answer."""
+        left = iter(photos)
+        with ThreadPoolExecutor() as pool:
+            while some := list(islice(left, BATCH)):
+                read = list(pool.map(self._read, (path for path, _ in some)))
+                good = [(tensors, row) for (tensors, _), (_, row) in zip(read, some, strict=True) if tensors]
+                outputs = self.run(*zip(*good, strict=True)) if good else {}
+                numbers = iter(range(len(good)))
+                for (path, row), (tensors, fault) in zip(some, read, strict=True):
+                    record = self._answer(path, outputs, next(numbers)) if tensors else self._fault(path, fault)
+                    yield record | {name + "_" * (name in record): cell for name, cell in row.items()}
+
+    def _read(self, path: Path | str) -> tuple[list[np.ndarray], str]:
+        try:
+            return self.read(path), ""
+        except Exception as error:  # a damaged photo must not end the run  # noqa: BLE001
+            return [], getattr(error, "strerror", None) or str(error) or type(error).__name__
 
     def _answer(self, path: Path | str, answers: dict[str, np.ndarray], row: int) -> Record:
         label, near, is_sure = int(answers["label"][row]), float(answers["similarity"][row]), answers["sure"][row]
@@ -88,20 +109,6 @@ class Model:
         return record | {"doubt": None, "similarity": None, "error": reason, **self._flags_field([])}
 
 
-def batches(paths: Iterable[Path | str]) -> Iterator[list[Path | str]]:
-    """The photos, a few at a time."""
-    left = iter(paths)
-    while some := list(islice(left, BATCH)):
-        yield some
-
-
-def photos_in(names: Iterable[str]) -> Iterator[Path]:
-    """The photos that are named, and those in the folders that are named."""
-    for path in map(Path, names):
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        yield from inside
-
-
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Predict the category of product photos.")
@@ -111,6 +118,11 @@ def main() -> None:
     parser.add_argument("--check", nargs="?", const=golden, metavar="FILE.npz", help="compare with known answers")
     parser.add_argument("--keep", metavar="FILE.npz", help="with --check: write the answers to a file")
     parser.add_argument("--model", default="model.onnx", metavar="FILE", help="the graph of this folder to run")
+    names = json.loads((HERE / "manifest.json").read_text("utf-8"))["columns"]
+    if names:
+        import columns
+
+        columns.add_flags(parser, names)
     words = parser.parse_args()
     if not words.photos and not words.check:
         parser.error("name a photo or a folder, or use --check")
@@ -119,10 +131,15 @@ def main() -> None:
         import check  # type: ignore[import-not-found]
 
         check.main(model, words.check, words.keep)
-    for record in model.predict(photos_in(words.photos)):
+    paths = photos_in(words.photos)
+    n_read = n_faults = 0
+    for record in model.answers(columns.with_rows(paths, words, model.columns)) if names else model.predict(paths):
         remark = record["error"] or record["doubt"] or ""
         line = f"{record['path']}\t{record['category'] or ''}\t{record['sure'] or ''}\t{remark}"
         print(json.dumps(record, ensure_ascii=False) if words.json else line)
+        n_read, n_faults = n_read + (not record["error"]), n_faults + bool(record["error"])
+    if not n_read:
+        sys.exit("no photo could be read" if n_faults else "there is no photo in what you named")
 
 
 if __name__ == "__main__":
