@@ -70,6 +70,12 @@ def latest_of_levels(models: Path, store: Path) -> dict[str | None, Path]:
     return latest
 
 
+def cards_of_store(models: Path, store: Path, level: str | None) -> dict[str, Card]:
+    """The cards of the classifiers trained on a store at a level of categories, by the classifiers' names."""
+    at_level = [path for path in classifier_files(models) if _trained_on(path, store, level)]
+    return {path.stem: card for path in at_level if (card := _card(path)) is not None}
+
+
 def _latest(paths: Sequence[Path]) -> Path | None:
     return max(paths, key=lambda path: path.stat().st_mtime, default=None)
 

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from featx.classifiers.card import ColumnsRecord, TriedClassifier
+from featx.classifiers.registry import cards_of_store
 from featx.comparison.document import SCHEMA as COMPARISON
 from featx.comparison.document import ComparedStore, ComparisonDocument, Details, Entry, read_comparison
 from featx.comparison.json_values import to_plain
@@ -33,6 +34,7 @@ from featx.reporting.records import (
     Honest,
     Made,
     MetricScore,
+    MustNotMiss,
     Photo,
     Pictures,
     ReportDocument,
@@ -93,6 +95,8 @@ def build_document(
     if document.fails is not None and store is not None and models is not None:
         level = compared.settings.get("level")
         document.fails.explained = explained_mistakes(details, entry, level, store, models, thumbnails)
+    if store is not None and models is not None:
+        document.must_not_miss = _must_not_miss(models, store.path, compared.settings.get("level"))
     document.pictures = Pictures(
         made=sum(name is not None for name in thumbnails.made.values()),
         left_out=thumbnails.left_out,
@@ -258,6 +262,15 @@ def _trust(details: Details, entry: Entry) -> Trust | None:
         coverage=list(details.coverage),
         thresholds=[msgspec.convert(row, Threshold, from_attributes=True) for row in details.thresholds],
     )
+
+
+def _must_not_miss(models: Path, store: Path, level: str | None) -> list[MustNotMiss]:
+    """What the saved classifiers flag: the comparison trains others, which flag nothing."""
+    return [
+        MustNotMiss(classifier=name, **to_plain(row))
+        for name, card in cards_of_store(models, store, level).items()
+        for row in card.min_recall
+    ]
 
 
 def _made(comparison: ComparisonDocument) -> Made:

@@ -131,6 +131,31 @@ def _tuned(r: Located, text: Formatter, plots: Sequence[str]) -> list[str]:
 
 
 def _trust(r: Located, text: Formatter) -> list[str]:
+    return [*_thresholds(r, text), *_must_not_miss(r, text)]
+
+
+def _must_not_miss(r: Located, text: Formatter) -> list[str]:
+    """What the saved classifiers flag of categories that must not be missed."""
+    if not r.must_not_miss:
+        return []
+    heads = {"must not be missed": "left", "classifier": "left"}
+    heads |= dict.fromkeys(("flagged from", "wanted", "caught", "95% interval", "false alarms"), "right")
+    rows = [
+        [
+            text.text(row.category),
+            text.text(row.classifier),
+            text.number("threshold", row.threshold),
+            text.number("percent", row.target),
+            text.number("percent", row.recall),
+            _interval(row, text),
+            text.number("percent", row.false_alarms),
+        ]
+        for row in r.must_not_miss
+    ]
+    return _table(heads, rows)
+
+
+def _thresholds(r: Located, text: Formatter) -> list[str]:
     if not r.trust or not r.trust.thresholds or (not r.trust.enough and r.trust.products is None):
         return []
     heads = dict.fromkeys(("to be right", "accept from", "filed", "right, measured"), "right")

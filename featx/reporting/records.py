@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from featx.classifiers.card import CategoryWordRecord, ColumnsRecord
+from featx.classifiers.card import CategoryWordRecord, ColumnsRecord, RecallRow
 from featx.comparison.document import (
     Check,
     CoveragePoint,
@@ -303,6 +303,16 @@ class Trust(msgspec.Struct, kw_only=True):
     thresholds: list[Threshold]
 
 
+class MustNotMiss(RecallRow, kw_only=True):
+    """What a saved classifier flags of a category that must not be missed, counted by products.
+
+    From `threshold` on photos are flagged, so that `target` of its products are caught; `recall` of `n` were, and of
+    `others`, products of other categories, `false_alarms` were flagged too.
+    """
+
+    classifier: str
+
+
 class SuspectedLabel(msgspec.Struct):
     """A label that is probably wrong, and the category the photo looks like."""
 
@@ -536,6 +546,7 @@ class ReportDocument(msgspec.Struct, kw_only=True):
     fails: Fails | None
     tuned: TunedNetwork | None = None
     trust: Trust | None
+    must_not_miss: list[MustNotMiss] = []
     data: DataFindings
     similar: Similar | None
     beside: BesidePhoto | None = None

@@ -76,6 +76,8 @@ class CategoryAnswer:
     # The cosine with the nearest photo that the classifier learned from.
     similarity: float | None
     top: list[Share]
+    # Categories that must not be missed, and that the photo may be of.
+    flags: list[str] = field(default_factory=list)
     error: ProblemDetails | None = None
 
 
@@ -200,9 +202,10 @@ def category_answer(query: str, known: str | None, prediction: Prediction, top: 
         prediction.doubt or None,
         round(prediction.similarity, 4),
         [Share(label, round(share, 4)) for label, share in prediction.top[:top]],
+        list(prediction.flags or ()),
     )
 
 
 def no_category(query: str, problem: Problem) -> CategoryAnswer:
     """The answer to a photo that cannot be used."""
-    return CategoryAnswer(query, None, None, None, True, None, None, [], problem.details)
+    return CategoryAnswer(query, None, None, None, True, None, None, [], error=problem.details)

@@ -20,8 +20,12 @@ from featx.extraction import extract
 from featx.prediction.predict import Prediction, predict
 from featx.prediction.review import DecisionRule, decision_rule
 from featx.prediction.sheets import predictions_sheet
+from featx.reporting.document import build_document
+from featx.reporting.markdown import markdown
+from featx.reporting.page import page
 from featx.store import Store
 from tests.conftest import Run, card_of
+from tests.reporting.documents import catalogue, comparison
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +59,21 @@ def test_the_card_tells_what_is_caught_and_what_it_costs(made, store, tmp_path):
     assert "Categories that must not be missed" in path.with_suffix(".md").read_text()
     assert "--min-recall knives=0.9" in training_command(made.card)
     assert [again.target for again in fit_again(made.card, store).card.min_recall] == [0.9]
+
+
+def test_the_report_has_what_saved_classifiers_flag(made, store, tmp_path):
+    made.save(tmp_path / "models/knives.safetensors")
+    shop = catalogue(tmp_path / "photos", ["knives", "spoons"], 4, photos=8)
+    compared = comparison(shop)
+    report = build_document(compared, tmp_path / "report", store=store, models=tmp_path / "models")
+    (row,), (kept,) = report.must_not_miss, made.card.min_recall
+    assert (row.classifier, row.category) == ("knives", "knives")
+    assert (row.threshold, row.recall, row.n) == (kept.threshold, kept.recall, kept.n)
+    short = markdown(report)
+    assert "| knives | knives | " in short and f"| 90.0% | {100 * kept.recall:.1f}% |" in short
+    assert "Categories that must not be missed" in page(report, tmp_path / "report")
+    other = build_document(compared, tmp_path / "report", store=store, models=tmp_path / "no-models")
+    assert other.must_not_miss == [] and "must not be missed" not in markdown(other)
 
 
 def test_what_may_be_of_the_category_is_flagged_whatever_the_confidence_of_another(made, store):

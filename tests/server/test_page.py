@@ -199,6 +199,17 @@ def test_the_report_is_shown_in_a_frame_that_reaches_nothing_of_the_page(open_pa
     assert page.frames[-1].evaluate("window.origin") == "null"
 
 
+def test_a_category_that_must_not_be_missed_has_a_mark_of_its_own(open_page: Open):
+    page = open_page()
+    words = """async (flags) => {
+        const { categoryPanel } = await import("/page/category.js");
+        const answer = {category: "mugs", review: true, doubt: "unsure", flags, top: []};
+        return [...categoryPanel(answer).querySelectorAll(".mark")].map((mark) => mark.textContent);
+    }"""
+    assert page.evaluate(words, ["knives", "guns"]) == ["may be knives or guns"]
+    assert page.evaluate(words, []) == ["needs a look: unsure"]
+
+
 def test_the_address_carries_the_search_so_that_back_and_bookmarks_work(open_page: Open):
     page = open_page("/?id=boots0&copies=1")
     page.locator(".tiles li").first.wait_for()

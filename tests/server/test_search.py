@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from featx.classifiers.card import RecallRow
+from featx.classifiers.model import load_classifier
 from featx.images import digest_of
 from featx.prediction.predict import predict
 from featx.retrieval.query import similar
@@ -42,7 +44,23 @@ def test_a_new_photo_gets_the_look_alikes_and_the_category_of_the_commands(serve
     (prediction,) = predict("new.jpg", store=open_store())
     category = answer["answers"][0]
     assert (category["category"], category["sure"]) == (prediction.label, round(prediction.sure, 4))
-    assert category["review"] == prediction.review and answer["classifier"] == "centroid"
+    assert category["review"] == prediction.review and category["flags"] == [] and answer["classifier"] == "centroid"
+
+
+def test_an_answer_names_categories_that_must_not_be_missed(serve, shop: Path):
+    path = shop / "artifacts/models/centroid.safetensors"
+    model = load_classifier(path)
+    model.card.min_recall = [
+        RecallRow(
+            category="hats", target=0.9, threshold=0.0, recall=0.95, low=0.9, high=0.98, n=60, false_alarms=0.2,
+            false_alarms_low=0.1, false_alarms_high=0.3, others=60, measured_on="cross-validation",
+        )
+    ]  # fmt: skip
+    model.save(path)
+    served = serve()
+    headers = {**served.as_program("classify"), "Content-Type": "image/jpeg"}
+    (answer,) = served.client.post("/v1/classify", content=a_photo(), headers=headers).json()["answers"]
+    assert (answer["flags"], answer["review"], answer["doubt"]) == (["hats"], True, "may be hats")
 
 
 def test_a_photo_is_computed_once_for_both_questions(served: Served):
