@@ -106,6 +106,10 @@ class Encoder(ABC):
         except FeatxError:
             return [None]
 
+    def features_with_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """The same features as `features`, and the maps of each network; in one pass where the network can do both."""
+        return self.features(batch), self.maps_of_networks(batch)
+
     def graph(self) -> nn.Module:
         """One module from a batch of prepared sources to their features, in eval mode, for export."""
         raise self._without("a network to export")

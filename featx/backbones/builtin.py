@@ -165,6 +165,14 @@ class BuiltinEncoder(NetworkEncoder):
         pooling = BuiltinPooling(*self._shares(colour=False))
         return BuiltinMaps(self.network).eval(), pooling.eval().to(self._device)
 
+    @raises_out_of_memory
+    def _rows_and_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        from featx.backbones.builtin_network import BuiltinAverages, BuiltinMaps
+
+        averages, maps = self._by_halves(BuiltinMaps(self.network).eval(), BuiltinAverages(), batch)
+        pixels = np.stack([np.asarray(photo, dtype=np.uint8) for photo in batch])
+        return self.joined(blocks_of(averages, pixels)), maps
+
     def _shares(self, *, colour: bool) -> tuple[list[tuple[int, float]], Any]:
         """Width and weight of the blocks of colour, or of all others, and their centre."""
         torch = import_torch_alone()

@@ -74,10 +74,7 @@ class BuiltinNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Averages of the head and of the last stage, whole and in the middle, and the spread in the middle."""
         _, _, stage, head = self.maps(x)
-        inner = middle_of(stage)
-        spread = inner.var((2, 3), unbiased=False).clamp_min(0).sqrt()
-        averages = [maps.mean((2, 3)) for maps in (head, middle_of(head), stage, inner)]
-        return torch.cat([*averages, spread], dim=1)
+        return averages_of(head, stage)
 
 
 class TunableBuiltin(BuiltinNetwork):
@@ -107,6 +104,14 @@ class BuiltinMaps(nn.Module):
         """(n, HEAD_WIDTH + WIDTHS[-1], height, width)."""
         _, _, stage, head = self.network.maps(x)
         return torch.cat([head, stage], dim=1)
+
+
+class BuiltinAverages(nn.Module):
+    """The output of the network from its last feature maps."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """A row for each photo."""
+        return averages_of(maps[:, :HEAD_WIDTH], maps[:, HEAD_WIDTH:])
 
 
 class BuiltinDetails(nn.Module):
@@ -202,6 +207,14 @@ class ColourBlocks(nn.Module):
         bins = (hue_bin * saturations + saturation) * values + (high * (values / 256)).long()
         counts = torch.zeros((x.shape[0], hues * saturations * values), device=x.device)
         return (counts.scatter_add(1, bins, torch.ones_like(high)) / x.shape[1]).sqrt()
+
+
+def averages_of(head: torch.Tensor, stage: torch.Tensor) -> torch.Tensor:
+    """The averages and the spread that `BuiltinNetwork` answers with."""
+    inner = middle_of(stage)
+    spread = inner.var((2, 3), unbiased=False).clamp_min(0).sqrt()
+    averages = [maps.mean((2, 3)) for maps in (head, middle_of(head), stage, inner)]
+    return torch.cat([*averages, spread], dim=1)
 
 
 def unit_length(rows: torch.Tensor) -> torch.Tensor:

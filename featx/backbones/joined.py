@@ -73,6 +73,15 @@ class JoinedEncoder(Encoder):
         """The feature maps of each part."""
         return [maps for i, part in enumerate(self.parts) for maps in part.maps_of_networks([p[i] for p in batch])]
 
+    def features_with_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """The blocks of all parts in each row, and the feature maps of each part."""
+        blocks, maps = [], list[np.ndarray | None]()
+        for i, part in enumerate(self.parts):
+            rows, own = part.features_with_maps([photo[i] for photo in batch])
+            blocks.append(_as_block(part, rows))
+            maps += own
+        return np.concatenate(blocks, axis=1), maps
+
     def detail_maps(self, batch: Sequence[Any]) -> np.ndarray:
         """Those of the first part."""
         return self.parts[0].detail_maps([photo[0] for photo in batch])
@@ -136,9 +145,12 @@ def _block(part: Encoder, prepared: Sequence[Any]) -> NDArray[np.float32]:
     if missing:
         shown = [prepared[i] for i in missing]
         shown += [shown[-1]] * (len(prepared) - len(shown))
-        computed = part.features(shown)[: len(missing)]
-        rows[missing] = computed if part.spec.unit_rows else unit_rows(computed)
+        rows[missing] = _as_block(part, part.features(shown)[: len(missing)])
     return rows
+
+
+def _as_block(part: Encoder, rows: np.ndarray) -> NDArray[np.float32]:
+    return rows if part.spec.unit_rows else unit_rows(rows)
 
 
 def _engine(engines: Sequence[str]) -> str:

@@ -11,13 +11,13 @@ import numpy as np
 from PIL import Image
 
 from featx.backbones.base import Encoder, EncoderSpec
-from featx.backbones.devices import import_torch_alone, torch_versions
+from featx.backbones.devices import import_torch_alone, raises_out_of_memory, torch_versions
 from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.nodes import PENULTIMATE
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     Parts = tuple[nn.Module, nn.Module]
 
@@ -117,10 +117,53 @@ class NetworkEncoder(Encoder):
 
         torch = import_torch_alone()
         module = EmbeddingModule(before, lambda maps: maps, *(self._normalisation or ())).eval().to(self._device)
-        photos = torch.from_numpy(np.stack([np.asarray(photo) for photo in batch])).to(self._device)
         with torch.inference_mode():
-            maps: np.ndarray = module(photos).cpu().numpy()
+            maps: np.ndarray = module(self._as_tensor(batch)).cpu().numpy()
         return maps
+
+    def features_with_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """The same features as `features`, and the maps; in one pass where plain torch computes both."""
+        if not len(batch) or not self._is_plain or not self._has_maps:
+            return super().features_with_maps(batch)
+        rows, maps = self._rows_and_maps(batch)
+        return rows, [maps]
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether features come from the very network that `_parts` are of, to the last digit."""
+        is_torch = self._engine is not None and self._engine.name == "torch"
+        return is_torch and self.fingerprint.precision == "fp32" and not self._is_folded
+
+    @property
+    def _has_maps(self) -> bool:
+        try:
+            self._parts()
+        except FeatxError:
+            return False
+        return True
+
+    @raises_out_of_memory
+    def _rows_and_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        return self._by_halves(*self._parts(), batch)
+
+    def _by_halves(self, before: nn.Module, after: nn.Module, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """What the second half of a network makes of the maps of the first, and these maps."""
+        from featx.backbones.engines.base import EmbeddingModule
+
+        torch = import_torch_alone()
+        module = EmbeddingModule(before, after, *(self._normalisation or ())).eval().to(self._device)
+        with torch.inference_mode():
+            maps = before(module.enter(self._as_tensor(batch)))
+            rows = module.read(maps)
+        return rows.cpu().numpy(), maps.cpu().numpy()
+
+    def _as_tensor(self, batch: Sequence[Any]) -> Tensor:
+        """Prepared photos on the device, in the order of memory that the engine gives them."""
+        torch = import_torch_alone()
+        photos: Tensor = torch.from_numpy(np.stack([np.asarray(photo) for photo in batch])).to(self._device)
+        if self._device == "mps" or self._normalisation is not None:
+            return photos
+        return photos.contiguous(memory_format=torch.channels_last)
 
     def pool_maps(self, maps: np.ndarray) -> np.ndarray:
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""

@@ -269,15 +269,14 @@ class EmbeddingStream(Iterator[Embedded[Photo]]):
             part = list(prepared[start : start + size])
             padded = part + [part[-1]] * (size - len(part))
             try:
-                rows = encoder.features(padded)[: len(part)]
-                own = _maps_of_each(encoder, padded)[: len(part)] if self._keep_maps else []
+                rows, own = _with_maps(encoder, padded) if self._keep_maps else (encoder.features(padded), [])
             except OutOfMemory as error:
                 if size == 1:
                     raise _too_little_memory(encoder) from error
                 self._halve(size)
                 continue
-            done.append(rows)
-            maps += own
+            done.append(rows[: len(part)])
+            maps += own[: len(part)]
             start += len(part)
         return np.concatenate(done), maps
 
@@ -330,10 +329,10 @@ def _threads(stack: ExitStack, n: int, name: str) -> ThreadPoolExecutor:
     return pool
 
 
-def _maps_of_each(encoder: Encoder, prepared: Sequence[Any]) -> list[Maps]:
-    """For each photo of a batch the maps of every network."""
-    networks = encoder.maps_of_networks(prepared)
-    return [tuple(None if maps is None else maps[i] for maps in networks) for i in range(len(prepared))]
+def _with_maps(encoder: Encoder, prepared: Sequence[Any]) -> tuple[Features, list[Maps]]:
+    """Features of a batch, and for each photo the maps of every network."""
+    rows, networks = encoder.features_with_maps(prepared)
+    return rows, [tuple(None if maps is None else maps[i] for maps in networks) for i in range(len(prepared))]
 
 
 def _too_little_memory(encoder: Encoder) -> FeatxError:

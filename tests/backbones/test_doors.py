@@ -58,6 +58,30 @@ def test_pooled_feature_maps_are_the_features(name, options):
     same(encoder.pool_maps(maps), encoder.features(photos))
 
 
+@pytest.mark.parametrize("name", ["builtin", "resnet18", "squeezenet1_1", "efficientnet_lite0", "colour+resnet18"])
+def test_features_with_their_maps_are_the_same_to_the_last_bit_and_cost_one_pass(name, monkeypatch):
+    encoder = opened(name, {})
+    photos = prepared(encoder)
+    features, maps = encoder.features(photos), encoder.maps_of_networks(photos)
+    network = encoder.networks()[-1]
+    monkeypatch.setattr(network, "features", None)
+    monkeypatch.setattr(network, "feature_maps", None)
+    rows, own = encoder.features_with_maps(photos)
+    np.testing.assert_array_equal(rows, features)
+    for one, other in zip(own, maps, strict=True):
+        assert (one is None) == (other is None)
+        np.testing.assert_array_equal(one, other)
+
+
+def test_features_of_another_engine_are_its_own_beside_the_maps():
+    encoder = opened("resnet18", {})
+    photos = prepared(encoder)
+    encoder.use_engine("torch", photos=3, batch_size=3)  # which folds batch normalisation
+    rows, (maps,) = encoder.features_with_maps(photos)
+    np.testing.assert_array_equal(rows, encoder.features(photos))
+    same(encoder.pool_maps(maps), rows, atol=1e-4)
+
+
 def test_the_maps_of_a_plain_network_are_averaged_to_its_features():
     encoder = opened("resnet18", {})
     photos = prepared(encoder)
