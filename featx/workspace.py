@@ -46,6 +46,11 @@ class Workspace:
         return self.root / "tuned"
 
     @property
+    def banks(self) -> Path:
+        """Where what `featx inspect` learned from good photos is kept."""
+        return self.root / "banks"
+
+    @property
     def skipped_list(self) -> Path:
         """The machine-readable list of photos the last extraction could not use."""
         return self.root / "skipped.csv"

@@ -24,13 +24,22 @@ def inspect(
         list[str] | None,
         typer.Option("--good", "-g", metavar="FOLDER|TABLE", help="Good photos of the same kind of product."),
     ] = None,
+    bank: Annotated[
+        str | None,
+        typer.Option(
+            "--bank", metavar="NAME", help="Keep what the good photos taught under this name; alone, use it again."
+        ),
+    ] = None,
     false_alarms: Annotated[
         float,
         typer.Option("--false-alarms", min=0.001, max=0.5, help="The share of good photos that may be called unlike."),
     ] = 0.05,
     backbone: Annotated[
-        str, typer.Option("--backbone", "-b", metavar="NAME", help="The network that compares.")
-    ] = "builtin",
+        str | None,
+        typer.Option(
+            "--backbone", "-b", metavar="NAME", help="The network that compares.", show_default="builtin, or the bank's"
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PNG|FOLDER", help="Draw what is unlike over the photo, or over each."),
@@ -48,17 +57,16 @@ def inspect(
 
     Example: featx inspect new/ --good data/train/mugs --html unlike.html
     """
-    from featx.backbones import open_backbone
     from featx.inspection.inspector import Inspection
     from featx.inspection.page import InspectionsPage
 
     out = Output(as_json, quiet, verbose)
-    if not good:
+    if not good and bank is None:
         raise FeatxError("bad-flag", "there is nothing to compare with", "name good photos: `--good FOLDER`")
     catalogue = requested_photos(images)
     names = [item.path for item in catalogue.items]
     drawn = [] if output is None else picture_names(output, names)
-    inspector = _learned(good, open_backbone(backbone, device="cpu"), false_alarms, out)
+    inspector = _inspector(good, bank, backbone, false_alarms, out)
     page, unlike, unreadable = InspectionsPage(inspector.n_good, false_alarms), 0, 0
     for i, result in enumerate(inspector.stream(names)):
         if not isinstance(result, Inspection):
@@ -81,23 +89,31 @@ def inspect(
         write_html(page.to_html(), html, page.total, open_page, out)
 
 
-def _learned(good: list[str], encoder: object, false_alarms: float, out: Output) -> Inspector:
-    from featx.backbones import Encoder
-    from featx.inspection.inspector import Inspector
+def _inspector(
+    good: list[str] | None, bank: str | None, backbone: str | None, false_alarms: float, out: Output
+) -> Inspector:
+    from featx.inspection.inspector import Inspector, kept_inspector, opened
 
-    assert isinstance(encoder, Encoder)
-    items = requested_photos(good).items
-    inspector = Inspector(
-        [item.path for item in items], encoder, products=[item.product for item in items], false_alarms=false_alarms
-    )
-    for reason in inspector.skipped:
+    items = requested_photos(good).items if good else None
+    if bank is not None:
+        inspector, was_kept = kept_inspector(bank, items, backbone, false_alarms)
+        out.say(f"the bank `{bank}` was kept" if was_kept else f"kept as the bank `{bank}`")
+    else:
+        assert items is not None
+        paths, products = [item.path for item in items], [item.product for item in items]
+        inspector = Inspector(paths, opened(backbone), products=products, false_alarms=false_alarms)
+    _say_learned(inspector, out)
+    return inspector
+
+
+def _say_learned(inspector: Inspector, out: Output) -> None:
+    for reason in inspector.learned.skipped:
         out.warn(f"skipped {reason}")
     above, low, high = inspector.measured_false_alarms
     out.say(
         f"learned from {pluralise(inspector.n_good, 'good photo')}; {above:,} of them "
         f"({percent(above / inspector.n_good)}, {percent_range(low, high)}) above the limit, each without itself"
     )
-    return inspector
 
 
 def _print(result: Inspection, out: Output) -> None:

@@ -19,11 +19,12 @@ from safetensors.torch import load, save
 
 from featx.backbones.tuned_card import Epoch
 from featx.files.atomic import cannot_write, write_atomic
+from featx.files.digested import checked_body, with_digest
 from featx.files.regular import read_regular
 
 FILE = "training.state"
-# The name under which the note is kept among the tensors, and the length of the digest before all of them.
-NOTE, DIGEST = "note", 64
+# The name under which the note is kept among the tensors.
+NOTE = "note"
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -61,10 +62,7 @@ class Checkpoint:
     def read(self) -> Progress | None:
         """How far this very training came; None where there is nothing whole of it."""
         try:
-            data = read_regular(self.folder / FILE)
-            if hashlib.sha256(data[DIGEST:]).hexdigest().encode() != data[:DIGEST]:
-                return None
-            tensors = load(data[DIGEST:])
+            tensors = load(checked_body(read_regular(self.folder / FILE)))
             note = msgspec.json.decode(tensors.pop(NOTE).numpy().tobytes(), type=Note)
         except (OSError, msgspec.MsgspecError, SafetensorError, ValueError, KeyError):
             return None
@@ -82,7 +80,7 @@ class Checkpoint:
         body = save({NOTE: text, **plain})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.folder / FILE, hashlib.sha256(body).hexdigest().encode() + body)
+            write_atomic(self.folder / FILE, with_digest(body))
         except OSError as error:
             raise cannot_write(
                 self.folder, error, "free some space; the training goes on from its last epoch"

@@ -17,16 +17,18 @@ from featx.embedding.single import unreadable_query
 from featx.errors import FeatxError
 from featx.explanation.regions import placed
 from featx.images import PhotoLike
-from featx.inspection.bank import PatchBank, limit_for, unlikeness
+from featx.inspection.bank import unlikeness
+from featx.inspection.kept import bank_path, fresh_bank, learned_once
+from featx.inspection.learning import Learned, learn
 from featx.inspection.patches import PatchedPhoto, patched_photos
 from featx.metrics.scores import wilson
 from featx.views.notebook import notebook_table
+from featx.workspace import Workspace
 
 if TYPE_CHECKING:
     from PIL import Image
 
 FALSE_ALARMS = 0.05
-FEWEST = 10
 
 
 @dataclass(frozen=True)
@@ -105,43 +107,30 @@ class Inspector:
         products: Sequence[str | None] | None = None,
         false_alarms: float = FALSE_ALARMS,
     ) -> None:
-        """Learn from good photos, as many as possible and at least FEWEST; `products` says which show the same one.
+        """Learn from good photos, as many as possible and at least FEWEST; `products` says which show the same one."""
+        encoder = encoder or open_backbone("builtin", device="cpu")
+        self._take(learn(list(good), encoder, products), encoder, false_alarms)
 
-        Photos of one product say less of others than their number promises: each is measured without its own product.
-        """
-        self.encoder = encoder or open_backbone("builtin", device="cpu")
-        self.false_alarms = false_alarms
-        self.skipped: list[str] = []
-        self._learn(list(good), products)
+    @classmethod
+    def of(cls, learned: Learned, encoder: Encoder, false_alarms: float = FALSE_ALARMS) -> Inspector:
+        """Of what was learned before, by the same network."""
+        inspector = cls.__new__(cls)
+        inspector._take(learned, encoder, false_alarms)
+        return inspector
 
-    def _learn(self, good: list[PhotoLike], products: Sequence[str | None] | None) -> None:
-        owners, photos, seen = [], [], set[str]()
-        numbers: dict[object, int] = {}
-        named = products or [None] * len(good)
-        for photo, product in zip(patched_photos(good, self.encoder), named, strict=True):
-            if photo.patches is None:
-                self.skipped.append(str(photo.unreadable))
-            elif photo.digest not in seen:  # a copy would be its own proof
-                seen.add(photo.digest)
-                photos.append(photo.patches)
-                owners.append(numbers.setdefault(product or photo.digest, len(numbers)))
-        if len(numbers) < FEWEST:
-            raise FeatxError(
-                "class-too-small",
-                f"there are {len(numbers)} good photos of different products, and {FEWEST} are needed",
-                "name more of them: `--good FOLDER`",
-            )
-        self.n_good, self.n_products = len(photos), len(numbers)
-        self.bank = PatchBank.of(photos, owners)
-        maps = [self.bank.distances(patches, without=owner) for patches, owner in zip(photos, owners, strict=True)]
-        self.good_scores = [unlikeness(distances) for distances in maps]
-        self.usual = float(np.quantile([distances.max() for distances in maps], 1 - self.false_alarms))
-        self.limit = limit_for(self.good_scores, self.false_alarms)
+    def _take(self, learned: Learned, encoder: Encoder, false_alarms: float) -> None:
+        self.learned, self.encoder, self.false_alarms = learned, encoder, false_alarms
+        self.limit, self.usual = learned.limit(false_alarms), learned.usual(false_alarms)
+
+    @property
+    def n_good(self) -> int:
+        """How many good photos it learned from."""
+        return len(self.learned.scores)
 
     @property
     def measured_false_alarms(self) -> tuple[int, float, float]:
         """How many of the good photos are above the limit, each without its own product, and the interval."""
-        above = sum(score > self.limit for score in self.good_scores)
+        above = int((self.learned.scores > self.limit).sum())
         interval = wilson(above, self.n_good)
         return above, interval.low, interval.high
 
@@ -159,7 +148,7 @@ class Inspector:
             if photo.patches is None or photo.image is None:
                 yield photo
                 continue
-            distances = self.bank.distances(photo.patches)
+            distances = self.learned.bank.distances(photo.patches)
             part = self.encoder.networks()[0]
             cells = placed(distances.astype(np.float64), part, photo.image.size)
             yield Inspection(photo.name, unlikeness(distances), self.limit, cells, self.usual, photo.image)
@@ -167,21 +156,19 @@ class Inspector:
 
 def inspect(
     photos: PhotoLike | Sequence[PhotoLike],
-    good: str | Path | Sequence[PhotoLike],
+    good: str | Path | Sequence[PhotoLike] | None = None,
     *,
-    backbone: str | Encoder = "builtin",
+    bank: str | None = None,
+    backbone: str | Encoder | None = None,
     false_alarms: float = FALSE_ALARMS,
     on_skipped: Callable[[str], object] = lambda name: None,
 ) -> list[Inspection]:
     """Compare photos with good photos of what they should show: a folder, a table or a list.
 
-    For many photos, `Inspector(good)` learns once. `on_skipped` gets the reason of each photo that cannot be read.
+    With the name of a `bank`, what a folder or table taught is kept and need not be learned again; without `good`, the
+    bank of before is used. `on_skipped` gets the reason of each photo that cannot be read.
     """
-    encoder = open_backbone(backbone, device="cpu") if isinstance(backbone, str) else backbone
-    items = _items(good) if isinstance(good, str | Path) else None
-    paths: Sequence[PhotoLike] = [item.path for item in items] if items is not None else good  # type: ignore[assignment]
-    products = None if items is None else [item.product for item in items]
-    inspector = Inspector(paths, encoder, products=products, false_alarms=false_alarms)
+    inspector = _inspector(good, bank, backbone, false_alarms)
     alone = isinstance(photos, str | Path) or not isinstance(photos, Sequence)
     results = []
     for result in inspector.stream([photos] if alone else photos):  # type: ignore[list-item, arg-type]
@@ -190,6 +177,48 @@ def inspect(
         else:
             on_skipped(str(result.unreadable))
     return results
+
+
+def _inspector(
+    good: str | Path | Sequence[PhotoLike] | None, bank: str | None, backbone: str | Encoder | None, false_alarms: float
+) -> Inspector:
+    items = _items(good) if isinstance(good, str | Path) else None
+    if bank is not None or good is None:
+        if good is not None and items is None:
+            raise FeatxError("bad-flag", "a bank is learned from a folder or a table", "leave out `bank`")
+        return kept_inspector(bank, items, backbone, false_alarms)[0]
+    encoder = opened(backbone)
+    if items is None:
+        return Inspector(good, encoder, false_alarms=false_alarms)  # type: ignore[arg-type]
+    products = [item.product for item in items]
+    return Inspector([item.path for item in items], encoder, products=products, false_alarms=false_alarms)
+
+
+def kept_inspector(
+    bank: str | None, good: Sequence[Item] | None, backbone: str | Encoder | None, false_alarms: float = FALSE_ALARMS
+) -> tuple[Inspector, bool]:
+    """The inspector of a bank by its name, learned from `good` where it is not kept; and whether it was kept."""
+    if bank is None:
+        raise FeatxError("bad-flag", "there is nothing to compare with", "name good photos: `--good FOLDER`")
+    path = bank_path(Workspace.here().banks, bank)
+    if good is not None:
+        encoder = opened(backbone)
+        learned, was_kept = learned_once(path, encoder, good)
+        return Inspector.of(learned, encoder, false_alarms), was_kept
+    kept = fresh_bank(path)
+    encoder = opened(backbone or kept.fingerprint.backbone)
+    if encoder.fingerprint != kept.fingerprint:
+        raise FeatxError(
+            "bank-stale",
+            f"the bank `{bank}` was learned with another network than the `{encoder.spec.name}` that is here",
+            f"learn it again: `--bank {bank} --good FOLDER`",
+        )
+    return Inspector.of(kept.learned, encoder, false_alarms), True
+
+
+def opened(backbone: str | Encoder | None) -> Encoder:
+    """The network that compares; the built-in one by default."""
+    return backbone if isinstance(backbone, Encoder) else open_backbone(backbone or "builtin", device="cpu")
 
 
 def _items(good: str | Path) -> Sequence[Item]:

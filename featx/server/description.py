@@ -82,6 +82,11 @@ EXPLANATION = ExplanationAnswer(
         "rest": None,
         "words": [],
         "regions": {},
+        "border": {
+            "decides": False,
+            "border_blurred": {"category": "mugs", "sure": 0.9213},
+            "middle_blurred": {"category": "bowls", "sure": 0.4127},
+        },
         "nearest": {"mugs": [{"id": MUG.id, "similarity": 0.9312}], "bowls": []},
     },
     None,

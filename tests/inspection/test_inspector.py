@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,6 +132,63 @@ def test_python_and_command_agree(featx: Run, rings: Path, tmp_path: Path) -> No
     assert text.count("<li ") == 6 and text.index("gap.png") < text.index("100.png") and "<script" not in text
     assert len(list(pictures.iterdir())) == 6 and "learned from 24 good photos" in ran.stderr
     assert isinstance(results["gap.png"], Inspection) and "gap.png" in results["gap.png"]._repr_html_()
+
+
+@pytest.fixture
+def kept(featx: Run, rings: Path, tmp_path: Path) -> Path:
+    """A shop with photos whose bank is kept under the name `rings`."""
+    shutil.copytree(rings, tmp_path / "shop")
+    ran = featx("inspect", "new/gap.png", "--good", "good", "--bank", "rings", cwd=tmp_path / "shop")
+    assert ran.returncode == 0 and "kept as the bank `rings`" in ran.stderr, ran.stderr
+    return tmp_path / "shop"
+
+
+def test_a_kept_bank_answers_the_same_without_learning_again(
+    featx: Run, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("inspect", "new/gap.png", "new/100.png", "--json")
+    fresh = featx(*words, "--good", "good", cwd=kept)
+    monkeypatch.setattr(PatchBank, "of", None)
+    for more in (("--bank", "rings"), ("--bank", "rings", "--good", "good")):
+        again = featx(*words, *more, cwd=kept)
+        assert again.stdout == fresh.stdout and "the bank `rings` was kept" in again.stderr, again.stderr
+    # The limit follows `--false-alarms`, without the photos.
+    looser = featx(*words, "--bank", "rings", "--false-alarms", "0.2", cwd=kept)
+    assert json.loads(looser.stdout.splitlines()[0])["limit"] < json.loads(fresh.stdout.splitlines()[0])["limit"]
+
+
+def test_a_bank_that_is_stale_broken_or_absent_is_refused_with_what_to_do(featx: Run, kept: Path) -> None:
+    file = kept / "artifacts/banks/rings.bank"
+    data = file.read_bytes()
+
+    def refused(code: int, part: str, *words: str) -> None:
+        ran = featx("inspect", "new/gap.png", "--bank", *(words or ("rings",)), cwd=kept)
+        assert (ran.returncode, part in " ".join(ran.stderr.split())) == (code, True), ran.stderr
+
+    refused(4, "no bank `hoops`", "hoops")
+    refused(2, "no name of a bank", "../rings")
+    refused(5, "learned with another network", "rings", "-b", "colour")
+    for place in (3, 70, len(data) // 2):
+        file.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        refused(5, "SHA-256")
+    file.write_bytes(data)
+    (kept / "good/3.png").unlink()
+    assert featx("inspect", "new/gap.png", "--bank", "rings", cwd=kept).returncode == 0
+    ring(77).save(kept / "good/4.png")
+    refused(5, "1 good photo of the bank `rings` changed after it was learned, such as `good/4.png`")
+    again = featx("inspect", "new/gap.png", "--bank", "rings", "--good", "good", cwd=kept)
+    assert again.returncode == 0 and "kept as the bank" in again.stderr
+    assert "learned from 23 good photos" in featx("inspect", "new/gap.png", "--bank", "rings", cwd=kept).stderr
+
+
+def test_python_keeps_and_uses_a_bank(rings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo = rings / "new" / "gap.png"
+    (first,) = inspect(photo, rings / "good", bank="rings")
+    (again,) = inspect(photo, bank="rings")
+    assert again.to_dict() == first.to_dict()
+    with pytest.raises(FeatxError, match="nothing to compare with"):
+        inspect(photo)
 
 
 def test_wrong_calls_are_refused_in_a_sentence(featx: Run, rings: Path) -> None:
