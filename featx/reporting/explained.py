@@ -42,7 +42,8 @@ def explained_mistakes(
         return ExplainedMistakes(why_none=_train_first(entry, level, store.path))
     paths = dict(zip(store.ids, store.paths, strict=True))
     try:
-        return _explained(_explainer(path, store.path), mistakes, paths, thumbnails)
+        explainer = _explainer(path, store, [mistake.item_id for mistake in mistakes])
+        return _explained(explainer, mistakes, paths, thumbnails)
     except FeatxError as error:
         return ExplainedMistakes(why_none=f"Not explained: {error.message}.")
 
@@ -62,12 +63,14 @@ def _train_first(entry: Entry, level: str | None, store: Path) -> str:
     return f"Not explained: no {entry.clf} is saved for this store. Run `{train}`, then `featx compare` again."
 
 
-def _explainer(path: Path, store: Path) -> Explainer:
-    """The explainer of a classifier, its network loaded."""
+def _explainer(path: Path, store: Store, ids: list[str]) -> Explainer:
+    """The explainer of a classifier, its network loaded; photos it learned from are explained as if it had not."""
+    from featx.classifiers.unlearning import without_products
     from featx.explanation.explainer import Explainer
     from featx.prediction.predict import open_predictor
 
-    predictor = open_predictor(str(path), store, device="cpu")
+    predictor = open_predictor(str(path), store.path, device="cpu")
+    predictor.model = without_products(predictor.model, store, ids) or predictor.model
     _ = predictor.backbone
     return Explainer(predictor)
 

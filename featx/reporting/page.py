@@ -234,8 +234,8 @@ class ReportView:
         explained = self.report.fails.explained
         other = explained.n_other and self.text.by_count(
             explained.n_other,
-            one="One is not shown: the saved classifier, which may have learned from it, answers otherwise.",
-            many="{n:count} are not shown: the saved classifier, which may have learned from them, answers otherwise.",
+            one="One is not shown: the saved classifier answers otherwise.",
+            many="{n:count} are not shown: the saved classifier answers otherwise.",
         )
         gone = explained.n_unreadable and self.text.by_count(
             explained.n_unreadable,

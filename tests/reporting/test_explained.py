@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from featx.classifiers.fit import fit
+from featx.classifiers.model import load_classifier
+from featx.classifiers.unlearning import without_products
 from featx.comparison.document import Details, Entry
+from featx.labels.training_set import training_set_of
 from featx.reporting.explained import MOST, explained_mistakes, surest_mistakes
 from featx.reporting.thumbnails import FOLDER, ThumbnailCache
 from featx.store import Store, open_store
@@ -55,8 +59,31 @@ def test_the_surest_mistakes_are_shown_with_their_regions_and_what_spoke_for_the
     (row,) = found.rows
     assert row.says == says and row.photo.label == wrong[1] and row.sentence.startswith(f"for {says}: ")
     assert row.has_regions and (tmp_path / FOLDER / str(row.photo.thumbnail)).stat().st_size < 12_000
-    # The saved classifier recognises the other photo, which it learned from.
+    # The saved classifier recognises the other photo, even without having learned from it.
     assert (found.n_other, found.n_unreadable) == (1, 0)
+
+
+def test_a_mistake_that_the_classifier_learned_from_is_explained_as_if_it_had_not(
+    sample_shop: Path, shop: Store, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sample_shop)
+    model = load_classifier(models / "lda.safetensors")
+    training = training_set_of(shop)
+    row = int(training.learn[0])
+    without = without_products(model, shop, [shop.ids[row]])
+    assert without is not None and without.classes == model.classes
+    own = [shop.ids[i] for i, group in zip(training.learn, training.groups, strict=True) if group == training.groups[0]]
+    again = without_products(model, shop, own)
+    assert again is not None
+    features = shop.features[row : row + 1]
+    np.testing.assert_array_equal(without.predict_proba(features), again.predict_proba(features))
+    truth = model.classes.index(str(shop.labels[row]))
+    assert without.predict_proba(features)[0, truth] < model.predict_proba(features)[0, truth]
+    # A photo that it never learned from changes nothing, and a category is never lost.
+    held = next(shop.ids[i] for i, split in enumerate(shop.splits) if split == "test")
+    assert without_products(model, shop, [held]) is model
+    mugs = [shop.ids[i] for i in training.learn if shop.labels[i] == "mugs"]
+    assert without_products(model, shop, mugs) is None
 
 
 def test_without_a_saved_classifier_the_report_says_how_to_train_one(shop: Store, models: Path, tmp_path: Path) -> None:
