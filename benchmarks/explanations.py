@@ -1,12 +1,17 @@
 """Do the regions of `featx explain` decide? Deletion and insertion beside captum and grad-cam, and the time they take.
 
-    python benchmarks/explanations.py STORE [--photos 20] [--skip 0] [--seed 0]
+    python benchmarks/explanations.py STORE [--photos 20] [--skip 0] [--seed 0] [--clf logreg] [--keep FOLDER]
 
-A logistic regression learns from the photos of a store's `train` split (or from four fifths of it, by product) and is
+A classifier learns from the photos of a store's `train` split (or from four fifths of it, by product) and is
 asked about others. Each method orders the cells of such a photo, the strongest for its category first. Deletion covers
 the cells in this order with a blurred photo, insertion uncovers them on it; the figure is the mean probability of the
 category on the way. A good map has low deletion and high insertion. `pip install captum grad-cam` for the contestants.
 What was chosen on the first photos is shown on others with `--skip`.
+
+The last lines are of the whole command: CPU time to predict a photo, to explain it with its parts and the nearest
+photos, and to draw it.
+
+With `--keep` the classifier and the figures of each photo are kept in a folder, and a run that was stopped goes on.
 
 The store is one of `builtin` or of an EfficientNet-Lite, whose networks take bytes.
 """
@@ -14,8 +19,10 @@ The store is one of `builtin` or of an EfficientNet-Lite, whose networks take by
 from __future__ import annotations
 
 import argparse
+import io
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +33,18 @@ from torch import nn
 
 from featx.backbones.engines.base import EmbeddingModule
 from featx.classifiers.fit import fit
+from featx.classifiers.model import Classifier, load_classifier
 from featx.embedding.reopen import reopen_backbone
+from featx.embedding.stream import embed
+from featx.explanation.explainer import Explainer
+from featx.explanation.fine import fine_regions
 from featx.explanation.question import Question
 from featx.explanation.regions import cells_of
 from featx.images import read_photo
-from featx.store import open_store
+from featx.prediction.predict import Predictor
+from featx.store import Store, open_store
 
-GRID, STEPS = 12, 8
+GRID, STEPS, BATCH = 12, 8, 16
 Cells = np.ndarray
 
 
@@ -138,6 +150,17 @@ def learned_and_asked(store: Any, n: int, skip: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(held or labelled)[skip : skip + n]
 
 
+def fitted(store: Store, clf: str, folder: Path | None) -> Classifier:
+    """The classifier, kept in a folder where there is one."""
+    path = None if folder is None else folder / "classifier.safetensors"
+    if path is not None and path.exists():
+        return load_classifier(path)
+    model = fit(store, clf, folds=2)
+    if path is not None:
+        model.save(path)
+    return model
+
+
 def main() -> None:
     """Print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -145,13 +168,19 @@ def main() -> None:
     arguments.add_argument("--photos", type=int, default=20)
     arguments.add_argument("--skip", type=int, default=0, help="photos of the same random order to leave out first")
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--keep", type=Path)
+    arguments.add_argument("--clf", default="logreg", help="a linear one: logreg, lda or svm")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     store = open_store(given.store)
-    model, encoder = fit(store, "logreg"), reopen_backbone(store, "cpu")
+    model, encoder = fitted(store, given.clf, given.keep), reopen_backbone(store, "cpu")
     network, maps_of = parts_of(encoder)
-    scores: dict[str, list[tuple[float, float, float]]] = {}
-    for row_number in learned_and_asked(store, given.photos, given.skip, given.seed):
+    file = None if given.keep is None else given.keep / "scores.json"
+    scores: dict[str, list[tuple[float, float, float]]] = (
+        json.loads(file.read_text()) if file is not None and file.exists() else {}
+    )
+    asked_rows = learned_and_asked(store, given.photos, given.skip, given.seed)
+    for row_number in asked_rows[len(scores.get("featx", ())) :]:
         prepared = encoder.prepare(read_photo(store.paths[row_number]).image)
         row = encoder.features([prepared])[0]
         shares = model.predict_proba(row[None])[0]
@@ -175,8 +204,17 @@ def main() -> None:
         def share_of(photos: np.ndarray, winner: int = winner) -> np.ndarray:
             return np.asarray(model.predict_proba(encoder.features(list(photos)))[:, winner])
 
+        def fine(prepared: Any = prepared, question: Question = question) -> Cells:
+            def odds(images: Sequence[Image.Image]) -> np.ndarray:
+                shown = [encoder.prepare(image) for image in images]
+                parts = [encoder.features(shown[i : i + BATCH]) for i in range(0, len(shown), BATCH)]
+                return question.log_odds(np.concatenate(parts))
+
+            return fine_regions(Image.fromarray(prepared), odds).cells
+
         methods = [
             ("featx", lambda own=own: to_grid(own())),
+            ("featx --fine", lambda fine=fine: to_grid(fine())),
             ("featx, what speaks for it", lambda own=own, side=pixels.shape[-1]: rectified(own(), side)),
             *contestants(asked, maps_of, pixels, (given.seed, int(row_number))),
         ]
@@ -186,6 +224,8 @@ def main() -> None:
             seconds = time.process_time() - begun
             order = np.argsort(-cells.ravel(), kind="stable")
             scores.setdefault(name, []).append((*curves(prepared, order, share_of), seconds))
+        if file is not None:
+            file.write_text(json.dumps(scores))
     ours = np.array(scores["featx"])
     print(f"{encoder.spec.name}, {len(ours)} photos, mean and standard error of the difference to featx")
     print(f"{'':28}{'deletion':>18}{'insertion':>18}{'CPU ms':>9}")
@@ -194,6 +234,33 @@ def main() -> None:
         spread = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))
         cells = [f"{rows[:, i].mean():.3f} ({spread[i]:.3f})" for i in (0, 1)]
         print(f"{name:28}{cells[0]:>18}{cells[1]:>18}{1000 * np.median(rows[:, 2]):9.0f}")
+    print_times(Predictor(model, store, lambda: encoder), [store.paths[i] for i in asked_rows])
+
+
+def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
+    """Print the CPU time of each step of the command, as the median over the photos."""
+    explainer = Explainer(predictor)
+
+    def predicted(photo: str) -> None:
+        with embed([photo], lambda: predictor.backbone, workers=1, batch=1) as stream:
+            for embedded in stream:
+                predictor.model.predict_proba(embedded.features[None])
+
+    def drawn(photo: str) -> None:
+        explainer(photo).overlay().save(io.BytesIO(), "PNG")
+
+    medians = []
+    for step in (predicted, explainer, drawn):
+        step(photos[0])  # what is made once, such as the rows of the training photos
+        seconds = []
+        for photo in photos:
+            begun = time.process_time()
+            step(photo)
+            seconds.append(time.process_time() - begun)
+        medians.append(1000 * np.median(seconds))
+    plain, explained, with_picture = medians
+    print(f"CPU ms a photo: predicted {plain:.0f}, explained {explained:.0f}, explained and drawn {with_picture:.0f}")
+    print(f"on top of prediction: {explained - plain:.0f}, with the picture {with_picture - plain:.0f}")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,10 @@ def explain(
     cover: Annotated[
         bool, typer.Option("--cover", help="Find what must be covered for another category to be answered.")
     ] = False,
+    fine: Annotated[
+        bool,
+        typer.Option("--fine", help="Measure finer regions, by blurring parts of the photo; takes a second."),
+    ] = False,
     similar_to: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +86,7 @@ def explain(
     out = Output(as_json, quiet, verbose)
     _check_flags(html, open_page)
     if similar_to is not None:
-        if len(images) > 1 or against or clf or html or cover:
+        if len(images) > 1 or against or clf or html or cover or fine:
             what = "`--similar` compares one photo with another, without a classifier or a page"
             raise FeatxError("bad-flag", what, "`featx explain a.jpg --similar b.jpg -o alike.png`")
         _explain_similar(images[0], similar_to, output, pictures, store, weights, out)
@@ -90,7 +94,7 @@ def explain(
     catalogue = requested_photos(images)
     alone = len(catalogue.items) == 1
     drawn = [] if output is None else picture_names(output, [item.path for item in catalogue.items])
-    explainer = Explainer(open_predictor(clf, store, device="cpu", weights=weights), cover=cover)
+    explainer = Explainer(open_predictor(clf, store, device="cpu", weights=weights), cover=cover, fine=fine)
     page = ExplanationsPage()
     for i, item in enumerate(catalogue.items):
         result = explainer(item.path, against, item.columns)
@@ -173,6 +177,8 @@ def _print(result: Explanation, out: Output) -> None:
         out.result(f"  {word.log_odds:+6.2f}  the word {word.word} in {word.column}")
     if result.rest is not None:
         out.detail(f"  {result.rest:+6.2f}  whatever the photo shows; the sum, {result.log_odds:+.2f}, is the log-odds")
+    if result.rests_on_border:
+        out.result(f"  {result.border_sentence}")
     if result.covering_tried:
         out.result(f"  {result.covering_sentence}")
     for label, photos in result.near.items():

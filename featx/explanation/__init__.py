@@ -4,6 +4,7 @@ margin       how far one category is ahead of another, as a sum over the numbers
 question     the same by any classifier, beside the columns of a photo
 words        the words of those columns that spoke
 regions      the share of each part of the photo in that sum
+fine         the same measured on the photo itself, part by part
 looking      a photo with what its networks saw
 covering     what must be covered for another answer
 explainer    a photo → categories, parts, regions, and the nearest training photos

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,16 @@ from featx.embedding.single import NAMELESS
 from featx.embedding.stream import Embedded
 from featx.errors import FeatxError, did_you_mean
 from featx.explanation.covering import Covering, find_covering
-from featx.explanation.looking import aspects_of, look, regions_of_networks
+from featx.explanation.fine import fine_regions
+from featx.explanation.looking import aspects_of, look, regions_of_networks, rows_of
 from featx.explanation.margin import Margin
 from featx.explanation.question import Question
-from featx.explanation.regions import GRID, Regions
+from featx.explanation.regions import GRID, MUCH_BORDER, Regions, border_share
 from featx.explanation.words import WordShare, encoded_columns, words_of_photo
 from featx.images import PhotoLike
 from featx.images.photos import name_of
 from featx.prediction.predict import Predictor, open_predictor
+from featx.store import Store
 from featx.views.notebook import notebook_table
 from featx.views.quantities import percent
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 NEAREST = 3
+CATEGORIES_READY = 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,25 @@ class Explanation:
         for region in self.regions.values():
             total += region.cells
         return total
+
+    @property
+    def border_share(self) -> float | None:
+        """How much of what speaks for the category lies on the border of the photo; None where nothing does."""
+        return border_share(self.cells)
+
+    @property
+    def rests_on_border(self) -> bool:
+        """Whether the border decides more than it does in most photos: the background may give the category away."""
+        share = self.border_share
+        return share is not None and share > MUCH_BORDER
+
+    @property
+    def border_sentence(self) -> str:
+        """The warning in one line; empty where there is none."""
+        if self.border_share is None or not self.rests_on_border:
+            return ""
+        much = percent(self.border_share, 0)
+        return f"{much} of what speaks for {self.category} lies on the border of the photo: look at its background"
 
     @property
     def strongest(self) -> PartShare:
@@ -167,6 +190,8 @@ class Explanation:
                 {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
             ],
             "regions": {name: region.to_dict() for name, region in self.regions.items()},
+            "border_share": None if self.border_share is None else round(self.border_share, 3),
+            "rests_on_border": self.rests_on_border,
             **({"covering": self.covering and self.covering.to_dict()} if self.covering_tried else {}),
             "nearest": {
                 label: [{"path": photo.path, "similarity": round(photo.similarity, 4)} for photo in photos]
@@ -195,15 +220,16 @@ def explain(
     against: str | None = None,
     columns: Mapping[str, Value] | None = None,
     cover: bool = False,
+    fine: bool = False,
     weights: str | Path | None = None,
 ) -> Explanation:
     """Explain the category of a photo in any form: what speaks for it, rather than for the next one or `against`.
 
     A classifier that counts columns finds them in the store, or in `columns`, such as {"title": "Oat milk"}.
-    With `cover` it looks for what must be covered for another category to be answered. `weights` is where the weights
-    file of the backbone is, if it moved.
+    With `cover` it looks for what must be covered for another category to be answered; with `fine` the regions are
+    finer, and take some hundred times as long. `weights` is where the weights file of the backbone is, if it moved.
     """
-    return Explainer(open_predictor(classifier, store, device="cpu", weights=weights), cover=cover)(
+    return Explainer(open_predictor(classifier, store, device="cpu", weights=weights), cover=cover, fine=fine)(
         photo, against, columns
     )
 
@@ -211,9 +237,12 @@ def explain(
 class Explainer:
     """Explains one photo after another with the same classifier."""
 
-    def __init__(self, predictor: Predictor, *, cover: bool = False) -> None:
-        """With `cover`, each explanation says what must be covered for another answer."""
-        self.predictor, self.cover = predictor, cover
+    def __init__(self, predictor: Predictor, *, cover: bool = False, fine: bool = False) -> None:
+        """With `cover`, each explanation says what must be covered for another answer; with `fine`, regions are finer.
+
+        Fine regions are measured on the photo itself, by the whole classifier, which takes some hundred times as long.
+        """
+        self.predictor, self.cover, self.fine = predictor, cover, fine
 
     def __call__(
         self, photo: PhotoLike, against: str | None = None, columns: Mapping[str, Value] | None = None
@@ -237,26 +266,45 @@ class Explainer:
             log_odds=float(question.log_odds(row[None])[0]),
             parts=_parts(question, encoder, row, margin),
             rest=None if margin is None else margin.rest,
-            regions=dict(
-                regions_of_networks(encoder, looked, None if margin is None else margin.weights, question.log_odds)
-            ),
+            regions=self._regions(looked, question, margin),
             words=words_of_photo(question, row, values),
-            near=_nearest(self.predictor, row, looked.digest, [model.classes[winner], model.classes[other]]),
+            near=self._nearest(row, looked.digest, [model.classes[winner], model.classes[other]]),
             image=image,
         )
         return self._with_covering(explanation, values, winner) if self.cover else explanation
+
+    def _regions(self, looked: Embedded[PhotoLike], question: Question, margin: Margin | None) -> dict[str, Regions]:
+        """What each region adds: by each network from its maps, or by the whole classifier from the photo."""
+        encoder = self.predictor.backbone
+        if self.fine:
+            assert looked.image is not None
+            return {encoder.spec.name: fine_regions(looked.image, lambda images: question.log_odds(self._rows(images)))}
+        weights = None if margin is None else margin.weights
+        return dict(regions_of_networks(encoder, looked, weights, question.log_odds))
+
+    def _rows(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
+        return rows_of(images, lambda: self.predictor.backbone)
 
     def _with_covering(self, result: Explanation, values: Mapping[str, Sequence[Value]], winner: int) -> Explanation:
         """The explanation with what must be covered."""
         model = self.predictor.model
 
         def shares_of(images: Sequence[Image.Image]) -> NDArray[np.float64]:
-            rows = [look(image, lambda: self.predictor.backbone, NAMELESS, exact=True).features for image in images]
             columns = {name: [cell for cell in cells for _ in images] for name, cells in values.items()}
-            return np.asarray(model.predict_proba(np.stack([row for row in rows if row is not None]), columns))
+            return np.asarray(model.predict_proba(self._rows(images), columns))
 
         found = find_covering(result.image, result.cells, shares_of, model.classes, winner) if result.regions else None
         return replace(result, covering=found, covering_tried=True)
+
+    def _nearest(self, row: NDArray[np.float32], digest: str, labels: Sequence[str]) -> dict[str, list[NearPhoto]]:
+        """The nearest photos of each category; none without the store that the classifier was trained on."""
+        photos = self._training_photos
+        found = {} if photos is None else {label: photos.nearest(row, digest, label) for label in labels}
+        return {label: near for label, near in found.items() if near}
+
+    @cached_property
+    def _training_photos(self) -> _TrainingPhotos | None:
+        return None if self.predictor.store is None else _TrainingPhotos(self.predictor.store)
 
     def _columns(
         self, photo: PhotoLike, looked: Embedded[PhotoLike], given: Mapping[str, Value] | None
@@ -299,20 +347,22 @@ def _parts(question: Question, encoder: Encoder, row: NDArray[np.float32], margi
     return [PartShare(name, value) for name, value in sorted(adds.items(), key=lambda item: -item[1])]
 
 
-def _nearest(
-    predictor: Predictor, row: NDArray[np.float32], digest: str, labels: Sequence[str]
-) -> dict[str, list[NearPhoto]]:
-    """The nearest photos of each category in the store the classifier was trained on, without the photo itself."""
-    store = predictor.store
-    if store is None:
-        return {}
-    names, near = np.array([str(label) for label in store.labels]), {}
-    is_other = np.array(store.digests) != digest
-    for label in labels:
-        own = np.flatnonzero((names == label) & is_other)
-        if len(own):
-            rows = unit_rows(np.asarray(store.features[own], dtype=np.float32))
-            index, cosine = nearest(unit_rows(row[None]), rows, NEAREST)
-            photos = [store.paths[own[i]] for i in index[0]]
-            near[label] = [NearPhoto(str(path), float(c)) for path, c in zip(photos, cosine[0], strict=True)]
-    return near
+class _TrainingPhotos:
+    """The photos of the store that the classifier was trained on; those of the categories asked for last stay ready."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._names, self._digests = np.array([str(label) for label in store.labels]), np.array(store.digests)
+        self._unit_rows_of = lru_cache(CATEGORIES_READY)(self._of_category)
+
+    def nearest(self, row: NDArray[np.float32], digest: str, label: str) -> list[NearPhoto]:
+        """The nearest photos of a category, without the photo itself."""
+        own, rows = self._unit_rows_of(label)
+        digests = np.array([digest]), self._digests[own]
+        index, cosine = nearest(unit_rows(row[None]), rows, NEAREST, digests)
+        found = [(own[i], float(c)) for i, c in zip(index[0], cosine[0], strict=True) if i >= 0]
+        return [NearPhoto(str(self._store.paths[i]), c) for i, c in found]
+
+    def _of_category(self, label: str) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+        own = np.flatnonzero(self._names == label)
+        return own, unit_rows(np.asarray(self._store.features[own], dtype=np.float32))

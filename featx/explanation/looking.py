@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from featx.backbones.base import Encoder
 from featx.backbones.joined import JoinedEncoder
 from featx.compute.vectors import unit_rows
-from featx.embedding.single import unreadable_query
+from featx.embedding.single import NAMELESS, unreadable_query
 from featx.embedding.stream import Embedded, embed, read_source
 from featx.explanation.regions import Regions, regions_of
 from featx.images import PhotoLike
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Row = NDArray[np.float32]
 # A score for each of some rows of features.
@@ -30,6 +34,12 @@ def look(photo: PhotoLike, open_encoder: Callable[[], Encoder], name: str, *, ex
     if embedded.unreadable is not None:
         raise unreadable_query(embedded.unreadable) from embedded.unreadable
     return embedded
+
+
+def rows_of(images: Sequence[Image.Image], open_encoder: Callable[[], Encoder]) -> Row:
+    """The features of some images, in batches."""
+    with embed(images, open_encoder, read=partial(read_source, exact=True, name=NAMELESS)) as stream:
+        return np.stack([embedded.features for embedded in stream if embedded.features is not None])
 
 
 def blocks_of(encoder: Encoder) -> list[tuple[Encoder, slice]]:

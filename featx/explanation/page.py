@@ -34,6 +34,7 @@ class Card:
     title: str
     path: str
     sentence: str
+    border_words: str
     photo: str
     overlay: str
     overlay_words: str
@@ -51,6 +52,7 @@ class Card:
             f"{result.category} ({percent(result.sure)}), then {result.runner_up} ({percent(result.runner_up_sure)})",
             result.path,
             result.sentence,
+            result.border_sentence,
             data_uri(jpeg(result.shown(SIDE)), "jpeg"),
             drawn,
             result.legend,

@@ -16,8 +16,19 @@ from featx.classifiers.fit import fit
 from featx.cli.explain import picture_names
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
+from featx.explanation.fine import BLURRED, fine_regions
 from featx.explanation.question import Question
-from featx.explanation.regions import EXACT, GRADIENT, GRID, OCCLUSION, cells_of, regions_of, spread
+from featx.explanation.regions import (
+    EXACT,
+    GRADIENT,
+    GRID,
+    MUCH_BORDER,
+    OCCLUSION,
+    border_share,
+    cells_of,
+    regions_of,
+    spread,
+)
 from featx.extraction import extract
 from featx.prediction.predict import Predictor
 from tests.conftest import Run, made_once
@@ -227,3 +238,43 @@ def test_an_answer_that_no_cover_changes_has_no_covering() -> None:
 
     cells = np.random.default_rng(0).normal(size=(GRID, GRID))
     assert find_covering(Image.new("RGB", (64, 64)), cells, same, ["a", "b"], 0) is None
+
+
+def test_a_mark_on_the_border_that_decides_is_warned_of_and_one_in_the_middle_is_not(
+    explainer: Explainer, marked_shop: Path
+) -> None:
+    result = explainer(photo_of(marked_shop, "marked"))
+    share, record = result.border_share, result.to_dict()
+    assert share is not None and record["border_share"] == round(share, 3)
+    assert result.rests_on_border == record["rests_on_border"] == (share > MUCH_BORDER)
+    assert ("lies on the border" in result.border_sentence) == result.rests_on_border
+    cells = np.zeros((GRID, GRID))
+    assert border_share(cells) is None
+    cells[GRID // 2, GRID // 2], cells[0, 5], cells[9, 9] = 1, 3, -5
+    assert border_share(cells) == 0.75
+
+
+def test_fine_regions_are_what_is_lost_by_blurring_a_part_and_find_the_mark(
+    explainer: Explainer, marked_shop: Path
+) -> None:
+    photo = photo_of(marked_shop, "marked")
+    result = Explainer(explainer.predictor, fine=True)(photo)
+    regions = result.regions["builtin"]
+    assert regions.method == BLURRED and "builtin blurred" in result.legend
+    cells = np.clip(result.cells, 0, None)
+    corner = GRID * 54 // 128
+    assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
+
+
+def test_fine_regions_of_a_score_that_one_place_decides_lie_there() -> None:
+    """The score is the contrast in the upper right quarter of the photo: blurring anything else costs nothing."""
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 120, 3), dtype=np.uint8)
+
+    def contrast(images: Sequence[Image.Image]) -> np.ndarray:
+        return np.array([np.asarray(image, dtype=float)[:48, 60:].std() for image in images])
+
+    cells = fine_regions(Image.fromarray(pixels), contrast).cells
+    quarter = cells[: GRID // 2, GRID // 2 :]
+    # A window at the edge of the quarter is shared with the cells beside it.
+    assert quarter.min() > 0 and quarter.sum() > 0.8 * cells.sum()
+    assert np.abs(cells[GRID // 2 + 4 :, : GRID // 2 - 4]).max() < 1e-9
