@@ -177,7 +177,7 @@ def _print(result: Explanation, out: Output) -> None:
         out.result(f"  {word.log_odds:+6.2f}  the word {word.word} in {word.column}")
     if result.rest is not None:
         out.detail(f"  {result.rest:+6.2f}  whatever the photo shows; the sum, {result.log_odds:+.2f}, is the log-odds")
-    if result.rests_on_border:
+    if result.border_sentence:
         out.result(f"  {result.border_sentence}")
     if result.covering_tried:
         out.result(f"  {result.covering_sentence}")

@@ -5,6 +5,7 @@ question     the same by any classifier, beside the columns of a photo
 words        the words of those columns that spoke
 regions      the share of each part of the photo in that sum
 fine         the same measured on the photo itself, part by part
+border       does the border of the photo decide?
 looking      a photo with what its networks saw
 covering     what must be covered for another answer
 explainer    a photo → categories, parts, regions, and the nearest training photos

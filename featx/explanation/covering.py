@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from featx.explanation.border import Shares
 from featx.explanation.regions import GRID
 
 # Cells on each side, and how many of them are tried at once: up to half of the photo.
@@ -17,8 +18,6 @@ SIDE = 8
 TRIED = (1, 2, 3, 4, 6, 8, 11, 14, 18, 24, 32)
 
 Cells = NDArray[np.bool_]
-# The probabilities of every category, for some photos.
-Shares = Callable[[Sequence[Image.Image]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,13 @@ from featx.compute.vectors import nearest, unit_rows
 from featx.embedding.single import NAMELESS
 from featx.embedding.stream import Embedded
 from featx.errors import FeatxError, did_you_mean
+from featx.explanation.border import Border, Shares, ask_border
 from featx.explanation.covering import Covering, find_covering
 from featx.explanation.fine import fine_regions
 from featx.explanation.looking import aspects_of, look, regions_of_networks, rows_of
 from featx.explanation.margin import Margin
 from featx.explanation.question import Question
-from featx.explanation.regions import GRID, MUCH_BORDER, Regions, border_share
+from featx.explanation.regions import GRID, Regions
 from featx.explanation.words import WordShare, encoded_columns, words_of_photo
 from featx.images import PhotoLike
 from featx.images.photos import name_of
@@ -77,6 +78,8 @@ class Explanation:
     # Words of the photo's columns, with what would be lost without each; the strongest first.
     words: list[WordShare]
     near: dict[str, list[NearPhoto]]
+    # What is answered with the border of the photo blurred, and with its middle.
+    border: Border
     image: Image.Image = field(repr=False)
     # What must be covered for another answer; None where it was not asked for, or where half the photo is not enough.
     covering: Covering | None = None
@@ -91,23 +94,15 @@ class Explanation:
         return total
 
     @property
-    def border_share(self) -> float | None:
-        """How much of what speaks for the category lies on the border of the photo; None where nothing does."""
-        return border_share(self.cells)
-
-    @property
-    def rests_on_border(self) -> bool:
-        """Whether the border decides more than it does in most photos: the background may give the category away."""
-        share = self.border_share
-        return share is not None and share > MUCH_BORDER
-
-    @property
     def border_sentence(self) -> str:
-        """The warning in one line; empty where there is none."""
-        if self.border_share is None or not self.rests_on_border:
+        """A warning where the border decides, in one line; else empty."""
+        if not self.border.decides:
             return ""
-        much = percent(self.border_share, 0)
-        return f"{much} of what speaks for {self.category} lies on the border of the photo: look at its background"
+        then, still = self.border.border_blurred, self.border.middle_blurred
+        return (
+            f"the border decides: with it blurred it is {then.category} ({percent(then.sure)}), with the middle "
+            f"blurred still {still.category} ({percent(still.sure)}); look at the background"
+        )
 
     @property
     def strongest(self) -> PartShare:
@@ -190,8 +185,7 @@ class Explanation:
                 {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
             ],
             "regions": {name: region.to_dict() for name, region in self.regions.items()},
-            "border_share": None if self.border_share is None else round(self.border_share, 3),
-            "rests_on_border": self.rests_on_border,
+            "border": self.border.to_dict(),
             **({"covering": self.covering and self.covering.to_dict()} if self.covering_tried else {}),
             "nearest": {
                 label: [{"path": photo.path, "similarity": round(photo.similarity, 4)} for photo in photos]
@@ -269,6 +263,7 @@ class Explainer:
             regions=self._regions(looked, question, margin),
             words=words_of_photo(question, row, values),
             near=self._nearest(row, looked.digest, [model.classes[winner], model.classes[other]]),
+            border=ask_border(image, self._shares(values), model.classes, winner),
             image=image,
         )
         return self._with_covering(explanation, values, winner) if self.cover else explanation
@@ -287,13 +282,8 @@ class Explainer:
 
     def _with_covering(self, result: Explanation, values: Mapping[str, Sequence[Value]], winner: int) -> Explanation:
         """The explanation with what must be covered."""
-        model = self.predictor.model
-
-        def shares_of(images: Sequence[Image.Image]) -> NDArray[np.float64]:
-            columns = {name: [cell for cell in cells for _ in images] for name, cells in values.items()}
-            return np.asarray(model.predict_proba(self._rows(images), columns))
-
-        found = find_covering(result.image, result.cells, shares_of, model.classes, winner) if result.regions else None
+        shares_of, classes = self._shares(values), self.predictor.model.classes
+        found = find_covering(result.image, result.cells, shares_of, classes, winner) if result.regions else None
         return replace(result, covering=found, covering_tried=True)
 
     def _nearest(self, row: NDArray[np.float32], digest: str, labels: Sequence[str]) -> dict[str, list[NearPhoto]]:
@@ -305,6 +295,15 @@ class Explainer:
     @cached_property
     def _training_photos(self) -> _TrainingPhotos | None:
         return None if self.predictor.store is None else _TrainingPhotos(self.predictor.store)
+
+    def _shares(self, values: Mapping[str, Sequence[Value]]) -> Shares:
+        """The probabilities of images beside the columns of the photo."""
+
+        def shares_of(images: Sequence[Image.Image]) -> NDArray[np.float64]:
+            columns = {name: [cell for cell in cells for _ in images] for name, cells in values.items()}
+            return np.asarray(self.predictor.model.predict_proba(self._rows(images), columns))
+
+        return shares_of
 
     def _columns(
         self, photo: PhotoLike, looked: Embedded[PhotoLike], given: Mapping[str, Value] | None

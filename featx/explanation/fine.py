@@ -26,13 +26,24 @@ LogOdds = Callable[[Sequence[Image]], NDArray[np.float64]]
 
 def fine_regions(image: Image, log_odds: LogOdds) -> Regions:
     """For each cell what is lost, on average over the windows that hold it, when a window is blurred."""
-    sharp = image.convert("RGB")
-    sharp.thumbnail((LONGEST, LONGEST))
-    blurred = sharp.filter(ImageFilter.GaussianBlur(BLUR * max(sharp.size)))
+    sharp, blurred = sharp_and_blurred(image)
     windows = _windows()
-    odds = log_odds([sharp, *(_mixed(sharp, blurred, window) for window in windows)])
+    odds = log_odds([sharp, *(blurred_where(sharp, blurred, window) for window in windows)])
     lost = np.tensordot(odds[0] - odds[1:], windows, axes=1) / windows.sum(axis=0)
     return Regions(_enlarged(lost / WINDOW**2), BLURRED)
+
+
+def sharp_and_blurred(image: Image) -> tuple[Image, Image]:
+    """A photo no larger than it needs to be, and the same without its details."""
+    sharp = image.convert("RGB")
+    sharp.thumbnail((LONGEST, LONGEST))
+    return sharp, sharp.filter(ImageFilter.GaussianBlur(BLUR * max(sharp.size)))
+
+
+def blurred_where(sharp: Image, blurred: Image, cells: NDArray[np.bool_]) -> Image:
+    """The photo, blurred in some cells of a grid over it."""
+    mask = pillow.fromarray((cells * 255).astype(np.uint8)).resize(sharp.size, pillow.Resampling.NEAREST)
+    return pillow.composite(blurred, sharp, mask)
 
 
 def _windows() -> NDArray[np.bool_]:
@@ -43,12 +54,6 @@ def _windows() -> NDArray[np.bool_]:
         for j, x in enumerate(starts):
             windows[i, j, max(y, 0) : y + WINDOW, max(x, 0) : x + WINDOW] = True
     return windows.reshape(-1, SIDE, SIDE)
-
-
-def _mixed(sharp: Image, blurred: Image, window: NDArray[np.bool_]) -> Image:
-    """The photo with a window blurred."""
-    mask = pillow.fromarray((window * 255).astype(np.uint8)).resize(sharp.size, pillow.Resampling.NEAREST)
-    return pillow.composite(blurred, sharp, mask)
 
 
 def _enlarged(cells: Cells) -> Cells:

@@ -15,10 +15,6 @@ from featx.errors import FeatxError
 # The finest picture of regions, in cells on each side: four times as fine as the maps of most networks.
 GRID = 32
 FINE = 16 * GRID
-# The border is so many cells wide: some 16 % of the photo's side, and just over half of its area.
-BORDER = GRID // 6
-# More of what speaks for a category than this lies on the border of few photos.
-MUCH_BORDER = 0.6
 # How far pooled maps may be from their average, as a share of the largest, to count as the average.
 ROUNDING = 1e-4
 
@@ -93,13 +89,6 @@ def _occluded(part: Encoder, maps: Features, odds: OddsOfBlock) -> Cells:
     margins = odds(np.concatenate(rows))
     lost: Cells = (margins[0] - margins[1:]).reshape(height, width)
     return lost
-
-
-def border_share(cells: Cells) -> float | None:
-    """How much of what speaks for the category lies on the border of the photo; None where nothing does."""
-    speaking = np.clip(cells, 0, None)
-    total = float(speaking.sum())
-    return 1 - float(speaking[BORDER:-BORDER, BORDER:-BORDER].sum()) / total if total else None
 
 
 def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:

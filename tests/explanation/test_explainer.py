@@ -14,6 +14,7 @@ from PIL import Image
 from featx.backbones import open_backbone
 from featx.classifiers.fit import fit
 from featx.cli.explain import picture_names
+from featx.explanation.border import ask_border
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
 from featx.explanation.fine import BLURRED, fine_regions
@@ -22,9 +23,7 @@ from featx.explanation.regions import (
     EXACT,
     GRADIENT,
     GRID,
-    MUCH_BORDER,
     OCCLUSION,
-    border_share,
     cells_of,
     regions_of,
     spread,
@@ -240,18 +239,24 @@ def test_an_answer_that_no_cover_changes_has_no_covering() -> None:
     assert find_covering(Image.new("RGB", (64, 64)), cells, same, ["a", "b"], 0) is None
 
 
-def test_a_mark_on_the_border_that_decides_is_warned_of_and_one_in_the_middle_is_not(
-    explainer: Explainer, marked_shop: Path
-) -> None:
+def test_a_border_that_is_needed_and_suffices_is_warned_of(explainer: Explainer, marked_shop: Path) -> None:
+    random = np.random.default_rng(5)
+    for start, decides in ((2, True), (56, False)):
+        pixels = np.clip(random.normal(120, 8, (128, 128, 3)), 0, 255).astype(np.uint8)
+        pixels[start : start + 16, start : start + 16] = 230
+        border = ask_border(Image.fromarray(pixels), edges, ["a", "b"], 1)
+        assert border.decides == decides and border.category == "b"
     result = explainer(photo_of(marked_shop, "marked"))
-    share, record = result.border_share, result.to_dict()
-    assert share is not None and record["border_share"] == round(share, 3)
-    assert result.rests_on_border == record["rests_on_border"] == (share > MUCH_BORDER)
-    assert ("lies on the border" in result.border_sentence) == result.rests_on_border
-    cells = np.zeros((GRID, GRID))
-    assert border_share(cells) is None
-    cells[GRID // 2, GRID // 2], cells[0, 5], cells[9, 9] = 1, 3, -5
-    assert border_share(cells) == 0.75
+    record = result.to_dict()["border"]
+    assert record["decides"] == result.border.decides == bool(result.border_sentence)
+    assert set(record) == {"decides", "border_blurred", "middle_blurred"}
+
+
+def edges(images: Sequence[Image.Image]) -> np.ndarray:
+    """Category b for photos with a sharp edge."""
+    pixels = [np.asarray(image.convert("L"), dtype=float) for image in images]
+    is_sharp = np.array([float(np.abs(np.diff(each, axis=0)).max() > 80) for each in pixels])
+    return np.stack([1 - is_sharp, is_sharp], axis=1)
 
 
 def test_fine_regions_are_what_is_lost_by_blurring_a_part_and_find_the_mark(
