@@ -20,6 +20,7 @@ from featx.images import PhotoLike
 if TYPE_CHECKING:
     from PIL import Image
 
+FEW = 4
 Row = NDArray[np.float32]
 # A score for each of some rows of features.
 Score = Callable[[Row], NDArray[np.float64]]
@@ -37,8 +38,9 @@ def look(photo: PhotoLike, open_encoder: Callable[[], Encoder], name: str, *, ex
 
 
 def rows_of(images: Sequence[Image.Image], open_encoder: Callable[[], Encoder]) -> Row:
-    """The features of some images, in batches."""
-    with embed(images, open_encoder, read=partial(read_source, exact=True, name=NAMELESS)) as stream:
+    """The features of some images, in batches; a few of them unpadded."""
+    batch = len(images) if len(images) <= FEW else None
+    with embed(images, open_encoder, read=partial(read_source, exact=True, name=NAMELESS), batch=batch) as stream:
         return np.stack([embedded.features for embedded in stream if embedded.features is not None])
 
 
