@@ -26,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
-PATH = "/classify"
+PATH, BOUNDARY = "/classify", "a-photo-comes"
 
 
 def model():
@@ -61,40 +61,6 @@ def serve_plainly(port: int) -> None:
     uvicorn.run(app, port=port, log_level="warning")
 
 
-def serve_with_litserve(port: int) -> None:
-    import litserve
-    from fastapi import Request
-
-    class Api(litserve.LitAPI):
-        def setup(self, device: str) -> None:
-            from featx.prediction.predict import open_predictor
-
-            self.predictor = open_predictor(device="cpu")
-            self.encoder = self.predictor.backbone
-
-        async def decode_request(self, request: Request) -> object:
-            from featx.embedding.stream import read_source
-
-            (image,) = read_source(await request.body(), name="photo").decode(self.encoder.spec.decode_size)
-            return self.encoder.prepare(image)
-
-        def batch(self, inputs: list) -> list:
-            return list(inputs)
-
-        def predict(self, batch: list) -> list:
-            return self.predictor.answers(self.encoder.features(batch))
-
-        def unbatch(self, output: list) -> list:
-            return output
-
-        def encode_response(self, output: tuple) -> dict:
-            return {"category": output[0][0][0], "sure": output[0][0][1]}
-
-    Api.decode_request.__annotations__["request"] = Request
-    api = Api(max_batch_size=16, batch_timeout=0.005, api_path=PATH)
-    litserve.LitServer(api, accelerator="cpu", workers_per_device=1).run(port=port, log_level="warning")
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -115,7 +81,7 @@ def drive(server: Server, photos: list[bytes], callers: int, requests: int) -> t
 
     def ask(number: int) -> None:
         # Bytes after the end of a JPEG change its digest and nothing else.
-        body = photos[number % len(photos)] + os.urandom(8)
+        body = server.body(photos[number % len(photos)] + os.urandom(8))
         begun = time.perf_counter()
         kept = getattr(local, "connection", None)
         local.connection, status = ask_once(server.port, server.path, server.headers, body, kept)
@@ -132,7 +98,10 @@ def drive(server: Server, photos: list[bytes], callers: int, requests: int) -> t
 def overload(server: Server, photos: list[bytes], callers: int, seconds: float) -> None:
     """So many callers send photos without a pause; what is answered, and whether the server says meanwhile it lives."""
     seen: Counter[int] = Counter()
-    until, live = time.monotonic() + seconds, []
+    # A process of its own asks: the threads of this one wait for each other.
+    asked = [sys.executable, "-c", LIVE, str(server.port), str(seconds - 1)]
+    live = subprocess.Popen(asked, stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + seconds
 
     def send(number: int) -> None:
         connection = None
@@ -144,17 +113,25 @@ def overload(server: Server, photos: list[bytes], callers: int, seconds: float) 
     threads = [threading.Thread(target=send, args=(number,)) for number in range(callers)]
     for thread in threads:
         thread.start()
-    while time.monotonic() < until:
-        begun = time.perf_counter()
-        ask_once(server.port, "/healthz/live", {}, None, method="GET")
-        live.append(1000 * (time.perf_counter() - begun))
-        time.sleep(0.1)
     for thread in threads:
         thread.join()
-    print(
-        f"\n{callers} callers for {seconds:g} s: {dict(sorted(seen.items()))}; "
-        f"/healthz/live median {middle(live):.0f} ms, longest {max(live):.0f} ms"
-    )
+    took = live.communicate()[0].strip()
+    print(f"\n{callers} callers for {seconds:g} s: {dict(sorted(seen.items()))}; /healthz/live {took}")
+
+
+LIVE = """
+import http.client, sys, time
+taken, until = [], time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    begun = time.perf_counter()
+    connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=60)
+    connection.request("GET", "/healthz/live")
+    assert connection.getresponse().status == 200
+    taken.append(1000 * (time.perf_counter() - begun))
+    connection.close()
+    time.sleep(0.1)
+print(f"median {sorted(taken)[len(taken) // 2]:.0f} ms, longest {max(taken):.0f} ms")
+"""
 
 
 def middle(taken: list[float]) -> float:
@@ -181,13 +158,22 @@ class Server:
     words: list[str]
     path: str = PATH
     headers: dict[str, str] = field(default_factory=dict)
+    # Whether it takes a photo in a form instead of as it is.
+    form: bool = False
     port: int = field(default_factory=free_port)
 
+    def body(self, photo: bytes) -> bytes:
+        if not self.form:
+            return photo
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n'
+        return head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + photo + f"\r\n--{BOUNDARY}--\r\n".encode()
+
     def start(self, photo: bytes) -> subprocess.Popen:
-        self.headers = {"Content-Type": "image/jpeg", **self.headers}
+        kind = f"multipart/form-data; boundary={BOUNDARY}" if self.form else "image/jpeg"
+        self.headers = {"Content-Type": kind, **self.headers}
         words = [word.replace("PORT", str(self.port)) for word in self.words]
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds = wait_for(self.port, self.path, self.headers, photo, process)
+        seconds = wait_for(self.port, self.path, self.headers, self.body(photo), process)
         print(f"{self.name}: first answer after {seconds:.1f} s", file=sys.stderr, flush=True)
         return process
 
@@ -220,17 +206,18 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=0, help="photos of so many pixels, instead of small ones")
     parser.add_argument("--overload", type=int, default=0, metavar="CALLERS", help="then so many callers at once")
     parser.add_argument("--settle", type=float, default=30, help="seconds to convert networks in before it begins")
-    parser.add_argument("--serve", choices=["plain", "litserve"], help=argparse.SUPPRESS)
+    parser.add_argument("--serve", choices=["plain"], help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        {"plain": serve_plainly, "litserve": serve_with_litserve}[args.serve](args.port)
+        serve_plainly(args.port)
         return
     photos = [path.read_bytes() for path in sorted((ROOT / "data/test").rglob("*.jpg"))]
     if args.side:
         photos = [enlarged(photo, args.side) for photo in photos[:20]]
     print(f"photos of {sum(map(len, photos)) / len(photos) / 1000:.0f} kB")
     os.environ["PYTHONPATH"] = str(ROOT)
+    os.environ.pop("OMP_NUM_THREADS", None)  # every server may use every core
     with TemporaryDirectory() as folder, ExitStack() as stack:
         os.chdir(folder)
         featx = [sys.executable, "-m", "featx"]
@@ -246,7 +233,8 @@ def main() -> None:
             Server("plain", [sys.executable, *own, "plain"]),
         ]
         if args.litserve:
-            servers.append(Server("litserve", [args.litserve, *own, "litserve"]))
+            lit = str(ROOT / "benchmarks/serving_litserve.py")
+            servers.append(Server("litserve", [args.litserve, lit, "--port", "PORT"], form=True))
         for server in servers:
             stack.callback(server.start(photos[0]).terminate)
         time.sleep(args.settle)

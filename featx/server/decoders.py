@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -22,7 +23,7 @@ class Decoders(Generic[Job]):
     """Hands jobs to threads, one for each core."""
 
     def __init__(self, decode: Callable[[Job], object], give_up: Callable[[Job], object], seconds: float) -> None:
-        """`decode` never raises; `give_up` is called for a job over which it takes more than `seconds`."""
+        """`decode` never raises; `give_up` is called for a job that is `limited` for more than `seconds`."""
         self._decode, self._give_up, self._seconds = decode, give_up, seconds
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: set[threading.Thread] = set()
@@ -44,6 +45,16 @@ class Decoders(Generic[Job]):
                     self._add_thread()
         self._jobs.put(job)
 
+    @contextmanager
+    def limited(self, job: Job) -> Iterator[None]:
+        """The part of decoding a job whose time is limited; to wait for the network is not."""
+        me = threading.current_thread()
+        self._busy[me] = time.monotonic(), job
+        try:
+            yield
+        finally:
+            self._busy.pop(me, None)
+
     def stop(self) -> None:
         """Finish what waits, and end the threads that are not held up."""
         self._stopped.set()
@@ -62,13 +73,11 @@ class Decoders(Generic[Job]):
     def _work(self) -> None:
         me = threading.current_thread()
         while (job := self._jobs.get()) is not None:
-            self._busy[me] = time.monotonic(), job
             self._decode(job)
-            # Whoever takes the entry out decides: this thread goes on, or it has been replaced.
-            if self._busy.pop(me, None) is None:
-                with self._lock:
+            with self._lock:
+                if me not in self._threads:  # another has taken its place
                     self.given_up -= 1
-                return
+                    return
 
     def _watch(self) -> None:
         while not self._stopped.wait(self._seconds / 4):

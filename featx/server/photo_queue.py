@@ -136,8 +136,9 @@ class PhotoQueue:
             return
         try:
             encoder = self._opened()
-            image = job.photo.decode(None if self._exact else encoder.spec.decode_size)
-            job.prepared = encoder.prepare(image)
+            with self._decoders.limited(job):
+                image = job.photo.decode(None if self._exact else encoder.spec.decode_size)
+                job.prepared = encoder.prepare(image)
         except BaseException as error:  # noqa: BLE001 - whatever it is, its caller must hear of it
             _fail(job, error)
             return
