@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=500)
+    parser.add_argument("--engines", default="exact,usearch")
     parser.add_argument("--clip-retrieval", metavar="PYTHON", default="")
     args = parser.parse_args()
     os.environ["PYTHONPATH"] = str(ROOT)
@@ -117,13 +118,13 @@ def main() -> None:
         chosen = np.random.default_rng(1).integers(0, args.rows, args.requests).tolist()
         known = [("GET", f"/v1/similar?id=i{row}&k={K}", bearer, None) for row in chosen]
         print(f"{args.rows:,} photos\n\n| server | median ms | 99th percentile ms |\n|---|---|---|")
-        for name, words in (("featx serve, exact", ["--engine", "exact"]), ("featx serve, index", [])):
-            if not words:
+        for engine in args.engines.split(","):
+            if engine != "exact":
                 subprocess.run([*featx, "index", "build", "--store", "drawn.h5", "-q"], check=True)
             port = free_port()
-            with serve(words, port) as process:
+            with serve(["--engine", engine], port) as process:
                 wait_for(port, known[0][1], bearer, None, process, method="GET")
-                time_known(name, port, known)
+                time_known(f"featx serve, {engine}", port, known)
                 process.terminate()
         if args.clip_retrieval:
             write_faiss_index(features, args.clip_retrieval)
