@@ -31,8 +31,9 @@ State = dict[str, torch.Tensor]
 STEPS, LEAST, MOST = 400, 8, 40
 # Rates that are tried for an epoch each, as multiples of the usual one.
 TRIED = (1 / 3, 1.0, 3.0)
-# A rate counts as no worse while so small a share fewer of the judging photos are right.
-NO_WORSE = 0.01
+# A rate counts as no worse while its doubt about the judging photos is within this factor of the least: so few photos
+# judge that their number right would choose by chance.
+NO_WORSE = 1.01
 # So many photos go through all layers at once.
 AT_ONCE = 16
 # So many photos are enough to judge an epoch from.
@@ -277,15 +278,16 @@ class Training:
         if self.options.lr is not None:
             return usual, []
         rates = [usual * times for times in TRIED]
-        right = [self._right_after_an_epoch(rate) for rate in rates]
-        return max(rate for rate, share in zip(rates, right, strict=True) if share >= max(right) - NO_WORSE), rates
+        doubts = [self._doubt_after_an_epoch(rate) for rate in rates]
+        most = min(doubts) * NO_WORSE
+        return max(rate for rate, doubt in zip(rates, doubts, strict=True) if doubt <= most), rates
 
-    def _right_after_an_epoch(self, rate: float) -> float:
+    def _doubt_after_an_epoch(self, rate: float) -> float:
         self.tail.load_state_dict(self.start)
         optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, rate), self.options)
         loss = self._pass(1, optimizer, [], {}, factor=1.0)
         answers = self._judged()
-        return answers.accuracy if math.isfinite(loss) and math.isfinite(answers.log_loss) else -1.0
+        return answers.log_loss if math.isfinite(loss) and math.isfinite(answers.log_loss) else math.inf
 
 
 def _better(epoch: Epoch, other: Epoch) -> bool:

@@ -489,6 +489,16 @@ def test_several_layers_are_those_that_extract_reads(shop, small, workplace):
     np.testing.assert_allclose(nodes.rows(iter([maps])), store.features, atol=1e-5)
 
 
+def test_the_command_that_a_rung_names_gives_what_was_judged(shop, small, workplace):
+    options = TuneOptions(epochs=1, views=1, batch=8, lr=0.01, keep=True, average="none")
+    tuned = tune(shop, backbone=small, name="shop", options=options)
+    (joined,) = [step.extract for step in tuned.ladder if step.name == "joined"]
+    backbone = joined.removeprefix("-b ")
+    assert backbone == "tuned:shop+small@penultimate,maps:middle,features.2,features.2:middle"
+    store = featx.extract(shop, backbone=backbone, store="a.h5")
+    assert store.width == 24 + 2 * (24 + 16) and len(store.blocks) == 5
+
+
 def test_the_lowest_rung_within_a_standard_error_wins():
     photos = SimpleNamespace(groups=np.arange(100), judge=np.arange(100))
 
