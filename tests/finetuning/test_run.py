@@ -579,3 +579,16 @@ def test_threads_are_set_for_the_tuning_alone(shop, small, workplace):
 
     tune(shop, backbone=small, name="shop", options=TuneOptions(**{**QUICK, "threads": before + 1}), events=Watched())
     assert set(during) == {before + 1} and torch.get_num_threads() == before
+
+
+def test_the_largest_rate_that_leaves_no_more_doubt_is_taken():
+    from featx.finetuning.training import Training
+
+    def chosen(*doubts: float) -> float:
+        left = iter(doubts)
+        training = SimpleNamespace(options=TuneOptions(), _doubt_after_an_epoch=lambda rate: next(left))
+        return Training._chosen_rate(training)[0]
+
+    assert chosen(1.0, 1.005, 1.2) == 5e-4
+    assert chosen(1.0, 0.9, 0.8) == pytest.approx(1.5e-3)
+    assert chosen(1.0, float("inf"), float("inf")) == pytest.approx(5e-4 / 3)
