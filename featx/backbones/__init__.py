@@ -68,15 +68,17 @@ def open_backbone(
     pool: str = "avg",
     device: str = "auto",
     precision: str = "auto",
+    size: int | None = None,
 ) -> Encoder:
     """Load a backbone, frozen and ready.
 
     `name` is a torchvision network, `timm:NAME`, `open_clip:NAME`, `builtin`, `colour`, or `package.module:factory` for
     one's own; names joined by `+` give features side by side, each block of length 1.
     `weights` is the name of published weights, a .pth or .safetensors file, or `random` (seeded; for tests).
+    `size` is the side of the square that photos become, where it is not to be that of the weights.
     """
     from featx.backbones import registry
     from featx.backbones.base import BackboneRequest
 
     file = None if weights is None else str(weights)
-    return registry.open_backbone(BackboneRequest(name, file, layer, pool, device, precision))
+    return registry.open_backbone(BackboneRequest(name, file, layer, pool, device, precision, size=size))

@@ -158,6 +158,8 @@ class BackboneRequest:
     precision: str = "auto"
     # For a weights file that does not say it: the preprocessing that its weights want, as fingerprints know it.
     preprocessing: str | None = None
+    # The side of the square that photos become, instead of the one that the weights were trained with.
+    size: int | None = None
 
     @property
     def exact_precision(self) -> str:
@@ -194,6 +196,8 @@ class BackboneFamily:
     # The layers that can be read in one, with their shapes; None where there is no choice.
     layer_shapes: Callable[[str], Shapes] | None = None
     takes_weights: bool = True
+    # Whether photos may become squares of another size than that of its weights.
+    takes_size: bool = False
     # A floor that every score must beat, rather than a choice.
     is_baseline: bool = False
 

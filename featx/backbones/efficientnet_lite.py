@@ -166,4 +166,5 @@ FAMILY = BackboneFamily(
     rows=_rows,
     has_weights=lambda name: NETWORKS[name].file is not None,
     layer_shapes=_layer_shapes,
+    takes_size=True,
 )

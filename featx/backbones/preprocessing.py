@@ -5,7 +5,8 @@ A few pixels differ by one step of a byte, where rounding falls the other way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,10 @@ class Preset:
         across, down = width / new_width, height / new_height
         box = (left * across, top * down, (left + self.crop) * across, (top + self.crop) * down)
         return np.array(as_rgb(image).resize((self.crop, self.crop), self.resampling, box=box))
+
+    def sized(self, side: int) -> Preset:
+        """The same for squares of another size; nothing of a square picture is cut off."""
+        return replace(self, resize=side, crop=side)
 
     def __str__(self) -> str:
         """As torchvision writes the preset that does the same, which is how fingerprints know it."""
@@ -97,6 +102,15 @@ class Squeezed:
         """The smallest upright image that features may be computed from."""
         side = round(SPARE * self.side)
         return side, side
+
+
+def as_worded(preset: Preset, words: str | None) -> Preset:
+    """The preset that these words describe, where it differs in nothing but its size; else the preset itself."""
+    sides = re.search(r"crop_size=\[(\d+)\] resize_size=\[(\d+)\]", words or "")
+    if sides is None:
+        return preset
+    other = replace(preset, crop=int(sides[1]), resize=int(sides[2]))
+    return other if str(other) == words else preset
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

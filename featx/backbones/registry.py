@@ -59,6 +59,7 @@ FAMILIES = (
         rows=tuned.tuned_rows,
         has_weights=tuned.is_here,
         layer_shapes=_layers_of_tuned,
+        takes_size=True,
         takes_weights=False,
     ),
     colour.FAMILY,
@@ -119,7 +120,11 @@ def open_backbone(request: BackboneRequest) -> Encoder:
     request = _with_nodes(_checked(request))
     family = family_of(request.name)
     request = _with_added(request, family)
-    refused = {"weights": not family.takes_weights, "layer": not family.has_layers}
+    refused = {
+        "weights": not family.takes_weights,
+        "layer": not family.has_layers,
+        "size": not family.takes_size,
+    }
     for flag, is_refused in refused.items():
         if is_refused and getattr(request, flag) is not None:
             raise FeatxError("bad-flag", f"the `{request.name}` backbone takes no `--{flag}`", f"leave `--{flag}` out")

@@ -18,7 +18,7 @@ from featx.backbones.devices import choose_device, import_torch, import_torch_al
 from featx.backbones.fingerprint import Fingerprint, join
 from featx.backbones.network_encoder import NetworkEncoder
 from featx.backbones.nodes import MAPS, PENULTIMATE, Node, nodes_of
-from featx.backbones.preprocessing import PhotoForm, Preset, preset_of
+from featx.backbones.preprocessing import PhotoForm, Preset, as_worded, preset_of
 from featx.backbones.weights import (
     fetch_weights,
     file_sha256,
@@ -29,6 +29,9 @@ from featx.backbones.weights import (
     weights_file,
 )
 from featx.errors import FeatxError, did_you_mean
+
+# Sides of squares that networks may take: what halving five times leaves something of, and what fits memory.
+SMALLEST, LARGEST = 28, 1024
 
 
 class FrozenNetwork(NetworkEncoder):
@@ -162,13 +165,12 @@ def frozen(
     weights_file: str = "",
 ) -> FrozenNetwork:
     """A network with its weights, read at the layer and pooled as requested."""
-    torch = import_torch_alone()
+    transforms = _sized(transforms, request)
     probe = _example(transforms)
     device, device_reason = choose_device(request.device)
     nodes = nodes_of(request.layer, request.pool)
     reader = _reader(network.eval(), request, probe)
-    with torch.inference_mode():
-        widths = [int(row.shape[1]) for row in reader.rows(reader.network(probe))]
+    widths = _widths(reader, probe, request)
     made = [
         Fingerprint(
             backbone=request.name,
@@ -195,6 +197,36 @@ def frozen(
         split=lambda network: reader.split(network, probe.to(device)),
         reopen=reopen,
     )
+
+
+def _sized(transforms: Callable[[Image.Image], Any], request: BackboneRequest) -> Callable[[Image.Image], Any]:
+    """The preprocessing for the size that was requested, or that features which exist were made with."""
+    preset = preset_of(transforms)
+    if not isinstance(preset, Preset):
+        return transforms
+    if request.size is None:
+        other = as_worded(preset, request.preprocessing)
+        return transforms if other == preset else other
+    if not SMALLEST <= request.size <= LARGEST:
+        raise FeatxError(
+            "bad-flag", f"`--size {request.size}` is not from {SMALLEST} to {LARGEST}", "such as `--size 96`"
+        )
+    return preset.sized(request.size)
+
+
+def _widths(reader: _Reader, probe: Any, request: BackboneRequest) -> list[int]:
+    """How many features each node has."""
+    try:
+        with import_torch_alone().inference_mode():
+            return [int(row.shape[1]) for row in reader.rows(reader.network(probe))]
+    except (RuntimeError, AssertionError) as error:
+        if request.size is None:
+            raise
+        raise FeatxError(
+            "bad-flag",
+            f"`{request.name}` cannot take photos of {request.size} pixels: {error}",
+            "try a larger size, or a network without attention",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -267,7 +299,7 @@ def _in_words(transforms: Any) -> str:
 
 def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any], preprocessing: str | None) -> str:
     """The recipe whose preprocessing a weights file gets: as requested or published, else the default."""
-    wanted = (recipe for recipe, entry in recipes.items() if _in_words(entry.transforms()) == preprocessing)
+    wanted = (recipe for recipe, entry in recipes.items() if _is_worded(entry.transforms(), preprocessing))
     if preprocessing is not None and (named := next(wanted, None)) is not None:
         return named
     digest = file_sha256(file) if file.is_file() else ""
@@ -276,6 +308,12 @@ def _recipe_of(name: str, file: Path, recipes: Mapping[str, Any], preprocessing:
         if published == file.name or digest.startswith(hash_prefix(published) or "-"):
             return recipe
     return find_published(name).weights
+
+
+def _is_worded(transforms: Any, words: str | None) -> bool:
+    """Whether words describe a preprocessing, perhaps for photos of another size."""
+    preset = preset_of(transforms)
+    return words in (_in_words(transforms), str(as_worded(preset, words)) if isinstance(preset, Preset) else "")
 
 
 def put_weights(network: Any, state: Mapping[str, Any], head: str, name: str, file: Path) -> None:
@@ -356,4 +394,5 @@ FAMILY = BackboneFamily(
     rows=_rows,
     layer_shapes=shapes_of,
     has_weights=_has_weights,
+    takes_size=True,
 )
