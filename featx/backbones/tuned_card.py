@@ -68,6 +68,41 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     after: int
 
 
+class Trial(msgspec.Struct, frozen=True):
+    """A recipe that `--search` tried, for so many epochs; `judged` is None where it diverged."""
+
+    lr: float
+    weight_decay: float
+    smoothing: float
+    layer_decay: float
+    blocks: int | None
+    epochs: int
+    judged: float | None
+
+
+class Robust(msgspec.Struct, frozen=True):
+    """What share of the judging photos the network got right, before and after, when they were changed like this."""
+
+    change: str
+    before: float
+    after: float
+    n: int
+
+
+class Unlabelled(msgspec.Struct, frozen=True):
+    """Photos without categories: how many there were, how many were used, and what they did to the judgement.
+
+    `threshold` is how sure the network had to be of one; None where a teacher answered.
+    """
+
+    photos: int
+    used: int
+    threshold: float | None
+    without: Reached
+    with_them: Reached
+    kept: bool
+
+
 class TunedCard(msgspec.Struct, frozen=True):
     """What a tuned network is and what it rests on.
 
@@ -97,6 +132,13 @@ class TunedCard(msgspec.Struct, frozen=True):
     tested_gain: tuple[float, float, float, float] | None = None
     # Every way that was tried, the cheapest first.
     ladder: list[Step] = []
+    search: list[Trial] = []
+    # The same steps from random numbers.
+    scratch: Reached | None = None
+    robustness: list[Robust] = []
+    # The second level before and after, by a discriminant analysis.
+    also: tuple[Reached, Reached] | None = None
+    unlabelled: Unlabelled | None = None
     # Out-of-fold answers for the photos it learned from.
     folds: Folds | None = None
     # What the frozen and the tuned features say of each judging photo.

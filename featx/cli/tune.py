@@ -19,9 +19,9 @@ from featx.cli.sources import catalogue_of
 from featx.errors import FeatxError
 
 if TYPE_CHECKING:
-    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step
+    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step, Trial, TunedCard
     from featx.catalogue.items import Catalogue, Skipped
-    from featx.finetuning import Tuned
+    from featx.finetuning import Tuned, TuneOptions
     from featx.finetuning.events import Advance, Kept, Planned, TuneEvents
 
 # From this share of near-copies on, a judgement flatters.
@@ -172,6 +172,75 @@ def tune(
             rich_help_panel=MORE,
         ),
     ] = "ce",
+    search: Annotated[
+        int,
+        typer.Option(
+            "--search",
+            min=0,
+            metavar="N",
+            help="Try N recipes for an epoch, the best third for three; train the best.",
+            show_default="none",
+            rich_help_panel=MORE,
+        ),
+    ] = 0,
+    pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--size",
+            metavar="PIXELS",
+            help="Photos become squares of so many pixels, from 28.",
+            show_default="as the network wants",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    also: Annotated[
+        str | None,
+        typer.Option(
+            "--also", metavar="NAME=COLUMN", help="A second head for a column of the table.", rich_help_panel=MORE
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher",
+            metavar="BACKBONE",
+            help="Follow the answers of another network, such as tuned:BIG.",
+            autocompletion=backbone_names,
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    unlabelled: Annotated[
+        str | None,
+        typer.Option(
+            "--unlabelled",
+            metavar="DIR",
+            help="Photos without categories to learn from, where that is better.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    adapt_norms: Annotated[
+        str | None,
+        typer.Option(
+            "--adapt-norms",
+            metavar="DIR",
+            help="Measure batch normalisation again on photos of where it will be used.",
+            rich_help_panel=MORE,
+        ),
+    ] = None,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Show what the same steps reach from random numbers; slow.",
+            rich_help_panel=MORE,
+        ),
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Judge blurred, noisy, dark and other worse photos too.", rich_help_panel=MORE
+        ),
+    ] = False,
     train: Annotated[
         str,
         typer.Option(
@@ -320,6 +389,14 @@ def tune(
         fresh=fresh,
         loss=loss,
         train=train,
+        search=search,
+        size=pixels,
+        also=also,
+        teacher=teacher,
+        unlabelled=unlabelled,
+        adapt_norms=adapt_norms,
+        from_scratch=from_scratch,
+        robustness=robustness,
         folds=folds,
         threads=threads,
         track=tuple(track or ()),
@@ -376,6 +453,7 @@ def _print(tuned: Tuned, out: Output, images: str) -> None:
         kept = "written all the same" if tuned.file else "nothing written"
         keep = "" if tuned.file or not tuned.history else "; `--keep` writes it all the same"
         out.result(f"tuning does not pay: {_as_good(best)} ({p}): {kept}{keep}")
+    _print_beside(tuned.card, out)
     if tuned.file is not None:
         card = tuned.file.with_suffix(".md")
         out.ok(
@@ -392,6 +470,25 @@ def _as_good(best: Step | None) -> str:
     if best is None or not best.extract:
         return "the frozen network is as good"
     return f"{best.name} of the frozen network do as well"
+
+
+def _print_beside(card: TunedCard, out: Output) -> None:
+    """What was requested beside the judgement."""
+    if card.also is not None:
+        name = str(card.recipe.get("also")).partition("=")[0]
+        before, after = card.also
+        out.result(f"{name}: {percent(before.accuracy)} before, {percent(after.accuracy)} after")
+    if card.unlabelled is not None:
+        more = card.unlabelled
+        sure = "" if more.threshold is None else f", at least {percent(more.threshold)} sure of each"
+        out.result(
+            f"unlabelled: {percent(more.without.accuracy)} without, {percent(more.with_them.accuracy)} with "
+            f"{more.used:,} of {pluralise(more.photos, 'photo')}{sure}: {'kept' if more.kept else 'not kept'}"
+        )
+    if card.scratch is not None:
+        out.result(f"from random numbers: {percent(card.scratch.accuracy)} after as many steps; not kept")
+    for row in card.robustness:
+        out.result(f"{row.change:<14}{percent(row.before):>6} before, {percent(row.after):>6} after")
 
 
 def _narrator(out: Output) -> TuneEvents:
@@ -439,6 +536,21 @@ def _narrator(out: Output) -> TuneEvents:
                 f"{'cut':<10}{kept.cut} · {size(kept.bytes_each)} a view · {views} of "
                 f"{pluralise(kept.photos, 'photo')}: {size(kept.bytes_all)}, {kept.missing:,} to compute"
             )
+
+        def searched(self, trials: list[Trial], chosen: TuneOptions) -> None:
+            recipes = sum(trial.epochs == 1 for trial in trials)
+            blocks = "" if chosen.last is None else f", last {pluralise(chosen.last, 'block')}"
+            out.say(
+                f"{'search':<10}rate {chosen.rate:g}, weight decay {chosen.weight_decay:g}, smoothing "
+                f"{chosen.smoothing:g}, slower by {chosen.layer_decay:g}{blocks}: the best of {recipes:,} recipes"
+            )
+
+        def unlabelled(self, photos: int, usable: int) -> None:
+            if photos > usable:
+                out.say(
+                    f"{photos - usable:,} of {pluralise(photos, 'photo')} without categories are copies of labelled "
+                    "ones, or of each other: left out"
+                )
 
         def rates(self, chosen: float, tried: list[float]) -> None:
             choice = f" of {', '.join(f'{rate:.1e}' for rate in tried)}, an epoch each" if tried else ""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step, TunedCard
+    from featx.backbones.tuned_card import Epoch, Folds, Reached, Step, Trial, TunedCard
     from featx.catalogue.items import Catalogue, Skipped
+    from featx.finetuning.options import TuneOptions
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,12 @@ class TuneEvents:
 
     def cut(self, kept: Kept) -> None:
         """The network was cut; the cache is about to be filled."""
+
+    def searched(self, trials: list[Trial], chosen: TuneOptions) -> None:
+        """Several recipes were tried, and one chosen."""
+
+    def unlabelled(self, photos: int, usable: int) -> None:
+        """So many photos without categories, and those that are no copies of labelled ones."""
 
     def rates(self, chosen: float, tried: list[float]) -> None:
         """A rate was chosen among those tried."""

@@ -9,15 +9,16 @@ from featx.backbones.tuned_card import Step
 from featx.finetuning.judging import Judgement, paired, standard_error
 from featx.finetuning.photos import Photos
 
-FROZEN, NODES, VIEWS, TAIL, JOINED, WHOLE = (
+FROZEN, ADAPTED, NODES, VIEWS, TAIL, JOINED, WHOLE = (
     "frozen",
+    "norms adapted",
     "several layers",
     "layers and views",
     "last blocks",
     "joined",
     "all layers",
 )
-TRAINED = (TAIL, JOINED, WHOLE)
+TRAINED = (ADAPTED, TAIL, JOINED, WHOLE)
 
 
 @dataclass(frozen=True)

@@ -20,22 +20,53 @@ MARGIN, SHARPNESS = 0.2, 30.0
 TEMPERATURE, NEARER = 0.1, 0.1
 # So many photos of a category are in a batch together, or hardly one would have a partner.
 TOGETHER = 4
+# How much a second level counts beside the categories, and a teacher instead of them; how much its scores are softened.
+SECOND, TAUGHT, SOFTNESS = 0.3, 0.7, 4.0
 # Cosines of 1 have no slope of the angle.
 ALMOST = 1 - 1e-6
 
 
 @dataclass(frozen=True)
+class Targets:
+    """What is known of the photos of a batch: categories, values of a second level (-1: none), a teacher's scores."""
+
+    truth: torch.Tensor
+    second: torch.Tensor | None = None
+    taught: torch.Tensor | None = None
+
+    def of(self, rows: torch.Tensor | slice) -> Targets:
+        """The same for some of the photos, or in another order."""
+        second = None if self.second is None else self.second[rows]
+        return Targets(self.truth[rows], second, None if self.taught is None else self.taught[rows])
+
+
+@dataclass(frozen=True)
 class Objective:
-    """The loss of a training: its kind, and the head that has a weight vector for each category."""
+    """The loss of a training: its kind, and the head that has a weight vector for each category.
+
+    `second` is the head of a second level.
+    """
 
     kind: str
     head: nn.Linear
     smoothing: float = 0.0
     weights: torch.Tensor | None = None
+    second: nn.Linear | None = None
 
-    def __call__(self, rows: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """The loss of rows of these categories."""
-        return LOSSES[self.kind](self, rows, truth)
+    def __call__(self, rows: torch.Tensor, targets: Targets) -> torch.Tensor:
+        """The loss of rows; photos without a category count only where a teacher answered for them."""
+        loss = self._of_known(rows, targets.truth)
+        if self.second is not None and targets.second is not None:
+            loss = loss + SECOND * _cross_entropy_of_known(self.second(rows), targets.second)
+        if targets.taught is not None:
+            loss = (1 - TAUGHT) * loss + TAUGHT * distilled(self.head(rows), targets.taught)
+        return loss
+
+    def _of_known(self, rows: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        known = truth >= 0
+        if bool(known.all()):
+            return LOSSES[self.kind](self, rows, truth)
+        return LOSSES[self.kind](self, rows[known], truth[known]) if bool(known.any()) else 0.0 * rows.sum()
 
     def compares_photos(self) -> bool:
         """Whether photos of a batch are compared with each other, so that each needs a partner there."""
@@ -51,6 +82,12 @@ def cross_entropy(objective: Objective, rows: torch.Tensor, truth: torch.Tensor)
     return functional.cross_entropy(
         objective.head(rows), truth, weight=objective.weights, label_smoothing=objective.smoothing
     )
+
+
+def distilled(scores: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+    """How far scores are from a teacher's, both softened (Hinton et al. 2015)."""
+    own, wanted = (functional.log_softmax(each / SOFTNESS, dim=1) for each in (scores, taught))
+    return SOFTNESS**2 * functional.kl_div(own, wanted, log_target=True, reduction="batchmean")
 
 
 def arcface(objective: Objective, rows: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
@@ -103,6 +140,11 @@ def partners_together(drawn: NDArray[np.intp], truth: NDArray[np.intp]) -> NDArr
         count[category] = number + 1
         groups.setdefault((category, number // TOGETHER), []).append(row)
     return np.array([row for group in groups.values() for row in group], dtype=np.intp)
+
+
+def _cross_entropy_of_known(scores: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    known = truth >= 0
+    return functional.cross_entropy(scores[known], truth[known]) if bool(known.any()) else 0.0 * scores.sum()
 
 
 def _partners(truth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

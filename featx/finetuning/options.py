@@ -15,6 +15,7 @@ AVERAGES = ("blend", "ema", "none")
 LOSSES = ("ce", "arcface", "supcon", "triplet")
 TRAINED = ("all", "norms", "biases")
 NO_AUGMENTATION = "none"
+MOST_TRIALS = 100
 AUTO = "auto"
 PRECISIONS = ("auto", "fp32", "bf16")
 # Rates that suit a network which was trained before: AdamW's, and SGD's with momentum.
@@ -57,6 +58,23 @@ class TuneOptions:
     folds: int = 0
     threads: int | None = None
     track: tuple[str, ...] = ()
+    # So many recipes are tried; 0: none but this one.
+    search: int = 0
+    # How many of the blocks behind the cut are trained; None: all of them.
+    last: int | None = None
+    # The side of the square that photos become; None: that of the network.
+    size: int | None = None
+    # A column that a second head learns, as NAME=COLUMN.
+    also: str | None = None
+    # A backbone whose answers are followed.
+    teacher: str | None = None
+    # A folder of photos without categories.
+    unlabelled: str | None = None
+    # A folder of photos from where the network will be used.
+    adapt_norms: str | None = None
+    # Whether the same steps from random numbers, and worse photos, are judged too.
+    from_scratch: bool = False
+    robustness: bool = False
 
     def __post_init__(self) -> None:
         _known("optimizer", self.optimizer, OPTIMIZERS)
@@ -79,6 +97,23 @@ class TuneOptions:
             )
         if self.folds == 1 or not 0 <= self.folds <= 20:
             raise FeatxError("bad-flag", f"`--folds {self.folds}` divides nothing", "from 2 to 20, such as `--folds 5`")
+        if self.search == 1 or not 0 <= self.search <= MOST_TRIALS:
+            raise FeatxError(
+                "bad-flag", f"`--search {self.search}` tries nothing", f"from 2 to {MOST_TRIALS}, such as `--search 12`"
+            )
+        if self.folds and (self.teacher is not None or self.unlabelled is not None):
+            raise FeatxError(
+                "bad-flag",
+                "`--folds` wants answers of networks that never saw a photo, and a teacher saw all of them",
+                "leave `--folds` out, or `--teacher` and `--unlabelled`",
+            )
+        for flag in ("teacher", "unlabelled"):
+            if getattr(self, flag) is not None and self.for_look_alikes:
+                raise FeatxError(
+                    "bad-flag",
+                    f"`--{flag}` is about categories, and `--loss {self.loss}` about look-alikes",
+                    f"leave one of the two out: `--loss` or `--{flag}`",
+                )
         for name, least in (("views", 0), ("batch", 2), ("patience", 1), ("minutes", 0.01)):
             if getattr(self, name) < least:
                 raise FeatxError("bad-flag", f"`--{name} {getattr(self, name)}` is less than {least}")
@@ -101,6 +136,7 @@ class TuneOptions:
     def recipe(self) -> dict[str, str | int | float | None]:
         """What decides the outcome, for the card and for a training that goes on."""
         left_out = {"minutes", "cache", "keep", "fresh", "folds", "track", "device", "update"}
+        left_out |= {"search", "from_scratch", "robustness"}
         return {name: value for name, value in asdict(self).items() if name not in left_out} | {
             "depth": str(self.depth)
         }

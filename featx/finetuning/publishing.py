@@ -16,6 +16,7 @@ from featx.backbones.tuned_card import Folds, Reached, TunedCard
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.markdown import escape_markdown, inline_code
 from featx.finetuning.folds import OutOfFold
+from featx.finetuning.tables import tables_of
 from featx.views.quantities import percent, percent_range, pluralise
 
 
@@ -31,6 +32,15 @@ def answers_as_file(answers: OutOfFold) -> bytes:
     halves = torch.from_numpy(answers.log_chances.astype(np.float16))
     data: bytes = save({"digests": torch.from_numpy(digests), "log_chances": halves})
     return data
+
+
+def write_weights(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write weights that a run needs on its way."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(file, weights_as_file(tensors)[0])
+    except OSError as error:
+        raise cannot_write(file, error, "free some space and run it again") from error
 
 
 def publish(folder: Path, data: bytes, card: TunedCard, answers: bytes | None = None) -> Path:
@@ -83,6 +93,7 @@ def page_of(card: TunedCard) -> str:
         "|---|---|---|---|",
         *(f"| {e.number} | {e.loss:.3f} | {percent(e.judged)} | {e.log_loss:.3f} |" for e in card.history),
         "",
+        *tables_of(card),
         "Recipe: " + ", ".join(f"{name} {value}" for name, value in card.recipe.items() if value is not None) + ".",
         "",
         f"Weights: `{card.name}{SUFFIX}`, SHA-256 `{card.sha256}`. Written {card.written}.",

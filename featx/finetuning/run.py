@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,14 +26,16 @@ from featx.backbones.nodes import AT
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import PREFIX, checked_name
-from featx.backbones.tuned_card import VERSION, Epoch, Folds, Parent, Reached, Step, TunedCard
+from featx.backbones.tuned_card import VERSION, Epoch, Folds, Parent, Reached, Step, Trial, TunedCard, Unlabelled
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
-from featx.embedding.stream import Lookup, Source, batch_size_for, embed, nothing_known, read_source
+from featx.embedding.stream import Lookup, batch_size_for, embed, nothing_known
 from featx.errors import FeatxError
 from featx.finetuning.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.adapting import adapt_norms, open_adapted
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
 from featx.finetuning.events import Kept, Planned, TuneEvents
+from featx.finetuning.filling import Missing, Views, fill
 from featx.finetuning.folds import out_of_fold
 from featx.finetuning.front import FrontEncoder, digest_of
 from featx.finetuning.judging import (
@@ -45,17 +48,22 @@ from featx.finetuning.judging import (
     paired_in_test,
     reached_beside,
 )
-from featx.finetuning.ladder import FROZEN, JOINED, NODES, TAIL, VIEWS, WHOLE, Rung, lowest_as_good
+from featx.finetuning.ladder import ADAPTED, FROZEN, JOINED, NODES, TAIL, VIEWS, WHOLE, Rung, lowest_as_good
+from featx.finetuning.levels import Level, level_of
 from featx.finetuning.nodes import beside, frozen_nodes, widened
-from featx.finetuning.options import AUTO, NO_AUGMENTATION, TuneOptions
+from featx.finetuning.options import AUTO, TuneOptions
 from featx.finetuning.photos import Photos, divided
 from featx.finetuning.processes import place_of, started, together
-from featx.finetuning.publishing import answers_as_file, publish, weights_as_file
+from featx.finetuning.publishing import answers_as_file, publish, weights_as_file, write_weights
+from featx.finetuning.robustness import Judged, robustness
+from featx.finetuning.scratch import FreshTail, as_many_steps, forget
+from featx.finetuning.search import NOTES, searched
 from featx.finetuning.tail import BATCH, Maps, Tail, Whole, seconds_of_a_photo
+from featx.finetuning.teaching import Pupils, Teacher, taught
 from featx.finetuning.tracking import tracked
 from featx.finetuning.training import LEAST, Lessons, State, Training
+from featx.finetuning.unlabelled import Extra, Guessed, extra_of, guessed, paths_of
 from featx.finetuning.updating import begun_from, judges_of
-from featx.images.views import AUGMENTATIONS
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
 from featx.store import open_store
@@ -67,8 +75,6 @@ USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
 SHARES = (0.25, 0.5, 0.75, 1.0)
 # Rows of views that a discriminant analysis learns from at most: more take gigabytes.
 MOST_ROWS = 12_000
-# Photos whose activations are written together.
-WRITTEN_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,11 @@ class Tuned:
             "folds": None if self.card.folds is None else _plain(self.card.folds),
             "ladder": [_plain(step) for step in self.ladder],
             "best": None if self.best is None else self.best.name,
+            "search": [_plain(trial) for trial in self.card.search],
+            "scratch": None if self.card.scratch is None else _plain(self.card.scratch),
+            "robustness": [_plain(row) for row in self.card.robustness],
+            "also": None if self.card.also is None else [_plain(reached) for reached in self.card.also],
+            "unlabelled": None if self.card.unlabelled is None else _plain(self.card.unlabelled),
             "cut": self.card.cut,
             "recipe": self.card.recipe,
             "history": [_plain(epoch) for epoch in self.history],
@@ -161,7 +172,7 @@ def tune(
     events.read(catalogue)
     name = checked_name(name or _name_after(catalogue))
     backbone = begun_from(backbone, name, options)
-    encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device=options.device)
+    encoder = open_backbone(backbone or tunable_backbone(), weights=weights, device=options.device, size=options.size)
     with (
         together() as processes,
         place_of(processes, Workspace.here().tuned) as folder,
@@ -211,27 +222,42 @@ class _Run:
         weights: str | None = None,
     ) -> None:
         self.catalogue, self.encoder, self.name = catalogue, encoder, name
+        self.original = encoder
         self.options, self.events, self.weights = options, events, weights
         self.begun = time.monotonic()
         self.network: TunableNetwork = encoder.tunable()
         self.parent = encoder.fingerprint
         self.skipped: list[Skipped] = list(catalogue.skipped)
         self.folder = folder
+        self.trials: list[Trial] = []
+        self.views = Views.of(options.augment, options.seed)
+        self.level: Level | None = None
+        self.teachers: dict[int, Teacher] = {}
+        self.extra = Extra({})
+        self.unlabelled: Unlabelled | None = None
 
     def go(self) -> Tuned:
         """All steps in order."""
-        photos = self._photos()
+        photos = frozen = self._photos()
+        if self.options.also is not None:
+            self.level = level_of(self.options.also, self.catalogue, photos.store.paths)
+            self.level.numbers(photos.learn)
+        self.extra = self._unlabelled(photos)
         before = judged_frozen(photos, self.options)
         self.events.before(before.reached(photos))
-        rungs, trained = self._climbed(photos, before)
+        adapted = None
+        if self.options.adapt_norms is not None:
+            photos, adapted = self._adapted(photos, self.options.adapt_norms)
+        rungs, trained = self._climbed(photos, before, adapted)
         best = lowest_as_good(photos, rungs)
-        made = trained.get(WHOLE if best.name == WHOLE else TAIL) or next(iter(trained.values()), None)
+        made = trained.get(best.name) or trained.get(TAIL) or next(iter(trained.values()), None)
         after = best.judgement if best.is_trained or made is None else made.judgement
         test = paired(photos, before, after)
         pays = best.is_trained
         self.events.after(after.reached(photos), (test.difference, test.low, test.high, test.p))
         steps = [rung.step(photos) for rung in rungs]
-        card, file = self._kept(photos, made, before, after, test, steps, pays or self.options.keep)
+        measured = {} if made is None else self._measured(photos, frozen, made)
+        card, file = self._kept(photos, made, before, after, test, steps, pays or self.options.keep, measured)
         shutil.rmtree(self._unfinished, ignore_errors=True)
         reached = before.reached(photos), after.reached(photos)
         gain = test.difference, test.low, test.high, test.p
@@ -245,14 +271,21 @@ class _Run:
     def _seconds_left(self) -> float:
         return self.options.minutes * 60 - (time.monotonic() - self.begun)
 
-    def _climbed(self, photos: Photos, before: Judgement) -> tuple[list[Rung], dict[str, _Trained]]:
+    def _climbed(
+        self, photos: Photos, before: Judgement, adapted: _Trained | None
+    ) -> tuple[list[Rung], dict[str, _Trained]]:
         """The rungs that `--depth` wants, and the networks that were trained for them."""
         depth = str(self.options.depth)
         rungs, trained = [Rung(FROZEN, before, time.monotonic() - self.begun)], {}
+        if adapted is not None:
+            trained[ADAPTED] = adapted
+            rungs.append(self._rung_of(ADAPTED, photos, adapted))
         parts, cut = self._cut(depth)
         with self._activations(photos, parts, cut) as (activations, views):
             nodes = None
-            if depth in (AUTO, HEAD) and parts is not None and cut is not None:
+            # Of another size, or with adapted norms, no command extracts several layers.
+            is_plain = self.options.size is None and adapted is None
+            if depth in (AUTO, HEAD) and parts is not None and cut is not None and is_plain:
                 lowest, nodes = self._frozen_rungs(photos, parts, cut, activations, views)
                 rungs += lowest
             if depth != HEAD:
@@ -287,7 +320,7 @@ class _Run:
         """What the network gives at a cut, for every photo and so many altered views."""
         making = self._making(parts, cut)
         budget = budget_of(self.options.cache)
-        views = views_within(budget, len(set(photos.digests)), making.record.itemsize, self.options.views_used)
+        views = views_within(budget, len(self._wanted(photos, 0)), making.record.itemsize, self.options.views_used)
         with Activations.open(making, budget) as activations:
             self._fill(activations, photos, parts, cut, views)
             yield activations, views
@@ -340,12 +373,117 @@ class _Run:
         """One training from the original weights, or from where it was interrupted."""
         begun = time.monotonic()
         training = self._training(photos, parts, cut, activations, views)
-        checkpoint = Checkpoint(self._unfinished / name.split(maxsplit=1)[0], key_of(self._facts(photos, cut, views)))
+        if self.options.search:
+            training = self._searched(training, photos, cut, views)
+        word = name.split(maxsplit=1)[0]
+        checkpoint = Checkpoint(self._unfinished / word, key_of(self._facts(photos, cut, views)))
         if self.options.fresh:
             checkpoint.remove()
         best, progress = training.run(checkpoint, self._seconds_left)
         judgement, rows, share = self._blended(training, best, photos)
-        return _Trained(self.network, cut, progress, judgement, rows, time.monotonic() - begun, share)
+        made = _Trained(self.network, cut, progress, judgement, rows, time.monotonic() - begun, share)
+        if not self.extra.paths:
+            return made
+        return self._taught_more(word, photos, training, best, made, self._facts(photos, cut, views))
+
+    def _searched(self, training: Training, photos: Photos, cut: Cut | None, views: int) -> Training:
+        """The same training with the best recipe of several, which is the recipe from now on."""
+        blocks = 1 if cut is None else cut.blocks
+        facts = {**self._facts(photos, cut, views), "search": self.options.search}
+        if self.options.fresh:
+            (self._unfinished / NOTES).unlink(missing_ok=True)
+        found = searched(self.options, blocks, training.attempt, self._unfinished, key_of(facts))
+        self.events.searched(found.trials, found.options)
+        self.options, self.trials = found.options, found.trials
+        return training.with_options(found.options)
+
+    # --- what some runs have beside ---------------------------------------------------------------------------------
+
+    def _unlabelled(self, photos: Photos) -> Extra:
+        """The photos without categories."""
+        if self.options.unlabelled is None:
+            return Extra({})
+        paths = paths_of(self.options.unlabelled)
+        with (
+            self.events.progress(len(paths), "photos without categories") as advance,
+            embed(paths, lambda: self.encoder) as stream,
+        ):
+            found = {}
+            for done, result in enumerate(stream, start=1):
+                if result.features is not None:
+                    found[result.digest] = result.photo, result.features
+                advance(done)
+        extra = extra_of(photos, {d: path for d, (path, _) in found.items()}, {d: row for d, (_, row) in found.items()})
+        self.events.unlabelled(len(paths), len(extra.paths))
+        return extra
+
+    @property
+    def _learned_beside(self) -> set[str]:
+        return set(self.extra.digests) if self.unlabelled is not None and self.unlabelled.kept else set()
+
+    def _adapted(self, photos: Photos, source: str) -> tuple[Photos, _Trained]:
+        """The photos as a network with adapted norms sees them, which is what is tuned from now on; and how it does."""
+        begun, network = time.monotonic(), self.encoder.tunable()
+        adapt_norms(self.encoder, network, paths_of(source))
+        file = self._unfinished / "adapted.safetensors"
+        write_weights(file, network.weights())
+        self.encoder = open_adapted(self.parent, file, self.options.device)
+        with embed(photos.store.paths, lambda: self.encoder) as stream:
+            rows = np.stack([result.features for result in stream if result.features is not None])
+        photos = replace(photos, store=photos.with_features(rows, self.parent))
+        judgement = judged_tuned(photos, photos.store, self.options)
+        return photos, _Trained(network, None, Progress(0.0), judgement, rows, time.monotonic() - begun, 1.0)
+
+    def _measured(self, photos: Photos, frozen: Photos, made: _Trained) -> dict[str, Any]:
+        """What was requested beside the judgement, as the card keeps it."""
+        network = made.network
+        measured: dict[str, Any] = {"unlabelled": self.unlabelled}
+        if self.level is not None:
+            measured["also"] = self._second_level(frozen, made.rows)
+        if self.options.robustness:
+            truth = photos.truth(photos.learn)
+            measured["robustness"] = robustness(
+                self.original,
+                Judged.of(self.original.tunable(), frozen.store.features[photos.learn], truth),
+                Judged.of(network, made.rows[photos.learn], truth),
+                [photos.store.paths[i] for i in photos.judge],
+                photos.truth(photos.judge),
+            )
+        if self.options.from_scratch:
+            measured["scratch"] = self._from_scratch(photos, made)
+        return measured
+
+    def _second_level(self, photos: Photos, rows: NDArray[np.float32]) -> tuple[Reached, Reached]:
+        """The second level before and after, on the photos that judge."""
+        assert self.level is not None
+        has = self.level.values != ""
+        of_level = replace(
+            photos,
+            labels=self.level.values,
+            learn=photos.learn[has[photos.learn]],
+            judge=photos.judge[has[photos.judge]],
+            test=photos.test[:0],
+        )
+        stores = photos.store, photos.with_features(rows, self.parent)
+        before, after = (judged_by_lda(of_level, store).reached(of_level) for store in stores)
+        return before, after
+
+    def _from_scratch(self, photos: Photos, made: _Trained) -> Reached:
+        """The same steps from random numbers, all layers."""
+        options = as_many_steps(self.options, len(made.progress.history))
+        parts, _ = self._cut(ALL)
+        forget(self.network.network, options.seed)
+        with self._activations(photos, parts, None) as (activations, views):
+            lessons = replace(self._lessons(photos, views, photos.learn), second=None, seconds=0)
+            tail = FreshTail(Whole(self.network), self.network.read, lessons.categories, self.network.width)
+            training = Training(tail, parts, activations, lessons, options, TuneEvents(), pulls=False)
+            tail.begin_from(tail.features(training.plain(lessons.digests)), lessons.truth)
+            training.start = tail.state()
+            key = key_of({**self._facts(photos, None, views), "scratch": options.recipe()})
+            best, _ = training.run(Checkpoint(self._unfinished / "scratch", key), math.inf)
+            tail.load_state_dict(best)
+            rows = self.network.completed(tail.features(training.plain(photos.digests)), photos.store.features)
+        return self._judged(photos, rows, self.parent).reached(photos)
 
     # --- photos -------------------------------------------------------------------------------------------------------
 
@@ -450,25 +588,19 @@ class _Run:
         self, activations: Activations, photos: Photos, parts: CutNetwork | None, cut: Cut | None, views: int
     ) -> None:
         """Compute what the cache lacks: every photo as it is, and views of those that are learned from."""
-        learned = {photos.digests[i] for i in photos.learn}
-        wanted: dict[str, list[int]] = {}
-        paths: dict[str, str] = {}
-        for path, digest in zip(photos.store.paths, photos.digests, strict=True):
-            numbers = range(views + 1) if digest in learned else range(1)
-            missing = [number for number in numbers if (digest, number) not in activations]
-            if missing:
-                wanted[digest], paths[digest] = missing, path
+        wanted = self._wanted(photos, views)
+        missing = Missing.of(activations, wanted, self._paths(photos))
         each = activations.making.record.itemsize
-        total = (len(learned) * (views + 1) + len(set(photos.digests) - learned)) * each
+        total = (sum(wanted.values()) + len(wanted)) * each
         self.events.cut(
             Kept(
                 "all layers" if cut is None else cut.name,
                 len(parts.blocks) if cut is None and parts is not None else 0 if cut is None else cut.blocks,
                 each,
                 views,
-                len(set(photos.digests)),
+                len(wanted),
                 total,
-                sum(map(len, wanted.values())),
+                missing.count,
             )
         )
         front = (
@@ -476,53 +608,16 @@ class _Run:
             if cut is None or parts is None
             else FrontEncoder.up_to(self.encoder, self.network, cut, parts)
         )
-        of_path = {path: digest for digest, path in paths.items()}
+        with self.events.progress(len(missing.numbers), "activations") as advance:
+            fill(activations, front, missing, self.views, advance)
 
-        def read(path: str) -> Source:
-            return self._views_of(path, wanted[of_path[path]])
+    def _wanted(self, photos: Photos, views: int) -> dict[str, int]:
+        """How many altered views of each photo are wanted, by its digest: none of those that only judge."""
+        learned = {photos.digests[i] for i in photos.learn} | set(self.extra.digests)
+        return {digest: views if digest in learned else 0 for digest in [*photos.digests, *self.extra.digests]}
 
-        waiting: list[tuple[str, int]] = []
-        maps: list[NDArray[np.float32]] = []
-
-        def write() -> None:
-            if waiting:
-                activations.append(waiting, np.stack(maps))
-                waiting.clear()
-                maps.clear()
-
-        with (
-            self.events.progress(len(paths), "activations") as advance,
-            embed(list(of_path), lambda: front, read=read) as stream,
-        ):
-            for done, result in enumerate(stream, start=1):
-                if result.features is None:
-                    raise FeatxError(
-                        "photo-unreadable", f"`{result.photo}` changed while it was being tuned on", "run it again"
-                    )
-                digest = of_path[result.photo]
-                rows = result.features.reshape(len(wanted[digest]), -1)
-                waiting += [(digest, number) for number in wanted[digest]]
-                maps += list(rows)
-                if len(waiting) >= WRITTEN_AT_ONCE:
-                    write()
-                advance(done)
-            write()
-
-    def _views_of(self, path: str, numbers: Sequence[int]) -> Source:
-        """Some views of a photo: 0 is the photo as it is."""
-        plain = read_source(path)
-        policy = None if self.options.augment == NO_AUGMENTATION else AUGMENTATIONS[self.options.augment]
-
-        def decode(smallest: tuple[int, int] | None) -> list[Image.Image]:
-            images = []
-            for number in numbers:
-                image = plain.decode(smallest)[0]
-                if number and policy is not None:
-                    image = policy.view(image, plain.digest, number, self.options.seed)
-                images.append(image)
-            return images
-
-        return Source(plain.digest, decode)
+    def _paths(self, photos: Photos) -> dict[str, str]:
+        return {**dict(zip(photos.digests, photos.store.paths, strict=True)), **self.extra.paths}
 
     # --- training -----------------------------------------------------------------------------------------------------
 
@@ -538,20 +633,74 @@ class _Run:
         """A training on these of the photos; on all that are learned from where none are named."""
         learn = photos.learn if learn is None else learn
         back = Whole(self.network) if cut is None or parts is None else parts.halves(cut)[1]
-        tail = Tail(back, self.network.read, len(photos.categories), self.network.width, self._precision())
-        digests = photos.digests
-        lessons = Lessons(
-            [digests[i] for i in learn],
+        lessons = self._lessons(photos, views, learn)
+        tail = Tail(
+            back, self.network.read, len(photos.categories), self.network.width, self._precision(), lessons.seconds
+        )
+        begin = tail.begin_from_centres if self.options.loss == "arcface" else tail.begin_from
+        rows = photos.store.features[learn, : self.network.width]
+        begin(rows, lessons.truth)
+        if lessons.second is not None:
+            tail.begin_second_from(rows, lessons.second)
+        options = self.options if cut is not None else replace(self.options, last=None)
+        return Training(tail, parts, activations, lessons, options, self.events)
+
+    def _lessons(self, photos: Photos, views: int, learn: NDArray[np.intp]) -> Lessons:
+        """What is learned from these photos."""
+        second, seconds = (None, 0) if self.level is None else self.level.numbers(learn)
+        return Lessons(
+            [photos.digests[i] for i in learn],
             photos.truth(learn),
-            [digests[i] for i in photos.judge],
+            [photos.digests[i] for i in photos.judge],
             photos.truth(photos.judge),
             views,
             len(photos.categories),
             np.concatenate([photos.groups[learn], photos.groups[photos.judge]]),
+            None if second is None else second[learn],
+            seconds,
+            self._teacher(photos, views),
         )
-        begin = tail.begin_from_centres if self.options.loss == "arcface" else tail.begin_from
-        begin(photos.store.features[learn, : self.network.width], lessons.truth)
-        return Training(tail, parts, activations, lessons, self.options, self.events)
+
+    def _teacher(self, photos: Photos, views: int) -> Teacher | None:
+        """The answers of the teacher for every view."""
+        if self.options.teacher is None:
+            return None
+        if views not in self.teachers:
+            teacher = open_backbone(self.options.teacher, device="cpu")
+            wanted = {digest: n for digest, n in self._wanted(photos, views).items() if n == views}
+            teacher.use_engine("auto", photos=len(wanted), batch_size=batch_size_for(teacher))
+            pupils = Pupils(
+                self._paths(photos), wanted, [photos.digests[i] for i in photos.learn], photos.truth(photos.learn)
+            )
+            self.teachers[views] = taught(teacher, pupils, self.views, self.options, self.events)
+        return self.teachers[views]
+
+    def _taught_more(
+        self, name: str, photos: Photos, training: Training, best: State, made: _Trained, facts: dict[str, object]
+    ) -> _Trained:
+        """The better of the network, and of one that was shown photos without categories too."""
+        begun = time.monotonic()
+        guess = Guessed.by_teacher(self.extra)
+        if training.lessons.teacher is None:
+            rows = training.tail.features(training.plain(self.extra.digests))
+            guess = guessed(photos, made.rows[:, : self.network.width], self.extra, rows)
+        reached = made.judgement.reached(photos)
+        self.unlabelled = Unlabelled(
+            len(self.extra.paths), len(guess.digests), guess.threshold, reached, reached, kept=False
+        )
+        if not guess.digests:
+            return made
+        more = training.with_lessons(replace(training.lessons, extra=guess.digests, extra_truth=guess.truth))
+        key = key_of({**facts, "extra": guess.digests, "as": guess.truth.tolist()})
+        tuned, progress = more.run(Checkpoint(self._unfinished / f"{name}-more", key), self._seconds_left)
+        judgement, rows, share = self._blended(more, tuned, photos)
+        kept = int(judgement.judged.sum()) > int(made.judgement.judged.sum())
+        self.unlabelled = msgspec.structs.replace(self.unlabelled, with_them=judgement.reached(photos), kept=kept)
+        seconds = made.seconds + time.monotonic() - begun
+        if kept:
+            return _Trained(self.network, made.cut, progress, judgement, rows, seconds, share)
+        training.tail.blend(training.start, best, made.share)
+        return replace(made, seconds=seconds)
 
     def _precision(self) -> torch.dtype:
         """That of the network while it is trained: bfloat16 on a GPU, which needs no care for small numbers."""
@@ -576,7 +725,9 @@ class _Run:
     def _facts(self, photos: Photos, cut: Cut | None, views: int) -> dict[str, object]:
         """All that decides the outcome of the training."""
         return {
-            "parent": self.parent.to_dict(),
+            "parent": self.encoder.fingerprint.to_dict(),
+            "also": None if self.level is None else self.level.values.tolist(),
+            "extra": self.extra.digests,
             "cut": None if cut is None else cut.position,
             "recipe": self.options.recipe(),
             "views": views,
@@ -594,12 +745,13 @@ class _Run:
         test: PairedTest,
         steps: list[Step],
         writes: bool,
+        measured: dict[str, Any],
     ) -> tuple[TunedCard, Path | None]:
         """The card, and the file where the network is written."""
         if made is None:
             return self._card(photos, None, before, after, test, steps, ""), None
         data, sha256 = weights_as_file(made.network.weights())
-        card = self._card(photos, made, before, after, test, steps, sha256)
+        card = msgspec.structs.replace(self._card(photos, made, before, after, test, steps, sha256), **measured)
         if not writes:
             return card, None
         answers = None
@@ -657,7 +809,7 @@ class _Run:
             after.reached(photos),
             _rounded(test),
             [] if made is None else made.progress.history,
-            sorted({photos.digests[i] for i in photos.learn} | seen_by(parent).learned),
+            sorted({photos.digests[i] for i in photos.learn} | self._learned_beside | seen_by(parent).learned),
             sorted({photos.digests[i] for i in photos.judge}),
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
@@ -665,6 +817,7 @@ class _Run:
             tested_gain=None if tested[0] is None else _rounded(paired_in_test(photos, before, after)),
             ladder=steps,
             answers=answers_of(photos, before, after),
+            search=self.trials,
         )
 
 

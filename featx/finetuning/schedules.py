@@ -14,7 +14,7 @@ from featx.finetuning.options import TuneOptions
 from featx.finetuning.tail import Tail
 
 # The head begins at a good place and is small: it may move faster than the network.
-HEAD_TIMES = 2.0
+HEAD_TIMES, HEADS = 2.0, ("head.", "second_head.")
 NORMS = (torch.nn.modules.batchnorm._BatchNorm, torch.nn.LayerNorm, torch.nn.GroupNorm)
 STEPS_DOWN, FACTOR_DOWN = 3, 0.1
 PLATEAU, FACTOR_PLATEAU = 2, 0.5
@@ -24,12 +24,8 @@ def parameter_groups(tail: Tail, parts: CutNetwork | None, options: TuneOptions,
     """Parameters by block and kind: blocks further from the end get lower rates, and only weights decay."""
     groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
     head_rate = options.lr_head if options.lr_head is not None else HEAD_TIMES * rate
-    for name, parameter in trained(tail, options.train):
-        if name.startswith("head."):
-            own = head_rate
-        else:
-            behind = parts.block_of(name.removeprefix("back.").removeprefix("network.")) if parts is not None else 0
-            own = rate * options.layer_decay**behind
+    for name, parameter in trained(tail, options.train, parts, options.last):
+        own = head_rate if name.startswith(HEADS) else rate * options.layer_decay ** _blocks_behind(name, parts)
         groups.setdefault((own, parameter.ndim > 1), []).append(parameter)
     return [
         {"params": parameters, "lr": own, "rate": own, "weight_decay": options.weight_decay if decays else 0.0}
@@ -37,8 +33,13 @@ def parameter_groups(tail: Tail, parts: CutNetwork | None, options: TuneOptions,
     ]
 
 
-def trained(tail: Tail, part: str) -> list[tuple[str, torch.nn.Parameter]]:
-    """The parameters that are trained, by name: all of the tail, or its norms or biases alone; always the head."""
+def trained(
+    tail: Tail, part: str, parts: CutNetwork | None = None, last: int | None = None
+) -> list[tuple[str, torch.nn.Parameter]]:
+    """The parameters that are trained, by name: all of the tail, or its norms or biases alone; always the head.
+
+    `last` is how many of its blocks are, from the end.
+    """
     norms = {
         f"{name}.{own}"
         for name, module in tail.named_modules()
@@ -46,11 +47,16 @@ def trained(tail: Tail, part: str) -> list[tuple[str, torch.nn.Parameter]]:
         for own, _ in module.named_parameters(recurse=False)
     }
     for name, parameter in tail.back.named_parameters(prefix="back"):
-        parameter.requires_grad_(part == "all" or (name in norms if part == "norms" else name.endswith("bias")))
+        is_of_part = part == "all" or (name in norms if part == "norms" else name.endswith("bias"))
+        parameter.requires_grad_(is_of_part and (last is None or _blocks_behind(name, parts) < last))
     chosen = [(name, parameter) for name, parameter in tail.named_parameters() if parameter.requires_grad]
-    if all(name.startswith("head.") for name, _ in chosen):
+    if all(name.startswith(HEADS) for name, _ in chosen):
         raise FeatxError("bad-flag", f"the part that is tuned has no {part}", "train all of it: `--train all`")
     return chosen
+
+
+def _blocks_behind(name: str, parts: CutNetwork | None) -> int:
+    return 0 if parts is None else parts.block_of(name.removeprefix("back.").removeprefix("network."))
 
 
 def optimizer_of(groups: Sequence[Mapping[str, Any]], options: TuneOptions) -> torch.optim.Optimizer:

@@ -45,11 +45,14 @@ class Tail(nn.Module):
         categories: int,
         width: int,
         precision: torch.dtype = torch.float32,
+        second: int = 0,
     ) -> None:
+        """`second` is how many values a second level has."""
         super().__init__()
         self.back, self._read, self._precision = back.eval(), read, precision
         self._device = next(back.parameters()).device
         self.head = nn.Linear(width, categories)
+        self.second_head = nn.Linear(width, second) if second else None
 
     def train(self, mode: bool = True) -> Tail:
         """Stays in eval mode: a network in training mode would move the statistics of its batch normalisations."""
@@ -80,10 +83,12 @@ class Tail(nn.Module):
 
     def begin_from(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
         """Set the head to what a discriminant analysis of the features finds."""
-        weights, offsets = lda_head(features, truth)
-        with torch.no_grad():
-            self.head.weight.copy_(torch.from_numpy(weights))
-            self.head.bias.copy_(torch.from_numpy(offsets))
+        _set(self.head, *lda_head(features, truth))
+
+    def begin_second_from(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
+        """The same for the head of a second level; -1 stands for photos without a value."""
+        if self.second_head is not None:
+            _set(self.second_head, *lda_head(features[truth >= 0], truth[truth >= 0]))
 
     def begin_from_centres(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
         """Set the head to the centre of each category, for losses that count angles to it."""
@@ -137,6 +142,12 @@ class Answers:
 
     accuracy: float
     log_loss: float
+
+
+def _set(head: nn.Linear, weights: NDArray[np.float32], offsets: NDArray[np.float32]) -> None:
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weights))
+        head.bias.copy_(torch.from_numpy(offsets))
 
 
 def lda_head(features: NDArray[np.float32], truth: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

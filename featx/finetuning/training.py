@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,11 +20,12 @@ from featx.finetuning.activations import Activations
 from featx.finetuning.checkpoints import Checkpoint, Progress
 from featx.finetuning.events import TuneEvents
 from featx.finetuning.lookalikes import look_alikes
-from featx.finetuning.losses import Objective
+from featx.finetuning.losses import Objective, Targets
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.processes import ALONE, started
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
 from featx.finetuning.tail import BATCH, Answers, Maps, Tail, Whole, answers_again, as_tensor
+from featx.finetuning.teaching import Teacher
 
 State = dict[str, torch.Tensor]
 # As many epochs as make so many steps, within bounds.
@@ -58,6 +59,31 @@ class Lessons:
     categories: int
     # The product of each photo that is learned from, then of each that judges.
     products: NDArray[np.intp]
+    # Of each photo that is learned from the value of a second level, -1 for none; and how many values there are.
+    second: NDArray[np.intp] | None = None
+    seconds: int = 0
+    teacher: Teacher | None = None
+    # Photos that nobody labelled, and what the network takes them for; -1: nothing.
+    extra: Sequence[str] = ()
+    extra_truth: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, dtype=np.intp))
+
+    @cached_property
+    def shown(self) -> Sequence[str]:
+        """All photos of a pass: those with labels, then the others."""
+        return [*self.digests, *self.extra]
+
+    @cached_property
+    def shown_truth(self) -> NDArray[np.intp]:
+        """Their categories; -1 where there is none."""
+        return np.concatenate([self.truth, self.extra_truth])
+
+    def targets(self, rows: NDArray[np.intp], keys: Sequence[tuple[str, int]]) -> Targets:
+        """What is known of some of the photos of a pass, and of these views of them."""
+        second = None
+        if self.second is not None:
+            second = torch.from_numpy(np.append(self.second, np.full(len(self.extra), -1))[rows])
+        taught = None if self.teacher is None else self.teacher.of(keys)
+        return Targets(torch.from_numpy(self.shown_truth[rows]), second, taught)
 
     @cached_property
     def some(self) -> NDArray[np.intp]:
@@ -73,7 +99,7 @@ class Lessons:
 
     def steps(self, options: TuneOptions) -> int:
         """How many steps an epoch has; a last batch of one photo is left out."""
-        return max(1, math.ceil((len(self.digests) - 1) / options.batch))
+        return max(1, math.ceil((len(self.shown) - 1) / options.batch))
 
 
 class Training:
@@ -87,6 +113,8 @@ class Training:
         lessons: Lessons,
         options: TuneOptions,
         events: TuneEvents,
+        *,
+        pulls: bool = True,
     ) -> None:
         self.tail, self.parts, self.activations = tail, parts, activations
         self.lessons, self.options, self.events = lessons, options, events
@@ -94,10 +122,12 @@ class Training:
         self.epochs = lessons.epochs(options)
         sizes = np.bincount(lessons.truth, minlength=lessons.categories)
         weights = _class_weights(sizes) if options.class_weight else None
-        self._objective = Objective(options.loss, tail.head, options.smoothing, weights)
-        self._pull = PULL if float(np.median(sizes)) < FEW else 0.0
-        # A loss that weighs or compares the photos of a batch needs all of them: then every process sees them all.
-        divides = weights is None and not self._objective.compares_photos()
+        self._objective = Objective(options.loss, tail.head, options.smoothing, weights, tail.second_head)
+        self._pull = PULL if pulls and float(np.median(sizes)) < FEW else 0.0
+        # A loss that weighs or compares the photos of a batch, or knows only some, needs all of them: then every
+        # process sees them all.
+        every = lessons.second is None and not len(lessons.extra)
+        divides = weights is None and not self._objective.compares_photos() and every
         self._processes = started() if divides else ALONE
         self._clock = started()
 
@@ -126,6 +156,27 @@ class Training:
             self.events.epoch(last, self.epochs, best=progress.best == last.number)
         name = "ema" if self.options.average == "ema" and progress.best > AVERAGED * self.epochs else "best"
         return _part(progress.tensors, name), progress
+
+    def with_options(self, options: TuneOptions) -> Training:
+        """The same training by another recipe, from the same start."""
+        self.tail.load_state_dict(self.start)
+        return Training(self.tail, self.parts, self.activations, self.lessons, options, self.events)
+
+    def with_lessons(self, lessons: Lessons) -> Training:
+        """The same training on other photos, from the same start."""
+        self.tail.load_state_dict(self.start)
+        return Training(self.tail, self.parts, self.activations, lessons, self.options, self.events)
+
+    def attempt(self, options: TuneOptions) -> Epoch | None:
+        """How a short training with other options ends; None where it diverges. It leaves nothing behind."""
+        trial = self.with_options(options)
+        progress = trial._begun(options.rate, [])
+        for _ in range(trial.epochs):
+            advanced = trial._epoch(progress, judges=len(progress.history) + 1 == trial.epochs)
+            if advanced is None:
+                return None
+            progress = advanced
+        return progress.history[-1]
 
     def run_for(self, rate: float, epochs: int) -> State:
         """The weights after so many epochs at this rate, whatever they are worth."""
@@ -193,16 +244,16 @@ class Training:
         """Every photo once, by one of its views; the mean loss. With a `factor` all rates are as they are times it."""
         options, lessons = self.options, self.lessons
         random = np.random.Generator(np.random.Philox(key=[options.seed, number]))
-        order = self._objective.order(random.permutation(len(lessons.digests)), lessons.truth)
+        order = self._objective.order(random.permutation(len(lessons.shown)), lessons.shown_truth)
         views = random.integers(0, lessons.views + 1, len(order))
         steps, losses = lessons.steps(options), []
         for i in range(steps):
             rows = order[i * options.batch : (i + 1) * options.batch]
-            keys = [(lessons.digests[row], int(views[row])) for row in rows]
+            keys = [(lessons.shown[row], int(views[row])) for row in rows]
             step, whole = (number - 1) * steps + i, self.epochs * steps
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * (factor or factor_at(step, whole, options, judged))
-            losses.append(self._step(optimizer, self.activations.take(keys), lessons.truth[rows], random))
+            losses.append(self._step(optimizer, self.activations.take(keys), lessons.targets(rows, keys), random))
             if not math.isfinite(losses[-1]):
                 break
             if step >= AVERAGED * whole:
@@ -210,20 +261,20 @@ class Training:
         return float(np.mean(losses))
 
     def _step(
-        self, optimizer: torch.optim.Optimizer, maps: Maps, truth: NDArray[np.intp], random: np.random.Generator
+        self, optimizer: torch.optim.Optimizer, maps: Maps, wanted: Targets, random: np.random.Generator
     ) -> float:
-        inputs, wanted = as_tensor(maps), torch.from_numpy(truth)
+        inputs = as_tensor(maps)
         share, others = 1.0, wanted
         if self.options.mix == "maps":
-            share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(truth)))
-            inputs, others = torch.lerp(inputs[turned], inputs, share), wanted[turned]
+            share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(inputs)))
+            inputs, others = torch.lerp(inputs[turned], inputs, share), wanted.of(turned)
         optimizer.zero_grad(set_to_none=True)
         loss = 0.0
         for part in self._parts_of(len(inputs)):
             rows = self.tail.directions(inputs[part])
-            doubt = share * self._objective(rows, wanted[part])
+            doubt = share * self._objective(rows, wanted.of(part))
             if share < 1:
-                doubt = doubt + (1 - share) * self._objective(rows, others[part])
+                doubt = doubt + (1 - share) * self._objective(rows, others.of(part))
             doubt = doubt * (len(rows) / len(inputs))
             torch.autograd.backward(doubt)
             loss += float(doubt.detach())

@@ -55,7 +55,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> str:
     from featx.backbones import registry
 
     family = registry.BackboneFamily(
-        "small", owns=lambda name: name == "small", open=small_network, layer_shapes=lambda name: {}
+        "small",
+        owns=lambda name: name == "small",
+        open=small_network,
+        layer_shapes=lambda name: {},
+        takes_size=True,
     )
     monkeypatch.setattr(registry, "FAMILIES", (*registry.FAMILIES[:-3], family, *registry.FAMILIES[-3:]))
     return "small"

@@ -13,7 +13,7 @@ from featx.backbones import open_backbone
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions
 from featx.finetuning.lookalikes import look_alikes
-from featx.finetuning.losses import LOSSES, Objective, partners_together
+from featx.finetuning.losses import LOSSES, Objective, Targets, partners_together
 from featx.finetuning.schedules import trained
 from featx.finetuning.tail import Tail
 from tests.finetuning.conftest import Small
@@ -37,14 +37,14 @@ def at(*degrees: float) -> torch.Tensor:
 def test_every_loss_is_less_where_categories_are_further_from_each_other(kind):
     truth = torch.tensor([0, 0, 1, 1])
     near, far = at(40, 20, 50, 70), at(5, 10, 85, 80)
-    assert objective(kind)(far, truth) < objective(kind)(near, truth)
+    assert objective(kind)(far, Targets(truth)) < objective(kind)(near, Targets(truth))
 
 
 @pytest.mark.parametrize("kind", LOSSES)
 def test_a_step_down_each_loss_brings_a_category_together(kind):
     rows = at(40, 10, 50, 80).requires_grad_()
     truth = torch.tensor([0, 0, 1, 1])
-    objective(kind)(functional.normalize(rows), truth).backward()
+    objective(kind)(functional.normalize(rows), Targets(truth)).backward()
     moved = functional.normalize((rows - 0.01 * rows.grad).detach())
     assert moved[0] @ moved[2] < at(40)[0] @ at(50)[0]
 
@@ -53,7 +53,7 @@ def test_a_step_down_each_loss_brings_a_category_together(kind):
 @pytest.mark.parametrize("truth", [[0, 1], [0, 0]])
 def test_a_batch_without_pairs_or_without_others_has_a_finite_loss(kind, truth):
     rows = at(10, 30).requires_grad_()
-    loss = objective(kind)(rows, torch.tensor(truth))
+    loss = objective(kind)(rows, Targets(torch.tensor(truth)))
     loss.backward()
     assert torch.isfinite(loss) and torch.isfinite(rows.grad).all()
 
