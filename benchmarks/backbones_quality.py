@@ -6,7 +6,8 @@
     python benchmarks/backbones_quality.py STORES --classes grocery/classes.csv
     python benchmarks/backbones_quality.py --photos grocery/train            # what they cost, on quiet cores
 
-Joined features are made from the stores of their parts, blocks of unit length side by side, as `extract` makes them.
+Joined features are made from the stores of their parts, blocks of unit length side by side, as `extract` makes them;
+`--backbones builtin+efficientnet_lite2@penultimate,_blocks.20:middle` takes these layers of a store that has them.
 
 - val: one shrunken LDA learns from grocery `train` and is scored on `val`, for the fine and the coarse classes;
 - folds: the same LDA on five folds of everything else that is labelled, grocery `train` and clothing. The folds keep
@@ -96,8 +97,14 @@ class Photos:
         return next(iter(self.stores.values()))
 
     def rows(self, name: str) -> np.ndarray:
-        """The features of a backbone, or of several joined by `+`."""
-        return np.concatenate([unit_rows(self.stores[part].features) for part in name.split("+")], axis=1)
+        """The features of a backbone, several joined by `+`, or layers of one as `NAME@LAYER,…`."""
+        return np.concatenate([block for part in name.split(PLUS) for block in self._blocks(part)], axis=1)
+
+    def _blocks(self, part: str) -> list[np.ndarray]:
+        name, _, layers = part.partition("@")
+        store = self.stores[name]
+        parts = [store.with_blocks([f"{name}/{layer}"]) for layer in layers.split(",")] if layers else [store]
+        return [unit_rows(block.features) for block in parts]
 
     @cached_property
     def groups(self) -> np.ndarray:
