@@ -1,6 +1,6 @@
 """Do the regions of `featx explain` decide? Deletion and insertion beside captum and grad-cam, and the time they take.
 
-    python benchmarks/explanations.py STORE [--photos 20] [--skip 0] [--seed 0] [--clf logreg] [--keep FOLDER]
+    python benchmarks/explanations.py STORE [--photos 20] [--skip 0] [--seed 0] [--clf logreg] [--folds 5] [--keep DIR]
 
 A classifier learns from the photos of a store's `train` split (or from four fifths of it, by product) and is
 asked about others. Each method orders the cells of such a photo, the strongest for its category first. Deletion covers
@@ -8,7 +8,7 @@ the cells in this order with a blurred photo, insertion uncovers them on it; the
 category on the way. A good map has low deletion and high insertion. `pip install captum grad-cam` for the contestants.
 What was chosen on the first photos is shown on others with `--skip`.
 
-The last lines are of the whole command: CPU time to predict a photo, to explain it with its parts and the nearest
+The first lines are of the whole command: CPU time to predict a photo, to explain it with its parts and the nearest
 photos, and to draw it.
 
 With `--keep` the classifier and the figures of each photo are kept in a folder, and a run that was stopped goes on.
@@ -150,12 +150,12 @@ def learned_and_asked(store: Any, n: int, skip: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(held or labelled)[skip : skip + n]
 
 
-def fitted(store: Store, clf: str, folder: Path | None) -> Classifier:
+def fitted(store: Store, clf: str, folds: int, folder: Path | None) -> Classifier:
     """The classifier, kept in a folder where there is one."""
     path = None if folder is None else folder / "classifier.safetensors"
     if path is not None and path.exists():
         return load_classifier(path)
-    model = fit(store, clf, folds=2)
+    model = fit(store, clf, folds=folds)
     if path is not None:
         model.save(path)
     return model
@@ -168,18 +168,20 @@ def main() -> None:
     arguments.add_argument("--photos", type=int, default=20)
     arguments.add_argument("--skip", type=int, default=0, help="photos of the same random order to leave out first")
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--folds", type=int, default=5, help="of the calibration")
     arguments.add_argument("--keep", type=Path)
     arguments.add_argument("--clf", default="logreg", help="a linear one: logreg, lda or svm")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     store = open_store(given.store)
-    model, encoder = fitted(store, given.clf, given.keep), reopen_backbone(store, "cpu")
+    model, encoder = fitted(store, given.clf, given.folds, given.keep), reopen_backbone(store, "cpu")
     network, maps_of = parts_of(encoder)
     file = None if given.keep is None else given.keep / "scores.json"
     scores: dict[str, list[tuple[float, float, float]]] = (
         json.loads(file.read_text()) if file is not None and file.exists() else {}
     )
     asked_rows = learned_and_asked(store, given.photos, given.skip, given.seed)
+    print_times(Predictor(model, store, lambda: encoder), [store.paths[i] for i in asked_rows])
     for row_number in asked_rows[len(scores.get("featx", ())) :]:
         prepared = encoder.prepare(read_photo(store.paths[row_number]).image)
         row = encoder.features([prepared])[0]
@@ -234,7 +236,6 @@ def main() -> None:
         spread = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))
         cells = [f"{rows[:, i].mean():.3f} ({spread[i]:.3f})" for i in (0, 1)]
         print(f"{name:28}{cells[0]:>18}{cells[1]:>18}{1000 * np.median(rows[:, 2]):9.0f}")
-    print_times(Predictor(model, store, lambda: encoder), [store.paths[i] for i in asked_rows])
 
 
 def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
@@ -260,7 +261,7 @@ def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
         medians.append(1000 * np.median(seconds))
     plain, explained, with_picture = medians
     print(f"CPU ms a photo: predicted {plain:.0f}, explained {explained:.0f}, explained and drawn {with_picture:.0f}")
-    print(f"on top of prediction: {explained - plain:.0f}, with the picture {with_picture - plain:.0f}")
+    print(f"on top of prediction: {explained - plain:.0f}, with the picture {with_picture - plain:.0f}", flush=True)
 
 
 if __name__ == "__main__":

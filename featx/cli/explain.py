@@ -57,7 +57,7 @@ def explain(
     ] = False,
     fine: Annotated[
         bool,
-        typer.Option("--fine", help="Measure finer regions, by blurring parts of the photo; takes a second."),
+        typer.Option("--fine", help="Measure finer regions, by blurring parts of the photo; takes seconds."),
     ] = False,
     similar_to: Annotated[
         str | None,

@@ -221,7 +221,7 @@ def explain(
 
     A classifier that counts columns finds them in the store, or in `columns`, such as {"title": "Oat milk"}.
     With `cover` it looks for what must be covered for another category to be answered; with `fine` the regions are
-    finer, and take some hundred times as long. `weights` is where the weights file of the backbone is, if it moved.
+    finer, and take seconds. `weights` is where the weights file of the backbone is, if it moved.
     """
     return Explainer(open_predictor(classifier, store, device="cpu", weights=weights), cover=cover, fine=fine)(
         photo, against, columns
@@ -234,7 +234,7 @@ class Explainer:
     def __init__(self, predictor: Predictor, *, cover: bool = False, fine: bool = False) -> None:
         """With `cover`, each explanation says what must be covered for another answer; with `fine`, regions are finer.
 
-        Fine regions are measured on the photo itself, by the whole classifier, which takes some hundred times as long.
+        Fine regions are measured on the photo itself, by the whole classifier, which takes seconds.
         """
         self.predictor, self.cover, self.fine = predictor, cover, fine
 
