@@ -26,6 +26,7 @@ persistence   the files on disk
 model         a trained classifier in memory
 registry      the classifiers of this workspace
 unlearning    a saved classifier as it would be without some products
+sample_cost   what learning from some of the products only costs
 freshness     has its store changed since it was trained?
 listing       what their cards say, and which are damaged
 promotion     does a new classifier replace the old one?
