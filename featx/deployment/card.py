@@ -66,13 +66,13 @@ def card_page(
     """The page in Markdown."""
     model = predictor.model
     card = page(model.card).rstrip("\n")
-    least = f" or whose `similarity` is below {model.novelty.threshold:.3f}" if rule.unlike else ""
+    least = f"; also where `similarity` is below {model.novelty.threshold:.3f}" if rule.unlike else ""
     limits = [
         "## Limits",
         "",
-        f"Answers {rule.limit}{least}, need a person: `sure` is false.",
+        f"`sure` is false, so that a person looks, {rule.limit}{least}.",
         *(
-            f"So do photos whose probability of {escape_markdown(category)} is {threshold:.2g} or more."
+            f"It is false too for photos whose probability of {escape_markdown(category)} is {threshold:.2g} or more."
             for category, threshold in rule.flagged_from.items()
         ),
         "The scores above hold for photos like those it learned from; measure on your own before you rely on them.",
