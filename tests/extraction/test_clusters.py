@@ -25,6 +25,9 @@ from tests.conftest import ROOT, Run, photo
 from tests.extraction.test_shards import same
 
 
+KILLS = int(os.environ.get("FEATX_TEST_KILLS", "10"))
+
+
 class RayError(Exception):
     pass
 
@@ -211,15 +214,15 @@ def workers_at_a_shard() -> dict[str, int]:
 def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
     tmp_path: Path, workplace: Path, real_ray: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    photos, shards, wanted = tmp_path / "photos", 30, 10
-    for i in range(300):
-        photo(photos / f"p{i:03d}.jpg", seed=i)
+    photos, shards = tmp_path / "photos", 3 * KILLS
+    for i in range(10 * shards):
+        photo(photos / f"p{i:05d}.jpg", seed=i)
     plain = extract(photos, backbone="colour", store=tmp_path / "plain.h5")
     over, kills = threading.Event(), []
 
     def kill() -> None:
         """Kill whoever is at a shard that nobody was killed at: one that is killed three times is given up."""
-        while not over.is_set() and len(kills) < wanted:
+        while not over.is_set() and len(kills) < KILLS:
             for shard, worker in workers_at_a_shard().items():
                 if shard not in kills:
                     os.kill(worker, signal.SIGKILL)
@@ -233,7 +236,7 @@ def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
     finally:
         over.set()
         killer.join()
-    assert len(kills) >= 10
+    assert len(kills) == KILLS
     assert not capfd.readouterr().out, "Ray's messages would stand in the output of a command"
     assert same(joined, plain) and same(open_store(Path("a.h5")), plain)
 
