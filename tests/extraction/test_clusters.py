@@ -24,7 +24,6 @@ from featx.store import Store, open_store
 from tests.conftest import ROOT, Run, photo
 from tests.extraction.test_shards import same
 
-
 KILLS = int(os.environ.get("FEATX_TEST_KILLS", "10"))
 
 
