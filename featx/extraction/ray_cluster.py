@@ -119,7 +119,7 @@ def _connected(on: str) -> Iterator[Any]:
         raise FeatxError(
             "no-server",
             f"there is no Ray cluster that answers at `{on}`: {_last_line(error)}",
-            "check the address and that the cluster has the same versions of Ray and Python",
+            "check the address, the versions of Ray and Python there, and `RAY_AUTH_MODE=token` if it wants a token",
         ) from error
     try:
         # Ray prints to stdout which workers died; there is a command's result.
