@@ -172,7 +172,7 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run of the experiment `featx` where `MLFLOW_TRACKING_URI` leads, else in this folder."""
+    """A run of the experiment `featx` where `MLFLOW_TRACKING_URI` leads, else in the folder `mlruns`."""
 
     name = "mlflow"
 
@@ -190,7 +190,9 @@ class MLflow:
             os.environ.setdefault(variable, setting)
         from mlflow import MlflowClient
 
-        self._client: Any = MlflowClient()
+        # Its usual place is a database, for which its smaller package lacks a library; a folder needs none.
+        place = os.environ.get("MLFLOW_TRACKING_URI") or Path("mlruns").absolute().as_uri()
+        self._client: Any = MlflowClient(place)
         experiment = self._client.get_experiment_by_name(PROJECT)
         number = experiment.experiment_id if experiment else self._client.create_experiment(PROJECT)
         self._id = self._client.create_run(number, run_name=self.run).info.run_id
