@@ -26,7 +26,7 @@ from featx.backbones.nodes import AT
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import PREFIX, checked_name
-from featx.backbones.tuned_card import VERSION, Epoch, Folds, Parent, Reached, Step, Trial, TunedCard, Unlabelled
+from featx.backbones.tuned_card import VERSION, Epoch, Folds, Reached, Step, Trial, TunedCard, Unlabelled
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import Lookup, batch_size_for, embed, nothing_known
@@ -63,7 +63,7 @@ from featx.finetuning.teaching import Pupils, Teacher, taught
 from featx.finetuning.tracking import tracked
 from featx.finetuning.training import LEAST, Lessons, State, Training
 from featx.finetuning.unlabelled import Extra, Guessed, extra_of, guessed, paths_of
-from featx.finetuning.updating import begun_from, judges_of
+from featx.finetuning.updating import begun_from, judges_of, origin_of
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
 from featx.store import open_store
@@ -792,14 +792,7 @@ class _Run:
             VERSION,
             self.name,
             sha256,
-            Parent(
-                parent.backbone,
-                parent.weights,
-                parent.weights_sha256,
-                parent.preprocessing,
-                parent.width,
-                licences.get(parent.backbone, "–"),
-            ),
+            origin_of(parent, self.name, licences.get(parent.backbone, "–")),
             "its first layer" if made is None or made.cut is None else made.cut.name,
             {**self.options.recipe(), "lr": None if made is None else made.progress.rate},
             self.options.seed,

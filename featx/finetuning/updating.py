@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from featx.backbones.fingerprint import Fingerprint
 from featx.backbones.tuned import PREFIX, find_card
+from featx.backbones.tuned_card import Parent
 from featx.catalogue.items import Item
 from featx.errors import FeatxError
 from featx.finetuning.options import TuneOptions
@@ -22,6 +24,14 @@ def begun_from(backbone: str | None, name: str, options: TuneOptions) -> str | N
             f"leave `--backbone` out, or call the outcome otherwise: `--backbone {backbone} --name OTHER`",
         )
     return own
+
+
+def origin_of(parent: Fingerprint, name: str, licence: str) -> Parent:
+    """What a card says of the network before; of one that is replaced nothing stays, so what that one came from."""
+    if parent.backbone == f"{PREFIX}{name}":
+        return find_card(parent.backbone).parent
+    facts = parent.backbone, parent.weights, parent.weights_sha256, parent.preprocessing
+    return Parent(*facts, parent.width, licence)
 
 
 def judges_of(backbone: str, items: Sequence[Item], options: TuneOptions) -> Collection[str]:

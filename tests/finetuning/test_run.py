@@ -310,10 +310,18 @@ def test_an_updated_tuned_network_learns_from_new_photos_and_the_same_ones_judge
     digest = hashlib.sha256(new.read_bytes()).hexdigest()
     assert set(again.card.tuned_on) == {*first.card.tuned_on, digest}
     assert again.card.judged_on == first.card.judged_on
-    assert again.card.parent.weights_sha256 == first.card.sha256
+    assert again.card.parent == first.card.parent  # the file of the first one is no more
+    assert open_backbone("tuned:shop").fingerprint.weights_sha256 == again.card.sha256
     assert missing == [1]  # the front is the same, and so are the activations of the photos before
     with pytest.raises(FeatxError, match="`--update` goes on from `tuned:shop`, not from `small`"):
         tune("shop", backbone=small, name="shop", options=options)
+
+
+def test_a_network_may_be_tuned_again_under_its_own_name(shop, small, workplace):
+    first = tuned_network(shop, small, views=0)
+    again = tune(shop, backbone="tuned:shop", name="shop", options=TuneOptions(**{**QUICK, "views": 0}))
+    assert again.card.parent == first.card.parent
+    assert open_backbone("tuned:shop").fingerprint.weights_sha256 == again.card.sha256 != first.card.sha256
 
 
 def test_a_full_disk_is_a_sentence_and_what_was_kept_stays_usable(shop, small, workplace, monkeypatch):
