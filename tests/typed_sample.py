@@ -45,6 +45,7 @@ def photos_to_store() -> featx.Store:
     assert_type(featx.read(), ReadingReport)
     assert_type(featx.read_texts(), dict[str, str])
     assert_type(featx.ImageEmbedder().transform(["photo.jpg"]), npt.NDArray[np.float32])
+    assert_type(featx.FineTunedFeatures().transform(["photo.jpg"]), npt.NDArray[np.float32])
     assert_type(featx.ProgressBar("photos").line(1), str)
     return featx.open_store()
 

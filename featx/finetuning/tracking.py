@@ -184,6 +184,7 @@ class MLflow:
         # Nothing is sent but to the server of the team, and one that is away holds a training up for seconds at most.
         for variable, setting in (
             ("MLFLOW_DISABLE_TELEMETRY", "true"),
+            ("MLFLOW_ALLOW_FILE_STORE", "true"),
             ("MLFLOW_HTTP_REQUEST_TIMEOUT", "10"),
             ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1"),
         ):
