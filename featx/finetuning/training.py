@@ -24,7 +24,7 @@ from featx.finetuning.losses import Objective, Targets
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.processes import ALONE, started
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
-from featx.finetuning.tail import BATCH, Answers, Maps, Tail, Whole, answers_again, as_tensor
+from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_again, as_tensor
 from featx.finetuning.teaching import Teacher
 
 State = dict[str, torch.Tensor]
@@ -35,7 +35,7 @@ TRIED = (1 / 3, 1.0, 3.0)
 # A rate counts as no worse while its doubt about the judging photos is within this factor of the least: so few photos
 # judge that their number right would choose by chance.
 NO_WORSE = 1.01
-# So many photos go through all layers at once.
+# So many photos go through the network at once: their layers take memory until the slopes are known.
 AT_ONCE = 16
 # So many photos are enough to judge an epoch from.
 ENOUGH = 1500
@@ -285,9 +285,8 @@ class Training:
         return loss
 
     def _parts_of(self, photos: int) -> list[slice]:
-        """A batch in parts: all layers of a few photos take as much memory as the last ones of many."""
-        whole = not isinstance(self.tail.back, Whole) or self._objective.compares_photos()
-        at_once = photos if whole else AT_ONCE
+        """A batch in parts, for the sake of memory; whole where the loss compares its photos with each other."""
+        at_once = photos if self._objective.compares_photos() else AT_ONCE
         mine = self._processes.share(photos)
         return [slice(start, min(start + at_once, mine.stop)) for start in mine[::at_once]]
 

@@ -600,3 +600,11 @@ def test_the_largest_rate_that_leaves_no_more_doubt_is_taken():
     assert chosen(1.0, 1.005, 1.2) == 5e-4
     assert chosen(1.0, 0.9, 0.8) == pytest.approx(1.5e-3)
     assert chosen(1.0, float("inf"), float("inf")) == pytest.approx(5e-4 / 3)
+
+
+def test_a_batch_in_parts_teaches_what_the_whole_batch_does(shop, small, workplace, monkeypatch):
+    whole = load_file(str(tuned_network(shop, small, epochs=1).file))
+    monkeypatch.setattr("featx.finetuning.training.AT_ONCE", 3)
+    parts = load_file(str(tuned_network(shop, small, epochs=1, fresh=True).file))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(parts[name], tensor, rtol=0, atol=1e-3)
