@@ -41,8 +41,8 @@ LEARNED_FROM, MOST_LEARNED_FROM = 128, 200_000
 REQUIRED = 0.95
 # Fewer rows than these are compared one by one by Lance too: its codes need some rows to learn from.
 FEWEST = 512
-# Bits for each number in the lists; more are taken where fewer find less than this. One is enough for so many rows.
-BITS, WANTED, ONE_BIT_SUITS = (1, 5), 0.98, 500_000
+# Bits for each number in the lists; more are taken where fewer find less than this.
+BITS, WANTED = (1, 5), 0.98
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -193,7 +193,7 @@ def _built(folder: Path, index: IndexRows, watch: Watch | None) -> tuple[list[Ke
     if len(rows) < FEWEST:
         return kept, _measured(folder, kept, index, groups)
     centres = _list_centres(index, rows)
-    for bits in BITS if len(rows) <= ONE_BIT_SUITS else BITS[1:]:
+    for bits in BITS:
         make_lists(folder, centres, bits)
         source = _measured(folder, kept, index, groups)
         if min(_shares(source).values()) >= WANTED:

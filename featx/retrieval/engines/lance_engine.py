@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LISTS = "vector_idx"
 # Compressed vectors order the nearest only roughly, so several times as many are proposed.
 PROPOSED_AT_LEAST, PROPOSED_FOR_A_LIST = 200, 4
+# Under a condition so many times as many lists are read: what meets it may lie in those farthest from the query.
+LISTS_UNDER_A_CONDITION = 10
 TYPES = {"text": "string", "whole": "int64", "number": "float64", "flag": "bool_"}
 
 
@@ -63,11 +65,12 @@ class LanceEngine:
 
     def search(self, direction: NDArray[np.float32], k: int, effort: int, only: Node | None = None) -> Keys:
         """The numbers of probably the k nearest under a condition."""
+        lists = effort if only is None else LISTS_UNDER_A_CONDITION * effort
         nearest = {
             "column": "vector",
             "q": direction,
             "k": max(k, PROPOSED_AT_LEAST, PROPOSED_FOR_A_LIST * effort),
-            "minimum_nprobes": effort,
+            "minimum_nprobes": lists,
             "maximum_nprobes": effort if only is None else None,
         }
         sql = None if only is None else sql_with_values(only, self._columns)
