@@ -170,6 +170,7 @@ PARAMETERS: Mapping[str, Any] = {
     "row": [0, 17],
     "side": 256,
     "start": 0,
+    "text": "red dress",
     "top": 3,
     "unlike": [MUG.id],
     "v": DIGEST[:12],

@@ -21,6 +21,7 @@ from featx.backbones.tuned import find_tuned
 from featx.catalogue.reading import read_catalogue
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
+from featx.files.digested import checked_body, with_digest
 from featx.finetuning import TuneOptions, tune
 from featx.finetuning.events import TuneEvents
 from featx.finetuning.judging import Judgement
@@ -282,9 +283,8 @@ def test_a_damaged_or_hostile_checkpoint_of_a_tuned_network_begins_again(shop, s
     if what == "a flipped byte":
         data[-9] ^= 1
     elif what == "another shape":
-        tensors = checkpoints.load(bytes(data[checkpoints.DIGEST :]))
-        body = checkpoints.save(tensors | {"now.head.weight": torch.zeros(2, 2)})
-        data = bytearray(hashlib.sha256(body).hexdigest().encode() + body)
+        tensors = checkpoints.load(checked_body(bytes(data)))
+        data = bytearray(with_digest(checkpoints.save(tensors | {"now.head.weight": torch.zeros(2, 2)})))
     elif what == "a pickle":
         torch.save({"a": torch.zeros(3)}, file)
         data = bytearray(file.read_bytes())

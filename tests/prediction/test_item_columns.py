@@ -86,14 +86,6 @@ def test_without_a_reader_the_photo_alone_answers(reading, grey, monkeypatch):
     assert [answer.label for answer in predict(grey, reading)] == [answer.label for answer in alone]
 
 
-def test_a_deployment_takes_photos_only(fused):
-    from featx.deployment.folder import _require_deployable
-    from featx.prediction.predict import Predictor
-
-    with pytest.raises(FeatxError, match="counts title beside the photo"):
-        _require_deployable(Predictor(fused, None, lambda: None))
-
-
 def test_the_command_says_which_photos_had_no_columns(featx, fused, grey, tmp_path):
     fused.save(tmp_path / "m.safetensors")
     ran = featx("predict", *grey, "--clf", "m.safetensors", "--json")

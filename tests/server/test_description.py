@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
+from featx import open_store
 from featx.server.app import routes_of
+from featx.text.reading import read_store
 from tests.server.conftest import Served
 from tests.server.test_review import worked
 from tests.server.test_safety import listening
 from tests.server.test_search import a_photo
+from tests.text.readers import ListReader
 
 BINARY = {"photo", "map_points"}
 # What the examples call by other names than the shop of these tests.
@@ -68,7 +71,8 @@ def test_every_parameter_body_answer_and_error_has_an_example_that_fits_its_sche
                     assert content["example"]["status"] == int(status)
 
 
-def test_every_operation_answers_its_own_example_as_described(document, serve):
+def test_every_operation_answers_its_own_example_as_described(document, shop, serve):
+    read_store(open_store(), reader=ListReader(lambda image: ["RED DRESS"]))
     served = serve(classifier="centroid")
     headers = served.as_program("read", "classify", "review")
     worked(served, "/v1/map", headers)
