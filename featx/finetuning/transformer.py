@@ -24,7 +24,7 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.finetuning.options import TuneOptions
-    from featx.finetuning.run import Tuned
+    from featx.finetuning.outcome import Tuned
 
 
 class FineTunedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -81,7 +81,8 @@ class FineTunedFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: object, y: object = None, groups: object = None) -> FineTunedFeatures:
         """Tune on photos and their categories; `groups` are their products, which are never divided."""
-        from featx.finetuning.run import tunable_backbone, tune
+        from featx.finetuning.frozen import tunable_backbone
+        from featx.finetuning.run import tune
 
         catalogue = _labelled(paths_of(X), y, groups)
         backbone = self.backbone or tunable_backbone()

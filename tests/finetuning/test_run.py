@@ -24,10 +24,10 @@ from featx.errors import FeatxError
 from featx.files.digested import checked_body, with_digest
 from featx.finetuning import TuneOptions, tune
 from featx.finetuning.events import TuneEvents
+from featx.finetuning.frozen import tunable_backbone
 from featx.finetuning.judging import Judgement
 from featx.finetuning.ladder import Rung, lowest_as_good
 from featx.finetuning.nodes import frozen_nodes
-from featx.finetuning.run import tunable_backbone
 from featx.images import read_photo
 from tests.conftest import photo
 
@@ -423,7 +423,7 @@ def test_a_classifier_of_a_tuned_network_can_be_deployed(shop, small, workplace)
 def test_what_cannot_be_tuned_says_so(shop, workplace, monkeypatch):
     with pytest.raises(FeatxError, match="the `colour` backbone has no network to tune"):
         tune(shop, backbone="colour")
-    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("colour", ""))
+    monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda: ("colour", ""))
     with pytest.raises(FeatxError, match="`colour`, the best backbone here, cannot be tuned"):
         tune(shop)
 
@@ -452,9 +452,9 @@ def test_the_built_in_network_in_parts_gives_its_own_features(shop, workplace):
 
 
 def test_without_a_name_the_part_of_the_usual_backbone_that_can_be_tuned_is(monkeypatch):
-    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin+efficientnet_lite2", ""))
+    monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda: ("builtin+efficientnet_lite2", ""))
     assert tunable_backbone() == "efficientnet_lite2"
-    monkeypatch.setattr("featx.finetuning.run.choose_backbone", lambda: ("builtin", ""))
+    monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda: ("builtin", ""))
     assert tunable_backbone() == "builtin"
 
 
