@@ -57,6 +57,8 @@ class Matches:
     hidden: int = 0
     # The backbone that compared a text with photos; "" for photos, and for words that stand on photos.
     compared_by: str = ""
+    # The rows of the answers in the index: to look them up by their names takes longer than the search.
+    rows: tuple[int, ...] = field(default=(), compare=False)
 
     def __iter__(self) -> Iterator[Neighbour]:
         return iter(self.neighbours)

@@ -132,7 +132,7 @@ class SimilarityIndex:
         ranked, hidden = self._ranked(resolved, k, allowed, pushed, pool, min_similarity, diverse, copies)
         texts = self._texts([row for row, _ in ranked])
         answers = (self._neighbour(row, value, bool(resolved.products), texts) for row, value in ranked)
-        return Matches(resolved, tuple(answers), hidden)
+        return Matches(resolved, tuple(answers), hidden, rows=tuple(row for row, _ in ranked))
 
     def _texts(self, rows: Sequence[int]) -> Mapping[int, PhotoText]:
         """What was read off the photos of some rows."""

@@ -57,7 +57,7 @@ def _described(
     found = index.matches(Query(query, row), k, where=where, label=label, min_similarity=min_similarity, copies=True)
     # The words for similarities are measured between photos, and texts are further from every photo.
     answers = tuple(replace(answer, near_copy=False, word="", precision=None) for answer in found)
-    return Matches(found.query, answers, compared_by=index.embed.text_network)
+    return replace(found, neighbours=answers, hidden=0, compared_by=index.embed.text_network)
 
 
 def _with_words(index: SimilarityIndex, query: str, k: int, where: str | None, label: str | None) -> Matches:
@@ -73,7 +73,7 @@ def _with_words(index: SimilarityIndex, query: str, k: int, where: str | None, l
     ranked = sorted(best.values(), key=lambda match: (-match[0], rows.ids[match[1]]))[:k]
     texts = texts_of_rows(rows, [row for _, row, _ in ranked])
     answers = tuple(_answer(rows, row, score, hit, texts.get(row)) for score, row, hit in ranked)
-    return Matches(Query(query, np.empty((0, 0), dtype=np.float32)), answers)
+    return Matches(Query(query, np.empty((0, 0), dtype=np.float32)), answers, rows=tuple(row for _, row, _ in ranked))
 
 
 def _answer(rows: IndexRows, row: int, score: float, hit: WordHit, text: PhotoText | None) -> Neighbour:

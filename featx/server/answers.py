@@ -166,12 +166,12 @@ def item_record(rows: IndexRows, row: int) -> ItemRecord:
 
 def similar_answer(rows: IndexRows, matches: Matches, query: str, known: str | None) -> SimilarAnswer:
     """The products that answer one query."""
-    results = [_similar_item(rows, rank, neighbour) for rank, neighbour in enumerate(matches, start=1)]
+    ranked = enumerate(zip(matches.rows, matches, strict=True), start=1)
+    results = [_similar_item(rows.digests[row], rank, neighbour) for rank, (row, neighbour) in ranked]
     return SimilarAnswer(query, known, results, matches.hidden)
 
 
-def _similar_item(rows: IndexRows, rank: int, neighbour: Neighbour) -> SimilarItem:
-    digest = rows.digests[rows.ids.rows_of(neighbour.item_id)[0]]
+def _similar_item(digest: str, rank: int, neighbour: Neighbour) -> SimilarItem:
     return SimilarItem(
         rank,
         round(neighbour.similarity, 4),

@@ -35,6 +35,17 @@ def test_a_known_item_is_answered_as_the_command_answers(served: Served):
     assert found == [(match.item_id, round(match.similarity, 4)) for match in similar("boots0-0", 3)]
 
 
+def test_no_name_of_an_answer_is_looked_up_again(served: Served, monkeypatch):
+    from featx.retrieval.string_column import StringColumn
+
+    looked_up: list[str] = []
+    rows_of = StringColumn.rows_of
+    monkeypatch.setattr(StringColumn, "rows_of", lambda self, text: looked_up.append(text) or rows_of(self, text))
+    answer = served.client.get("/v1/similar?id=boots0-0&k=5", headers=served.as_program("read")).json()
+    found = answer["answers"][0]["results"]
+    assert found and not {match["id"] for match in found} & set(looked_up)
+
+
 def test_a_new_photo_gets_the_look_alikes_and_the_category_of_the_commands(served: Served, shop: Path):
     data, headers = a_photo(), served.as_program("classify", "read")
     (shop / "new.jpg").write_bytes(data)
