@@ -59,6 +59,7 @@ def test_a_photo_has_the_same_features_in_any_batch(backbone: builtin.BuiltinEnc
     np.testing.assert_array_equal(together, backbone.features(prepared))
 
 
+@pytest.mark.long
 def test_openvino_gives_the_same_features(backbone: builtin.BuiltinEncoder) -> None:
     """Another engine changes the last digits only, and is named."""
     pytest.importorskip("openvino", reason="openvino is not installed")

@@ -16,16 +16,19 @@ from featx.errors import FeatxError
 BUILTIN = ("builtin", {})
 NETWORKS = [
     ("resnet18", {}),
-    ("densenet121", {}),
-    ("convnext_tiny", {}),
     ("mobilenet_v3_small", {}),
     ("squeezenet1_1", {}),
     ("efficientnet_lite0", {}),
     ("shufflenet_v2_x0_5", {}),
     ("resnet18", {"layer": "layer3", "pool": "gem"}),
+]
+HEAVY = [
+    ("densenet121", {}),
+    ("convnext_tiny", {}),
+    ("vgg11", {}),
+    ("swin_t", {}),
     ("swin_t", {"layer": "features.5", "pool": "avgmax"}),
 ]
-HEAVY = [("vgg11", {}), ("swin_t", {})]
 
 
 def opened(name: str, options: dict[str, str]):

@@ -92,7 +92,7 @@ def alike(a, b):
 
 
 # Most of the work of these is to draw their random weights, vgg11 133 million of them; alexnet ends as it does.
-SLOW = ("vgg11", "vit_b_16", "swin_t")
+SLOW = ("vgg11", "vit_b_16", "swin_t", "maxvit_t", "convnext_tiny", "inception_v3")
 
 
 @pytest.mark.parametrize(

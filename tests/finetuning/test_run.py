@@ -400,7 +400,7 @@ def test_an_unknown_setting_is_refused_with_the_known_ones(setting):
         TuneOptions(**{setting: "nonsense"})
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.long)])
 def test_other_engines_run_a_tuned_network(shop, small, workplace, engine):
     pytest.importorskip(engine)
     tuned_network(shop, small)
@@ -442,6 +442,7 @@ def test_the_built_in_network_is_tuned_and_its_colours_stay(shop, workplace):
     assert not torch.equal(before["head.conv.weight"], after["head.conv.weight"])
 
 
+@pytest.mark.long
 def test_the_built_in_network_in_parts_gives_its_own_features(shop, workplace):
     encoder = open_backbone("builtin")
     photos = [encoder.prepare(read_photo(path).image) for path in sorted(shop.rglob("*.jpg"))[:4]]

@@ -79,6 +79,9 @@ def test_mlflow_gets_facts_curves_and_outcome(shop, small, workplace, monkeypatc
     sent = []
 
     class Client:
+        def __init__(self, place):
+            assert place == Path("mlruns").absolute().as_uri()
+
         def __getattr__(self, name):
             return lambda *given, **named: sent.append((name, *given[1:], *named.values()))
 
@@ -88,6 +91,7 @@ def test_mlflow_gets_facts_curves_and_outcome(shop, small, workplace, monkeypatc
         def create_run(self, *_, **__):
             return SimpleNamespace(info=SimpleNamespace(run_id="1"))
 
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     there(monkeypatch, "mlflow", MlflowClient=Client)
     tuned = run(shop, small, track=("mlflow",))
     assert ("log_param", "name", "shop") in sent

@@ -70,7 +70,7 @@ def test_other_preprocessing_is_left_alone():
 
 
 @pytest.mark.parametrize("engine", HERE)
-@pytest.mark.parametrize("name", ["resnet18"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", pytest.param("resnet18", marks=pytest.mark.long)])
 def test_float32_engines_give_the_features_of_plain_torch(name, engine):
     pictures = [blobs(i) for i in range(4)]
     plain = open_backbone(name, weights="random", device="cpu")

@@ -60,6 +60,7 @@ def test_a_kept_network_gives_the_same_bytes_without_converting_again(conversion
     assert first.tobytes() == again.tobytes() and len(conversions) == 1
 
 
+@pytest.mark.long
 def test_each_set_of_weights_keeps_a_network_of_its_own(kept_before, conversions, no_network_kept):
     changed = open_backbone("squeezenet1_1", weights="random", device="cpu")
     with torch.no_grad():

@@ -94,6 +94,7 @@ def test_a_network_says_the_same_on_every_core_however_often_it_is_compiled(prec
 
 
 @quantises
+@pytest.mark.long
 def test_a_network_that_int8_changes_too_much_is_refused(nothing_kept, monkeypatch):
     monkeypatch.setitem(TOLERANCE, "int8", 1.1)
     monkeypatch.setattr(int8, "quantised", lambda network, prepare: network)  # it is not even changed

@@ -100,8 +100,8 @@ CONDITIONS = [
     None,
     "label = 'c3'",
     "label in ('c3', 'c4') and price < 700",
-    "not label = 'c0' and ours = true",
-    "\"Größe \" = 'g1' and price >= 100.5",
+    pytest.param("not label = 'c0' and ours = true", marks=pytest.mark.long),
+    pytest.param("\"Größe \" = 'g1' and price >= 100.5", marks=pytest.mark.long),
     "price is null or id like 'item1%'",
 ]
 
@@ -387,6 +387,7 @@ def test_an_index_of_lance_that_is_built_again_proposes_the_same(store: Path, tm
     assert proposed[0] == proposed[1]
 
 
+@pytest.mark.long
 def test_lists_that_find_little_are_made_again_with_more_bits(store: Path, tmp_path: Path, monkeypatch) -> None:
     pytest.importorskip("lance")
     path = Path(shutil.copy(store, tmp_path / "toy.h5"))
