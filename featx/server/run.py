@@ -68,7 +68,8 @@ def require_tokens(settings: ServerSettings, access: Access) -> None:
 def listening_socket(settings: ServerSettings) -> socket.socket:
     """The socket, bound before anything slow is opened."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named as TCP, or asyncio lets the rest of an answer wait until its first packet is acknowledged, 40 ms later.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

@@ -11,6 +11,8 @@ import sys
 import urllib.request
 from pathlib import Path
 
+from featx.server.run import listening_socket
+from featx.server.settings import ServerSettings
 from featx.server.tokens import TokenFile
 from tests.conftest import Run, command_environment
 
@@ -42,6 +44,15 @@ def test_what_makes_no_sense_is_refused_in_words(featx: Run, shop: Path):
 def test_the_description_is_written_to_a_file(featx: Run, workplace: Path):
     assert featx("serve", "--openapi", "api.json", cwd=workplace).returncode == 0
     assert "/v1/similar" in json.loads((workplace / "api.json").read_text())["paths"]
+
+
+def test_no_part_of_an_answer_waits_until_the_one_before_is_acknowledged(workplace):
+    with (
+        listening_socket(ServerSettings(workplace / "none.h5", port=0)) as listener,
+        socket.create_connection(listener.getsockname()[:2]),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.proto == socket.IPPROTO_TCP, "asyncio sends at once on such sockets alone"
 
 
 def test_a_server_logs_a_browser_in_by_the_printed_address_and_ends_on_a_signal(shop: Path):
