@@ -33,6 +33,8 @@ LARGEST = 60_000.0
 # Records that are checked together.
 READ_AT_ONCE = 64
 RECORDS, ABOUT, LOCK = "activations", "about.json", ".lock"
+# Photos whose features are computed together.
+BATCH = 64
 
 
 def activations_folder() -> Path:
@@ -107,6 +109,11 @@ class Activations:
         """The output for these photos and views, one after the other."""
         records = self._read([self._at[key] for key in keys])
         return np.asarray(records["maps"].astype(np.float32) * self._scales(records))
+
+    def batches(self, digests: Sequence[str], view: int = 0) -> Iterator[NDArray[np.float32]]:
+        """The output for one view of these photos, some at a time; the photos as they are by default."""
+        for start in range(0, len(digests), BATCH):
+            yield self.take([(digest, view) for digest in digests[start : start + BATCH]])
 
     def _scales(self, records: NDArray[Any]) -> NDArray[np.float32]:
         return np.asarray(records["scale"].reshape(-1, *[1] * len(self.making.shape)))

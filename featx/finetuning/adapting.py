@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
 from featx.backbones import Encoder
@@ -19,7 +18,7 @@ from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import find_card, is_tuned
 from featx.embedding.stream import embed
 from featx.errors import FeatxError
-from featx.finetuning.front import FrontEncoder
+from featx.finetuning.front import FrontEncoder, as_prepared, even_part
 
 # Statistics of fewer photos say little; more than so many change them no more.
 FEWEST, MOST, AT_ONCE = 32, 1000, 64
@@ -71,9 +70,6 @@ def open_adapted(parent: Fingerprint, file: Path, device: str) -> Encoder:
 
 def _prepared(encoder: Encoder, paths: Sequence[str]) -> NDArray[np.generic]:
     """An even part of the photos as the network takes them, by their digest, so that no batch is all of one folder."""
-    chosen = np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).round().astype(np.intp))
-    with embed([paths[i] for i in chosen], lambda: FrontEncoder(encoder, None)) as stream:
+    with embed([paths[i] for i in even_part(len(paths), MOST)], lambda: FrontEncoder(encoder, None)) as stream:
         photos = {result.digest: result.features for result in stream if result.features is not None}
-    example = np.asarray(encoder.prepare(Image.new("RGB", (256, 256))))
-    rows = [photos[digest] for digest in sorted(photos)]
-    return np.stack(rows).reshape(-1, *example.shape).astype(example.dtype) if rows else np.zeros((0, *example.shape))
+    return as_prepared(encoder, [photos[digest] for digest in sorted(photos)])

@@ -17,12 +17,11 @@ from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.finetuning.judging import LDA, reached_by
 from featx.finetuning.photos import Photos
+from featx.finetuning.tail import LEAST_CHANCE
 from featx.labels.folds import Fold, grouped_folds, groups_of
 
 # The features of all photos by a network that learned from these rows only.
 RowsOf = Callable[[NDArray[np.intp]], NDArray[np.float32]]
-# No answer is surer than this.
-LEAST_CHANCE = 1e-6
 
 
 @dataclass(frozen=True)

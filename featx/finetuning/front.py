@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 from torch import fx
 
 from featx.backbones import Encoder, EncoderSpec
@@ -54,3 +56,15 @@ def digest_of(front: fx.GraphModule) -> str:
         found.update(name.encode())
         found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()
+
+
+def even_part(n: int, most: int) -> NDArray[np.intp]:
+    """The places of at most so many of n photos, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(np.intp))
+
+
+def as_prepared(encoder: Encoder, rows: Sequence[np.ndarray]) -> NDArray[np.generic]:
+    """The rows of a front without a cut as the photos that the network takes."""
+    example = np.asarray(encoder.prepare(Image.new("RGB", (256, 256))))
+    photos = np.stack(rows) if len(rows) else np.zeros((0, example.size))
+    return photos.reshape(-1, *example.shape).astype(example.dtype)

@@ -144,10 +144,6 @@ def standard_error(photos: Photos, before: Judgement, after: Judgement) -> float
     return float(np.sqrt((residuals**2).sum()) / len(difference))
 
 
-def _right(answers: NDArray[np.generic], photos: Photos, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
-    return np.asarray(answers == photos.labels[rows], dtype=bool)
-
-
 def reached_by(classifier: str, right: NDArray[np.bool_], groups: NDArray[np.intp]) -> Reached:
     """A share of right answers, whole products at a time."""
     share = share_by_group(right, groups)

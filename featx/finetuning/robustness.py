@@ -16,7 +16,7 @@ from featx.backbones import Encoder
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned_card import Robust
 from featx.embedding.stream import Source, embed, read_source
-from featx.finetuning.front import FrontEncoder
+from featx.finetuning.front import FrontEncoder, as_prepared, even_part
 from featx.finetuning.tail import lda_head
 
 # Photos are this large before they are changed, so that a change means the same for all of them.
@@ -95,7 +95,7 @@ def robustness(
     encoder: Encoder, before: Judged, after: Judged, paths: Sequence[str], truth: NDArray[np.intp]
 ) -> list[Robust]:
     """The share of photos that both networks get right after each change; of very many photos, of an even part."""
-    chosen = np.unique(np.linspace(0, len(paths) - 1, min(MOST, len(paths))).round().astype(np.intp))
+    chosen = even_part(len(paths), MOST)
     paths, wanted = [paths[i] for i in chosen], truth[chosen]
     rows: list[Robust] = []
     plain: NDArray[np.generic] = np.zeros(0)
@@ -114,15 +114,13 @@ def _prepared(
     encoder: Encoder, paths: Sequence[str], change: Callable[[Image.Image, str], Image.Image]
 ) -> NDArray[np.generic]:
     """Changed photos as the network takes them."""
-    shape = np.asarray(encoder.prepare(Image.new("RGB", (SHORTER, SHORTER))))
 
     def read(path: str) -> Source:
         plain = read_source(path)
         return Source(plain.digest, lambda smallest: [change(_shrunk(plain.decode(smallest)[0]), plain.digest)])
 
     with embed(list(paths), lambda: FrontEncoder(encoder, None), read=read) as stream:
-        photos = [result.features for result in stream]
-    return np.stack([photo for photo in photos if photo is not None]).reshape(-1, *shape.shape).astype(shape.dtype)
+        return as_prepared(encoder, [result.features for result in stream if result.features is not None])
 
 
 def _shrunk(image: Image.Image) -> Image.Image:
@@ -140,13 +138,12 @@ def _astray(judged: Judged, photos: NDArray[np.generic], truth: NDArray[np.intp]
     """The share that is right although every byte was moved by so many steps in the direction of more doubt."""
     right = 0
     for batch, wanted in _batches(photos, truth):
-        known = wanted >= 0
         leaf = batch.float().requires_grad_()
         loss = functional.cross_entropy(judged.scores(leaf), wanted.clamp(min=0))
         (slope,) = torch.autograd.grad(loss, leaf)
         with torch.no_grad():
             answers = judged.scores((leaf + step * slope.sign()).clamp(0, 255)).argmax(1)
-        right += int(((answers == wanted) & known).sum())
+        right += int((answers == wanted).sum())
     return right / len(truth)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import math
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,7 +59,7 @@ from featx.finetuning.publishing import answers_as_file, publish, weights_as_fil
 from featx.finetuning.robustness import Judged, robustness
 from featx.finetuning.scratch import FreshTail, as_many_steps, forget
 from featx.finetuning.search import NOTES, searched
-from featx.finetuning.tail import BATCH, Maps, Tail, Whole, seconds_of_a_photo
+from featx.finetuning.tail import Tail, Whole, seconds_of_a_photo
 from featx.finetuning.teaching import Pupils, Teacher, taught
 from featx.finetuning.tracking import tracked
 from featx.finetuning.training import LEAST, Lessons, State, Training
@@ -142,6 +142,16 @@ class _Nodes:
     rows: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class _Verdict:
+    """What the judging photos say: before and after, whether the difference is chance, and every way that was tried."""
+
+    before: Judgement
+    after: Judgement
+    test: PairedTest
+    steps: list[Step]
+
+
 class _Run:
     """One tuning, from photos to a network that is kept or not."""
 
@@ -193,7 +203,8 @@ class _Run:
         self.events.after(after.reached(photos), (test.difference, test.low, test.high, test.p))
         steps = [rung.step(photos) for rung in rungs]
         measured = {} if made is None else self._measured(photos, frozen, made)
-        card, file = self._kept(photos, made, before, after, test, steps, pays or self.options.keep, measured)
+        verdict = _Verdict(before, after, test, steps)
+        card, file = self._kept(photos, made, verdict, pays or self.options.keep, measured)
         shutil.rmtree(self._unfinished, ignore_errors=True)
         reached = before.reached(photos), after.reached(photos)
         gain = test.difference, test.low, test.high, test.p
@@ -269,7 +280,7 @@ class _Run:
         nodes = frozen_nodes(self.parent.backbone, self.weights, parts, cut)
         if nodes is None:
             return [], None
-        rows = nodes.rows(_batches(activations, photos.digests, 0))
+        rows = nodes.rows(activations.batches(photos.digests))
         wide = widened(self.parent, rows)
         own = f" --weights {self.weights}" if self.weights else ""
         layers = f"-b {self.parent.backbone}{own} --layer {nodes.layers}"
@@ -278,7 +289,7 @@ class _Run:
         if views and not self.options.for_look_alikes:
             begun, learned = time.monotonic(), [photos.digests[i] for i in photos.learn]
             used = min(views, max(1, MOST_ROWS // len(learned) - 1))
-            more = [nodes.rows(_batches(activations, learned, view)) for view in range(1, used + 1)]
+            more = [nodes.rows(activations.batches(learned, view)) for view in range(1, used + 1)]
             judged = judged_by_lda(photos, photos.with_features(rows, wide), more)
             rungs.append(Rung(VIEWS, judged, time.monotonic() - begun, f"{layers} --views {used + 1}"))
             self.events.rung(rungs[-1].step(photos))
@@ -611,18 +622,15 @@ class _Run:
         self,
         photos: Photos,
         made: _Trained | None,
-        before: Judgement,
-        after: Judgement,
-        test: PairedTest,
-        steps: list[Step],
+        verdict: _Verdict,
         writes: bool,
         measured: dict[str, Any],
     ) -> tuple[TunedCard, Path | None]:
         """The card, and the file where the network is written."""
         if made is None:
-            return self._card(photos, None, before, after, test, steps, ""), None
+            return self._card(photos, None, verdict, ""), None
         data, sha256 = weights_as_file(made.network.weights())
-        card = msgspec.structs.replace(self._card(photos, made, before, after, test, steps, sha256), **measured)
+        card = msgspec.structs.replace(self._card(photos, made, verdict, sha256), **measured)
         if not writes:
             return card, None
         answers = None
@@ -646,17 +654,8 @@ class _Run:
             rows = training.tail.features(training.plain(photos.digests))
         return self.network.completed(rows, photos.store.features)
 
-    def _card(
-        self,
-        photos: Photos,
-        made: _Trained | None,
-        before: Judgement,
-        after: Judgement,
-        test: PairedTest,
-        steps: list[Step],
-        sha256: str,
-    ) -> TunedCard:
-        parent = self.parent
+    def _card(self, photos: Photos, made: _Trained | None, verdict: _Verdict, sha256: str) -> TunedCard:
+        parent, before, after = self.parent, verdict.before, verdict.after
         licences = {row["name"]: row["licence"] for row in backbone_rows()}
         tested = before.reached_in_test(photos), after.reached_in_test(photos)
         return TunedCard(
@@ -671,7 +670,7 @@ class _Run:
             photos.categories,
             before.reached(photos),
             after.reached(photos),
-            _rounded(test),
+            _rounded(verdict.test),
             [] if made is None else made.progress.history,
             sorted({photos.digests[i] for i in photos.learn} | self._learned_beside | seen_by(parent).learned),
             sorted({photos.digests[i] for i in photos.judge}),
@@ -679,7 +678,7 @@ class _Run:
             None if tested[0] is None or tested[1] is None else (tested[0], tested[1]),
             reached_beside(photos, before, after),
             tested_gain=None if tested[0] is None else _rounded(paired_in_test(photos, before, after)),
-            ladder=steps,
+            ladder=verdict.steps,
             answers=answers_of(photos, before, after),
             search=self.trials,
         )
@@ -694,12 +693,6 @@ def _threads(number: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _batches(activations: Activations, digests: Sequence[str], view: int) -> Iterator[Maps]:
-    """One view of these photos, some at a time."""
-    for start in range(0, len(digests), BATCH):
-        yield activations.take([(digest, view) for digest in digests[start : start + BATCH]])
 
 
 def _rounded(test: PairedTest) -> tuple[float, float, float, float]:

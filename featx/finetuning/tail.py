@@ -20,9 +20,6 @@ from featx.compute.vectors import unit_rows
 
 # The spread of the scores that the head begins with: confident, not certain.
 SPREAD = 4.0
-# Photos whose features are computed together.
-BATCH = 64
-
 # No photo's doubt counts for more than of this chance.
 LEAST_CHANCE = 1e-6
 # Photos that a training of all layers is timed on.

@@ -24,7 +24,7 @@ from featx.finetuning.losses import Objective, Targets
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.processes import ALONE, started
 from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
-from featx.finetuning.tail import BATCH, Answers, Maps, Tail, answers_again, as_tensor
+from featx.finetuning.tail import Answers, Maps, Tail, answers_again, as_tensor
 from featx.finetuning.teaching import Teacher
 
 State = dict[str, torch.Tensor]
@@ -319,8 +319,7 @@ class Training:
 
     def plain(self, digests: Sequence[str]) -> Iterator[Maps]:
         """The activations of photos as they are, some at a time."""
-        for start in range(0, len(digests), BATCH):
-            yield self.activations.take([(digest, 0) for digest in digests[start : start + BATCH]])
+        return self.activations.batches(digests)
 
     def _chosen_rate(self) -> tuple[float, list[float]]:
         """The largest of a few rates that is no worse after an epoch."""

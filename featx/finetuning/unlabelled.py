@@ -56,7 +56,7 @@ def paths_of(source: str) -> list[str]:
 
 def extra_of(photos: Photos, paths: Mapping[str, str], features: Mapping[str, NDArray[np.float32]]) -> Extra:
     """Those photos that are neither labelled already nor nearly copies of photos that judge or test."""
-    new = [digest for digest in sorted(paths) if digest not in set(photos.digests)]
+    new = sorted(paths.keys() - set(photos.digests))
     held = np.concatenate([photos.judge, photos.test])
     if new:
         near = max_cosines(unit_rows(np.stack([features[d] for d in new])), unit_rows(photos.store.features[held]))
