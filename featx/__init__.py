@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from featx.version import __version__ as __version__
 
 # name → the module that defines it, and the name it has there, where that is longer
 _PUBLIC: dict[str, str] = {

@@ -48,7 +48,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _version(requested: bool) -> None:
     if requested:
-        from featx import __version__
+        from featx.version import __version__
 
         print(f"featx {__version__}")
         raise typer.Exit

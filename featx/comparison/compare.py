@@ -51,6 +51,7 @@ from featx.labels.training_set import HELD_OUT, training_set_of
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store, open_store
+from featx.version import __version__
 
 COLOUR = baseline_name()
 MOST_SEARCHED = 20_000
@@ -141,7 +142,7 @@ def compare(
     paces = _paces(opened)
     document = ComparisonDocument(
         written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        featx=_version(),
+        featx=__version__,
         command=list(command),
         machine=_machine(),
         settings={
@@ -407,9 +408,3 @@ def _peak_memory() -> int | None:
     except ImportError:
         return None
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _version() -> str:
-    from featx import __version__
-
-    return __version__

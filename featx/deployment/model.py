@@ -11,7 +11,6 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, compose, helper
 
-from featx import __version__
 from featx.backbones.base import Encoder
 from featx.backbones.engines.onnx_engine import COUNT, FEATURES, OPSET, PHOTOS
 from featx.backbones.joined import JoinedEncoder
@@ -23,6 +22,7 @@ from featx.deployment.graph import add_similarity, add_unit_length
 from featx.deployment.nodes import Nodes
 from featx.prediction.predict import Predictor
 from featx.prediction.review import DecisionRule
+from featx.version import __version__
 
 # The key of the metadata, and the number of its format; another one where the graph takes columns beside a photo.
 KEY, FORMAT, WITH_COLUMNS = "featx", 1, 2

@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from featx import __version__
 from featx.errors import FeatxError
 from featx.server import (
     explain_routes,
@@ -28,6 +27,7 @@ from featx.server.description import description
 from featx.server.guard import App, Guard
 from featx.server.problems import Problem
 from featx.server.service import Service
+from featx.version import __version__
 
 ROUTES = (
     search_routes,

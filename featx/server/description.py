@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from featx import __version__
 from featx.server.answers import (
     CatalogueAnswer,
     CategoryAnswer,
@@ -48,6 +47,7 @@ from featx.server.review_routes import (
     ReviewCase,
 )
 from featx.server.updates import UpdateAnswer
+from featx.version import __version__
 
 Json = dict[str, Any]
 SECURITY: Json = {

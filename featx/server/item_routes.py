@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from featx import __version__
 from featx.images import UnreadablePhoto, digest_of, read_bytes
 from featx.images.thumbnails import jpeg, smaller
 from featx.retrieval.lookup import known_items
@@ -29,6 +28,7 @@ from featx.server.requests import ID, answers, needs, service_of
 from featx.server.search_routes import category_of_row
 from featx.server.service import Service, in_thread
 from featx.server.tokens import READ, Caller
+from featx.version import __version__
 
 router = APIRouter(tags=["catalogue"])
 Reader = Annotated[Caller, Depends(needs(READ))]

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Body, Depends, Request
 from pydantic import StringConstraints
 from starlette.responses import Response
 
-from featx import __version__
 from featx.images import open_photo
 from featx.server.answers import CategoryAnswer, json_answer
 from featx.server.generations import Generation
@@ -21,6 +20,7 @@ from featx.server.search_routes import categories_of, require_room
 from featx.server.service import in_thread
 from featx.server.tokens import CLASSIFY, READ, Caller
 from featx.server.uploads import Upload
+from featx.version import __version__
 
 router = APIRouter(prefix="/v2", tags=["open inference protocol"])
 Reader = Annotated[Caller, Depends(needs(READ))]

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-import featx
 from featx.catalogue.items import Item, Skipped
 from featx.store.records import FeatureSpec
 from featx.store.sealed_file import ABSENT, EMPTY, SCHEMA, VALUE, WORDS
+from featx.version import __version__
 
 CHUNK = 1 << 20
 
@@ -38,7 +38,7 @@ def write(
             "n": len(rows),
             "width": spec.width,
             "views": spec.views,
-            "created_by": np.bytes_(f"featx {featx.__version__}".encode()),
+            "created_by": np.bytes_(f"featx {__version__}".encode()),
             "store_id": np.bytes_(uuid.uuid4().hex.encode()),
             "merged_journal": np.bytes_(merged.encode() or b"-"),
         }
