@@ -342,7 +342,7 @@ class _Run:
         found = searched(self.options, blocks, training.attempt, self._unfinished, key_of(facts))
         self.events.searched(found.trials, found.options)
         self.options, self.trials = found.options, found.trials
-        return training.with_options(found.options)
+        return training.again(options=found.options)
 
     # --- what some runs have beside ---------------------------------------------------------------------------------
 
@@ -572,7 +572,7 @@ class _Run:
         )
         if not guess.digests:
             return made
-        more = training.with_lessons(replace(training.lessons, extra=guess.digests, extra_truth=guess.truth))
+        more = training.again(lessons=replace(training.lessons, extra=guess.digests, extra_truth=guess.truth))
         key = key_of({**facts, "extra": guess.digests, "as": guess.truth.tolist()})
         tuned, progress = more.run(Checkpoint(self._unfinished / f"{name}-more", key), self._seconds_left)
         judgement, rows, share = self._blended(more, tuned, photos)

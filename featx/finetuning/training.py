@@ -157,19 +157,15 @@ class Training:
         name = "ema" if self.options.average == "ema" and progress.best > AVERAGED * self.epochs else "best"
         return _part(progress.tensors, name), progress
 
-    def with_options(self, options: TuneOptions) -> Training:
-        """The same training by another recipe, from the same start."""
+    def again(self, *, options: TuneOptions | None = None, lessons: Lessons | None = None) -> Training:
+        """The same training from the same start, by another recipe or on other photos."""
         self.tail.load_state_dict(self.start)
-        return Training(self.tail, self.parts, self.activations, self.lessons, options, self.events)
-
-    def with_lessons(self, lessons: Lessons) -> Training:
-        """The same training on other photos, from the same start."""
-        self.tail.load_state_dict(self.start)
-        return Training(self.tail, self.parts, self.activations, lessons, self.options, self.events)
+        lessons, options = lessons or self.lessons, options or self.options
+        return Training(self.tail, self.parts, self.activations, lessons, options, self.events)
 
     def attempt(self, options: TuneOptions) -> Epoch | None:
         """How a short training with other options ends; None where it diverges. It leaves nothing behind."""
-        trial = self.with_options(options)
+        trial = self.again(options=options)
         progress = trial._begun(options.rate, [])
         for _ in range(trial.epochs):
             advanced = trial._epoch(progress, judges=len(progress.history) + 1 == trial.epochs)
