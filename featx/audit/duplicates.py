@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from featx.audit.near_pairs import Forest, near_pairs
-from featx.audit.perceptual_hashes import HashCache
+from featx.audit.near_pairs import Forest, Pairs, near_pairs
+from featx.audit.perceptual_hashes import AGREE, NEARLY_AGREE, UNREAD, HashCache
 from featx.compute.vectors import cosine_blocks, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.retrieval import with_look_alike_blocks
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 from featx.views.frames import columns_of, pandas_frame
 from featx.views.notebook import MOST_ROWS, notebook_table
 
@@ -196,34 +196,15 @@ def find_duplicates(
         raise FeatxError("bad-flag", f"`--across {across}` is not known", "use `--across label` or `--across split`")
     if min_score is not None and not 0 < min_score <= 1:
         raise FeatxError("bad-flag", f"a similarity is between 0 and 1, not {min_score}", "try `--min-score 0.98`")
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = as_store(store)
     opened = with_look_alike_blocks(opened) if choose_blocks else opened
-    # A file that is there many times is compared once.
-    first: dict[str, int] = {}
     forest = Forest(len(opened))
-    same_i, same_j = [], []
-    for row, digest in enumerate(opened.digests):
-        held = first.setdefault(digest, row)
-        if held != row:
-            same_i.append(held)
-            same_j.append(row)
-    forest.link(np.array(same_i, dtype=int), np.array(same_j, dtype=int), np.ones(len(same_i)))
-    rows = np.array(list(first.values()), dtype=int)
+    rows = _link_same_files(opened, forest)
     unit = unit_rows(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
     pictures = HashCache(opened)
     least = _choose(unit, rows, pictures) if min_score is None else min_score
-    alike = agreed = nearly = unread = 0
-    for left, right, scores in near_pairs(unit, least, lambda done: progress(done, len(opened))):
-        i, j = rows[left], rows[right]
-        verdict = pictures.same(i, j)
-        # Where a photo is gone, only features that are all but equal may speak for it.
-        good = (verdict == 1) | ((verdict == -1) & (scores >= max(least, 0.99)))
-        alike, agreed, unread = (
-            alike + len(i),
-            agreed + int((verdict == 1).sum()),
-            unread + int((verdict < 0).sum()),
-        )
-        forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
+    pairs = near_pairs(unit, least, lambda done: progress(done, len(opened)))
+    evidence = _link_near_copies(pairs, rows, pictures, forest, least)
     pictures.keep()
     labels = labels_after_decisions(opened, fixes).labels
     groups = [_group(opened, labels, members, score) for members, score in forest.groups()]
@@ -231,8 +212,31 @@ def find_duplicates(
     if across is not None:
         groups = [group for group in groups if len(group.labels if across == "label" else group.splits) > 1]
     groups.sort(key=lambda group: (-group.score, group.pictures[0].path, group.pictures[0].item_id))
-    trust = CopyEvidence(alike, agreed, nearly, unread)
-    return Duplicates(tuple(groups), least, trust, len(pictures.unreadable), len(opened), n_groups - len(groups))
+    return Duplicates(tuple(groups), least, evidence, len(pictures.unreadable), len(opened), n_groups - len(groups))
+
+
+def _link_same_files(store: Store, forest: Forest) -> np.ndarray:
+    """Link the rows whose bytes are equal; returned is the first row of each file, for a file is compared once."""
+    first: dict[str, int] = {}
+    owners = np.array([first.setdefault(digest, row) for row, digest in enumerate(store.digests)], dtype=int)
+    copies = np.flatnonzero(owners != np.arange(len(owners)))
+    forest.link(owners[copies], copies, np.ones(len(copies)))
+    return np.array(list(first.values()), dtype=int)
+
+
+def _link_near_copies(
+    pairs: Iterable[Pairs], rows: np.ndarray, pictures: HashCache, forest: Forest, least: float
+) -> CopyEvidence:
+    """Link the pairs of rows whose photos agree too, and count how they agree."""
+    counts = np.zeros(4, dtype=int)
+    for left, right, scores in pairs:
+        i, j = rows[left], rows[right]
+        verdicts = pictures.verdicts(i, j)
+        counts += np.bincount(verdicts, minlength=len(counts))
+        # Where a photo is gone, only features that are all but equal may speak for it.
+        good = (verdicts == AGREE) | ((verdicts == UNREAD) & (scores >= max(least, 0.99)))
+        forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
+    return CopyEvidence(int(counts.sum()), int(counts[AGREE]), int(counts[NEARLY_AGREE]), int(counts[UNREAD]))
 
 
 def _group(store: Store, labels: list[str | None], members: list[int], score: float) -> DuplicateGroup:
@@ -272,10 +276,10 @@ def _choose(unit: np.ndarray, rows: np.ndarray, pictures: HashCache) -> float:
         if seen > 10 * len(sample):
             break
         held = np.array([(i, j) for *_, i, j in sorted(band_pairs)[:400]], dtype=int).reshape(-1, 2)
-        same = pictures.same(rows[held[:, 0]], rows[held[:, 1]])
-        readable = max(1, int((same >= 0).sum()))
-        agreed += count * int((same == 1).sum()) / readable
-        nearly += count * int((same == 2).sum()) / readable
+        same = pictures.verdicts(rows[held[:, 0]], rows[held[:, 1]])
+        readable = max(1, int((same != UNREAD).sum()))
+        agreed += count * int((same == AGREE).sum()) / readable
+        nearly += count * int((same == NEARLY_AGREE).sum()) / readable
         precision = 1 - nearly / agreed if agreed else 0.0
         if precision > precise or precision >= WANTED:
             best, precise = least, precision

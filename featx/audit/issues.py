@@ -18,7 +18,7 @@ from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.labels.seen import seen_by
 from featx.metrics.confusion import confusion_counts
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
 
@@ -164,7 +164,7 @@ def find_issues(
     """
     if n is not None and n < 1:
         raise FeatxError("bad-flag", f"{n} labels cannot be listed", "use `-n 1` or more")
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = as_store(store)
     decided_labels = labels_after_decisions(opened, fixes).labels
     rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)
     labels = np.array([str(decided_labels[i]) for i in rows], dtype=object).astype(str)

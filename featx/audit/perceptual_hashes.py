@@ -22,6 +22,8 @@ BYTES = SIDE * SIDE // 8
 SAME = 0.10
 # Hardly any copies differ this much; the number of pairs here estimates the accidents among the agreeing pairs.
 NEARLY = 0.14
+# How two photos compare; UNREAD where one of them cannot be read.
+DIFFER, AGREE, NEARLY_AGREE, UNREAD = range(4)
 
 
 def hash_of(path: str, digest: str) -> np.ndarray | None:
@@ -66,8 +68,8 @@ class HashCache:
         self._known: dict[str, np.ndarray] = dict(read_hashes(self.path))
         self._fresh = 0
 
-    def same(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
-        """For each pair of rows: 1 if they agree, 2 if nearly, 0 if they differ, -1 if one cannot be read."""
+    def verdicts(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """For each pair of rows: AGREE, NEARLY_AGREE, DIFFER or UNREAD."""
         if not len(i):
             return np.zeros(0, dtype=np.int8)
         wanted = np.unique(np.concatenate([i, j]))
@@ -81,8 +83,8 @@ class HashCache:
         for start in range(0, len(i), 100_000):
             part = slice(start, start + 100_000)
             differing = difference(hashes[left[part]], hashes[right[part]])
-            verdicts[part] = np.select([differing <= SAME, differing <= NEARLY], [1, 2], 0)
-        verdicts[~(readable[left] & readable[right])] = -1
+            verdicts[part] = np.select([differing <= SAME, differing <= NEARLY], [AGREE, NEARLY_AGREE], DIFFER)
+        verdicts[~(readable[left] & readable[right])] = UNREAD
         return verdicts
 
     def _read(self, rows: Iterable[int]) -> None:

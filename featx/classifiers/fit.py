@@ -43,7 +43,7 @@ from featx.labels.training_set import (
 from featx.metrics.assessment import Assessment, assess, yield_record
 from featx.metrics.scores import Proportion, ScoredAnswers
 from featx.metrics.selective import coverage_table
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 
 # If more scored photos than this share have a near-duplicate in training, scores are flattered.
 MANY_TWINS = 0.2
@@ -87,8 +87,8 @@ def fit(
     """
     begun = time.monotonic()
     reduce = known_reduction(reduce)
-    opened = store if isinstance(store, Store) else open_store(store)
-    elsewhere = test_store if isinstance(test_store, Store | None) else open_store(test_store)
+    opened = as_store(store)
+    elsewhere = None if test_store is None else as_store(test_store)
     training = training_set_of(opened, level, test, elsewhere, products, seed)
     lessons = lessons_of(opened, level, test)
     require_products(training, folds, min_recall or {})

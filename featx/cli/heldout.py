@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from featx.errors import FeatxError, did_you_mean
+from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.store import Store
@@ -16,20 +16,14 @@ USUAL = "test,val"
 
 def held_out(requested: str, stores: Sequence[Store]) -> tuple[tuple[str, ...], list[Store]]:
     """The splits or stores that `--test` names; each must exist."""
-    from featx.labels.training_set import HELD_OUT
+    from featx.labels.training_set import HELD_OUT, require_splits
     from featx.store import open_store
 
     splits, paths = splits_and_stores(requested)
     if paths and splits:
         raise FeatxError("bad-flag", "`--test` names both a split and a store", "name only one of them")
-    known = sorted({split for store in stores for split in store.splits if split})
-    unknown = [split for split in splits if split not in known]
-    if unknown and requested != USUAL:
-        raise FeatxError(
-            "bad-flag",
-            f"no photo in {stores[0].path} belongs to split `{unknown[0]}`",
-            did_you_mean(unknown[0], known, f"its splits: {', '.join(known) or 'none'}; or name a store"),
-        )
+    if requested != USUAL:
+        require_splits(splits, stores, "; or name a store")
     return (HELD_OUT, [open_store(path) for path in paths]) if paths else (tuple(splits), [])
 
 

@@ -12,7 +12,14 @@ import numpy as np
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.folds import union_groups
 from featx.labels.seen import seen_rows
-from featx.labels.training_set import HELD_OUT, TrainingSet, labels_for, note_on_seen, training_set_of
+from featx.labels.training_set import (
+    HELD_OUT,
+    TrainingSet,
+    labels_for,
+    note_on_seen,
+    require_splits,
+    training_set_of,
+)
 from featx.store import Store
 
 Part = tuple[Store, np.ndarray]
@@ -74,96 +81,130 @@ def align(
 
     With stores `elsewhere` (one for each backbone) the held-out photos are theirs.
     """
-    splits = sorted({split for split in stores[0].splits if split})
-    for split in test:
-        if split not in splits and split not in ("test", "val"):
-            raise FeatxError(
-                "bad-flag",
-                f"no photo in {stores[0].path} belongs to split `{split}`",
-                did_you_mean(split, splits, f"its splits: {', '.join(splits) or 'none'}"),
-            )
+    require_splits([split for split in test if split not in HELD_OUT], stores[:1])
     others_of = _paired(stores, elsewhere)
     training_sets = [training_set_of(store, level, test, other) for store, other in zip(stores, others_of, strict=True)]
-    first, others = training_sets[0], training_sets[1:]
-    notes = []
-    learn = [{training_set.store.ids[i]: int(i) for i in training_set.learn} for training_set in training_sets]
-    held = [{training_set.held.store.ids[i]: int(i) for i in training_set.held.rows} for training_set in training_sets]
-    ids_learn = [item for item in learn[0] if all(item in known for known in learn[1:])]
-    ids_held = [item for item in held[0] if all(item in known for known in held[1:])]
-    if not ids_learn:
-        raise FeatxError(
-            "bad-flag",
-            f"{stores[0].path} and {stores[1].path} have no labelled photo in common",
-            "compare stores that were made from the same photos",
-        )
-    most = max(len(known) for known in learn)
-    if len(ids_learn) < most:
-        notes.append(f"{most - len(ids_learn):,} photos are not in every store and were left out")
-    ids = ids_learn + ids_held
-    parts: list[tuple[Part, Part]] = [
-        (
-            (training_set.store, np.array([known[item] for item in ids_learn], dtype=int)),
-            (training_set.held.store, np.array([held_out[item] for item in ids_held], dtype=int)),
-        )
-        for training_set, known, held_out in zip(training_sets, learn, held, strict=True)
-    ]
-    labels = _labels(first, parts[0])
-    differing = sum(int((_labels(other, part) != labels).sum()) for other, part in zip(others, parts[1:], strict=True))
-    if differing:
-        notes.append(f"{differing:,} photos have another category in another store; {stores[0].path} decides")
-    if elsewhere:
-        notes += [
-            f"{training_set.held.learned:,} photos of {training_set.held.store.path} are learned from, and not scored"
-            for training_set in training_sets
-            if training_set.held.learned
-        ]
-    if held[0] and not ids_held:
-        raise FeatxError(
-            "bad-flag",
-            f"{training_sets[0].held.store.path} and the others to score have no photo in common",
-            "make them from the same photos",
-        )
-    if len(set(labels[: len(ids_learn)].tolist())) < 2:
+    ids_learn, ids_held = _shared_ids(training_sets)
+    n = len(ids_learn)
+    parts = [_rows_of(training_set, ids_learn, ids_held) for training_set in training_sets]
+    labels = _labels(training_sets[0], parts[0])
+    if len(set(labels[:n].tolist())) < 2:
         raise FeatxError(
             "class-too-small",
             "the photos that all stores share have only one category",
             "compare stores that were made from the same photos",
         )
-    unlabelled = len(stores[0]) - len(first.learn) - (0 if elsewhere else len(first.held))
-    if unlabelled:
-        single = unlabelled == 1
-        photos = f"{unlabelled:,} photo{'' if single else 's'}"
-        notes.append(f"{photos} without a category, or held out, {'was' if single else 'were'} left out")
-    seen = np.zeros(len(ids_learn), dtype=bool)
-    for store, rows in (part[0] for part in parts):
-        seen |= seen_rows(store)[rows]
-    notes += list(dict.fromkeys(note for training_set in training_sets if (note := note_on_seen(training_set))))
-    groups = np.arange(len(ids_learn))
-    for training_set, known in zip(training_sets, learn, strict=True):
-        index = {int(row): i for i, row in enumerate(training_set.learn)}
-        groups = union_groups(groups, training_set.groups[[index[known[item]] for item in ids_learn]])
+    notes = _notes(training_sets, parts, labels, n, scored_elsewhere=bool(elsewhere))
+    seen = np.logical_or.reduce([seen_rows(store)[rows] for (store, rows), _ in parts])
+    groups = _groups(training_sets, ids_learn)
     grouped_by = str(stores[0].provenance.get("product_source") or "none")
     products = [store.product_of(int(i)) for store, rows in parts[0] for i in rows]
     if group is not None:
         products = _column(parts[0], group, products)
-        groups = union_groups(groups, np.unique(products[: len(ids_learn)], return_inverse=True)[1])
+        groups = union_groups(groups, np.unique(products[:n], return_inverse=True)[1])
         grouped_by = f"column `{group}`"
     higher, name = _coarser(parts[0], labels, coarse)
     return AlignedStores(
         list(stores),
         _names(stores),
-        ids,
+        ids_learn + ids_held,
         labels,
         higher,
         name,
         products,
-        len(ids_learn),
+        n,
         groups,
         parts,
         grouped_by,
         notes,
         seen,
     )
+
+
+def _shared_ids(training_sets: Sequence[TrainingSet]) -> tuple[list[str], list[str]]:
+    """The photos that every store has: those to learn from, and those held out."""
+    learn = [_ids(training_set.store, training_set.learn) for training_set in training_sets]
+    held = [_ids(training_set.held.store, training_set.held.rows) for training_set in training_sets]
+    shared_learn, shared_held = _in_all(learn), _in_all(held)
+    if not shared_learn:
+        raise FeatxError(
+            "bad-flag",
+            f"{training_sets[0].store.path} and {training_sets[1].store.path} have no labelled photo in common",
+            "compare stores that were made from the same photos",
+        )
+    if held[0] and not shared_held:
+        raise FeatxError(
+            "bad-flag",
+            f"{training_sets[0].held.store.path} and the others to score have no photo in common",
+            "make them from the same photos",
+        )
+    return shared_learn, shared_held
+
+
+def _ids(store: Store, rows: np.ndarray) -> list[str]:
+    return [store.ids[i] for i in rows]
+
+
+def _in_all(listed: Sequence[list[str]]) -> list[str]:
+    others = [set(ids) for ids in listed[1:]]
+    return [item for item in listed[0] if all(item in known for known in others)]
+
+
+def _rows_of(training_set: TrainingSet, learn: Sequence[str], held: Sequence[str]) -> tuple[Part, Part]:
+    """The rows of these photos in one store, and in the store whose photos are held out."""
+    scored = training_set.held
+    return (
+        (training_set.store, _numbered(_ids(training_set.store, training_set.learn), training_set.learn, learn)),
+        (scored.store, _numbered(_ids(scored.store, scored.rows), scored.rows, held)),
+    )
+
+
+def _numbered(ids: Sequence[str], numbers: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
+    """The numbers that belong to the ids that are wanted, in their order."""
+    number_of = dict(zip(ids, numbers.tolist(), strict=True))
+    return np.array([number_of[item] for item in wanted], dtype=int)
+
+
+def _groups(training_sets: Sequence[TrainingSet], ids: Sequence[str]) -> np.ndarray:
+    """Photos that any store keeps together stay together."""
+    groups = np.arange(len(ids))
+    for training_set in training_sets:
+        listed = _ids(training_set.store, training_set.learn)
+        groups = union_groups(groups, _numbered(listed, training_set.groups, ids))
+    return groups
+
+
+def _notes(
+    training_sets: Sequence[TrainingSet],
+    parts: Sequence[tuple[Part, Part]],
+    labels: np.ndarray,
+    n: int,
+    *,
+    scored_elsewhere: bool,
+) -> list[str]:
+    """What was left out, and where the stores differ."""
+    notes = []
+    first, path = training_sets[0], training_sets[0].store.path
+    missing = max(len(training_set.learn) for training_set in training_sets) - n
+    if missing:
+        notes.append(f"{missing:,} photos are not in every store and were left out")
+    differing = sum(
+        int((_labels(other, part) != labels).sum()) for other, part in zip(training_sets[1:], parts[1:], strict=True)
+    )
+    if differing:
+        notes.append(f"{differing:,} photos have another category in another store; {path} decides")
+    if scored_elsewhere:
+        notes += [
+            f"{training_set.held.learned:,} photos of {training_set.held.store.path} are learned from, and not scored"
+            for training_set in training_sets
+            if training_set.held.learned
+        ]
+    unlabelled = len(first.store) - len(first.learn) - (0 if scored_elsewhere else len(first.held))
+    if unlabelled:
+        single = unlabelled == 1
+        photos = f"{unlabelled:,} photo{'' if single else 's'}"
+        notes.append(f"{photos} without a category, or held out, {'was' if single else 'were'} left out")
+    return notes + list(dict.fromkeys(note for each in training_sets if (note := note_on_seen(each))))
 
 
 def _paired(stores: Sequence[Store], elsewhere: Sequence[Store]) -> list[Store | None]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,11 +28,14 @@ from featx.comparison.candidates import (
     run_candidate,
 )
 from featx.comparison.document import (
+    Best,
     Check,
     ComparedStore,
     ComparisonDocument,
     Details,
+    Entry,
     LearningPoint,
+    PairTest,
     SearchQuality,
     rounded_document,
 )
@@ -44,13 +44,14 @@ from featx.comparison.learning_curve import doubling, learning_curve
 from featx.comparison.mistakes import collect_mistakes
 from featx.comparison.result import Comparison
 from featx.comparison.scoring import Scoring, checks_of, recommend, score_candidate, scored_folds, tests_between
+from featx.compute.machine import machine_description, peak_memory
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.seen import seen_rows
-from featx.labels.training_set import HELD_OUT, training_set_of
+from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 from featx.version import __version__
 
 COLOUR = baseline_name()
@@ -95,16 +96,12 @@ def compare(
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
-    opened = [store if isinstance(store, Store) else open_store(store) for store in given]
+    opened = [as_store(store) for store in given]
     names = names_of(classifiers)
-    elsewhere = [store if isinstance(store, Store) else open_store(store) for store in test_stores]
+    elsewhere = [as_store(store) for store in test_stores]
     aligned = align(opened, level, coarse, test, group, elsewhere)
     notes = [*notes, *aligned.notes]
-    plan = with_held_out(make_plan(aligned.learned_labels, aligned.groups, folds, repeats, seed), aligned)
-    plan = replace(plan, seen=aligned.seen)
-    counted = scored_folds(plan)
-    if not counted and aligned.n_learn == len(aligned.ids):
-        raise _all_seen(aligned) if aligned.seen.all() else _nothing_to_score(aligned, folds)
+    plan = plan_for(aligned, folds, repeats, seed)
     features = {name: aligned.features(i) for i, name in enumerate(aligned.names)}
     candidates = _candidates(aligned, names, seed)
     if colour and COLOUR not in [store.fingerprint.backbone for store in opened]:
@@ -115,95 +112,107 @@ def compare(
             features[COLOUR] = colours
             candidates.append(Candidate(COLOUR, "logreg", True, ClassifierSettings("logreg", seed=seed)))
     answers = _all_answers(candidates, plan, features, aligned.n_learn, progress)
-    scoring = Scoring(aligned, plan, counted, seed)
-    entries = [score_candidate(result, scoring) for result in answers]
-    serious = [i for i, candidate in enumerate(candidates) if not candidate.baseline]
-    between, held_between = tests_between(answers, entries, serious, scoring)
-    best = recommend(entries, serious, held_between or between, scoring)
-    winner = next(result for result, entry in zip(answers, entries, strict=True) if entry.name == best.name)
+    ranking = _ranked(answers, Scoring(aligned, plan, scored_folds(plan), seed))
+    winner = ranking.winner
     points = _curve(winner, features[winner.candidate.store], aligned, plan) if curve else None
-    chosen = aligned.names.index(winner.candidate.store)
-    beside = (
-        _columns(
-            opened[chosen],
-            elsewhere,
-            columns,
-            best.clf,
-            folds=folds,
-            seed=seed,
-            level=level,
-            test=test,
-            sentences=sentences,
-        )
-        if columns
-        else None
-    )
+    beside: ColumnsRecord | None = None
+    if columns:
+        chosen = opened[aligned.names.index(winner.candidate.store)]
+        training = _set_with_columns(chosen, elsewhere, columns, level, test)
+        record = try_columns(training, columns, ranking.best.clf, folds, seed, sentences=sentences)
+        beside = as_record(rounded(record), ColumnsRecord)
+    settings = {
+        "folds": folds,
+        "repeats": repeats,
+        "seed": seed,
+        "level": level,
+        "test": [str(store.path) for store in elsewhere] or list(test),
+    }
     searches = _retrieval(opened, aligned.names, notes) if retrieval else None
-    paces = _paces(opened)
     document = ComparisonDocument(
         written=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         featx=__version__,
         command=list(command),
-        machine=_machine(),
-        settings={
-            "folds": folds,
-            "repeats": repeats,
-            "seed": seed,
-            "grouped_by": aligned.grouped_by,
-            "groups": len(set(aligned.groups.tolist())),
-            "level": level,
-            "coarse": aligned.coarse_name,
-            "test": [str(store.path) for store in elsewhere] or list(test),
-            "n_learn": aligned.n_learn,
-            "n_test": len(aligned.ids) - aligned.n_learn,
-            "left_out_of_folds": sorted(set(plan.classes) - scoring.foldable),
-        },
+        machine=machine_description(),
+        settings=settings | _facts_of(ranking.scoring),
         notes=notes,
-        stores=[
-            _store(store, name, aligned, checks_of(i, features[name], entries, scoring), paces[i])
-            for i, (store, name) in enumerate(zip(opened, aligned.names, strict=True))
-        ],
-        entries=entries,
-        tests=between,
-        held_out_tests=held_between,
-        best=best,
-        details={winner.candidate.name: _details(winner, scoring)},
+        stores=_stores(opened, features, ranking),
+        entries=ranking.entries,
+        tests=ranking.tests,
+        held_out_tests=ranking.held_out_tests,
+        best=ranking.best,
+        details={winner.candidate.name: _details(winner, ranking.scoring)},
         learning_curve=points,
         doubling=None if points is None else doubling(points),
         retrieval=searches,
         columns=beside,
         seconds=round(time.monotonic() - begun, 1),
-        peak_memory=_peak_memory(),
+        peak_memory=peak_memory(),
     )
     return Comparison(rounded_document(document))
 
 
-def _columns(
-    store: Store,
-    elsewhere: Sequence[Store],
-    columns: Sequence[str],
-    clf: str,
-    *,
-    folds: int,
-    seed: int,
-    level: str | None,
-    test: Sequence[str],
-    sentences: bool,
-) -> ColumnsRecord:
-    """What columns are worth beside the photo, on the held-out photos of the comparison."""
-    alike = (other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify"))
-    require_columns(store, columns, level)
-    training = training_set_of(store, level, test, next(alike, None))
-    record = try_columns(training, columns, clf, folds, seed, sentences=sentences)
-    return as_record(rounded(record), ColumnsRecord)
-
-
-def with_held_out(plan: EvaluationPlan, aligned: AlignedStores) -> EvaluationPlan:
-    """The plan with the true classes of the held-out photos, and their products."""
+def plan_for(aligned: AlignedStores, folds: int, repeats: int, seed: int) -> EvaluationPlan:
+    """The folds and the held-out photos on which every candidate is scored; refused where neither gives a score."""
+    plan = make_plan(aligned.learned_labels, aligned.groups, folds, repeats, seed)
     number_of = {label: i for i, label in enumerate(plan.classes)}
     truth = np.array([number_of.get(label, -1) for label in aligned.labels[aligned.n_learn :]], dtype=int)
     groups = np.unique(aligned.products[aligned.n_learn :], return_inverse=True)[1]
-    return replace(plan, held_truth=truth, held_groups=groups)
+    plan = replace(plan, held_truth=truth, held_groups=groups, seen=aligned.seen)
+    if not scored_folds(plan) and aligned.n_learn == len(aligned.ids):
+        raise _all_seen(aligned) if aligned.seen.all() else _nothing_to_score(aligned, folds)
+    return plan
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The scores of all candidates, the tests between them, and the one to use."""
+
+    scoring: Scoring
+    entries: list[Entry]
+    tests: list[PairTest]
+    held_out_tests: list[PairTest]
+    best: Best
+    winner: CandidateResult
+
+
+def _ranked(answers: Sequence[CandidateResult], scoring: Scoring) -> Ranking:
+    entries = [score_candidate(result, scoring) for result in answers]
+    serious = [i for i, result in enumerate(answers) if not result.candidate.baseline]
+    tests, held_out_tests = tests_between(answers, entries, serious, scoring)
+    best = recommend(entries, serious, held_out_tests or tests, scoring)
+    winner = next(result for result, entry in zip(answers, entries, strict=True) if entry.name == best.name)
+    return Ranking(scoring, entries, tests, held_out_tests, best, winner)
+
+
+def _facts_of(scoring: Scoring) -> dict[str, Any]:
+    """What was grouped, held out and left out, beside the settings that were asked for."""
+    aligned = scoring.aligned
+    return {
+        "grouped_by": aligned.grouped_by,
+        "groups": len(set(aligned.groups.tolist())),
+        "coarse": aligned.coarse_name,
+        "n_learn": aligned.n_learn,
+        "n_test": len(aligned.ids) - aligned.n_learn,
+        "left_out_of_folds": sorted(set(scoring.plan.classes) - scoring.foldable),
+    }
+
+
+def _stores(stores: Sequence[Store], features: Mapping[str, np.ndarray], ranking: Ranking) -> list[ComparedStore]:
+    aligned, paces = ranking.scoring.aligned, _paces(stores)
+    return [
+        _store(store, name, aligned, checks_of(i, features[name], ranking.entries, ranking.scoring), paces[i])
+        for i, (store, name) in enumerate(zip(stores, aligned.names, strict=True))
+    ]
+
+
+def _set_with_columns(
+    store: Store, elsewhere: Sequence[Store], columns: Sequence[str], level: str | None, test: Sequence[str]
+) -> TrainingSet:
+    """The training set of a store that has these columns, scored on the held-out photos of the comparison."""
+    alike = (other for other in elsewhere if not store.fingerprint.difference(other.fingerprint, "classify"))
+    require_columns(store, columns, level)
+    return training_set_of(store, level, test, next(alike, None))
 
 
 def _candidates(aligned: AlignedStores, names: Sequence[str], seed: int) -> list[Candidate]:
@@ -375,36 +384,3 @@ def _relabelled(store: Store) -> dict[str, str | None]:
     decided = labels_after_decisions(store).labels
     triples = zip(store.ids, store.labels, decided, strict=True)
     return {item_id: label for item_id, before, label in triples if label != before}
-
-
-def _machine() -> dict[str, Any]:
-    import sklearn
-
-    return {
-        "system": platform.system(),
-        "processor": _processor(),
-        "threads": os.cpu_count(),
-        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
-        "python": sys.version.split()[0],
-        "numpy": np.__version__,
-        "scikit-learn": sklearn.__version__,
-    }
-
-
-def _processor() -> str:
-    """The processor's name if the system gives it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, "") or platform.processor() or platform.machine()
-
-
-def _peak_memory() -> int | None:
-    """The peak memory of this process in bytes, if the system keeps count."""
-    try:
-        import resource
-    except ImportError:
-        return None
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

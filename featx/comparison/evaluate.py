@@ -15,14 +15,14 @@ from featx.classifiers.registry import open_classifier
 from featx.comparison.document import Details
 from featx.comparison.json_values import rounded, to_plain
 from featx.comparison.mistakes import collect_mistakes
-from featx.errors import FeatxError, did_you_mean
+from featx.errors import FeatxError
 from featx.files.regular import same_place
 from featx.labels.seen import seen_rows
-from featx.labels.training_set import labels_for
+from featx.labels.training_set import HELD_OUT, labels_for, require_splits
 from featx.metrics.assessment import assess
 from featx.metrics.confusion import confusion_counts
 from featx.metrics.scores import Interval, ScoredAnswers
-from featx.store import Store, open_store
+from featx.store import Store, as_store, open_store
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
 from featx.views.quantities import percent, percent_range
@@ -96,57 +96,20 @@ def evaluate(
     by the digest of their bytes, are left out and counted.
     """
     loaded = open_classifier(classifier, Workspace.here())
-    opened = (store if isinstance(store, Store) else open_store(store)).suited_to(loaded.fingerprint)
+    opened = as_store(store).suited_to(loaded.fingerprint)
     require_same_features(loaded, opened.fingerprint, opened.path)
     labels = labels_for(opened, loaded.card.level)
     trained_on = Path(loaded.card.store)
     same = same_place(str(trained_on), opened.path) and opened.path.exists()
-    present = sorted({split for split in opened.splits if split})
-    for split in splits or ():
-        if split not in present:
-            raise FeatxError(
-                "bad-flag",
-                f"no photo in {opened.path} belongs to split `{split}`",
-                did_you_mean(split, present, f"its splits: {', '.join(present) or 'none'}"),
-            )
-    requested = list(splits or [split for split in ("test", "val") if split in present])
-    if not requested and same:
-        raise FeatxError(
-            "bad-flag",
-            f"every photo of {opened.path} was used for training; none is held out",
-            "name a store made from other photos: `featx evaluate --store OTHER.h5`; or see `featx compare`",
-        )
+    requested = _held_out_splits(opened, splits, trained_here=same)
     chosen = [
         i for i, label in enumerate(labels) if label is not None and (not requested or opened.splits[i] in requested)
     ]
-    learned = _learned(opened if same else _open(trained_on))
-    seen = seen_rows(opened)
-    rows = [i for i in chosen if opened.digests[i] not in learned and not seen[i]]
-    if not rows:
-        used = "a tuned network has seen them all" if chosen and seen[chosen].all() else ""
-        raise FeatxError(
-            "class-too-small",
-            f"no labelled photo of {opened.path} is left to score"
-            + (f": {used or f'all {len(chosen):,} were used for training'}" if chosen else ""),
-            "name another split or store",
-        )
-    number_of = {label: i for i, label in enumerate(loaded.classes)}
+    rows = _unlearned(opened, chosen, _learned(opened if same else _open(trained_on)))
     truths = [str(labels[i]) for i in rows]
-    if not set(truths) & set(number_of):
-        raise FeatxError(
-            "class-too-small",
-            f"no photo of {opened.path} has a category that {loaded.name} knows",
-            f"it knows {', '.join(loaded.classes[:5])}{', …' if len(loaded.classes) > 5 else ''}: name another store",
-        )
-    answers = ScoredAnswers(
-        np.array([number_of.get(label, -1) for label in truths]),
-        loaded.predict_proba(opened.features[rows], columns_of(opened, rows, loaded.wants)),
-        np.unique([opened.product_of(i) for i in rows], return_inverse=True)[1],
-        "held-out photos",
-    )
+    answers = _answers(loaded, opened, rows, truths)
     assessment = assess(answers, loaded.classes)
-    unknown = {label: truths.count(label) for label in sorted(set(truths) - set(number_of))}
-    where = " and ".join(requested) or "all photos"
+    known = set(loaded.classes)
     return Evaluation(
         loaded,
         opened.path,
@@ -154,10 +117,55 @@ def evaluate(
         len(rows),
         answers.n_products,
         len(chosen) - len(rows),
-        unknown,
-        sorted(set(number_of) - set(truths)),
+        {label: truths.count(label) for label in sorted(set(truths) - known)},
+        sorted(known - set(truths)),
         {name: Interval(**rounded(vars(score))) for name, score in assessment.scores.items()},
-        collect_mistakes(assessment, [opened.ids[i] for i in rows], truths, where),
+        collect_mistakes(assessment, [opened.ids[i] for i in rows], truths, " and ".join(requested) or "all photos"),
+    )
+
+
+def _held_out_splits(store: Store, splits: Sequence[str] | None, *, trained_here: bool) -> list[str]:
+    """The splits to score; none means all photos, which only a store that was not trained on can give."""
+    require_splits(splits or (), [store])
+    requested = list(splits or [split for split in HELD_OUT if split in store.splits])
+    if not requested and trained_here:
+        raise FeatxError(
+            "bad-flag",
+            f"every photo of {store.path} was used for training; none is held out",
+            "name a store made from other photos: `featx evaluate --store OTHER.h5`; or see `featx compare`",
+        )
+    return requested
+
+
+def _unlearned(store: Store, rows: Sequence[int], learned: set[str]) -> list[int]:
+    """The rows whose photos neither the classifier nor a tuned network behind the features learned from."""
+    seen = seen_rows(store)
+    left = [i for i in rows if store.digests[i] not in learned and not seen[i]]
+    if left:
+        return left
+    used = "a tuned network has seen them all" if rows and seen[rows].all() else ""
+    raise FeatxError(
+        "class-too-small",
+        f"no labelled photo of {store.path} is left to score"
+        + (f": {used or f'all {len(rows):,} were used for training'}" if rows else ""),
+        "name another split or store",
+    )
+
+
+def _answers(classifier: Classifier, store: Store, rows: Sequence[int], truths: Sequence[str]) -> ScoredAnswers:
+    classes = classifier.classes
+    number_of = {label: i for i, label in enumerate(classes)}
+    if not number_of.keys() & set(truths):
+        raise FeatxError(
+            "class-too-small",
+            f"no photo of {store.path} has a category that {classifier.name} knows",
+            f"it knows {', '.join(classes[:5])}{', …' if len(classes) > 5 else ''}: name another store",
+        )
+    return ScoredAnswers(
+        np.array([number_of.get(label, -1) for label in truths]),
+        classifier.predict_proba(store.features[rows], columns_of(store, rows, classifier.wants)),
+        np.unique([store.product_of(i) for i in rows], return_inverse=True)[1],
+        "held-out photos",
     )
 
 
@@ -176,5 +184,5 @@ def _learned(store: Store | None) -> set[str]:
     return {
         digest
         for digest, label, split in zip(store.digests, store.labels, store.splits, strict=True)
-        if label is not None and split not in ("test", "val")
+        if label is not None and split not in HELD_OUT
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -56,11 +58,47 @@ def working_versions() -> dict[str, str]:
     return {"python": python} | {name: number for name, number in found.items() if number is not None}
 
 
+def machine_description() -> dict[str, str | int | None]:
+    """The machine and the numeric libraries, as written beside figures that depend on them."""
+    return {
+        "system": platform.system(),
+        "processor": processor(),
+        "threads": os.cpu_count(),
+        "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
+        "python": platform.python_version(),
+        "numpy": _version("numpy"),
+        "scikit-learn": _version("scikit-learn"),
+    }
+
+
+def processor() -> str:
+    """The processor's name if the system gives it, else its architecture."""
+    lines = _processor_facts().splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
 @cache
 def multiplies_bf16() -> bool:
     """Whether the processor has matrix units for bf16 (Intel's AMX), which are several times as fast as float32."""
-    facts = Path("/proc/cpuinfo")
-    return facts.is_file() and "amx_bf16" in facts.read_text(encoding="utf-8").split()
+    return "amx_bf16" in _processor_facts().split()
+
+
+def _processor_facts() -> str:
+    """What Linux says of the processor; nothing on other systems."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def peak_memory() -> int | None:
+    """The peak memory of this process in bytes, if the system keeps count."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _version(name: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -201,6 +201,18 @@ def _must_match(store: Store, learned_from: Store) -> None:
             f"{store.path} was made with {has}, {learned_from.path} with {wanted}",
             f"extract its photos as the others were: `featx extract PHOTOS --backbone"
             f" {learned_from.fingerprint.backbone} --store OTHER.h5`",
+        )
+
+
+def require_splits(requested: Iterable[str], stores: Sequence[Store], otherwise: str = "") -> None:
+    """Refuse a split that no photo of these stores belongs to."""
+    known = sorted({split for store in stores for split in store.splits if split})
+    unknown = next((split for split in requested if split not in known), None)
+    if unknown is not None:
+        raise FeatxError(
+            "bad-flag",
+            f"no photo in {stores[0].path} belongs to split `{unknown}`",
+            did_you_mean(unknown, known, f"its splits: {', '.join(known) or 'none'}{otherwise}"),
         )
 
 

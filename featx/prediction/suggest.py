@@ -16,7 +16,7 @@ from featx.classifiers.registry import open_classifier
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import decided, labels_after_decisions
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 from featx.views.frames import columns_of_records, pandas_frame
 from featx.views.notebook import notebook_table
 from featx.views.quantities import pluralise
@@ -80,7 +80,7 @@ def suggest(
     From the current store with the classifier trained last on it, unless another is given: one in memory, a file, or a
     name such as `lda`.
     """
-    store = store if isinstance(store, Store) else open_store(store)
+    store = as_store(store)
     model = open_classifier(classifier, Workspace.here(), store.path)
     store = store.suited_to(model.fingerprint)
     require_same_features(model, store.fingerprint, store.path)

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from featx.store.disk_space import ensure_room
 from featx.store.records import Row
-from featx.store.store import Store, open_store
+from featx.store.store import Store, as_store, open_store
 from featx.store.store_card import is_card
 from featx.store.writer import StoreWriter
 
-__all__ = ["Row", "Store", "StoreWriter", "ensure_room", "is_card", "open_store"]
+__all__ = ["Row", "Store", "StoreWriter", "as_store", "ensure_room", "is_card", "open_store"]

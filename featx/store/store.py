@@ -327,3 +327,8 @@ def open_store(path: Path | str | None = None, blocks: Sequence[str] = ()) -> St
     if contents is None:
         raise FeatxError("no-store", f"no store at `{where}`", f"make it: `featx extract IMAGES --store {where}`")
     return Store(where, contents).with_blocks(blocks)
+
+
+def as_store(store: Store | Path | str | None) -> Store:
+    """A store that is open already, else the one at a path; the current one when none is named."""
+    return store if isinstance(store, Store) else open_store(store)

@@ -15,7 +15,7 @@ import numpy as np
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
-from featx.store import Store, open_store
+from featx.store import Store, as_store
 from featx.text.reader import Reader, open_reader
 from featx.text.records import PhotoText
 from featx.text.text_file import TextFile, TextWriter, other_files, texts_beside
@@ -102,7 +102,7 @@ def read_store(
     `reader` is anything that keeps the contract of `featx.text.reader.Reader`.
     """
     begun = time.monotonic()
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = as_store(store)
     with TextWriter.open(texts_beside(opened.path)) as writer:
         run = _Reading(opened, writer, reader, force, workers or cores(), stop or threading.Event(), progress)
         run.go(auto)

@@ -17,7 +17,7 @@ from PIL import Image
 import featx
 from featx.audit import near_pairs as pairs_module
 from featx.audit.near_pairs import Forest, near_pairs
-from featx.audit.perceptual_hashes import HashCache
+from featx.audit.perceptual_hashes import AGREE, DIFFER, NEARLY_AGREE, UNREAD, HashCache
 from featx.audit.sheets import duplicates_sheet
 from featx.compute import vectors
 from featx.compute.vectors import unit_rows
@@ -145,6 +145,17 @@ def test_a_near_copy_must_be_alike_in_features_and_in_the_picture(tmp_path, copi
     assert group.products == ["a", "again", "same"]
 
 
+def test_pairs_that_just_miss_the_limit_lower_the_share_that_are_copies(tmp_path, copies, monkeypatch):
+    def verdicts(self, i, j):
+        return np.where(j == 3, NEARLY_AGREE, AGREE)
+
+    monkeypatch.setattr(HashCache, "verdicts", verdicts)
+    copies[2]["digest"] = "f" * 64
+    evidence = featx.find_duplicates(store_of(tmp_path / "s.h5", copies), min_score=0.9).trust
+    assert (evidence.alike, evidence.agreed, evidence.nearly) == (6, 3, 3)
+    assert evidence.precision == 0.0
+
+
 def test_the_order_of_the_rows_does_not_matter(tmp_path, copies):
     there = featx.find_duplicates(store_of(tmp_path / "s.h5", copies))
     back = featx.find_duplicates(store_of(tmp_path / "t.h5", copies[::-1]))
@@ -171,8 +182,8 @@ def test_photos_that_are_gone_are_judged_by_features_alone_and_counted(tmp_path)
 def test_a_changed_photo_does_not_speak_for_the_old_one(tmp_path, copies):
     store = store_of(tmp_path / "s.h5", copies)
     photo(Path(copies[1]["path"]), 9)
-    same = HashCache(store).same(np.array([0, 0]), np.array([1, 3]))
-    assert same.tolist() == [-1, 0]
+    verdicts = HashCache(store).verdicts(np.array([0, 0]), np.array([1, 3]))
+    assert verdicts.tolist() == [UNREAD, DIFFER]
 
 
 def test_hashes_are_kept_and_a_damaged_cache_is_no_matter(tmp_path, copies):
