@@ -8,6 +8,8 @@ default                the backbone for when nobody named one
 colour, builtin, builtin_colours, builtin_network, torchvision_networks, timm_networks, open_clip_networks, custom,
 efficientnet_lite, efficientnet_lite_network    a family each
 network_encoder        what every family with a network shares
+frozen_network, freezing    a network with its preprocessing, and as it was requested
+node_maps, network_of_nodes    one that is read at several nodes, with the maps behind each
 tuned, tuned_card      networks that `featx tune` trained further, with their cards
 tunable, cuts          a network as fine-tuning takes it, and where it can be cut in two
 joined                 several backbones side by side

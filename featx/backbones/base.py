@@ -96,7 +96,10 @@ class Encoder(ABC):
         raise self._without("feature maps")
 
     def networks(self) -> Sequence[Encoder]:
-        """The encoders whose blocks make up a row, in the order of its columns; most have only themselves."""
+        """The encoders whose blocks make up a row, in the order of its columns; most have only themselves.
+
+        A network that is read at several nodes has one for each of them.
+        """
         return (self,)
 
     def maps_of_networks(self, batch: Sequence[Any]) -> list[np.ndarray | None]:

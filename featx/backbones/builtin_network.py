@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from featx.backbones.nodes import middle_places
+
 WIDTHS = (32, 64, 128, 256)
 DEPTHS = (1, 3, 5)
 HEAD_WIDTH = 512
@@ -229,8 +231,8 @@ def _safe_root(x: torch.Tensor, least: float) -> torch.Tensor:
 
 def middle_of(maps: torch.Tensor) -> torch.Tensor:
     """The middle half of the maps in both directions, where the product usually is."""
-    height, width = maps.shape[2] // 4, maps.shape[3] // 4
-    return maps[:, :, height : maps.shape[2] - height, width : maps.shape[3] - width]
+    rows, columns = middle_places(maps.shape[2], maps.shape[3])
+    return maps[:, :, rows, columns]
 
 
 def folded(network: BuiltinNetwork) -> BuiltinNetwork:

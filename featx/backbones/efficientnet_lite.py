@@ -15,8 +15,10 @@ from PIL import Image
 
 from featx.backbones.base import BackboneFamily, BackboneRequest, Shapes
 from featx.backbones.devices import import_torch_alone
+from featx.backbones.freezing import frozen
+from featx.backbones.frozen_network import FrozenNetwork
 from featx.backbones.preprocessing import Preset
-from featx.backbones.torchvision_networks import FrozenNetwork, frozen, put_weights
+from featx.backbones.torchvision_networks import put_weights
 from featx.backbones.weights import file_sha256, load_state_dict, weights_file, weights_folder
 from featx.errors import FeatxError
 

@@ -66,8 +66,8 @@ class JoinedEncoder(Encoder):
         return np.concatenate(blocks, axis=1)
 
     def networks(self) -> Sequence[Encoder]:
-        """Its parts."""
-        return self.parts
+        """Its parts, each of them by its nodes."""
+        return [network for part in self.parts for network in part.networks()]
 
     def maps_of_networks(self, batch: Sequence[Any]) -> list[np.ndarray | None]:
         """The feature maps of each part."""

@@ -132,7 +132,7 @@ def split_at_layer(
         output: torch.Tensor = network(example)["features"]
     if output.ndim != 4:
         return None
-    return _Maps(network, channels_last), _Pooling(pool, channels_last)
+    return _Maps(network, channels_last), Pooling(pool, channels_last)
 
 
 def _tapped(network: nn.Module, names: Mapping[str, str]) -> fx.GraphModule:
@@ -170,7 +170,7 @@ class _Maps(nn.Module):
         return maps.permute(0, 3, 1, 2) if self.channels_last else maps
 
 
-class _Pooling(nn.Module):
+class Pooling(nn.Module):
     """Rows from maps whose channels come first, as `pooled` makes them of the network's own."""
 
     def __init__(self, pool: str, channels_last: bool) -> None:

@@ -113,10 +113,7 @@ class NetworkEncoder(Encoder):
         return self._maps_by(before, batch)
 
     def _maps_by(self, before: nn.Module, batch: Sequence[Any]) -> np.ndarray:
-        from featx.backbones.engines.base import EmbeddingModule
-
-        torch = import_torch_alone()
-        module = EmbeddingModule(before, lambda maps: maps, *(self._normalisation or ())).eval().to(self._device)
+        torch, module = import_torch_alone(), self._module_of(before, lambda maps: maps)
         with torch.inference_mode():
             maps: np.ndarray = module(self._as_tensor(batch)).cpu().numpy()
         return maps
@@ -148,10 +145,7 @@ class NetworkEncoder(Encoder):
 
     def _by_halves(self, before: nn.Module, after: nn.Module, batch: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """What the second half of a network makes of the maps of the first, and these maps."""
-        from featx.backbones.engines.base import EmbeddingModule
-
-        torch = import_torch_alone()
-        module = EmbeddingModule(before, after, *(self._normalisation or ())).eval().to(self._device)
+        torch, module = import_torch_alone(), self._module_of(before, after)
         with torch.inference_mode():
             maps = before(module.enter(self._as_tensor(batch)))
             rows = module.read(maps)
@@ -167,21 +161,11 @@ class NetworkEncoder(Encoder):
 
     def pool_maps(self, maps: np.ndarray) -> np.ndarray:
         """The features that feature maps lead to: the first columns of `features`, all of them in most networks."""
-        torch = import_torch_alone()
-        _, after = self._parts()
-        with torch.inference_mode():
-            rows: np.ndarray = after(torch.from_numpy(maps).to(self._device)).float().cpu().numpy()
-        return rows
+        return pooled_by(self._parts()[1], maps, self._device)
 
     def pool_slopes(self, maps: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """How a weighted sum of the features that maps lead to changes with each number of the maps."""
-        torch = import_torch_alone()
-        _, after = self._parts()
-        leaf = torch.from_numpy(np.array(maps)).to(self._device).requires_grad_()
-        rows = after(leaf).float()
-        (rows @ torch.from_numpy(weights[: rows.shape[1]].astype(np.float32)).to(self._device)).sum().backward()
-        slopes: np.ndarray = leaf.grad.cpu().numpy()
-        return slopes
+        return slopes_by(self._parts()[1], maps, weights, self._device)
 
     def graph(self) -> nn.Module:
         """One module from a batch of prepared photos to their features, in eval mode, for export."""
@@ -229,9 +213,13 @@ class NetworkEncoder(Encoder):
         return self._engine(batch)
 
     def _module(self) -> EmbeddingModule:
+        return self._module_of(self.network)
+
+    def _module_of(self, network: nn.Module, read: Callable[[Any], Any] | None = None) -> EmbeddingModule:
+        """A network that takes prepared photos; its output becomes rows as ever, or by another reading."""
         from featx.backbones.engines.base import EmbeddingModule
 
-        return EmbeddingModule(self.network, self._read, *(self._normalisation or ())).eval().to(self._device)
+        return EmbeddingModule(network, read or self._read, *(self._normalisation or ())).eval().to(self._device)
 
     def _job(self, example: np.ndarray) -> EngineJob:
         from featx.backbones.engines.base import EngineJob
@@ -253,6 +241,24 @@ class NetworkEncoder(Encoder):
             folded: nn.Module = fold_batch_norm(self.network, probe, self._read)
             self._is_folded = self._is_folded or folded is not self.network
             self.network = folded.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def pooled_by(pooling: nn.Module, maps: np.ndarray, device: str) -> np.ndarray:
+    """What a part of a network makes of maps."""
+    torch = import_torch_alone()
+    with torch.inference_mode():
+        rows: np.ndarray = pooling(torch.from_numpy(maps).to(device)).float().cpu().numpy()
+    return rows
+
+
+def slopes_by(pooling: nn.Module, maps: np.ndarray, weights: np.ndarray, device: str) -> np.ndarray:
+    """How a weighted sum of what a part of a network makes of maps changes with each number of them."""
+    torch = import_torch_alone()
+    leaf = torch.from_numpy(np.array(maps)).to(device).requires_grad_()
+    rows = pooling(leaf).float()
+    (rows @ torch.from_numpy(weights[: rows.shape[1]].astype(np.float32)).to(device)).sum().backward()
+    slopes: np.ndarray = leaf.grad.cpu().numpy()
+    return slopes
 
 
 def _with_calibration(fingerprint: Fingerprint) -> Fingerprint:

@@ -70,6 +70,12 @@ def _stage(name: str) -> str | None:
     return None if first is None else ".".join(words[: first + 1])
 
 
+def middle_places(height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of the middle half of maps, where the product usually is."""
+    y, x = height // 4, width // 4
+    return slice(y, height - y), slice(x, width - x)
+
+
 def without_nodes(name: str) -> str:
     """A backbone's name, or the joined names of several, without the nodes that are read."""
     return PLUS.join(split_name(part)[0] for part in name.split(PLUS))

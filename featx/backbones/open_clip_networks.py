@@ -21,10 +21,10 @@ from PIL import Image
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch, import_torch_alone
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.frozen_network import FrozenNetwork
 from featx.backbones.names import OPEN_CLIP
 from featx.backbones.preprocessing import Preset, Squeezed
 from featx.backbones.text_tokenizers import ITS_CONFIG, TOKENIZER, FileTokenizer, TextForm
-from featx.backbones.torchvision_networks import FrozenNetwork
 from featx.backbones.weights import (
     SUFFIXES,
     file_sha256,

@@ -13,7 +13,7 @@ from typing import Any
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch
 from featx.backbones.fingerprint import Fingerprint
-from featx.backbones.torchvision_networks import FrozenNetwork
+from featx.backbones.frozen_network import FrozenNetwork
 from featx.backbones.weights import (
     fallback_backbone,
     file_name,

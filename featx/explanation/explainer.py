@@ -275,7 +275,7 @@ class Explainer:
             assert looked.image is not None
             return {encoder.spec.name: fine_regions(looked.image, lambda images: question.log_odds(self._rows(images)))}
         weights = None if margin is None else margin.weights
-        return dict(regions_of_networks(encoder, looked, weights, question.log_odds))
+        return regions_of_networks(encoder, looked, weights, question.log_odds)
 
     def _rows(self, images: Sequence[Image.Image]) -> NDArray[np.float32]:
         return rows_of(images, lambda: self.predictor.backbone)

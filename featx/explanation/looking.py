@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.base import Encoder
-from featx.backbones.joined import JoinedEncoder
 from featx.compute.vectors import unit_rows
 from featx.embedding.single import NAMELESS, unreadable_query
 from featx.embedding.stream import Embedded, embed, read_source
@@ -55,28 +54,41 @@ def blocks_of(encoder: Encoder) -> list[tuple[Encoder, slice]]:
 
 def aspects_of(encoder: Encoder) -> dict[str, slice]:
     """The networks of a row, and each aspect of one that has several, with their columns."""
-    columns = {}
+    columns: dict[str, slice] = {}
     for part, block in blocks_of(encoder):
         aspects = part.aspects() or {"": slice(0, part.spec.width)}
         for aspect, own in aspects.items():
-            columns[f"{part.spec.name} {aspect}".strip()] = slice(block.start + own.start, block.start + own.stop)
+            name = f"{part.spec.name} {aspect}".strip()
+            # The nodes of one network stand side by side, and speak with one voice.
+            start = columns[name].start if name in columns else block.start + own.start
+            columns[name] = slice(start, block.start + own.stop)
     return columns
 
 
 def regions_of_networks(
     encoder: Encoder, looked: Embedded[PhotoLike], weights: NDArray[np.float64] | None, score: Score
-) -> Iterator[tuple[str, Regions]]:
+) -> dict[str, Regions]:
     """What each region adds to a score, by the name of the network; only of networks that have maps.
 
     `weights` times the row is the score, but for a number that no photo changes; None where there are no such weights.
     """
+    regions: dict[str, Regions] = {}
+    for name, own in _regions_of_blocks(encoder, looked, weights, score):
+        regions[name] = regions[name].with_those_of(own) if name in regions else own
+    return regions
+
+
+def _regions_of_blocks(
+    encoder: Encoder, looked: Embedded[PhotoLike], weights: NDArray[np.float64] | None, score: Score
+) -> Iterator[tuple[str, Regions]]:
+    """The same block by block: a network that is read at several nodes has one for each."""
     row, image = looked.features, looked.image
     assert row is not None and image is not None
     for (part, block), maps in zip(blocks_of(encoder), looked.maps, strict=True):
         if maps is None:
             continue
-        # A block of a joined row has length 1, and the maps of its network have not.
-        is_scaled = isinstance(encoder, JoinedEncoder) and not part.spec.unit_rows
+        # A block beside others has length 1, and the maps behind it have not.
+        is_scaled = part is not encoder and not part.spec.unit_rows
         scale = _scale(row[block], part.pool_maps(maps[None])[0]) if is_scaled else 1.0
         own = None if weights is None else weights[block] * scale
         of_block = partial(_score_of_block, score, row, block.start, is_scaled)

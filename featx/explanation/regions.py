@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.base import Encoder
+from featx.backbones.nodes import middle_places
 from featx.errors import FeatxError
 
 # The finest picture of regions, in cells on each side: four times as fine as the maps of most networks.
@@ -36,6 +37,13 @@ class Regions:
     cells: Cells
     method: str
 
+    def with_those_of(self, other: Regions) -> Regions:
+        """The regions of two layers of one network together.
+
+        On an average the slope along a cell is its exact share, so that both together are slopes where one is.
+        """
+        return Regions(self.cells + other.cells, self.method if self.method == other.method else GRADIENT)
+
     def to_dict(self) -> dict[str, Any]:
         """The regions in a JSON record."""
         return {"method": self.method, "cells": np.round(self.cells, 5).tolist()}
@@ -56,18 +64,29 @@ def cells_of(
     part: Encoder, maps: Features, weights: NDArray[np.float64] | None, odds: OddsOfBlock
 ) -> tuple[Cells, str]:
     """What each cell of the maps adds to the margin, and by which method."""
-    pooled = part.pool_maps(maps)
-    average = maps.mean(axis=(2, 3))
-    width = part.spec.width
-    is_average = average.shape == pooled.shape == (1, width) and np.allclose(
-        average, pooled, rtol=0, atol=ROUNDING * float(np.abs(pooled).max() + 1e-12)
-    )
-    if weights is not None and is_average:
-        cells = np.tensordot(weights, maps[0].astype(np.float64), axes=1) / maps[0, 0].size
-        return cells, EXACT
-    if weights is not None:
+    if weights is None:
+        return _occluded(part, maps, odds), OCCLUSION
+    places = _averaged_places(part, maps)
+    if places is None:
         return _slopes(part, maps, weights), GRADIENT
-    return _occluded(part, maps, odds), OCCLUSION
+    cells = np.zeros(maps.shape[2:])
+    averaged = maps[0][:, *places].astype(np.float64)
+    cells[places] = np.tensordot(weights, averaged, axes=1) / averaged[0].size
+    return cells, EXACT
+
+
+def _averaged_places(part: Encoder, maps: Features) -> tuple[slice, slice] | None:
+    """The rows and columns of maps whose mean the features are: all of them, or the middle; None for other features."""
+    pooled = part.pool_maps(maps)
+    _, channels, height, width = maps.shape
+    if pooled.shape != (1, channels) or channels != part.spec.width:
+        return None
+    bound = ROUNDING * float(np.abs(pooled).max() + 1e-12)
+    for places in ((slice(None), slice(None)), middle_places(height, width)):
+        average = maps[:, :, *places].mean(axis=(2, 3))
+        if np.allclose(average, pooled, rtol=0, atol=bound):
+            return places
+    return None
 
 
 def _slopes(part: Encoder, maps: Features, weights: NDArray[np.float64]) -> Cells:

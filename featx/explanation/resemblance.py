@@ -180,9 +180,9 @@ def _resemblance(
     weights = _cosine_weights(first.features, second.features, stretch)
     own = weights * first.features
     parts = [SimilarityShare(name, float(own[columns].sum())) for name, columns in aspects_of(encoder).items()]
-    regions = dict(regions_of_networks(encoder, first, weights, partial(_cosines, second.features, stretch)))
+    regions = regions_of_networks(encoder, first, weights, partial(_cosines, second.features, stretch))
     back = _cosine_weights(second.features, first.features, stretch)
-    others = dict(regions_of_networks(encoder, second, back, partial(_cosines, first.features, stretch)))
+    others = regions_of_networks(encoder, second, back, partial(_cosines, first.features, stretch))
     network, pairs = _pairs(encoder, first, second, {name: region.cells.sum() for name, region in regions.items()})
     assert first.image is not None and second.image is not None
     return Resemblance(

@@ -50,6 +50,31 @@ def test_the_middle_and_the_spread_of_the_last_maps_are_theirs():
     np.testing.assert_allclose(rows_of(network("maps", pool="spread"), pictures(2)), maps.std((2, 3)), atol=1e-4)
 
 
+def test_each_node_has_its_maps_in_the_pass_that_makes_the_features(monkeypatch):
+    whole = network(NODES)
+    photos = [whole.prepare(photo) for photo in pictures(2)]
+    features = whole.features(photos)
+    monkeypatch.setattr(whole, "features", None)
+    rows, maps = whole.features_with_maps(photos)
+    np.testing.assert_array_equal(rows, features)
+    for node, block, own in zip(whole.networks(), whole.fingerprint.blocks, maps, strict=True):
+        pooled = node.pool_maps(own)
+        np.testing.assert_allclose(unit_rows(pooled), features[:, block.columns], atol=1e-5)
+        np.testing.assert_allclose(node.features(photos), pooled, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(node.feature_maps(photos), own)
+        assert node.spec.name == "squeezenet1_1" and node.spec.width == pooled.shape[1]
+
+
+@pytest.mark.long
+def test_a_node_of_tokens_has_no_maps_and_its_features_all_the_same():
+    whole = network("penultimate,encoder.layers.encoder_layer_1", name="vit_b_16")
+    photos = [whole.prepare(photo) for photo in pictures(1)]
+    rows, maps = whole.features_with_maps(photos)
+    assert maps == [None, None] and rows.shape == (1, whole.spec.width)
+    with pytest.raises(FeatxError, match="no feature maps"):
+        whole.networks()[1].feature_maps(photos)
+
+
 def test_a_backbone_names_its_nodes_itself_also_within_a_joined_one():
     assert network(name=f"squeezenet1_1@{NODES}").fingerprint == network(NODES).fingerprint
     joined = open_backbone("colour+squeezenet1_1@penultimate,maps:middle", weights="random", device="cpu")

@@ -12,12 +12,14 @@ import pytest
 from PIL import Image
 
 from featx.backbones import open_backbone
+from featx.backbones.default import is_ready
 from featx.classifiers.fit import fit
 from featx.cli.explain import picture_names
 from featx.explanation.border import ask_border
 from featx.explanation.covering import covered, find_covering
 from featx.explanation.explainer import Explainer
 from featx.explanation.fine import BLURRED, fine_regions
+from featx.explanation.looking import aspects_of, look, regions_of_networks
 from featx.explanation.question import Question
 from featx.explanation.regions import (
     EXACT,
@@ -30,6 +32,7 @@ from featx.explanation.regions import (
 )
 from featx.extraction import extract
 from featx.prediction.predict import Predictor
+from featx.store import open_store
 from tests.conftest import Run, made_once
 
 
@@ -54,8 +57,6 @@ def marked_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def explainer(marked_shop: Path) -> Explainer:
-    from featx.store import open_store
-
     store = open_store(marked_shop / "store.h5")
     backbone = open_backbone("builtin", device="cpu")
     return Explainer(Predictor(fit(store, "svm"), store, lambda: backbone))
@@ -68,6 +69,23 @@ def photo_of(shop: Path, category: str) -> Path:
 def test_a_mark_that_gives_a_category_away_carries_most_of_the_map(explainer: Explainer, marked_shop: Path) -> None:
     cells = np.clip(explainer(photo_of(marked_shop, "marked")).cells, 0, None)
     corner = GRID * 54 // 128  # the mark and the cell beside it, which sees the mark too
+    assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
+
+
+@pytest.mark.long
+@pytest.mark.reality
+def test_two_layers_of_a_network_find_the_mark_too(marked_shop: Path, tmp_path: Path) -> None:
+    if not is_ready("efficientnet_lite2"):
+        pytest.skip("the weights of efficientnet_lite2 are not installed")
+    name = "builtin+efficientnet_lite2@penultimate,_blocks.20:middle"
+    extract(marked_shop / "photos", backbone=name, store=tmp_path / "store.h5")
+    store = open_store(tmp_path / "store.h5")
+    backbone = open_backbone(name, device="cpu")
+    result = Explainer(Predictor(fit(store, "svm"), store, lambda: backbone))(photo_of(marked_shop, "marked"))
+    own = result.regions["efficientnet_lite2"]
+    share = next(part.log_odds for part in result.parts if part.name == "efficientnet_lite2")
+    assert own.method == EXACT and own.cells.sum() == pytest.approx(share, abs=1e-4)
+    cells, corner = np.clip(result.cells, 0, None), GRID * 54 // 128
     assert cells[:corner, :corner].sum() >= 0.6 * cells.sum()
 
 
@@ -139,6 +157,33 @@ def test_another_weighing_of_the_features_gives_another_map() -> None:
         pictures.append(regions.cells.ravel())
     ranks = [np.argsort(np.argsort(cells)) for cells in pictures]
     assert abs(np.corrcoef(*ranks)[0, 1]) < 0.6
+
+
+def test_means_of_several_layers_are_exact_together_though_their_maps_differ_in_size() -> None:
+    encoder = open_backbone("colour+resnet18@penultimate,layer3:middle,layer2", weights="random", device="cpu")
+    random = np.random.default_rng(0)
+    photo = Image.fromarray(random.integers(0, 256, (96, 128, 3), dtype=np.uint8))
+    looked = look(photo, lambda: encoder, "photo", exact=True)
+    row, weights = looked.features, random.normal(size=encoder.spec.width)
+    assert row is not None and [None if maps is None else maps.shape[1] for maps in looked.maps] == [None, 7, 14, 28]
+    columns = aspects_of(encoder)["resnet18"]
+    assert columns == slice(encoder.networks()[0].spec.width, encoder.spec.width)
+    pictures = []
+    for own in (weights, random.permutation(weights)):
+        regions = regions_of_networks(encoder, looked, own, lambda rows: rows[:, 0])["resnet18"]
+        assert regions.method == EXACT
+        assert regions.cells.sum() == pytest.approx(float(own[columns] @ row[columns]), abs=1e-4)
+        pictures.append(np.argsort(np.argsort(regions.cells.ravel())))
+    assert abs(np.corrcoef(*pictures)[0, 1]) < 0.6
+
+
+def test_a_layer_that_is_no_mean_makes_the_regions_of_its_network_slopes() -> None:
+    encoder = open_backbone("resnet18@penultimate,layer4:spread", weights="random", device="cpu")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8))
+    looked = look(photo, lambda: encoder, "photo", exact=True)
+    for weights, method in ((np.ones(encoder.spec.width), GRADIENT), (None, OCCLUSION)):
+        regions = regions_of_networks(encoder, looked, weights, lambda rows: rows.sum(axis=1, dtype=np.float64))
+        assert {name: each.method for name, each in regions.items()} == {"resnet18": method}
 
 
 def test_cells_of_a_crop_keep_their_sum_and_their_place() -> None:

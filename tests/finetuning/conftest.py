@@ -10,8 +10,10 @@ from PIL import Image
 from torch import nn
 
 from featx.backbones.base import BackboneRequest
+from featx.backbones.freezing import frozen
+from featx.backbones.frozen_network import FrozenNetwork
 from featx.backbones.preprocessing import Preset
-from featx.backbones.torchvision_networks import FrozenNetwork, frozen, put_weights
+from featx.backbones.torchvision_networks import put_weights
 from featx.backbones.weights import file_sha256, load_state_dict
 from tests.conftest import made_once, photo
 

@@ -241,7 +241,7 @@ def test_the_command_tells_before_and_after_and_how_to_go_on(shop, featx, workpl
 
 
 def test_features_that_a_store_has_are_not_computed_again(shop, small, workplace, monkeypatch):
-    from featx.backbones.torchvision_networks import FrozenNetwork
+    from featx.backbones.frozen_network import FrozenNetwork
 
     featx.extract(shop, backbone=small)
     first = tuned_network(shop, small)
