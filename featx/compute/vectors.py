@@ -1,4 +1,4 @@
-"""Rows of features as vectors: unit rows, cosines block by block, the nearest rows, pairs above a limit."""
+"""Rows of features as vectors: unit rows, runs of rows, cosines block by block, the nearest, pairs above a limit."""
 
 from __future__ import annotations
 
@@ -92,6 +92,13 @@ def side_by_side(features: Matrix, parts: Sequence[tuple[int, int]]) -> Matrix:
     if all(left[1] == right[0] for left, right in pairwise(parts)):
         return features[..., parts[0][0] : parts[-1][1]]
     return np.concatenate([features[..., start:stop] for start, stop in parts], axis=-1)
+
+
+def runs(starts: NDArray[np.intp], ends: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The numbers from each start to its end, one run after the other."""
+    lengths = ends - starts
+    begins = np.cumsum(lengths) - lengths
+    return np.repeat(starts - begins, lengths) + np.arange(lengths.sum())
 
 
 # --- cosines ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import json
 import mmap
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -135,6 +135,25 @@ class _Cells(Sequence[Value]):
         return json.loads(self._texts[i]) if isinstance(i, int) else [json.loads(text) for text in self._texts[i]]
 
 
+class _Columns(Mapping[str, Sequence[Any]]):
+    """The columns by name, each parsed when it is first used: a condition needs one of them, a list of names none."""
+
+    def __init__(self, numbers: Mapping[str, int], read: Callable[[int], Sequence[Any]]) -> None:
+        self._numbers, self._read, self._known = numbers, read, dict[str, Sequence[Any]]()
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        """The values of a column, row by row."""
+        if name not in self._known:
+            self._known[name] = self._read(self._numbers[name])
+        return self._known[name]
+
+
 def cache_damage(store: Path) -> str | None:
     """What is wrong with the cache of a store, in words; a query trusts it, only a check reads all of it."""
     path = cache_of(store)
@@ -177,7 +196,8 @@ def _index(store: Path, whole: memoryview) -> SimilarityIndex | None:
         return StringColumn(whole[begin + offset : begin + offset + size], part(f"{name}_ends"))
 
     def columns() -> Columns:
-        return {name: json.loads(part(f"column{i}").tobytes()) for i, name in enumerate(head["columns"])}
+        numbers = {name: number for number, name in enumerate(head["columns"])}
+        return _Columns(numbers, lambda number: json.loads(part(f"column{number}").tobytes()))
 
     n, views, width = head["shape"]
     if identity_of(store) != head["store"]:

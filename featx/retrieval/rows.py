@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,6 @@ from featx.catalogue.own_columns import Value
 from featx.compute.vectors import BLOCK, inverse_lengths, unit_queries
 from featx.errors import FeatxError
 from featx.retrieval.string_column import StringColumn
-
-if TYPE_CHECKING:
-    pass
 
 Columns = Mapping[str, Sequence[Any]]
 NEAR_COPY = 0.98
@@ -116,6 +113,11 @@ class IndexRows:
 
     def __len__(self) -> int:
         return len(self.scale)
+
+    def expect_many(self) -> None:
+        """Prepare the columns in which names are looked up for more than a few of them."""
+        for names in (self.ids, self.products, self.digests):
+            names.expect_many()
 
     def own_row(self, i: int) -> dict[str, Value]:
         """What the person's own table says of a row."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -192,7 +193,7 @@ class SimilarityIndex:
         if self.nearby is not None and pool == "best" and few is None:
             proposed = self._proposed(query, rescorer, pushed, wanted, least, copies)
         ranked, hidden = proposed or self._compared(query, rescorer, few, wanted, least, copies)
-        ranked = sorted(ranked, key=lambda match: (-match[1], self.rows.ids[match[0]]))[:wanted]
+        ranked = sorted(_best(ranked, wanted), key=lambda match: (-match[1], self.rows.ids[match[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
 
     def _compared(
@@ -243,13 +244,14 @@ class SimilarityIndex:
         """
         assert self.nearby is not None
         own = {row for product in query.products for row in self.rows.products.rows_of(product)}
+        near = self.near
         for proposed in self.nearby.growing(rescorer.wanted, 4 * wanted, pushed):
             rows = proposed[rescorer.may[proposed]]
             products = rescorer.products(
                 [code for code in np.unique(self.rows.codes[rows]).tolist() if code not in own]
             )
-            hidden = 0 if copies else sum(value >= self.near for _, value in products)
-            left = [match for match in products if (copies or match[1] < self.near) and match[1] >= least]
+            hidden = 0 if copies else sum(value >= near for _, value in products)
+            left = [match for match in products if (copies or match[1] < near) and match[1] >= least]
             # A candidate below the requested similarity shows that all better ones have been seen.
             if len(left) >= wanted or any(value < least for _, value in products):
                 return left, hidden
@@ -284,11 +286,19 @@ class SimilarityIndex:
         return [ranked[i] for i in shown]
 
 
+def _best(ranked: list[tuple[int, float]], wanted: int) -> list[tuple[int, float]]:
+    """The matches that may be among the best so many: ties go by id, so all that tie with the last stay."""
+    if len(ranked) <= wanted:
+        return ranked
+    limit = sorted((similarity for _, similarity in ranked), reverse=True)[wanted - 1]
+    return [match for match in ranked if match[1] >= limit]
+
+
 def _with_text(rows: IndexRows) -> Mapping[str, Sequence[Value]]:
     """The columns that a condition may use; the text of the photos is read only where it does."""
     from featx.retrieval.read_text import COLUMN, TextColumn
 
-    return {COLUMN: TextColumn(rows), **rows.columns()}
+    return ChainMap(rows.columns(), {COLUMN: TextColumn(rows)})  # type: ignore[arg-type]
 
 
 def _read_condition(text: str, columns: Mapping[str, Sequence[Value]]) -> Condition:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 SEPARATOR = b"\0"
+# A table of all names is sooner made than so many of them are looked for from one end to the other.
+WORTH_A_TABLE = 64
 
 
 class StringColumn(Sequence[str]):
@@ -18,6 +21,7 @@ class StringColumn(Sequence[str]):
         self.blob = blob
         self.ends = ends
         self._bytes: bytes | None = blob if isinstance(blob, bytes) else None
+        self._looked_for = 0
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> StringColumn:
@@ -37,11 +41,10 @@ class StringColumn(Sequence[str]):
         """One name, or some of them."""
         if isinstance(i, slice):
             return [self[j] for j in range(*i.indices(len(self)))]
-        if not -len(self) <= i < len(self):
+        n = len(self.ends)
+        if not -n <= i < n:
             raise IndexError(i)
-        i %= len(self)
-        start = 1 + (int(self.ends[i - 1]) if i else 0)
-        return bytes(self.blob[start : int(self.ends[i])]).decode("utf-8", "surrogateescape")
+        return self._bytes_at(i % n).decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
         if not len(self):
@@ -50,7 +53,18 @@ class StringColumn(Sequence[str]):
 
     def rows_of(self, text: str) -> list[int]:
         """Every row that has exactly this name."""
-        return self._rows_at(SEPARATOR + text.encode("utf-8", "surrogateescape") + SEPARATOR)
+        wanted = text.encode("utf-8", "surrogateescape")
+        if self._looked_for < WORTH_A_TABLE:
+            self._looked_for += 1
+            return self._rows_at(SEPARATOR + wanted + SEPARATOR)
+        hashes, rows = self._table
+        first, end = np.searchsorted(hashes, hash(wanted), "left"), np.searchsorted(hashes, hash(wanted), "right")
+        return [row for row in rows[first:end].tolist() if self._bytes_at(row) == wanted]
+
+    def expect_many(self) -> None:
+        """Make the table of all names now, as a server does before anybody asks it."""
+        self._looked_for = WORTH_A_TABLE
+        _ = self._table
 
     def rows_with(self, part: str) -> list[int]:
         """Every row whose name contains a text."""
@@ -71,6 +85,18 @@ class StringColumn(Sequence[str]):
         if not part.isascii():
             return [row for row, name in enumerate(self) if part.casefold() in name.casefold()]
         return self._rows_at(part.lower().encode(), self._whole().lower()) if part else []
+
+    @cached_property
+    def _table(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """The hashes of all names in order, and the row of each; rows of one name stay in their order."""
+        names = self._whole()[1:-1].split(SEPARATOR)
+        hashes = np.fromiter(map(hash, names), np.int64, len(self))
+        rows = np.argsort(hashes, kind="stable")
+        return hashes[rows], rows
+
+    def _bytes_at(self, row: int) -> bytes:
+        start = 1 + (int(self.ends[row - 1]) if row else 0)
+        return bytes(self.blob[start : int(self.ends[row])])
 
     def _rows_at(self, wanted: bytes, data: bytes | None = None) -> list[int]:
         if SEPARATOR in wanted[1:-1]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import to_builtins
 from starlette.responses import Response
 
 from featx.prediction.predict import Prediction
@@ -148,7 +149,7 @@ class CatalogueAnswer:
 
 def json_answer(answer: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A record as an answer."""
-    return JsonResponse(asdict(answer), status, headers)  # type: ignore[call-overload]
+    return JsonResponse(to_builtins(answer), status, headers)
 
 
 def photo_address(item_id: str, digest: str) -> str:

@@ -10,9 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,18 +26,36 @@ from featx.prediction.review import DecisionRule, decision_rule
 from featx.retrieval import SimilarityIndex
 from featx.retrieval.approximate import approximate_of
 from featx.retrieval.lance_index import lance_of
+from featx.retrieval.lookup import of_known
 from featx.retrieval.query import open_index
+from featx.retrieval.results import Matches, Query
 from featx.retrieval.server_index import server_note
 from featx.server.settings import ServerSettings
 from featx.store import Store, open_store
+from featx.text.text_file import texts_beside
 from featx.workspace import Workspace, journal_beside
 
 # Seconds between two looks at the files.
 EVERY = 1.0
 # A column with more values than this is no list to choose from.
 MOST_CHOICES = 40
+# The page of a product asks for the same look-alikes again and again; so many answers are kept, and no long ones.
+KEPT, LONGEST_KEPT = 1024, 50
 Ranges = Sequence[tuple[int, int]]
 Stamp = tuple[int, int, int]
+
+
+class Search(Protocol):
+    """What is asked of an item: how many look-alikes, and which."""
+
+    @property
+    def k(self) -> int:
+        """How many."""
+
+    def __hash__(self) -> int: ...
+
+    def answer(self, generation: Generation, query: Query | None) -> Matches:
+        """The look-alikes of a query."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +96,21 @@ class Generation:
     def _classifier_columns(self) -> Ranges:
         store = self.classifier.store
         return columns_within(self.store, self.store if store is None else store)
+
+    def alike(self, name: str, search: Search) -> Matches:
+        """The answer to a search for what is like an item or a product."""
+        if search.k > LONGEST_KEPT:
+            return search.answer(self, of_known(self.index.rows, name))
+        # Texts of photos are a part of the answers, and are read while the store stays as it is.
+        return self._kept(name, search, _stamp(texts_beside(self.store.path)))
+
+    @cached_property
+    def _kept(self) -> Callable[[str, Search, Stamp | None], Matches]:
+        return lru_cache(KEPT)(lambda name, search, _: search.answer(self, of_known(self.index.rows, name)))
+
+    def expect_many(self) -> None:
+        """Prepare for more than a few questions."""
+        self.index.rows.expect_many()
 
     def features_of(self, row: int) -> NDArray[np.float32]:
         """What the store has of a row, for the same blocks as a new photo's."""
@@ -155,6 +188,7 @@ class Catalogue:
             self.trouble = error if isinstance(error, FeatxError) else FeatxError("store-broken", str(error))
             self._failed = stamps
             return False
+        opened.expect_many()
         self.trouble, self._failed = None, None
         self._on_change(opened)
         self.current = opened

@@ -51,8 +51,8 @@ class SearchSettings:
     k: int
     where: str | None
     label: str | None
-    like: Sequence[str]
-    unlike: Sequence[str]
+    like: tuple[str, ...]
+    unlike: tuple[str, ...]
     diverse: bool
     copies: bool
     min_similarity: float
@@ -87,7 +87,7 @@ class SearchSettings:
             )
 
 
-def search_settings(
+async def search_settings(
     k: Annotated[int, Query(ge=1, le=200, description="How many products.")] = 12,
     where: Annotated[
         str | None, Query(max_length=1000, description="Only these, like `price < 20`.", examples=["price < 20"])
@@ -100,7 +100,8 @@ def search_settings(
     min_similarity: Annotated[float, Query(ge=-1, le=1, description="Only products at least this similar.")] = -1.0,
 ) -> SearchSettings:
     """The settings of a search, from the address."""
-    return SearchSettings(k, where, label, like, unlike, diverse, copies, min_similarity)
+    # Not a plain function: FastAPI would hand that to a thread, and wait for it.
+    return SearchSettings(k, where, label, tuple(like), tuple(unlike), diverse, copies, min_similarity)
 
 
 Settings = Annotated[SearchSettings, Depends(search_settings)]
@@ -124,7 +125,7 @@ async def similar_to_item(
         if text and not (id or settings.like or settings.unlike):
             return settings.described(generation, text)
         narrowed = replace(settings, where=words_condition(text, settings.where)) if text else settings
-        return narrowed.answer(generation, of_known(rows, id) if id else None)
+        return generation.alike(id, narrowed) if id else narrowed.answer(generation, None)
 
     matches = await in_thread(answer)
     found = similar_answer(rows, matches, matches.query.name, id or None)

@@ -14,7 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from featx.compute.vectors import half_to_float
 from featx.errors import FeatxError
 from featx.retrieval import Query, SimilarityIndex, index_of
-from featx.retrieval.cache import cache_of
+from featx.retrieval.cache import _Columns, cache_of
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.lookup import find
 from featx.retrieval.related import related
@@ -186,8 +186,10 @@ def test_a_name_is_found_without_a_list_of_names():
     names = StringColumn.of(texts)
     assert list(names) == texts
     assert [names[i] for i in range(-7, 0)] == texts
-    for text in {*texts, "zz", "b"}:
-        assert names.rows_of(text) == [i for i, name in enumerate(texts) if name == text]
+    for prepare in (lambda: None, names.expect_many):
+        prepare()
+        for text in {*texts, "zz", "b", "a\0ab"}:
+            assert names.rows_of(text) == [i for i, name in enumerate(texts) if name == text]
     assert names.rows_with("a") == [1, 2, 4, 5]
     assert names.rows_ending("/ab.png") == [5]
 
@@ -226,6 +228,18 @@ def test_the_cache_answers_as_the_store_does(tmp_path, dtype):
         for name in ("item3", "p20"):
             assert cached.query(name, 9, where=where) == fresh.query(name, 9, where=where)
     assert cached.words == fresh.words
+
+
+def test_a_condition_parses_the_columns_that_it_names_and_no_other(tmp_path, monkeypatch):
+    features, labels, products = catalogue(120)
+    path = make_store(tmp_path / "s.h5", features, products, labels)
+    index_of(path)
+    parsed: list[str] = []
+    read = _Columns.__getitem__
+    monkeypatch.setattr(_Columns, "__getitem__", lambda self, name: parsed.append(name) or read(self, name))
+    cached = index_of(path)
+    assert "price" in cached.rows.columns() and cached.query("item3", 3, where="price > 30")
+    assert set(parsed) == {"price"}
 
 
 def test_a_store_that_changed_is_never_answered_from_its_old_cache(tmp_path):

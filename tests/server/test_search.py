@@ -5,19 +5,24 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import anyio.to_thread
 import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
+from featx import extract
 from featx.classifiers.card import RecallRow
 from featx.classifiers.model import load_classifier
 from featx.images import digest_of
 from featx.prediction.predict import predict
 from featx.retrieval.query import similar
+from featx.retrieval.search import SimilarityIndex
 from featx.store import open_store
+from featx.text.reading import read_store
 from tests.backbones.tiny_clip import tiny_clip
 from tests.server.conftest import Served
+from tests.text.readers import ListReader
 
 __all__ = ["tiny_clip"]
 
@@ -44,6 +49,46 @@ def test_no_name_of_an_answer_is_looked_up_again(served: Served, monkeypatch):
     answer = served.client.get("/v1/similar?id=boots0-0&k=5", headers=served.as_program("read")).json()
     found = answer["answers"][0]["results"]
     assert found and not {match["id"] for match in found} & set(looked_up)
+
+
+def test_a_known_item_waits_for_no_more_than_one_other_thread(served: Served, monkeypatch):
+    handed_over: list[object] = []
+    run = anyio.to_thread.run_sync
+
+    async def run_sync(function, *words, **settings):
+        handed_over.append(function)
+        return await run(function, *words, **settings)
+
+    monkeypatch.setattr("anyio.to_thread.run_sync", run_sync)
+    headers = served.as_program("read")
+    assert served.client.get("/v1/similar?id=boots0-0&k=3", headers=headers).status_code == 200
+    assert len(handed_over) == 1
+
+
+def test_the_look_alikes_of_an_item_are_searched_for_once_until_something_changes(serve, shop: Path, monkeypatch):
+    searched: list[str] = []
+    matches = SimilarityIndex.matches
+
+    def search(index: SimilarityIndex, query, *k, **settings):
+        searched.append(query.name)
+        return matches(index, query, *k, **settings)
+
+    monkeypatch.setattr(SimilarityIndex, "matches", search)
+    served = serve()
+
+    def answer(query: str = "k=3") -> dict:
+        return served.client.get(f"/v1/similar?id=boots0-0&{query}", headers=served.as_program("read")).json()
+
+    first = answer()
+    assert answer() == first and len(searched) == 1
+    answer("k=4"), answer("k=3&label=hats"), answer("k=3&like=hats0-0")
+    assert len(searched) == 4, "another question has another answer"
+    read_store(open_store(), reader=ListReader(lambda image: ["VELLUM"]))
+    assert {found["text"] for found in answer()["answers"][0]["results"]} == {"VELLUM"}
+    (shop / "photos/hats0-0.jpg").write_bytes(a_photo(77))
+    extract("photos/list.csv", backbone="colour")
+    assert served.service.catalogue.look()
+    assert answer()["generation"] != first["generation"] and len(searched) == 6
 
 
 def test_a_new_photo_gets_the_look_alikes_and_the_category_of_the_commands(served: Served, shop: Path):
@@ -144,8 +189,6 @@ def test_items_are_listed_found_and_shown_with_their_product_and_category(served
 
 
 def test_a_photo_is_drawn_again_without_what_its_file_says_of_its_owner(serve, shop: Path):
-    from featx import extract
-
     exif = Image.Exif()
     exif[0x8825] = {1: "N", 2: (52.0, 30.0, 0.0)}
     exif[0x010F] = "Secret camera"
@@ -212,9 +255,6 @@ def test_metrics_count_answers_by_route(served: Served):
 
 
 def test_a_text_finds_words_on_photos_and_narrows_what_is_like_an_item(shop: Path, serve):
-    from featx.text.reading import read_store
-    from tests.text.readers import ListReader
-
     store = open_store()
     wanted = [shop / "photos/hats1-0.jpg", shop / "photos/mugs2-1.jpg"]
     shades = [np.asarray(Image.open(path)).tobytes() for path in wanted]
@@ -238,7 +278,6 @@ def test_a_text_finds_looks_where_the_backbone_knows_texts(tiny_clip: str, shop:
     from safetensors.torch import save_file
 
     from featx.backbones.open_clip_networks import KnownNetwork
-    from featx.extraction import extract
 
     # From a file: random numbers come out otherwise where two threads open the network at once.
     tensors = {name: tensor.contiguous() for name, tensor in KnownNetwork.of(tiny_clip).build().state_dict().items()}

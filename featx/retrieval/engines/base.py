@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.compute.vectors import runs
+
 if TYPE_CHECKING:
     from featx.retrieval.condition_tree import Node
 
@@ -78,8 +80,7 @@ class CandidateSource:
         neighbours = self.engine.search(np.asarray(direction, dtype=np.float32), count, self.effort, only)
         starts = np.searchsorted(self.keys, neighbours, side="left")
         ends = np.searchsorted(self.keys, neighbours, side="right")
-        places = [np.arange(start, end) for start, end in zip(starts, ends, strict=True)]
-        return self.rows[np.concatenate(places)] if places else self.rows[:0]
+        return self.rows[runs(starts, ends)]
 
     def growing(
         self, directions: NDArray[np.floating], fewest: int, only: Node | None = None

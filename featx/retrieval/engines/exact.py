@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import BLOCK, HALVES, half_to_float
+from featx.compute.vectors import BLOCK, HALVES, half_to_float, runs
 
 if TYPE_CHECKING:
     from featx.retrieval.rows import IndexRows
@@ -70,24 +71,33 @@ class ExactRescorer:
 
     def products(self, codes: Sequence[int]) -> list[tuple[int, float]]:
         """The same for several products, whose rows are read at once."""
-        index = self.index
-        parts = [index.order[index.starts[code] : index.starts[code + 1]] for code in codes]
-        parts = [rows[self.may[rows]] for rows in parts]
-        if not parts:
+        index, pooled = self.index, np.asarray(codes, dtype=np.intp)
+        if not len(pooled):
             return []
-        rows = np.concatenate(parts)
+        starts, ends = index.starts[pooled], index.starts[pooled + 1]
+        rows = np.asarray(index.order[runs(starts, ends)])
+        allowed = self.may[rows]
+        rows = rows[allowed]
+        values = self._similarities(rows)
+        if len(rows) == len(pooled):  # a photo each, as in many catalogues
+            return list(zip(rows.tolist(), values.tolist(), strict=True))
+        whose = np.repeat(np.arange(len(pooled)), ends - starts)[allowed]
+        bounds = np.searchsorted(whose, np.arange(len(pooled) + 1)).tolist()
+        return [self._best(rows[start:end], values[start:end]) for start, end in pairwise(bounds)]
+
+    def _similarities(self, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+        """The similarity of each row with the query, to six decimals."""
+        index = self.index
         data = np.asarray(index.features[rows], dtype=np.float64)
         data = data if index.stretch is None else data * index.stretch
         with np.errstate(all="ignore"):
             lengths = np.sqrt((data * data).sum(axis=1))
             values = np.stack([(data * query).sum(axis=1) / lengths for query in self.wanted], axis=1).max(axis=1)
         values[index.scale[rows] == 0] = 0
-        values = np.round(np.clip(values, -1, 1), 6) + 0.0
-        best_rows, end = [], 0
-        for own in parts:
-            start, end = end, end + len(own)
-            part = values[start:end]
-            best = 0 if len(own) == 1 else min(range(len(own)), key=lambda i: (-part[i], index.ids[int(own[i])]))
-            similarity = part.max() if self.pool == "best" else np.round(np.sort(part).mean(), 6)
-            best_rows.append((int(own[best]), float(similarity)))
-        return best_rows
+        return np.asarray(np.round(np.clip(values, -1, 1), 6) + 0.0)
+
+    def _best(self, rows: NDArray[np.intp], values: NDArray[np.float64]) -> tuple[int, float]:
+        """The row to show of those of one product, and the similarity of the product."""
+        best = 0 if len(rows) == 1 else min(range(len(rows)), key=lambda i: (-values[i], self.index.ids[int(rows[i])]))
+        similarity = values.max() if self.pool == "best" else np.round(np.sort(values).mean(), 6)
+        return int(rows[best]), float(similarity)
