@@ -30,6 +30,11 @@ publishing    weights and card in place
 tracking      what a training reports, kept as JSON lines and sent to trackers
 updating      a tuned network learns from new photos too
 outcome       what a tuning changed, and where its network is
+work          what one tuning is about, for everything that takes part in it
+cutting       the network cut in two, once the cache has what its front gives
+trainer       one network trained, with a search, a teacher or more photos beside
+climbing      the rungs that are tried
+verdict       the verdict, the card, and the files where it pays
 run           all of it, in order
 transformer   the same as a step of a scikit-learn pipeline
 """

@@ -16,7 +16,7 @@ LOSSES = ("ce", "arcface", "supcon", "triplet")
 TRAINED = ("all", "norms", "biases")
 NO_AUGMENTATION = "none"
 MOST_TRIALS = 100
-AUTO = "auto"
+AUTO, ALL, HEAD = "auto", "all", "head"
 PRECISIONS = ("auto", "fp32", "bf16")
 # Rates that suit a network which was trained before: AdamW's, and SGD's with momentum.
 RATES = {"adamw": 5e-4, "adam": 5e-4, "sgd": 1e-2}

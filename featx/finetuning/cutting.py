@@ -1,0 +1,119 @@
+"""A network cut in two, and what its front gives for every photo and view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from featx.backbones.cuts import Cut, CutNetwork
+from featx.backbones.tunable import TunableNetwork
+from featx.errors import FeatxError
+from featx.finetuning.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.events import Kept
+from featx.finetuning.filling import Missing, fill
+from featx.finetuning.front import FrontEncoder, digest_of
+from featx.finetuning.options import ALL, AUTO, HEAD
+from featx.finetuning.tail import Whole
+from featx.finetuning.work import Work
+
+# What `--depth auto` cuts off: two blocks gain most of what a CPU can afford.
+USUAL_DEPTH = 2
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """A fresh copy of the network, its parts, and where it is cut: nowhere where all of it is trained.
+
+    A network that has no parts can only be trained whole.
+    """
+
+    network: TunableNetwork
+    parts: CutNetwork | None
+    cut: Cut | None
+
+    @property
+    def back(self) -> nn.Module:
+        """The part that is trained."""
+        return Whole(self.network) if self.cut is None or self.parts is None else self.parts.halves(self.cut)[1]
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks are trained."""
+        if self.cut is not None:
+            return self.cut.blocks
+        return 0 if self.parts is None else len(self.parts.blocks)
+
+    def front(self, work: Work) -> FrontEncoder:
+        """The part that stays as it is."""
+        if self.cut is None or self.parts is None:
+            return FrontEncoder(work.encoder, None)
+        return FrontEncoder.up_to(work.encoder, self.network, self.cut, self.parts)
+
+
+@dataclass(frozen=True)
+class Prepared(CutOff):
+    """A network to train, with the activations of every photo and of so many altered views of each."""
+
+    activations: Activations
+    views: int
+
+
+def cut_off(work: Work, depth: str) -> CutOff:
+    """The network as it was, cut as `--depth` wants it."""
+    network = work.encoder.tunable()
+    example = torch.from_numpy(work.prepared[None]).to(network.device)
+    try:
+        parts = CutNetwork(network.network, network.enter(example), work.parent.backbone)
+    except FeatxError:
+        if depth == ALL:  # all of it needs no parts; it gets one rate
+            return CutOff(network, None, None)
+        raise
+    if depth == ALL:
+        return CutOff(network, parts, None)
+    if depth in (AUTO, HEAD) or depth.isdigit():
+        return CutOff(network, parts, parts.at_depth(int(depth) if depth.isdigit() else USUAL_DEPTH))
+    return CutOff(network, parts, parts.before_layer(depth))
+
+
+@contextmanager
+def prepared(work: Work, depth: str) -> Iterator[Prepared]:
+    """A network to train, once the cache has the activations that it learns from."""
+    own = cut_off(work, depth)
+    making, budget = _making(work, own), budget_of(work.options.cache)
+    views = views_within(budget, len(work.wanted(0)), making.record.itemsize, work.options.views_used)
+    with Activations.open(making, budget) as activations:
+        _fill(work, own, activations, views)
+        yield Prepared(own.network, own.parts, own.cut, activations, views)
+
+
+def _making(work: Work, own: CutOff) -> Making:
+    """What decides the activations; networks with the same front share them."""
+    parent = replace(work.parent, backbone="", weights="", weights_sha256="")
+    cut, parts = own.cut, own.parts
+    facts = {
+        "fingerprint": parent.to_dict(),
+        "front": None if cut is None or parts is None else digest_of(parts.halves(cut)[0]),
+        "cut": None if cut is None else [cut.name, cut.position],
+        "augment": work.options.augment,
+        "seed": work.options.seed,
+    }
+    if cut is not None:
+        return Making(facts, cut.shape)
+    return Making(facts, work.prepared.shape, "uint8" if work.prepared.dtype == np.uint8 else "float16")
+
+
+def _fill(work: Work, own: CutOff, activations: Activations, views: int) -> None:
+    """Compute what the cache lacks: every photo as it is, and views of those that are learned from."""
+    wanted = work.wanted(views)
+    missing = Missing.of(activations, wanted, work.paths)
+    each = activations.making.record.itemsize
+    total = (sum(wanted.values()) + len(wanted)) * each
+    name = "all layers" if own.cut is None else own.cut.name
+    work.events.cut(Kept(name, own.blocks, each, views, len(wanted), total, missing.count))
+    with work.events.progress(len(missing.numbers), "activations") as advance:
+        fill(activations, own.front(work), missing, work.views, advance)
