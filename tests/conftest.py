@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 # Several test processes share the cores; a thread pool each would only make them wait for one another.
@@ -31,6 +32,10 @@ from featx.store import Store, open_store
 from tests.browsing import browser
 from tests.sealing import seal_in_this_process, sealing_process
 
+# Each of the hundreds of processes that tests start would compile the package anew, and each worker all tests.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 __all__ = ["browser", "seal_in_this_process", "sealing_process"]
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
@@ -42,6 +47,20 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores: some tests wait for a browser, a server or a process that they kill."""
     return cores() + 1
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The workers of a run collect the same files at the same time: the first compiles each, the others read it."""
+    base = collector.config.getoption("basetemp")
+    if "PYTEST_XDIST_WORKER" not in os.environ or base is None or not isinstance(collector, pytest.Module):
+        return (yield)
+    compiled = Path(base).parent / "compiled" / collector.nodeid.replace("/", ".")
+    compiled.parent.mkdir(exist_ok=True)
+    with nullcontext() if compiled.exists() else FileLock(f"{compiled}.lock", poll_interval=0.01):
+        report = yield
+        compiled.touch()
+    return report
 
 
 ROOT = Path(__file__).resolve().parents[1]
