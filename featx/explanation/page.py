@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from featx.explanation.explainer import Explanation, NearPhoto
@@ -88,11 +88,3 @@ class ExplanationsPage:
         left_out = self.total - len(self.cards)
         more = f" The first {len(self.cards):,} of {pluralise(self.total, 'photo')} are shown." if left_out else ""
         return render("explanations.html.j2", title="Why this category", lead=LEAD + more, cards=self.cards)
-
-
-def explanations_page(results: Iterable[Explanation]) -> str:
-    """The page of some explanations."""
-    page = ExplanationsPage()
-    for result in results:
-        page.add(result)
-    return page.to_html()

@@ -15,14 +15,9 @@ if TYPE_CHECKING:
     from featx.retrieval.engines.base import CandidateSource
     from featx.retrieval.rows import IndexRows
 
-# Up to so many photos the engine suits a catalogue; Lance beyond.
-EXACT_SUITS, GRAPH_SUITS = 1_000_000, 10_000_000
+# Up to so many photos a graph is built, which lies in memory; beyond, an index of Lance.
+GRAPH_SUITS = 10_000_000
 ENGINES = ("auto", "exact", "usearch", "lance")
-
-
-def suited_engine(n: int) -> str:
-    """The engine for a catalogue of n photos."""
-    return "exact" if n <= EXACT_SUITS else "usearch" if n <= GRAPH_SUITS else "lance"
 
 
 def suited_index(n: int) -> str:
