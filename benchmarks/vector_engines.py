@@ -42,19 +42,23 @@ def made(store: Path, rows: int, width: int, target: Path) -> None:
     labels = np.array([label or "none" for label in real.labels])
     random = np.random.default_rng(0)
     turned = random.normal(size=(features.shape[1], width)).astype(np.float32) / np.sqrt(width)
-    members = {label: np.flatnonzero(labels == label) for label in np.unique(labels)}
-    spread = 0.2 * features.std(axis=0)
+    order = np.argsort(labels, kind="stable")
+    _, own, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    begins = np.cumsum(sizes) - sizes
+    # The noise is that of every number of a feature, projected: its covariance gives it at the smaller width.
+    noise = np.linalg.cholesky(turned.T @ np.diag((0.2 * features.std(axis=0)) ** 2) @ turned).T.astype(np.float32)
+    features = features @ turned
     with StoreWriter.open(
         target, Fingerprint.from_dict({"backbone": "made up", "width": width}), dtype="float16"
     ) as out:
         for start in range(0, rows, BLOCK):
             n = min(BLOCK, rows - start)
             first = random.integers(0, len(features), n)
-            other = np.array([random.choice(members[labels[i]]) for i in first])
+            group = own[first]
+            other = order[begins[group] + random.integers(0, sizes[group])]
             part = random.random((n, 1), dtype=np.float32) / 2
-            mixed = features[first] + part * (features[other] - features[first])
-            mixed += spread * random.normal(size=mixed.shape).astype(np.float32)
-            vectors = mixed @ turned
+            vectors = features[first] + part * (features[other] - features[first])
+            vectors += random.standard_normal(vectors.shape, dtype=np.float32) @ noise
             vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
             out.append(
                 [

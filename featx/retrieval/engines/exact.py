@@ -49,9 +49,12 @@ def similarities(
 def _some(index: IndexRows, wanted: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
     cosines = np.zeros(len(index), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, len(rows), BLOCK):
-            few = rows[start : start + BLOCK]
-            part = np.asarray(index.features[few], dtype=np.float32) @ wanted
+        half = index.features.dtype == np.float16
+        step = HALVES if half else BLOCK
+        for start in range(0, len(rows), step):
+            few = rows[start : start + step]
+            block = index.features[few]
+            part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
             cosines[few] = (part if part.ndim == 1 else part.max(axis=1)) * index.scale[few]
     cosines[index.no_direction] = 0
     return np.clip(cosines, -1, 1, out=cosines)
