@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from featx.cli.completion import backbone_names
-from featx.cli.narrator import narrator
+from featx.cli.extract_progress import narrator
 from featx.cli.options import (
     DeviceOption,
     JsonFlag,

@@ -66,7 +66,7 @@ def read_into(
     store: Path, out: Output, *, auto: bool = False, force: bool = False, workers: int | None = None
 ) -> ReadingReport:
     """Read the photos of a store with a bar; Ctrl-C finishes the photos under way and keeps all."""
-    from featx.cli.narrator import narrator
+    from featx.cli.extract_progress import narrator
     from featx.extraction.signals import Interrupts
     from featx.store import open_store
     from featx.text.reading import read_store
@@ -122,7 +122,7 @@ def warn_of(unread: Sequence[UnreadPhoto], out: Output) -> None:
 def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | None) -> None:
     """The text on photos that are in no store; that of many is kept, and the same command goes on after Ctrl-C."""
     from featx.catalogue.reading import read_catalogue
-    from featx.cli.narrator import narrator
+    from featx.cli.extract_progress import narrator
     from featx.cli.sources import source_of
     from featx.extraction.signals import Interrupts
     from featx.text.loose_photos import read_photos

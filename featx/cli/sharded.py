@@ -42,7 +42,7 @@ def extract_sharded(
 
 
 def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: Path, command: str, text: str) -> None:
-    from featx.cli.narrator import narrator
+    from featx.cli.extract_progress import narrator
     from featx.extraction.shards import Shard, extract_shard, missing_shards, parts_of
 
     shard = Shard.of_text(text)

@@ -44,7 +44,7 @@ def update(
     Example: featx update data/train
     """
     out = Output(json=json, quiet=quiet, verbose=verbose)
-    from featx.cli.narrator import narrator
+    from featx.cli.extract_progress import narrator
     from featx.prediction.update import update as run
 
     report = run(
