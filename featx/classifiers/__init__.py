@@ -13,6 +13,7 @@ recall_thresholds  when a photo may be of a category that must not be missed
 novelty       unlike anything in training?
 cross_validation  scores of every photo from a classifier that did not know its product
 suited_blocks  which parts of a joined backbone suit these categories?
+fair_scores   scores of photos that a tuned network learned from, by trainings that left them out
 selection     which classifier suits these features?
 fit           all of it in order: cross-validate, train, calibrate, assess, write the card
 card          what it learned from and how good it is

@@ -18,6 +18,7 @@ from featx.classifiers.coarsening import CoarsePipeline
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.use import ColumnUse, column_set, columns_record, use_columns
 from featx.classifiers.cross_validation import FoldResults
+from featx.classifiers.fair_scores import BY, FairScores, fair_scores
 from featx.classifiers.freshness import digest_of_lessons
 from featx.classifiers.kinds import CLASSIFIERS, known_name, that_take_class_weights
 from featx.classifiers.model import Classifier
@@ -101,13 +102,17 @@ def fit(
     beside = column_set(training, list(dict.fromkeys(columns)), level, sentences=sentences) if columns else None
     training = training if beside is None else beside.training
     names = _candidates(classifier, len(training.learn), class_weight)
+    fair = fair_scores(training, level) if beside is None else None
+    if fair is not None and classifier == BEST and BY in names and not training.scored_rows(folds).any():
+        names = [BY]  # of no other there is a fair score
     settings = ClassifierSettings(names[0], None, class_weight, reduce, seed, threads, resample=resample)
     results, trials = choose(training, settings, names, folds, tune=tune, progress=progress)
     views = opened.all_views[training.learn]
     x = np.ascontiguousarray(views[:, 0])
     pipeline = _train(training, results, views)
     use = None if beside is None else use_columns(beside, results, training.scored_rows(folds), pipeline)
-    evidence = _evidence(training, results, pipeline, use, folds)
+    fair = fair if results.settings.name == BY else None
+    evidence = _evidence(training, results, pipeline, use, folds, fair)
     novelty = fit_novelty(x, results.folds, seed, training.seen)
     card = _card(
         training,
@@ -127,6 +132,7 @@ def fit(
         asked_products=products,
         sample=_sample(training, results, lessons, seed),
         lessons_sha256=digest_of_lessons(lessons),
+        seen=note_on_seen(training, scored=0 if fair is None else int(fair.known.sum())),
         seconds=round(time.monotonic() - begun, 1),
     )
     temperature, fusion = evidence.temperature, None if use is None else use.fusion
@@ -208,7 +214,12 @@ class Evidence:
 
 
 def _evidence(
-    training: TrainingSet, results: FoldResults, pipeline: object, use: ColumnUse | None, folds: int
+    training: TrainingSet,
+    results: FoldResults,
+    pipeline: object,
+    use: ColumnUse | None,
+    folds: int,
+    fair: FairScores | None,
 ) -> Evidence:
     """Calibrate and assess: the temperature comes from held-out photos if there are enough, else from the folds."""
     classes, held = training.classes, training.held
@@ -217,6 +228,8 @@ def _evidence(
     truth = np.array([columns[label] for label in labels])
     counted = training.scored_rows(folds)
     scores = results.scores if use is None or use.fusion is None else use.chosen.scores
+    if fair is not None:
+        scores, counted = fair.instead_of(scores, counted)
     temperature = fit_temperature(scores[counted], truth[counted]) if counted.any() else 1.0
     # A category that cannot be learned is always wrong.
     held_truth = np.array([columns.get(label, -1) for label in held.truth], dtype=int)
@@ -282,7 +295,6 @@ def _card(
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "held_out_categories": len(set(held.truth.tolist())) if len(held) else 0,
         "learned_in_test": held.learned,
-        "seen": note_on_seen(training),
         "calibrated_on": evidence.calibrated_on,
         "weights_file": str(store.provenance.get("weights_file") or ""),
     }

@@ -100,8 +100,8 @@ def _frozen_rungs(work: Work, own: Prepared) -> tuple[list[Rung], Nodes | None]:
     if own.views and not work.options.for_look_alikes:
         begun, learned = time.monotonic(), [photos.digests[i] for i in photos.learn]
         used = min(own.views, max(1, MOST_ROWS // len(learned) - 1))
-        more = [nodes.rows(own.activations.batches(learned, view)) for view in range(1, used + 1)]
-        judged = judged_by_lda(photos, photos.with_features(rows, wide), more)
+        more = (nodes.rows(own.activations.batches(learned, view)) for view in range(1, used + 1))
+        judged = judged_by_lda(photos, photos.with_features(rows, wide), more, used)
         rungs.append(_reported(work, Rung(VIEWS, judged, time.monotonic() - begun, f"{layers} --views {used + 1}")))
     return rungs, Nodes(nodes.layers, rows)
 

@@ -16,24 +16,30 @@ from featx.backbones import Encoder, EncoderSpec
 from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.tunable import TunableNetwork
 
+# Photos that go through the front together on a CPU: the first layers are the widest, and plain torch frees none early.
+TOGETHER = 8
+
 
 class FrontEncoder(Encoder):
     """From photos to the output at a cut, flattened; with no cut to the prepared photos themselves."""
 
-    def __init__(self, whole: Encoder, compute: Callable[[torch.Tensor], torch.Tensor] | None) -> None:
-        self.whole, self.fingerprint, self._compute = whole, whole.fingerprint, compute
+    def __init__(
+        self, whole: Encoder, compute: Callable[[torch.Tensor], torch.Tensor] | None, together: int = 0
+    ) -> None:
+        self.whole, self.fingerprint, self._compute, self._together = whole, whole.fingerprint, compute, together
 
     @classmethod
     def up_to(cls, whole: Encoder, network: TunableNetwork, cut: Cut, parts: CutNetwork) -> FrontEncoder:
         """The front before a cut, frozen."""
         front, _ = parts.halves(cut)
-        return cls(whole, lambda photos: front(network.enter(photos.to(network.device))))
+        together = TOGETHER if network.device.type == "cpu" else 0
+        return cls(whole, lambda photos: front(network.enter(photos.to(network.device))), together)
 
     @property
     def spec(self) -> EncoderSpec:
         """As the whole encoder reads photos, but run by plain torch."""
         whole = self.whole.spec
-        return EncoderSpec(whole.name, whole.width, decode_size=whole.decode_size)
+        return EncoderSpec(whole.name, whole.width, decode_size=whole.decode_size, batch_hint=self._together)
 
     def prepare(self, source: Any) -> Any:
         """As the whole encoder does it."""

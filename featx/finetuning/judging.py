@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,14 +85,18 @@ def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
     return _judgement(model.name, photos, answers)
 
 
-def judged_by_lda(photos: Photos, store: Store, more: Sequence[NDArray[np.float32]] = ()) -> Judgement:
+def judged_by_lda(photos: Photos, store: Store, more: Iterable[NDArray[np.float32]] = (), views: int = 0) -> Judgement:
     """A discriminant analysis of features that may have seen the photos it learns from; no other choice is made.
 
-    `more` are rows of other views of the photos that are learned from.
+    `more` are rows of so many other `views` of the photos that are learned from.
     """
-    rows = unit_rows(store.features)
-    learned = np.concatenate([rows[photos.learn], *map(unit_rows, more)])
-    lda = ShrinkageLDA().fit(learned, np.tile(photos.labels[photos.learn], 1 + len(more)))
+    rows, n = unit_rows(store.features), len(photos.learn)
+    # Filled one view after the other: all of them twice would take hundreds of megabytes.
+    learned = np.empty((n * (1 + views), rows.shape[1]), dtype=np.float32)
+    learned[:n] = rows[photos.learn]
+    for number, view in enumerate(more, start=1):
+        learned[n * number : n * (number + 1)] = unit_rows(view)
+    lda = ShrinkageLDA().fit(learned, np.tile(photos.labels[photos.learn], 1 + views))
 
     def answers(chosen: NDArray[np.intp]) -> NDArray[np.str_]:
         return np.asarray(lda.predict(rows[chosen]) if len(chosen) else [], dtype=str)

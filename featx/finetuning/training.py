@@ -36,7 +36,7 @@ TRIED = (1 / 3, 1.0, 3.0)
 # judge that their number right would choose by chance.
 NO_WORSE = 1.01
 # So many photos go through the network at once: their layers take memory until the slopes are known.
-AT_ONCE = 16
+AT_ONCE = 8
 # So many photos are enough to judge an epoch from.
 ENOUGH = 1500
 # Averages begin in the last fifth, and follow the weights over some fifty steps.

@@ -46,14 +46,20 @@ class Seen:
             return np.ones(len(digests), dtype=bool)
         return np.array([digest in self.learned for digest in digests], dtype=bool)
 
-    def note(self, seen: int, n: int) -> str:
-        """One sentence on what was left out of the scores; empty where nothing was."""
+    def note(self, seen: int, n: int, scored: int = 0) -> str:
+        """One sentence on what was left out of the scores; empty where nothing was.
+
+        So many of the seen photos are `scored` all the same, by trainings that left them out.
+        """
         if not seen:
             return ""
         names, photos = ", ".join(self.networks), pluralise(n, "photo")
         if self.without_card:
             missing = ", ".join(self.without_card)
             return f"no fair score: the card of {missing}, which lists what it learned from, is not here"
+        if scored:
+            of_them = "these" if scored == seen else f"{scored:,} of these"
+            return f"{names} learned from {seen:,} of {photos}: {of_them} are scored by trainings that left them out"
         if seen >= n:
             return f"no fair score: {names} learned from all {photos}{self.folds}"
         return f"{names} learned from {seen:,} of {photos}: these are in no score{self.folds}"
@@ -103,7 +109,10 @@ def fair_log_chances(store: Store, rows: NDArray[np.intp], categories: Sequence[
 
     None unless the rows come from one tuned network whose training was repeated in folds.
     """
-    if not is_tuned(store.fingerprint.backbone) or store.fingerprint.parts or not seen_rows(store)[rows].any():
+    if not is_tuned(store.fingerprint.backbone) or store.fingerprint.parts:
+        return None
+    seen = seen_by(store.fingerprint)
+    if seen.without_card or not seen.rows([store.digests[i] for i in rows]).any():
         return None
     from featx.backbones.tuned import fair_answers
 

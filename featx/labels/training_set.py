@@ -132,11 +132,14 @@ def drawn_products(owners: np.ndarray, labels: np.ndarray, products: int, seed: 
     return kept
 
 
-def note_on_seen(training: TrainingSet) -> str:
-    """What is in no score because a tuned network learned from it, in a sentence; empty where nothing is."""
+def note_on_seen(training: TrainingSet, scored: int = 0) -> str:
+    """What is in no score because a tuned network learned from it, in a sentence; empty where nothing is.
+
+    So many of these photos are `scored` by trainings that left them out.
+    """
     held = training.held
     n = len(training.learn) + len(held) + held.seen
-    return seen_by(training.store.fingerprint).note(int(training.seen.sum()) + held.seen, n)
+    return seen_by(training.store.fingerprint).note(int(training.seen.sum()) + held.seen, n, scored)
 
 
 def _finer(store: Store, labels: np.ndarray, learn: np.ndarray) -> np.ndarray | None:

@@ -530,7 +530,11 @@ def test_folds_give_fair_answers_where_the_network_has_seen_everything(shop, sma
     Path("learned.csv").write_text("\n".join(["image,label", *(f"{path},{path.parent.name}" for path in learned)]))
     catalogue = read_catalogue("learned.csv", allow_outside=True)
     store = featx.extract(catalogue, backbone="tuned:shop", store="a.h5")
-    assert f"learned from all {len(learned)} photos; in 3 trainings without them" in featx.fit(store, "lda").card.seen
+    n = len(learned)
+    assert f"learned from all {n} photos; in 3 trainings without them" in featx.fit(store, "knn", folds=2).card.seen
+    card = featx.fit(store).card
+    assert card.clf == "lda" and card.cv.n == n and card.cv.accuracy == pytest.approx(folds.reached.accuracy, abs=1e-4)
+    assert f"learned from {n} of {n} photos: these are scored by trainings that left them out" in card.seen
     judged = featx.find_issues(store)
     assert judged.seen == "" and sum(judged.not_judged.values()) < len(learned) / 2
     answers = find_tuned("tuned:shop").file.with_suffix(".folds")
