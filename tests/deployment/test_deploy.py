@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from featx.images import colours
 from tests.conftest import ROOT, Run
 
 # What the runner's users have.
-ALLOWED = {"numpy", "onnxruntime", "openvino", "PIL", "check", "colours", "columns", "engine", "photo"}
+ALLOWED = {"numpy", "onnxruntime", "openvino", "PIL", "check", "colours", "columns", "engine", "photo", "records"}
 # As they lie in the package; `columns` is written with its neighbours, for classifiers that count some.
 COPIED = sorted(path for path in RUNNER.glob("*.py") if path != OWN)
 
@@ -186,11 +187,12 @@ def test_a_damaged_photo_gets_its_reason_and_the_others_their_answers(shop: Path
     good = next((shop / "data" / "test").rglob("*.jpg"))
     (tmp_path / "bad.jpg").write_bytes(good.read_bytes()[:200])
     (tmp_path / "text.jpg").write_text("no photo")
+    os.mkfifo(tmp_path / "pipe.jpg")
     shutil.copyfile(good, tmp_path / "good.jpg")
     records = [json.loads(line) for line in run(shop / "out", "--json", str(tmp_path)).stdout.splitlines()]
     by_name = {Path(record["path"]).name: record for record in records}
     assert by_name["good.jpg"]["category"] and not by_name["good.jpg"]["error"]
-    for name in ("bad.jpg", "text.jpg"):
+    for name in ("bad.jpg", "pipe.jpg", "text.jpg"):
         assert by_name[name]["error"] and by_name[name]["review"] and by_name[name]["category"] is None
     assert by_name["text.jpg"]["error"].startswith("no photo in a format that is read: JPEG, PNG")
 

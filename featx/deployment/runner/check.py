@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def _answers(model: Any, paths: list[Path], rows: list[Row]) -> tuple[Arrays, fl
     """The answers to photos by batches, and how far they are from those to the first photos alone."""
     answers, alone = [], 0.0
     for start in range(0, len(paths), BATCH):
-        photos = [model.read(path) for path in paths[start : start + BATCH]]
+        with ThreadPoolExecutor() as pool:
+            photos = list(pool.map(model.read, paths[start : start + BATCH]))
         answers.append(model.run(photos, rows[start : start + BATCH]))
         if start == 0:
             singles = [model.run([photo], [row]) for photo, row in zip(photos, rows, strict=False)]

@@ -24,6 +24,13 @@ def photos_in(names: Iterable[str]) -> Iterator[Path]:
         yield from inside
 
 
+def bytes_of(path: Path) -> bytes:
+    """The bytes of a file; a pipe or a device may have no end."""
+    if path.exists() and not path.is_file():
+        raise ValueError("this is a folder" if path.is_dir() else "this is no regular file")
+    return path.read_bytes()
+
+
 def decode(data: bytes, size: list[int] | None) -> Any:
     """The photo upright, in sRGB, on white; a large JPEG may come out smaller, but not below `size`."""
     with _open(data) as opened:

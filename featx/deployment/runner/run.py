@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -26,19 +27,24 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from engine import Graph  # type: ignore[import-not-found]  # noqa: E402
-from photo import decode, photos_in, prepare  # type: ignore[import-not-found]  # noqa: E402
+from engine import Graph, cores  # type: ignore[import-not-found]  # noqa: E402
+from photo import bytes_of, decode, photos_in, prepare  # type: ignore[import-not-found]  # noqa: E402
+from records import Record, Records  # type: ignore[import-not-found]  # noqa: E402
 
-BATCH = 16
-Record = dict[str, Any]
+BATCH = 4  # what a core's cache holds; larger ones take longer for each photo
 
 
 class Model:
-    """The networks and the classifier in one graph; the file is compared with its digest before it is opened."""
+    """The networks and the classifier in one graph; the file is compared with its digest before it is opened.
 
-    def __init__(self, folder: Path | str = HERE, threads: int = 0, graph: str = "model.onnx") -> None:
+    Every core computes photos of its own. `threads=0` lets all cores compute one batch: for one photo now and then.
+    """
+
+    def __init__(self, folder: Path | str = HERE, threads: int = 1, graph: str = "model.onnx") -> None:
         self.graph = Graph(Path(folder) / graph, threads)
+        self.at_once = max(2, cores() // threads if threads else 2)
         self.contract: Record = self.graph.contract
+        self.records = Records(self.contract)
         self.columns: Any = None
         if self.contract["columns"]:
             from columns import Columns  # type: ignore[import-not-found]
@@ -48,7 +54,7 @@ class Model:
     def read(self, path: Path | str) -> list[np.ndarray]:
         """One photo as the bytes that each network takes."""
         photo = self.contract["photo"]
-        image = decode(Path(path).read_bytes(), photo["decode_size"])
+        image = decode(bytes_of(Path(path)), photo["decode_size"])
         return [prepare(image, form) for form in photo["inputs"]]
 
     def run(self, photos: Sequence[list[np.ndarray]], rows: Sequence[Record] | None = None) -> dict[str, np.ndarray]:
@@ -69,44 +75,29 @@ class Model:
 
     def answers(self, photos: Iterable[tuple[Path | str, Record]]) -> Iterator[Record]:
         """The same for photos with their rows; a row's columns follow its answer."""
-        left = iter(photos)
-        with ThreadPoolExecutor() as pool:
-            while some := list(islice(left, BATCH)):
-                read = list(pool.map(self._read, (path for path, _ in some)))
-                good = [(tensors, row) for (tensors, _), (_, row) in zip(read, some, strict=True) if tensors]
-                outputs = self.run(*zip(*good, strict=True)) if good else {}
-                numbers = iter(range(len(good)))
-                for (path, row), (tensors, fault) in zip(some, read, strict=True):
-                    record = self._answer(path, outputs, next(numbers)) if tensors else self._fault(path, fault)
-                    yield record | {name + "_" * (name in record): cell for name, cell in row.items()}
+        left, waiting = iter(photos), deque[Any]()
+        with ThreadPoolExecutor(self.at_once) as pool:
+            while (some := list(islice(left, BATCH))) or waiting:
+                if some:
+                    waiting.append(pool.submit(self._answers, some))
+                if not some or len(waiting) > 2 * self.at_once:
+                    yield from waiting.popleft().result()
+
+    def _answers(self, some: Sequence[tuple[Path | str, Record]]) -> list[Record]:
+        read = [self._read(path) for path, _ in some]
+        good = [(tensors, row) for (tensors, _), (_, row) in zip(read, some, strict=True) if tensors]
+        outputs = self.run(*zip(*good, strict=True)) if good else {}
+        numbers, records = iter(range(len(good))), []
+        for (path, row), (tensors, fault) in zip(some, read, strict=True):
+            record = self.records.answer(path, outputs, next(numbers)) if tensors else self.records.fault(path, fault)
+            records.append(record | {name + "_" * (name in record): cell for name, cell in row.items()})
+        return records
 
     def _read(self, path: Path | str) -> tuple[list[np.ndarray], str]:
         try:
             return self.read(path), ""
         except Exception as error:  # a damaged photo must not end the run  # noqa: BLE001
             return [], getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-    def _answer(self, path: Path | str, answers: dict[str, np.ndarray], row: int) -> Record:
-        label, near, is_sure = int(answers["label"][row]), float(answers["similarity"][row]), answers["sure"][row]
-        least, shares = self.contract["review"]["similarity"], answers["probabilities"][row]
-        doubt = "unlike anything learned" if least is not None and near < least else None if is_sure else "unsure"
-        if flags := [name for name, at in self._flagged_from() if shares[self.contract["labels"].index(name)] >= at]:
-            doubt = f"may be {' or '.join(flags)}"
-        share = round(float(shares[label]), 4)
-        record = {"path": str(path), "category": self.contract["labels"][label], "sure": share, "review": not is_sure}
-        return record | {"doubt": doubt, "similarity": round(near, 4), "error": None, **self._flags_field(flags)}
-
-    def _flagged_from(self) -> list[tuple[str, np.float32]]:
-        """The categories that must not be missed, with the probability from which a photo may be of them."""
-        return [(name, np.float32(least)) for name, least in self.contract["review"]["flags"].items()]
-
-    def _flags_field(self, flags: list[str]) -> Record:
-        """The categories that it may be of, where there are any that must not be missed."""
-        return {"flags": flags} if self.contract["review"]["flags"] else {}
-
-    def _fault(self, path: Path | str, reason: str) -> Record:
-        record = {"path": str(path), "category": None, "sure": None, "review": True}
-        return record | {"doubt": None, "similarity": None, "error": reason, **self._flags_field([])}
 
 
 def main() -> None:
@@ -126,7 +117,7 @@ def main() -> None:
     words = parser.parse_args()
     if not words.photos and not words.check:
         parser.error("name a photo or a folder, or use --check")
-    model = Model(graph=words.model)
+    model = Model(threads=0 if words.check else 1, graph=words.model)
     if words.check:
         import check  # type: ignore[import-not-found]
 
