@@ -102,15 +102,15 @@ def test_a_pipe_gets_one_plain_record_a_line(shop):
 
 
 def test_a_narrow_terminal_goes_without_the_bars(monkeypatch):
-    from featx.cli import compare
+    from featx.cli.comparison_tables import with_bars
 
     table: list[list[object]] = [["svm", "90.0%", "80.0% – 95.0%", ""]]
     columns = ["classifier", "held-out", "95 % interval", ""]
     monkeypatch.setenv("COLUMNS", "40")
-    compare.with_bars(columns, table, [0.9])
+    with_bars(columns, table, [0.9])
     assert len(columns) == len(table[0]) == 4
     monkeypatch.setenv("COLUMNS", "120")
-    compare.with_bars(columns, table, [0.9])
+    with_bars(columns, table, [0.9])
     assert columns[2] == ""
     assert table[0][2] == bar(0.9)
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from featx.catalogue.reading import read_catalogue
-from featx.cli.compare import print_backbones
+from featx.cli.comparison_tables import print_backbones
 from featx.cli.output import Output
 from featx.comparison import compare_backbones, local_backbones
 from featx.comparison.joined_sets import joined_sets_that_pay
