@@ -139,7 +139,7 @@ def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | 
             if isinstance(outcome, UnreadPhoto):
                 unread.append(outcome)
             else:
-                records.append({"path": path, "text": outcome.text, "lines": outcome.to_record()})
+                records.append({"path": path, "text": outcome.text, "lines": outcome.to_lines()})
             advance(done)
     rows = [[str(record["path"]), str(record["text"])] for record in records]
     out.records(["file", "text"], rows, records, paths=["file"])

@@ -49,7 +49,14 @@ def write_columns(folder: Path, encoder: ColumnsEncoder) -> None:
     arrays: dict[str, Any] = encoder_arrays(encoder)
     names = [[key.split(".")[1] for key in arrays if key.startswith(f"column {i}.")] for i in range(len(encoder.kinds))]
     learned = [
-        {"name": header.name, "kind": str(header.kind), "words": header.words, "unseen": header.unseen, "arrays": own}
+        {
+            "name": header.name,
+            "kind": str(header.kind),
+            "words": header.words,
+            "unseen": header.unseen,
+            "repeats": header.repeats,
+            "arrays": own,
+        }
         for header, own in zip(encoder_headers(encoder), names, strict=True)
     ]
     (folder / LEARNED).write_text(json.dumps(learned, indent=1), encoding="utf-8")
@@ -79,6 +86,13 @@ def _drawn(encoder: ColumnEncoder, n: int, random: np.random.Generator) -> list[
     assert isinstance(encoder, TextEncoder)
     whole = [piece.strip() for piece in encoder.pieces if piece[0] == piece[-1] == " "] or ["word"]
     return [" ".join([*random.choice(whole, 3), "unheard-of"][i % 2 :]) for i in range(n)]
+
+
+def as_in_tables(columns: Columns | None) -> Columns | None:
+    """The columns as a table has them: of what was read off photos the words alone, each counting the same."""
+    if columns is None:
+        return None
+    return {name: [str(v) if isinstance(v, str) else v for v in values] for name, values in columns.items()}
 
 
 def columns_as_json(columns: Columns, rows: Sequence[int]) -> list[str]:

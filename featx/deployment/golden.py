@@ -13,7 +13,7 @@ import numpy as np
 
 from featx.catalogue.items import Item
 from featx.classifiers.columns.values import Columns, rows_of
-from featx.deployment.columns import columns_as_json, drawn_columns
+from featx.deployment.columns import as_in_tables, columns_as_json, drawn_columns
 from featx.embedding.stream import embed, read_source
 from featx.files.atomic import write_atomic
 from featx.prediction.predict import Predictor
@@ -59,7 +59,7 @@ def expected_answers(
     rows = {i: photo.features for i, photo in enumerate(photos) if photo.features is not None}
     if not rows:
         return None
-    columns = columns or predictor.columns.known(photos, count=False)
+    columns = columns or as_in_tables(predictor.columns.known(photos, count=False))
     readable, features = list(rows), np.stack(list(rows.values()))
     shares = predictor.model.predict_proba(features, columns and rows_of(columns, readable))
     similarity = predictor.model.novelty.similarity(features)

@@ -9,6 +9,7 @@ import numpy as np
 from featx.catalogue.items import Item
 from featx.catalogue.own_columns import Value
 from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.read_lines import weighed
 from featx.classifiers.columns.values import READ
 from featx.classifiers.model import Classifier
 from featx.compute.threads import cores, side_by_side
@@ -16,7 +17,7 @@ from featx.embedding.stream import Embedded
 from featx.errors import FeatxError
 from featx.images import PhotoLike, UnreadablePhoto, read_photo
 from featx.store import Store
-from featx.text.reader import Reader, open_reader
+from featx.text.reader import Reader, open_reader, text_of
 from featx.text.text_file import load_texts, texts_beside
 from featx.views.quantities import pluralise
 
@@ -40,7 +41,7 @@ class ItemColumns:
         """What was read before, by digest."""
         if self.store is None:
             return {}
-        return {digest: text.text for digest, text in load_texts(texts_beside(self.store.path)).items()}
+        return {digest: weighed(text) for digest, text in load_texts(texts_beside(self.store.path)).items()}
 
     def of(self, batch: Sequence[Embedded[Item]], photo_of: PhotoOf | None = None) -> dict[str, list[Value]] | None:
         """The columns of a batch, its text read where it is not known; None for a classifier that wants none."""
@@ -108,7 +109,6 @@ class ItemColumns:
 def _text_of(reader: Reader, photo: PhotoLike) -> str:
     """The text on a photo; none where it cannot be read, since its features could."""
     try:
-        lines = reader.read([np.asarray(read_photo(photo).image)])[0]
+        return weighed(text_of(reader, np.asarray(read_photo(photo).image)))
     except UnreadablePhoto:
         return ""
-    return " ".join(line.text for line in lines)

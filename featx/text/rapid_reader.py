@@ -33,10 +33,10 @@ PINNED: Mapping[str, str] = {
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
 # Raised when the same models would read other text.
-RECIPE = 1
+RECIPE = 2
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
-LEAST_HEAT, LEAST_BOX = 0.3, 0.5
+LEAST_HEAT, LEAST_BOX = 0.3, 0.3
 # In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
 # fruit glow as a whole.
 GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from featx.text.records import Pixels, TextLine
+from featx.text.records import PhotoText, Pixels, TextLine
 
 
 class Reader(Protocol):
@@ -28,3 +28,9 @@ def open_reader() -> Reader:
     from featx.text.rapid_reader import RapidReader
 
     return RapidReader.opened()
+
+
+def text_of(reader: Reader, photo: Pixels) -> PhotoText:
+    """What a reader reads off one photo, harmless whatever reader it is."""
+    size = photo.shape[1], photo.shape[0]
+    return PhotoText(reader.read([photo])[0], reader.fingerprint, size).cleaned(reader.fingerprint)

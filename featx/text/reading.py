@@ -16,7 +16,7 @@ from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store, as_store
-from featx.text.reader import Reader, open_reader
+from featx.text.reader import Reader, open_reader, text_of
 from featx.text.records import PhotoText
 from featx.text.text_file import TextFile, TextWriter, other_files, texts_beside
 from featx.workspace import Workspace
@@ -238,7 +238,7 @@ def _outcome(reader: Reader, photo: PhotoToRead) -> PhotoText | UnreadPhoto:
     except UnreadablePhoto as error:
         return UnreadPhoto(photo.path, error.reason, error.detail)
     try:
-        return PhotoText(reader.read([pixels])[0]).cleaned(reader.fingerprint)
+        return text_of(reader, pixels)
     except FeatxError:
         raise
     except Exception as error:  # noqa: BLE001 (one odd photo must not end the night's run; it is named)

@@ -25,7 +25,7 @@ from featx.text.records import PhotoText
 from featx.workspace import Workspace
 
 SUFFIX = ".text"
-APPLICATION, SCHEMA = 0x66747874, 1  # "ftxt"
+APPLICATION, SCHEMA = 0x66747874, 2  # "ftxt"; files of 1 know no sizes of photos
 TABLES = {
     "reader": "CREATE TABLE reader (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE)",
     "photo": "CREATE TABLE photo (id INTEGER PRIMARY KEY, digest TEXT NOT NULL UNIQUE, reader INTEGER NOT NULL,"
@@ -175,6 +175,8 @@ class TextWriter:
                 database = stack.enter_context(_closing(_connected(path, new=new)))
                 if new:
                     _make(database)
+                else:
+                    database.execute(f"PRAGMA user_version = {SCHEMA}")
             writer = cls(path, database)
             writer._lock = stack.pop_all()
             return writer

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from featx.store import open_store
 from featx.text import read_texts
 from featx.text.of_store import photo_texts, text_facts
 from featx.text.reading import read_store
-from featx.text.text_file import TextFile, load_texts, texts_beside
+from featx.text.records import PhotoText, TextLine
+from featx.text.text_file import TextFile, TextWriter, load_texts, texts_beside
 from tests.conftest import command_environment
 from tests.text.readers import ListReader, by_shade, shaded
 
@@ -33,8 +35,9 @@ def test_the_text_of_each_photo_is_known_by_its_id(shades):
         "item0": "Havre Dryck 1 L", "copy0": "Havre Dryck 1 L", "item1": "GRÄDDFIL", "item2": "",
         "item3": "VANILJ yoghurt", "item4": "",
     }  # fmt: skip
-    line = next(iter(photo_texts(shades).values())).lines[0]
-    assert line.box == (1, 2, 30, 14) and line.confidence == pytest.approx(0.9)
+    text = next(iter(photo_texts(shades).values()))
+    assert text.lines[0].box == (1, 2, 30, 14) and text.lines[0].confidence == pytest.approx(0.9)
+    assert text.size == (48, 40)
 
 
 def test_a_photo_is_read_once_whatever_its_name_and_however_many_copies(shades):
@@ -107,6 +110,22 @@ def test_a_changed_letter_is_found_by_a_check(shades):
     with pytest.raises(FeatxError, match="cannot be used") as error:
         read_texts(shades)
     assert error.value.code == "store-broken" and "featx read" in error.value.hint
+
+
+def test_a_file_that_knows_no_sizes_is_read_and_written_to(shades):
+    path = texts_beside(shades.path)
+    with TextWriter.open(path):
+        pass
+    lines = '[["HAVRE", 0.8, 0, 0, 9, 9]]'
+    with sqlite3.connect(path) as database:
+        database.execute("INSERT INTO reader VALUES (1, 'list/1')")
+        database.execute("INSERT INTO photo VALUES (1, 'a', 1, ?, ?)", (lines, zlib.crc32(f"a {lines}".encode())))
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    assert load_texts(path)["a"] == PhotoText((TextLine("HAVRE", 0.8, (0, 0, 9, 9)),), "list/1")
+    read_store(shades, reader=ListReader(by_shade))
+    texts = load_texts(path)
+    assert texts["a"].size is None and all(text.size for digest, text in texts.items() if digest != "a")
 
 
 def test_a_file_of_another_program_is_refused_and_stays(shades):

@@ -3,6 +3,7 @@
 cells     a cell: whether it says anything, and its number
 values    the columns of rows: which there are, and what each is
 words     a text -> its words and pieces of words
+read_lines  what was read off a photo: how much each line counts
 of_store  those of a store: its table's, and the text read off its photos
 encoders  columns -> numbers
 learning  how they become numbers, learned from the rows of a fold

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from featx.classifiers.columns.cells import is_missing, number_in
-from featx.classifiers.columns.words import pieces_of_word, words_of
+from featx.classifiers.columns.words import pieces_of_word, weighed_words, words_of
 
 # No number counts as larger: its distance to another one would have no size.
 LARGEST = 1e300
@@ -36,13 +36,16 @@ class ColumnEncoder(Protocol):
 class TextEncoder:
     """Texts by their pieces of words: weighed by how rare they are, seen along the directions in which texts differ.
 
-    A piece that was never seen counts in the length of a text: the fewer are known, the less a text says.
+    A piece that was never seen counts in the length of a text: the fewer are known, the less a text says. A piece
+    counts once, as much as where it counts most: a brand on ten packs of a shelf says no more than on one. With
+    `repeats`, as earlier classifiers learned, it counts by how often it is there.
     """
 
     pieces: Sequence[str]
     weights: np.ndarray
     directions: np.ndarray
     unseen: float
+    repeats: bool = False
 
     @property
     def width(self) -> int:
@@ -60,7 +63,7 @@ class TextEncoder:
         whole = self.directions.astype(np.float32) if len(values) > TEXTS else None
         for start in range(0, len(values), TEXTS):
             numbers = numbers if numbers.n_words < WORDS else PieceNumbers(self._numbers)
-            texts = ["" if is_missing(value) else str(value) for value in values[start : start + TEXTS]]
+            texts = [as_text(value) for value in values[start : start + TEXTS]]
             weighed = self.weighed(numbers.counts(texts))
             for i in np.flatnonzero(np.diff(weighed.ends)).tolist():
                 here = slice(weighed.ends[i], weighed.ends[i + 1])
@@ -73,7 +76,8 @@ class TextEncoder:
         """The known pieces of some texts and their weights."""
         of_piece = np.append(self.weights, np.float32(self.unseen))
         known = counts.numbers < len(self.pieces)
-        weights = (1 + np.log(counts.often)) * of_piece[np.where(known, counts.numbers, -1)]
+        strengths = 1 + np.log(counts.often) if self.repeats else counts.most
+        weights = strengths * of_piece[np.where(known, counts.numbers, -1)]
         lengths = np.sqrt(np.bincount(counts.texts, weights**2, counts.n))
         shares = (weights / lengths[counts.texts])[known].astype(np.float32)
         ends = np.cumsum(np.bincount(counts.texts[known], minlength=counts.n))
@@ -91,12 +95,18 @@ class WeighedTexts:
 
 @dataclass(frozen=True)
 class PieceCounts:
-    """How often each piece is in each of n texts, text by text; a piece goes by its number."""
+    """How often each piece is in each of n texts, text by text, and the most that it counts; it goes by its number."""
 
     n: int
     texts: np.ndarray
     numbers: np.ndarray
     often: np.ndarray
+    most: np.ndarray
+
+
+def as_text(value: object) -> str:
+    """A value as a text; one whose parts count unequally stays what it is."""
+    return "" if is_missing(value) else value if isinstance(value, str) else str(value)
 
 
 class PieceNumbers:
@@ -113,13 +123,21 @@ class PieceNumbers:
         return len(self._of_word)
 
     def counts(self, texts: Sequence[str]) -> PieceCounts:
-        """How often each piece is in each of some texts."""
-        words = [[self._numbers_of(word) for word in words_of(text)] for text in texts]
-        lengths = [sum(map(len, numbers)) for numbers in words]
-        numbers = np.concatenate([np.zeros(0, np.int64), *(some for text in words for some in text)])
+        """How often each piece is in each of some texts, and how much it counts."""
+        found = [
+            (i, self._numbers_of(word), weight) for i, text in enumerate(texts) for word, weight in weighed_words(text)
+        ]
+        lengths = np.array([len(numbers) for _, numbers, _ in found], dtype=np.intp)
+        weights = np.repeat(np.array([weight for _, _, weight in found], dtype=np.float64), lengths)
         n_pieces = len(self._known) + len(self.others) + 1
-        keys, often = np.unique(np.repeat(np.arange(len(texts)), lengths) * n_pieces + numbers, return_counts=True)
-        return PieceCounts(len(texts), *np.divmod(keys, n_pieces), often)
+        keys = np.repeat(np.array([i for i, _, _ in found], dtype=np.int64), lengths) * n_pieces
+        keys += np.concatenate([np.zeros(0, np.int64), *(numbers for _, numbers, _ in found)])
+        if len(weights) and weights.min() < weights.max():
+            # Of each piece of a text the heaviest comes first.
+            order = np.lexsort((-weights, keys))
+            keys, weights = keys[order], weights[order]
+        keys, first, often = np.unique(keys, return_index=True, return_counts=True)
+        return PieceCounts(len(texts), *np.divmod(keys, n_pieces), often, weights[first])
 
     def _numbers_of(self, word: str) -> np.ndarray:
         numbers = self._of_word.get(word)

@@ -10,8 +10,9 @@ import numpy as np
 
 from featx.catalogue.own_columns import Value
 from featx.classifiers.columns.cells import is_missing
+from featx.classifiers.columns.encoders import as_text
 from featx.classifiers.columns.values import Columns, Kind
-from featx.classifiers.columns.words import words_of
+from featx.classifiers.columns.words import WeighedText, weighed_words, words_of
 from featx.labels.folds import union_groups
 
 # Shorter texts may be alike by chance.
@@ -48,13 +49,11 @@ class CategoryNames:
         known: dict[str, bool] = {}
 
         def left(value: Value) -> Value:
-            if is_missing(value):
-                return None
-            words = words_of(str(value))
-            for word in words:
+            words = weighed_words(as_text(value))
+            for word, _ in words:
                 if word not in known:
                     known[word] = any(alike(part, word) for part in parts)
-            return " ".join(word for word in words if not known[word]) or None
+            return WeighedText((word, weight) for word, weight in words if not known[word]) or None
 
         return {
             name: values if kinds[name] is Kind.NUMBER else [left(value) for value in values]

@@ -23,6 +23,7 @@ from featx.classifiers.columns.encoders import (
     PieceNumbers,
     TextEncoder,
     WeighedTexts,
+    as_text,
     choice_of,
 )
 from featx.classifiers.columns.values import Columns, Kind, length_of
@@ -44,7 +45,7 @@ STEPS, CHOICES = 8, 500
 def learn_texts(values: Sequence[Value], seed: int = 0) -> TextEncoder:
     """The pieces of these texts, their weights, and the directions in which the texts differ most."""
     numbers = PieceNumbers()
-    texts = [str(value) for value in values if not is_missing(value)]
+    texts = [text for value in values if (text := as_text(value))]
     counts = _joined([numbers.counts(texts[start : start + TEXTS]) for start in range(0, len(texts), TEXTS)])
     n, seen = len(texts), np.bincount(counts.numbers, minlength=len(numbers.others))
     common = sorted(
@@ -66,7 +67,7 @@ def _joined(parts: Sequence[PieceCounts]) -> PieceCounts:
     starts = np.cumsum([0, *(part.n for part in parts)])
     texts = [part.texts + start for part, start in zip(parts, starts[:-1], strict=True)]
     none = np.zeros(0, dtype=np.int64)
-    columns = texts, [part.numbers for part in parts], [part.often for part in parts]
+    columns = texts, [part.numbers for part in parts], [part.often for part in parts], [part.most for part in parts]
     return PieceCounts(int(starts[-1]), *(np.concatenate([none, *column]) for column in columns))
 
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from featx.catalogue.own_columns import Value
+from featx.classifiers.columns.read_lines import weighed
 from featx.classifiers.columns.values import READ
 from featx.errors import FeatxError, did_you_mean
 from featx.store import Store
-from featx.text import read_texts
+from featx.text import PhotoText
+from featx.text.of_store import photo_texts
 
 # What the headings of a table that have a meaning of their own cannot be learned from as.
 TAKEN = {
@@ -26,7 +28,7 @@ def require_columns(store: Store, names: Sequence[str], level: str | None = None
     for name in names:
         if name == level:
             raise FeatxError("bad-column", f"`{name}` is the category itself", "name columns that describe the product")
-        if name in store.columns or (name == READ and read_texts(store)):
+        if name in store.columns or (name == READ and photo_texts(store)):
             continue
         if (meaning := TAKEN.get(store.headings.get(name, ""))) is not None:
             raise FeatxError("bad-column", f"`{name}` is {meaning}", f"name other columns: {_listed(store)}")
@@ -42,17 +44,18 @@ def _listed(store: Store) -> str:
 
 def columns_of(store: Store, rows: Sequence[int] | np.ndarray, names: Sequence[str]) -> dict[str, list[Value]]:
     """Some rows of these columns of a store; a column that it lacks has no value in any row."""
-    read = read_texts(store) if READ in names else {}
+    read = photo_texts(store) if READ in names else {}
     return {name: _values(store, rows, name, read) for name in names}
 
 
-def _values(store: Store, rows: Sequence[int] | np.ndarray, name: str, read: Mapping[str, str]) -> list[Value]:
+def _values(store: Store, rows: Sequence[int] | np.ndarray, name: str, read: Mapping[str, PhotoText]) -> list[Value]:
     if name == READ and read:
-        return [read.get(store.ids[int(row)]) for row in rows]
+        texts = (read.get(store.ids[int(row)]) for row in rows)
+        return [None if text is None else weighed(text) for text in texts]
     column = store.columns.get(name)
     return [None if column is None else column[int(row)] for row in rows]
 
 
 def reads_photos(store: Store, names: Sequence[str]) -> bool:
     """Whether `text` is what was read off the photos, and no column of the table."""
-    return READ in names and bool(read_texts(store))
+    return READ in names and bool(photo_texts(store))

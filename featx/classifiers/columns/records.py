@@ -24,7 +24,8 @@ COLUMNS, STACK = "columns.", "stack."
 class ColumnHeader(msgspec.Struct, forbid_unknown_fields=True):
     """A column and how it becomes numbers; `words` are the pieces of its texts, or its choices.
 
-    `sentences` is the fingerprint of what turns its texts into numbers by meaning.
+    `sentences` is the fingerprint of what turns its texts into numbers by meaning. `repeats` is false for texts in
+    which each piece counts once, and is missing in files of earlier classifiers.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ColumnHeader(msgspec.Struct, forbid_unknown_fields=True):
     words: list[str] = []
     unseen: float = 0.0
     sentences: str = ""
+    repeats: bool = True
 
 
 class PartHeader(msgspec.Struct, forbid_unknown_fields=True):
@@ -79,7 +81,7 @@ def _column_header(name: str, kind: Kind, encoder: ColumnEncoder) -> ColumnHeade
         header = _column_header(name, kind, encoder.pieces)
         return msgspec.structs.replace(header, sentences=encoder.fingerprint)
     if isinstance(encoder, TextEncoder):
-        return ColumnHeader(name, kind, list(encoder.pieces), float(encoder.unseen))
+        return ColumnHeader(name, kind, list(encoder.pieces), float(encoder.unseen), repeats=encoder.repeats)
     return ColumnHeader(name, kind, list(encoder.choices) if isinstance(encoder, ChoiceEncoder) else [])
 
 
@@ -171,4 +173,4 @@ def _text_encoder(arrays: dict[str, np.ndarray], i: int, header: ColumnHeader) -
     owner, words = f"column {i}", {"words": len(header.words)}
     weights = take_array(arrays, owner, "weights", numbers("words"), words)
     directions = take_array(arrays, owner, "directions", numbers("words", "directions"), words)
-    return TextEncoder(header.words, weights, directions, header.unseen)
+    return TextEncoder(header.words, weights, directions, header.unseen, header.repeats)

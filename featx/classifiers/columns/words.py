@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Self
 
 from featx.text.plain import words_of as folded_words
 
@@ -15,6 +16,28 @@ PIECES = (2, 3, 4, 5)
 ORDINARY = 40
 # From here on, scripts write whole words with one to three letters and without spaces.
 DENSE, DENSE_PIECES = 0x2E80, (1, 2, 3)
+
+
+class WeighedText(str):
+    """A text whose parts count unequally, such as the lines that were read off a photo."""
+
+    parts: tuple[tuple[str, float], ...]
+
+    def __new__(cls, parts: Iterable[tuple[str, float]]) -> Self:
+        """The parts in order, and how much each counts."""
+        kept = tuple(parts)
+        text = super().__new__(cls, " ".join(part for part, _ in kept))
+        text.parts = kept
+        return text
+
+    def __getnewargs__(self) -> tuple[tuple[tuple[str, float], ...]]:  # type: ignore[override]
+        return (self.parts,)
+
+
+def weighed_words(text: str) -> list[tuple[str, float]]:
+    """The words of a text, and how much each counts: 1 where its parts are alike."""
+    parts = text.parts if isinstance(text, WeighedText) else ((text, 1.0),)
+    return [(word, weight) for part, weight in parts for word in words_of(part)]
 
 
 def words_of(text: str) -> list[str]:

@@ -48,7 +48,7 @@ class Columns:
 def _encoder(column: dict[str, Any], i: int, arrays: Mapping[str, np.ndarray]) -> ColumnEncoder:
     own = {name: arrays[f"column {i}.{name}"] for name in column["arrays"]}
     if column["kind"] == "text":
-        return TextEncoder(column["words"], own["weights"], own["directions"], column["unseen"])
+        return TextEncoder(column["words"], own["weights"], own["directions"], column["unseen"], column["repeats"])
     return NumberEncoder(own["knots"]) if column["kind"] == "number" else ChoiceEncoder(column["words"])
 
 

@@ -91,3 +91,9 @@ def change_fusion(**fields: Any) -> Any:
 )
 def test_a_strange_header_is_refused(tmp_path, change):
     refused(altered(saved(tmp_path / "m.safetensors"), change=change))
+
+
+def test_the_texts_of_an_earlier_classifier_count_as_they_did(tmp_path):
+    path = altered(saved(tmp_path / "m.safetensors"), change=lambda h: h["fusion"]["columns"][0].pop("repeats"))
+    encoders = [load_classifier(p).fusion.encoder.encoders["title"] for p in (saved(tmp_path / "n.safetensors"), path)]
+    assert [encoder.repeats for encoder in encoders] == [False, True]
