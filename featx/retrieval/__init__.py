@@ -8,6 +8,7 @@ cache       the file beside a store that answers for known items without opening
 similarity_words  words for similarities
 calibration  the limits of these words, measured on the catalogue's own products and categories
 lookup      a name resolved: an item, a product, a file
+screen      rows that cannot be among the answers, seen by a few of their numbers
 engines/    exact comparison with all rows, or likely candidates
 measured_recall  how many of the true nearest an engine proposes, with conditions and without
 approximate  the file beside a store that holds a graph

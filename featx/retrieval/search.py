@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.errors import FeatxError, did_you_mean
-from featx.retrieval.engines.base import FEW
+from featx.retrieval.engines.base import CANDIDATES, FEW
 from featx.retrieval.engines.exact import ExactRescorer, Pool, similarities
 from featx.retrieval.lookup import find, of_photo
 from featx.retrieval.results import Matches, Neighbour, Query
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from featx.retrieval.conditions import Condition
     from featx.retrieval.engines.base import CandidateSource
     from featx.retrieval.lookup import Embed
+    from featx.retrieval.screen import Screen
     from featx.retrieval.similarity_words import SimilarityScale
     from featx.text.records import PhotoText
 
@@ -55,10 +56,20 @@ class SimilarityIndex:
     embed: Embed | None = None
     # Proposes candidates, so that not every row is compared.
     nearby: CandidateSource | None = None
+    # Shows of most rows that they need not be compared; made where many queries are expected.
+    screen: Screen | None = None
     _masks: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def expect_many(self) -> None:
+        """Prepare for more than a few queries; it takes seconds where there are very many rows."""
+        self.rows.expect_many()
+        if self.nearby is None and self.screen is None:
+            from featx.retrieval.screen import Screen
+
+            self.screen = Screen.of(self.rows)
 
     @property
     def near(self) -> float:
@@ -192,6 +203,8 @@ class SimilarityIndex:
         proposed = None
         if self.nearby is not None and pool == "best" and few is None:
             proposed = self._proposed(query, rescorer, pushed, wanted, least, copies)
+        if proposed is None and self.screen is not None and pool == "best" and few is None:
+            few = self._reaching(self.screen, query, rescorer, wanted, least, copies)
         ranked, hidden = proposed or self._compared(query, rescorer, few, wanted, least, copies)
         ranked = sorted(_best(ranked, wanted), key=lambda match: (-match[1], self.rows.ids[match[0]]))[:wanted]
         return (self._spread(ranked, k) if diverse else ranked), hidden
@@ -206,13 +219,14 @@ class SimilarityIndex:
         copies: bool,
     ) -> tuple[list[tuple[int, float]], int]:
         """At least the best products after comparing every row, or a few, and the number of near-copies left out."""
-        cosines = similarities(self.rows, query.features, rescorer.pool, few)
-        scores = self._pooled(cosines, rescorer.may, rescorer.pool)
-        for product in query.products:
-            scores[self.rows.products.rows_of(product)] = -np.inf
+        codes, scores = self._scores(query, rescorer, few)
+        for own in self._own(query):
+            place = int(np.searchsorted(codes, own))
+            if place < len(codes) and codes[place] == own:
+                scores[place] = -np.inf
         for limit in (self.near, least):
-            for code in np.flatnonzero(np.abs(scores - limit) < CLOSE):
-                scores[code] = rescorer.product(int(code))[1]
+            for i in np.flatnonzero(np.abs(scores - limit) < CLOSE):
+                scores[i] = rescorer.product(int(codes[i]))[1]
         hidden = 0
         if not copies:
             copied = scores >= self.near
@@ -224,10 +238,38 @@ class SimilarityIndex:
             kept = scores[candidates]
             limit = np.partition(kept, len(kept) - wanted)[len(kept) - wanted]
             candidates = candidates[kept >= limit - CLOSE]
-        codes = candidates.tolist()
+        best = codes[candidates].tolist()
         return [
-            match for start in range(0, len(codes), 4096) for match in rescorer.products(codes[start : start + 4096])
+            match for start in range(0, len(best), 4096) for match in rescorer.products(best[start : start + 4096])
         ], hidden
+
+    def _scores(
+        self, query: Query, rescorer: ExactRescorer, few: NDArray[np.intp] | None
+    ) -> tuple[NDArray[np.integer], NDArray[np.float32]]:
+        """Products and their similarities: all of them, or those of a few rows."""
+        cosines = similarities(self.rows, query.features, rescorer.pool, few)
+        if few is None:
+            return np.arange(len(self.rows.products)), self._pooled(cosines, rescorer.may, rescorer.pool)
+        codes, product = np.unique(self.rows.codes[few], return_inverse=True)
+        if rescorer.pool == "mean":
+            sums = np.bincount(product, weights=cosines, minlength=len(codes))
+            return codes, (sums / np.bincount(product, minlength=len(codes))).astype(np.float32)
+        order = np.argsort(product, kind="stable")
+        starts = np.searchsorted(product[order], np.arange(len(codes)))
+        best: NDArray[np.float32] = np.maximum.reduceat(cosines[order], starts) if len(codes) else cosines
+        return codes, best
+
+    def _reaching(
+        self, screen: Screen, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
+    ) -> NDArray[np.intp] | None:
+        """Every row that may be among the answers; None where all must be compared."""
+        look = screen.look(self.rows.unit_queries(query.features))
+        own = self._own(query)
+        likely = np.unique(self.rows.codes[look.likely(max(CANDIDATES, 4 * wanted), rescorer.may)])
+        products = rescorer.products([code for code in likely.tolist() if code not in own])
+        left = sorted((value for _, value in products if copies or value < self.near), reverse=True)
+        reached = max(left[wanted - 1] if len(left) >= wanted else -1.0, least)
+        return look.reaching(reached - 2 * CLOSE, rescorer.may) if reached > -1 else None
 
     def _proposed(
         self,
@@ -243,7 +285,7 @@ class SimilarityIndex:
         A condition or many copies exclude candidates, so the engine must propose more until enough are left.
         """
         assert self.nearby is not None
-        own = {row for product in query.products for row in self.rows.products.rows_of(product)}
+        own = self._own(query)
         near = self.near
         for proposed in self.nearby.growing(rescorer.wanted, 4 * wanted, pushed):
             rows = proposed[rescorer.may[proposed]]
@@ -256,6 +298,10 @@ class SimilarityIndex:
             if len(left) >= wanted or any(value < least for _, value in products):
                 return left, hidden
         return None
+
+    def _own(self, query: Query) -> set[int]:
+        """The products of the query itself."""
+        return {row for product in query.products for row in self.rows.products.rows_of(product)}
 
     def _pooled(self, similarities: NDArray[np.float32], may: NDArray[np.bool_], pool: Pool) -> NDArray[np.float32]:
         """One number for each product from those of its rows that may answer; minus infinity where none may."""

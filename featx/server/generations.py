@@ -108,10 +108,6 @@ class Generation:
     def _kept(self) -> Callable[[str, Search, Stamp | None], Matches]:
         return lru_cache(KEPT)(lambda name, search, _: search.answer(self, of_known(self.index.rows, name)))
 
-    def expect_many(self) -> None:
-        """Prepare for more than a few questions."""
-        self.index.rows.expect_many()
-
     def features_of(self, row: int) -> NDArray[np.float32]:
         """What the store has of a row, for the same blocks as a new photo's."""
         return np.asarray(self._features[row], dtype=np.float32)
@@ -188,7 +184,7 @@ class Catalogue:
             self.trouble = error if isinstance(error, FeatxError) else FeatxError("store-broken", str(error))
             self._failed = stamps
             return False
-        opened.expect_many()
+        opened.index.expect_many()
         self.trouble, self._failed = None, None
         self._on_change(opened)
         self.current = opened

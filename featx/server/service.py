@@ -137,7 +137,7 @@ class Service:
         await in_thread(generation.index.matches, generation.for_index(features), 1)
 
     def _warm_up(self) -> None:
-        self.now.expect_many()
+        self.now.index.expect_many()
         try:
             self.queue_of(self.now).warm_up()
         except FeatxError as error:

@@ -13,7 +13,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from featx.compute.vectors import half_to_float
 from featx.errors import FeatxError
-from featx.retrieval import Query, SimilarityIndex, index_of
+from featx.retrieval import Query, SimilarityIndex, index_of, screen
 from featx.retrieval.cache import _Columns, cache_of
 from featx.retrieval.calibration import calibrate
 from featx.retrieval.lookup import find
@@ -114,9 +114,9 @@ def test_the_order_of_the_items_changes_nothing_not_even_with_broken_vectors(row
     shuffled.shuffle(order)
     ordered = index_of_rows(features, ids, products=products)
     other = index_of_rows(features[order], [ids[i] for i in order], products=[products[i] for i in order])
-    for settings_ in ({}, {"copies": True}, {"diverse": True, "copies": True}, {"min_similarity": 0.5}):
+    for asked in ({}, {"copies": True}, {"diverse": True, "copies": True}, {"min_similarity": 0.5}):
         query = Query("q", features[:2], frozenset(["p0"]))
-        first, second = (index.matches(query, 4, pool=pool, **settings_) for index in (ordered, other))
+        first, second = (index.matches(query, 4, pool=pool, **asked) for index in (ordered, other))
         assert first.neighbours == second.neighbours
         assert first.hidden == second.hidden
         assert all(-1 <= neighbour.similarity <= 1 for neighbour in first)
@@ -214,6 +214,34 @@ def test_items_products_paths_names_and_stems_are_known():
     with pytest.raises(FeatxError) as caught:
         find(index.rows, "nowhere/one.jpg")
     assert caught.value.code == "no-such-file"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_an_index_that_expects_many_queries_answers_the_same_and_reads_few_rows(monkeypatch, dtype):
+    for name, value in {"FEWEST": 0, "NARROWEST": 1, "STEPS": (4, 8), "SAMPLE": 64, "SPARE": 4}.items():
+        monkeypatch.setattr(screen, name, value)
+    monkeypatch.setattr("featx.retrieval.search.FEW", 0)
+    features, labels, products = catalogue(600)
+    features = features * 0.5 ** np.arange(16, dtype=np.float32)
+    features[5], features[6], features[7] = 0, np.nan, features[8]
+    features[30:60] = features[29] * (1 + 1e-3 * random.normal(size=(30, 16)))
+    ids = [f"item{i}" for i in range(600)]
+    facts = {"products": products, "labels": labels, "columns": {"price": list(range(600))}}
+    plain, prepared = (index_of_rows(features.astype(dtype), ids, **facts) for _ in range(2))
+    prepared.expect_many()
+    assert prepared.screen is not None
+    read: list[int] = []
+    reaching = screen.Look.reaching
+    monkeypatch.setattr(screen.Look, "reaching", lambda *words: read.append(reaching(*words)) or read[-1])
+    queries = ["item3", "item5", "item29", "p20", Query("two", features[[40, 90]]), features[11] * 1e3, -features[0]]
+    for query in queries:
+        for asked in (
+            {}, {"copies": True}, {"where": "price > 250"}, {"label": "c3"}, {"min_similarity": 0.97},
+            {"min_similarity": 0.2, "k": 400}, {"diverse": True}, {"pool": "mean"}, {"k": 1},
+        ):  # fmt: skip
+            wanted, given = plain.matches(query, **asked), prepared.matches(query, **asked)
+            assert (given.neighbours, given.hidden) == (wanted.neighbours, wanted.hidden), (query, asked)
+    assert np.median([len(rows) for rows in read]) < 60
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])

@@ -20,10 +20,7 @@ Pool = Literal["best", "mean"]
 def similarities(
     index: IndexRows, query: NDArray[Any], pool: Pool = "best", rows: NDArray[np.intp] | None = None
 ) -> NDArray[np.float32]:
-    """The cosine of every row with a query of one photo or several; 0 where either has no direction.
-
-    Where only some `rows` may answer, the others are not looked at, and are 0.
-    """
+    """The cosine of every row, or of some `rows`, with a query of one photo or several; 0 where it has no direction."""
     wanted = index.unit_queries(query).T
     if index.stretch is not None:
         wanted = wanted * index.stretch[:, None]
@@ -47,16 +44,16 @@ def similarities(
 
 
 def _some(index: IndexRows, wanted: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    cosines = np.zeros(len(index), dtype=np.float32)
+    cosines = np.empty(len(rows), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         half = index.features.dtype == np.float16
         step = HALVES if half else BLOCK
         for start in range(0, len(rows), step):
-            few = rows[start : start + step]
-            block = index.features[few]
+            block = index.features[rows[start : start + step]]
             part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
-            cosines[few] = (part if part.ndim == 1 else part.max(axis=1)) * index.scale[few]
-    cosines[index.no_direction] = 0
+            cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
+        cosines *= index.scale[rows]
+    cosines[index.scale[rows] == 0] = 0
     return np.clip(cosines, -1, 1, out=cosines)
 
 

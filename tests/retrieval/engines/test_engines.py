@@ -235,8 +235,7 @@ def test_a_small_selection_is_compared_row_by_row(store: Path) -> None:
     rows = index_of(store).rows
     some = np.array([3, 700, 1499])
     alone = similarities(rows, row(8).features, rows=some)
-    assert np.allclose(alone[some], similarities(rows, row(8).features)[some], atol=1e-6)
-    assert not alone[np.setdiff1d(np.arange(N), some)].any()
+    assert np.allclose(alone, similarities(rows, row(8).features)[some], atol=1e-6)
 
 
 class Blind:
