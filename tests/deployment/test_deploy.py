@@ -205,6 +205,36 @@ def test_a_run_without_a_readable_photo_ends_with_a_sentence_and_a_code(shop: Pa
         assert ran.returncode == 1 and why in ran.stderr and "Traceback" not in ran.stderr
 
 
+def test_what_is_missing_or_damaged_in_the_folder_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(RUNNER))
+    from check import read_expected  # type: ignore[import-not-found]
+    from engine import refuse_if_changed  # type: ignore[import-not-found]
+
+    with pytest.raises(SystemExit, match=r"manifest\.json cannot be read: No such file"):
+        refuse_if_changed(tmp_path, "model.onnx")
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(SystemExit, match=r"it is no JSON; copy the whole folder again"):
+        refuse_if_changed(tmp_path, "model.onnx")
+    (tmp_path / "manifest.json").write_text('{"files": {"model.onnx": "", "golden/expected.npz": ""}}')
+    with pytest.raises(SystemExit, match=r"model\.onnx is missing"):
+        refuse_if_changed(tmp_path, "model.onnx")
+    with pytest.raises(SystemExit, match=r"which has model\.onnx$"):
+        refuse_if_changed(tmp_path, "other.onnx")
+    for name, why in (("none.npz", "No such file"), ("manifest.json", r"no \.npz file")):
+        with pytest.raises(SystemExit, match=f"{name} holds no known answers .*{why}"):
+            read_expected(tmp_path / name)
+
+
+def test_a_name_ends_no_line_and_commands_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(RUNNER))
+    from records import line_of  # type: ignore[import-not-found]
+
+    record = {"path": "a\n\x1b[31m\udcff.jpg", "category": "mugs", "sure": 0.5, "error": None, "doubt": "unsure"}
+    assert line_of(record) == "a??[31m?.jpg\tmugs\t0.5\tunsure"
+
+
 def test_one_photo_alone_gets_the_numbers_it_has_among_others(shop: Path) -> None:
     sys.path.insert(0, str(shop / "out"))
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,14 @@ Row = dict[str, Any]
 
 def read_expected(expected: Path | str) -> tuple[list[Path], list[Row] | None, Arrays]:
     """The photos of a file of answers, the columns they were given where there are any, and the answers."""
-    with np.load(expected, allow_pickle=False) as file:
-        wanted = dict(file)
+    try:
+        with np.load(expected, allow_pickle=False) as file:
+            wanted = dict(file)
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        known = "golden/expected.npz, as `--check` alone does"
+        sys.exit(
+            f"{expected} holds no known answers ({getattr(error, 'strerror', None) or 'no .npz file'}): take {known}"
+        )
     rows = [json.loads(row) for row in wanted.pop("columns").tolist()] if "columns" in wanted else None
     return [Path(expected).parent / name for name in wanted.pop("files").tolist()], rows, wanted
 
@@ -95,7 +102,10 @@ def _least_cosine(one: np.ndarray, other: np.ndarray) -> float:
 
 def main(model: Any, expected: Path | str, keep: Path | str | None) -> None:
     """Print a comparison, and end the program."""
-    result = check(model, expected, keep)
+    try:
+        result = check(model, expected, keep)
+    except (OSError, ValueError) as error:
+        sys.exit(f"the photos of {expected} cannot be read: {error}")
     print(json.dumps(result))
     failed = fails(result, model.contract["numbers"])
     sys.exit("the answers differ from those of featx" if failed else 0)

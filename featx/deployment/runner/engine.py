@@ -41,20 +41,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def manifest_of(folder: Path) -> dict[str, Any]:
+    """What the folder holds; the program ends where the list is missing or damaged."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no JSON"
+        sys.exit(f"{folder / 'manifest.json'} cannot be read: {why}; copy the whole folder again")
+    return manifest
+
+
 def refuse_if_changed(folder: Path, name: str) -> None:
     """End the program if a file of a deployment is not the one that was deployed."""
-    file, manifest = folder / name, folder / "manifest.json"
-    wanted = json.loads(manifest.read_text("utf-8"))["files"].get(name)
-    if wanted is None or not file.is_file():
-        sys.exit(f"{file} is not part of this deployment: {manifest} names the files that are")
+    files, file = manifest_of(folder)["files"], folder / name
+    if name not in files:
+        graphs = [own for own in files if own.endswith((".onnx", ".xml")) and "/" not in own]
+        sys.exit(f"{file} is not part of this deployment, which has {' and '.join(graphs)}")
+    if not file.is_file():
+        sys.exit(f"{file} is missing; copy the whole folder again")
     with file.open("rb") as opened:
-        if hashlib.file_digest(opened, "sha256").hexdigest() != wanted:
-            sys.exit(f"{file} is damaged: its SHA-256 is not the one in {manifest.name}; copy the folder again")
+        if hashlib.file_digest(opened, "sha256").hexdigest() != files[name]:
+            sys.exit(f"{file} is damaged: its SHA-256 is not the one in manifest.json; copy the folder again")
 
 
 def _onnxruntime(path: Path, threads: int) -> tuple[Any, dict[str, Any]]:
-    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
-
+    try:
+        import onnxruntime  # type: ignore[import-untyped,unused-ignore]
+    except ImportError:
+        sys.exit(f"{path.name} needs ONNX Runtime: pip install -r {path.parent / 'requirements.txt'}")
     if sys.platform == "win32":
         onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()

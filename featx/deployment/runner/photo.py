@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from PIL import Image, UnidentifiedImageError
 FORMATS = {"JPEG": "JPEG", "PNG": "PNG", "GIF": "GIF", "TIFF": "TIFF", "WEBP": "WebP", "BMP": "BMP"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".tif", ".tiff", ".webp", ".bmp")
 TURNED = (5, 6, 7, 8)
-Image.MAX_IMAGE_PIXELS = 25_000_000  # Pillow refuses twice as many
+MOST_PIXELS = 50_000_000
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow refuses twice as many, and warns of fewer
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def photos_in(names: Iterable[str]) -> Iterator[Path]:
@@ -43,8 +46,12 @@ def decode(data: bytes, size: list[int] | None) -> Any:
 
 
 def _open(data: bytes) -> Any:
+    if not data:
+        raise ValueError("the file is empty")
     try:
         return Image.open(io.BytesIO(data), formats=list(FORMATS))
+    except Image.DecompressionBombError:
+        raise ValueError(f"more than {MOST_PIXELS // 1_000_000} million pixels") from None
     except UnidentifiedImageError:
         raise ValueError(f"no photo in a format that is read: {', '.join(FORMATS.values())}") from None
 

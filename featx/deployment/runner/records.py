@@ -10,6 +10,14 @@ import numpy as np
 Record = dict[str, Any]
 
 
+def line_of(record: Record) -> str:
+    """A record as a line for people: path, category, how sure, and what speaks against it."""
+    remark = record["error"] or record["doubt"] or ""
+    line = f"{record['path']}\t{record['category'] or ''}\t{record['sure'] or ''}\t{remark}"
+    # A name may hold what would end the line or command the terminal.
+    return "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in line)
+
+
 class Records:
     """Makes records by what the graph's metadata say of its categories and limits."""
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,13 +24,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from engine import Graph, cores  # type: ignore[import-not-found]  # noqa: E402
-from photo import bytes_of, decode, photos_in, prepare  # type: ignore[import-not-found]  # noqa: E402
-from records import Record, Records  # type: ignore[import-not-found]  # noqa: E402
+try:
+    import numpy as np
+    from engine import Graph, cores, manifest_of  # type: ignore[import-not-found]
+    from photo import bytes_of, decode, photos_in, prepare  # type: ignore[import-not-found]
+    from records import Record, Records, line_of  # type: ignore[import-not-found]
+except ImportError as error:
+    sys.exit(f"{error.name} is missing: pip install -r {HERE / 'requirements.txt'}")
 
 BATCH = 4  # what a core's cache holds; larger ones take longer for each photo
 
@@ -103,14 +106,13 @@ class Model:
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description="Predict the category of product photos.")
-    parser.add_argument("photos", nargs="*", metavar="PHOTO|FOLDER")
+    parser.add_argument("photos", nargs="*", metavar="PHOTO|FOLDER", help="for each: category, how sure, and a doubt")
     parser.add_argument("--json", action="store_true", help="print a JSON record for each photo")
     golden = HERE / "golden" / "expected.npz"
     parser.add_argument("--check", nargs="?", const=golden, metavar="FILE.npz", help="compare with known answers")
     parser.add_argument("--keep", metavar="FILE.npz", help="with --check: write the answers to a file")
     parser.add_argument("--model", default="model.onnx", metavar="FILE", help="the graph of this folder to run")
-    names = json.loads((HERE / "manifest.json").read_text("utf-8"))["columns"]
-    if names:
+    if names := manifest_of(HERE)["columns"]:
         import columns
 
         columns.add_flags(parser, names)
@@ -125,13 +127,18 @@ def main() -> None:
     paths = photos_in(words.photos)
     n_read = n_faults = 0
     for record in model.answers(columns.with_rows(paths, words, model.columns)) if names else model.predict(paths):
-        remark = record["error"] or record["doubt"] or ""
-        line = f"{record['path']}\t{record['category'] or ''}\t{record['sure'] or ''}\t{remark}"
-        print(json.dumps(record, ensure_ascii=False) if words.json else line)
+        print(json.dumps(record, ensure_ascii=False) if words.json else line_of(record))
         n_read, n_faults = n_read + (not record["error"]), n_faults + bool(record["error"])
     if not n_read:
         sys.exit("no photo could be read" if n_faults else "there is no photo in what you named")
 
 
 if __name__ == "__main__":
-    main()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names may be no text
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever reads the answers has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
