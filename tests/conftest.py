@@ -29,14 +29,14 @@ from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
 from featx.compute.threads import cores
 from featx.store import Store, open_store
-from tests.browsing import browser
+from tests.browsing import browser, only_page, tab
 from tests.sealing import seal_in_this_process, sealing_process
 
 # Each of the hundreds of processes that tests start would compile the package anew, and each worker all tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-__all__ = ["browser", "seal_in_this_process", "sealing_process"]
+__all__ = ["browser", "only_page", "seal_in_this_process", "sealing_process", "tab"]
 
 # The same examples every time, so that a red suite means a change; `make test-long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None)

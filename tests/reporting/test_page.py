@@ -50,29 +50,38 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(browser, address):
+def opened(tab, address):
     """Open the page; at the end nothing may have been said on the console nor asked of anybody."""
-    pages, faults = [], []
+    faults = []
 
-    def show(width: int = 1280, scheme: str = "light", uri: str = address, touch: bool = False):
-        page = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, has_touch=touch
-        ).new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("requestfailed", lambda request: faults.append(request.url[:80]))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:")) else faults.append(request.url),
+    def asked(request) -> None:
+        if not request.url.startswith(("file:", "data:", "about:")):
+            faults.append(request.url)
+
+    def show(width: int = 1280, scheme: str = "light", uri: str = address):
+        page = tab(
+            width,
+            scheme,
+            console=lambda message: faults.append(message.text),
+            pageerror=lambda error: faults.append(str(error)),
+            requestfailed=lambda request: faults.append(request.url[:80]),
+            request=asked,
         )
         page.goto(uri)
-        pages.append(page)
         return page
 
     yield show
-    for page in pages:
-        page.context.close()
     assert not faults
+
+
+@pytest.fixture
+def touched(browser, address):
+    """The page on a phone."""
+    context = browser.new_context(viewport={"width": 390, "height": 900}, has_touch=True)
+    page = context.new_page()
+    page.goto(address)
+    yield page
+    context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -164,8 +173,8 @@ def tip_after(page, canvas, act) -> str:
     return ""
 
 
-def test_a_tap_shows_the_photo_and_it_stays(opened):
-    page = opened(390, touch=True)
+def test_a_tap_shows_the_photo_and_it_stays(touched):
+    page = touched
     canvas = page.locator("#map-canvas")
     canvas.scroll_into_view_if_needed()
     assert "item" in tip_after(page, canvas, page.touchscreen.tap)
@@ -173,8 +182,8 @@ def test_a_tap_shows_the_photo_and_it_stays(opened):
     assert page.locator("#map-tip").is_visible()
 
 
-def test_two_fingers_zoom_the_map_and_one_scrolls_past_it(opened):
-    page = opened(390, touch=True)
+def test_two_fingers_zoom_the_map_and_one_scrolls_past_it(touched):
+    page = touched
     canvas = page.locator("#map-canvas")
     canvas.scroll_into_view_if_needed()
     assert canvas.evaluate("c => getComputedStyle(c).touchAction") == "pan-y"

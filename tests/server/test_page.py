@@ -13,6 +13,7 @@ import pytest
 from featx import extract, fit
 from featx.labels.decisions import decided
 from featx.server.page_routes import PAGE
+from tests.browsing import Tab
 from tests.conftest import made_once, photo
 from tests.reporting.test_page import axe_source
 from tests.server.conftest import Served
@@ -57,28 +58,26 @@ def site(serve, odd_shop: Path, workplace: Path) -> Iterator[tuple[Served, str]]
 
 
 @pytest.fixture
-def open_page(browser: Any, site: tuple[Served, str]) -> Iterator[Open]:
+def open_page(site: tuple[Served, str], tab: Tab) -> Iterator[Open]:
     """Log a browser in and open an address; at the end, nothing may have gone wrong or been asked of anybody else."""
     served, address = site
     faults: list[str] = []
-    contexts: list[Any] = []
 
     def opened(path: str = "/", width: int = 1200, scheme: str = "light", refusals: bool = False) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: faults.append(str(error)))
         # The browser itself notes each answer that is an error; tests that want one say so.
-        page.on("console", lambda message: faults.append(message.text) if is_fault(message, refusals) else None)
-        page.on("request", lambda ask: None if ask.url.startswith((address, "blob:")) else faults.append(ask.url))
+        page = tab(
+            width,
+            scheme,
+            pageerror=lambda error: faults.append(str(error)),
+            console=lambda message: faults.append(message.text) if is_fault(message, refusals) else None,
+            request=lambda ask: None if ask.url.startswith((address, "blob:")) else faults.append(ask.url),
+        )
         page.goto(f"{address}/login?token={served.service.access.new_link()}")
         page.wait_for_url(f"{address}/")
         page.goto(address + path)
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
     assert faults == []
 
 
@@ -92,11 +91,10 @@ def test_the_page_is_small():
     assert sum(file.stat().st_size for file in PAGE.iterdir()) < 100_000
 
 
-def test_without_a_session_the_page_says_how_to_log_in(browser: Any, site: tuple[Served, str]):
-    page = browser.new_page()
+def test_without_a_session_the_page_says_how_to_log_in(site: tuple[Served, str], tab: Tab):
+    page = tab()
     page.goto(site[1])
     page.get_by_text("Open the address that featx serve printed").wait_for()
-    page.close()
 
 
 def test_a_photo_is_chosen_pasted_and_dropped_and_answered_with_look_alikes_and_a_category(open_page: Open):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.browsing import Tab
 from tests.server.conftest import Served
 from tests.server.test_safety import listening
 from tests.server.test_search import a_photo
@@ -18,15 +19,14 @@ POLICY = "default-src 'none'; script-src 'self'; img-src 'self'; connect-src 'se
 
 
 @pytest.fixture
-def shop_page(browser: Any, served: Served) -> Iterator[Callable[[str], Any]]:
+def shop_page(served: Served, tab: Tab) -> Iterator[Callable[[str], Any]]:
     """A page of the shop on the server's own origin; a proxy in front adds the token, as docs/serve.md says."""
     token = served.as_program("read", "classify")
-    contexts: list[Any] = []
 
     def opened(attributes: str) -> Any:
-        context = browser.new_context(extra_http_headers=token)
-        contexts.append(context)
-        page = context.new_page()
+        refused: list[str] = []
+        page = tab(console=lambda message: refused.append(message.text) if "polic" in message.text.lower() else None)
+        page.set_extra_http_headers(token)
         html = f'{HEAD}<script src="/widget.js" {attributes}></script>'
         headers = {"Content-Security-Policy": POLICY}
         page.route(
@@ -34,18 +34,13 @@ def shop_page(browser: Any, served: Served) -> Iterator[Callable[[str], Any]]:
             lambda route: route.fulfill(body=html, content_type="text/html; charset=utf-8", headers=headers),
         )
         page.route("**/shop.css", lambda route: route.fulfill(body=STYLE, content_type="text/css"))
-        page.refused = []
-        page.on(
-            "console", lambda message: page.refused.append(message.text) if "polic" in message.text.lower() else None
-        )
+        page.refused = refused
         page.goto(f"{address}/product")
         return page
 
     with listening(served) as (host, port):
         address = f"http://{host}:{port}"
         yield opened
-        for context in contexts:
-            context.close()
 
 
 def test_one_tag_shows_look_alikes_that_lead_to_the_shops_own_pages(shop_page: Callable[[str], Any]):

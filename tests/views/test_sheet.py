@@ -12,6 +12,7 @@ import pytest
 from featx.labels.decisions import labels_after_decisions
 from featx.store import Store, open_store
 from featx.views.sheet import EAGER, Sheet, SheetPhoto
+from tests.browsing import Tab
 from tests.conftest import Run, photo
 
 
@@ -62,26 +63,26 @@ Show = Callable[..., Any]
 
 
 @pytest.fixture
-def show(browser: Any) -> Iterator[Show]:
+def show(tab: Tab) -> Iterator[Show]:
     """Open a page; at the end nothing may have been said on the console nor asked of anybody."""
     faults: list[str] = []
-    contexts: list[Any] = []
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith(("file:", "data:", "blob:")):
+            faults.append(request.url)
 
     def opened(path: Path, width: int = 1280, scheme: str = "light") -> Any:
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
-        page = contexts[-1].new_page()
-        page.on("console", lambda message: faults.append(message.text))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else faults.append(request.url),
+        page = tab(
+            width,
+            scheme,
+            console=lambda message: faults.append(message.text),
+            pageerror=lambda error: faults.append(str(error)),
+            request=asked,
         )
         page.goto(path.as_uri())
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
     assert faults == []
 
 
