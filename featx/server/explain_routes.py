@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -44,7 +45,7 @@ async def explain_item(request: Request, item_id: ID, caller: Reader, against: A
     generation = service.now
     row = row_of(generation, item_id)
     data = await in_thread(stored_photo, generation, row)
-    return json_answer(await in_thread(_explained, service, generation, data, against))
+    return json_answer(await _in_turn(service, generation, data, against))
 
 
 @router.post("/v1/explain", responses=answers(ExplanationAnswer), openapi_extra=PHOTO_BODY)
@@ -56,22 +57,31 @@ async def explain_photo(request: Request, caller: Classifying, against: Against 
     if upload.photo is None:
         assert upload.refusal is not None
         raise unreadable(upload.refusal)
-    return json_answer(await in_thread(_explained, service, service.now, upload.photo, against))
+    return json_answer(await _in_turn(service, service.now, upload.photo, against))
 
 
-def _explained(service: Service, generation: Generation, photo: PhotoLike, against: str | None) -> ExplanationAnswer:
+async def _in_turn(
+    service: Service, generation: Generation, photo: PhotoLike, against: str | None
+) -> ExplanationAnswer:
     """One explanation at a time: each may take a second of every core."""
-    explainer = Explainer(generation.classifier)
-    if not service.explaining.acquire(timeout=service.settings.limits.answer_seconds):
-        raise Problem(503, "overloaded", "others are being explained", "try again", retry_after=2)
     try:
-        found = explainer(photo, against)
+        async with asyncio.timeout(service.settings.limits.answer_seconds):
+            await service.explaining.acquire()
+    except TimeoutError as error:
+        raise Problem(503, "overloaded", "others are being explained", "try again", retry_after=2) from error
+    try:
+        return await in_thread(_explained, generation, photo, against)
+    finally:
+        service.explaining.release()
+
+
+def _explained(generation: Generation, photo: PhotoLike, against: str | None) -> ExplanationAnswer:
+    try:
+        found = Explainer(generation.classifier)(photo, against)
         record = found.to_dict()
         drawn = jpeg(found.overlay(OVERLAY)) if found.regions else None
     except UnreadablePhoto as error:
         raise unreadable(error) from error
-    finally:
-        service.explaining.release()
     # Files are named by item, never by path.
     record.pop("path")
     for photos in record["nearest"].values():

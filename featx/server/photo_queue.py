@@ -77,7 +77,8 @@ class PhotoQueue:
             if known is not None and not known.cancelled():
                 self._known.move_to_end(photo.digest)
                 return known
-            self._admit(caller)
+            self.require_room(caller)
+            self._callers[caller] += 1
             job = _Job(photo, time.monotonic() + self._limits.answer_seconds)
             self._remember(photo.digest, job.future)
         job.future.add_done_callback(lambda _: self._left(caller, job))
@@ -103,7 +104,8 @@ class PhotoQueue:
 
     # --- who may ----------------------------------------------------------------------------------------------------
 
-    def _admit(self, caller: str) -> None:
+    def require_room(self, caller: str) -> None:
+        """Refuse a photo of a caller where too many wait."""
         if self._stopped:
             raise Problem(503, "stopping", "the server is stopping", "try again", retry_after=5)
         if self._decoders.exhausted:
@@ -112,7 +114,6 @@ class PhotoQueue:
             raise Problem(429, "too-many", "too many of your photos wait", "send fewer at a time", retry_after=1)
         if self.waiting >= self._limits.waiting_photos:
             raise Problem(503, "overloaded", f"{self.waiting} photos wait already", "try again", retry_after=1)
-        self._callers[caller] += 1
 
     def _remember(self, digest: str, future: Future[Features]) -> None:
         self._known[digest] = future

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from featx.server.tokens import Access, tokens_of
 from featx.workspace import Workspace
 
 LARGEST_HEADER = 16 * 1024
+# The loop gives the interpreter up with every packet, and waits up to this long for it while photos are decoded.
+TURN_SECONDS = 0.0005
 
 
 def serve(
@@ -48,11 +52,21 @@ def serve(
     access = Access(tokens_of(workspace), read_only=read_only)
     require_tokens(settings, access)
     listener = listening_socket(settings)
-    with listener, one_thread_each():
+    with listener, one_thread_each(), _short_turns():
         service = Service(settings, access, on_link)
         on_ready(service)
         on_link(f"{settings.address}/login?token={access.new_link()}")
         uvicorn.Server(configuration(service)).run(sockets=[listener])
+
+
+@contextmanager
+def _short_turns() -> Iterator[None]:
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(TURN_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def require_tokens(settings: ServerSettings, access: Access) -> None:

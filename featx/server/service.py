@@ -57,8 +57,8 @@ class Service:
         self._lock = threading.Lock()
         self._queues: dict[str, PhotoQueue] = {}
         self.catalogue = Catalogue(settings, self.queue_of)
-        # Explanations are made one at a time.
-        self.explaining = threading.Lock()
+        # Explanations are made one at a time; those that wait hold no thread that another answer needs.
+        self.explaining = asyncio.Semaphore(1)
         self.decisions, self.jobs, self.processes = DecisionLog(settings.store), Jobs(), Processes()
         self.update = UpdateRun(settings.store, self.accuracy, self.catalogue.look)
         self._report()

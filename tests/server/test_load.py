@@ -189,6 +189,23 @@ def test_overload_is_answered_with_200_429_or_503_and_retry_after(serve):
     assert ask(99).status_code == 200
 
 
+def test_where_too_many_wait_a_photo_is_refused_before_its_body_is_read(served: Served, monkeypatch):
+    monkeypatch.setattr("featx.server.search_routes.uploads_of", lambda *_: pytest.fail("it was read"))
+    headers = served.as_program("classify") | JPEG
+    served.service.queue_of(served.service.now)._callers["somebody"] = served.service.settings.limits.waiting_photos
+    for path in ("/v1/similar", "/v1/classify"):
+        answer = served.client.post(path, content=a_photo(), headers=headers)
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+
+
+def test_whoever_waits_for_an_explanation_holds_no_thread_and_not_for_ever(serve, monkeypatch):
+    served = serve(Limits(answer_seconds=0.05))
+    monkeypatch.setattr("featx.server.explain_routes._explained", lambda *_: pytest.fail("its turn had not come"))
+    served.client.portal.call(served.service.explaining.acquire)
+    answer = served.client.post("/v1/explain", content=a_photo(), headers=served.as_program("classify") | JPEG)
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+
+
 def swap_of(shop: Path, swaps: int, served: Served) -> None:
     """Replace the store again and again while others ask; every answer is of one state, and none fails."""
     path = Path(open_store().path)

@@ -51,7 +51,8 @@ def test_no_name_of_an_answer_is_looked_up_again(served: Served, monkeypatch):
     assert found and not {match["id"] for match in found} & set(looked_up)
 
 
-def test_a_known_item_waits_for_no_more_than_one_other_thread(served: Served, monkeypatch):
+@pytest.mark.parametrize(("path", "threads"), [("/v1/similar?id=boots0-0&k=3", 1), ("/healthz/live", 0)])
+def test_what_is_soon_answered_waits_for_one_other_thread_or_none(served: Served, monkeypatch, path: str, threads: int):
     handed_over: list[object] = []
     run = anyio.to_thread.run_sync
 
@@ -60,9 +61,8 @@ def test_a_known_item_waits_for_no_more_than_one_other_thread(served: Served, mo
         return await run(function, *words, **settings)
 
     monkeypatch.setattr("anyio.to_thread.run_sync", run_sync)
-    headers = served.as_program("read")
-    assert served.client.get("/v1/similar?id=boots0-0&k=3", headers=headers).status_code == 200
-    assert len(handed_over) == 1
+    assert served.client.get(path, headers=served.as_program("read")).status_code == 200
+    assert len(handed_over) == threads
 
 
 def test_the_look_alikes_of_an_item_are_searched_for_once_until_something_changes(serve, shop: Path, monkeypatch):
