@@ -82,11 +82,23 @@ def _sized(transforms: Callable[[Image.Image], Any], request: BackboneRequest) -
     if request.size is None:
         other = as_worded(preset, request.preprocessing)
         return transforms if other == preset else other
-    if not SMALLEST <= request.size <= LARGEST:
-        raise FeatxError(
-            "bad-flag", f"`--size {request.size}` is not from {SMALLEST} to {LARGEST}", "such as `--size 96`"
-        )
-    return preset.sized(request.size)
+    return preset.sized(require_size(request.size))
+
+
+def require_size(side: int) -> int:
+    """A side that photos may have."""
+    if not SMALLEST <= side <= LARGEST:
+        raise FeatxError("bad-flag", f"`--size {side}` is not from {SMALLEST} to {LARGEST}", "such as `--size 96`")
+    return side
+
+
+def too_small(request: BackboneRequest, error: Exception) -> FeatxError:
+    """The refusal of a size that a network cannot take."""
+    return FeatxError(
+        "bad-flag",
+        f"`{request.name}` cannot take photos of {request.size} pixels: {error}",
+        "try a larger size, or a network without attention",
+    )
 
 
 def _widths(reader: _Reader, probe: Any, request: BackboneRequest) -> list[int]:
@@ -97,11 +109,7 @@ def _widths(reader: _Reader, probe: Any, request: BackboneRequest) -> list[int]:
     except (RuntimeError, AssertionError) as error:
         if request.size is None:
             raise
-        raise FeatxError(
-            "bad-flag",
-            f"`{request.name}` cannot take photos of {request.size} pixels: {error}",
-            "try a larger size, or a network without attention",
-        ) from error
+        raise too_small(request, error) from error
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import Any
 from featx.backbones.base import BackboneFamily, BackboneRequest
 from featx.backbones.devices import choose_device, import_torch
 from featx.backbones.fingerprint import Fingerprint
+from featx.backbones.freezing import require_size, too_small
 from featx.backbones.frozen_network import FrozenNetwork
 from featx.backbones.weights import (
     fallback_backbone,
@@ -63,6 +65,11 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = timm.create_model(short, num_classes=0) if published is None else published.load(listed)
+    config = timm.data.resolve_model_data_config(network)
+    # Weights that were tuned at another size fit the network of that size alone.
+    tuned_at = _side_in(request.preprocessing, config) if request.size is None else None
+    if tuned_at is not None:
+        config = _resized(network, config, tuned_at)
     sha256 = "random"
     if file is not None:
         put_tensors(network, load_state_dict(file), file, request.name)
@@ -74,7 +81,9 @@ def open_timm(request: BackboneRequest) -> FrozenNetwork:
     elif given is None:
         origin = network.pretrained_cfg.get("hf_hub_id") or network.pretrained_cfg.get("url")
         sha256 = f"timm {timm.__version__} {origin}"
-    config = timm.data.resolve_model_data_config(network)
+    if request.size is not None:
+        config = _resized(network, config, require_size(request.size))
+        _require_fit(network, config, request)
     transforms = timm.data.create_transform(**config, is_training=False)
     return FrozenNetwork(
         network,
@@ -219,6 +228,30 @@ def cached_rows() -> list[dict[str, Any]]:
     return [_plain_row(name, name.partition(".")[2]) for name in names]
 
 
+def _side_in(words: str | None, config: dict[str, Any]) -> int | None:
+    """The size in the words of a preprocessing, where it is not the network's own."""
+    sides = re.search(r"CenterCrop\(size=\((\d+), (\d+)\)\)", words or "")
+    return int(sides[1]) if sides is not None and int(sides[1]) != config["input_size"][-1] else None
+
+
+def _resized(network: Any, config: dict[str, Any], side: int) -> dict[str, Any]:
+    """What photos of another size want; a network with positions for each patch gets them anew from its own."""
+    if hasattr(network, "set_input_size"):
+        network.set_input_size(img_size=(side, side))
+    # Nothing of a square picture is cut off.
+    return {**config, "input_size": (3, side, side), "crop_pct": 1.0}
+
+
+def _require_fit(network: Any, config: dict[str, Any], request: BackboneRequest) -> None:
+    """Refuse a size that the network cannot take."""
+    torch, _ = import_torch()
+    try:
+        with torch.inference_mode():
+            network.eval()(torch.zeros(1, *config["input_size"]))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise too_small(request, error) from error
+
+
 def _split_at_maps(network: Any, size: tuple[int, int, int]) -> tuple[Any, Any] | None:
     """timm's own halves of a network; None where the first one gives tokens, or maps with their channels last."""
     torch, _ = import_torch()
@@ -247,4 +280,5 @@ FAMILY = BackboneFamily(
     rows=cached_rows,
     catalogue=list_timm,
     has_weights=_has_weights,
+    takes_size=True,
 )

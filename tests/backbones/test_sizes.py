@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from featx.backbones import open_backbone
 from featx.backbones.base import BackboneRequest
 from featx.backbones.preprocessing import Preset, as_worded
+from featx.backbones.registry import open_backbone as open_requested
 from featx.errors import FeatxError
 from featx.images import read_photo
 from tests.finetuning.conftest import small_network
@@ -25,6 +27,20 @@ def test_a_network_takes_photos_of_another_size_and_its_fingerprint_says_so():
     photo = encoder.prepare(Image.new("RGB", (8, 8)))
     assert photo.shape == (40, 40, 3)
     assert encoder.features([photo]).shape == (1, 512)
+
+
+@pytest.mark.parametrize("name", ["timm:test_resnet", "timm:test_vit"])
+def test_a_timm_network_takes_another_size_and_finds_it_again_with_its_weights(tmp_path, name):
+    pytest.importorskip("timm")
+    own = open_backbone(name, weights="random", device="cpu")
+    encoder = open_backbone(name, weights="random", device="cpu", size=64)
+    words = encoder.fingerprint.preprocessing
+    assert "CenterCrop(size=(64, 64))" in words and words != own.fingerprint.preprocessing
+    save_file(encoder.tunable().weights(), tmp_path / "tuned.safetensors")
+    request = BackboneRequest(name, str(tmp_path / "tuned.safetensors"), device="cpu", preprocessing=words)
+    again = open_requested(request)
+    photo = encoder.prepare(Image.new("RGB", (80, 64), "red"))
+    assert np.array_equal(again.features([photo]), encoder.features([photo]))
 
 
 def test_nothing_of_a_square_picture_is_cut_off():
