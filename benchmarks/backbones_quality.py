@@ -38,6 +38,7 @@ from featx.backbones import open_backbone
 from featx.backbones.default import is_ready
 from featx.backbones.efficientnet_lite import NETWORKS
 from featx.backbones.fingerprint import PLUS
+from featx.backbones.nodes import without_nodes
 from featx.backbones.registry import backbone_rows, family_of
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.spec import ClassifierSettings
@@ -196,7 +197,7 @@ def cost_of(name: str, paths: list[Path], precision: str) -> Cost:
         with embed(paths[:count], lambda: encoder) as stream:
             rows = [result.features for result in stream if result.features is not None]
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    size = sum(weights_bytes(part) for part in name.split(PLUS))
+    size = sum(weights_bytes(part) for part in without_nodes(name).split(PLUS))
     return Cost(name, encoder.spec.engine or "numpy", size, rows[0].nbytes, len(rows) / wall, cpu / len(rows))
 
 

@@ -14,6 +14,7 @@ tuned, tuned_card      networks that `featx tune` trained further, with their ca
 tunable, cuts          a network as fine-tuning takes it, and where it can be cut in two
 joined                 several backbones side by side
 nodes                  the nodes of a network that are read, by name
+tracing                a network as a graph whose nodes have names
 layers, preprocessing  where in a network features are read; photos as its weights want them
 architectures          which network a weights file was made for
 sentences, sentence_network, word_pieces    texts → features by meaning

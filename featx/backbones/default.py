@@ -13,6 +13,7 @@ from pathlib import Path
 from featx.backbones import weights
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.names import BUILTIN
+from featx.backbones.nodes import without_nodes
 from featx.backbones.registry import family_of
 from featx.views.quantities import percent
 
@@ -64,7 +65,7 @@ def choose_backbone() -> tuple[str, str]:
 
 def is_ready(name: str) -> bool:
     """Whether the measured weights of a backbone, or of every part of a joined one, are on this machine."""
-    return all(family_of(part).has_weights(part) for part in name.split(PLUS))
+    return all(family_of(part).has_weights(part) for part in without_nodes(name).split(PLUS))
 
 
 def _remedy(backbone: str) -> str:

@@ -153,14 +153,14 @@ def _reader_of_nodes(network: Any, name: str, nodes: Sequence[Node], probe: Any)
     from featx.backbones import layers
     from featx.backbones.node_maps import Tap
 
-    tapped, names = layers.tapped_at_all(network, [node.layer for node in nodes], name, probe)
+    whole, names = layers.tapped_at_all(network, [node.layer for node in nodes], name, probe)
     taps = tuple(Tap(own, node.pool, _is_channels_last(name, node)) for own, node in zip(names, nodes, strict=True))
 
     def rows(output: Any) -> list[Any]:
         return [layers.pooled(output[tap.name], tap.pool, channels_last=tap.channels_last) for tap in taps]
 
     # There is no single map from which all rows come.
-    return _Reader(tapped, rows, lambda cut, example: None, taps)
+    return _Reader(whole, rows, lambda cut, example: None, taps)
 
 
 def _split_nodes(network: Any, taps: Sequence[Tap], example: Any) -> NodeHalves:

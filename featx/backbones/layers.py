@@ -10,6 +10,7 @@ from torch import fx, nn
 
 from featx.backbones.builtin_network import middle_of, unit_length
 from featx.backbones.nodes import MAPS, PENULTIMATE
+from featx.backbones.tracing import node_names, tapped
 from featx.errors import FeatxError, did_you_mean
 
 
@@ -25,14 +26,6 @@ def without_head(network: nn.Module) -> nn.Module:
     return network
 
 
-def node_names(network: nn.Module) -> list[str]:
-    """Every node whose output can be read, in the order they run."""
-    from torchvision.models.feature_extraction import get_graph_node_names
-
-    names = get_graph_node_names(network, suppress_diff_warning=True)[1]
-    return [name for name in names if name != "x"]
-
-
 def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
     """The output shape of every node for a photo of this side, without the batch; only nodes that give tensors."""
     shapes = _output_shapes(network, torch.zeros(1, 3, side, side))
@@ -41,33 +34,33 @@ def node_shapes(network: nn.Module, side: int) -> dict[str, tuple[int, ...]]:
 
 def _output_shapes(network: nn.Module, example: torch.Tensor) -> dict[str, tuple[int, ...]]:
     wanted = {name: name for name in node_names(network)}
-    tapped = _tapped(network, wanted).eval()
     with torch.inference_mode():
-        outputs: Mapping[str, Any] = tapped(example)
+        outputs: Mapping[str, Any] = tapped(network, wanted).eval()(example)
     return {name: tuple(value.shape) for name, value in outputs.items() if isinstance(value, torch.Tensor)}
 
 
 def tapped_at(network: nn.Module, layer: str, backbone: str) -> nn.Module:
     """The network truncated after a node."""
     node = _known_node(layer, node_names(network), backbone)
-    return _tapped(network, {node: "features"})
+    return tapped(network, {node: "features"})
 
 
 def tapped_at_all(
     network: nn.Module, layers: Sequence[str], backbone: str, example: torch.Tensor
 ) -> tuple[nn.Module, list[str]]:
     """The network with the outputs of several nodes, without its head; and the node of each layer."""
-    known, head = node_names(network), last_classifying_layer(network)
+    head = last_classifying_layer(network)
     bare = without_head(network).eval()
+    known = node_names(bare)
     nodes = []
     for layer in layers:
         if layer == PENULTIMATE:
-            nodes.append(node_names(bare)[-1])
+            nodes.append(known[-1])
         elif layer == MAPS:
             nodes.append(last_maps(bare, example, backbone))
         else:
             nodes.append(_inside(layer, known, head, backbone))
-    return _tapped(bare, {node: node for node in nodes}), nodes
+    return tapped(bare, {node: node for node in nodes}), nodes
 
 
 def _inside(layer: str, known: Sequence[str], head: str, backbone: str) -> str:
@@ -116,7 +109,7 @@ def split_at_maps(network: nn.Module, example: torch.Tensor) -> tuple[nn.Module,
     Both parts share their weights with the network.
     """
     last = node_names(network)[-1]
-    whole = _tapped(network, {last: "rows"}).eval()
+    whole = tapped(network, {last: "rows"}).eval()
     shapes = Shapes(whole)
     with torch.inference_mode():
         shapes.run(example)
@@ -133,15 +126,6 @@ def split_at_layer(
     if output.ndim != 4:
         return None
     return _Maps(network, channels_last), Pooling(pool, channels_last)
-
-
-def _tapped(network: nn.Module, names: Mapping[str, str]) -> fx.GraphModule:
-    """The network with the outputs of these nodes, each under its name."""
-    # A network read at its end does without torchvision, which takes as long to import as torch.
-    from torchvision.models.feature_extraction import create_feature_extractor
-
-    tapped: fx.GraphModule = create_feature_extractor(network, dict(names), suppress_diff_warning=True)
-    return tapped
 
 
 class Calling(nn.Module):

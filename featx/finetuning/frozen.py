@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from featx.backbones import Encoder, choose_backbone
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.names import BUILTIN, COLOUR
+from featx.backbones.nodes import without_nodes
 from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.embedding.stream import Lookup, batch_size_for, embed, nothing_known
 from featx.errors import FeatxError
@@ -23,7 +24,7 @@ from featx.workspace import Workspace, is_store
 
 def tunable_backbone() -> str:
     """The best backbone here that can be tuned: a part of the one that `extract` would choose."""
-    chosen = choose_backbone()[0]
+    chosen = without_nodes(choose_backbone()[0])
     parts = [part for part in chosen.split(PLUS) if part != COLOUR]
     # The built-in network has learned from product photos already; the others have more to gain.
     parts.sort(key=lambda part: part == BUILTIN)

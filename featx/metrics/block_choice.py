@@ -17,8 +17,8 @@ Blocks = tuple[str, ...]
 FEWEST = 200
 # Of more blocks than this, not every choice is tried.
 MANY = 4
-
-
+# Between the blocks of a choice in its name.
+BESIDE = "+"
 # In a cosine one block may count this many times as much as each of the others.
 STEPS = (2.0, 4.0)
 
@@ -33,7 +33,7 @@ class Blend:
     def __str__(self) -> str:
         weights = self.weights or (1.0,) * len(self.blocks)
         named = zip(self.blocks, weights, strict=True)
-        return "+".join(name if weight == 1 else f"{weight:g}×{name}" for name, weight in named)
+        return BESIDE.join(name if weight == 1 else f"{weight:g}×{name}" for name, weight in named)
 
     def mean(self, cosines: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """The cosines of the blend, from those of its blocks."""

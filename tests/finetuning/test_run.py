@@ -453,8 +453,9 @@ def test_the_built_in_network_in_parts_gives_its_own_features(shop, workplace):
 
 
 def test_without_a_name_the_part_of_the_usual_backbone_that_can_be_tuned_is(monkeypatch):
-    monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda: ("builtin+efficientnet_lite2", ""))
-    assert tunable_backbone() == "efficientnet_lite2"
+    for chosen in ("builtin+efficientnet_lite2", "builtin+efficientnet_lite2@penultimate,maps:max"):
+        monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda chosen=chosen: (chosen, ""))
+        assert tunable_backbone() == "efficientnet_lite2"
     monkeypatch.setattr("featx.finetuning.frozen.choose_backbone", lambda: ("builtin", ""))
     assert tunable_backbone() == "builtin"
 

@@ -30,6 +30,14 @@ def test_a_clearly_better_choice_is_taken_and_says_why():
     assert BlockChoice.from_dict(choice.to_dict()) == choice
 
 
+def test_of_many_choices_the_best_are_named_and_a_network_stands_for_all_of_its_layers():
+    shares = {"a+b/x+b/y": 0.8, "a+b/x": 0.7, "b/x+b/y": 0.9, "a": 0.5, "b/y": 0.6, "a+4×b/x+b/y": 0.4}
+    named = describe_blocks(BlockChoice(("b/x", "b/y"), "folds", 1000, shares))
+    assert named == "b (folds: a+b 80.0% · b 90.0% · a+b/x 70.0% · b/y 60.0% · and 2 more)"
+    few = BlockChoice(("a", "b/x", "b/y"), "folds", 1000, {"a+b/x+b/y": 0.8, "a+4×b/x+b/y": 0.4}, (1.0, 4.0, 1.0))
+    assert describe_blocks(few) == "a+4×b/x+b/y (folds: a+b 80.0% · a+4×b/x+b/y 40.0%)"
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.003])
 def test_a_difference_within_chance_leaves_all_blocks(gain):
     choice = choose_blocks({ALL: answers(0.8), A: answers(0.8) | answers(gain, seed=1), B: answers(0.2)}, EACH, "folds")
