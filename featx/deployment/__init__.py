@@ -9,6 +9,7 @@ int8, openvino_form    the same graph with integers in its convolutions, and in 
 golden     drawn photos with the answers of featx
 comparison the program of a deployment beside featx
 agreement  how far the graph of integers agrees
+browser_columns            what columns become in a browser
 browser_page, browser/    a page that classifies in a browser
 card       the page that travels along
 folder     all of it written aside, compared with featx, then renamed into place

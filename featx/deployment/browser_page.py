@@ -19,6 +19,8 @@ import onnx
 
 from featx.backbones.weights.download import offline
 from featx.backbones.weights.http import CutOff, NoAnswer, Refused, open_url
+from featx.classifiers.columns.learning import ColumnsEncoder
+from featx.deployment.browser_columns import learned_columns
 from featx.deployment.model import contract_of
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
@@ -37,8 +39,8 @@ SCRIPT, WASM = "package/dist/ort.wasm.bundle.min.mjs", "package/dist/ort-wasm-si
 EXPORTS = re.compile(r"export\{([^}]*)\};")
 
 
-def write_page(folder: Path, graph: Path, golden: Path, expected: Path) -> None:
-    """Write the page into a new folder, with a graph and the golden photos."""
+def write_page(folder: Path, graph: Path, golden: Path, expected: Path, encoder: ColumnsEncoder | None = None) -> None:
+    """Write the page into a new folder, with a graph, the golden photos, and what makes numbers of their columns."""
     folder.mkdir()
     for file in PAGE.iterdir():
         shutil.copyfile(file, folder / file.name)
@@ -49,6 +51,7 @@ def write_page(folder: Path, graph: Path, golden: Path, expected: Path) -> None:
     contract = contract_of(onnx.load(graph))
     records = f"const CONTRACT = {_json(contract)};\nconst GOLDEN = {_json(_golden(golden, expected))};\n"
     (folder / "golden.js").write_text(records, encoding="utf-8")
+    (folder / "learned.js").write_text(f"const LEARNED = {_json(learned_columns(encoder))};\n", encoding="utf-8")
 
 
 def runtime_archive() -> bytes:
@@ -102,9 +105,16 @@ def _golden(folder: Path, expected: Path) -> list[dict[str, Any]]:
     """The golden photos with their answers."""
     with np.load(expected, allow_pickle=False) as file:
         names, labels, shares = file["files"].tolist(), file["label"].tolist(), file["probabilities"].tolist()
+        rows = file["columns"].tolist() if "columns" in file else ["{}"] * len(names)
     return [
-        {"name": name, "data": _base64((folder / name).read_bytes()), "label": label, "shares": row}
-        for name, label, row in zip(names, labels, shares, strict=True)
+        {
+            "name": name,
+            "data": _base64((folder / name).read_bytes()),
+            "columns": json.loads(columns),
+            "label": label,
+            "shares": row,
+        }
+        for name, columns, label, row in zip(names, rows, labels, shares, strict=True)
     ]
 
 

@@ -174,7 +174,7 @@ def _write(
     from featx.deployment.golden import EXPECTED, write_golden
 
     on_stage("the graph")
-    _require_deployable(predictor, forms)
+    _require_deployable(predictor)
     _require_exact_flags(rule, forms)
     _write_graphs(folder, predictor, rule, forms)
     _copy_runner(folder, predictor.model)
@@ -191,7 +191,8 @@ def _write(
     if forms.browser:
         from featx.deployment.browser_page import write_page
 
-        write_page(folder / BROWSER, folder / MODEL, folder / GOLDEN, folder / GOLDEN / EXPECTED)
+        fusion, expected = predictor.model.fusion, folder / GOLDEN / EXPECTED
+        write_page(folder / BROWSER, folder / MODEL, folder / GOLDEN, expected, fusion.encoder if fusion else None)
     page = card_page(predictor, rule, comparison, agreement, browser=forms.browser)
     (folder / CARD).write_text(page, encoding="utf-8")
     _write_manifest(folder, predictor.model)
@@ -299,16 +300,10 @@ def _write_manifest(folder: Path, model: Classifier) -> None:
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _require_deployable(predictor: Predictor, forms: Forms) -> None:
+def _require_deployable(predictor: Predictor) -> None:
     from featx.deployment.columns import require_columns_travel
 
     require_columns_travel(predictor.model)
-    if forms.browser and (wants := ", ".join(predictor.model.wants)):
-        raise FeatxError(
-            "bad-flag",
-            f"the classifier counts {wants} beside the photo, and the page for browsers takes photos only",
-            "leave `--browser` out, or train one for photos alone: `featx fit` without `--with`",
-        )
     precision = predictor.model.fingerprint.precision
     if precision != "fp32":
         raise FeatxError(

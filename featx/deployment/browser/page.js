@@ -30,10 +30,14 @@ async function decode(blob) {
   return opaque(context.getImageData(0, 0, canvas.width, canvas.height));
 }
 
-async function answer(blob) {
+async function answer(blob, columns) {
   const picture = await decode(blob), inputs = {};
   for (const form of CONTRACT.photo.inputs)
     inputs[form.name] = new ort.Tensor("uint8", prepare(picture, form), [1, form.side, form.side, 3]);
+  if (CONTRACT.columns) {
+    const numbers = columnNumbers(columns);
+    inputs[CONTRACT.columns.input] = new ort.Tensor("float32", numbers, [1, numbers.length]);
+  }
   const outputs = await session.run(inputs);
   const label = Number(outputs.label.data[0]), shares = Array.from(outputs.probabilities.data);
   const similarity = outputs.similarity.data[0], least = CONTRACT.review.similarity;
@@ -46,12 +50,13 @@ async function answer(blob) {
 }
 
 async function show(files) {
+  const columns = columnsOf();
   for (const file of files) {
     let record;
     try {
-      record = { name: file.name, ...await answer(file) };
+      record = { name: file.name, columns, ...await answer(file, columns) };
     } catch {
-      record = { name: file.name, category: "", sure: null, doubt: "this browser cannot read it" };
+      record = { name: file.name, columns, category: "", sure: null, doubt: "this browser cannot read it" };
     }
     rows.push(record);
     find("answers").hidden = find("save").disabled = false;
@@ -59,6 +64,21 @@ async function show(files) {
     say(`${rows.length} answered`);
   }
 }
+
+// A field for each column that the classifier counts, and what is in it.
+function addFields() {
+  for (const name of columnNames()) {
+    const label = document.createElement("label"), field = document.createElement("input");
+    field.name = name;
+    label.append(name, field);
+    find("columns").append(label);
+  }
+  find("columns").hidden = columnNames().length === 0;
+}
+
+const columnNames = () => Object.keys(CONTRACT.columns?.kinds ?? {});
+const columnsOf = () => Object.fromEntries(
+  Array.from(find("columns").querySelectorAll("input"), field => [field.name, field.value]));
 
 function row(record, file) {
   const line = document.createElement("tr"), image = new Image();
@@ -82,7 +102,8 @@ function cell(value) {
 }
 
 function save() {
-  const lines = [["name", "category", "sure", "needs a look"], ...rows.map(r => [r.name, r.category, r.sure, r.doubt])];
+  const names = columnNames(), cells = r => [r.name, r.category, r.sure, r.doubt, ...names.map(name => r.columns[name])];
+  const lines = [["name", "category", "sure", "needs a look", ...names], ...rows.map(cells)];
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob(["\ufeff", lines.map(line => line.map(cell).join(",")).join("\r\n")]));
   link.download = "categories.csv";
@@ -94,7 +115,7 @@ function save() {
 async function check() {
   let same = 0, apart = 0;
   for (const photo of GOLDEN) {
-    const own = await answer(new Blob([bytesOf(photo.data)]));
+    const own = await answer(new Blob([bytesOf(photo.data)]), photo.columns);
     same += own.label === photo.label;
     apart = Math.max(apart, ...own.shares.map((share, i) => Math.abs(share - photo.shares[i])));
   }
@@ -104,6 +125,7 @@ async function check() {
 
 function listen() {
   const drop = find("drop");
+  addFields();
   find("choose").addEventListener("change", event => show(event.target.files));
   find("save").addEventListener("click", save);
   find("check").addEventListener("click", check);
