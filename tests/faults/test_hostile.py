@@ -288,8 +288,23 @@ def test_neither_do_they_while_their_libraries_are_loaded(featx_commands, tmp_pa
     assert len(answers) == len(commands)
 
 
+def test_openvino_comes_without_its_telemetry(tmp_path):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    (tmp_path / "sitecustomize.py").write_text(NO_SOCKETS)
+    code = (
+        "import sys\n"
+        "from featx.backbones.engines.no_telemetry import import_without_telemetry\n"
+        "import_without_telemetry('openvino').Core()\n"
+        "assert sys.modules['openvino_telemetry'] is None"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "HOME": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not (tmp_path / "intel").exists()
+
+
 @pytest.mark.parametrize(
-    "engine", ["openvino", *(pytest.param(engine, marks=pytest.mark.long) for engine in ("int8", "onnxruntime"))]
+    "engine", [pytest.param(engine, marks=pytest.mark.long) for engine in ("openvino", "int8", "onnxruntime")]
 )
 def test_libraries_that_report_their_use_are_kept_from_it(featx_process, tmp_path, engine):
     for name in {"openvino": ["openvino"], "int8": ["openvino", "nncf"], "onnxruntime": ["onnxruntime", "onnx"]}[
