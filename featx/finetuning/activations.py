@@ -33,8 +33,8 @@ LARGEST = 60_000.0
 # Records that are checked together.
 READ_AT_ONCE = 64
 RECORDS, ABOUT, LOCK = "activations", "about.json", ".lock"
-# Photos whose features are computed together: more take hundreds of megabytes, and hardly less time.
-BATCH = 16
+# Photos whose features are computed together: more take hundreds of megabytes, and no less time.
+BATCH = 8
 
 
 def activations_folder() -> Path:

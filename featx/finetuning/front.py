@@ -17,7 +17,7 @@ from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.tunable import TunableNetwork
 
 # Photos that go through the front together on a CPU: the first layers are the widest, and plain torch frees none early.
-TOGETHER = 8
+TOGETHER = 4
 
 
 class FrontEncoder(Encoder):

@@ -51,6 +51,11 @@ class Tail(nn.Module):
         self.head = nn.Linear(width, categories)
         self.second_head = nn.Linear(width, second) if second else None
 
+    @property
+    def is_on_cpu(self) -> bool:
+        """Whether the network runs there."""
+        return self._device.type == "cpu"
+
     def train(self, mode: bool = True) -> Tail:
         """Stays in eval mode: a network in training mode would move the statistics of its batch normalisations."""
         return super().train(False)
