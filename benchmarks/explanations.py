@@ -13,7 +13,7 @@ photos, and to draw it.
 
 With `--keep` the classifier and the figures of each photo are kept in a folder, and a run that was stopped goes on.
 
-The store is one of `builtin` or of an EfficientNet-Lite, whose networks take bytes.
+The store is one of `builtin` or of an EfficientNet-Lite, whose networks take bytes; with `--times` of any backbone.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from torch import nn
 from featx.backbones.engines.base import EmbeddingModule
 from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier, load_classifier
+from featx.cli.explain import COMPRESSION
 from featx.embedding.reopen import reopen_backbone
 from featx.embedding.stream import embed
 from featx.explanation.explainer import Explainer
@@ -171,17 +172,20 @@ def main() -> None:
     arguments.add_argument("--folds", type=int, default=5, help="of the calibration")
     arguments.add_argument("--keep", type=Path)
     arguments.add_argument("--clf", default="logreg", help="a linear one: logreg, lda or svm")
+    arguments.add_argument("--times", action="store_true", help="only what the command takes, with any backbone")
     given = arguments.parse_args()
     torch.set_num_threads(1)
     store = open_store(given.store)
     model, encoder = fitted(store, given.clf, given.folds, given.keep), reopen_backbone(store, "cpu")
+    asked_rows = learned_and_asked(store, given.photos, given.skip, given.seed)
+    print_times(Predictor(model, store, lambda: encoder), [store.paths[i] for i in asked_rows])
+    if given.times:
+        return
     network, maps_of = parts_of(encoder)
     file = None if given.keep is None else given.keep / "scores.json"
     scores: dict[str, list[tuple[float, float, float]]] = (
         json.loads(file.read_text()) if file is not None and file.exists() else {}
     )
-    asked_rows = learned_and_asked(store, given.photos, given.skip, given.seed)
-    print_times(Predictor(model, store, lambda: encoder), [store.paths[i] for i in asked_rows])
     for row_number in asked_rows[len(scores.get("featx", ())) :]:
         prepared = encoder.prepare(read_photo(store.paths[row_number]).image)
         row = encoder.features([prepared])[0]
@@ -240,7 +244,7 @@ def main() -> None:
 
 def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
     """Print the CPU time of each step of the command, as the median over the photos."""
-    explainer = Explainer(predictor)
+    explainer, asking = Explainer(predictor, border=False), Explainer(predictor)
 
     def predicted(photo: str) -> None:
         with embed([photo], lambda: predictor.backbone, workers=1, batch=1) as stream:
@@ -248,10 +252,10 @@ def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
                 predictor.model.predict_proba(embedded.features[None])
 
     def drawn(photo: str) -> None:
-        explainer(photo).overlay().save(io.BytesIO(), "PNG")
+        explainer(photo).overlay().save(io.BytesIO(), "PNG", compress_level=COMPRESSION)
 
     medians = []
-    for step in (predicted, explainer, drawn):
+    for step in (predicted, explainer, drawn, asking):
         step(photos[0])  # what is made once, such as the rows of the training photos
         seconds = []
         for photo in photos:
@@ -259,9 +263,10 @@ def print_times(predictor: Predictor, photos: Sequence[str]) -> None:
             step(photo)
             seconds.append(time.process_time() - begun)
         medians.append(1000 * np.median(seconds))
-    plain, explained, with_picture = medians
-    print(f"CPU ms a photo: predicted {plain:.0f}, explained {explained:.0f}, explained and drawn {with_picture:.0f}")
-    print(f"on top of prediction: {explained - plain:.0f}, with the picture {with_picture - plain:.0f}", flush=True)
+    plain, *more = medians
+    explained, drawn_too, asked_too = (each - plain for each in more)
+    print(f"CPU ms a photo: predicted {plain:.0f}; on top of that explained {explained:.0f}")
+    print(f"with the picture {drawn_too:.0f}, with the question about the border {asked_too:.0f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -78,8 +78,8 @@ class Explanation:
     # Words of the photo's columns, with what would be lost without each; the strongest first.
     words: list[WordShare]
     near: dict[str, list[NearPhoto]]
-    # What is answered with the border of the photo blurred, and with its middle.
-    border: Border
+    # What is answered with the border of the photo blurred, and with its middle; None where that was not asked.
+    border: Border | None
     image: Image.Image = field(repr=False)
     # What must be covered for another answer; None where it was not asked for, or where half the photo is not enough.
     covering: Covering | None = None
@@ -96,7 +96,7 @@ class Explanation:
     @property
     def border_sentence(self) -> str:
         """A warning where the border decides, in one line; else empty."""
-        if not self.border.decides:
+        if self.border is None or not self.border.decides:
             return ""
         then, still = self.border.border_blurred, self.border.middle_blurred
         return (
@@ -185,7 +185,7 @@ class Explanation:
                 {"column": word.column, "word": word.word, "log_odds": round(word.log_odds, 4)} for word in self.words
             ],
             "regions": {name: region.to_dict() for name, region in self.regions.items()},
-            "border": self.border.to_dict(),
+            "border": self.border and self.border.to_dict(),
             **({"covering": self.covering and self.covering.to_dict()} if self.covering_tried else {}),
             "nearest": {
                 label: [{"path": photo.path, "similarity": round(photo.similarity, 4)} for photo in photos]
@@ -231,12 +231,13 @@ def explain(
 class Explainer:
     """Explains one photo after another with the same classifier."""
 
-    def __init__(self, predictor: Predictor, *, cover: bool = False, fine: bool = False) -> None:
+    def __init__(self, predictor: Predictor, *, cover: bool = False, fine: bool = False, border: bool = True) -> None:
         """With `cover`, each explanation says what must be covered for another answer; with `fine`, regions are finer.
 
-        Fine regions are measured on the photo itself, by the whole classifier, which takes seconds.
+        Fine regions are measured on the photo itself, by the whole classifier, which takes seconds. Without `border`
+        nothing is asked about the photo with its border blurred, which takes as long as predicting two photos.
         """
-        self.predictor, self.cover, self.fine = predictor, cover, fine
+        self.predictor, self.cover, self.fine, self.border = predictor, cover, fine, border
 
     def __call__(
         self, photo: PhotoLike, against: str | None = None, columns: Mapping[str, Value] | None = None
@@ -263,7 +264,7 @@ class Explainer:
             regions=self._regions(looked, question, margin),
             words=words_of_photo(question, row, values),
             near=self._nearest(row, looked.digest, [model.classes[winner], model.classes[other]]),
-            border=ask_border(image, self._shares(values), model.classes, winner),
+            border=ask_border(image, self._shares(values), model.classes, winner) if self.border else None,
             image=image,
         )
         return self._with_covering(explanation, values, winner) if self.cover else explanation

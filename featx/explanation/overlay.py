@@ -11,7 +11,7 @@ from PIL import ImageDraw, ImageOps
 from PIL.Image import Image
 
 # Two colours that people with any colour vision tell apart.
-FOR, AGAINST = np.array([230, 97, 1]), np.array([33, 102, 172])
+FOR, AGAINST = (230, 97, 1), (33, 102, 172)
 STRONGEST = 0.65
 SMOOTH = 12
 
@@ -21,15 +21,15 @@ def overlay(image: Image, cells: NDArray[np.float64], side: int, *, strongest: f
 
     Cells weaker than `strongest` stay as transparent as they are beside it.
     """
-    shown = fitted(image, side)
-    grey = np.asarray(shown.convert("L").convert("RGB"), dtype=np.float64)
+    grey = fitted(image, side).convert("L").convert("RGB")
     # Cells of a network's own grid have hard borders, which say nothing.
     coarse = pillow.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
-    values = np.asarray(coarse.resize(shown.size, pillow.Resampling.BICUBIC), dtype=np.float64)
-    values = values / (max(float(np.abs(values).max()), strongest) or 1.0)
-    strength = STRONGEST * np.sqrt(np.abs(values))[..., None]
-    colours = np.where(values[..., None] > 0, FOR, AGAINST)
-    return pillow.fromarray(np.rint(grey * (1 - strength) + colours * strength).clip(0, 255).astype(np.uint8))
+    values = np.asarray(coarse.resize(grey.size, pillow.Resampling.BICUBIC))
+    most = max(float(np.abs(values).max()), strongest) or 1.0
+    strength = pillow.fromarray(np.rint(255 * STRONGEST * np.sqrt(np.abs(values) / most)).astype(np.uint8))
+    colours = pillow.new("RGB", grey.size, AGAINST)
+    colours.paste(FOR, mask=pillow.fromarray(np.uint8(255) * (values > 0)))
+    return pillow.composite(colours, grey, strength)
 
 
 def fitted(image: Image, side: int) -> Image:

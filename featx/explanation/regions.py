@@ -121,12 +121,19 @@ def spread(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
 
 def placed(cells: Cells, part: Encoder, size: tuple[int, int]) -> Cells:
     """Cells of a network's input as cells of the whole photo; their values stay, and are 0 where it sees nothing."""
-    rows, columns = _rows_and_columns(part, cells.shape, size)
-    fine = np.zeros((FINE, FINE))
-    fine[np.ix_(rows >= 0, columns >= 0)] = cells[np.ix_(rows[rows >= 0], columns[columns >= 0])]
-    step = FINE // GRID
-    coarse: Cells = fine.reshape(GRID, step, GRID, step).mean(axis=(1, 3))
+    down, across = (
+        _overlaps(index, count)
+        for index, count in zip(_rows_and_columns(part, cells.shape, size), cells.shape, strict=True)
+    )
+    coarse: Cells = down @ cells @ across.T
     return coarse
+
+
+def _overlaps(index: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    """How much of each row of the grid lies in each row of cells, from the cell of each fine position."""
+    inside: NDArray[np.bool_] = index[:, None] == np.arange(count)
+    shares: NDArray[np.float64] = inside.reshape(GRID, FINE // GRID, count).mean(axis=1)
+    return shares
 
 
 def _rows_and_columns(

@@ -72,7 +72,7 @@ def _explainer(path: Path, store: Store, ids: list[str]) -> Explainer:
     predictor = open_predictor(str(path), store.path, device="cpu")
     predictor.model = without_products(predictor.model, store, ids) or predictor.model
     _ = predictor.backbone
-    return Explainer(predictor)
+    return Explainer(predictor, border=False)
 
 
 def _explained(

@@ -236,6 +236,8 @@ def test_the_page_shows_each_photo_its_regions_and_the_nearest(featx: Run, marke
     ran = featx("explain", "photos", "-s", "store.h5", "--html", "why.html", "-o", "why", cwd=shop)
     assert ran.returncode == 0, ran.stderr
     page = (shop / "why.html").read_text()
+    several = featx("explain", "photos", "-s", "store.h5", "--json", cwd=shop).stdout.splitlines()
+    assert all(json.loads(line)["border"] is None for line in several)
     near = re.findall("no picture|<li><span class=.frame.><img", page)
     assert "wrote why.html: 4 photos" in ran.stderr and len(list((shop / "why").iterdir())) == 4
     assert page.count("<section>") == 4 and page.count("Most like it in") == 8
@@ -292,6 +294,8 @@ def test_a_border_that_is_needed_and_suffices_is_warned_of(explainer: Explainer,
         border = ask_border(Image.fromarray(pixels), edges, ["a", "b"], 1)
         assert border.decides == decides and border.category == "b"
     result = explainer(photo_of(marked_shop, "marked"))
+    assert Explainer(explainer.predictor, border=False)(photo_of(marked_shop, "plain")).to_dict()["border"] is None
+    assert result.border is not None
     record = result.to_dict()["border"]
     assert record["decides"] == result.border.decides == bool(result.border_sentence)
     assert set(record) == {"decides", "border_blurred", "middle_blurred"}
