@@ -143,7 +143,8 @@ class _Fields:
             label if self._labels is None else self._labels[row],
             by_path.product if self._products is None else self._products[row],
             self._layout.split or listed or by_path.split,
-            {**extra, **self._facts[row]} or NOTHING,
+            # The columns of millions of rows are not copied.
+            ({**extra, **self._facts[row]} if extra else self._facts[row]) or NOTHING,
             self._headings,
         )
 
