@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import command_environment, made_once, run_here
 
-FORMS = ["--int8", *(["--openvino"] if find_spec("openvino") else [])]
+FORMS = ["--openvino"] if find_spec("openvino") else []
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from featx.deployment.columns import OWN
 from featx.deployment.folder import RUNNER, deploy
 from featx.errors import FeatxError
 from featx.images import colours
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, Run, command_environment, run_here
 
 # What the runner's users have.
 ALLOWED = {"numpy", "onnxruntime", "openvino", "PIL", "check", "colours", "columns", "engine", "photo", "records"}
@@ -121,7 +121,21 @@ def test_a_flipped_byte_in_the_model_is_refused_in_a_sentence(shop: Path, tmp_pa
     assert ran.returncode != 0 and "damaged" in ran.stderr and "Traceback" not in ran.stderr
 
 
-def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(shop: Path) -> None:
+@pytest.fixture(scope="module")
+def integers(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop with a graph of integers, and what its deployment printed."""
+    folder = tmp_path_factory.mktemp("integers") / "shop"
+    shutil.copytree(shop, folder)
+    words = ("deploy", "out", "--force", "--compare-on", "12", "--int8", "--json")
+    ran = run_here(words, folder, "", command_environment({}))
+    assert ran.returncode == 0, ran.stderr
+    (folder / "deploy.json").write_text(ran.stdout)
+    return folder
+
+
+@pytest.mark.long
+def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(integers: Path) -> None:
+    shop = integers
     report, card = json.loads((shop / "deploy.json").read_text()), (shop / "out" / "card.md").read_text()
     agreement = report["int8"]
     assert agreement["photos"] == 12 and agreement["same_category"] >= 11 / 12 and agreement["neighbours"] >= 0.9
@@ -147,7 +161,8 @@ def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(shop: Path
 
 
 @pytest.mark.long
-def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(shop: Path, tmp_path: Path) -> None:
+def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(integers: Path, tmp_path: Path) -> None:
+    shop = integers
     oldest = json.loads((shop / "out" / "manifest.json").read_text())["onnxruntime"]["oldest"]
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "old"], check=True)
     python = tmp_path / "old" / "bin" / "python"

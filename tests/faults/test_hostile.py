@@ -27,7 +27,7 @@ from featx.cli.output import Output
 from featx.errors import FeatxError
 from featx.files.cells import safe_cell
 from featx.store import open_store
-from tests.conftest import ROOT, photo
+from tests.conftest import ROOT, command_environment, photo, run_here
 
 # --- files that would run code if they were loaded naively -----------------------------------------------------------
 
@@ -67,10 +67,8 @@ def trained(workplace: Path, folder: Path) -> Path:
     from featx.classifiers.model import load_classifier
 
     store = featx.extract(folder.relative_to(workplace), backbone="colour")
-    subprocess.run(
-        [sys.executable, "-m", "featx", "fit", "--clf", "centroid", "--store", str(store.path), "--quiet"],
-        cwd=workplace, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, timeout=240,
-    )  # fmt: skip
+    words = ("fit", "--clf", "centroid", "--folds", "2", "--store", str(store.path))
+    assert run_here(words, workplace, "", command_environment({})).returncode == 0
     (path,) = workplace.glob("artifacts/models/*.safetensors")
     load_classifier(path)
     return path

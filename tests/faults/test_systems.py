@@ -57,8 +57,13 @@ def ended(process, within: float = 120) -> tuple[int, str, str]:
 
 
 def many(where: Path, count: int) -> Path:
+    """Photos that all differ, if only by what follows the picture: to draw each would take most of a test's time."""
     for i in range(count):
-        photo(where / "many" / f"c{i % 5}" / f"p{i:04d}x.jpg", seed=i, size=(96, 96))
+        path = where / "many" / f"c{i % 5}" / f"p{i:04d}x.jpg"
+        if i < 20:
+            drawn = photo(path, seed=i, size=(96, 96)).read_bytes()
+        else:
+            path.write_bytes(b"%s%d" % (drawn, i))
     return where / "many"
 
 
@@ -80,7 +85,7 @@ def wait_for_rows(store: Path, bytes_in_journal: int = 10_000) -> None:
 # --- disks -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("failing_calls", [(1, 3, 6), pytest.param((1, 2, 3, 4, 6, 9), marks=pytest.mark.long)])
+@pytest.mark.parametrize("failing_calls", [(1, 4), pytest.param((1, 2, 3, 4, 6, 9), marks=pytest.mark.long)])
 @pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "replace"])
 def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(
     workplace, monkeypatch, call, failing_calls
@@ -123,7 +128,7 @@ def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
     assert "the disk is full" in complaints and "photos are saved" in complaints
     saved = len(open_store("a.h5"))
     assert saved > 4
-    assert ended(started(workplace, *words))[0] == 0
+    extracted("many", "a.h5")
     extracted("many", "clean.h5")
     assert contents("a.h5") == contents("clean.h5")
 
@@ -147,7 +152,7 @@ def test_a_full_disk_ends_an_extraction_in_words_and_room_lets_it_go_on(workplac
         before = contents(disk / "a.h5") if any(disk.glob("a.h5*")) and (disk / "a.h5.journal").exists() else {}
         filler.unlink()
         subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
-        assert ended(started(workplace, *words))[0] == 0
+        extracted("many", "disk/a.h5")
         after = contents(disk / "a.h5")
         assert len(after) == 300 and before.items() <= after.items()
     finally:
@@ -253,11 +258,11 @@ def test_a_second_featx_on_the_same_store_is_refused_in_words_and_readers_are_no
     try:
         wait_for_rows(workplace / "a.h5")
         first.send_signal(signal.SIGSTOP)
-        code, output, complaints = ended(started(workplace, *words))
-        assert (code, output) == (5, ""), complaints
-        assert "another featx is writing a.h5" in complaints and str(first.pid) in complaints
-        code, output, complaints = ended(started(workplace, "info", "--store", "a.h5"))
-        assert code == 0 and "a.h5" in output, complaints
+        ran = run_here(words, workplace, "", command_environment({}))
+        assert (ran.returncode, ran.stdout) == (5, ""), ran.stderr
+        assert "another featx is writing a.h5" in ran.stderr and str(first.pid) in ran.stderr
+        ran = run_here(("info", "--store", "a.h5"), workplace, "", command_environment({}))
+        assert ran.returncode == 0 and "a.h5" in ran.stdout, ran.stderr
     finally:
         first.send_signal(signal.SIGCONT)
     assert ended(first)[0] == 0
@@ -430,7 +435,7 @@ def in_a_child(source: str, store: str) -> None:
     featx.extract(source, store=store, backbone="colour")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.long)])
 def test_it_runs_inside_a_process_begun_in_any_way(workplace, folder, method):
     context = multiprocessing.get_context(method)
     child = context.Process(target=in_a_child, args=(str(folder), str(workplace / "a.h5")))

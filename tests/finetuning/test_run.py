@@ -95,7 +95,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("killed_after", [1, 2, 3])
+@pytest.mark.parametrize("killed_after", [2, *(pytest.param(epoch, marks=pytest.mark.long) for epoch in (1, 3))])
 def test_an_interrupted_training_ends_with_the_bytes_of_an_undisturbed_one(shop, small, workplace, killed_after):
     options = TuneOptions(**{**QUICK, "epochs": 4, "average": "ema", "mix": "maps"})
     whole = tune(shop, backbone=small, name="shop", options=options).file.read_bytes()
@@ -263,7 +263,13 @@ def test_a_tuned_network_may_be_tuned_again_and_the_same_photos_judge(shop, smal
     assert open_backbone("tuned:again").fingerprint.backbone == "tuned:again"
 
 
-@pytest.mark.parametrize("what", ["a flipped byte", "another shape", "a pickle", "a pipe"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "a pickle",
+        *(pytest.param(what, marks=pytest.mark.long) for what in ("a flipped byte", "another shape", "a pipe")),
+    ],
+)
 def test_a_damaged_or_hostile_checkpoint_of_a_tuned_network_begins_again(shop, small, workplace, what):
     from featx.finetuning import checkpoints
 

@@ -120,11 +120,13 @@ def _kept_or_made(job: EngineJob) -> Engine:
         then = np.frombuffer(graph.answers, dtype=np.float32).reshape(len(example), -1)
         if engine.agrees_everywhere(example, then):
             return engine
-    graph = converted(job.module, job.example)
     if job.precision == "int8":
-        from featx.backbones.engines.int8 import quantised
+        from featx.backbones.engines.int8 import needs_nncf, quantised
 
-        graph = quantised(graph, job.prepare)
+        needs_nncf()
+        graph = quantised(converted(job.module, job.example), job.prepare)
+    else:
+        graph = converted(job.module, job.example)
     engine = OpenVinoEngine(graph, photo, job.precision)
     _tried(engine, job)
     answers = engine(example)

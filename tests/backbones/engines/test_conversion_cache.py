@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from importlib.util import find_spec
@@ -34,11 +35,22 @@ def features(backbone):
     return backbone.features([backbone.prepare(picture) for picture in pictures()])
 
 
+CONVERTED = {}
+
+
+def converted_once(module, example, convert=openvino_engine.converted):
+    """Converting takes seconds: the same network is converted once for all tests of a process."""
+    tensors = [tensor.numpy().tobytes() for tensor in module.state_dict().values()]
+    key = hashlib.sha256(b"".join([repr((module, example.shape)).encode(), *tensors])).digest()
+    if key not in CONVERTED:
+        CONVERTED[key] = convert(module, example)
+    return CONVERTED[key]
+
+
 @pytest.fixture
 def conversions(monkeypatch):
     done = []
-    real = openvino_engine.converted
-    monkeypatch.setattr(openvino_engine, "converted", lambda *words: done.append(1) or real(*words))
+    monkeypatch.setattr(openvino_engine, "converted", lambda *words: done.append(1) or converted_once(*words))
     return done
 
 
@@ -49,6 +61,7 @@ def kept_before(tmp_path_factory, no_network_kept, monkeypatch):
     def make(folder):
         with monkeypatch.context() as patch:
             patch.setattr(conversion_cache, "conversions_folder", lambda: folder)
+            patch.setattr(openvino_engine, "converted", converted_once)
             opened()
 
     shutil.copytree(made_once(tmp_path_factory, "one-network", make), no_network_kept)
