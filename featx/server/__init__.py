@@ -10,6 +10,7 @@ service       what routes share
 generations   store, index and classifier, replaced together when their files change
 photo_queue   photos in, features out, in batches of whatever waits
 decoders      the threads that decode photos, and their time limit
+pace          how fast refusals go out
 requests      who may call a route, and how it is described
 uploads       the body of a request → photos
 search_routes   /v1/similar, /v1/classify

@@ -112,7 +112,11 @@ Classifying = Annotated[Caller, Depends(needs(CLASSIFY))]
 async def with_room(request: Request, caller: Classifying) -> Caller:
     """Refuse photos before they are read where too many wait, so that refusals do not hold up the answers."""
     service = service_of(request)
-    service.queue_of(service.now).require_room(caller.name)
+    try:
+        service.queue_of(service.now).require_room(caller.name)
+    except Problem:
+        await service.refusals.wait()
+        raise
     return caller
 
 

@@ -22,6 +22,7 @@ from featx.labels.decision_log import DecisionLog
 from featx.server.generations import Catalogue, Generation
 from featx.server.jobs import Jobs
 from featx.server.measures import Measures
+from featx.server.pace import Pace
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
 from featx.server.processes import Processes
@@ -59,6 +60,7 @@ class Service:
         self.catalogue = Catalogue(settings, self.queue_of)
         # Explanations are made one at a time; those that wait hold no thread that another answer needs.
         self.explaining = asyncio.Semaphore(1)
+        self.refusals = Pace()
         self.decisions, self.jobs, self.processes = DecisionLog(settings.store), Jobs(), Processes()
         self.update = UpdateRun(settings.store, self.accuracy, self.catalogue.look)
         self._report()

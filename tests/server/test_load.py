@@ -18,6 +18,7 @@ from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, open_photo
 from featx.retrieval.query import open_index, similar
 from featx.retrieval.server_index import sync
+from featx.server.pace import Pace
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
 from featx.server.settings import Limits
@@ -196,6 +197,14 @@ def test_where_too_many_wait_a_photo_is_refused_before_its_body_is_read(served: 
     for path in ("/v1/similar", "/v1/classify"):
         answer = served.client.post(path, content=a_photo(), headers=headers)
         assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "overloaded", "1")
+
+
+def test_refusals_go_out_at_once_until_they_are_many_and_then_a_second_later():
+    pace = Pace()
+    begin = pace._looked
+    assert [pace.delay(begin) for _ in range(21)] == [0] * 20 + [1]
+    assert [pace.delay(begin + 0.125) for _ in range(3)] == [0, 0, 1], "the allowance fills up again"
+    assert [pace.delay(begin + 60) for _ in range(21)] == [0] * 20 + [1], "and not beyond itself"
 
 
 def test_whoever_waits_for_an_explanation_holds_no_thread_and_not_for_ever(serve, monkeypatch):
