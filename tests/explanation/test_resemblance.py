@@ -59,11 +59,12 @@ def test_a_detail_adds_more_to_the_similarity_with_a_photo_that_has_it_too(alike
     assert alike.regions["builtin"].cells[quarter].sum() > without.regions["builtin"].cells[quarter].sum()
 
 
-def test_where_a_network_averages_the_cells_are_its_share_of_the_similarity(tmp_path: Path) -> None:
+def test_where_every_layer_is_a_mean_the_cells_are_the_share_of_the_similarity(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for name in "ab":
         Image.fromarray(random.integers(0, 256, (96, 96, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    extract(tmp_path, backbone="resnet18", weights="random", store=tmp_path / "s.h5")
+    layers = "penultimate,layer3:middle"
+    extract(tmp_path, backbone="resnet18", weights="random", layer=layers, store=tmp_path / "s.h5")
     result = explain_similar(tmp_path / "a.png", tmp_path / "b.png", store=tmp_path / "s.h5")
     for regions in (result.regions, result.other_regions):
         assert regions["resnet18"].method == EXACT
