@@ -37,8 +37,13 @@ def modules() -> list[Module]:
     return [module(path) for path in sorted(PACKAGE.rglob("*.py")) if path.parent != COPIED]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def module(path: Path) -> Module:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = tree_of(path)
     nodes = list(ast.walk(tree))
     calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
     name = path.relative_to(PACKAGE).with_suffix("").as_posix()
@@ -103,7 +108,7 @@ def dotted(path: Path) -> str:
 def imported_modules(path: Path, known: set[str]) -> set[str]:
     """Every known module that one file imports something from."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return {name if name in known else name.rpartition(".")[0] for name in names} & known

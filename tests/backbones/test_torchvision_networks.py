@@ -72,7 +72,7 @@ def hooked(network, transforms, pictures):
 
 
 REAL = SHARED / "data/grocery/train"
-LIGHT = ("mobilenet_v3_small", "resnet18", "squeezenet1_1")
+LIGHT = ("mobilenet_v3_small", "squeezenet1_1")
 
 
 @pytest.mark.reality
@@ -92,7 +92,7 @@ def alike(a, b):
 
 
 # Most of the work of these is to draw their random weights, vgg11 133 million of them; alexnet ends as it does.
-SLOW = ("vgg11", "vit_b_16", "swin_t", "maxvit_t", "convnext_tiny", "inception_v3")
+SLOW = ("vgg11", "densenet121", "vit_b_16", "swin_t", "maxvit_t", "convnext_tiny", "inception_v3")
 
 
 @pytest.mark.parametrize(

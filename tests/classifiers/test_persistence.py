@@ -202,6 +202,7 @@ def test_a_classifier_without_a_readable_card_is_refused(model, tmp_path, card):
     assert caught.value.code == "model-broken"
 
 
+@pytest.mark.long
 def test_two_fits_at_once_keep_the_classifier_of_another_store(featx: Run, folder, tmp_path):
     """Both find a classifier of a third store under the name they save under."""
     for name in "abc":

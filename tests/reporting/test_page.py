@@ -227,9 +227,9 @@ def test_a_chosen_category_is_all_that_the_map_answers_for(opened):
     canvas.scroll_into_view_if_needed()
     box, tip = canvas.bounding_box(), page.locator("#map-tip")
     seen = set()
-    for i in range(20):
-        for k in range(8):
-            page.mouse.move(box["x"] + box["width"] * (i + 0.5) / 20, box["y"] + box["height"] * (k + 0.5) / 8)
+    for i in range(14):
+        for k in range(6):
+            page.mouse.move(box["x"] + box["width"] * (i + 0.5) / 14, box["y"] + box["height"] * (k + 0.5) / 6)
             if tip.is_visible():
                 seen.add(tip.locator("b").inner_text())
     assert seen == {"vases"}
