@@ -262,6 +262,17 @@ def photo(path: Path, seed: int = 0, size: tuple[int, int] = (48, 40), noise: in
     return path
 
 
+def many_photos(folder: Path, count: int) -> Path:
+    """Photos that all differ, if only by what follows the picture: to draw each would take most of a test's time."""
+    for i in range(count):
+        path = folder / f"c{i % 5}" / f"p{i:04d}x.jpg"
+        if i < 20:
+            drawn = photo(path, seed=i, size=(96, 96)).read_bytes()
+        else:
+            path.write_bytes(b"%s%d" % (drawn, i))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def colour_shop(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """Three categories of five products with two shots each, differing in colour; a test split; a coarser category."""

@@ -127,7 +127,7 @@ def replay(
 
 
 def test_every_crash_point_and_many_power_losses_keep_what_was_committed(tmp_path, monkeypatch):
-    counts = replay(tmp_path, monkeypatch, batches=14, losses=300)
+    counts = replay(tmp_path, monkeypatch, batches=14, losses=150)
     assert counts["crash_points"] > 150
 
 

@@ -24,7 +24,7 @@ from featx.errors import FeatxError
 from featx.extraction import inspection, network, stat_cache
 from featx.images import read_bytes
 from featx.store import open_store
-from tests.conftest import ROOT, command_environment, photo, run_here
+from tests.conftest import ROOT, command_environment, many_photos, photo, run_here
 from tests.counting import wait_until
 
 # What happens to the process that seals, or to this one meanwhile, is what is promised.
@@ -56,17 +56,6 @@ def ended(process, within: float = 120) -> tuple[int, str, str]:
     return process.returncode, output, complaints
 
 
-def many(where: Path, count: int) -> Path:
-    """Photos that all differ, if only by what follows the picture: to draw each would take most of a test's time."""
-    for i in range(count):
-        path = where / "many" / f"c{i % 5}" / f"p{i:04d}x.jpg"
-        if i < 20:
-            drawn = photo(path, seed=i, size=(96, 96)).read_bytes()
-        else:
-            path.write_bytes(b"%s%d" % (drawn, i))
-    return where / "many"
-
-
 def contents(store: Path | str) -> dict[str, bytes]:
     opened = open_store(store)
     return {path: opened.features[i].tobytes() for i, path in enumerate(opened.paths)}
@@ -90,7 +79,7 @@ def wait_for_rows(store: Path, bytes_in_journal: int = 10_000) -> None:
 def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(
     workplace, monkeypatch, call, failing_calls
 ):
-    photos = many(workplace, 12)
+    photos = many_photos(workplace / "many", 12)
     extracted(photos, "clean.h5")
     clean, real = contents("clean.h5"), getattr(os, call)
     failed = 0
@@ -116,7 +105,7 @@ def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(
 
 
 def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
-    many(workplace, 60)
+    many_photos(workplace / "many", 60)
     limit = 60_000
 
     def limited() -> None:
@@ -135,7 +124,7 @@ def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
 
 @pytest.mark.skipif(not ROOT_USER, reason="only root can mount a small disk")
 def test_a_full_disk_ends_an_extraction_in_words_and_room_lets_it_go_on(workplace):
-    many(workplace, 300)
+    many_photos(workplace / "many", 300)
     disk = workplace / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk]
@@ -172,7 +161,7 @@ def test_a_folder_one_may_not_write_into_is_refused_before_any_work(workplace, f
 
 
 def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no_row(workplace, monkeypatch):
-    photos = many(workplace, 24)
+    photos = many_photos(workplace / "many", 24)
     extracted(photos, "clean.h5")
     clean = contents("clean.h5")
 
@@ -200,7 +189,7 @@ def test_a_folder_of_photos_that_vanishes_altogether_is_an_error_with_reasons(wo
 
 @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first):
-    many(workplace, 500)
+    many_photos(workplace / "many", 500)
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
     process = started(workplace, *words)
     wait_for_rows(workplace / "a.h5")
@@ -221,7 +210,7 @@ def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first)
 
 def test_ctrl_c_means_nothing_to_a_run_that_was_started_in_the_background(workplace):
     """A shell has a job that it starts with `&` ignore Ctrl-C, which is meant for what runs in front."""
-    many(workplace, 300)
+    many_photos(workplace / "many", 300)
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
     process = started(workplace, *words, prepare=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
     wait_for_rows(workplace / "a.h5")
@@ -252,7 +241,7 @@ def test_a_reader_that_closes_the_pipe_gets_no_traceback(workplace, folder, word
 
 
 def test_a_second_featx_on_the_same_store_is_refused_in_words_and_readers_are_not(workplace):
-    many(workplace, 500)
+    many_photos(workplace / "many", 500)
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
     first = started(workplace, *words)
     try:
