@@ -143,7 +143,7 @@ class KnownNetwork:
         if (other := config["text_cfg"].get("hf_model_name")) is not None:
             raise FeatxError(
                 "unknown-backbone",
-                f"the text network of `{short}` is `{other}`, which another library would have to fetch",
+                f"the text network of `{short}` is `{other}` of the library transformers, which would have to fetch it",
                 "choose one that open_clip builds itself: `featx backbones open_clip` lists them",
             )
         return cls(short, config)

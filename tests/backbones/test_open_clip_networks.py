@@ -142,7 +142,7 @@ def test_open_clip_is_listed_by_a_pattern_and_a_mistyped_name_leads_there(featx:
 
 
 def test_a_network_whose_parts_would_have_to_be_fetched_is_refused():
-    with pytest.raises(FeatxError, match="another library would have to fetch"):
+    with pytest.raises(FeatxError, match="transformers, which would have to fetch it"):
         open_backbone("open_clip:roberta-ViT-B-32", weights="random")
     with pytest.raises(FeatxError, match="featx does not fetch it") as refused:
         KnownNetwork.of("open_clip:ViT-B-16-SigLIP").tokenizer()
