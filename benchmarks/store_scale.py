@@ -1,6 +1,6 @@
 """A store against its number of rows: time to write, seal, open and search it, and the memory that takes.
 
-    python benchmarks/store_scale.py [--rows 10000 100000 1000000] [--width 512]
+    python benchmarks/store_scale.py [--rows 10000 100000 1000000] [--width 512] [--commands]
 
 Every step is a process of its own, so that its peak memory, by the operating system's account, is its own; the sealing
 process that the writer starts counts for itself. Features are drawn, block by block; nothing is extracted.
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,29 @@ def asking(path: Path, rows: int, width: int) -> dict[str, float]:
     return {"first_query_s": took[0], "next_query_s": took[1]}
 
 
+def run(path: Path, name: str, *words: str) -> dict[str, float]:
+    """The CPU seconds of a command on the store."""
+    subprocess.run([sys.executable, "-m", "featx", *words, "--store", str(path)], check=True, stdout=subprocess.DEVNULL)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {f"{name}_cpu_s": used.ru_utime + used.ru_stime}
+
+
+def info(path: Path, rows: int, width: int) -> dict[str, float]:
+    """What a store holds."""
+    return run(path, "info", "info")
+
+
+def check(path: Path, rows: int, width: int) -> dict[str, float]:
+    """Every checksum."""
+    return run(path, "check", "info", "--check")
+
+
+def export(path: Path, rows: int, width: int) -> dict[str, float]:
+    """All rows as Parquet."""
+    return run(path, "export", "export", "--to", "parquet", "--output", str(path.with_suffix(".parquet")), "--force")
+
+
+COMMANDS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {"info": info, "check": check, "export": export}
 STEPS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {"write": write, "open": opening, "ask": asking}
 
 
@@ -99,17 +123,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--step", choices=tuple(STEPS), help=argparse.SUPPRESS)
+    parser.add_argument("--commands", action="store_true", help="Run info, info --check and export on it too.")
+    parser.add_argument("--step", choices=tuple(STEPS | COMMANDS), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        print(json.dumps(STEPS[options.step](options.store, options.rows[0], options.width)))
+        print(json.dumps((STEPS | COMMANDS)[options.step](options.store, options.rows[0], options.width)))
         return
     for rows in options.rows:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             path = Path(folder) / "scale.h5"
             record: dict[str, float] = {"rows": rows}
-            for step in STEPS:
+            for step in STEPS | (COMMANDS if options.commands else {}):
                 record |= measured(step, path, rows, options.width)
             record["store_mb"] = round(path.stat().st_size / 1e6)
         print(json.dumps(record), flush=True)
