@@ -22,6 +22,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Without `featx[imagenet]`, and with it.
+DEFAULTS = ("builtin", "builtin+efficientnet_lite2@penultimate,_blocks.20:middle")
+
 
 def cpu_seconds(words: list[str], folder: Path) -> float:
     """User and system time of one process and its children."""
@@ -62,7 +65,7 @@ def measure(backbone: str, rounds: int) -> None:
 def main() -> None:
     """Measure each backbone."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("backbones", nargs="*", default=["builtin", "builtin+efficientnet_lite2"])
+    parser.add_argument("backbones", nargs="*", default=list(DEFAULTS))
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     for backbone in options.backbones:
