@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import command_environment, made_once, run_here
-
-FORMS = ["--openvino"] if find_spec("openvino") else []
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +16,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, sample_shop: Path) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(sample_shop, folder, dirs_exist_ok=True)
-        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", *FORMS, "--json"]):
+        for words in (["fit", "--clf", "lda"], ["deploy", "out", "--compare-on", "12", "--json"]):
             ran = run_here(tuple(words), folder, "", command_environment({}))
             assert ran.returncode == 0, ran.stderr
         (folder / "deploy.json").write_text(ran.stdout)

@@ -122,11 +122,12 @@ def test_a_flipped_byte_in_the_model_is_refused_in_a_sentence(shop: Path, tmp_pa
 
 
 @pytest.fixture(scope="module")
-def integers(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shop with a graph of integers, and what its deployment printed."""
-    folder = tmp_path_factory.mktemp("integers") / "shop"
+def all_forms(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shop with a deployment that has a graph of integers and OpenVINO's own form too."""
+    pytest.importorskip("openvino")
+    folder = tmp_path_factory.mktemp("forms") / "shop"
     shutil.copytree(shop, folder)
-    words = ("deploy", "out", "--force", "--compare-on", "12", "--int8", "--json")
+    words = ("deploy", "out", "--force", "--compare-on", "12", "--int8", "--openvino", "--json")
     ran = run_here(words, folder, "", command_environment({}))
     assert ran.returncode == 0, ran.stderr
     (folder / "deploy.json").write_text(ran.stdout)
@@ -134,8 +135,8 @@ def integers(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(integers: Path) -> None:
-    shop = integers
+def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(all_forms: Path) -> None:
+    shop = all_forms
     report, card = json.loads((shop / "deploy.json").read_text()), (shop / "out" / "card.md").read_text()
     agreement = report["int8"]
     assert agreement["photos"] == 12 and agreement["same_category"] >= 11 / 12 and agreement["neighbours"] >= 0.9
@@ -146,8 +147,9 @@ def test_a_graph_of_integers_comes_with_its_agreement_on_real_photos(integers: P
     assert ran.returncode == 0 and json.loads(ran.stdout)["embedding"] > 1e-4, ran.stderr
 
 
-def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(shop: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
+@pytest.mark.long
+def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(all_forms: Path, tmp_path: Path) -> None:
+    shop = all_forms
     out = tmp_path / "out"
     shutil.copytree(shop / "out", out)
     photo = sorted((out / "golden").glob("*.jpg"))[0].name
@@ -161,8 +163,8 @@ def test_openvino_answers_from_its_own_form_and_refuses_a_damaged_one(shop: Path
 
 
 @pytest.mark.long
-def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(integers: Path, tmp_path: Path) -> None:
-    shop = integers
+def test_the_oldest_runtime_that_the_manifest_names_gives_the_same_answers(all_forms: Path, tmp_path: Path) -> None:
+    shop = all_forms
     oldest = json.loads((shop / "out" / "manifest.json").read_text())["onnxruntime"]["oldest"]
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "old"], check=True)
     python = tmp_path / "old" / "bin" / "python"
