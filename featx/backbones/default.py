@@ -13,7 +13,7 @@ from pathlib import Path
 from featx.backbones import weights
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.names import BUILTIN
-from featx.backbones.nodes import without_nodes
+from featx.backbones.nodes import split_name, without_nodes
 from featx.backbones.registry import family_of
 from featx.views.quantities import percent
 
@@ -53,19 +53,29 @@ def choose_backbone() -> tuple[str, str]:
     ranked = measured_qualities()
     ready = next((quality for quality in ranked if is_ready(quality.backbone)), None)
     best = ranked[0]
-    better = f"; for {best.backbone} ({_scores(best, short=True)}): {_remedy(best.backbone)}"
+    better = f"; for {_in_words(best.backbone)} ({_scores(best, short=True)}): {_remedy(best.backbone)}"
     if ready is None:
         name = weights.fallback_backbone()
         what = "a baseline rather than a choice" if family_of(name).is_baseline else "ships with featx"
         return name, f"{name}: {what}{better}"
     if ready.backbone == best.backbone:
-        return best.backbone, f"{best.backbone}: the best measured on real product photos ({_scores(best)})"
-    return ready.backbone, f"{ready.backbone}: the best measured that is ready here ({_scores(ready)}){better}"
+        return best.backbone, f"{_in_words(best.backbone)}: the best measured on real product photos ({_scores(best)})"
+    return (
+        ready.backbone,
+        f"{_in_words(ready.backbone)}: the best measured that is ready here ({_scores(ready)}){better}",
+    )
 
 
 def is_ready(name: str) -> bool:
     """Whether the measured weights of a backbone, or of every part of a joined one, are on this machine."""
     return all(family_of(part).has_weights(part) for part in without_nodes(name).split(PLUS))
+
+
+def _in_words(name: str) -> str:
+    """A backbone's name for a line to read: how many layers of its networks are read, and not which."""
+    layers = [split_name(part)[1] for part in name.split(PLUS)]
+    most = max(nodes.count(",") + 1 if nodes else 1 for nodes in layers)
+    return without_nodes(name) + (f" at {most} layers" if most > 1 else "")
 
 
 def _remedy(backbone: str) -> str:
