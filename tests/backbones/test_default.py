@@ -14,6 +14,7 @@ from featx.backbones.default import Quality
 from tests.conftest import Run
 
 BEST = "builtin+efficientnet_lite2@penultimate,_blocks.20:middle"
+IN_WORDS = {BEST: "builtin+efficientnet_lite2 at 2 layers"}
 RANKED = [BEST, "efficientnet_lite2", "efficientnet_lite0", "builtin"]
 
 
@@ -42,7 +43,7 @@ def test_the_best_that_is_ready_is_taken(ready, here, taken):
 def test_the_best_of_all_says_what_it_reached(ready):
     ready.update(RANKED)
     _, reason = default.choose_backbone()
-    assert reason.startswith("builtin+efficientnet_lite2 at 2 layers: ") and "90%" in reason and "pip" not in reason
+    assert reason.startswith(f"{IN_WORDS[BEST]}: ") and "90%" in reason and "pip" not in reason
 
 
 def test_another_one_says_how_to_get_the_best(ready):
@@ -90,7 +91,10 @@ def test_extract_says_in_one_line_what_it_takes_and_why_whichever_part_is_absent
     assert ran.returncode == 0, ran.stderr
     document = json.loads(ran.stdout)
     assert document["backbone"] == taken
-    assert document["backbone_reason"].startswith(f"{taken}: ") and "\n" not in document["backbone_reason"]
+    assert (
+        document["backbone_reason"].startswith(IN_WORDS.get(taken, taken) + ": ")
+        and "\n" not in document["backbone_reason"]
+    )
     assert document["backbone_reason"].endswith(f": {remedy}" if remedy else "look-alikes)")
 
 
