@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import socket
 import stat
@@ -30,7 +31,9 @@ def test_other_machines_are_let_in_only_where_there_is_a_token(shop: Path):
     open_to_all = ServerSettings(shop / "x.h5", host="0.0.0.0")
     with pytest.raises(FeatxError, match="there is no token yet"):
         require_tokens(open_to_all, Access(tokens))
-    require_tokens(ServerSettings(shop / "x.h5"), Access(tokens))
+    by_default = ServerSettings(shop / "x.h5")
+    assert by_default.host == "127.0.0.1" and by_default.loopback
+    require_tokens(by_default, Access(tokens))
     tokens.add("shop", ["read"])
     require_tokens(open_to_all, Access(tokens))
 
@@ -77,6 +80,17 @@ def test_tokens_are_kept_as_digests_and_stop_at_once_when_taken_back(served: Ser
     assert served.client.get("/v1/items", headers=headers).status_code == 401
     for wrong in ("Bearer", "Bearer x", "Basic x", "Bearer é"):
         assert served.client.get("/v1/items", headers={"Authorization": wrong.encode()}).status_code == 401
+
+
+def test_every_token_is_compared_in_constant_time(served: Served, monkeypatch):
+    last = [served.as_program("read", name=name) for name in ("a", "b", "c")][-1]
+    compared: list[str] = []
+    digest_of_it = hmac.compare_digest
+    monkeypatch.setattr("hmac.compare_digest", lambda kept, sent: compared.append(kept) or digest_of_it(kept, sent))
+    for headers, status in ((last, 200), ({"Authorization": "Bearer featx_none"}, 401)):
+        compared.clear()
+        assert served.client.get("/v1/items", headers=headers).status_code == status
+        assert len(compared) == 3
 
 
 def test_a_token_does_what_its_scopes_say(served: Served):
@@ -224,7 +238,11 @@ def test_a_file_name_cannot_break_an_answer(served: Served):
     assert answer.headers["content-type"] == "application/json" and len(answer.json()["answers"][0]["query"]) <= 200
 
 
-def test_a_token_never_appears_in_an_error(served: Served):
+def test_a_token_never_appears_in_an_error_nor_in_a_log(served: Served):
+    from featx.server.run import configuration
+
+    settings = configuration(served.service)
+    assert not settings.access_log and not settings.server_header
     token = "featx_secretsecret"
     for answer in (
         served.client.get("/v1/items", headers={"Authorization": f"Bearer {token}"}),
