@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ from numpy.typing import NDArray
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.text.plain import plain_line
-from featx.text.records import Pixels, TextLine
+from featx.text.plain import folded, plain_line
+from featx.text.records import Box, Pixels, TextLine
 
 Floats = NDArray[np.float32]
 Infer = Callable[[Floats], Floats]
+# The four corners of a line.
+Outline = NDArray[np.float32]
 
 # The models as published, by their SHA-256: a wheel with others must be measured first.
 DETECTOR, RECOGNISER = "PP-OCRv6_det_small.onnx", "PP-OCRv6_rec_small.onnx"
@@ -36,16 +38,31 @@ PINNED: Mapping[str, str] = {
 RECIPE = 2
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
+# Lines are looked for once more on a smaller photo, in which large and blurred letters are whole.
+SMALLER = 544 / 736
 LEAST_HEAT, LEAST_BOX = 0.3, 0.3
 # In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
 # fruit glow as a whole.
 GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 60
 # Lines of which the reader is less sure are mostly textures.
 LEAST_CONFIDENCE = 0.5
+# A line as sure as this is not read again where the second look finds it too; two lines are one where so much of the
+# smaller is in both.
+SURE, SAME_PLACE = 0.97, 0.5
+# The average letter of a photo that is upside down, or on one of its sides, is less sure.
+HARDLY = 0.75
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
 MOST_LINES_READ, WIDEST = 64, 960
 LINES_AT_ONCE, HEIGHT = 6, 48
 BLANK = 0
+
+
+class _Seen(NamedTuple):
+    """A line where it is, and as it was read."""
+
+    outline: Outline
+    text: str
+    confidence: float
 
 
 class RapidReader:
@@ -100,34 +117,44 @@ class RapidReader:
         import cv2
 
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        outlines = self._outlines(bgr) if _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]) else ()
-        if not len(outlines):
+        if not _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]):
             return ()
-        recognised = zip(outlines, self._recognised([_cut(bgr, outline) for outline in outlines]), strict=True)
-        lines = (TextLine(plain_line(text), sure, _box(outline, bgr)) for outline, (text, sure) in recognised)
-        return tuple(line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1)
+        side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
+        first, turned = self._either_way(bgr, _largest(self._outlines(bgr, side), MOST_LINES_READ))
+        left = _unsure(self._outlines(bgr, side * SMALLER), first)
+        seen = _in_order(first + self._seen(bgr, _largest(left, MOST_LINES_READ - len(first)), turned=turned))
+        lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in seen]
+        worth = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
+        return tuple(line for line in worth if not any(_repeats(line, other) for other in worth))
+
+    def _either_way(self, bgr: NDArray[Any], outlines: list[Outline]) -> tuple[list[_Seen], bool]:
+        """These lines, and whether they are upside down: then turned letters are surer."""
+        upright = self._seen(bgr, outlines)
+        if not upright or _sureness(upright) >= HARDLY:
+            return upright, False
+        turned = self._seen(bgr, outlines, turned=True)
+        return (turned, True) if _sureness(turned) > _sureness(upright) else (upright, False)
+
+    def _seen(self, bgr: NDArray[Any], outlines: list[Outline], *, turned: bool = False) -> list[_Seen]:
+        """These lines as they are read, upright or upside down."""
+        cuts = [_cut(bgr, outline) for outline in outlines]
+        texts = self._recognised([cut[::-1, ::-1] for cut in cuts] if turned else cuts)
+        return [_Seen(outline, text, sure) for outline, (text, sure) in zip(outlines, texts, strict=True)]
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
-    def _heat(self, bgr: NDArray[Any], side: int) -> Floats:
+    def _heat(self, bgr: NDArray[Any], side: float) -> Floats:
         """For each place of the photo how much it looks like text."""
         height, width = (_grid(length * side / max(bgr.shape[:2])) for length in bgr.shape[:2])
         return self._request(DETECTOR)(_normalised(bgr, width, height)[None])
 
-    def _outlines(self, bgr: NDArray[Any]) -> NDArray[np.float32]:
-        """The four corners of each line in reading order, the largest where there are too many."""
-        from rapidocr.ch_ppocr_det import TextDetector
+    def _outlines(self, bgr: NDArray[Any], side: float) -> list[Outline]:
+        """The four corners of each line in a photo of this size."""
         from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
         outline = DBPostProcess(LEAST_HEAT, LEAST_BOX, 1000, 1.6, "fast", True)
-        side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
         corners, _ = outline(self._heat(bgr, side), bgr.shape[:2])
-        if not len(corners):
-            return np.empty((0, 4, 2), dtype=np.float32)
-        corners = np.asarray(corners, dtype=np.float32)
-        if len(corners) > MOST_LINES_READ:
-            corners = corners[np.sort(np.argsort(-_areas(corners), kind="stable")[:MOST_LINES_READ])]
-        return np.asarray(TextDetector.sorted_boxes(corners), dtype=np.float32)
+        return [np.asarray(one, dtype=np.float32) for one in corners]
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -218,9 +245,52 @@ def _normalised(bgr: NDArray[Any], width: int, height: int) -> Floats:
     return np.asarray((resized / 127.5 - 1).transpose(2, 0, 1), dtype=np.float32)
 
 
-def _areas(corners: NDArray[Any]) -> NDArray[Any]:
-    sides = corners.max(axis=1) - corners.min(axis=1)
-    return np.asarray(sides[:, 0] * sides[:, 1])
+def _largest(outlines: list[Outline], most: int) -> list[Outline]:
+    """The largest lines, where there are too many."""
+    areas = [float(np.prod(outline.max(axis=0) - outline.min(axis=0))) for outline in outlines]
+    kept = np.sort(np.argsort(np.negative(areas), kind="stable")[: max(0, most)]).tolist()
+    return [outlines[i] for i in kept]
+
+
+def _in_order(seen: list[_Seen]) -> list[_Seen]:
+    """Lines in reading order."""
+    from rapidocr.ch_ppocr_det import TextDetector
+
+    if not seen:
+        return []
+    by_corners = {one.outline.tobytes(): one for one in seen}
+    ordered = TextDetector.sorted_boxes(np.array([one.outline for one in by_corners.values()]))
+    return [by_corners[np.asarray(outline, dtype=np.float32).tobytes()] for outline in ordered]
+
+
+def _sureness(seen: list[_Seen]) -> float:
+    """How sure the average letter is."""
+    letters = sum(len(one.text) for one in seen)
+    return sum(one.confidence * len(one.text) for one in seen) / max(letters, 1)
+
+
+def _unsure(outlines: list[Outline], seen: list[_Seen]) -> list[Outline]:
+    """The lines that were not surely read before."""
+    sure = [_around(one.outline) for one in seen if one.confidence >= SURE]
+    return [outline for outline in outlines if not any(_same(_around(outline), box) for box in sure)]
+
+
+def _repeats(line: TextLine, other: TextLine) -> bool:
+    """Whether another line has the same words at the same place, and is surer."""
+    if (other.confidence, other.box) <= (line.confidence, line.box) or folded(line.text) != folded(other.text):
+        return False
+    return _same(line.box, other.box)
+
+
+def _same(box: Box, other: Box) -> bool:
+    """Whether most of the smaller of two boxes is in both."""
+    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
+    smaller = min(_area(box), _area(other))
+    return width > 0 and height > 0 and width * height > SAME_PLACE * smaller
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
@@ -230,7 +300,13 @@ def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(get_rotate_crop_image(bgr, outline))
 
 
-def _box(outline: NDArray[Any], bgr: NDArray[Any]) -> tuple[int, int, int, int]:
+def _around(outline: Outline) -> Box:
     (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _box(outline: Outline, bgr: NDArray[Any]) -> Box:
+    """The box around a line, inside the photo."""
+    left, top, right, bottom = _around(outline)
     height, width = bgr.shape[:2]
-    return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))
+    return max(0, left), max(0, top), min(width, right), min(height, bottom)
