@@ -1,6 +1,6 @@
 """Which pieces of words, and which way of counting a text beside the photo, find the category: in folds that are hard.
 
-    python benchmarks/text_variants.py STORE [--only Packages] [--meaning]
+    python benchmarks/text_variants.py STORE [--only Packages] [--meaning] [--parts lines pieces ways]
 
 Photos come in bursts of one shelf, so in usual folds the photo alone hardly errs. Here each category is parted in two
 by how its photos look, and each half is answered by what was learned from the other. Every variant is compared with the
@@ -12,28 +12,32 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from featx.classifiers.calibration import fit_temperature
-from featx.classifiers.columns import words
+from featx.classifiers.columns import read_lines, words
 from featx.classifiers.columns.fusion import certain, doubtful, join_rows, says_anything
 from featx.classifiers.columns.learning import learn_texts
 from featx.classifiers.columns.of_store import columns_of
 from featx.classifiers.columns.trials import BY_COLUMNS
+from featx.classifiers.columns.values import READ
+from featx.classifiers.columns.words import WeighedText
 from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.compute.vectors import unit_rows
 from featx.labels.training_set import training_set_of
 from featx.metrics.significance import sign_flips
 from featx.store import open_store
+from featx.text import PhotoText, TextLine
+from featx.text.of_store import photo_texts
 
 SIZES = {"2 to 5 (featx)": (2, 3, 4, 5), "1 to 4": (1, 2, 3, 4), "2 to 4": (2, 3, 4), "3 to 5": (3, 4, 5),
          "3 to 6": (3, 4, 5, 6), "whole words alone": ()}  # fmt: skip
 # As `fit` chooses it for texts of this kind: weaker ones hardly leave what is most frequent.
-BY_TEXT, BY_PHOTO = replace(BY_COLUMNS, strength=30.0), ClassifierSettings("logreg")
+BY_TEXT, BY_PHOTO = replace(BY_COLUMNS, strength=100.0), ClassifierSettings("logreg")
 Fold = tuple[np.ndarray, np.ndarray]
 
 
@@ -115,7 +119,7 @@ def show(variants: Iterator[tuple[str, np.ndarray]], truth: np.ndarray) -> None:
         right = scores.argmax(axis=1) == truth
         first = right if first is None else first
         test = sign_flips(right, first, np.arange(len(truth)))
-        print(f"{name:34s} {right.mean():6.1%}   {test.difference:+.1%} (p = {test.p:.2g})", flush=True)
+        print(f"{name:40s} {right.mean():6.1%}   {test.difference:+.1%} (p = {test.p:.2g})", flush=True)
 
 
 def meanings(texts: Sequence[object]) -> np.ndarray:
@@ -144,6 +148,30 @@ def pieces(photos: Photos, *, meaning: bool) -> Iterator[tuple[str, np.ndarray]]
         yield "2 to 5, and meaning", photos.in_folds(lambda learn, score: photos.by_text(learn, score, rows))
 
 
+# How much a line counts: by how sure the reader is, its height, and its distance from the middle of the photo.
+LINES: Mapping[str, Callable[[TextLine, PhotoText], float]] = {
+    "every line alike": lambda line, photo: 1.0,
+    "by how sure alone": lambda line, photo: line.confidence**2,
+    "by its height alone": lambda line, photo: read_lines.high(line) ** 0.5,
+    "by its place alone": lambda line, photo: read_lines.central(line.box, photo.size) if photo.size else 1.0,
+}
+
+
+def lines(photos: Photos, read: Sequence[PhotoText | None]) -> Iterator[tuple[str, np.ndarray]]:
+    """Answers by photo and text, averaged, where lines count in different ways; then by the text alone."""
+    photo = photos.in_folds(photos.by_photo)
+    by_photo = certain(photo, fit_temperature(photo, photos.truth))
+    texts = {"as featx counts lines": photos.texts} | {
+        name: [text and WeighedText((line.text, count(line, text)) for line in text.lines) for text in read]
+        for name, count in LINES.items()
+    }
+    alone = {name: replace(photos, texts=some) for name, some in texts.items()}
+    scores = {name: some.in_folds(some.by_text) for name, some in alone.items()}
+    for name, text in scores.items():
+        yield f"{name}, averaged", by_photo + doubtful(text, fit_temperature(text, photos.truth))
+    yield from ((f"{name}, the text alone", text) for name, text in scores.items())
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,6 +179,7 @@ def main() -> None:
     parser.add_argument("--column", default="text")
     parser.add_argument("--only", default="", help="only photos with this word in their path")
     parser.add_argument("--meaning", action="store_true", help="also the Universal Sentence Encoder, if installed")
+    parser.add_argument("--parts", nargs="*", default=["lines", "pieces", "ways"])
     options = parser.parse_args()
     store = open_store(options.store)
     training = training_set_of(store)
@@ -159,10 +188,16 @@ def main() -> None:
     texts = columns_of(store, rows, [options.column])[options.column]
     photos = Photos(x, y, texts, sorted(set(y.tolist())), halves(x, y))
     print(f"{len(y):,} photos, {len(photos.classes)} categories, {sum(map(bool, texts)):,} with text\n")
-    print("pieces of words, the text alone")
-    show(pieces(photos, meaning=options.meaning), photos.truth)
-    print("\nways")
-    show(ways(photos, photos.in_folds(photos.by_text)), photos.truth)
+    if "lines" in options.parts and options.column == READ:
+        read = photo_texts(store)
+        print("lines of read text")
+        show(lines(photos, [read.get(store.ids[row]) for row in rows.tolist()]), photos.truth)
+    if "pieces" in options.parts:
+        print("\npieces of words, the text alone")
+        show(pieces(photos, meaning=options.meaning), photos.truth)
+    if "ways" in options.parts:
+        print("\nways")
+        show(ways(photos, photos.in_folds(photos.by_text)), photos.truth)
 
 
 if __name__ == "__main__":

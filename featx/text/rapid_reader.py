@@ -35,7 +35,7 @@ PINNED: Mapping[str, str] = {
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
 # Raised when the same models would read other text.
-RECIPE = 2
+RECIPE = 3
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
 # Lines are looked for once more on a smaller photo, in which large and blurred letters are whole.
@@ -50,7 +50,7 @@ LEAST_CONFIDENCE = 0.5
 # smaller is in both.
 SURE, SAME_PLACE = 0.97, 0.5
 # The average letter of a photo that is upside down, or on one of its sides, is less sure.
-HARDLY = 0.75
+HARDLY = 0.8
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
 MOST_LINES_READ, WIDEST = 64, 960
 LINES_AT_ONCE, HEIGHT = 6, 48
@@ -125,7 +125,8 @@ class RapidReader:
         seen = _in_order(first + self._seen(bgr, _largest(left, MOST_LINES_READ - len(first)), turned=turned))
         lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in seen]
         worth = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
-        return tuple(line for line in worth if not any(_repeats(line, other) for other in worth))
+        kept = [line for line in worth if not any(_repeats(line, other) for other in worth)]
+        return tuple(reversed(kept) if turned else kept)
 
     def _either_way(self, bgr: NDArray[Any], outlines: list[Outline]) -> tuple[list[_Seen], bool]:
         """These lines, and whether they are upside down: then turned letters are surer."""

@@ -20,12 +20,16 @@ def weighed(photo: PhotoText) -> WeighedText:
 
 
 def _weight(line: TextLine, size: tuple[int, int] | None) -> float:
+    return line.confidence**2 * sqrt(high(line)) * (1.0 if size is None else central(line.box, size))
+
+
+def high(line: TextLine) -> int:
+    """The height of the letters of a line, which may stand upright."""
     left, top, right, bottom = line.box
-    height = max(1, min(right - left, bottom - top))
-    return line.confidence**2 * sqrt(height) * (1.0 if size is None else _central(line.box, size))
+    return max(1, min(right - left, bottom - top))
 
 
-def _central(box: Box, size: tuple[int, int]) -> float:
+def central(box: Box, size: tuple[int, int]) -> float:
     """1 for a line in the middle of a photo, and less towards its border."""
     across = ((box[0] + box[2]) / 2 / size[0] - 0.5, (box[1] + box[3]) / 2 / size[1] - 0.5)
     return exp(-sum(way * way for way in across) / 2 / CENTRAL**2)
