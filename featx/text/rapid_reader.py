@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.text.plain import folded, plain_line
+from featx.text.plain import plain_line
 from featx.text.records import Box, Pixels, TextLine
 
 Floats = NDArray[np.float32]
@@ -38,17 +38,12 @@ PINNED: Mapping[str, str] = {
 RECIPE = 3
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
-# Lines are looked for once more on a smaller photo, in which large and blurred letters are whole.
-SMALLER = 544 / 736
 LEAST_HEAT, LEAST_BOX = 0.3, 0.3
 # In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
 # fruit glow as a whole.
 GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 60
 # Lines of which the reader is less sure are mostly textures.
 LEAST_CONFIDENCE = 0.5
-# A line as sure as this is not read again where the second look finds it too; two lines are one where so much of the
-# smaller is in both.
-SURE, SAME_PLACE = 0.97, 0.5
 # The average letter of a photo that is upside down, or on one of its sides, is less sure.
 HARDLY = 0.8
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
@@ -120,12 +115,9 @@ class RapidReader:
         if not _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]):
             return ()
         side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
-        first, turned = self._either_way(bgr, _largest(self._outlines(bgr, side), MOST_LINES_READ))
-        left = _unsure(self._outlines(bgr, side * SMALLER), first)
-        seen = _in_order(first + self._seen(bgr, _largest(left, MOST_LINES_READ - len(first)), turned=turned))
-        lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in seen]
-        worth = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
-        kept = [line for line in worth if not any(_repeats(line, other) for other in worth)]
+        seen, turned = self._either_way(bgr, _largest(self._outlines(bgr, side), MOST_LINES_READ))
+        lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in _in_order(seen)]
+        kept = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
         return tuple(reversed(kept) if turned else kept)
 
     def _either_way(self, bgr: NDArray[Any], outlines: list[Outline]) -> tuple[list[_Seen], bool]:
@@ -270,30 +262,6 @@ def _sureness(seen: list[_Seen]) -> float:
     return sum(one.confidence * len(one.text) for one in seen) / max(letters, 1)
 
 
-def _unsure(outlines: list[Outline], seen: list[_Seen]) -> list[Outline]:
-    """The lines that were not surely read before."""
-    sure = [_around(one.outline) for one in seen if one.confidence >= SURE]
-    return [outline for outline in outlines if not any(_same(_around(outline), box) for box in sure)]
-
-
-def _repeats(line: TextLine, other: TextLine) -> bool:
-    """Whether another line has the same words at the same place, and is surer."""
-    if (other.confidence, other.box) <= (line.confidence, line.box) or folded(line.text) != folded(other.text):
-        return False
-    return _same(line.box, other.box)
-
-
-def _same(box: Box, other: Box) -> bool:
-    """Whether most of the smaller of two boxes is in both."""
-    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
-    smaller = min(_area(box), _area(other))
-    return width > 0 and height > 0 and width * height > SAME_PLACE * smaller
-
-
-def _area(box: Box) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
-
-
 def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
     """A line cut out and set upright."""
     from rapidocr.utils.process_img import get_rotate_crop_image
@@ -301,13 +269,8 @@ def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(get_rotate_crop_image(bgr, outline))
 
 
-def _around(outline: Outline) -> Box:
-    (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
-    return int(left), int(top), int(right), int(bottom)
-
-
 def _box(outline: Outline, bgr: NDArray[Any]) -> Box:
     """The box around a line, inside the photo."""
-    left, top, right, bottom = _around(outline)
+    (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
     height, width = bgr.shape[:2]
-    return max(0, left), max(0, top), min(width, right), min(height, bottom)
+    return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))

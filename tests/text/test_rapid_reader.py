@@ -52,11 +52,6 @@ def test_a_photo_that_is_upside_down_is_read_from_its_first_line_to_its_last(rea
     assert [line.text for line in lines] == ["HAVREDRYCK", "VANILJ"]
 
 
-def test_each_word_of_a_pack_is_read_once_though_looked_for_twice(reader):
-    (lines,) = reader.read([pack("HAVREDRYCK", "GRADDE", "VANILJ")])
-    assert [line.text for line in lines] == ["HAVREDRYCK", "GRADDE", "VANILJ"]
-
-
 def test_a_photo_without_text_costs_only_the_first_look(reader, monkeypatch):
     monkeypatch.setattr(type(reader), "_outlines", None)
     assert reader.read([np.full((200, 300, 3), 180, dtype=np.uint8)]) == [()]
