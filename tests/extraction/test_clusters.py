@@ -143,6 +143,18 @@ def test_a_cluster_that_is_too_small_is_refused_at_once(
         assert error.value.code == "too-few-cpus" and not ray.given
 
 
+def test_a_cluster_that_does_not_start_is_an_error_in_words(
+    shop: Path, workplace: Path, pretend: Callable[..., PretendedRay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(**_: Any) -> None:
+        raise Exception("The current node timed out during startup.")
+
+    monkeypatch.setattr(pretend(), "init", late)
+    with pytest.raises(FeatxError, match="timed out during startup") as error:
+        extracted(shop)
+    assert error.value.code == "no-server"
+
+
 def test_workers_of_other_versions_are_refused_by_name(
     shop: Path, workplace: Path, pretend: Callable[..., PretendedRay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
