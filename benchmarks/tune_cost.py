@@ -22,7 +22,7 @@ from torch.nn import functional
 from featx.backbones import Encoder, open_backbone
 from featx.backbones.cuts import CutNetwork
 from featx.catalogue.reading import read_catalogue
-from featx.finetuning.tail import Tail, Whole, as_tensor
+from featx.finetuning.cut.tail import Tail, Whole, as_tensor
 from featx.images import read_photo
 from featx.images.views import AUGMENTATIONS
 

@@ -15,9 +15,9 @@ from featx.backbones.tuned_card import Reached
 from featx.classifiers.solvers import ShrinkageLDA
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
-from featx.finetuning.judging import LDA, reached_by
-from featx.finetuning.photos import Photos
-from featx.finetuning.tail import LEAST_CHANCE
+from featx.finetuning.cut.tail import LEAST_CHANCE
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.judge import LDA, reached_by
 from featx.labels.folds import Fold, grouped_folds, groups_of
 
 # The features of all photos by a network that learned from these rows only.

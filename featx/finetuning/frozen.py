@@ -15,9 +15,9 @@ from featx.catalogue.items import Catalogue, Item, Skipped
 from featx.embedding.stream import Lookup, batch_size_for, embed, nothing_known
 from featx.errors import FeatxError
 from featx.finetuning.events import Planned, TuneEvents
+from featx.finetuning.judgement.division import Photos, divided
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.photos import Photos, divided
-from featx.finetuning.updating import judges_of
+from featx.finetuning.updates import judges_of
 from featx.store import open_store
 from featx.workspace import Workspace, is_store
 

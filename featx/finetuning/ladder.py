@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from featx.backbones.tuned_card import Step
-from featx.finetuning.judging import Judgement, paired, standard_error
-from featx.finetuning.photos import Photos
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.judge import Judgement, paired, standard_error
 
 FROZEN, ADAPTED, NODES, VIEWS, TAIL, JOINED, WHOLE = (
     "frozen",

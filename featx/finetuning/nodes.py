@@ -17,7 +17,7 @@ from featx.backbones.fingerprint import COMMA, Fingerprint
 from featx.backbones.nodes import AT, PENULTIMATE
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
-from featx.finetuning.tail import Maps, as_tensor
+from featx.finetuning.cut.tail import Maps, as_tensor
 
 MIDDLE = ":middle"
 

@@ -16,8 +16,8 @@ from featx.backbones import Encoder
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned_card import Robust
 from featx.embedding.stream import Source, embed, read_source
-from featx.finetuning.front import FrontEncoder, as_prepared, even_part
-from featx.finetuning.tail import lda_head
+from featx.finetuning.cut.front import FrontEncoder, as_prepared, even_part
+from featx.finetuning.cut.tail import lda_head
 
 # Photos are this large before they are changed, so that a change means the same for all of them.
 SHORTER = 256

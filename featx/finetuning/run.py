@@ -17,22 +17,22 @@ from featx.backbones.tuned import checked_name
 from featx.catalogue.items import Catalogue
 from featx.catalogue.reading import read_catalogue
 from featx.embedding.stream import embed
-from featx.finetuning.adapting import adapt_norms, open_adapted
-from featx.finetuning.checkpoints import Progress
-from featx.finetuning.climbing import climbed
+from featx.finetuning.cut.processes import place_of, together
 from featx.finetuning.events import TuneEvents
+from featx.finetuning.files import write_weights
 from featx.finetuning.frozen import labelled_photos, tunable_backbone
-from featx.finetuning.judging import judged_frozen, judged_tuned
-from featx.finetuning.levels import level_of
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.judge import judged_frozen, judged_tuned
+from featx.finetuning.judgement.unlabelled import Extra, extra_of, paths_of
+from featx.finetuning.norms import adapt_norms, open_adapted
 from featx.finetuning.options import AUTO, TuneOptions
 from featx.finetuning.outcome import Tuned
-from featx.finetuning.photos import Photos
-from featx.finetuning.processes import place_of, together
-from featx.finetuning.publishing import write_weights
-from featx.finetuning.tracking import tracked
+from featx.finetuning.rungs import climbed
+from featx.finetuning.trackers import tracked
 from featx.finetuning.trainer import Trained, Trainer
-from featx.finetuning.unlabelled import Extra, extra_of, paths_of
-from featx.finetuning.updating import begun_from
+from featx.finetuning.training.checkpoints import Progress
+from featx.finetuning.training.levels import level_of
+from featx.finetuning.updates import begun_from
 from featx.finetuning.verdict import Verdict, handed_back
 from featx.finetuning.work import Work
 from featx.workspace import Workspace

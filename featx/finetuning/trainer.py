@@ -17,17 +17,17 @@ from featx.backbones.cuts import Cut
 from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned_card import Reached, Trial, Unlabelled
 from featx.embedding.stream import batch_size_for
-from featx.finetuning.checkpoints import Checkpoint, Progress, key_of
-from featx.finetuning.cutting import CutOff, Prepared, prepared
+from featx.finetuning.cut.tail import Tail, Whole
 from featx.finetuning.events import TuneEvents
-from featx.finetuning.judging import Judgement
+from featx.finetuning.halves import CutOff, Prepared, prepared
+from featx.finetuning.judgement.judge import Judgement
+from featx.finetuning.judgement.unlabelled import Guessed, guessed
 from featx.finetuning.options import ALL, AUTO
-from featx.finetuning.scratch import FreshTail, as_many_steps, forget
-from featx.finetuning.search import NOTES, searched
-from featx.finetuning.tail import Tail, Whole
-from featx.finetuning.teaching import Pupils, Teacher, taught
-from featx.finetuning.training import Lessons, State, Training
-from featx.finetuning.unlabelled import Guessed, guessed
+from featx.finetuning.training.checkpoints import Checkpoint, Progress, key_of
+from featx.finetuning.training.scratch import FreshTail, as_many_steps, forget
+from featx.finetuning.training.search import NOTES, searched
+from featx.finetuning.training.teacher import Pupils, Teacher, taught
+from featx.finetuning.training.training import Lessons, State, Training
 from featx.finetuning.work import Work
 
 # Shares of the tuned weights that are tried, the rest being the original ones.

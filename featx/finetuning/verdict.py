@@ -14,17 +14,24 @@ from numpy.typing import NDArray
 
 from featx.backbones.registry import backbone_rows
 from featx.backbones.tuned_card import VERSION, Folds, Reached, Step, TunedCard
-from featx.finetuning.climbing import Climbed
+from featx.finetuning.files import answers_as_file, publish, weights_as_file
 from featx.finetuning.folds import out_of_fold
-from featx.finetuning.judging import Judgement, answers_of, judged_by_lda, paired, paired_in_test, reached_beside
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.judge import (
+    Judgement,
+    answers_of,
+    judged_by_lda,
+    paired,
+    paired_in_test,
+    reached_beside,
+)
 from featx.finetuning.ladder import TAIL, Rung, lowest_as_good
-from featx.finetuning.levels import Level
 from featx.finetuning.outcome import Tuned
-from featx.finetuning.photos import Photos
-from featx.finetuning.publishing import answers_as_file, publish, weights_as_file
 from featx.finetuning.robustness import Judged, robustness
+from featx.finetuning.rungs import Climbed
 from featx.finetuning.trainer import Trained, Trainer
-from featx.finetuning.updating import origin_of
+from featx.finetuning.training.levels import Level
+from featx.finetuning.updates import origin_of
 from featx.finetuning.work import Work
 from featx.labels.seen import seen_by
 from featx.metrics.significance import PairedTest

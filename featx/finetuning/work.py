@@ -14,13 +14,13 @@ from PIL import Image
 
 from featx.backbones import Encoder
 from featx.backbones.fingerprint import Fingerprint
+from featx.finetuning.cut.fill import Views
 from featx.finetuning.events import TuneEvents
-from featx.finetuning.filling import Views
-from featx.finetuning.judging import Judgement, judged_tuned
-from featx.finetuning.levels import Level
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.judge import Judgement, judged_tuned
+from featx.finetuning.judgement.unlabelled import Extra
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.photos import Photos
-from featx.finetuning.unlabelled import Extra
+from featx.finetuning.training.levels import Level
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from torch import nn
 from featx.backbones import open_backbone
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions, tune
-from featx.finetuning.adapting import adapt_norms
-from featx.finetuning.levels import Level
-from featx.finetuning.losses import Objective, Targets, distilled
+from featx.finetuning.judgement.unlabelled import Extra, guessed
+from featx.finetuning.norms import adapt_norms
 from featx.finetuning.robustness import CHANGES
-from featx.finetuning.scratch import forget
-from featx.finetuning.unlabelled import Extra, guessed
+from featx.finetuning.training.levels import Level
+from featx.finetuning.training.losses import Objective, Targets, distilled
+from featx.finetuning.training.scratch import forget
 from tests.conftest import photo
 from tests.finetuning.conftest import Small
 from tests.finetuning.test_run import QUICK

@@ -12,10 +12,10 @@ from torch.nn import functional
 from featx.backbones import open_backbone
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions
-from featx.finetuning.lookalikes import look_alikes
-from featx.finetuning.losses import LOSSES, Objective, Targets, partners_together
-from featx.finetuning.schedules import trained
-from featx.finetuning.tail import Tail
+from featx.finetuning.cut.tail import Tail
+from featx.finetuning.judgement.lookalikes import look_alikes
+from featx.finetuning.training.losses import LOSSES, Objective, Targets, partners_together
+from featx.finetuning.training.schedules import trained
 from tests.finetuning.conftest import Small
 from tests.finetuning.test_run import tuned_network
 

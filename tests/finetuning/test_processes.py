@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from featx.finetuning.processes import ALONE, Processes, place_of
+from featx.finetuning.cut.processes import ALONE, Processes, place_of
 from tests.conftest import ROOT
 
 PROGRAM = """

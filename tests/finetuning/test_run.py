@@ -25,7 +25,7 @@ from featx.files.digested import checked_body, with_digest
 from featx.finetuning import TuneOptions, tune
 from featx.finetuning.events import TuneEvents
 from featx.finetuning.frozen import tunable_backbone
-from featx.finetuning.judging import Judgement
+from featx.finetuning.judgement.judge import Judgement
 from featx.finetuning.ladder import Rung, lowest_as_good
 from featx.finetuning.nodes import frozen_nodes
 from featx.images import read_photo
@@ -159,7 +159,7 @@ def test_an_unreadable_photo_is_named_and_left_out(shop, small, workplace):
 
 
 def test_a_loss_that_is_no_number_halves_the_rate_once(shop, small, workplace, monkeypatch):
-    from featx.finetuning.training import Training
+    from featx.finetuning.training.training import Training
 
     rates, whole = [], Training._pass
 
@@ -271,7 +271,7 @@ def test_a_tuned_network_may_be_tuned_again_and_the_same_photos_judge(shop, smal
     ],
 )
 def test_a_damaged_or_hostile_checkpoint_of_a_tuned_network_begins_again(shop, small, workplace, what):
-    from featx.finetuning import checkpoints
+    from featx.finetuning.training import checkpoints
 
     def tuned(events: TuneEvents | None = None) -> bytes:
         options = TuneOptions(**{**QUICK, "views": 0, "average": "none"})
@@ -333,7 +333,8 @@ def test_a_network_may_be_tuned_again_under_its_own_name(shop, small, workplace)
 def test_a_full_disk_is_a_sentence_and_what_was_kept_stays_usable(shop, small, workplace, monkeypatch):
     import errno
 
-    from featx.finetuning import activations, checkpoints
+    from featx.finetuning.cut import activations
+    from featx.finetuning.training import checkpoints
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -351,7 +352,7 @@ def test_a_full_disk_is_a_sentence_and_what_was_kept_stays_usable(shop, small, w
 
 
 def test_a_damaged_activation_is_computed_again(shop, small, workplace):
-    from featx.finetuning.activations import RECORDS, activations_folder
+    from featx.finetuning.cut.activations import RECORDS, activations_folder
 
     whole = tuned_network(shop, small).file.read_bytes()
     (kept,) = activations_folder().glob(f"*/{RECORDS}")
@@ -551,7 +552,7 @@ def test_folds_give_fair_answers_where_the_network_has_seen_everything(shop, sma
 
 
 def test_a_fold_has_seen_none_of_the_photos_it_answers_for(shop, small, workplace, monkeypatch):
-    from featx.finetuning.training import Training
+    from featx.finetuning.training.training import Training
 
     learned, run_for = [], Training.run_for
     monkeypatch.setattr(
@@ -602,7 +603,7 @@ def test_threads_are_set_for_the_tuning_alone(shop, small, workplace):
 
 
 def test_the_largest_rate_that_leaves_no_more_doubt_is_taken():
-    from featx.finetuning.training import Training
+    from featx.finetuning.training.training import Training
 
     def chosen(*doubts: float) -> float:
         left = iter(doubts)
@@ -616,7 +617,7 @@ def test_the_largest_rate_that_leaves_no_more_doubt_is_taken():
 
 def test_a_batch_in_parts_teaches_what_the_whole_batch_does(shop, small, workplace, monkeypatch):
     whole = load_file(str(tuned_network(shop, small, epochs=1).file))
-    monkeypatch.setattr("featx.finetuning.training.AT_ONCE", 3)
+    monkeypatch.setattr("featx.finetuning.training.training.AT_ONCE", 3)
     parts = load_file(str(tuned_network(shop, small, epochs=1, fresh=True).file))
     for name, tensor in whole.items():
         torch.testing.assert_close(parts[name], tensor, rtol=0, atol=1e-3)

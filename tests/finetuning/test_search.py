@@ -12,9 +12,9 @@ from featx.backbones.cuts import CutNetwork
 from featx.backbones.tuned_card import Epoch
 from featx.errors import FeatxError
 from featx.finetuning import TuneOptions
-from featx.finetuning.schedules import trained
-from featx.finetuning.search import drawn, searched
-from featx.finetuning.tail import Tail
+from featx.finetuning.cut.tail import Tail
+from featx.finetuning.training.schedules import trained
+from featx.finetuning.training.search import drawn, searched
 from tests.finetuning.conftest import SIDE, Small
 from tests.finetuning.test_run import tuned_network
 

@@ -10,7 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from featx.errors import FeatxError
-from featx.finetuning import TuneOptions, tracking, tune
+from featx.finetuning import TuneOptions, tune
+from featx.finetuning import trackers as tracking
 from featx.finetuning.events import TuneEvents
 
 QUICK = {"epochs": 2, "views": 0, "batch": 8, "lr": 0.01, "depth": 1, "patience": 99, "average": "none"}

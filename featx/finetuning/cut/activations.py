@@ -24,7 +24,7 @@ from featx.errors import FeatxError
 from featx.files import caches
 from featx.files.atomic import cannot_write, write_atomic
 from featx.files.locks import held_or_busy
-from featx.finetuning.processes import started
+from featx.finetuning.cut.processes import started
 
 # How much of the disk may be taken where nobody says: the lesser of the two.
 MOST_BYTES, MOST_OF_FREE = 8 * 2**30, 0.25

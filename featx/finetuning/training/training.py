@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from featx.backbones.cuts import CutNetwork
 from featx.backbones.tuned_card import Epoch
 from featx.errors import FeatxError
-from featx.finetuning.activations import Activations
-from featx.finetuning.checkpoints import Checkpoint, Progress
+from featx.finetuning.cut.activations import Activations
+from featx.finetuning.cut.processes import ALONE, started
+from featx.finetuning.cut.tail import Answers, Maps, Tail, answers_again, as_tensor
 from featx.finetuning.events import TuneEvents
-from featx.finetuning.lookalikes import look_alikes
-from featx.finetuning.losses import Objective, Targets
+from featx.finetuning.judgement.lookalikes import look_alikes
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.processes import ALONE, started
-from featx.finetuning.schedules import factor_at, optimizer_of, parameter_groups
-from featx.finetuning.tail import Answers, Maps, Tail, answers_again, as_tensor
-from featx.finetuning.teaching import Teacher
+from featx.finetuning.training.checkpoints import Checkpoint, Progress
+from featx.finetuning.training.losses import Objective, Targets
+from featx.finetuning.training.schedules import factor_at, optimizer_of, parameter_groups
+from featx.finetuning.training.teacher import Teacher
 
 State = dict[str, torch.Tensor]
 # As many epochs as make so many steps, within bounds.

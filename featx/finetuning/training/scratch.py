@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from featx.finetuning.cut.tail import Maps, Tail
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.tail import Maps, Tail
 
 # The spread of numbers that no layer knows how to begin.
 SPREAD = 0.02

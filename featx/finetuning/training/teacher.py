@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from featx.backbones import Encoder
 from featx.compute.vectors import unit_rows
-from featx.finetuning.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.cut.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.cut.fill import Missing, Views, fill
+from featx.finetuning.cut.tail import lda_head
 from featx.finetuning.events import TuneEvents
-from featx.finetuning.filling import Missing, Views, fill
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.tail import lda_head
 
 Key = tuple[str, int]
 

@@ -10,8 +10,8 @@ import torch
 
 from featx.backbones.cuts import CutNetwork
 from featx.errors import FeatxError
+from featx.finetuning.cut.tail import Tail
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.tail import Tail
 
 # The head begins at a good place and is small: it may move faster than the network.
 HEAD_TIMES, HEADS = 2.0, ("head.", "second_head.")

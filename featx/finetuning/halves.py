@@ -13,12 +13,12 @@ from torch import nn
 from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.tunable import TunableNetwork
 from featx.errors import FeatxError
-from featx.finetuning.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.cut.activations import Activations, Making, budget_of, views_within
+from featx.finetuning.cut.fill import Missing, fill
+from featx.finetuning.cut.front import FrontEncoder, digest_of
+from featx.finetuning.cut.tail import Whole
 from featx.finetuning.events import Kept
-from featx.finetuning.filling import Missing, fill
-from featx.finetuning.front import FrontEncoder, digest_of
 from featx.finetuning.options import ALL, AUTO, HEAD
-from featx.finetuning.tail import Whole
 from featx.finetuning.work import Work
 
 # What `--depth auto` cuts off: two blocks gain most of what a CPU can afford.

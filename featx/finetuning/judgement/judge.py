@@ -13,9 +13,9 @@ from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.classifiers.solvers import ShrinkageLDA
 from featx.compute.vectors import unit_rows
-from featx.finetuning.lookalikes import NEAREST, look_alikes
+from featx.finetuning.judgement.division import Photos
+from featx.finetuning.judgement.lookalikes import NEAREST, look_alikes
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.photos import Photos
 from featx.metrics.scores import share_by_group
 from featx.metrics.significance import PairedTest, sign_flips
 from featx.store import Store

@@ -12,7 +12,7 @@ from PIL import Image
 from featx.backbones import Encoder
 from featx.embedding.stream import Source, embed, read_source
 from featx.errors import FeatxError
-from featx.finetuning.activations import Activations
+from featx.finetuning.cut.activations import Activations
 from featx.finetuning.events import Advance
 from featx.images.views import AUGMENTATIONS, Augmentation
 

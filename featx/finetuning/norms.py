@@ -18,7 +18,7 @@ from featx.backbones.tunable import TunableNetwork
 from featx.backbones.tuned import find_card, is_tuned
 from featx.embedding.stream import embed
 from featx.errors import FeatxError
-from featx.finetuning.front import FrontEncoder, as_prepared, even_part
+from featx.finetuning.cut.front import FrontEncoder, as_prepared, even_part
 
 # Statistics of fewer photos say little; more than so many change them no more.
 FEWEST, MOST, AT_ONCE = 32, 1000, 64

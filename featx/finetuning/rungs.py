@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from featx.backbones.fingerprint import PLUS
 from featx.backbones.nodes import AT
 from featx.backbones.tuned import PREFIX
-from featx.finetuning.cutting import Prepared, prepared
-from featx.finetuning.judging import Judgement, judged_by_lda
+from featx.finetuning.cut.processes import started
+from featx.finetuning.cut.tail import seconds_of_a_photo
+from featx.finetuning.halves import Prepared, prepared
+from featx.finetuning.judgement.judge import Judgement, judged_by_lda
 from featx.finetuning.ladder import ADAPTED, FROZEN, JOINED, NODES, TAIL, VIEWS, WHOLE, Rung
 from featx.finetuning.nodes import beside, frozen_nodes, widened
 from featx.finetuning.options import ALL, AUTO, HEAD
-from featx.finetuning.processes import started
-from featx.finetuning.tail import seconds_of_a_photo
 from featx.finetuning.trainer import Trained, Trainer
-from featx.finetuning.training import LEAST
+from featx.finetuning.training.training import LEAST
 from featx.finetuning.work import Work
 
 # Rows of views that a discriminant analysis learns from at most: more take gigabytes.

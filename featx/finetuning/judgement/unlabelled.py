@@ -12,7 +12,7 @@ from featx.catalogue.reading import read_catalogue
 from featx.classifiers.solvers import ShrinkageLDA
 from featx.compute.vectors import max_cosines, unit_rows
 from featx.errors import FeatxError
-from featx.finetuning.photos import Photos
+from featx.finetuning.judgement.division import Photos
 from featx.labels.folds import NEAR_CERTAIN
 from featx.metrics.selective import automation_at
 

@@ -20,9 +20,9 @@ import msgspec
 from featx.errors import FeatxError, did_you_mean
 from featx.files.atomic import write_atomic
 from featx.files.regular import read_regular
+from featx.finetuning.cut.processes import started
 from featx.finetuning.events import Kept, Planned, TuneEvents
 from featx.finetuning.options import TuneOptions
-from featx.finetuning.processes import started
 
 if TYPE_CHECKING:
     from featx.backbones.tuned_card import Epoch, Reached, TunedCard
