@@ -274,6 +274,7 @@ VIEWS = (
     "/",
     "/?id=boots0",
     "/?view=item&id=boots0",
+    "/?view=item&id=new",
     "/?view=review",
     "/?view=copies",
     "/?view=decisions",
@@ -292,6 +293,7 @@ def test_every_view_fits_a_phone_and_is_reached_with_the_tab_key(open_page: Open
         page.goto(base + view[1:])
         page.locator("main h1").wait_for()
         page.wait_for_load_state("networkidle")
+        assert "null" not in page.locator("main").inner_text(), view
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
         # Letters of twice the size, as people with weak eyes set them, on a screen of twice the width.
         page.set_viewport_size({"width": 780, "height": 900})

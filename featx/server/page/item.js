@@ -29,6 +29,6 @@ function draw(main, item, others, category, alike, shop, signal) {
         h("p", {}, h("a", { class: "button", href: `/?id=${encodeURIComponent(item.id)}`, "data-view": "search" }, "Look for more like this")),
         shop.can("review") ? h("div", {}, h("h2", {}, "Decide"), decisionBar(item, category?.top ?? [], shop, signal)) : null,
         facts.length ? h("div", {}, h("h2", {}, "Your table"), h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]))) : null)),
-    others.length ? h("section", {}, h("h2", {}, "Other photos of the product"), h("ul", { class: "tiles small" }, others.map((one) => itemTile(one, 256)))) : null,
+    others.length ? h("section", {}, h("h2", {}, "Other photos of the product"), h("ul", { class: "tiles small" }, others.map((one) => itemTile(one, 256)))) : "",
     h("section", {}, h("h2", {}, "Look-alikes"), h("ul", { class: "tiles small" }, alike.map((one) => itemTile(one, 256)))));
 }
