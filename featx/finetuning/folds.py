@@ -18,7 +18,7 @@ from featx.errors import FeatxError
 from featx.finetuning.cut.tail import LEAST_CHANCE
 from featx.finetuning.judgement.division import Photos
 from featx.finetuning.judgement.judge import LDA, reached_by
-from featx.labels.folds import Fold, grouped_folds, groups_of
+from featx.labels.folds import Fold, grouped_folds
 
 # The features of all photos by a network that learned from these rows only.
 RowsOf = Callable[[NDArray[np.intp]], NDArray[np.float32]]
@@ -42,7 +42,7 @@ class OutOfFold:
 
 def out_of_fold(photos: Photos, folds: int, seed: int, rows_of: RowsOf) -> OutOfFold:
     """Train a tail for each fold, and let a discriminant analysis of its features answer for what it never saw."""
-    labels, groups = photos.labels[photos.learn], _groups(photos)
+    labels, groups = photos.labels[photos.learn], photos.kept_together
     cut = grouped_folds(labels.tolist(), groups, folds, seed)
     if len(cut) < 2:
         raise FeatxError(
@@ -61,13 +61,6 @@ def out_of_fold(photos: Photos, folds: int, seed: int, rows_of: RowsOf) -> OutOf
 def _answer(photos: Photos, fold: Fold, rows: NDArray[np.float32], log_chances: NDArray[np.float32]) -> None:
     learn, score = (photos.learn[part] for part in fold)
     unit = unit_rows(rows)
-    lda = ShrinkageLDA().fit(unit[learn], photos.truth(learn))
+    lda = ShrinkageLDA(photos.shrinkage).fit(unit[learn], photos.truth(learn))
     chances = np.maximum(lda.predict_proba(unit[score]), LEAST_CHANCE)
     log_chances[np.ix_(fold[1], lda.classes_)] = np.log(chances)
-
-
-def _groups(photos: Photos) -> NDArray[np.intp]:
-    """Products with their near-copies."""
-    store, rows = photos.store, photos.learn
-    products = [store.product_of(int(i)) for i in rows]
-    return groups_of(products, [store.digests[i] for i in rows], store.features[rows])

@@ -22,7 +22,7 @@ from featx.finetuning.events import TuneEvents
 from featx.finetuning.files import write_weights
 from featx.finetuning.frozen import labelled_photos, tunable_backbone
 from featx.finetuning.judgement.division import Photos
-from featx.finetuning.judgement.judge import judged_frozen, judged_tuned
+from featx.finetuning.judgement.judge import judged_frozen, judged_tuned, suited_shrinkage
 from featx.finetuning.judgement.unlabelled import Extra, extra_of, paths_of
 from featx.finetuning.norms import adapt_norms, open_adapted
 from featx.finetuning.options import AUTO, TuneOptions
@@ -95,6 +95,7 @@ def _tuned(
     begun = time.monotonic()
     encoder.tunable()  # what cannot be tuned is refused before any photo is read
     photos, unreadable = labelled_photos(catalogue, encoder, options, events)
+    photos = replace(photos, shrinkage=suited_shrinkage(photos, options.seed))
     level = None
     if options.also is not None:
         level = level_of(options.also, catalogue, photos.store.paths)

@@ -171,13 +171,17 @@ def as_tensor(maps: Maps) -> torch.Tensor:
 
 
 def answers_again(
-    features: NDArray[np.float32], truth: NDArray[np.intp], judged: NDArray[np.float32], wanted: NDArray[np.intp]
+    features: NDArray[np.float32],
+    truth: NDArray[np.intp],
+    judged: NDArray[np.float32],
+    wanted: NDArray[np.intp],
+    shrinkage: float,
 ) -> Answers:
     """A discriminant analysis fitted again, as the verdict fits it; the trained head lags points behind it.
 
     Photos of a category that is not learned are always wrong.
     """
-    lda = ShrinkageLDA().fit(unit_rows(features), truth)
+    lda = ShrinkageLDA(shrinkage).fit(unit_rows(features), truth)
     chances = np.asarray(lda.predict_proba(unit_rows(judged)))
     right = lda.classes_[chances.argmax(axis=1)] == wanted
     known = np.isin(wanted, lda.classes_)

@@ -16,11 +16,14 @@ from featx.compute.vectors import unit_rows
 from featx.finetuning.judgement.division import Photos
 from featx.finetuning.judgement.lookalikes import NEAREST, look_alikes
 from featx.finetuning.options import TuneOptions
+from featx.labels.folds import grouped_folds
 from featx.metrics.scores import share_by_group
 from featx.metrics.significance import PairedTest, sign_flips
 from featx.store import Store
 
 LDA = "lda"
+# How far a discriminant analysis may shrink its covariances: the more dimensions for a photo, the further.
+SHRINKAGES, FOLDS = (0.1, 0.2, 0.4), 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,21 @@ class Judgement:
     def reached_in_test(self, photos: Photos) -> Reached | None:
         """The share of the photos that only test; None where there are none."""
         return reached_by(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
+
+
+def suited_shrinkage(photos: Photos, seed: int) -> float:
+    """The shrinkage that suits the frozen features of the photos to learn from, in folds of their products.
+
+    Tuned features have seen these photos and can choose none, but are of the same photos and as wide.
+    """
+    rows, labels = unit_rows(photos.store.features[photos.learn]), photos.labels[photos.learn]
+    right = dict.fromkeys(SHRINKAGES, 0)
+    for learn, score in grouped_folds(labels.tolist(), photos.kept_together, FOLDS, seed):
+        if len(set(labels[learn].tolist())) > 1:
+            for shrinkage in SHRINKAGES:
+                lda = ShrinkageLDA(shrinkage).fit(rows[learn], labels[learn])
+                right[shrinkage] += int((lda.predict(rows[score]) == labels[score]).sum())
+    return max(SHRINKAGES, key=lambda shrinkage: right[shrinkage])
 
 
 def judged_frozen(photos: Photos, options: TuneOptions) -> Judgement:
@@ -96,7 +114,7 @@ def judged_by_lda(photos: Photos, store: Store, more: Iterable[NDArray[np.float3
     learned[:n] = rows[photos.learn]
     for number, view in enumerate(more, start=1):
         learned[n * number : n * (number + 1)] = unit_rows(view)
-    lda = ShrinkageLDA().fit(learned, np.tile(photos.labels[photos.learn], 1 + views))
+    lda = ShrinkageLDA(photos.shrinkage).fit(learned, np.tile(photos.labels[photos.learn], 1 + views))
 
     def answers(chosen: NDArray[np.intp]) -> NDArray[np.str_]:
         return np.asarray(lda.predict(rows[chosen]) if len(chosen) else [], dtype=str)

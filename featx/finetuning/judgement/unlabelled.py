@@ -67,7 +67,7 @@ def extra_of(photos: Photos, paths: Mapping[str, str], features: Mapping[str, ND
 def guessed(photos: Photos, rows: NDArray[np.float32], extra: Extra, extra_rows: NDArray[np.float32]) -> Guessed:
     """Label photos where a discriminant analysis is as sure as it must be to be right on the judging photos."""
     unit = unit_rows(rows)
-    lda = ShrinkageLDA().fit(unit[photos.learn], photos.truth(photos.learn))
+    lda = ShrinkageLDA(photos.shrinkage).fit(unit[photos.learn], photos.truth(photos.learn))
     judged = np.asarray(lda.predict_proba(unit[photos.judge]))
     right = np.asarray(lda.classes_)[judged.argmax(axis=1)] == photos.truth(photos.judge)
     threshold = automation_at(judged.max(axis=1), right, TARGET).threshold

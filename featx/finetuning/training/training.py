@@ -60,6 +60,8 @@ class Lessons:
     categories: int
     # The product of each photo that is learned from, then of each that judges.
     products: NDArray[np.intp]
+    # How far the discriminant analysis that judges shrinks its covariances.
+    shrinkage: float = 0.1
     # Of each photo that is learned from the value of a second level, -1 for none; and how many values there are.
     second: NDArray[np.intp] | None = None
     seconds: int = 0
@@ -304,7 +306,7 @@ class Training:
         judged = self.tail.features(self.plain(lessons.judge_digests))
         if not (np.isfinite(learned).all() and np.isfinite(judged).all()):
             return Answers(0.0, math.nan)
-        return answers_again(learned, lessons.truth[some], judged, lessons.judge_truth)
+        return answers_again(learned, lessons.truth[some], judged, lessons.judge_truth, lessons.shrinkage)
 
     def _judged_by_look_alikes(self) -> Answers:
         lessons = self.lessons
