@@ -68,8 +68,13 @@ def suited_shrinkage(photos: Photos, seed: int) -> float:
 
 
 def judged_frozen(photos: Photos, options: TuneOptions) -> Judgement:
-    """The network as it was: by the best classifier, or by its look-alikes where these are what is tuned for."""
-    return _by_both(judged_as_fitted(photos, options.seed), judged_by_neighbours(photos, photos.store), options)
+    """The network as it was: by the best classifier, or by its look-alikes where these are what is tuned for.
+
+    The analysis that judges every other way may judge it too, or a way would seem better by its classifier alone.
+    """
+    fitted, analysed = judged_as_fitted(photos, options.seed), judged_by_lda(photos, photos.store)
+    best = analysed if analysed.judged.sum() > fitted.judged.sum() else fitted
+    return _by_both(best, judged_by_neighbours(photos, photos.store), options)
 
 
 def judged_tuned(photos: Photos, store: Store, options: TuneOptions) -> Judgement:
