@@ -160,6 +160,7 @@ def test_a_worse_photo_is_changed_the_same_way_each_time(change):
 class Judged:
     """Photos of two categories, one after the other; the last ten judge."""
 
+    shrinkage = 0.1
     learn, judge = np.arange(20), np.arange(20, 30)
 
     def truth(self, rows):
