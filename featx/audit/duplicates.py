@@ -236,7 +236,7 @@ def _link_near_copies(
         # Where a photo is gone, only features that are all but equal may speak for it.
         good = (verdicts == AGREE) | ((verdicts == UNREAD) & (scores >= max(least, 0.99)))
         forest.link(np.minimum(i, j)[good], np.maximum(i, j)[good], scores[good])
-    return CopyEvidence(int(counts.sum()), int(counts[AGREE]), int(counts[NEARLY_AGREE]), int(counts[UNREAD]))
+    return CopyEvidence(int(counts.sum()), *counts[[AGREE, NEARLY_AGREE, UNREAD]].tolist())
 
 
 def _group(store: Store, labels: list[str | None], members: list[int], score: float) -> DuplicateGroup:

@@ -58,12 +58,10 @@ def choose_backbone() -> tuple[str, str]:
         name = weights.fallback_backbone()
         what = "a baseline rather than a choice" if family_of(name).is_baseline else "ships with featx"
         return name, f"{name}: {what}{better}"
-    if ready.backbone == best.backbone:
-        return best.backbone, f"{_in_words(best.backbone)}: the best measured on real product photos ({_scores(best)})"
-    return (
-        ready.backbone,
-        f"{_in_words(ready.backbone)}: the best measured that is ready here ({_scores(ready)}){better}",
-    )
+    name = _in_words(ready.backbone)
+    if ready is best:
+        return ready.backbone, f"{name}: the best measured on real product photos ({_scores(best)})"
+    return ready.backbone, f"{name}: the best measured that is ready here ({_scores(ready)}){better}"
 
 
 def is_ready(name: str) -> bool:

@@ -63,19 +63,22 @@ class NetworkOfNodes(FrozenNetwork):
 
     @raises_out_of_memory
     def _rows_with_maps(self, batch: Sequence[Any]) -> tuple[np.ndarray, AllMaps]:
-        torch, module = import_torch_alone(), self._module_of(self.halves.network)
-        with torch.inference_mode():
-            output, maps = module.network(module.enter(self._as_tensor(batch)))
-            rows: np.ndarray = module.read(output).cpu().numpy()
-        return rows, [None if own is None else own.cpu().numpy() for own in maps]
+        rows, maps = self._passed(batch)
+        return rows.cpu().numpy(), [None if own is None else own.cpu().numpy() for own in maps]
 
+    @raises_out_of_memory
     def rows_of_node(self, number: int, batch: Sequence[Any]) -> np.ndarray:
         """The rows of one node, of their own length."""
-        torch, module = import_torch_alone(), self._module_of(self.halves.network)
+        rows, _ = self._passed(batch, lambda output: self.rows(output)[number])
+        own: np.ndarray = rows.cpu().numpy()
+        return own
+
+    def _passed(self, batch: Sequence[Any], read: Callable[[Any], Any] | None = None) -> tuple[Any, list[Any]]:
+        """The rows of prepared photos as ever, or what else is read of the network's output; and each node's maps."""
+        torch, module = import_torch_alone(), self._module_of(self.halves.network, read)
         with torch.inference_mode():
-            output, _ = module.network(module.enter(self._as_tensor(batch)))
-            rows: np.ndarray = self.rows(output)[number].float().cpu().numpy()
-        return rows
+            output, maps = module.network(module.enter(self._as_tensor(batch)))
+            return module.read(output), maps
 
 
 class NodeEncoder(Encoder):

@@ -62,7 +62,7 @@ def machine_description() -> dict[str, str | int | None]:
     """The machine and the numeric libraries, as written beside figures that depend on them."""
     return {
         "system": platform.system(),
-        "processor": processor(),
+        "processor": _processor(),
         "threads": os.cpu_count(),
         "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "python": platform.python_version(),
@@ -71,7 +71,7 @@ def machine_description() -> dict[str, str | int | None]:
     }
 
 
-def processor() -> str:
+def _processor() -> str:
     """The processor's name if the system gives it, else its architecture."""
     lines = _processor_facts().splitlines()
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -115,7 +115,7 @@ class RapidReader:
         if not _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]):
             return ()
         side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
-        seen, turned = self._either_way(bgr, _largest(self._outlines(bgr, side), MOST_LINES_READ))
+        seen, turned = self._either_way(bgr, _largest(self._outlines(bgr, side)))
         lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in _in_order(seen)]
         kept = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
         return tuple(reversed(kept) if turned else kept)
@@ -136,12 +136,12 @@ class RapidReader:
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
-    def _heat(self, bgr: NDArray[Any], side: float) -> Floats:
+    def _heat(self, bgr: NDArray[Any], side: int) -> Floats:
         """For each place of the photo how much it looks like text."""
         height, width = (_grid(length * side / max(bgr.shape[:2])) for length in bgr.shape[:2])
         return self._request(DETECTOR)(_normalised(bgr, width, height)[None])
 
-    def _outlines(self, bgr: NDArray[Any], side: float) -> list[Outline]:
+    def _outlines(self, bgr: NDArray[Any], side: int) -> list[Outline]:
         """The four corners of each line in a photo of this size."""
         from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
@@ -238,10 +238,10 @@ def _normalised(bgr: NDArray[Any], width: int, height: int) -> Floats:
     return np.asarray((resized / 127.5 - 1).transpose(2, 0, 1), dtype=np.float32)
 
 
-def _largest(outlines: list[Outline], most: int) -> list[Outline]:
+def _largest(outlines: list[Outline]) -> list[Outline]:
     """The largest lines, where there are too many."""
     areas = [float(np.prod(outline.max(axis=0) - outline.min(axis=0))) for outline in outlines]
-    kept = np.sort(np.argsort(np.negative(areas), kind="stable")[: max(0, most)]).tolist()
+    kept = np.sort(np.argsort(np.negative(areas), kind="stable")[:MOST_LINES_READ]).tolist()
     return [outlines[i] for i in kept]
 
 
