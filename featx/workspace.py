@@ -186,7 +186,8 @@ def use_store(name: str | Path) -> Path:
 
 def is_store(path: Path) -> bool:
     """Whether there is a store at this path, sealed or waiting in a journal."""
-    return path.exists() or journal_beside(path).exists()
+    # The journal first: a writer that seals in between removes it only once the sealed file is there.
+    return journal_beside(path).exists() or path.exists()
 
 
 def journal_beside(store: Path) -> Path:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
 from featx.store import Row, StoreWriter, ensure_room, open_store
+from featx.workspace import is_store
 from tests.conftest import toy_fingerprint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -423,6 +424,24 @@ def test_a_reader_sees_whole_batches_while_a_writer_seals(tmp_path):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_store_sealed_while_it_is_looked_for_is_found(tmp_path, monkeypatch):
+    path, look = tmp_path / "a.h5", Path.exists
+    with writer(path) as w:
+        w.append([row(0)])
+        sealed: list[bool] = []
+
+        def look_and_seal(where: Path) -> bool:
+            found = look(where)
+            if not sealed:
+                sealed.append(True)
+                w.seal()
+            return found
+
+        monkeypatch.setattr(Path, "exists", look_and_seal)
+        assert is_store(path)
+    assert sealed
 
 
 def test_a_photo_that_became_usable_is_no_longer_listed_as_skipped(tmp_path):
