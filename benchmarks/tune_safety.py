@@ -1,12 +1,14 @@
 """Is a shop ever worse off for tuning? The frozen network against what `featx tune` decides, on photos apart from both.
 
     python benchmarks/tune_safety.py GROCERY CLOTHING --out safety.jsonl [-b builtin] [--weights FILE] [--seeds 0 1 2]
-        [--photos 500 1000] [--sets fine coarse clothing] [--minutes 4] [--views 2]
+        [--photos 500 1000] [--sets fine coarse clothing digits] [--minutes 10] [--views 4] [--epochs 8]
 
-GROCERY has `train` and `val` folders, whose photos come from different shops; CLOTHING has a folder of each category.
-Of each set some photos are drawn, whole categories of them, and the tuning is left its defaults. The photos of `val`,
-or a fifth of the clothing, only test. Where the tuning writes nothing, the frozen network stays and nothing changes.
-Each line of the file is one run; runs that are in it are not repeated, so that a long comparison can be interrupted.
+GROCERY has `train` and `val` folders, whose photos come from different shops; CLOTHING has a folder of each category;
+the digits are scikit-learn's, 8 pixels wide, seen at 64 and never mirrored. Of each set some photos are drawn, whole
+categories of them, and the tuning is left its defaults; a seed only draws, so that all runs share what is kept at the
+cut. The photos of `val`, or a fifth of the clothing and the digits, only test. Where the tuning writes nothing, the
+frozen network stays and nothing changes. Each line of the file is one run; runs that are in it are not repeated, so
+that a long comparison can be interrupted.
 """
 
 from __future__ import annotations
@@ -16,16 +18,19 @@ import csv
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from tune_digits import draw_digits
 
 from featx.finetuning import Tuned, TuneOptions, tune
 
 Photo = tuple[str, str, str]
 # Below this many photos a category cannot be tuned on.
 FEWEST = 6
+DIGITS, DIGIT_SIDE = "digits", 64
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,17 @@ def clothing(folder: Path) -> list[Photo]:
     return [(str(path), path.parent.name, "test" if i % 5 == 0 else "train") for i, path in enumerate(paths)]
 
 
+def digits(folder: Path) -> list[Photo]:
+    """scikit-learn's digits as pictures in a folder; every fifth only tests."""
+    if not folder.exists():
+        draw_digits(folder, 10_000)
+    paths = sorted((folder / DIGITS).iterdir())
+    with (folder / "digits.csv").open(newline="") as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    parts = ["test" if i % 5 == 0 else "train" for i in range(len(paths))]
+    return [(str(path), *known) for path, *known in zip(paths, labels, parts, strict=True)]
+
+
 def drawn(photos: Sequence[Photo], n: int, seed: int) -> list[Photo]:
     """About so many photos to learn from, of whole categories in a random order, and the test photos of these."""
     random, chosen, total = np.random.default_rng(seed), set(), 0
@@ -94,7 +110,7 @@ def drawn(photos: Sequence[Photo], n: int, seed: int) -> list[Photo]:
     return sorted(some)
 
 
-def tuned_on(photos: Sequence[Photo], table: Path, given: argparse.Namespace, seed: int) -> tuple[Tuned, float]:
+def tuned_on(photos: Sequence[Photo], table: Path, given: argparse.Namespace, name: str) -> tuple[Tuned, float]:
     """The outcome of a tuning, and its CPU seconds."""
     with table.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -103,7 +119,9 @@ def tuned_on(photos: Sequence[Photo], table: Path, given: argparse.Namespace, se
     from featx.catalogue.reading import read_catalogue
 
     begun = time.process_time()
-    options = TuneOptions(minutes=given.minutes, views=given.views, seed=seed, fresh=True)
+    options = TuneOptions(minutes=given.minutes, views=given.views, epochs=given.epochs, fresh=True)
+    if name == DIGITS:
+        options = replace(options, size=DIGIT_SIDE, augment="light")
     catalogue = read_catalogue(table, allow_outside=True)
     tuned = tune(catalogue, backbone=given.backbone, weights=given.weights, name="safety", options=options)
     return tuned, time.process_time() - begun
@@ -115,13 +133,15 @@ def runs(given: argparse.Namespace, done: set[tuple[str, int, int, str]]) -> Ite
         "fine": lambda: grocery(given.grocery, 9),
         "coarse": lambda: grocery(given.grocery, 2),
         "clothing": lambda: clothing(given.clothing),
+        DIGITS: lambda: digits(given.out.with_suffix(".digits").resolve()),
     }
     for seed in given.seeds:
         for n in given.photos:
             for name in given.sets:
                 if (name, n, seed, given.backbone) in done:
                     continue
-                tuned, seconds = tuned_on(drawn(sets[name](), n, seed), given.out.with_suffix(".csv"), given, seed)
+                photos, table = drawn(sets[name](), n, seed), given.out.with_suffix(".csv")
+                tuned, seconds = tuned_on(photos, table, given, name)
                 yield run_of(name, n, seed, given.backbone, tuned, seconds)
 
 
@@ -146,9 +166,10 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--photos", type=int, nargs="+", default=[500, 1000])
-    parser.add_argument("--sets", nargs="+", default=["fine", "coarse", "clothing"])
+    parser.add_argument("--sets", nargs="+", default=["fine", "coarse", "clothing", DIGITS])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--views", type=int, default=4)
+    parser.add_argument("--epochs", type=int)
     given = parser.parse_args()
     lines = given.out.read_text().splitlines() if given.out.exists() else []
     all_runs = [Run(**json.loads(line)) for line in lines]
