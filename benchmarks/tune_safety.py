@@ -22,7 +22,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-
 from tune_digits import draw_digits
 
 from featx.finetuning import Tuned, TuneOptions, tune
