@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.files.atomic import atomic_writer
+from featx.files.atomic import atomic_writer, temporary_path
 from featx.files.locks import one_writer
 from featx.files.mapped import ALIGN, pack_header, unpack_header
 from featx.files.regular import open_regular
@@ -34,6 +34,7 @@ from featx.workspace import journal_beside
 
 MAGIC = b"featx-approx/1\n"
 BLOCK = 20_000
+PIECE = 1 << 20
 # A repaired graph that finds less than this is made anew.
 TOO_FEW = 0.9
 # More changes than this, and a new graph is sooner made than an old one repaired.
@@ -118,7 +119,7 @@ class _Held:
 
     def loaded(self) -> ChangeableEngine:
         """The engine in memory, to be changed."""
-        engine = UsearchEngine.restore(bytes(self.body[self.head["graph_at"] :]), view=False)
+        engine = UsearchEngine.restore(self.body[self.head["graph_at"] :], view=False)
         if engine is None:
             raise _broken()
         return engine
@@ -140,10 +141,27 @@ def write_approximate(
 ) -> None:
     """Write an approximate index, whole or not at all."""
     assert isinstance(nearby.engine, UsearchEngine)
-    graph = nearby.engine.to_bytes()
-    graph_at = -(-16 * len(nearby.keys) // ALIGN) * ALIGN
-    body = nearby.keys.tobytes() + nearby.rows.tobytes()
-    body += b"\0" * (graph_at - len(body)) + graph
+    graph = temporary_path(path)
+    try:
+        nearby.engine.save(graph)
+        _write_with_graph(path, graph, identity, fingerprint, nearby, blocks)
+    except OSError as error:
+        raise FeatxError(
+            "no-permission", f"cannot write {path}: {error.strerror or error}", "search without that file: `--exact`"
+        ) from error
+    finally:
+        graph.unlink(missing_ok=True)
+
+
+def _write_with_graph(
+    path: Path, graph: Path, identity: str, fingerprint: str, nearby: CandidateSource, blocks: Sequence[str]
+) -> None:
+    numbers = nearby.keys.tobytes() + nearby.rows.tobytes()
+    numbers += b"\0" * (-len(numbers) % ALIGN)
+    # Of a million photos a graph has 700 MB, so it goes from file to file in pieces.
+    crc = zlib.crc32(numbers)
+    for piece in _pieces(graph):
+        crc = zlib.crc32(piece, crc)
     head = {
         "store": identity,
         "fingerprint": fingerprint,
@@ -154,18 +172,20 @@ def write_approximate(
         "towards": nearby.towards,
         "away": nearby.away,
         "effort": nearby.effort,
-        "graph_at": graph_at,
-        "bytes": len(body),
-        "body_crc": zlib.crc32(body),
+        "graph_at": len(numbers),
+        "bytes": len(numbers) + graph.stat().st_size,
+        "body_crc": crc,
     }
-    try:
-        with atomic_writer(path) as file:
-            file.write(pack_header(MAGIC, head))
-            file.write(body)
-    except OSError as error:
-        raise FeatxError(
-            "no-permission", f"cannot write {path}: {error.strerror or error}", "search without that file: `--exact`"
-        ) from error
+    with atomic_writer(path) as file:
+        file.write(pack_header(MAGIC, head))
+        file.write(numbers)
+        file.writelines(_pieces(graph))
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
 
 
 def _broken() -> FeatxError:

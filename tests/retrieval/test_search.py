@@ -13,9 +13,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from featx.compute.vectors import half_to_float
 from featx.errors import FeatxError
-from featx.retrieval import Query, SimilarityIndex, index_of, screen
+from featx.retrieval import Query, SimilarityIndex, index_of, screen, search
 from featx.retrieval.cache import _Columns, cache_of
 from featx.retrieval.calibration import calibrate
+from featx.retrieval.engines import exact
 from featx.retrieval.lookup import find
 from featx.retrieval.related import related
 from featx.retrieval.rows import IndexRows
@@ -256,6 +257,16 @@ def test_the_cache_answers_as_the_store_does(tmp_path, dtype):
         for name in ("item3", "p20"):
             assert cached.query(name, 9, where=where) == fresh.query(name, 9, where=where)
     assert cached.words == fresh.words
+
+
+def test_a_condition_that_keeps_few_of_many_rows_compares_only_these(monkeypatch):
+    features, labels, _ = catalogue(200)
+    index = index_of_rows(features, [f"i{i:03d}" for i in range(200)], labels=labels)
+    wanted, compared = index.query("i007", 10, label="c3"), []
+    monkeypatch.setattr(search, "FEW", 5)
+    monkeypatch.setattr(search, "similarities", lambda *a: compared.append(a[3]) or exact.similarities(*a))
+    assert index.query("i007", 10, label="c3") == wanted
+    assert [labels[row] for row in compared[0]] == ["c3"] * labels.count("c3")
 
 
 def test_a_condition_parses_the_columns_that_it_names_and_no_other(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -47,8 +48,8 @@ class ChangeableEngine(VectorEngine, Protocol):
     def remove(self, keys: Keys) -> None:
         """Forget some numbers."""
 
-    def to_bytes(self) -> bytes:
-        """All of it, for a file."""
+    def save(self, path: Path) -> None:
+        """Write all of it into a new file, without holding it twice."""
 
 
 @dataclass(frozen=True)

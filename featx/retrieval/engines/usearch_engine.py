@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -58,9 +61,15 @@ class UsearchEngine:
         """Nothing of any condition."""
         return None
 
-    def to_bytes(self) -> bytes:
-        """All of it, for a file."""
-        return bytes(self._graph.save())
+    def save(self, path: Path) -> None:
+        """Write all of it into a new file, without holding it twice."""
+        try:
+            self._graph.save(os.fspath(path))
+        except RuntimeError as error:
+            raise OSError(str(error)) from error
+        # A disk that is full at the last bytes is no error to usearch.
+        if path.stat().st_size != self._graph.serialized_length:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _index_class() -> Any:
