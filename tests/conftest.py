@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -47,6 +48,13 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One worker more than there are cores: some tests wait for a browser, a server or a process that they kill."""
     return cores() + 1
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Torch, scikit-learn and all tests stay until the end: the garbage collector need not go through them again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -203,6 +211,24 @@ def away_from_the_checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     os.chdir(tmp_path_factory.mktemp("elsewhere"))
     yield
     os.chdir(before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What a test writes need not outlive a power cut; the tests of that record each call to sync and replay them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda fd: None)
+        patch.setattr(os, "fdatasync", lambda fd: None, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def small_forests() -> Iterator[None]:
+    """Three hundred trees show nothing on a few dozen rows that thirty do not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featx.classifiers.kinds.forests.TREES", 30)
+        patch.setattr("featx.classifiers.kinds.forests.SEARCH_TREES", 10)
+        yield
 
 
 @pytest.fixture(autouse=True)

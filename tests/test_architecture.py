@@ -45,9 +45,18 @@ def tree_of(path: Path) -> ast.Module:
 def module(path: Path) -> Module:
     tree = tree_of(path)
     nodes = list(ast.walk(tree))
-    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    calls = {called(node.func) for node in nodes if isinstance(node, ast.Call)}
     name = path.relative_to(PACKAGE).with_suffix("").as_posix()
     return Module(name, imported(nodes), imported(tree.body), calls)
+
+
+def called(function: ast.expr) -> str:
+    """The dotted name of what is called; empty where it has none."""
+    names = []
+    while isinstance(function, ast.Attribute):
+        names.append(function.attr)
+        function = function.value
+    return ".".join([function.id, *reversed(names)]) if isinstance(function, ast.Name) else ""
 
 
 def imported(nodes: Iterable[ast.AST]) -> set[str]:

@@ -13,11 +13,8 @@ from featx.classifiers.pipelines import parallel_fits, scores_of, scores_of_view
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
-from featx.labels.folds import Fold, grouped_folds, near_duplicate_rate
+from featx.labels.folds import Fold, NestedFolds, near_duplicate_rate
 from featx.labels.training_set import TrainingSet
-
-# Inner folds of a fold's training part; settings are chosen on one of them, or on three in a wide search.
-INNER = 5
 
 
 @dataclass(frozen=True)
@@ -45,20 +42,24 @@ def cross_validate(
     """Choose settings and train in each fold, then choose settings for all rows."""
     views, y = training.store.all_views[training.learn], training.labels[training.learn]
     x = np.ascontiguousarray(views[:, 0])
-    groups, seed = training.groups, settings.seed
-    cut = grouped_folds(y, groups, folds, seed)
-    room = _room(x, y, groups, cut, seed) if tune or isinstance(settings.reduce, int) else 0
+    nested = training.nested_folds(folds, settings.seed)
+    cut = nested.cut
+    room = _room(x, nested) if tune or isinstance(settings.reduce, int) else 0
     if isinstance(settings.reduce, int):
         # Asking for more directions than there are is not worth an error.
         settings = replace(settings, reduce=min(settings.reduce, room))
     candidates = wide_grid(settings, room) if tune else default_grid(settings)
     search = _Search(candidates, 4 * len(cut) if tune else len(cut) + 1, progress)
-    # Chosen on the training part alone: scored photos must not influence training.
-    inner = [grouped_folds(y[learn], groups[learn], INNER, seed)[: 3 if tune else 1] for learn, _ in cut]
+    # Chosen on the training part alone: scored photos must not influence training. One fold of it, or three for a wide
+    # search, is enough.
+    choices = range(len(cut)) if len(candidates) > 1 else ()
+    inner = {number: nested.inner(number)[: 3 if tune else 1] for number in choices}
 
     def fold_scores(number: int) -> tuple[np.ndarray, np.ndarray]:
         learn, _ = cut[number]
-        return score_fold(search.best(x[learn], y[learn], inner[number]), views, y, cut[number], training.classes)
+        return score_fold(
+            search.best(x[learn], y[learn], inner.get(number, ())), views, y, cut[number], training.classes
+        )
 
     scores, near_duplicates = np.zeros((len(y), len(training.classes))), 0.0
     averaged = np.zeros_like(scores)
@@ -109,10 +110,9 @@ class _Search:
             self.progress(self.done, self.total)
 
 
-def _room(x: np.ndarray, y: np.ndarray, groups: np.ndarray, cut: Sequence[Fold], seed: int) -> int:
+def _room(x: np.ndarray, nested: NestedFolds) -> int:
     """How many principal directions every fold can find."""
     sizes = [*map(int, x.shape)]
-    for learn, _ in cut:
-        inner = grouped_folds(y[learn].tolist(), groups[learn], INNER, seed)
-        sizes += [len(learn), *(len(part) for part, _ in inner)]
+    for number, (learn, _) in enumerate(nested.cut):
+        sizes += [len(learn), *(len(part) for part, _ in nested.inner(number))]
     return max(1, min(sizes))

@@ -52,9 +52,9 @@ def _run(words: list[str]) -> None:
 
         print(front_page(), flush=True)
         sys.exit(0 if words else 2)
-    from featx.cli.typer_app import build, settings
+    from featx.cli.typer_app import command, settings
 
-    build(words[0] if words else None)(prog_name="featx", default_map=settings())
+    command(words[0] if words else None)(prog_name="featx", default_map=settings())
 
 
 def _read_names_as_utf8() -> None:

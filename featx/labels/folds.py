@@ -13,6 +13,8 @@ from featx.compute.vectors import max_cosines, pairs_above, unit_rows
 
 NEAR_CERTAIN = 0.98
 TWIN = 0.95
+# Folds of the rows to learn from in one fold: settings are chosen on them.
+INNER = 5
 # Pairs that are kept before they are joined, so that memory stays small.
 MOST_WAITING = 1_000_000
 
@@ -69,7 +71,7 @@ def _linked(groups: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarr
     return np.asarray(first[member])
 
 
-def grouped_folds(labels: Sequence[str], groups: np.ndarray, folds: int, seed: int) -> list[Fold]:
+def grouped_folds(labels: Sequence[str] | np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[Fold]:
     """Stratified folds in which no group is split: (rows to learn from, rows to score) each.
 
     There are no more folds than groups, nor than the biggest category has items; a single group cannot be split.
@@ -87,6 +89,22 @@ def grouped_folds(labels: Sequence[str], groups: np.ndarray, folds: int, seed: i
         cut = splitter.split(np.zeros(len(groups)), np.unique(np.asarray(labels), return_inverse=True)[1], groups)
         # One group may be larger than a fold should be, and leave another fold empty.
         return [(learn, score) for learn, score in cut if len(learn) and len(score)]
+
+
+class NestedFolds:
+    """Grouped folds, and folds within what each leaves to learn from; each is cut once, when it is first needed."""
+
+    def __init__(self, labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> None:
+        self._labels, self._groups, self._seed = labels, groups, seed
+        self.cut = grouped_folds(labels, groups, folds, seed)
+        self._inner: dict[int, list[Fold]] = {}
+
+    def inner(self, number: int) -> list[Fold]:
+        """The folds within one fold's rows to learn from."""
+        if number not in self._inner:
+            learn, _ = self.cut[number]
+            self._inner[number] = grouped_folds(self._labels[learn], self._groups[learn], INNER, self._seed)
+        return self._inner[number]
 
 
 def foldable_categories(labels: np.ndarray, groups: np.ndarray, folds: int) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decisions import labels_after_decisions
-from featx.labels.folds import foldable_categories, groups_of
+from featx.labels.folds import NestedFolds, foldable_categories, groups_of
 from featx.labels.seen import seen_by, seen_rows
 from featx.store import Store
 
@@ -74,6 +74,16 @@ class TrainingSet:
     def seen(self) -> np.ndarray:
         """Which of the rows to learn from a tuned network has seen: they are learned from, and never scored."""
         return np.asarray(seen_rows(self.store)[self.learn])
+
+    def nested_folds(self, folds: int, seed: int) -> NestedFolds:
+        """The folds of these rows, cut once for all classifiers that are tried in them."""
+        if (folds, seed) not in self._nested_folds:
+            self._nested_folds[folds, seed] = NestedFolds(self.labels[self.learn], self.groups, folds, seed)
+        return self._nested_folds[folds, seed]
+
+    @cached_property
+    def _nested_folds(self) -> dict[tuple[int, int], NestedFolds]:
+        return {}
 
     @property
     def classes(self) -> list[str]:

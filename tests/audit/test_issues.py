@@ -237,16 +237,15 @@ def test_names_that_look_like_formulas_come_back_as_they_were(featx, workplace):
 
 def test_the_planted_wrong_label_of_the_sample_catalogue_is_found(featx, sample_shop, tmp_path):
     shutil.copytree(sample_shop, tmp_path, dirs_exist_ok=True)
-    ran = featx("issues", "--json")
+    ran = featx("issues", "-n", "30", "--json")
     assert ran.returncode == 0, ran.stderr
     issues = [json.loads(line) for line in ran.stdout.splitlines()]
     (planted,) = [issue for issue in issues if issue["issue"] == "label" and issue["item_id"] == "sku109-3"]
     assert (planted["says"], planted["looks_like"]) == ("bowls", "mugs")
     assert [issue["splits"] for issue in issues if issue["issue"] == "leak"] == [["test", "train"]]
+    assert sum(issue["issue"] == "label" for issue in issues) == 30
     ran = featx("issues", "-n", "30")
     assert ran.returncode == 0 and "expected precision" in ran.stderr + ran.stdout, ran.stderr
-    listed = [json.loads(line) for line in featx("issues", "-n", "30", "--json").stdout.splitlines()]
-    assert sum(issue["issue"] == "label" for issue in listed) == 30
     assert featx("issues", "--fail-over", "0", "-o", "fixes.csv").returncode == 7
     assert featx("issues", "--apply", "fixes.csv").returncode == 0
     assert not (tmp_path / "artifacts/fixes.csv").exists()

@@ -140,8 +140,8 @@ def test_near_names_are_offered_best_first():
     assert closest("zzz", ["resnet50"]) == []
 
 
-def test_completion_can_be_shown(featx):
-    ran = featx("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+def test_completion_can_be_shown(featx_process):
+    ran = featx_process("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert "_FEATX_COMPLETE" in ran.stdout or "complete" in ran.stdout, ran.stderr
 
 

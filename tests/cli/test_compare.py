@@ -64,8 +64,12 @@ def on_a_terminal(folder, *words: str, **more: str) -> str:
 COMPARE = ("compare", "--clf", "svm,centroid", "--folds", "3", "--fast", "--learning-curve")
 
 
-def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shop):
-    shown = on_a_terminal(shop, *COMPARE, NO_COLOR="1")
+@pytest.fixture(scope="module")
+def shown(shop):
+    return on_a_terminal(shop, *COMPARE, NO_COLOR="1")
+
+
+def test_a_terminal_gets_a_bar_per_row_and_the_answers_in_short(shown):
     rows = re.findall(r"^(?:svm|centroid|most-frequent) +([\d.]+)% +([█▉-▏]*) +[\d.]+% – ", shown, flags=re.M)
     assert len(rows) == 3, shown
     for share, drawn in rows:
@@ -88,8 +92,7 @@ def test_evaluate_is_suggested_only_where_it_finds_something_to_score(featx, sho
     assert without.returncode == 0 and "featx fit" in without.stderr and "featx evaluate" not in without.stderr
 
 
-def test_every_mark_on_a_column_has_its_note(shop):
-    shown = on_a_terminal(shop, *COMPARE, NO_COLOR="1")
+def test_every_mark_on_a_column_has_its_note(shown):
     assert ("plain*" in shown) == ("* plain folds" in shown)
     assert "for their number" not in shown
 

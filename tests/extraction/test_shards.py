@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from featx.extraction.shard_task import Backlog, Task
 from featx.extraction.shards import Shard, extract_shard, join_shards, missing_shards, parts_of, shards_of
 from featx.store import Store, open_store
 from tests.conftest import Run, photo
+from tests.extraction.deadly_task import Deadly
 
 COLOUR = ExtractionOptions(backbone="colour")
 SHARDS = 5
@@ -114,12 +115,12 @@ def test_a_longer_list_costs_only_the_photos_that_are_new(workplace: Path, monke
     assert len(joined) == 12 and joined.features[kept].tobytes() == plain.features.tobytes()
 
 
-def extract_here(source: Path, store: Path) -> Store:
+def extract_here(source: Path, store: Path, shards: int = 3) -> Store:
     """All shards in this process, joined."""
     catalogue = read_catalogue(source)
-    for shard, part in parts_of(catalogue, 3).items():
+    for shard, part in parts_of(catalogue, shards).items():
         extract_shard(part, COLOUR, store, shard, in_all=len(catalogue.items))
-    return join_shards(catalogue, COLOUR, store, 3)
+    return join_shards(catalogue, COLOUR, store, shards)
 
 
 def test_shards_of_other_options_are_neither_joined_nor_mixed(shop: Path, workplace: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_shard_without_a_readable_photo_is_done_and_lists_them(workplace: Path
     for i in range(4):
         photo(workplace / "photos" / f"p{i}.jpg", seed=i)
     (workplace / "photos" / "p0.jpg").write_bytes(b"no photo")
-    store = extract_in_shards(workplace / "photos", store=workplace / "a.h5", shards=4, backbone="colour")
+    store = extract_here(workplace / "photos", workplace / "a.h5", shards=4)
     assert len(store) == 3
     assert [(Path(skip.path).name, skip.reason) for skip in store.known_skipped().values()] == [
         ("p0.jpg", "not-an-image")
@@ -155,20 +156,6 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     with pytest.raises(FeatxError, match="is not what was written") as error:
         join_shards(read_catalogue(shop), COLOUR, store, SHARDS)
     assert error.value.code == "store-broken" and not store.exists()
-
-
-@dataclass(frozen=True)
-class Deadly(Task):
-    """A shard whose process dies: the second one when it is first tried, or any, always."""
-
-    always: bool = False
-
-    def run(self) -> bool:
-        mark = self.store.with_name(f"{self.shard.name}.died")
-        if self.always or (self.shard.number == 2 and not mark.exists()):
-            mark.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().run()
 
 
 def deadly(shop: Path, store: Path, **more: bool) -> Backlog:
@@ -196,7 +183,7 @@ def test_the_command_makes_a_shard_or_all_that_are_missing(
     ran = featx(*words, "--shard", "2/4")
     assert ran.returncode == 0 and "shard 2/4: features of 5 photos" in ran.stderr, ran.stderr
     assert not (tmp_path / "a.h5").exists()
-    ran = featx(*words, "--shards", "4")
+    ran = featx(*words, "--shards", "4", "--jobs", "1")
     assert ran.returncode == 0 and "4 shards joined: features of 19 photos" in ran.stderr, ran.stderr
     assert same(open_store(tmp_path / "a.h5"), plain)
     for wrong, says in ((("--shard", "5/4"), "is no shard"), (("--shards", "2", "--prune"), "made once")):

@@ -127,13 +127,13 @@ def replay(
 
 
 def test_every_crash_point_and_many_power_losses_keep_what_was_committed(tmp_path, monkeypatch):
-    counts = replay(tmp_path, monkeypatch, batches=14, losses=150)
-    assert counts["crash_points"] > 150
+    counts = replay(tmp_path, monkeypatch, batches=9, losses=100)
+    assert counts["crash_points"] > 100
 
 
 def test_the_recorder_would_notice_a_writer_that_does_not_sync(tmp_path, monkeypatch):
     with pytest.raises(AssertionError, match="committed"):
-        replay(tmp_path, monkeypatch, batches=14, losses=300, deaf_to=("fdatasync",))
+        replay(tmp_path, monkeypatch, batches=6, losses=200, deaf_to=("fdatasync",))
 
 
 @pytest.mark.long

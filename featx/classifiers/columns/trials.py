@@ -15,12 +15,12 @@ from featx.classifiers.calibration import fit_temperature
 from featx.classifiers.columns.fusion import Fusion, Part, Way, certain, doubtful, join_rows, says_anything, stack_rows
 from featx.classifiers.columns.learning import learn_columns
 from featx.classifiers.columns.values import Columns, Kind, rows_of
-from featx.classifiers.cross_validation import INNER, FoldResults
+from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.pipelines import parallel_fits, scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid
 from featx.compute.threads import side_by_side
-from featx.labels.folds import Fold, grouped_folds
+from featx.labels.folds import INNER, Fold, grouped_folds
 from featx.labels.training_set import TrainingSet
 from featx.metrics.significance import clearly_best
 
