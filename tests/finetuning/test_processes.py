@@ -44,7 +44,7 @@ def tuned(shop: Path, where: Path, *start: str) -> dict[str, torch.Tensor]:
     (where / "program.py").write_text(PROGRAM)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(where / "cache"), "FEATX_OFFLINE": "1"}
     command = [sys.executable, *start, "program.py", str(shop)]
-    ran = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    ran = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=1800, check=False)
     assert ran.returncode == 0, ran.stderr
     assert set(ran.stdout.split()) == {"artifacts/tuned/shop.safetensors"}
     assert not list((where / "artifacts/tuned").glob(".process*"))
