@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from featx.finetuning.cut.tail import answers_again
 from featx.finetuning.judgement.judge import suited_shrinkage
 
 
@@ -28,3 +29,10 @@ def test_covariances_are_hardly_shrunk_where_they_are_known_well():
     rows[:, 0] += common + truth - 3
     rows[:, 1] += common - 3
     assert suited_shrinkage(photos(rows, truth), 0) == 0.1
+
+
+def test_no_doubt_at_all_is_written_as_nought():
+    rows, truth = np.repeat(np.eye(3, dtype=np.float32), 4, axis=0), np.arange(12) // 4
+    rows += 1e-3 * np.random.default_rng(0).normal(size=rows.shape).astype(np.float32)
+    answers = answers_again(rows, truth, rows, truth, 0.1)
+    assert answers.accuracy == 1 and f"{round(answers.log_loss, 6)}" == "0.0"

@@ -186,5 +186,6 @@ def answers_again(
     right = lda.classes_[chances.argmax(axis=1)] == wanted
     known = np.isin(wanted, lda.classes_)
     own = chances[known, np.searchsorted(lda.classes_, wanted[known])]
-    doubt = -float(np.log(np.maximum(own, LEAST_CHANCE)).mean()) if known.any() else 0.0
+    # Taken from nought, so that no doubt at all is not written as -0.0.
+    doubt = 0.0 - float(np.log(np.maximum(own, LEAST_CHANCE)).mean()) if known.any() else 0.0
     return Answers(float(right.mean()), doubt)
