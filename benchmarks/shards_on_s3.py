@@ -1,9 +1,10 @@
 """Small photos from an S3 on this machine, extracted in one run, in shards, with kills, and on Ray: the same bytes.
 
-    python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10] [--without-ray]
+    python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10]
+        [--without-ray] [--without-local]
 
 moto serves the bucket, so most of the time is its own. Workers are killed (SIGKILL) in the middle of a shard, the
-driver twice. A shard that was done before a kill is never made again; the features of all stores are compared.
+driver twice, with Ray once. A shard that was done before a kill is never made again; all stores are compared.
 """
 
 from __future__ import annotations
@@ -93,6 +94,34 @@ def command(*words: str, beside: Callable[[subprocess.Popen[bytes]], None] | Non
             "cpu_s": used.ru_utime + used.ru_stime, "peak_mb": used.ru_maxrss / 1024}  # fmt: skip
 
 
+class Watch(threading.Thread):
+    """The CPU seconds of Ray's own processes and of its workers, which are no children of the command."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self._used: dict[int, tuple[str, float]] = {}
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.5):
+            for process in Path("/proc").iterdir():
+                with suppress(OSError, ValueError):
+                    words = (process / "cmdline").read_bytes() if process.name.isdigit() else b""
+                    if words.startswith(b"ray::") or b"/ray/" in words:
+                        worker = words.startswith(b"ray::") or b"default_worker.py" in words
+                        fields = (process / "stat").read_text().rpartition(") ")[2].split()
+                        seconds = sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+                        self._used[int(process.name)] = ("workers_cpu_s" if worker else "ray_cpu_s", seconds)
+
+    def end(self) -> dict[str, float]:
+        self._over.set()
+        self.join()
+        sums = {"workers_cpu_s": 0.0, "ray_cpu_s": 0.0}
+        for kind, seconds in self._used.values():
+            sums[kind] += seconds
+        return sums
+
+
 def records(store: str) -> dict[str, int]:
     """The shards that are done, and when their records were written."""
     return {path.name: path.stat().st_mtime_ns for path in Path(f"{store}.shards").glob("*.json")}
@@ -171,28 +200,41 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--without-ray", action="store_true")
+    parser.add_argument("--without-local", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as place, bucket(asked.photos) as source:
         os.chdir(place)
         ran = command("list", source, "photos.parquet")
         report("list", **ran, photos_s=asked.photos / ran["seconds"])
         extract = ("extract", "photos.parquet", "--backbone", "colour", "--store")
-        shards = ("--shards", str(asked.shards))
         ran = command(*extract, "plain.h5")
         report("one run", **ran, photos_s=asked.photos / ran["seconds"])
-        ran = command(*extract, "shards.h5", *shards)
-        report("shards, one process", **ran, photos_s=asked.photos / ran["seconds"], same=same("shards.h5"))
-        report("joining alone", **command(*extract, "shards.h5", *shards))
-        jobs = (*shards, "--jobs", str(asked.jobs))
-        killer = Killer("killed.h5", asked.kills, b"multiprocessing-fork", drivers=2)
-        report("shards, killed", **with_kills(killer, *extract, "killed.h5", *jobs), same=same("killed.h5"))
+        if not asked.without_local:
+            here(asked, *extract)
         if not asked.without_ray:
-            ran = command(*extract, "ray.h5", *shards, "--on", "ray")
-            report("ray", **ran, photos_s=asked.photos / ran["seconds"], same=same("ray.h5"))
-            killer = Killer("ray2.h5", asked.kills, b"ray::extract_elsewhere")
-            report(
-                "ray, killed", **with_kills(killer, *extract, "ray2.h5", *shards, "--on", "ray"), same=same("ray2.h5")
-            )
+            on_ray(asked, *extract)
+
+
+def here(asked: argparse.Namespace, *extract: str) -> None:
+    """The shards by processes of this machine."""
+    shards = ("--shards", str(asked.shards))
+    ran = command(*extract, "shards.h5", *shards)
+    report("shards, one process", **ran, photos_s=asked.photos / ran["seconds"], same=same("shards.h5"))
+    report("joining alone", **command(*extract, "shards.h5", *shards))
+    killer = Killer("killed.h5", asked.kills, b"multiprocessing-fork", drivers=2)
+    ran = with_kills(killer, *extract, "killed.h5", *shards, "--jobs", str(asked.jobs))
+    report("shards, killed", **ran, same=same("killed.h5"))
+
+
+def on_ray(asked: argparse.Namespace, *extract: str) -> None:
+    """The shards by the workers of a Ray that is started for them; `cpu_s` is that of the driver."""
+    shards = ("--shards", str(asked.shards), "--on", "ray")
+    watch = Watch()
+    watch.start()
+    ran = command(*extract, "ray.h5", *shards)
+    report("ray", **ran, **watch.end(), photos_s=asked.photos / ran["seconds"], same=same("ray.h5"))
+    killer = Killer("ray2.h5", asked.kills, b"ray::extract_elsewhere", drivers=1)
+    report("ray, killed", **with_kills(killer, *extract, "ray2.h5", *shards), same=same("ray2.h5"))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ table_columns   which column holds what
 located_photos  the photos that a table names
 photos_by_sku   photos -> rows of a table, by their names
 table_items     rows -> items
+photo_lists     a long list of photos, read part by part
 items           a photo, and the catalogue of all
 listing         every photo of a source -> a table
 own_columns     the columns of the user's own table

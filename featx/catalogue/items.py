@@ -92,12 +92,16 @@ class Catalogue:
 
     def describe(self) -> str:
         """The first line an extraction prints."""
-        n, k = len(self.items), len(self.labels)
-        photos = f"{n:,} photo{'' if n == 1 else 's'}"
-        if not k:
-            return f"{photos} under {self.root} (no categories)"
-        categories = f"{k:,} {'category' if k == 1 else 'categories'}"
-        return f"{photos} in {categories} under {self.root} (category = {self.label_source})"
+        return described(len(self.items), len(self.labels), self.root, self.label_source)
+
+
+def described(n: int, k: int, root: str, label_source: str) -> str:
+    """So many photos in so many categories, in words."""
+    photos = f"{n:,} photo{'' if n == 1 else 's'}"
+    if not k:
+        return f"{photos} under {root} (no categories)"
+    categories = f"{k:,} {'category' if k == 1 else 'categories'}"
+    return f"{photos} in {categories} under {root} (category = {label_source})"
 
 
 def joined_catalogues(catalogues: Sequence[Catalogue]) -> Catalogue:

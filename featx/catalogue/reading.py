@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from featx.catalogue.items import Catalogue, joined_catalogues
 from featx.catalogue.path_layout import LABEL_FROM, PathLayout
 from featx.catalogue.patterns import compile_pattern, sku_pattern
+from featx.catalogue.photo_lists import PhotoList, open_photo_list
 from featx.catalogue.suffixes import IMAGE_SUFFIXES
 from featx.catalogue.table_columns import ColumnChoice
 from featx.catalogue.table_items import read_photo_table, read_product_table
@@ -43,17 +45,34 @@ def read_catalogue(
     >>> read_catalogue("data/train").labels[:2]
     ['backpacks', 'boots']
     """
-    flags = _flags(locals())
-    if label_from is not None and label_from not in LABEL_FROM:
-        raise FeatxError("bad-flag", f"`--label-from {label_from}` is not known", f"choose {', '.join(LABEL_FROM)}")
-    layout = PathLayout(label_from, compile_pattern(pattern), split, group_col != "none")
-    columns = ColumnChoice(image_col, label_col, id_col, None if group_col == "none" else group_col, split_col)
+    arguments = locals()
+    flags, (layout, columns) = _flags(arguments), _choices(arguments)
     if images is not None:
         catalogue = _read_products(source, Path(images), image_pattern, columns, layout)
         return replace(catalogue, flags=flags)
     if image_pattern is not None:
         raise FeatxError("bad-flag", "`--image-pattern` needs `--images`", "name the folder of the photos")
     return replace(_read(source, layout, columns, allow_outside), flags=flags)
+
+
+def read_in_parts(source: str | Path | Iterable[str], **how: Any) -> Catalogue | PhotoList:
+    """The same; a Parquet file in the order of its paths, as `featx list` writes it, is read by parts."""
+    path = Path(source) if isinstance(source, str | Path) else Path()
+    if path.suffix.lower() == ".parquet" and path.is_file() and not (how.get("images") or how.get("image_pattern")):
+        layout, columns = _choices(how)
+        if listed := open_photo_list(path, columns, layout, bool(how.get("allow_outside")), _flags(how)):
+            return listed
+    return read_catalogue(source, **how)
+
+
+def _choices(how: Mapping[str, Any]) -> tuple[PathLayout, ColumnChoice]:
+    """What the arguments of `read_catalogue` say of paths and of columns."""
+    label_from, group = how.get("label_from"), how.get("group_col")
+    if label_from is not None and label_from not in LABEL_FROM:
+        raise FeatxError("bad-flag", f"`--label-from {label_from}` is not known", f"choose {', '.join(LABEL_FROM)}")
+    layout = PathLayout(label_from, compile_pattern(how.get("pattern")), how.get("split"), group != "none")
+    image, label, item_id, of_split = (how.get(f"{name}_col") for name in ("image", "label", "id", "split"))
+    return layout, ColumnChoice(image, label, item_id, None if group == "none" else group, of_split)
 
 
 def read_several(sources: Sequence[str], *, allow_outside: bool = False) -> Catalogue:

@@ -16,20 +16,28 @@ from featx.catalogue.own_columns import Value
 from featx.catalogue.path_layout import PathLayout, guess_products, ids_of, usual_split
 from featx.catalogue.photos_by_sku import Unmatched, match_photos
 from featx.catalogue.table_columns import SUGGESTED, ColumnChoice
-from featx.catalogue.tables import read_table
+from featx.catalogue.tables import Table, read_table
 from featx.errors import FeatxError
 from featx.files.cells import bare
 
 
 def read_photo_table(path: Path, columns: ColumnChoice, layout: PathLayout, allow_outside: bool) -> Catalogue:
     """The items of a table that names photos, by paths from its folder."""
-    table = _Cells(path)
+    catalogue = photos_of(read_table(path), path, columns, layout, allow_outside)
+    if not catalogue.items:
+        raise _no_photos_of(path, catalogue.skipped)
+    return catalogue
+
+
+def photos_of(read: Table, path: Path, columns: ColumnChoice, layout: PathLayout, allow_outside: bool) -> Catalogue:
+    """The items of the rows of a table, all or some, that was read from a path; photos that are missing are skipped."""
+    table = _Cells(read, path)
     header, root = table.header, str(path.parent)
     image = columns.image_column(header, path)
     label, split = columns.label_column(header, path), columns.split_column(header, path)
     located = locate_photos(table.texts(image), path, root, allow_outside)
     if not located.paths:
-        raise _no_photos_of(path, [skip for _, skip in located.skipped])
+        return Catalogue(str(path), [], [skip for _, skip in located.skipped])
     id_column, ids = _ids(path, columns, table, located, root)
     product = columns.product_column(header, path) if layout.guess_products else None
     if product is not None and columns.group is None and _are_distinct(located.cells(table.texts(product))):
@@ -59,7 +67,7 @@ def read_product_table(
     path: Path, images: Path, pattern: Pattern[str] | None, columns: ColumnChoice, layout: PathLayout
 ) -> Catalogue:
     """The items of a table that names products: the photos of a folder that are named after them."""
-    table = _Cells(path)
+    table = _Cells(read_table(path), path)
     header = table.header
     sku = columns.sku_column(header, path)
     label, split = columns.label_column(header, path), columns.split_column(header, path)
@@ -91,8 +99,8 @@ def read_product_table(
 class _Cells:
     """The cells of a table; in one that `featx suggest` wrote, without the marks that keep them from being formulas."""
 
-    def __init__(self, path: Path) -> None:
-        self._table = read_table(path)
+    def __init__(self, table: Table, path: Path) -> None:
+        self._table = table
         self.header = self._table.header
         self.hints = SUGGESTED if set(SUGGESTED) <= set(self.header) else ()
         self.notes = [f"{path}: {self._table.note}"] if self._table.note else []

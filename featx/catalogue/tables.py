@@ -330,6 +330,16 @@ def _number(value: Value) -> Value:
 
 
 def _parquet(path: Path) -> Table:
+    file = open_parquet_table(path)
+    try:
+        read = file.read()
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    return ArrowTable(list(read.column_names), read)
+
+
+def open_parquet_table(path: Path) -> Any:
+    """A Parquet file as pyarrow has it, its columns counted."""
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -337,15 +347,19 @@ def _parquet(path: Path) -> Table:
             "extra-missing", "reading Parquet needs one more package", 'pip install "featx[parquet]"'
         ) from error
     try:
-        read = parquet.read_table(path)
+        file = parquet.ParquetFile(path)
     except Exception as error:
-        raise FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again") from error
-    _not_too_wide(path, len(read.column_names))
-    return _Arrow(list(read.column_names), read)
+        raise _unreadable(path, error) from error
+    _not_too_wide(path, len(file.schema_arrow.names))
+    return file
+
+
+def _unreadable(path: Path, error: Exception) -> FeatxError:
+    return FeatxError("bad-manifest", f"{path} is not a readable Parquet file: {error}", "write it again")
 
 
 @dataclass
-class _Arrow(Table):
+class ArrowTable(Table):
     """Rows in columns, as Parquet has them; they become Python's objects some thousand at a time."""
 
     header: list[str]
@@ -355,6 +369,7 @@ class _Arrow(Table):
         return int(self.read.num_rows)
 
     def texts(self, column: str) -> Sequence[str | None]:
+        """The cells of a column as text."""
         cells: list[str | None] = []
         words: dict[str, str] = {}
         for batch in self.read.select([column]).to_batches(ROWS):
@@ -365,6 +380,7 @@ class _Arrow(Table):
         return cells
 
     def facts(self, indices: Sequence[int], without: Collection[str | None]) -> Iterator[dict[str, Value]]:
+        """The other columns of some rows."""
         names = [name for name in self.header if name not in without]
         others = self.read.select(names)
         for start in range(0, len(indices), ROWS):

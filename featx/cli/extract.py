@@ -23,7 +23,7 @@ from featx.cli.options import (
 )
 from featx.cli.output import Output, duration, pluralise, size, some_of
 from featx.cli.shop_folder import works_elsewhere
-from featx.cli.sources import catalogue_of
+from featx.cli.sources import ReadingFlags, catalogue_of, parts_or_catalogue_of
 from featx.cli.stores import use_command
 from featx.errors import FeatxError
 
@@ -179,9 +179,7 @@ def extract(
         raise FeatxError("no-images", "no folder was named", "name a folder of photos: `featx extract data/train`")
     from featx.extraction import ExtractionOptions, run_extraction
 
-    catalogue = catalogue_of(
-        images,
-        out,
+    flags = ReadingFlags(
         label_from=label_from,
         pattern=pattern,
         image_col=image_col,
@@ -191,11 +189,9 @@ def extract(
         split=split,
         split_col=split_col,
         allow_outside=allow_outside,
-        images_folder=images_folder,
+        images=images_folder,
         image_pattern=image_pattern,
     )
-    if replace and not dry_run:
-        _confirm(yes)
     command = "" if works_elsewhere() else _command_line()
     options = ExtractionOptions.from_arguments({**arguments, "dtype": "float16" if half else "float32"})
     if shards is None and on != "here":
@@ -206,8 +202,12 @@ def extract(
             raise FeatxError("bad-flag", what, "join the shards, then read: `featx read --store STORE`")
         from featx.cli.sharded import extract_sharded
 
-        extract_sharded(out, catalogue, options, store, command or _command_line(), shard, shards, jobs, on)
+        catalogue_or_list = parts_or_catalogue_of(images, out, **flags)
+        extract_sharded(out, catalogue_or_list, options, store, command or _command_line(), shard, shards, jobs, on)
         return
+    catalogue = catalogue_of(images, out, **flags)
+    if replace and not dry_run:
+        _confirm(yes)
     from featx.backbones.weights import watched_downloads
     from featx.cli.weights import download_bar
 

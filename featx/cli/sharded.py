@@ -12,12 +12,13 @@ from featx.errors import FeatxError
 
 if TYPE_CHECKING:
     from featx.catalogue.items import Catalogue
+    from featx.catalogue.photo_lists import PhotoList
     from featx.extraction import ExtractionOptions
 
 
 def extract_sharded(
     out: Output,
-    catalogue: Catalogue,
+    catalogue: Catalogue | PhotoList,
     options: ExtractionOptions,
     store: Path | None,
     command: str,
@@ -41,21 +42,21 @@ def extract_sharded(
         _all(out, catalogue, options, store, command, shards, jobs, on)
 
 
-def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: Path, command: str, text: str) -> None:
+def _one(
+    out: Output, catalogue: Catalogue | PhotoList, options: ExtractionOptions, store: Path, command: str, text: str
+) -> None:
     from featx.cli.extract_progress import narrator
-    from featx.extraction.shards import Shard, extract_shard, missing_shards, parts_of
+    from featx.extraction.shards import Shard, extract_shard, is_recorded, parts_of
 
     shard = Shard.of_text(text)
     parts = parts_of(catalogue, shard.of)
-    record = extract_shard(
-        parts[shard], options, store, shard, in_all=len(catalogue.items), listener=narrator(out), command=command
-    )
+    record = extract_shard(parts[shard], options, store, shard, in_all=parts.n, listener=narrator(out), command=command)
     if record is None:
         out.warn(f"stopped: run the same command again to go on with shard {shard}")
         raise typer.Exit(130)
     skipped = f", {pluralise(len(record.skipped), 'file')} skipped" if record.skipped else ""
     out.ok(f"shard {shard}: features of {pluralise(record.n, 'photo')}{skipped} ({duration(record.seconds)})")
-    left = len(missing_shards(parts, store, options))
+    left = sum(not is_recorded(store, other) for other in parts)
     facts = {"shard": shard.number, "of": shard.of, "n": record.n, "skipped": len(record.skipped)}
     out.document({"version": 1, "store": str(store), **facts, "missing": left, "fingerprint": record.fingerprint})
     if not left:
@@ -64,7 +65,7 @@ def _one(out: Output, catalogue: Catalogue, options: ExtractionOptions, store: P
 
 def _all(
     out: Output,
-    catalogue: Catalogue,
+    catalogue: Catalogue | PhotoList,
     options: ExtractionOptions,
     store: Path,
     command: str,

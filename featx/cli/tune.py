@@ -344,7 +344,7 @@ def tune(
         group_col=group_col,
         split_col=split_col,
         allow_outside=allow_outside,
-        images_folder=images_folder,
+        images=images_folder,
         image_pattern=image_pattern,
     )
     from featx.finetuning import TuneOptions

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from featx.catalogue.items import Catalogue
-from featx.catalogue.reading import read_catalogue
+from featx.catalogue.photo_lists import PhotoList
+from featx.catalogue.reading import read_in_parts
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.extraction.provenance import equivalent_command
@@ -34,14 +35,14 @@ def extract_in_shards(
     `on` is where: `here`, `ray`, `ray://HOST:PORT` or `spark`. `jobs` is how many shards at once: one by default here,
     and as many as there is room for on a cluster.
     """
-    catalogue = source if isinstance(source, Catalogue) else read_catalogue(source)
+    catalogue = source if isinstance(source, Catalogue) else read_in_parts(source)
     options = ExtractionOptions.from_arguments(settings)
     command = equivalent_command(source, options, Path(store))
     return run_shards(catalogue, options, Path(store), shards, jobs=jobs, on=on, command=command, progress=progress)
 
 
 def run_shards(
-    catalogue: Catalogue,
+    catalogue: Catalogue | PhotoList,
     options: ExtractionOptions,
     store: Path,
     of: int,
@@ -56,12 +57,12 @@ def run_shards(
     executor = executor_of(on, options, jobs)
     parts = parts_of(catalogue, of)
     missing = missing_shards(parts, store, options)
-    tasks = (Task.of(shard, parts[shard], options, store, len(catalogue.items), command) for shard in missing)
+    tasks = (Task.of(shard, parts[shard], options, store, parts.n, command) for shard in missing)
     progress(of - len(missing), of)
     if missing:
         for done, _ in enumerate(executor(Backlog(tasks, len(missing))), start=1):
             progress(of - len(missing) + done, of)
-    return join_shards(catalogue, options, store, of)
+    return join_shards(parts, options, store)
 
 
 def executor_of(on: str, options: ExtractionOptions, jobs: int | None) -> Executor:

@@ -13,7 +13,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from featx.catalogue.items import Catalogue, Item, Skipped
+from featx.catalogue.photo_lists import PhotoList
 from featx.embedding.reopen import other_backbone
 from featx.errors import FeatxError
 from featx.extraction.options import ExtractionEvents, ExtractionOptions
@@ -76,14 +77,49 @@ class Shard:
         return f"{self.number:06d}-of-{self.of:06d}"
 
 
-def parts_of(catalogue: Catalogue, of: int) -> dict[Shard, Catalogue]:
-    """The photos of each shard, by path; those that the catalogue itself left out belong to the first."""
-    items = sorted(catalogue.items, key=lambda item: (item.path, item.item_id))
-    parts = {}
-    for number in range(1, of + 1):
-        some = items[(number - 1) * len(items) // of : number * len(items) // of]
-        parts[Shard(number, of)] = replace(catalogue, items=some, skipped=catalogue.skipped if number == 1 else ())
-    return parts
+class Parts(Mapping[Shard, Catalogue]):
+    """The photos of each shard, by path, made when they are asked for; of a list only these rows are read then.
+
+    Photos that are missing belong to the shard where they are listed, or to the first where the whole list was read.
+    """
+
+    def __init__(self, source: Catalogue | PhotoList, of: int) -> None:
+        self.root, self._of, self._source = source.root, of, source
+        self._digests: dict[Shard, str] = {}
+        if isinstance(source, Catalogue):
+            self._items = sorted(source.items, key=lambda item: (item.path, item.item_id))
+            self.n = len(self._items)
+        else:
+            self.n = source.n
+
+    def __len__(self) -> int:
+        return self._of
+
+    def __iter__(self) -> Iterator[Shard]:
+        return (Shard(number, self._of) for number in range(1, self._of + 1))
+
+    def __getitem__(self, shard: Shard) -> Catalogue:
+        """The photos of one shard."""
+        if shard.of != self._of:
+            raise KeyError(shard)
+        part = self._between((shard.number - 1) * self.n // self._of, shard.number * self.n // self._of)
+        self._digests[shard] = digest_of(part)
+        return part
+
+    def digest_of(self, shard: Shard) -> str:
+        """The digest of one shard, its photos read only the first time."""
+        return self._digests[shard] if shard in self._digests else digest_of(self[shard])
+
+    def _between(self, start: int, stop: int) -> Catalogue:
+        if isinstance(self._source, Catalogue):
+            skipped = () if start else self._source.skipped
+            return replace(self._source, items=self._items[start:stop], skipped=skipped)
+        return self._source.part(start, stop)
+
+
+def parts_of(source: Catalogue | PhotoList, of: int) -> Parts:
+    """The photos of each of so many shards."""
+    return Parts(source, of)
 
 
 def shards_of(store: Path) -> Path:
@@ -91,8 +127,8 @@ def shards_of(store: Path) -> Path:
     return store.with_name(store.name + ".shards")
 
 
-def read_record(store: Path, shard: Shard, part: Catalogue, options: ExtractionOptions) -> ShardRecord | None:
-    """The record of a shard; None where it is not done, or was done for other photos.
+def read_record(store: Path, shard: Shard, photos: str, options: ExtractionOptions) -> ShardRecord | None:
+    """The record of a shard; None where it is not done, or was done for others than the photos of that digest.
 
     Shards that were made with other options are refused: they could not be joined with new ones.
     """
@@ -109,7 +145,7 @@ def read_record(store: Path, shard: Shard, part: Catalogue, options: ExtractionO
             f"`{shlex.join(_flags(options))}`",
             "use the same flags, another `--store`, or delete that folder",
         )
-    same = (record.version, record.shard, record.of, record.photos) == (VERSION, shard.number, shard.of, _digest(part))
+    same = (record.version, record.shard, record.of, record.photos) == (VERSION, shard.number, shard.of, photos)
     return record if there and same and record.file in ("", f"{shard.name}.h5") else None
 
 
@@ -127,13 +163,14 @@ def extract_shard(
 
     `in_all` is how many photos all shards have: the engine that suits these runs the network for each.
     """
-    if (done := read_record(store, shard, part, options)) is not None:
+    photos = digest_of(part)
+    if (done := read_record(store, shard, photos, options)) is not None:
         return done
     begun, folder = time.monotonic(), shards_of(store)
     aside = folder / f".{shard.name}.part"
     aside.mkdir(parents=True, exist_ok=True)
     skips = _listed(part.skipped)
-    record = ShardRecord(VERSION, shard.number, shard.of, _digest(part), _flags(options), "", 0, 0, "", {}, skips, 0.0)
+    record = ShardRecord(VERSION, shard.number, shard.of, photos, _flags(options), "", 0, 0, "", {}, skips, 0.0)
     if part.items:
         workspace = Workspace(aside / "artifacts")
         made, before = aside / "rows.h5", folder / f"{shard.name}.h5"
@@ -160,14 +197,24 @@ def extract_shard(
     return record
 
 
-def missing_shards(parts: Mapping[Shard, Catalogue], store: Path, options: ExtractionOptions) -> list[Shard]:
+def missing_shards(parts: Parts, store: Path, options: ExtractionOptions) -> list[Shard]:
     """The shards that are not done."""
-    return [shard for shard, part in parts.items() if read_record(store, shard, part, options) is None]
+    return [shard for shard in parts if _record_in(parts, shard, store, options) is None]
 
 
-def join_shards(catalogue: Catalogue, options: ExtractionOptions, store: Path, of: int) -> Store:
+def _record_in(parts: Parts, shard: Shard, store: Path, options: ExtractionOptions) -> ShardRecord | None:
+    """The record of a shard; its photos are looked at only where there is one."""
+    return read_record(store, shard, parts.digest_of(shard), options) if is_recorded(store, shard) else None
+
+
+def is_recorded(store: Path, shard: Shard) -> bool:
+    """Whether a shard was done, of whichever photos."""
+    return (shards_of(store) / f"{shard.name}.json").exists()
+
+
+def join_shards(parts: Parts, options: ExtractionOptions, store: Path) -> Store:
     """All shards as one store, every byte verified; rows that the store has already are left alone."""
-    records = _complete_records(catalogue, options, store, of)
+    records, of = _complete_records(parts, options, store), len(parts)
     files = [(record, shards_of(store) / record.file) for record in records if record.file]
     if not files:
         skips = [Skipped(*skip) for record in records for skip in record.skipped]
@@ -190,19 +237,20 @@ def join_shards(catalogue: Catalogue, options: ExtractionOptions, store: Path, o
         writer.note_skipped([skip for skip in lost if skip.path and skip.path not in kept])
         known = writer.known()
         order = sorted(known, key=lambda item_id: (known[item_id].path, item_id))
-        writer.seal(provenance={**provenance, "source": catalogue.root, "shards": of}, order=order)
+        writer.seal(provenance={**provenance, "source": parts.root, "shards": of}, order=order)
     return open_store(store)
 
 
-def _complete_records(catalogue: Catalogue, options: ExtractionOptions, store: Path, of: int) -> list[ShardRecord]:
+def _complete_records(parts: Parts, options: ExtractionOptions, store: Path) -> list[ShardRecord]:
     records: list[ShardRecord] = []
     missing: list[str] = []
-    for shard, part in parts_of(catalogue, of).items():
-        record = read_record(store, shard, part, options)
+    for shard in parts:
+        record = _record_in(parts, shard, store, options)
         if record is None:
             missing.append(str(shard))
         else:
             records.append(record)
+    of = len(parts)
     if missing:
         some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         raise FeatxError(
@@ -252,7 +300,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest(part: Catalogue) -> str:
+def digest_of(part: Catalogue) -> str:
     """What tells the photos of a shard from others: their ids, paths and columns."""
     digest = hashlib.sha256()
     for item in part.items:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from featx.backbones.colour import ColourEncoder
-from featx.catalogue.reading import read_catalogue
+from featx.catalogue.photo_lists import PhotoList
+from featx.catalogue.reading import read_catalogue, read_in_parts
 from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, extract, extract_in_shards
 from featx.extraction.shard_pool import run_here
@@ -61,11 +62,58 @@ def one_by_one(shop: Path, store: Path, numbers: range = range(1, SHARDS + 1)) -
         assert extract_shard(parts[shard], COLOUR, store, shard, in_all=len(catalogue.items)) is not None
 
 
+def write_list(path: Path, columns: dict[str, list[object]]) -> Path:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), path, row_group_size=7)
+    return path
+
+
+def test_a_list_in_the_order_of_its_paths_is_read_part_by_part_into_the_same_store(shop, plain, workplace) -> None:
+    items = sorted(read_catalogue(shop).items, key=lambda item: item.path)
+    columns = {"path": [Path(item.path).name for item in items], "id": [item.item_id for item in items],
+               "label": [item.label for item in items], "price": [item.extra["price"] for item in items]}  # fmt: skip
+    listed = read_in_parts(write_list(shop.with_name("photos.parquet"), columns))
+    assert isinstance(listed, PhotoList) and listed.describe().startswith("20 photos in 2 categories under")
+    parts = parts_of(listed, SHARDS)
+    for shard in parts:
+        assert extract_shard(parts[shard], COLOUR, workplace / "a.h5", shard, in_all=parts.n) is not None
+    assert same(join_shards(parts, COLOUR, workplace / "a.h5"), plain)
+
+
+@pytest.mark.parametrize(
+    ("change", "by_parts"),
+    [
+        ({}, True),
+        ({"product": [f"p{i // 3}" for i in range(30)]}, True),
+        ({"product": [f"p{i}" for i in range(30)]}, True),  # an id of each photo
+        ({"product": [None] * 30, "split": ["train", "val"] * 15}, True),
+        ({"id": [30 - i for i in range(30)]}, True),
+        ({"path": [f"s3://shop/{i % 7}-{i:02d}.jpg" for i in range(30)]}, False),  # in another order
+        ({"id": ["one", "two", "two", *map(str, range(27))]}, False),
+        ({"id": ["", *map(str, range(29))]}, False),
+    ],
+)
+def test_the_parts_of_a_list_are_those_of_the_whole_list(tmp_path: Path, change, by_parts: bool) -> None:
+    columns = {"path": [f"s3://shop/{i:02d}.jpg" for i in range(30)], "id": [f"i{i}" for i in range(30)],
+               "label": ["hats", "mugs", None] * 10, "price": [i / 2 for i in range(30)]}  # fmt: skip
+    table = write_list(tmp_path / "photos.parquet", {**columns, **change})
+    read, whole = read_in_parts(table), read_catalogue(table)
+    assert isinstance(read, PhotoList) == by_parts
+    parts, wanted = parts_of(read, 4), parts_of(whole, 4)
+    assert [part.items for part in parts.values()] == [part.items for part in wanted.values()]
+    assert (read.describe(), parts.n) == (whole.describe(), 30)
+    facts = ("product_source", "label_source", "ids_guessed", "from_table", "columns", "root", "flags")
+    for part in parts.values():
+        assert [getattr(part, name) for name in facts] == [getattr(whole, name) for name in facts]
+
+
 def test_shards_joined_are_the_store_of_a_single_run(shop: Path, plain: Store, workplace: Path) -> None:
     one_by_one(shop, workplace / "a.h5")
-    joined = join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS)
+    joined = join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5")
     assert same(joined, plain)
-    assert same(join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS), plain), (
+    assert same(join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain), (
         "joining twice changes nothing"
     )
 
@@ -120,7 +168,7 @@ def extract_here(source: Path, store: Path, shards: int = 3) -> Store:
     catalogue = read_catalogue(source)
     for shard, part in parts_of(catalogue, shards).items():
         extract_shard(part, COLOUR, store, shard, in_all=len(catalogue.items))
-    return join_shards(catalogue, COLOUR, store, shards)
+    return join_shards(parts_of(catalogue, shards), COLOUR, store)
 
 
 def test_shards_of_other_options_are_neither_joined_nor_mixed(shop: Path, workplace: Path) -> None:
@@ -146,7 +194,7 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     store = workplace / "a.h5"
     one_by_one(shop, store, range(1, SHARDS))
     with pytest.raises(FeatxError, match=r"1 of 5 shards .* not done: 5/5") as error:
-        join_shards(read_catalogue(shop), COLOUR, store, SHARDS)
+        join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, store)
     assert error.value.code == "no-store" and not store.exists()
     one_by_one(shop, store)
     damaged = shards_of(store) / f"{Shard(4, SHARDS).name}.h5"
@@ -154,7 +202,7 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(FeatxError, match="is not what was written") as error:
-        join_shards(read_catalogue(shop), COLOUR, store, SHARDS)
+        join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, store)
     assert error.value.code == "store-broken" and not store.exists()
 
 
@@ -168,7 +216,7 @@ def deadly(shop: Path, store: Path, **more: bool) -> Backlog:
 
 def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store, workplace: Path) -> None:
     assert len(list(run_here(deadly(shop, workplace / "a.h5"), 2))) == SHARDS
-    assert same(join_shards(read_catalogue(shop), COLOUR, workplace / "a.h5", SHARDS), plain)
+    assert same(join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain)
 
 
 def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
