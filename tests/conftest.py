@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import io
 import json
@@ -29,6 +30,7 @@ from PIL import Image
 from featx.backbones import Fingerprint
 from featx.classifiers.card import Card
 from featx.compute.threads import cores
+from featx.reporting.map_layout import _tsne
 from featx.store import Store, open_store
 from tests.browsing import browser, only_page, tab
 from tests.sealing import seal_in_this_process, sealing_process
@@ -228,6 +230,23 @@ def small_forests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("featx.classifiers.kinds.forests.TREES", 30)
         patch.setattr("featx.classifiers.kinds.forests.SEARCH_TREES", 10)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def each_map_once() -> Iterator[None]:
+    """The many reports on the same few catalogues share the second that t-SNE takes."""
+    laid_out: dict[tuple[bytes, int], np.ndarray] = {}
+
+    @functools.wraps(_tsne)
+    def once(rows: np.ndarray, seed: int) -> np.ndarray:
+        key = rows.tobytes(), seed
+        if key not in laid_out:
+            laid_out[key] = _tsne(rows, seed)
+        return laid_out[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("featx.reporting.map_layout._tsne", once)
         yield
 
 

@@ -64,7 +64,8 @@ def jpeg(image: Image.Image, quality: int = JPEG_QUALITY) -> bytes:
 def webp(image: Image.Image, quality: int) -> bytes:
     """An image as the bytes of a WebP file."""
     file = io.BytesIO()
-    image.convert("RGB").save(file, "WEBP", quality=quality, method=6)
+    # Method 6 would save two more bytes in a hundred, and take more than twice as long.
+    image.convert("RGB").save(file, "WEBP", quality=quality, method=5)
     return file.getvalue()
 
 

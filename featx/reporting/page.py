@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
@@ -36,6 +36,9 @@ from featx.reporting.plots import PLOTS, classifiers_are_bars, svg_of
 from featx.reporting.records import Pictures, ReportDocument
 from featx.reporting.size_budget import PageBudget, left_out, map_data, picture, sheet
 from featx.views.pages import script_policy
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 from featx.views.quantities import duration, size
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -70,21 +73,8 @@ def page(document: ReportDocument, folder: Path) -> str:
 
 def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[PageBudget], str]:
     """A function that renders a document as HTML within a budget; `limit` is the size to keep to."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Everything is escaped unless it is Markup made here: labels and file names come from anywhere.
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    template = _template()
     view = ReportView(document, Located(document.to_dict()), HtmlFormatter())
-    environment.filters |= {style: partial(view.text.number, style) for style in NUMBER_FORMATS}
-    environment.filters |= {"breakable": _breakable, "short_name": _short_name, "short_text": _short_text}
-    environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS, "way_names": WAY_NAMES}
-    template = environment.get_template("report.html.j2")
     drawn = document.map
 
     # A page is made several times until it fits; its pictures only once for each size.
@@ -105,6 +95,25 @@ def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[Pa
         )
 
     return render
+
+
+@cache
+def _template() -> Template:
+    """The template of every page, compiled once."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    # Everything is escaped unless it is Markup made here: labels and file names come from anywhere.
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {style: partial(HtmlFormatter().number, style) for style in NUMBER_FORMATS}
+    environment.filters |= {"breakable": _breakable, "short_name": _short_name, "short_text": _short_text}
+    environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS, "way_names": WAY_NAMES}
+    return environment.get_template("report.html.j2")
 
 
 def page_policy() -> str:

@@ -143,7 +143,7 @@ def test_no_scored_picture_has_a_say_in_the_setting_of_its_fold(tmp_path, monkey
     assert all(not mine & seen for mine, seen in zip(scored, searched, strict=False))
 
 
-@pytest.mark.parametrize("name", ["svm-rbf", "knn", "extra-trees"])
+@pytest.mark.parametrize("name", ["svm-rbf", "knn", pytest.param("extra-trees", marks=pytest.mark.long)])
 def test_what_was_found_stands_on_the_card(tmp_path, name):
     for c, category in enumerate(["boots", "hats", "mugs"]):
         for item in range(6):

@@ -19,7 +19,7 @@ from featx.comparison.document import Score
 from featx.errors import FeatxError
 from featx.files.locks import one_writer
 from featx.metrics.confusion import confusion_counts
-from featx.reporting import build_document, changes, read_document, write_files, write_report
+from featx.reporting import build_document, changes, map_layout, read_document, write_files, write_report
 from featx.reporting.confusion import clustered_order, confusion_of, matrix_of, worst_blocks
 from featx.reporting.formatting import NUMBER_FORMATS, value_at
 from featx.reporting.map_layout import lay_out
@@ -270,7 +270,8 @@ def test_a_thumbnail_name_cannot_lead_out_of_the_folder(report, tmp_path):
     assert "c2VjcmV0" not in page
 
 
-def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path):
+def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(map_layout, "_tsne", map_layout._tsne.__wrapped__)
     first = lay_out(shop.features, cache=tmp_path)
     assert np.array_equal(first.places, lay_out(shop.features).places)
     assert lay_out(shop.features, cache=tmp_path).seconds == first.seconds
