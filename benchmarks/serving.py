@@ -13,6 +13,7 @@ import argparse
 import http.client
 import io
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -172,10 +173,20 @@ class Server:
         kind = f"multipart/form-data; boundary={BOUNDARY}" if self.form else "image/jpeg"
         self.headers = {"Content-Type": kind, **self.headers}
         words = [word.replace("PORT", str(self.port)) for word in self.words]
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         seconds = wait_for(self.port, self.path, self.headers, self.body(photo), process)
         print(f"{self.name}: first answer after {seconds:.1f} s", file=sys.stderr, flush=True)
         return process
+
+
+def end(process: subprocess.Popen) -> None:
+    """End a server and the processes it has started: LitServe's outlive a polite signal."""
+    os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=20)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def compare(servers: list[Server], photos: list[bytes], args: argparse.Namespace) -> None:
@@ -236,7 +247,7 @@ def main() -> None:
             lit = str(ROOT / "benchmarks/serving_litserve.py")
             servers.append(Server("litserve", [args.litserve, lit, "--port", "PORT"], form=True))
         for server in servers:
-            stack.callback(server.start(photos[0]).terminate)
+            stack.callback(end, server.start(photos[0]))
         time.sleep(args.settle)
         print("| server | callers | answers a second | median ms | 99th percentile ms |\n|---|---|---|---|---|")
         compare(servers, photos, args)

@@ -100,11 +100,13 @@ def _reduction(settings: ClassifierSettings) -> list[Any]:
 COPIES, ROOM = 4, 2**31
 # Below this many bytes of features, trainings spend so much time holding Python's lock that a third gains nothing.
 SMALL = 2**25
+# Below this, handing trainings to threads takes longer than they do.
+TINY = 2**20
 
 
 def parallel_fits(settings: ClassifierSettings, features: np.ndarray) -> int:
     """How many trainings may run at once; forests use every core by themselves."""
-    if not settings.spec.parallel_folds:
+    if not settings.spec.parallel_folds or features.nbytes < TINY:
         return 1
     room = 2 if features.nbytes < SMALL else max(1, ROOM // (COPIES * features.nbytes))
     return min(room, settings.threads if settings.threads > 0 else cores())
