@@ -1,10 +1,12 @@
 """Search engines side by side, each built and searched in processes of its own: exact, usearch, Lance, pgvector, faiss.
 
     python benchmarks/vector_engines.py STORE [--rows 100000] [--width 512] [--queries 100] [--engine NAME ...]
+        [--names]
 
 The rows are made from the real features of STORE: a photo, moved a random part of the way to another photo of its
 category, with noise, projected at random to WIDTH numbers; its category is the condition. Queries are rows. `towards`
 keeps the query's own category, `away` another. featx compares the answers of its engines exactly; faiss answers alone.
+With `--names` all names are in order first, as a server has them.
 """
 
 from __future__ import annotations
@@ -89,8 +91,10 @@ def build_featx(store: Path, name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def open_featx(store: Path, name: str) -> Search:
+def open_featx(store: Path, name: str, names: bool) -> Search:
     index = index_of(store)
+    if names:
+        index.rows.expect_many()
     engine = os.environ["FEATX_BENCHMARK_POSTGRES"] if name == "pgvector" else name
     index.nearby = open_engine(index.rows, engine, make=False)
 
@@ -146,9 +150,9 @@ def built(store: Path, name: str) -> dict[str, Any]:
     return {"engine": name, "built": True, "build_mb": memory("VmHWM"), **facts}
 
 
-def measure(store: Path, name: str, queries: int) -> dict[str, Any]:
+def measure(store: Path, name: str, queries: int, names: bool) -> dict[str, Any]:
     """The answers of one engine, built before; `exact` writes the true ones that the others are compared with."""
-    search = open_faiss(store) if name == "faiss" else open_featx(store, name)
+    search = open_faiss(store) if name == "faiss" else open_featx(store, name, names)
     facts: dict[str, Any] = {}
     rows = index_of(store).rows
     names = sorted(rows.label_names)
@@ -216,12 +220,17 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--place", type=Path, help="Where the made-up store is kept, and found again.")
+    parser.add_argument("--names", action="store_true")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         name = arguments.alone
-        facts = built(arguments.store, name) if arguments.build else measure(arguments.store, name, arguments.queries)
+        facts = (
+            built(arguments.store, name)
+            if arguments.build
+            else measure(arguments.store, name, arguments.queries, arguments.names)
+        )
         print(json.dumps(facts), flush=True)
         return
     with tempfile.TemporaryDirectory() as temporary:
@@ -236,7 +245,7 @@ def main() -> None:
             if name == "pgvector" and "FEATX_BENCHMARK_POSTGRES" not in os.environ:
                 print("pgvector: name a server, FEATX_BENCHMARK_POSTGRES=postgresql://…", flush=True)
                 continue
-            flags = ["--alone", name, "--queries", str(arguments.queries)]
+            flags = ["--alone", name, "--queries", str(arguments.queries), *(["--names"] if arguments.names else [])]
             ours = [sys.executable, __file__, str(store), *flags]
             if name == "exact" or subprocess.run([*ours, "--build"], check=False).returncode == 0:
                 subprocess.run(ours, check=False)

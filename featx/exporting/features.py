@@ -75,8 +75,11 @@ class Exportable(Protocol):
         """The columns of the person's own table."""
 
     @property
-    def features(self) -> np.ndarray:
-        """A row of numbers for each item."""
+    def width(self) -> int:
+        """How many numbers describe an item."""
+
+    def feature_blocks(self) -> Iterator[np.ndarray]:
+        """A row of numbers for each item, some rows at a time."""
 
 
 def format_of(name: str | None, output: Path | None) -> str:
@@ -179,13 +182,10 @@ def _plain(text: str | None) -> str | None:
 
 
 class _Table:
-    """A store's rows as named columns of equal length, and its features."""
+    """A store's rows as named columns of equal length, and its features, which are never all in memory."""
 
     def __init__(self, store: Exportable, labels: Sequence[str | None]) -> None:
-        features = store.features
-        self.n, self.width = features.shape[0], math.prod(features.shape[1:])
-        # The views of one photo come one after another in its row.
-        self.features = features.reshape(self.n, self.width)
+        self.n, self.width, self._feature_blocks = len(store.ids), store.width, store.feature_blocks
         self.fingerprint = json.dumps(store.fingerprint.to_dict(), ensure_ascii=False)
         named: dict[str, Sequence[Cell]] = {
             "id": store.ids,
@@ -209,10 +209,14 @@ class _Table:
 
     def blocks(self, report: Progress) -> Iterator[tuple[int, int, np.ndarray]]:
         """The features, some thousand rows at a time: first row, row after the last, their numbers."""
-        for begin in range(0, self.n, BLOCK):
-            end = min(begin + BLOCK, self.n)
-            yield begin, end, np.ascontiguousarray(self.features[begin:end], dtype="<f4")
-            report(end)
+        begin, waiting, left = 0, list[np.ndarray](), self.n
+        for part in self._feature_blocks():
+            waiting.append(part)
+            left -= len(part)
+            if (count := sum(map(len, waiting))) >= BLOCK or not left:
+                yield begin, begin + count, np.ascontiguousarray(np.concatenate(waiting), dtype="<f4")
+                begin, waiting = begin + count, []
+                report(begin)
 
 
 def _text(value: object) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -212,15 +212,26 @@ class Store:
         """The features of every view: (n, views, width); the first view is the photo itself."""
         if self._whole is not None:
             return side_by_side(self._whole.all_views, self.columns_used)
-        spec = self._contents.spec
-        whole = np.empty((len(self), *spec.row_shape), dtype=np.float32)
+        whole = np.empty((len(self), self.views, self.width), dtype=np.float32)
         start = 0
-        for block in self._contents.blocks():
-            part = np.frombuffer(block, dtype=spec.dtype).reshape(-1, *spec.row_shape)
+        for part in self._view_blocks():
             whole[start : start + len(part)] = part
             start += len(part)
         whole.flags.writeable = False
-        return whole.reshape(len(self), spec.views, spec.width)
+        return whole
+
+    def feature_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """The same as `features`, some thousand rows at a time, so that they are never all in memory."""
+        for part in self._view_blocks():
+            yield part[:, 0]
+
+    def _view_blocks(self) -> Iterator[NDArray[np.float32]]:
+        if self._whole is not None:
+            yield from (side_by_side(part, self.columns_used) for part in self._whole._view_blocks())
+            return
+        spec = self._contents.spec
+        for block in self._contents.blocks():
+            yield np.frombuffer(block, dtype=spec.dtype).reshape(-1, spec.views, spec.width).astype(np.float32)
 
     def features_map(self) -> NDArray[Any]:
         """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed.

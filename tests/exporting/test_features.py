@@ -23,6 +23,7 @@ from featx.errors import FeatxError
 from featx.exporting import features as exporting
 from featx.exporting.features import FORMATS, export_store, format_of
 from featx.files.cells import safe_cell
+from featx.store import Store, open_store
 from tests.conftest import toy_fingerprint
 
 
@@ -42,6 +43,13 @@ class ToyStore:
     @property
     def own_columns(self) -> dict[str, list]:
         return self.columns
+
+    @property
+    def width(self) -> int:
+        return self.features.shape[1]
+
+    def feature_blocks(self):
+        return (self.features[start : start + 1024] for start in range(0, len(self.features), 1024))
 
 
 def toy(folder: Path, n: int = 5, width: int = 3, **columns: list) -> ToyStore:
@@ -103,6 +111,14 @@ def test_every_format_gives_back_every_row_exactly(tmp_path, monkeypatch, to, bl
     assert np.array_equal(features, store.features)
     assert steps[-1] == 5
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_features_are_never_all_in_memory(tmp_path, monkeypatch, colour_shop):
+    wanted = colour_shop.features
+    fresh = open_store(colour_shop.path)
+    monkeypatch.setattr(Store, "all_views", None)
+    monkeypatch.setattr(exporting, "BLOCK", 1)
+    assert np.array_equal(np.load(export_store(fresh, "npz", tmp_path / "all.npz")[0])["features"], wanted)
 
 
 @pytest.mark.parametrize("to", FORMATS)
@@ -329,14 +345,6 @@ def test_the_command_asks_for_a_format(typed):
         typed()
     with pytest.raises(FeatxError, match="does not write `xlsx`"):
         typed("--to", "xlsx")
-
-
-@pytest.mark.parametrize("to", FORMATS)
-def test_several_views_of_a_photo_follow_one_another_in_its_row(tmp_path, to):
-    store = toy(tmp_path, width=6)
-    flat = store.features
-    store.features = flat.reshape(5, 2, 3)
-    assert np.array_equal(rows_of(to, export_store(store, to, tmp_path / f"out.{to}"))[2], flat)
 
 
 def test_a_real_store_is_exported_with_and_without_its_unsealed_rows(tmp_path):

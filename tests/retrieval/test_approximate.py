@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from featx.errors import FeatxError
 from featx.retrieval import index_of
 from featx.retrieval.approximate import approximate_of, damage, open_nearby, read_approximate
+from featx.retrieval.engines.usearch_engine import UsearchEngine
 from featx.store import Row, StoreWriter
 from tests.conftest import Run, toy_fingerprint
 
@@ -69,6 +71,13 @@ def test_most_of_the_true_nearest_are_found_and_their_share_is_told(indexes) -> 
         assert f"p{i // 2}" not in products(near)
     assert np.mean(shares) >= 0.95
     assert approximate.nearby.recall >= 0.95
+
+
+def test_a_graph_goes_through_more_than_it_proposes() -> None:
+    graph = SimpleNamespace(search=lambda direction, k: SimpleNamespace(keys=[]))
+    for k, effort in ((64, 512), (1024, 512)):
+        UsearchEngine(graph).search(np.zeros(4, np.float32), k, effort)
+        assert graph.expansion_search == max(effort, 2 * k)
 
 
 def test_the_numbers_are_those_of_exact_search(indexes) -> None:

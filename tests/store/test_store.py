@@ -105,6 +105,7 @@ def test_views_and_number_formats(tmp_path, dtype):
     assert store.all_views.shape == (1, 3, 4) and store.dtype == dtype
     np.testing.assert_array_equal(store.all_views[0], features.astype(dtype).astype(np.float32))
     np.testing.assert_array_equal(store.features[0], store.all_views[0, 0])
+    np.testing.assert_array_equal(np.concatenate(list(store.feature_blocks())), store.features)
 
 
 def test_features_of_a_known_digest_are_copied_before_and_after_sealing(tmp_path):

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 # Eight bits a number: half the time and a third of the room of floats, and the exact comparison makes up for it.
 KIND = "i8"
 LINKS, BUILD_EFFORT = 16, 128
+# So many times as many are gone through as are proposed.
+SPARE = 2
 
 
 class UsearchEngine:
     """A graph in memory, or mapped read-only from a file. It takes no conditions: what it proposes is filtered."""
 
     name = "usearch"
-    efforts: tuple[int, ...] = (64, 128, 256, 512)
+    efforts: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -54,7 +56,8 @@ class UsearchEngine:
 
     def search(self, direction: NDArray[np.float32], k: int, effort: int, only: Node | None = None) -> Keys:
         """The numbers of probably the k nearest."""
-        self._graph.expansion_search = max(effort, k)
+        # The last of those that it goes through are the least certain: under a condition these were the answers.
+        self._graph.expansion_search = max(effort, SPARE * k)
         return np.asarray(self._graph.search(direction, k).keys, dtype=np.uint64)
 
     def understood(self, condition: Node) -> Node | None:
