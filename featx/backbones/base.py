@@ -79,6 +79,9 @@ class Encoder(ABC):
             )
         return ""
 
+    def rest(self) -> None:
+        """Give back the memory of the engine, where there is much; the next photo makes another."""
+
     def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
         """The last feature maps of prepared sources before pooling: (n, channels, height, width), float32."""
         raise self._without("feature maps")

@@ -107,6 +107,11 @@ class NetworkEncoder(Encoder):
         self._versions = {**self._versions, library: version}
         return ""
 
+    def rest(self) -> None:
+        """Give back the memory of another engine than torch, which has none of its own."""
+        if self._engine is not None and self._engine.name != "torch":
+            self._engine = None
+
     def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
         """The last feature maps of prepared photos before pooling: (n, channels, height, width), float32."""
         before, _ = self._parts()

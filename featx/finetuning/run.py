@@ -107,6 +107,7 @@ def _tuned(
     work, adapted = frozen, None
     if options.adapt_norms is not None:
         work, adapted = _adapted(frozen, options.adapt_norms)
+    encoder.rest()  # plain torch does all that follows
     trainer = Trainer(work)
     verdict = Verdict.of(work.photos, before, climbed(work, before, adapted, trainer))
     tuned = handed_back(frozen, verdict, trainer)

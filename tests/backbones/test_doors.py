@@ -172,6 +172,17 @@ def test_a_copy_to_train_keeps_its_batch_normalisation_whatever_engine_runs():
     assert any(isinstance(part, torch.nn.BatchNorm2d) for part in module.modules())
 
 
+@pytest.mark.long
+def test_an_encoder_that_rested_gives_the_same_features_again():
+    pytest.importorskip("openvino")
+    encoder = opened("squeezenet1_1", {})
+    photos = prepared(encoder)
+    encoder.use_engine("openvino", photos=1000, batch_size=4)
+    before = encoder.features(photos)
+    encoder.rest()
+    np.testing.assert_array_equal(encoder.features(photos), before)
+
+
 def test_a_timm_network_has_the_same_doors():
     pytest.importorskip("timm")
     encoder = opened("timm:resnet18", {})
