@@ -81,6 +81,7 @@ class Encoder(ABC):
 
     def rest(self) -> None:
         """Give back the memory of the engine, where there is much; the next photo makes another."""
+        return  # most have none
 
     def feature_maps(self, batch: Sequence[Any]) -> np.ndarray:
         """The last feature maps of prepared sources before pooling: (n, channels, height, width), float32."""
