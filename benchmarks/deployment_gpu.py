@@ -19,6 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Else it gives this machine a number as soon as it is imported, and sends events home.
+os.environ.update(ORT_DISABLE_TELEMETRY="1", ORT_TELEMETRY_DISABLED="1")
 import onnxruntime
 
 # Products of matrices in 19 bits, the habit of these GPUs, would not answer like featx.

@@ -35,6 +35,15 @@ def run(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False, cwd=out)
 
 
+def test_the_runner_leaves_nothing_at_home(shop: Path, tmp_path: Path) -> None:
+    photo = next((shop / "data" / "test").rglob("*.jpg"))
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # nothing says that this is a test
+    words = [sys.executable, "-B", str(shop / "out" / "run.py"), str(photo)]
+    ran = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == [], "ONNX Runtime counts who uses it, and keeps it there until it is sent"
+
+
 def test_the_runner_answers_like_predict_without_featx_or_torch(shop: Path, featx: Run) -> None:
     photos = sorted(str(path) for path in (shop / "data" / "test").rglob("*.*"))[:24]
     mine = [json.loads(line) for line in run(shop / "out", "--json", *photos).stdout.splitlines()]

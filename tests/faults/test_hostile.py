@@ -288,17 +288,30 @@ def test_neither_do_they_while_their_libraries_are_loaded(featx_commands, tmp_pa
 
 def test_openvino_comes_without_its_telemetry(tmp_path):
     pytest.importorskip("openvino", reason="openvino is not installed")
-    (tmp_path / "sitecustomize.py").write_text(NO_SOCKETS)
-    code = (
+    ran = alone(
+        tmp_path,
         "import sys\n"
         "from featx.backbones.engines.no_telemetry import import_without_telemetry\n"
         "import_without_telemetry('openvino').Core()\n"
-        "assert sys.modules['openvino_telemetry'] is None"
+        "assert sys.modules['openvino_telemetry'] is None",
     )
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}", "HOME": str(tmp_path)}
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert not (tmp_path / "intel").exists()
+
+
+def test_onnx_runtime_gives_this_machine_no_number(tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    imported = "from featx.backbones.engines.no_telemetry import import_without_telemetry as without\n"
+    ran = alone(tmp_path, imported + "without('onnxruntime')")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not (tmp_path / ".cache").exists(), "where it keeps the number, and what it has not sent yet"
+
+
+def alone(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run code at home in a folder, without sockets, and without what tells libraries that they are tested."""
+    (folder / "sitecustomize.py").write_text(NO_SOCKETS)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{folder}:{ROOT}", "HOME": str(folder)}
+    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

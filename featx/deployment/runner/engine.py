@@ -65,6 +65,8 @@ def refuse_if_changed(folder: Path, name: str) -> None:
 
 
 def _onnxruntime(path: Path, threads: int) -> tuple[Any, dict[str, Any]]:
+    # Else it gives this machine a number and sends events home; two versions of it look for two names.
+    os.environ.update(ORT_DISABLE_TELEMETRY="1", ORT_TELEMETRY_DISABLED="1")
     try:
         import onnxruntime  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
