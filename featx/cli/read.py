@@ -34,6 +34,16 @@ def read(
     workers: Annotated[
         int | None, typer.Option("--workers", min=1, max=256, help="Photos at a time.", show_default="one per core")
     ] = None,
+    looks: Annotated[
+        int | None,
+        typer.Option(
+            "--looks",
+            min=1,
+            max=2,
+            help="2: look for lines twice; takes half as long again, or more.",
+            show_default="as before, else 1",
+        ),
+    ] = None,
     store: StoreOption = None,
     json: JsonFlag = False,
     quiet: QuietFlag = False,
@@ -53,9 +63,10 @@ def read(
     if photos and not (len(named) == 1 and is_store(named[0]) and not named[0].is_dir() and named[0].suffix == ".h5"):
         if auto:
             raise FeatxError("bad-flag", "`--auto` needs a store", "leave it out, or name a store")
-        _print_texts(photos, out, force=force, workers=workers)
+        _print_texts(photos, out, force=force, workers=workers, looks=looks or 1)
         return
-    report = read_into(store_in_use(named[0] if named else store, out), out, auto=auto, force=force, workers=workers)
+    path = store_in_use(named[0] if named else store, out)
+    report = read_into(path, out, auto=auto, force=force, workers=workers, looks=looks)
     out.document(report.to_dict())
     print_report(report, out)
     if report.stopped:
@@ -63,7 +74,13 @@ def read(
 
 
 def read_into(
-    store: Path, out: Output, *, auto: bool = False, force: bool = False, workers: int | None = None
+    store: Path,
+    out: Output,
+    *,
+    auto: bool = False,
+    force: bool = False,
+    workers: int | None = None,
+    looks: int | None = None,
 ) -> ReadingReport:
     """Read the photos of a store with a bar; Ctrl-C finishes the photos under way and keeps all."""
     from featx.cli.extract_progress import narrator
@@ -78,6 +95,7 @@ def read_into(
             auto=auto,
             force=force,
             workers=workers,
+            looks=looks,
             stop=stop,
             progress=lambda done, total: advance(len(set(opened.digests)) - total + done),
         )
@@ -119,7 +137,7 @@ def warn_of(unread: Sequence[UnreadPhoto], out: Output) -> None:
         out.say(f"    … {len(unread) - 3:,} more (`--json` lists them)")
 
 
-def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | None) -> None:
+def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | None, looks: int) -> None:
     """The text on photos that are in no store; that of many is kept, and the same command goes on after Ctrl-C."""
     from featx.catalogue.reading import read_catalogue
     from featx.cli.extract_progress import narrator
@@ -134,7 +152,7 @@ def _print_texts(photos: list[str], out: Output, *, force: bool, workers: int | 
     file = _kept_in(Workspace.here()) if isinstance(source, str) and not _is_photo(source) else None
     records, unread = [], []
     with Interrupts(stop, narrator(out)), out.progress(len(paths), "read") as advance:
-        answers = read_photos(paths, file, force=force, workers=workers, stop=stop)
+        answers = read_photos(paths, file, force=force, workers=workers, looks=looks, stop=stop)
         for done, (path, outcome) in enumerate(answers, start=1):
             if isinstance(outcome, UnreadPhoto):
                 unread.append(outcome)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, digest_of, read_bytes
-from featx.text.reader import Reader, open_reader
+from featx.text.reader import Reader, looks_of, open_reader
 from featx.text.reading import PhotoToRead, UnreadPhoto, side_by_side
 from featx.text.records import PhotoText
 from featx.text.text_file import TextWriter
@@ -26,13 +26,14 @@ def read_photos(
     *,
     force: bool = False,
     workers: int | None = None,
+    looks: int = 1,
     reader: Reader | None = None,
     stop: threading.Event | None = None,
 ) -> Iterator[tuple[str, Outcome]]:
     """Each photo with its text, or why it could not be read, in order; ends early once `stop` is set.
 
-    What `file` has is not read again unless `force` says so, and what is read is kept there. `featx read` of a store
-    copies from the file of its shop.
+    What `file` has, with as many `looks`, is not read again unless `force` says so, and what is read is kept there.
+    `featx read` of a store copies from the file of its shop.
     """
     wanted, at_once, halt = [str(path) for path in paths], workers or cores(), stop or threading.Event()
     with ExitStack() as stack:
@@ -44,10 +45,10 @@ def read_photos(
             some = wanted[start : start + KEPT_EVERY * at_once]
             photos, outcomes = _opened(some)
             if kept is not None and not force:
-                outcomes |= _known(kept, photos)
+                outcomes |= _known(kept, photos, looks)
             missing = [photo for photo in photos if photo.path not in outcomes]
             if missing:
-                given = given or open_reader()
+                given = given or open_reader(looks)
                 read = {photo.path: outcome for photo, outcome in side_by_side(given, missing, at_once, halt)}
                 if kept is not None:
                     digests = {photo.path: photo.digest for photo in missing}
@@ -68,6 +69,7 @@ def _opened(paths: Sequence[str]) -> tuple[list[PhotoToRead], dict[str, Outcome]
     return photos, outcomes
 
 
-def _known(kept: TextWriter, photos: Sequence[PhotoToRead]) -> dict[str, Outcome]:
+def _known(kept: TextWriter, photos: Sequence[PhotoToRead], looks: int) -> dict[str, Outcome]:
     texts = kept.content.texts(photo.digest for photo in photos)
-    return {photo.path: texts[photo.digest] for photo in photos if photo.digest in texts}
+    enough = {digest: text for digest, text in texts.items() if looks_of(text.reader) >= looks}
+    return {photo.path: enough[photo.digest] for photo in photos if photo.digest in enough}

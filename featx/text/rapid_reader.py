@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 from featx.errors import FeatxError
-from featx.text.plain import plain_line
+from featx.text.plain import folded, plain_line
+from featx.text.reader import TWO_LOOKS
 from featx.text.records import Box, Pixels, TextLine
 
 Floats = NDArray[np.float32]
@@ -35,17 +37,24 @@ PINNED: Mapping[str, str] = {
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
 # Raised when the same models would read other text.
-RECIPE = 3
+RECIPE = 4
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
+# With two looks, lines are looked for once more on a smaller photo, in which large and blurred letters are whole.
+SMALLER = 544 / 736
 LEAST_HEAT, LEAST_BOX = 0.3, 0.3
 # In the first look, text is a patch at least as hot as this, so many pixels large, and not so tall: smooth garments and
 # fruit glow as a whole.
 GLOW, SMALLEST_PATCH, TALLEST_PATCH = 0.7, 12, 60
 # Lines of which the reader is less sure are mostly textures.
 LEAST_CONFIDENCE = 0.5
-# The average letter of a photo that is upside down, or on one of its sides, is less sure.
+# A line as sure as this is not read again where the second look finds it too; two lines are one where so much of the
+# smaller is in both.
+SURE, SAME_PLACE = 0.97, 0.5
+# The average letter of a photo that is upside down is less sure.
 HARDLY = 0.8
+# A line so much taller than wide runs up or down.
+TALL = 1.5
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
 MOST_LINES_READ, WIDEST = 64, 960
 LINES_AT_ONCE, HEIGHT = 6, 48
@@ -65,9 +74,10 @@ class RapidReader:
 
     name = "rapidocr (PP-OCRv6 small)"
 
-    def __init__(self, detector: Path, recogniser: Path) -> None:
+    def __init__(self, detector: Path, recogniser: Path, looks: int = 1) -> None:
         import cv2
 
+        self.looks = looks
         openvino = import_without_telemetry("openvino")
         # Photos are read side by side; more threads for each would only wait for one another.
         cv2.setNumThreads(1)
@@ -87,7 +97,7 @@ class RapidReader:
         self._mine = threading.local()
 
     @classmethod
-    def opened(cls) -> Self:
+    def opened(cls, looks: int = 1) -> Self:
         """The reader with the models of the installed wheel, verified."""
         for package in ("rapidocr", "openvino"):
             if find_spec(package) is None:
@@ -96,13 +106,13 @@ class RapidReader:
                     f"reading text off photos needs {package}, which is not installed",
                     "`pip install 'featx[read]'`",
                 )
-        return cls(*(_verified(name) for name in (DETECTOR, RECOGNISER)))
+        return cls(_verified(DETECTOR), _verified(RECOGNISER), looks)
 
     @property
     def fingerprint(self) -> str:
         """The models, how photos are prepared for them, and what runs them."""
         models = "+".join(digest[:8] for digest in PINNED.values())
-        return f"ppocr-v6-small/{RECIPE} {models} f32"
+        return f"ppocr-v6-small/{RECIPE} {models} f32" + (TWO_LOOKS if self.looks == 2 else "")
 
     def read(self, images: Sequence[Pixels]) -> list[tuple[TextLine, ...]]:
         """The lines of each photo."""
@@ -114,11 +124,26 @@ class RapidReader:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if not _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]):
             return ()
-        side = min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2]))
-        seen, turned = self._either_way(bgr, _largest(self._outlines(bgr, side)))
-        lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in _in_order(seen)]
-        kept = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
+        outlines = self._outlines(bgr, _side(bgr))
+        if not _on_its_side(outlines):
+            return self._lines(bgr, outlines)
+        turned = np.ascontiguousarray(np.rot90(bgr))
+        lines = self._lines(turned, self._outlines(turned, _side(turned)))
+        return tuple(replace(line, box=_turned_back(line.box, bgr.shape[1])) for line in lines)
+
+    def _lines(self, bgr: NDArray[Any], outlines: list[Outline]) -> tuple[TextLine, ...]:
+        """What is read of these lines, and of those of a second look, in reading order."""
+        first, turned = self._either_way(bgr, _largest(outlines, MOST_LINES_READ))
+        seen = _in_order(first + (self._second_look(bgr, first, turned=turned) if self.looks == 2 else []))
+        lines = [TextLine(plain_line(one.text), one.confidence, _box(one.outline, bgr)) for one in seen]
+        worth = [line for line in lines if line.confidence >= LEAST_CONFIDENCE and _letters_in(line.text) > 1]
+        kept = worth if self.looks == 1 else _each_once(worth)
         return tuple(reversed(kept) if turned else kept)
+
+    def _second_look(self, bgr: NDArray[Any], first: list[_Seen], *, turned: bool) -> list[_Seen]:
+        """The lines of a smaller photo that were not surely read before."""
+        left = _unsure(self._outlines(bgr, _side(bgr) * SMALLER), first)
+        return self._seen(bgr, _largest(left, MOST_LINES_READ - len(first)), turned=turned)
 
     def _either_way(self, bgr: NDArray[Any], outlines: list[Outline]) -> tuple[list[_Seen], bool]:
         """These lines, and whether they are upside down: then turned letters are surer."""
@@ -136,12 +161,12 @@ class RapidReader:
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
-    def _heat(self, bgr: NDArray[Any], side: int) -> Floats:
+    def _heat(self, bgr: NDArray[Any], side: float) -> Floats:
         """For each place of the photo how much it looks like text."""
         height, width = (_grid(length * side / max(bgr.shape[:2])) for length in bgr.shape[:2])
         return self._request(DETECTOR)(_normalised(bgr, width, height)[None])
 
-    def _outlines(self, bgr: NDArray[Any], side: int) -> list[Outline]:
+    def _outlines(self, bgr: NDArray[Any], side: float) -> list[Outline]:
         """The four corners of each line in a photo of this size."""
         from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
@@ -238,10 +263,28 @@ def _normalised(bgr: NDArray[Any], width: int, height: int) -> Floats:
     return np.asarray((resized / 127.5 - 1).transpose(2, 0, 1), dtype=np.float32)
 
 
-def _largest(outlines: list[Outline]) -> list[Outline]:
+def _side(bgr: NDArray[Any]) -> float:
+    """The longer side of the photo in which lines are looked for."""
+    return float(min(MOST_SIDE, max(LEAST_SIDE, *bgr.shape[:2])))
+
+
+def _on_its_side(outlines: list[Outline]) -> bool:
+    """Whether most lines, by their length, run up or down."""
+    sizes = np.array([np.ptp(outline, axis=0) for outline in outlines]).reshape(-1, 2)
+    upward = sizes[:, 1] >= TALL * sizes[:, 0]
+    return bool(2 * sizes[upward].max(axis=1, initial=0).sum() > sizes.max(axis=1, initial=0).sum())
+
+
+def _turned_back(box: Box, width: int) -> Box:
+    """A box of a photo that was turned to the left, in the photo as it was, of this width."""
+    left, top, right, bottom = box
+    return width - bottom, left, width - top, right
+
+
+def _largest(outlines: list[Outline], most: int) -> list[Outline]:
     """The largest lines, where there are too many."""
     areas = [float(np.prod(outline.max(axis=0) - outline.min(axis=0))) for outline in outlines]
-    kept = np.sort(np.argsort(np.negative(areas), kind="stable")[:MOST_LINES_READ]).tolist()
+    kept = np.sort(np.argsort(np.negative(areas), kind="stable")[:most]).tolist()
     return [outlines[i] for i in kept]
 
 
@@ -262,6 +305,35 @@ def _sureness(seen: list[_Seen]) -> float:
     return sum(one.confidence * len(one.text) for one in seen) / max(letters, 1)
 
 
+def _unsure(outlines: list[Outline], seen: list[_Seen]) -> list[Outline]:
+    """The lines that were not surely read before."""
+    sure = [_around(one.outline) for one in seen if one.confidence >= SURE]
+    return [outline for outline in outlines if not any(_same(_around(outline), box) for box in sure)]
+
+
+def _each_once(lines: list[TextLine]) -> list[TextLine]:
+    """Lines without those that another one repeats more surely."""
+    return [line for line in lines if not any(_repeats(line, other) for other in lines)]
+
+
+def _repeats(line: TextLine, other: TextLine) -> bool:
+    """Whether another line has the same words at the same place, and is surer."""
+    if (other.confidence, other.box) <= (line.confidence, line.box) or folded(line.text) != folded(other.text):
+        return False
+    return _same(line.box, other.box)
+
+
+def _same(box: Box, other: Box) -> bool:
+    """Whether most of the smaller of two boxes is in both."""
+    width, height = (min(box[i + 2], other[i + 2]) - max(box[i], other[i]) for i in (0, 1))
+    smaller = min(_area(box), _area(other))
+    return width > 0 and height > 0 and width * height > SAME_PLACE * smaller
+
+
+def _area(box: Box) -> int:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
 def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
     """A line cut out and set upright."""
     from rapidocr.utils.process_img import get_rotate_crop_image
@@ -269,8 +341,13 @@ def _cut(bgr: NDArray[Any], outline: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(get_rotate_crop_image(bgr, outline))
 
 
+def _around(outline: Outline) -> Box:
+    (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
+    return int(left), int(top), int(right), int(bottom)
+
+
 def _box(outline: Outline, bgr: NDArray[Any]) -> Box:
     """The box around a line, inside the photo."""
-    (left, top), (right, bottom) = np.floor(outline.min(axis=0)), np.ceil(outline.max(axis=0))
+    left, top, right, bottom = _around(outline)
     height, width = bgr.shape[:2]
-    return max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom))
+    return max(0, left), max(0, top), min(width, right), min(height, bottom)

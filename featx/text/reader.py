@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from featx.errors import FeatxError
 from featx.text.records import PhotoText, Pixels, TextLine
+
+# What the fingerprint of a reader ends with that looks for lines twice.
+TWO_LOOKS = " two looks"
 
 
 class Reader(Protocol):
@@ -23,11 +27,23 @@ class Reader(Protocol):
         """The lines of each photo (height × width × 3, RGB) in reading order, in a time that is bounded."""
 
 
-def open_reader() -> Reader:
-    """The reader of this machine; a FeatxError says how to get one."""
+def open_reader(looks: int = 1) -> Reader:
+    """The reader of this machine, which looks for lines once or twice; a FeatxError says how to get one."""
     from featx.text.rapid_reader import RapidReader
 
-    return RapidReader.opened()
+    if looks not in (1, 2):
+        raise FeatxError("bad-flag", f"a photo is looked at once or twice, not {looks} times", "give 1 or 2 looks")
+    return RapidReader.opened(looks)
+
+
+def looks_of(fingerprint: str) -> int:
+    """How often the reader of this fingerprint looked for lines."""
+    return 2 if fingerprint.endswith(TWO_LOOKS) else 1
+
+
+def looks_among(fingerprints: Iterable[str]) -> int:
+    """How often more photos like these are looked at: twice where any of these was."""
+    return max(map(looks_of, set(fingerprints)), default=1)
 
 
 def text_of(reader: Reader, photo: Pixels) -> PhotoText:

@@ -16,7 +16,7 @@ from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.images import UnreadablePhoto, decode_photo, digest_of, read_bytes
 from featx.store import Store, as_store
-from featx.text.reader import Reader, open_reader, text_of
+from featx.text.reader import Reader, looks_among, looks_of, open_reader, text_of
 from featx.text.records import PhotoText
 from featx.text.text_file import TextFile, TextWriter, other_files, texts_beside
 from featx.workspace import Workspace
@@ -92,19 +92,21 @@ def read_store(
     auto: bool = False,
     force: bool = False,
     workers: int | None = None,
+    looks: int | None = None,
     reader: Reader | None = None,
     stop: threading.Event | None = None,
     progress: Progress = lambda done, total: None,
 ) -> ReadingReport:
     """Read the text on every photo of a store that was not read yet; the current store when none is named.
 
-    With `auto` a sample is read first, and the rest only where it has text. `force` reads everything again. Another
-    `reader` is anything that keeps the contract of `featx.text.reader.Reader`.
+    With `auto` a sample is read first, and the rest only where it has text. `force` reads everything again. With two
+    `looks` lines are looked for twice, and photos that were looked at once are read again; without a number, as often
+    as the store's photos were. Another `reader` is anything that keeps the contract of `featx.text.reader.Reader`.
     """
     begun = time.monotonic()
     opened = as_store(store)
     with TextWriter.open(texts_beside(opened.path)) as writer:
-        run = _Reading(opened, writer, reader, force, workers or cores(), stop or threading.Event(), progress)
+        run = _Reading(opened, writer, reader, force, workers or cores(), stop or threading.Event(), progress, looks)
         run.go(auto)
     run.report.seconds = time.monotonic() - begun
     return run.report
@@ -122,20 +124,22 @@ class _Reading:
         workers: int,
         stop: threading.Event,
         progress: Progress,
+        looks: int | None,
     ) -> None:
         self.store, self.writer, self.workers, self.stop, self.progress = store, writer, workers, stop, progress
         self.given, self.force = reader, force
-        self.known = writer.content.digests()
+        self.known = writer.content.readers()
+        self.looks = looks or looks_among(self.known.values())
         self.report = ReadingReport(store.path, photos=len(store))
         self.done = 0
 
     def go(self, auto: bool) -> None:
         """Read what is missing, or find that reading does not pay here."""
         photos = self._distinct()
-        missing = photos if self.force else [photo for photo in photos if photo.digest not in self.known]
+        missing = photos if self.force else [photo for photo in photos if not self._is_known(photo)]
         self.report.known = len(photos) - len(missing)
         if missing:
-            reader = self.given or open_reader()
+            reader = self.given or open_reader(self.looks)
             self.report.reader = reader.fingerprint
             if not self.force:
                 missing = self._copied(missing, reader)
@@ -148,6 +152,11 @@ class _Reading:
             else:
                 self._read(reader, missing, len(missing) + self.done)
         self._count()
+
+    def _is_known(self, photo: PhotoToRead) -> bool:
+        """Whether the photo was read before, and looked at as often as now."""
+        reader = self.known.get(photo.digest)
+        return reader is not None and (self.given is not None or looks_of(reader) >= self.looks)
 
     def _distinct(self) -> list[PhotoToRead]:
         """The photos of the store, each content once."""
@@ -190,7 +199,7 @@ class _Reading:
 
     def _keep(self, texts: dict[str, PhotoText]) -> None:
         self.writer.add(texts)
-        self.known |= texts.keys()
+        self.known |= {digest: text.reader for digest, text in texts.items()}
 
     def _pays(self) -> bool:
         """Whether enough of the photos that were read have more than stray letters."""

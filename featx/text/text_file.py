@@ -104,6 +104,12 @@ class TextFile:
         with _explained(self.path):
             return {digest for (digest,) in self._database.execute("SELECT digest FROM photo")}
 
+    def readers(self) -> dict[str, str]:
+        """The fingerprint of the reader of each photo, by digest."""
+        query = "SELECT digest, fingerprint FROM photo JOIN reader ON reader.id = photo.reader"
+        with _explained(self.path):
+            return dict(self._database.execute(query))
+
     def vocabulary(self) -> dict[str, int]:
         """Every folded word, with its number."""
         with _explained(self.path):

@@ -59,6 +59,9 @@ class FakeReader:
 
     name = fingerprint = "fake"
 
+    def __init__(self, looks: int = 1) -> None:
+        self.looks = looks
+
     def read(self, images: list[np.ndarray]) -> list[tuple[TextLine, ...]]:
         return [(TextLine("bourbon vanilla pods", 1.0, (0, 0, 1, 1)),) for _ in images]
 
@@ -78,7 +81,7 @@ def test_a_photo_without_known_text_is_read(reading, grey, monkeypatch):
 
 
 def test_without_a_reader_the_photo_alone_answers(reading, grey, monkeypatch):
-    def none() -> None:
+    def none(looks: int) -> None:
         raise FeatxError("extra-missing", "no reader is installed", "install one")
 
     monkeypatch.setattr("featx.prediction.item_columns.open_reader", none)

@@ -21,7 +21,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> ListReader:
     """The reader that commands open."""
     reader = ListReader(by_shade)
     for place in ("reading", "reader", "loose_photos"):
-        monkeypatch.setattr(f"featx.text.{place}.open_reader", lambda: reader)
+        monkeypatch.setattr(f"featx.text.{place}.open_reader", lambda looks=1: reader)
     return reader
 
 

@@ -52,7 +52,7 @@ def reader_of(store: Store) -> ListReader:
 
 
 def test_text_of_strangers_is_harmless_in_tables_pages_and_on_the_terminal(featx, packs, tmp_path, monkeypatch):
-    monkeypatch.setattr("featx.text.loose_photos.open_reader", lambda: reader_of(packs))
+    monkeypatch.setattr("featx.text.loose_photos.open_reader", lambda looks: reader_of(packs))
     every = ("--store", "store.h5")
     ran = [
         featx("similar", "p0", *every, "-k", "99"),

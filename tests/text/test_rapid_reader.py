@@ -47,9 +47,17 @@ def test_words_on_a_pack_are_read_with_their_places(reader):
     assert 20 <= first.box[0] < first.box[2] <= 360 and 30 <= first.box[1] < first.box[3] <= 110
 
 
-def test_a_photo_that_is_upside_down_is_read_from_its_first_line_to_its_last(reader):
-    (lines,) = reader.read([np.ascontiguousarray(pack("HAVREDRYCK", "VANILJ")[::-1, ::-1])])
+@pytest.mark.parametrize(("quarters", "left", "top"), [(1, 40, 60), (2, 60, 280), (3, 280, 60)])
+def test_a_turned_photo_is_read_from_its_first_line_to_its_last(reader, quarters, left, top):
+    (lines,) = reader.read([np.ascontiguousarray(np.rot90(pack("HAVREDRYCK", "VANILJ"), quarters))])
     assert [line.text for line in lines] == ["HAVREDRYCK", "VANILJ"]
+    assert lines[0].box[:2] == pytest.approx((left, top), abs=25)
+
+
+def test_two_looks_give_each_word_of_a_pack_once(reader, monkeypatch):
+    monkeypatch.setattr(reader, "looks", 2)
+    (lines,) = reader.read([pack("HAVREDRYCK", "GRADDE", "VANILJ")])
+    assert [line.text for line in lines] == ["HAVREDRYCK", "GRADDE", "VANILJ"]
 
 
 def test_a_photo_without_text_costs_only_the_first_look(reader, monkeypatch):

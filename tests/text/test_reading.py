@@ -17,6 +17,7 @@ from featx.errors import FeatxError
 from featx.store import open_store
 from featx.text import read_texts
 from featx.text.of_store import photo_texts, text_facts
+from featx.text.reader import TWO_LOOKS
 from featx.text.reading import read_store
 from featx.text.records import PhotoText, TextLine
 from featx.text.text_file import TextFile, TextWriter, load_texts, texts_beside
@@ -46,6 +47,21 @@ def test_a_photo_is_read_once_whatever_its_name_and_however_many_copies(shades):
     again = read_store(shades, reader=reader)
     assert sorted(reader.seen) == [10, 60, 110, 160, 210]
     assert (again.read, again.known, again.with_text) == (0, 5, 4)
+
+
+def test_two_looks_read_again_what_was_looked_at_once_and_later_runs_look_twice_too(shades, monkeypatch):
+    def opened(looks: int) -> ListReader:
+        return ListReader(by_shade, "list/1" + (TWO_LOOKS if looks == 2 else ""))
+
+    monkeypatch.setattr("featx.text.reading.open_reader", opened)
+    assert [read_store(shades, looks=looks).read for looks in (None, 2, None, 1)] == [5, 5, 0, 0]
+    assert read_store(shades, force=True).reader.endswith(TWO_LOOKS)
+    assert not read_store(shades, force=True, looks=1).reader.endswith(TWO_LOOKS)
+
+
+def test_three_looks_are_refused(shades):
+    with pytest.raises(FeatxError, match="once or twice, not 3 times"):
+        read_store(shades, looks=3)
 
 
 def test_nothing_is_known_of_photos_that_were_never_read(shades):
