@@ -22,6 +22,8 @@ NETWORKS = [
     ("shufflenet_v2_x0_5", {}),
     ("resnet18", {"layer": "layer3", "pool": "gem"}),
 ]
+# A network that is read before its end.
+LAYER = pytest.param("resnet18", {"layer": "layer3"}, marks=pytest.mark.long)
 HEAVY = [
     ("densenet121", {}),
     ("convnext_tiny", {}),
@@ -61,7 +63,7 @@ def test_pooled_feature_maps_are_the_features(name, options):
     same(encoder.pool_maps(maps), encoder.features(photos))
 
 
-@pytest.mark.parametrize("name", ["builtin", "resnet18", "squeezenet1_1", "efficientnet_lite0", "colour+resnet18"])
+@pytest.mark.parametrize("name", ["builtin", "squeezenet1_1", "efficientnet_lite0", "colour+resnet18"])
 def test_features_with_their_maps_are_the_same_to_the_last_bit_and_cost_one_pass(name, monkeypatch):
     encoder = opened(name, {})
     photos = prepared(encoder)
@@ -126,7 +128,7 @@ def test_a_network_of_tokens_has_no_feature_maps_and_says_so():
         encoder.feature_maps(prepared(encoder, 1))
 
 
-@pytest.mark.parametrize(("name", "options"), [BUILTIN, ("squeezenet1_1", {}), ("resnet18", {"layer": "layer3"})])
+@pytest.mark.parametrize(("name", "options"), [BUILTIN, ("squeezenet1_1", {}), LAYER])
 def test_a_graph_gives_the_features_and_so_does_what_is_exported_from_it(name, options):
     encoder = opened(name, options)
     photos = prepared(encoder)
@@ -145,7 +147,7 @@ def test_a_graph_gives_the_features_and_so_does_what_is_exported_from_it(name, o
     same(session.run(None, {"photos": batch.numpy()})[0], features, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "options"), [BUILTIN, ("squeezenet1_1", {}), ("resnet18", {"layer": "layer3"})])
+@pytest.mark.parametrize(("name", "options"), [BUILTIN, ("squeezenet1_1", {}), LAYER])
 def test_training_a_copy_leaves_the_frozen_network_as_it_was(name, options):
     encoder = opened(name, options)
     photos = prepared(encoder)

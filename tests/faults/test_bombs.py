@@ -72,7 +72,9 @@ def padded(file: h5py.File) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [never_filled, many_names, too_many, lists_in_json, padded], ids=lambda change: change.__name__
+    "change",
+    [never_filled, many_names, pytest.param(too_many, marks=pytest.mark.long), lists_in_json, padded],
+    ids=lambda change: change.__name__,
 )
 def test_a_small_store_that_unfolds_to_much_is_refused(sealed, change):
     with h5py.File(sealed, "r+") as file:

@@ -427,7 +427,7 @@ EVERY = [*SINGLE, report_folder]
 @pytest.mark.parametrize("make", EVERY)
 def test_a_killed_writer_leaves_the_old_one_or_the_new_one(make, tmp_path):
     kept = make(tmp_path)
-    kill_often(kept, 1 if make is report_folder else 8, numbered=make not in ONE_VERSION)
+    kill_often(kept, 1 if make is report_folder else 4, numbered=make not in ONE_VERSION)
     if make is not report_folder:  # each version of a report has a folder of its own
         long_ago = time.time() - ABANDONED - 5
         for left in tmp_path.iterdir():

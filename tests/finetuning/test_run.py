@@ -371,10 +371,10 @@ def test_photos_of_one_category_cannot_judge(shop, small, workplace):
 
 
 SETTINGS = [
-    {"optimizer": "sgd"},
+    pytest.param({"optimizer": "sgd"}, marks=pytest.mark.long),
     {"optimizer": "adam", "schedule": "onecycle"},
     {"schedule": "step", "class_weight": "balanced"},
-    {"schedule": "plateau"},
+    pytest.param({"schedule": "plateau"}, marks=pytest.mark.long),
     {"augment": "strong", "average": "none"},
     {"augment": "none", "schedule": "constant"},
 ]

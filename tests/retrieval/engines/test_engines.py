@@ -100,7 +100,7 @@ def products(index: SimilarityIndex, query: object, **settings: object) -> list[
 
 CONDITIONS = [
     None,
-    "label = 'c3'",
+    pytest.param("label = 'c3'", marks=pytest.mark.long),
     "label in ('c3', 'c4') and price < 700",
     pytest.param("not label = 'c0' and ours = true", marks=pytest.mark.long),
     pytest.param("\"Größe \" = 'g1' and price >= 100.5", marks=pytest.mark.long),
