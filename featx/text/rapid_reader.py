@@ -22,8 +22,7 @@ from featx.backbones.engines.no_telemetry import import_without_telemetry
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.text.plain import folded, plain_line
-from featx.text.reader import TWO_LOOKS
-from featx.text.records import Box, Pixels, TextLine
+from featx.text.records import TWO_LOOKS, Box, Pixels, TextLine
 
 Floats = NDArray[np.float32]
 Infer = Callable[[Floats], Floats]

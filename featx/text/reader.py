@@ -6,10 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from featx.errors import FeatxError
-from featx.text.records import PhotoText, Pixels, TextLine
-
-# What the fingerprint of a reader ends with that looks for lines twice.
-TWO_LOOKS = " two looks"
+from featx.text.records import TWO_LOOKS, PhotoText, Pixels, TextLine
 
 
 class Reader(Protocol):

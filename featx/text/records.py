@@ -16,6 +16,9 @@ MOST_LINES = 200
 Pixels = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
+# What the fingerprint of a reader ends with that looks for lines twice.
+TWO_LOOKS = " two looks"
+
 
 @dataclass(frozen=True, slots=True)
 class TextLine:

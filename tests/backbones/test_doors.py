@@ -185,6 +185,7 @@ def test_an_encoder_that_rested_gives_the_same_features_again():
     np.testing.assert_array_equal(encoder.features(photos), before)
 
 
+@pytest.mark.long
 def test_a_timm_network_has_the_same_doors():
     pytest.importorskip("timm")
     encoder = opened("timm:resnet18", {})

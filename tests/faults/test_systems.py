@@ -325,8 +325,8 @@ def odd_photos(folder: Path) -> bytes:
     return os.fsencode("odd/Mützen/") + b"4 " + NAMES[0]
 
 
-FEW = (("predict", "PHOTO", "--json"), ("export", "--to", "csv", "-o", "all.csv", "--force"))
-MORE = (("info", "--check", "--json"), ("similar", "PHOTO", "--json"),
+FEW = (("export", "--to", "csv", "-o", "all.csv", "--force"),)
+MORE = (("predict", "PHOTO", "--json"), ("info", "--check", "--json"), ("similar", "PHOTO", "--json"),
         ("predict", "odd", "-o", "told.csv"), ("duplicates", "--json"), ("suggest", "-n", "3", "--json"),
         ("export", "--to", "jsonl", "-o", "all.jsonl", "--force"), ("issues", "--json"))  # fmt: skip
 

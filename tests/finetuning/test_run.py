@@ -418,6 +418,7 @@ def test_other_engines_run_a_tuned_network(shop, small, workplace, engine):
     np.testing.assert_allclose(other.features, plain.features, rtol=0, atol=1e-3 * float(np.abs(plain.features).max()))
 
 
+@pytest.mark.long
 def test_a_classifier_of_a_tuned_network_can_be_deployed(shop, small, workplace):
     pytest.importorskip("onnxruntime")
     tuned_network(shop, small)
@@ -435,6 +436,7 @@ def test_what_cannot_be_tuned_says_so(shop, workplace, monkeypatch):
         tune(shop)
 
 
+@pytest.mark.long
 def test_the_built_in_network_is_tuned_and_its_colours_stay(shop, workplace):
     tuned = tune(listed(shop), backbone="builtin", name="shop", options=TuneOptions(**{**QUICK, "epochs": 1}))
     photos = sorted(map(str, shop.rglob("*.jpg")))[:6]

@@ -84,11 +84,11 @@ def test_the_bootstrap_interval_agrees_with_drawing_one_sample_after_the_other()
     truth, shares = answers(200, 4)
     ours = bootstrap(truth, shares, draws=1500)["macro_f1"]
     random, drawn = np.random.default_rng(5), []
-    for _ in range(600):
+    for _ in range(300):
         rows = random.integers(0, 200, 200)
         drawn.append(reference.f1_score(truth[rows], shares[rows].argmax(axis=1), average="macro"))
     low, high = np.percentile(drawn, [2.5, 97.5])
-    assert ours.low == pytest.approx(low, abs=0.015) and ours.high == pytest.approx(high, abs=0.015)
+    assert ours.low == pytest.approx(low, abs=0.02) and ours.high == pytest.approx(high, abs=0.02)
     assert ours.low < ours.value < ours.high
 
 

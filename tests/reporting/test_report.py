@@ -281,7 +281,8 @@ def test_the_map_is_the_same_each_time_and_kept_by_content(shop, tmp_path, monke
     assert np.isfinite(lay_out(np.zeros((9, 4))).places).all()
 
 
-@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.long), "3"])
+@pytest.mark.long
+@pytest.mark.parametrize("threads", ["1", "3"])
 def test_the_map_is_the_same_whatever_the_number_of_threads(shop, tmp_path, threads):
     np.save(tmp_path / "rows.npy", shop.features)
     code = (
