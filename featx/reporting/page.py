@@ -35,7 +35,7 @@ from featx.reporting.headlines import (
 from featx.reporting.plots import PLOTS, classifiers_are_bars, svg_of
 from featx.reporting.records import Pictures, ReportDocument
 from featx.reporting.size_budget import PageBudget, left_out, map_data, picture, sheet
-from featx.views.pages import script_policy
+from featx.views.pages import environment_of, script_policy
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -100,16 +100,7 @@ def renderer(document: ReportDocument, folder: Path, limit: int) -> Callable[[Pa
 @cache
 def _template() -> Template:
     """The template of every page, compiled once."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    # Everything is escaped unless it is Markup made here: labels and file names come from anywhere.
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of(TEMPLATES)
     environment.filters |= {style: partial(HtmlFormatter().number, style) for style in NUMBER_FORMATS}
     environment.filters |= {"breakable": _breakable, "short_name": _short_name, "short_text": _short_text}
     environment.globals |= {"metric_names": METRIC_NAMES, "search_metrics": SEARCH_METRICS, "way_names": WAY_NAMES}

@@ -27,17 +27,22 @@ def render(template: str, **parts: object) -> str:
 
 @cache
 def _environment() -> Environment:
+    environment = environment_of(TEMPLATES)
+    environment.filters |= {"thumbnail": thumbnail_uri, "pluralise": pluralise}
+    return environment
+
+
+def environment_of(templates: Path) -> Environment:
+    """The templates of a folder. What they fill in is escaped unless it is Markup: names come from anywhere."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+    return Environment(
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"thumbnail": thumbnail_uri, "pluralise": pluralise}
-    return environment
 
 
 def script_policy(scripts: Sequence[str]) -> str:
