@@ -50,14 +50,14 @@ def main() -> None:
     from featx.catalogue.reading import read_catalogue, read_in_parts
     from featx.extraction.options import ExtractionOptions
     from featx.extraction.shard_task import Task
-    from featx.extraction.shards import missing_shards, parts_of
+    from featx.extraction.shards import Parts, missing_shards
 
     with tempfile.TemporaryDirectory() as place:
         write_list(Path(place) / "photos.parquet", asked.rows)
         before, begun = memory("VmRSS"), time.process_time()
         read = (read_catalogue if asked.whole else read_in_parts)(Path(place) / "photos.parquet")
         looked = time.process_time() - begun
-        parts, options = parts_of(read, -(-asked.rows // asked.photos_in_a_shard)), ExtractionOptions(backbone="colour")
+        parts, options = Parts(read, -(-asked.rows // asked.photos_in_a_shard)), ExtractionOptions(backbone="colour")
         sent = 0
         for shard in missing_shards(parts, Path(place) / "shop.h5", options):
             task = Task.of(shard, parts[shard], options, Path(place) / "shop.h5", asked.rows, "")

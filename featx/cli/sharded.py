@@ -46,10 +46,10 @@ def _one(
     out: Output, catalogue: Catalogue | PhotoList, options: ExtractionOptions, store: Path, command: str, text: str
 ) -> None:
     from featx.cli.extract_progress import narrator
-    from featx.extraction.shards import Shard, extract_shard, is_recorded, parts_of
+    from featx.extraction.shards import Parts, Shard, extract_shard, is_recorded
 
     shard = Shard.of_text(text)
-    parts = parts_of(catalogue, shard.of)
+    parts = Parts(catalogue, shard.of)
     record = extract_shard(parts[shard], options, store, shard, in_all=parts.n, listener=narrator(out), command=command)
     if record is None:
         out.warn(f"stopped: run the same command again to go on with shard {shard}")

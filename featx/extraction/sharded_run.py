@@ -13,7 +13,7 @@ from featx.errors import FeatxError
 from featx.extraction.options import ExtractionOptions
 from featx.extraction.provenance import equivalent_command
 from featx.extraction.shard_task import Backlog, Task
-from featx.extraction.shards import join_shards, missing_shards, parts_of
+from featx.extraction.shards import Parts, join_shards, missing_shards
 from featx.store import Store
 
 Advance = Callable[[int, int], object]
@@ -55,7 +55,7 @@ def run_shards(
     """Extract the shards that are missing, so many at once, and join all."""
     require_for_shards(options)
     executor = executor_of(on, options, jobs)
-    parts = parts_of(catalogue, of)
+    parts = Parts(catalogue, of)
     missing = missing_shards(parts, store, options)
     tasks = (Task.of(shard, parts[shard], options, store, parts.n, command) for shard in missing)
     progress(of - len(missing), of)

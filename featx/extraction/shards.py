@@ -117,11 +117,6 @@ class Parts(Mapping[Shard, Catalogue]):
         return self._source.part(start, stop)
 
 
-def parts_of(source: Catalogue | PhotoList, of: int) -> Parts:
-    """The photos of each of so many shards."""
-    return Parts(source, of)
-
-
 def shards_of(store: Path) -> Path:
     """The folder with the shards of a store."""
     return store.with_name(store.name + ".shards")

@@ -257,7 +257,7 @@ def test_workers_of_ray_killed_at_random_cost_at_most_their_shard(
 def test_an_executor_of_spark_that_is_killed_costs_its_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspark", reason="PySpark is not installed")
     from featx.catalogue.reading import read_catalogue
-    from featx.extraction.shards import join_shards, parts_of
+    from featx.extraction.shards import Parts, join_shards
     from featx.extraction.spark_cluster import run_on_spark
     from tests.extraction.test_shards import COLOUR, SHARDS, deadly
 
@@ -268,7 +268,7 @@ def test_an_executor_of_spark_that_is_killed_costs_its_shard(tmp_path: Path, mon
     plain = extract("photos", backbone="colour", store="plain.h5")
     assert len(list(run_on_spark(deadly(Path("photos"), Path("a.h5")), COLOUR, 2))) == SHARDS
     assert list(tmp_path.glob("*.died")), "one was killed"
-    assert same(join_shards(parts_of(read_catalogue("photos"), SHARDS), COLOUR, Path("a.h5")), plain)
+    assert same(join_shards(Parts(read_catalogue("photos"), SHARDS), COLOUR, Path("a.h5")), plain)
     with pytest.raises(FeatxError, match="gave up a shard after 3 tries") as error:
         list(run_on_spark(deadly(Path("photos"), Path("b.h5"), always=True), COLOUR, 2))
     assert error.value.code == "worker-died"

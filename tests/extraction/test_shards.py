@@ -19,7 +19,7 @@ from featx.errors import FeatxError
 from featx.extraction import ExtractionOptions, extract, extract_in_shards
 from featx.extraction.shard_pool import run_here
 from featx.extraction.shard_task import Backlog, Task
-from featx.extraction.shards import Shard, extract_shard, join_shards, missing_shards, parts_of, shards_of
+from featx.extraction.shards import Parts, Shard, extract_shard, join_shards, missing_shards, shards_of
 from featx.store import Store, open_store
 from tests.conftest import Run, photo
 from tests.extraction.deadly_task import Deadly
@@ -56,7 +56,7 @@ def same(first: Store, second: Store) -> bool:
 
 def one_by_one(shop: Path, store: Path, numbers: range = range(1, SHARDS + 1)) -> None:
     catalogue = read_catalogue(shop)
-    parts = parts_of(catalogue, SHARDS)
+    parts = Parts(catalogue, SHARDS)
     for number in numbers:
         shard = Shard(number, SHARDS)
         assert extract_shard(parts[shard], COLOUR, store, shard, in_all=len(catalogue.items)) is not None
@@ -76,7 +76,7 @@ def test_a_list_in_the_order_of_its_paths_is_read_part_by_part_into_the_same_sto
                "label": [item.label for item in items], "price": [item.extra["price"] for item in items]}  # fmt: skip
     listed = read_in_parts(write_list(shop.with_name("photos.parquet"), columns))
     assert isinstance(listed, PhotoList) and listed.describe().startswith("20 photos in 2 categories under")
-    parts = parts_of(listed, SHARDS)
+    parts = Parts(listed, SHARDS)
     for shard in parts:
         assert extract_shard(parts[shard], COLOUR, workplace / "a.h5", shard, in_all=parts.n) is not None
     assert same(join_shards(parts, COLOUR, workplace / "a.h5"), plain)
@@ -101,7 +101,7 @@ def test_the_parts_of_a_list_are_those_of_the_whole_list(tmp_path: Path, change,
     table = write_list(tmp_path / "photos.parquet", {**columns, **change})
     read, whole = read_in_parts(table), read_catalogue(table)
     assert isinstance(read, PhotoList) == by_parts
-    parts, wanted = parts_of(read, 4), parts_of(whole, 4)
+    parts, wanted = Parts(read, 4), Parts(whole, 4)
     assert [part.items for part in parts.values()] == [part.items for part in wanted.values()]
     assert (read.describe(), parts.n) == (whole.describe(), 30)
     facts = ("product_source", "label_source", "ids_guessed", "from_table", "columns", "root", "flags")
@@ -111,9 +111,9 @@ def test_the_parts_of_a_list_are_those_of_the_whole_list(tmp_path: Path, change,
 
 def test_shards_joined_are_the_store_of_a_single_run(shop: Path, plain: Store, workplace: Path) -> None:
     one_by_one(shop, workplace / "a.h5")
-    joined = join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5")
+    joined = join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5")
     assert same(joined, plain)
-    assert same(join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain), (
+    assert same(join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain), (
         "joining twice changes nothing"
     )
 
@@ -138,12 +138,12 @@ def test_only_shards_without_a_record_are_made(shop: Path, workplace: Path) -> N
     catalogue, folder = read_catalogue(shop), shards_of(store)
     made = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
     (folder / f"{Shard(2, SHARDS).name}.json").unlink()
-    assert missing_shards(parts_of(catalogue, SHARDS), store, COLOUR) == [Shard(2, SHARDS)]
+    assert missing_shards(Parts(catalogue, SHARDS), store, COLOUR) == [Shard(2, SHARDS)]
     one_by_one(shop, store)
     changed = {path.name for path in folder.iterdir() if made.get(path.name) != path.stat().st_mtime_ns}
     assert changed == {f"{Shard(2, SHARDS).name}.h5", f"{Shard(2, SHARDS).name}.json"}
     items = [replace(catalogue.items[0], label="new"), *catalogue.items[1:]]
-    other = parts_of(replace(catalogue, items=items), SHARDS)
+    other = Parts(replace(catalogue, items=items), SHARDS)
     assert missing_shards(other, store, COLOUR) == [Shard(1, SHARDS)], "a shard of other photos is not done"
 
 
@@ -166,9 +166,9 @@ def test_a_longer_list_costs_only_the_photos_that_are_new(workplace: Path, monke
 def extract_here(source: Path, store: Path, shards: int = 3) -> Store:
     """All shards in this process, joined."""
     catalogue = read_catalogue(source)
-    for shard, part in parts_of(catalogue, shards).items():
+    for shard, part in Parts(catalogue, shards).items():
         extract_shard(part, COLOUR, store, shard, in_all=len(catalogue.items))
-    return join_shards(parts_of(catalogue, shards), COLOUR, store)
+    return join_shards(Parts(catalogue, shards), COLOUR, store)
 
 
 def test_shards_of_other_options_are_neither_joined_nor_mixed(shop: Path, workplace: Path) -> None:
@@ -194,7 +194,7 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     store = workplace / "a.h5"
     one_by_one(shop, store, range(1, SHARDS))
     with pytest.raises(FeatxError, match=r"1 of 5 shards .* not done: 5/5") as error:
-        join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, store)
+        join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, store)
     assert error.value.code == "no-store" and not store.exists()
     one_by_one(shop, store)
     damaged = shards_of(store) / f"{Shard(4, SHARDS).name}.h5"
@@ -202,13 +202,13 @@ def test_missing_or_damaged_shards_are_not_joined(shop: Path, workplace: Path) -
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     with pytest.raises(FeatxError, match="is not what was written") as error:
-        join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, store)
+        join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, store)
     assert error.value.code == "store-broken" and not store.exists()
 
 
 def deadly(shop: Path, store: Path, **more: bool) -> Backlog:
     catalogue = read_catalogue(shop)
-    parts = parts_of(catalogue, SHARDS)
+    parts = Parts(catalogue, SHARDS)
     tasks = [Task.of(shard, part, COLOUR, store, len(catalogue.items), "") for shard, part in parts.items()]
     made = [Deadly(**{name: getattr(task, name) for name in Task.__dataclass_fields__}, **more) for task in tasks]
     return Backlog(made, len(made))
@@ -216,7 +216,7 @@ def deadly(shop: Path, store: Path, **more: bool) -> Backlog:
 
 def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store, workplace: Path) -> None:
     assert len(list(run_here(deadly(shop, workplace / "a.h5"), 2))) == SHARDS
-    assert same(join_shards(parts_of(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain)
+    assert same(join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain)
 
 
 def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
