@@ -17,7 +17,7 @@ from featx.embedding.stream import Embedded
 from featx.errors import FeatxError
 from featx.images import PhotoLike, UnreadablePhoto, read_photo
 from featx.store import Store
-from featx.text.reader import Reader, looks_among, open_reader, text_of
+from featx.text.reader import Reader, open_reader, text_of
 from featx.text.text_file import load_texts, texts_beside
 from featx.views.quantities import pluralise
 
@@ -32,8 +32,7 @@ class ItemColumns:
         self.reads = model.fusion is not None and model.fusion.reads
         self._rows = {digest: i for i, digest in enumerate(store.digests)} if store is not None and self.names else {}
         self._columns = store.columns if store is not None and self.names else {}
-        # New photos are looked at as often as those that were learned from.
-        self._looks = 1
+        self._looks = 1 if model.fusion is None else model.fusion.looks
         self._read = self._known_texts() if self.reads else {}
         self._reader: Reader | None = None
         # How many photos had none of the columns, how many were read here, and why no reader reads.
@@ -44,7 +43,6 @@ class ItemColumns:
         if self.store is None:
             return {}
         texts = load_texts(texts_beside(self.store.path))
-        self._looks = looks_among(text.reader for text in texts.values())
         return {digest: weighed(text) for digest, text in texts.items()}
 
     def of(self, batch: Sequence[Embedded[Item]], photo_of: PhotoOf | None = None) -> dict[str, list[Value]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,13 @@ from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.errors import FeatxError
+from featx.images import read_photo
 from featx.prediction.predict import predict
-from featx.text.records import TextLine
+from featx.store import Store
+from featx.text.reading import read_store
+from featx.text.records import TWO_LOOKS, TextLine
 from tests.conftest import photo
+from tests.text.readers import ListReader
 
 TITLES = ["wild blue berries", "bourbon vanilla pods", "mild white yoghurt"]
 
@@ -47,7 +52,7 @@ def test_columns_come_from_the_table_or_from_the_store(fused, carton_shop, grey,
     table = tmp_path / "new.csv"
     table.write_text("path,title\n" + "".join(f"{p},{t}\n" for p, t in zip(grey, TITLES, strict=True)))
     assert [answer.label for answer in predict(table, fused)] == ["blueberry", "vanilla", "plain"]
-    known = [path for path, title in zip(carton_shop.paths, carton_shop.columns["title"], strict=True) if title][:6]
+    known = [path for path, _ in titled(carton_shop)][:6]
     rows = [carton_shop.paths.index(path) for path in known]
     columns = {"title": [carton_shop.columns["title"][row] for row in rows]}
     by_store = [answer.label for answer in predict(known, fused, store=carton_shop)]
@@ -78,6 +83,26 @@ def reading(fused) -> Classifier:
 def test_a_photo_without_known_text_is_read(reading, grey, monkeypatch):
     monkeypatch.setattr("featx.prediction.item_columns.open_reader", FakeReader)
     assert [answer.label for answer in predict(grey, reading)] == ["vanilla"] * 3
+
+
+def test_new_photos_are_looked_at_as_often_as_those_that_were_learned_from(carton_shop, grey, tmp_path, monkeypatch):
+    """The classifier knows it: it travels without the store."""
+    opened: list[int] = []
+    monkeypatch.setattr(
+        "featx.prediction.item_columns.open_reader", lambda looks: opened.append(looks) or FakeReader(looks)
+    )
+    shutil.copy(carton_shop.path, tmp_path / "shop.h5")
+    titles = {read_photo(path).image.tobytes(): title for path, title in titled(carton_shop)}
+    reader = ListReader(lambda pixels: [titles.get(pixels.tobytes(), "")], "list/1" + TWO_LOOKS)
+    read_store(tmp_path / "shop.h5", reader=reader)
+    fit(tmp_path / "shop.h5", "logreg", folds=3, columns=["text"]).save(tmp_path / "m.safetensors")
+    predict(grey, tmp_path / "m.safetensors")
+    assert opened == [2]
+
+
+def titled(store: Store) -> list[tuple[str, str]]:
+    """The photos of a store that have a title."""
+    return [(path, str(title)) for path, title in zip(store.paths, store.columns["title"], strict=True) if title]
 
 
 def test_without_a_reader_the_photo_alone_answers(reading, grey, monkeypatch):

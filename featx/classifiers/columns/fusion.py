@@ -60,8 +60,10 @@ class Fusion:
     # How much the columns count beside the photo.
     weight: float = 1.0
     stack: Part | None = None
-    # Whether `text` is what was read off the photos, and no column of a table.
+    # Whether `text` is what was read off the photos, and no column of a table; new photos are looked at as often as
+    # those that it was learned from.
     reads: bool = False
+    looks: int = 1
 
     @property
     def names(self) -> list[str]:

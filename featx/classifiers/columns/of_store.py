@@ -13,6 +13,7 @@ from featx.errors import FeatxError, did_you_mean
 from featx.store import Store
 from featx.text import PhotoText
 from featx.text.of_store import photo_texts
+from featx.text.reader import looks_among
 
 # What the headings of a table that have a meaning of their own cannot be learned from as.
 TAKEN = {
@@ -56,6 +57,7 @@ def _values(store: Store, rows: Sequence[int] | np.ndarray, name: str, read: Map
     return [None if column is None else column[int(row)] for row in rows]
 
 
-def reads_photos(store: Store, names: Sequence[str]) -> bool:
-    """Whether `text` is what was read off the photos, and no column of the table."""
-    return READ in names and bool(photo_texts(store))
+def looks_at_photos(store: Store, names: Sequence[str]) -> int:
+    """How often the photos were looked at for `text`; 0 where none was read off them."""
+    texts = photo_texts(store) if READ in names else {}
+    return looks_among(text.reader for text in texts.values()) if texts else 0

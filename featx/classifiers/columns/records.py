@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -55,6 +55,7 @@ class FusionHeader(msgspec.Struct, forbid_unknown_fields=True):
     weight: float
     reads: bool
     stack: PartHeader | None = None
+    looks: Annotated[int, msgspec.Meta(ge=1, le=2)] = 1
 
 
 def fusion_header(fusion: Fusion) -> FusionHeader:
@@ -68,6 +69,7 @@ def fusion_header(fusion: Fusion) -> FusionHeader:
         float(fusion.weight),
         fusion.reads,
         None if fusion.stack is None else _part_header(fusion.stack),
+        fusion.looks,
     )
 
 
@@ -127,6 +129,7 @@ def take_fusion(arrays: dict[str, np.ndarray], header: FusionHeader, classes: li
         header.weight,
         stack,
         header.reads,
+        header.looks,
     )
 
 

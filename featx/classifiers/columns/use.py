@@ -14,7 +14,7 @@ from featx.classifiers.columns.cells import is_missing
 from featx.classifiers.columns.fusion import Fusion, Way
 from featx.classifiers.columns.held_out import HeldPhotos, HeldTrial, best_on_held_out, columns_alone, held_trial
 from featx.classifiers.columns.leaks import MANY, CategoryNames, alike_groups, stands_for_category
-from featx.classifiers.columns.of_store import columns_of, reads_photos, require_columns
+from featx.classifiers.columns.of_store import columns_of, looks_at_photos, require_columns
 from featx.classifiers.columns.trials import COLUMNS, PHOTO, Trials, WayTrial
 from featx.classifiers.columns.values import Columns, Kind, kind_of
 from featx.classifiers.cross_validation import FoldResults
@@ -88,7 +88,8 @@ class ColumnSet:
     columns: Columns
     kinds: Mapping[str, Kind]
     facts: list[ColumnFacts]
-    reads: bool
+    # How often the photos were looked at for their text; 0 where no text was read off them.
+    looks: int
 
 
 def column_set(
@@ -105,7 +106,7 @@ def column_set(
     facts = _facts(columns, kinds, labels, training.groups)
     texts = {fact.name: fact.kind for fact in facts if not fact.stands}
     groups = alike_groups(columns, texts, labels, training.groups)
-    return ColumnSet(replace(training, groups=groups), columns, kinds, facts, reads_photos(store, names))
+    return ColumnSet(replace(training, groups=groups), columns, kinds, facts, looks_at_photos(store, names))
 
 
 def require_texts(kinds: Mapping[str, Kind]) -> None:
@@ -158,7 +159,8 @@ def use_columns(columns: ColumnSet, results: FoldResults, scored: np.ndarray, pi
     photos = HeldPhotos.of(columns.training.held, pipeline, trials.classes) if len(columns.training.held) else None
 
     def fusion_by(way: str) -> Fusion:
-        return replace(trials.fusion(Way(way), columns.columns, answers), reads=columns.reads)
+        fusion = trials.fusion(Way(way), columns.columns, answers)
+        return replace(fusion, reads=bool(columns.looks), looks=max(1, columns.looks))
 
     held: dict[str, HeldTrial] = {}
     held_p: list[float] = []
@@ -241,7 +243,7 @@ def columns_record(columns: ColumnSet, use: ColumnUse) -> dict[str, Any]:
     p_of = dict(zip(names, use.p_values, strict=True))
     return {
         "way": use.chosen.name,
-        "reads": columns.reads,
+        "reads": bool(columns.looks),
         "columns": [asdict(fact) for fact in use.facts],
         "tried": [_tried(trial, p_of.get(trial.name), chosen=trial is use.chosen) for trial in use.trials],
         "cv": None if use.fusion is None else difference(use.chosen.right, photo, groups),

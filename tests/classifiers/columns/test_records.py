@@ -81,6 +81,7 @@ def change_fusion(**fields: Any) -> Any:
         change_fusion(weight=-1.0),
         change_fusion(temperature=0.0),
         change_fusion(columns=[]),
+        change_fusion(looks=3),
         lambda header: header.update(format=1),
         lambda header: header["fusion"]["answer"].update(classes=["0", "1", "9"]),
         lambda header: header["fusion"]["answer"]["settings"].update(name="evil"),
