@@ -1,12 +1,13 @@
 """Search engines side by side, each built and searched in processes of its own: exact, usearch, Lance, pgvector, faiss.
 
     python benchmarks/vector_engines.py STORE [--rows 100000] [--width 512] [--queries 100] [--engine NAME ...]
-        [--names]
+        [--names] [--lists N]
 
 The rows are made from the real features of STORE: a photo, moved a random part of the way to another photo of its
 category, with noise, projected at random to WIDTH numbers; its category is the condition. Queries are rows. `towards`
 keeps the query's own category, `away` another. featx compares the answers of its engines exactly; faiss answers alone.
-With `--names` all names are in order first, as a server has them.
+With `--names` all names are in order first, as a server has them. `--lists` is the number of faiss' lists, of which 64 are
+read; four times the root of the rows, unless given.
 """
 
 from __future__ import annotations
@@ -104,19 +105,19 @@ def open_featx(store: Path, name: str, names: bool) -> Search:
     return search
 
 
-def build_faiss(store: Path) -> dict[str, Any]:
+def build_faiss(store: Path, lists: int | None) -> dict[str, Any]:
     import faiss
 
     rows = index_of(store).rows
     faiss.omp_set_num_threads(1)
     begun, used = time.perf_counter(), cpu()
-    lists = int(4 * np.sqrt(len(rows)))
+    lists = lists or int(4 * np.sqrt(len(rows)))
     index = faiss.index_factory(rows.features.shape[1], f"IVF{lists},SQ8", faiss.METRIC_INNER_PRODUCT)
     learned_from = np.random.default_rng(0).choice(len(rows), min(len(rows), 50 * lists), replace=False)
     index.train(rows.unit_rows(np.sort(learned_from)))
     for start in range(0, len(rows), BLOCK):
         index.add(rows.unit_rows(slice(start, start + BLOCK)))
-    facts = {"build_s": time.perf_counter() - begun, "build_cpu_s": cpu() - used, "effort": 64}
+    facts = {"build_s": time.perf_counter() - begun, "build_cpu_s": cpu() - used, "lists": lists, "effort": 64}
     faiss.write_index(index, str(store.parent / "faiss"))
     return facts | {"disk_mb": size_of(store.parent, "faiss")}
 
@@ -141,12 +142,12 @@ def open_faiss(store: Path) -> Search:
     return search
 
 
-def built(store: Path, name: str) -> dict[str, Any]:
+def built(store: Path, name: str, lists: int | None) -> dict[str, Any]:
     """Build the index of one engine in a process of its own."""
     if name == "exact":
         index_of(store)
         return {"engine": name, "opened": True, "build_mb": memory("VmHWM")}
-    facts = build_faiss(store) if name == "faiss" else build_featx(store, name)
+    facts = build_faiss(store, lists) if name == "faiss" else build_featx(store, name)
     return {"engine": name, "built": True, "build_mb": memory("VmHWM"), **facts}
 
 
@@ -221,13 +222,14 @@ def main() -> None:
     parser.add_argument("--engine", action="append", choices=ENGINES)
     parser.add_argument("--place", type=Path, help="Where the made-up store is kept, and found again.")
     parser.add_argument("--names", action="store_true")
+    parser.add_argument("--lists", type=int)
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.alone:
         name = arguments.alone
         facts = (
-            built(arguments.store, name)
+            built(arguments.store, name, arguments.lists)
             if arguments.build
             else measure(arguments.store, name, arguments.queries, arguments.names)
         )
@@ -246,6 +248,8 @@ def main() -> None:
                 print("pgvector: name a server, FEATX_BENCHMARK_POSTGRES=postgresql://…", flush=True)
                 continue
             flags = ["--alone", name, "--queries", str(arguments.queries), *(["--names"] if arguments.names else [])]
+            if arguments.lists:
+                flags += ["--lists", str(arguments.lists)]
             ours = [sys.executable, __file__, str(store), *flags]
             if name == "exact" or subprocess.run([*ours, "--build"], check=False).returncode == 0:
                 subprocess.run(ours, check=False)

@@ -195,9 +195,8 @@ def _broken() -> FeatxError:
 def _keys(index: IndexRows) -> tuple[Keys, NDArray[np.int64]]:
     """The numbers of the photos whose rows have a direction, in order, and these rows."""
     rows = np.flatnonzero(index.scale > 0)
-    digests = list(index.digests)
-    ids = index.ids
-    numbers = np.array([_number(digests[row] or ids[int(row)]) for row in rows], dtype=np.uint64)
+    named = (_number(digest or item_id) for digest, item_id in zip(index.digests, index.ids, strict=True))
+    numbers = np.fromiter(named, np.uint64, len(index))[rows]
     order = np.argsort(numbers, kind="stable")
     return numbers[order], rows[order].astype(np.int64)
 

@@ -84,12 +84,13 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
         parts[f"own{number}_text"] = np.frombuffer(bytes(cells.blob), dtype=np.uint8)
         parts[f"own{number}_ends"] = cells.ends
     places, offset, total = {}, 0, 0
-    pieces = []
+    pieces: list[bytes | memoryview] = []
     for name, part in parts.items():
         places[name] = [offset, int(part.size), part.dtype.str[1:]]
-        pieces.append(part.tobytes() + b"\0" * (-part.nbytes % ALIGN))
-        offset += len(pieces[-1])
-        total = zlib.crc32(pieces[-1], total)
+        for piece in (np.ascontiguousarray(part).view(np.uint8).data, b"\0" * (-part.nbytes % ALIGN)):
+            pieces.append(piece)
+            offset += len(piece)
+            total = zlib.crc32(piece, total)
     head = {
         "store": identity,
         "features_at": int(whole.offset),
@@ -110,8 +111,7 @@ def write_cache(store: Store, index: SimilarityIndex) -> bool:
     try:
         with atomic_writer(cache_of(path)) as file:
             file.write(pack_header(MAGIC, head))
-            for piece in pieces:
-                file.write(piece)
+            file.writelines(pieces)
     except OSError:
         return False
     return True

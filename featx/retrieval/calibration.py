@@ -7,6 +7,7 @@ The limits are chosen on one half of these items, and their precision is measure
 
 from __future__ import annotations
 
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -59,14 +60,15 @@ def calibrate(index: IndexRows) -> SimilarityScale:
 def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Similarities of the nearest answers to some items, whether of the same product and category (-1: not known)."""
     n = len(index)
-    by_name = sorted(range(n), key=lambda i: index.digests[i] + index.ids[i])
+    names = list(map(add, index.digests, index.ids))
+    by_name = sorted(range(n), key=names.__getitem__)
     sample = min(QUERIES, max(FEWEST_QUERIES, COMPARED // max(n, 1)))
     rows = np.array(by_name[:: max(1, -(-n // sample))], dtype=np.intp)
+    del names, by_name
     k = min(ANSWERS, n - 1)
     if k < 1:
         nothing = np.empty((0, 1))
         return nothing, nothing.astype(np.int8), nothing.astype(np.int8)
-    digests = np.unique(list(index.digests), return_inverse=True)[1]
     has_digests = bool(index.digests[0])
     alone = np.bincount(index.codes, minlength=len(index.products)) == 1
     similar, nearest = [], []
@@ -75,9 +77,9 @@ def _answers(index: IndexRows) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]
         part = rows[start : start + step]
         unit = index.unit_rows(part)
         cosines = index.cosines(unit)
-        for i, row in enumerate(part):
+        for i, row in enumerate(part.tolist()):
             # The same bytes under another name are no evidence about similar photos.
-            cosines[i, (digests == digests[row]) if has_digests else row] = -2
+            cosines[i, index.digests.rows_of(index.digests[row]) if has_digests else row] = -2
         answers = top_k(cosines, k)
         similar.append(np.take_along_axis(cosines, answers, axis=1))
         nearest.append(answers)

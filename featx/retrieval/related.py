@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.retrieval.engines.exact import Pool
-from featx.retrieval.rows import IndexRows
+from featx.retrieval.rows import IndexRows, coded
 from featx.retrieval.search import SimilarityIndex
 
 # How many similarities are held at a time: 128 MB of them.
@@ -45,7 +45,7 @@ def related(
     names = list(rows.products)
     by_name = np.empty(len(names), dtype=np.int64)
     by_name[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    digests = np.unique(list(rows.digests), return_inverse=True)[1] if len(index) and rows.digests[0] else None
+    digests = coded(rows.digests)[0] if len(index) and rows.digests[0] else None
     order = np.asarray(rows.order)
     kept = order if allowed is None else order[allowed[order]]
     codes, starts = np.unique(rows.codes[kept], return_index=True) if len(kept) else (kept, kept)
@@ -76,7 +76,7 @@ def _scores(
     kept: NDArray[np.intp],
     codes: NDArray[Any],
     starts: NDArray[np.intp],
-    digests: NDArray[np.intp] | None,
+    digests: NDArray[np.int32] | None,
     pool: Pool,
 ) -> NDArray[Any]:
     """The similarity of some products with every product that may answer, pooled over the photos of both."""

@@ -58,9 +58,9 @@ class IndexRows:
     ) -> Self:
         """The index of plain arrays; an item without a product is a product of its own."""
         own = [ids[i] if product is None else product for i, product in enumerate(products or [None] * len(ids))]
-        codes, product_names = _coded(own)
+        codes, product_names = coded(own)
         given = labels or [None] * len(ids)
-        label_codes, label_names = _coded([label for label in given if label is not None])
+        label_codes, label_names = coded([label for label in given if label is not None])
         all_labels = np.full(len(ids), -1, dtype=np.int32)
         all_labels[[i for i, label in enumerate(given) if label is not None]] = label_codes
         split: dict[str, Sequence[Any]] = {
@@ -172,7 +172,8 @@ class IndexRows:
         return result
 
 
-def _coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+def coded(texts: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
+    """A number for each text, in the order of their first appearance, and the texts that they stand for."""
     numbers: dict[str, int] = {}
     codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int32, len(texts))
     return codes, list(numbers)

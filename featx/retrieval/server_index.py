@@ -184,8 +184,7 @@ class _LocalRows:
     def of(cls, index: IndexRows, groups: Groups | None = None) -> _LocalRows:
         """The rows with all that is sent of them where their groups are given, or just their numbers."""
         rows = np.flatnonzero(index.scale > 0).astype(np.int64)
-        ids = list(index.ids)
-        keys = np.array([number_of(ids[row]) for row in rows.tolist()], dtype=np.int64)
+        keys = np.fromiter(map(number_of, index.ids), np.int64, len(index))[rows]
         order = np.argsort(keys, kind="stable")
         rows, keys = rows[order], keys[order]
         if (keys[1:] == keys[:-1]).any():

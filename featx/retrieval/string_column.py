@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 SEPARATOR = b"\0"
 # A table of all names is sooner made than so many of them are looked for from one end to the other.
 WORTH_A_TABLE = 64
+# How many names are taken out of their bytes at a time: a million of them would take more memory than the bytes.
+PIECE = 16_384
 
 
 class StringColumn(Sequence[str]):
@@ -47,9 +49,7 @@ class StringColumn(Sequence[str]):
         return self._bytes_at(i % n).decode("utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
-        if not len(self):
-            return iter(())
-        return (text.decode("utf-8", "surrogateescape") for text in self._whole()[1:-1].split(SEPARATOR))
+        return (text.decode("utf-8", "surrogateescape") for text in self._each())
 
     def rows_of(self, text: str) -> list[int]:
         """Every row that has exactly this name."""
@@ -89,10 +89,16 @@ class StringColumn(Sequence[str]):
     @cached_property
     def _table(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
         """The hashes of all names in order, and the row of each; rows of one name stay in their order."""
-        names = self._whole()[1:-1].split(SEPARATOR)
-        hashes = np.fromiter(map(hash, names), np.int64, len(self))
+        hashes = np.fromiter(map(hash, self._each()), np.int64, len(self))
         rows = np.argsort(hashes, kind="stable")
         return hashes[rows], rows
+
+    def _each(self) -> Iterator[bytes]:
+        """The bytes of every name, piece by piece."""
+        for start in range(0, len(self), PIECE):
+            end = min(start + PIECE, len(self))
+            first = 1 + (int(self.ends[start - 1]) if start else 0)
+            yield from bytes(self.blob[first : int(self.ends[end - 1])]).split(SEPARATOR)
 
     def _bytes_at(self, row: int) -> bytes:
         start = 1 + (int(self.ends[row - 1]) if row else 0)

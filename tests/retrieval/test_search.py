@@ -182,6 +182,13 @@ def test_the_related_products_of_all_are_those_of_each(pool, monkeypatch):
         np.testing.assert_allclose([row.similarity for row in rows], [match.similarity for match in alone], atol=3e-6)
 
 
+@pytest.mark.parametrize("piece", [1, 3, 7, 100])
+def test_names_in_pieces_are_all_names_in_order(piece, monkeypatch):
+    monkeypatch.setattr("featx.retrieval.string_column.PIECE", piece)
+    for texts in ([], [""], ["", "", "a"], ["", "a", "ab", "ä.jpg", "", "x/ab.png", ""]):
+        assert list(StringColumn.of(texts)) == texts
+
+
 def test_a_name_is_found_without_a_list_of_names():
     texts = ["", "a", "ab", "ä.jpg", "a", "x/ab.png", "b\udcff"]
     names = StringColumn.of(texts)
