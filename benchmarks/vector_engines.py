@@ -6,8 +6,8 @@
 The rows are made from the real features of STORE: a photo, moved a random part of the way to another photo of its
 category, with noise, projected at random to WIDTH numbers; its category is the condition. Queries are rows. `towards`
 keeps the query's own category, `away` another. featx compares the answers of its engines exactly; faiss answers alone.
-With `--names` all names are in order first, as a server has them. `--lists` is the number of faiss' lists, of which 64 are
-read; four times the root of the rows, unless given.
+With `--names` all names are in order first, as a server has them. `--lists` is the number of faiss' lists (four times
+the root of the rows, unless given), of which 64 are read.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ SHORTEST, LONGEST = 1e-30, 1e30
 # How many cosines are held at a time (128 MB), and of how many queries at most.
 COSINES, QUERIES = 32_000_000, 1024
 TILE, WIDE = 2048, 8192
+# So many numbers are parted at a time: the column of each takes twice the memory of the number.
+PARTED = 4_000_000
 # The cosine of a pair that does not count is below all that do.
 HIDDEN = -2.0
 
@@ -151,6 +153,9 @@ def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
     k = min(k, width)
     if k < 1:
         return np.empty((len(numbers), 0), dtype=np.intp)
+    step = max(1, PARTED // width)
+    if len(numbers) > step:
+        return np.concatenate([top_k(numbers[start : start + step], k) for start in range(0, len(numbers), step)])
     columns = np.sort(np.argpartition(numbers, width - k, axis=1)[:, width - k :], axis=1)
     values = np.take_along_axis(numbers, columns, axis=1)
     # Where several tie for the last rank, the partition takes any of them.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,7 +41,8 @@ def test_rows_too_long_or_too_short_for_single_precision_keep_their_direction():
 def test_the_largest_come_first_and_of_equal_ones_the_earlier(numbers, data):
     k = data.draw(st.integers(0, numbers.shape[1] + 2))
     expected = np.argsort(-numbers, axis=1, kind="stable")[:, :k]
-    assert (top_k(numbers.astype(np.float32), k) == expected).all()
+    with patch.object(vectors, "PARTED", data.draw(st.sampled_from([1, 20, 1000]))):
+        assert (top_k(numbers.astype(np.float32), k) == expected).all()
 
 
 def test_the_nearest_rows_are_those_of_a_plain_comparison_of_all_and_none_of_the_own_group(small_blocks):
