@@ -18,12 +18,10 @@ Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]
 def near_pairs(
     unit: np.ndarray, least: float, progress: Callable[[int], object] = lambda done: None
 ) -> Iterator[Pairs]:
-    """Pairs of rows (i before j) with a cosine of at least `least`, tile by tile, each with its exact cosine."""
+    """Pairs of rows (i before j) with a cosine of at least `least`, some at a time, each with its exact cosine."""
     # Float32 products differ in the last digits with the place of a row; what counts is computed again.
     for i, j in pairs_above(unit, least - 1e-5, progress):
-        for start in range(0, len(i), MOST_EDGES):
-            part = slice(start, start + MOST_EDGES)
-            yield _exact(unit, i[part], j[part], least)
+        yield _exact(unit, i, j, least)
 
 
 def _exact(unit: np.ndarray, i: np.ndarray, j: np.ndarray, least: float) -> Pairs:

@@ -21,6 +21,8 @@ COSINES, QUERIES = 32_000_000, 1024
 TILE, WIDE = 2048, 8192
 # So many numbers are parted at a time: the column of each takes twice the memory of the number.
 PARTED = 4_000_000
+# How many cosines are looked through at a time: where nearly all are alike, pairs take many times the room of theirs.
+PAIRS = 250_000
 # The cosine of a pair that does not count is below all that do.
 HIDDEN = -2.0
 
@@ -168,12 +170,16 @@ def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
 def pairs_above(
     unit: NDArray[np.float32], least: float, progress: Callable[[int], object] = lambda done: None
 ) -> Iterator[Pairs]:
-    """Pairs of unit rows (i before j) with a float32 cosine of at least `least`, tile by tile."""
+    """Pairs of unit rows (i before j) with a float32 cosine of at least `least`, some at a time."""
     for top in range(0, len(unit), TILE):
         rows = unit[top : top + TILE]
         for left in range(top, len(unit), WIDE):
             cosines = rows @ unit[left : left + WIDE].T
-            i, j = np.divmod(np.flatnonzero(cosines >= least), cosines.shape[1])
-            i, j = i + top, j + left
-            yield i[i < j], j[i < j]
+            step = max(1, PAIRS // cosines.shape[1])
+            for start in range(0, len(rows), step):
+                i, j = np.divmod(np.flatnonzero(cosines[start : start + step] >= least), cosines.shape[1])
+                i, j = i + top + start, j + left
+                later = i < j
+                if later.any():
+                    yield i[later], j[later]
         progress(min(top + TILE, len(unit)))

@@ -109,6 +109,7 @@ def _second_level(frozen: Work, level: Level, rows: NDArray[np.float32]) -> tupl
         photos,
         labels=level.values,
         learn=photos.learn[has[photos.learn]],
+        kept_together=photos.kept_together[has[photos.learn]],
         judge=photos.judge[has[photos.judge]],
         test=photos.test[:0],
     )

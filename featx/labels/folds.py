@@ -16,7 +16,7 @@ TWIN = 0.95
 # Folds of the rows to learn from in one fold: settings are chosen on them.
 INNER = 5
 # Pairs that are kept before they are joined, so that memory stays small.
-MOST_WAITING = 1_000_000
+MOST_WAITING = 250_000
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -37,13 +37,15 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
     # The same bytes have the same features: one row represents all copies.
     unit = unit_rows(np.asarray(features)[first_of])
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
+    pairs = 0
     for i, j in pairs_above(unit, NEAR_CERTAIN):
         left, right = first_of[i], first_of[j]
         differ = groups[left] != groups[right]
         waiting.append((left[differ], right[differ]))
-        if sum(len(rows) for rows, _ in waiting) > MOST_WAITING:
+        pairs += len(waiting[-1][0])
+        if pairs > MOST_WAITING:
             groups = _linked_all(groups, waiting)
-            waiting = []
+            waiting, pairs = [], 0
     return _linked_all(groups, waiting)
 
 

@@ -17,7 +17,7 @@ from featx.compute.vectors import HIDDEN, max_cosines, nearest, pairs_above, top
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks, so small that every answer crosses several."""
-    for name, value in (("BLOCK", 7), ("COSINES", 100), ("QUERIES", 3), ("TILE", 5), ("WIDE", 8)):
+    for name, value in (("BLOCK", 7), ("COSINES", 100), ("QUERIES", 3), ("TILE", 5), ("WIDE", 8), ("PAIRS", 20)):
         monkeypatch.setattr(vectors, name, value)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from featx.backbones import Fingerprint
 from featx.catalogue.items import Item
 from featx.errors import FeatxError
-from featx.labels.folds import grouped_folds, groups_of, near_duplicate_rate
+from featx.labels.folds import grouped_folds, near_duplicate_rate
 from featx.labels.training_set import TrainingSet, training_set_of
 from featx.store import Store
 from featx.store.in_memory import store_in_memory
@@ -36,6 +36,8 @@ class Photos:
     judge: NDArray[np.intp]
     test: NDArray[np.intp]
     groups: NDArray[np.intp]
+    # The products of the photos that are learned from, with their near-copies, by number.
+    kept_together: NDArray[np.intp]
     # How far a discriminant analysis shrinks its covariances.
     shrinkage: float = 0.1
 
@@ -44,13 +46,6 @@ class Photos:
         """The share of the judging photos that nearly are photos which are learned from."""
         features = self.store.features
         return near_duplicate_rate(features[self.judge], features[self.learn])
-
-    @property
-    def kept_together(self) -> NDArray[np.intp]:
-        """The products of the photos that are learned from, with their near-copies, by number."""
-        store, rows = self.store, self.learn
-        products = [store.product_of(int(i)) for i in rows]
-        return groups_of(products, [store.digests[i] for i in rows], store.features[rows])
 
     @property
     def categories(self) -> list[str]:
@@ -114,7 +109,8 @@ def divided(
             "the photos that judge are of fewer than two categories, which no network can mistake",
             "name more products in each category, or another share: `--val 0.3`",
         )
-    return Photos(whole, training.labels, training.learn, judge, held[splits[held] == TEST], _all_groups(whole))
+    tested, groups = held[splits[held] == TEST], _all_groups(whole)
+    return Photos(whole, training.labels, training.learn, judge, tested, groups, training.groups)
 
 
 def _fold(training: TrainingSet, share: float, seed: int) -> NDArray[np.intp]:
