@@ -1,10 +1,11 @@
 """Small photos from an S3 on this machine, extracted in one run, in shards, with kills, and on Ray: the same bytes.
 
     python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10]
-        [--without-ray] [--without-local]
+        [--without-ray] [--without-local] [--folder]
 
-moto serves the bucket, so most of the time is its own. Workers are killed (SIGKILL) in the middle of a shard, the
-driver twice, with Ray once. A shard that was done before a kill is never made again; all stores are compared.
+moto serves the bucket, so most of the time is its own; with `--folder` the photos are files instead. Workers are killed
+(SIGKILL) in the middle of a shard, the driver twice, with Ray once. A shard that was done before a kill is never made
+again; all stores are compared.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,33 @@ def bucket(photos: int) -> Iterator[str]:
         server.wait()
 
 
-def put(number: int) -> None:
-    import obstore
+@contextmanager
+def folder(photos: int) -> Iterator[str]:
+    """The same photos as files."""
+    for number in range(10):
+        Path(f"photos/c{number}").mkdir(parents=True)
+    for number in range(photos):
+        Path(name_of(number)).write_bytes(drawn(number))
+    yield "photos"
 
+
+def name_of(number: int) -> str:
+    return f"photos/c{number % 10}/p{number:07d}.jpg"
+
+
+def drawn(number: int) -> bytes:
     random = np.random.default_rng(number)
     pixels = np.clip(random.integers(0, 256, 3) + random.normal(0, 20, (SIDE, SIDE, 3)), 0, 255).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def put(number: int) -> None:
+    import obstore
+
     store = obstore.store.from_url("s3://shop", client_options={"allow_http": True})
-    obstore.put(store, f"photos/c{number % 10}/p{number:07d}.jpg", file.getvalue())
+    obstore.put(store, name_of(number), drawn(number))
 
 
 def report(name: str, **facts: Any) -> None:
@@ -201,9 +220,11 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--without-ray", action="store_true")
     parser.add_argument("--without-local", action="store_true")
+    parser.add_argument("--folder", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place, bucket(asked.photos) as source:
-        os.chdir(place)
+    with ExitStack() as stack:
+        os.chdir(stack.enter_context(tempfile.TemporaryDirectory()))
+        source = stack.enter_context(folder(asked.photos) if asked.folder else bucket(asked.photos))
         ran = command("list", source, "photos.parquet")
         report("list", **ran, photos_s=asked.photos / ran["seconds"])
         extract = ("extract", "photos.parquet", "--backbone", "colour", "--store")

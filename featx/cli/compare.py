@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from featx.store import Store
     from featx.workspace import Workspace
 
+# More photos than this are best compared on some of the products.
+MANY = 100_000
+
 
 def compare(
     photos: Annotated[
@@ -97,6 +100,10 @@ def compare(
     test: Annotated[
         str, typer.Option("--test", metavar="SPLIT|STORE", help="Hold out: splits, or another store.")
     ] = "test,val",
+    products: Annotated[
+        int | None,
+        typer.Option("--products", metavar="N", min=100, help="Compare on about N of the products, drawn at random."),
+    ] = None,
     learning_curve: Annotated[
         bool, typer.Option("--learning-curve", help="Measure accuracy against photos per category.")
     ] = False,
@@ -131,6 +138,9 @@ def compare(
     from featx.comparison import compare as run
     from featx.files.locks import one_writer
 
+    most = max(map(len, stores))
+    if products is None and most > MANY:
+        out.warn(f"every one of {most:,} photos is compared with every other, for hours: add `--products 20000`")
     out.say(f"comparing on {', '.join(str(store.path) for store in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
         comparison = run(
@@ -148,6 +158,7 @@ def compare(
             colour=colour,
             columns=block_names(with_columns),
             sentences=sentences,
+            products=products,
             cache=workspace.root / "cache" / "colour.npz",
             notes=notes,
             command=["featx", *sys.argv[1:]],
@@ -199,10 +210,11 @@ def _write_page(
 ) -> ReportDocument:
     from featx.cli.report import print_page
     from featx.reporting import skipped_photos, write_report
+    from featx.reporting.sources import as_compared
 
     page = write_report(
         comparison,
-        _best_store(comparison, stores),
+        as_compared(_best_store(comparison, stores), comparison.document),
         root=workspace.root / "reports",
         skipped=skipped_photos(workspace),
         price_per_hour=price,

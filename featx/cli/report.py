@@ -109,11 +109,11 @@ def print_page(written: Written, out: Output) -> None:
 
 
 def _open_store(comparison: ComparisonDocument, workspace: Workspace, given: Path | None, out: Output) -> Store | None:
-    from featx.reporting.sources import path_of_store, store_of
+    from featx.reporting.sources import as_compared, path_of_store, store_of
     from featx.store import open_store
 
     if given is not None:
-        return open_store(store_in_use(given, out))
+        return as_compared(open_store(store_in_use(given, out)), comparison)
     store = store_of(comparison)
     if store is None:
         name = path_of_store(comparison) or comparison.best.store

@@ -48,6 +48,7 @@ from featx.compute.machine import machine_description, peak_memory
 from featx.errors import FeatxError
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.seen import seen_rows
+from featx.labels.some_products import some_products
 from featx.labels.training_set import HELD_OUT, TrainingSet, training_set_of
 from featx.metrics.assessment import assess
 from featx.metrics.scores import ScoredAnswers
@@ -82,6 +83,7 @@ def compare(
     retrieval: bool = True,
     columns: Sequence[str] = (),
     sentences: bool = False,
+    products: int | None = None,
     cache: Path | None = None,
     notes: Sequence[str] = (),
     command: Sequence[str] = (),
@@ -92,11 +94,17 @@ def compare(
     `group` names a column whose photos stay together, `coarse` a column (or a number of path parts) to score too.
     With `test_stores`, one for each backbone, all their labelled photos are held out. `retrieval` also measures the
     look-alike search of each store. `columns` of the table, and `text` that was read off the photos, are tried beside
-    the photo with the recommended classifier; with `sentences`, texts by their meaning too.
+    the photo with the recommended classifier; with `sentences`, texts by their meaning too. `products` draws about so
+    many of them, whole and of each category in proportion: for catalogues of hundreds of thousands.
     """
     begun = time.monotonic()
     given = list(stores) if isinstance(stores, Sequence) and not isinstance(stores, str) else [stores]
     opened = [as_store(store) for store in given]
+    if products is not None:
+        known = len(opened[0])
+        opened = [some_products(store, products, level, seed) for store in opened]
+        if len(opened[0]) < known:
+            notes = [*notes, f"{len(opened[0]):,} of {known:,} photos were drawn, of about {products:,} products"]
     names = names_of(classifiers)
     elsewhere = [as_store(store) for store in test_stores]
     aligned = align(opened, level, coarse, test, group, elsewhere)
@@ -126,6 +134,7 @@ def compare(
         "repeats": repeats,
         "seed": seed,
         "level": level,
+        "products": products,
         "test": [str(store.path) for store in elsewhere] or list(test),
     }
     searches = _retrieval(opened, aligned.names, notes) if retrieval else None

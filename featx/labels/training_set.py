@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -133,13 +134,19 @@ def drawn_products(owners: np.ndarray, labels: np.ndarray, products: int, seed: 
     names, first, owner = np.unique(owners.astype(str), return_index=True, return_inverse=True)
     _, category, sizes = np.unique(labels[first], return_inverse=True, return_counts=True)
     quota = np.maximum(np.rint(sizes * (products / len(names))).astype(int), FEWEST_DRAWN)
-    order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(category[order], kind="stable")]
+    # By a number of its own, a product is drawn from every store alike, whatever else is there.
+    dice = np.fromiter((_dice(name, seed) for name in names.tolist()), np.uint64, len(names))
+    order = np.lexsort((dice, category))
     rank = np.arange(len(names)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     drawn = np.zeros(len(names), dtype=bool)
     drawn[order] = rank < quota[category[order]]
     kept: np.ndarray = drawn[owner]
     return kept
+
+
+def _dice(name: str, seed: int) -> int:
+    digest = hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def note_on_seen(training: TrainingSet, scored: int = 0) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from featx.backbones.fingerprint import Fingerprint
 from featx.comparison.document import ComparisonDocument
 from featx.errors import FeatxError
+from featx.labels.some_products import some_products
 from featx.reporting.files import newest
 
 if TYPE_CHECKING:
@@ -35,8 +36,15 @@ def store_of(comparison: ComparisonDocument) -> Store | None:
     if compared is None or not compared.path or not Path(compared.path).exists():
         return None
     store = open_store(Path(compared.path))
+    store = as_compared(store, comparison)
     # Parts of a joined backbone are compared under names of their own.
     return store.suited_to(Fingerprint.from_dict(compared.fingerprint)) if compared.fingerprint else store
+
+
+def as_compared(store: Store, comparison: ComparisonDocument) -> Store:
+    """The photos of a store that were compared: the same products again, where only some were drawn."""
+    products, level, seed = (comparison.settings.get(name) for name in ("products", "level", "seed"))
+    return store if products is None else some_products(store, int(products), level, int(seed or 0))
 
 
 def path_of_store(comparison: ComparisonDocument) -> str | None:

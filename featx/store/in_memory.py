@@ -19,6 +19,7 @@ from featx.store.store import Store
 
 @dataclass
 class _RowsInMemory(Snapshot):
+    # A row for each photo, or a row for each of its views.
     features: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 1), dtype=np.float32))
 
     def blocks(self) -> Iterator[bytes]:
@@ -38,8 +39,18 @@ def store_in_memory(
     provenance: Mapping[str, object],
 ) -> Store:
     """A store of these items, each with its digest, and their features, row by row."""
-    spec = FeatureSpec(fingerprint, fingerprint.width, 1, "float32")
+    views = features.shape[1] if features.ndim == 3 else 1
+    spec = FeatureSpec(fingerprint, fingerprint.width, views, "float32")
     rows = {item.item_id: item for item in items}
     where = {item.item_id: i for i, item in enumerate(items)}
     contents = _RowsInMemory(Path(name), spec, dict(provenance), rows, where, features=features)
     return Store(Path(name), contents)
+
+
+def rows_in_memory(store: Store, rows: NDArray[np.intp]) -> Store:
+    """A store of some rows of another, under its name; features of other rows are read, and not kept."""
+    whole, kept = store.whole, np.sort(rows)
+    known = list(whole.known().values())
+    items = [known[row] for row in kept.tolist()]
+    drawn = store_in_memory(str(store.path), items, whole.views_of(kept), whole.fingerprint, whole.provenance)
+    return drawn.suited_to(store.fingerprint) if store.is_part else drawn

@@ -220,6 +220,16 @@ class Store:
         whole.flags.writeable = False
         return whole
 
+    def views_of(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The features of some rows, named in order, with all views; the others are never all in memory."""
+        some = np.empty((len(rows), self.views, self.width), dtype=np.float32)
+        start = 0
+        for part in self._view_blocks():
+            first, end = np.searchsorted(rows, (start, start + len(part)))
+            some[first:end] = part[rows[first:end] - start]
+            start += len(part)
+        return some
+
     def feature_blocks(self) -> Iterator[NDArray[np.float32]]:
         """The same as `features`, some thousand rows at a time, so that they are never all in memory."""
         for part in self._view_blocks():
