@@ -1,6 +1,7 @@
 """A store against its number of rows: time to write, seal, open and search it, and the memory that takes.
 
     python benchmarks/store_scale.py [--rows 10000 100000 1000000] [--width 512] [--commands]
+        [--only STEP ...]
 
 Every step is a process of its own, so that its peak memory, by the operating system's account, is its own; the sealing
 process that the writer starts counts for itself. Features are drawn, block by block; nothing is extracted.
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 BATCH = 128
+COMPARED = ("--products", "1000", "--clf", "lda,knn", "--folds", "3", "--no-colour")
 
 
 def write(path: Path, rows: int, width: int) -> dict[str, float]:
@@ -34,7 +36,7 @@ def write(path: Path, rows: int, width: int) -> dict[str, float]:
         begun = time.perf_counter()
         for start in range(0, rows, BATCH):
             features = random.random((min(BATCH, rows - start), width), dtype=np.float32)
-            known = ((f"c{i % 80}", f"i{i}", f"p{i // 3}", f"{i:064x}") for i in range(start, start + BATCH))
+            known = ((f"c{i // 3 % 80}", f"i{i}", f"p{i // 3}", f"{i:064x}") for i in range(start, start + BATCH))
             writer.append(
                 [
                     Row(f"{label}/{name}", f"photos/{label}/{name}.jpg", digest, label, product, None, {}, vector)
@@ -66,7 +68,7 @@ def asking(path: Path, rows: int, width: int) -> dict[str, float]:
         "-m",
         "featx",
         "similar",
-        f"c{rows // 2 % 80}/i{rows // 2}",
+        f"c{rows // 2 // 3 % 80}/i{rows // 2}",
         "--store",
         str(path),
         "--json",
@@ -81,7 +83,8 @@ def asking(path: Path, rows: int, width: int) -> dict[str, float]:
 
 def run(path: Path, name: str, *words: str) -> dict[str, float]:
     """The CPU seconds of a command on the store."""
-    subprocess.run([sys.executable, "-m", "featx", *words, "--store", str(path)], check=True, stdout=subprocess.DEVNULL)
+    words = (sys.executable, "-m", "featx", *words, "--store", str(path))
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=path.parent)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {f"{name}_cpu_s": used.ru_utime + used.ru_stime}
 
@@ -101,7 +104,23 @@ def export(path: Path, rows: int, width: int) -> dict[str, float]:
     return run(path, "export", "export", "--to", "parquet", "--output", str(path.with_suffix(".parquet")), "--force")
 
 
-COMMANDS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {"info": info, "check": check, "export": export}
+def compare(path: Path, rows: int, width: int) -> dict[str, float]:
+    """Two classifiers on a thousand of the products, without a report."""
+    return run(path, "compare", "compare", *COMPARED, "--fast")
+
+
+def report(path: Path, rows: int, width: int) -> dict[str, float]:
+    """The report of that comparison, with its map and its checks."""
+    return run(path, "report", "report", "--from", "artifacts/reports/comparison.json", "--output", str(path.parent))
+
+
+COMMANDS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
+    "info": info,
+    "check": check,
+    "export": export,
+    "compare": compare,
+    "report": report,
+}
 STEPS: dict[str, Callable[[Path, int, int], dict[str, float]]] = {"write": write, "open": opening, "ask": asking}
 
 
@@ -123,7 +142,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--width", type=int, default=512)
-    parser.add_argument("--commands", action="store_true", help="Run info, info --check and export on it too.")
+    parser.add_argument("--commands", action="store_true", help="Run commands on it too: info, export, compare …")
+    parser.add_argument(
+        "--only", nargs="+", choices=tuple(STEPS | COMMANDS), help="Write it, and run these steps only."
+    )
     parser.add_argument("--step", choices=tuple(STEPS | COMMANDS), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -132,9 +154,9 @@ def main() -> None:
         return
     for rows in options.rows:
         with tempfile.TemporaryDirectory(dir=".") as folder:
-            path = Path(folder) / "scale.h5"
+            path = Path(folder).resolve() / "scale.h5"
             record: dict[str, float] = {"rows": rows}
-            for step in STEPS | (COMMANDS if options.commands else {}):
+            for step in ["write", *options.only] if options.only else STEPS | (COMMANDS if options.commands else {}):
                 record |= measured(step, path, rows, options.width)
             record["store_mb"] = round(path.stat().st_size / 1e6)
         print(json.dumps(record), flush=True)
