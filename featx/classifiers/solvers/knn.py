@@ -14,7 +14,8 @@ from featx.classifiers.solvers.losses import dots
 DECAY = 8.0
 # The vote of a category that is not among the neighbours, as a share of the farthest neighbour's vote.
 FLOOR = 0.1
-BLOCK = 1024
+# So many rows are compared with all others at a time: what is made of their distances takes five times the room.
+BLOCK = 256
 
 
 class SoftKNN(ProbabilisticMixin, ClassifierBase):

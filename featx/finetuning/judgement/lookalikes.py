@@ -12,6 +12,8 @@ from featx.compute.vectors import cosine_blocks, unit_rows
 # How sharply the doubt counts nearer photos more.
 SHARPNESS = 20.0
 NEAREST = "nearest photo"
+# Of so many photos the cosines, and what is made of them, are held at a time.
+AT_ONCE = 128
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def look_alikes(
     rows = unit_rows(features)
     right = np.zeros(len(queries), dtype=bool)
     doubts = np.zeros(len(queries))
-    for part, cosines in cosine_blocks(rows[queries], rows[among]):
+    for part, cosines in cosine_blocks(rows[queries], rows[among], AT_ONCE):
         asked = queries[part]
         similar = np.where(products[asked][:, None] == products[among][None, :], -np.inf, cosines)
         same = labels[asked][:, None] == labels[among][None, :]
