@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from featx.cli.output import Output, duration, percent, pluralise, size
 
 if TYPE_CHECKING:
-    from featx.backbones.tuned_card import Step, TunedCard
+    from featx.backbones.tuned_card import TunedCard
     from featx.finetuning import Tuned
 
 # How a judgement by look-alikes is called on the card.
@@ -16,7 +16,6 @@ NEAREST = "nearest photo"
 
 def print_result(tuned: Tuned, out: Output, images: str) -> None:
     """Before and after, whether it pays, the file, and how to go on."""
-    p = f"p = {tuned.p:.3f}"
     if tuned.card.tested is not None:
         before, after = tuned.card.tested
         out.result(
@@ -32,7 +31,7 @@ def print_result(tuned: Tuned, out: Output, images: str) -> None:
     if not tuned.pays:
         kept = "written all the same" if tuned.file else "nothing written"
         keep = "" if tuned.file or not tuned.history else "; `--keep` writes it all the same"
-        out.result(f"tuning does not pay: {_as_good(best)} ({p}): {kept}{keep}")
+        out.result(f"tuning does not pay: {_as_good(tuned)}: {kept}{keep}")
     _print_beside(tuned.card, out)
     if tuned.file is not None:
         card = tuned.file.with_suffix(".md")
@@ -45,11 +44,11 @@ def print_result(tuned: Tuned, out: Output, images: str) -> None:
         out.next(f"featx extract {images} {extract}".rstrip() + "   ·   featx fit")
 
 
-def _as_good(best: Step | None) -> str:
-    """What does as well without any training."""
-    if best is None or not best.extract:
-        return "the frozen network is as good"
-    return f"{best.name} of the frozen network do as well"
+def _as_good(tuned: Tuned) -> str:
+    """What does as well without any training; p compares with the frozen network alone."""
+    if tuned.best is None or not tuned.best.extract:
+        return f"the frozen network is as good (p = {tuned.p:.3f})"
+    return f"{tuned.best.name} of the frozen network do as well"
 
 
 def _print_beside(card: TunedCard, out: Output) -> None:

@@ -18,6 +18,8 @@ FROZEN, ADAPTED, NODES, VIEWS, TAIL, JOINED, WHOLE = (
     "joined",
     "all layers",
 )
+# How often chance alone differs by more than one standard error, either way.
+ONE_ERROR = 0.317
 TRAINED = (ADAPTED, TAIL, JOINED, WHOLE)
 
 
@@ -41,7 +43,7 @@ class Rung:
 
 
 def lowest_as_good(photos: Photos, rungs: Sequence[Rung]) -> Rung:
-    """The first rung that the best one beats by no more than one standard error of their difference."""
+    """The first rung that the best one beats by no more than one standard error of their difference, or by chance."""
     best = max(rungs, key=lambda rung: int(rung.judgement.judged.sum()))
     return next(rung for rung in rungs if _as_good(photos, rung, best))
 
@@ -49,6 +51,6 @@ def lowest_as_good(photos: Photos, rungs: Sequence[Rung]) -> Rung:
 def _as_good(photos: Photos, rung: Rung, best: Rung) -> bool:
     if rung is best:
         return True
-    return paired(photos, rung.judgement, best.judgement).difference <= standard_error(
-        photos, rung.judgement, best.judgement
-    )
+    test = paired(photos, rung.judgement, best.judgement)
+    # Where few photos differ, a standard error is too small: one photo that is won lies beyond its own.
+    return test.p > ONE_ERROR or test.difference <= standard_error(photos, rung.judgement, best.judgement)

@@ -531,6 +531,18 @@ def test_the_lowest_rung_within_a_standard_error_wins():
     assert lowest_as_good(photos, [frozen, rung("last blocks", 0, 70)]).name == "frozen"
 
 
+@pytest.mark.parametrize(("won", "lost", "is_written"), [(1, 0, False), (4, 1, False), (3, 0, True), (7, 2, True)])
+def test_a_few_photos_that_chance_may_have_won_write_no_network(won, lost, is_written):
+    photos = SimpleNamespace(groups=np.arange(200), judge=np.arange(200))
+    before, after = np.arange(200) < 100, np.arange(200) < 100 + won
+    after[:lost] = False
+    frozen, blocks = (
+        Rung(name, Judgement("nearest photo", right, right[:0]), 0.0)
+        for name, right in (("frozen", before), ("last blocks", after))
+    )
+    assert lowest_as_good(photos, [frozen, blocks]).is_trained == is_written
+
+
 def test_folds_give_fair_answers_where_the_network_has_seen_everything(shop, small, workplace):
     tuned = tuned_network(shop, small, folds=3)
     folds = tuned.card.folds
