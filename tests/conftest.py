@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gc
 import io
@@ -15,6 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 # Several test processes share the cores; a thread pool each would only make them wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -35,6 +37,10 @@ from featx.store import Store, open_store
 from tests.browsing import browser, only_page, tab
 from tests.sealing import seal_in_this_process, sealing_process
 
+# Torch, scikit-learn and all tests stay until the end; to go through them while they arrive takes seconds.
+gc.disable()
+# Whichever test imports OpenVINO first, without featx: it would begin twenty processes for each network it converts.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 # Each of the hundreds of processes that tests start would compile the package anew, and each worker all tests.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -53,9 +59,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Torch, scikit-learn and all tests stay until the end: the garbage collector need not go through them again."""
-    gc.collect()
+    """The garbage collector need not go through what has arrived."""
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
 
 
@@ -247,6 +253,29 @@ def each_map_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("featx.reporting.map_layout._tsne", once)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def random_networks_drawn_once() -> Iterator[None]:
+    """The same seed gives the same random network: it is drawn once, and copied where a test opens it again."""
+    from featx.backbones import torchvision_networks
+
+    drawn: dict[tuple[str, str, int], Any] = {}
+    build = torchvision_networks.build
+
+    def once(name: str, weights: Any = None) -> Any:
+        import torch
+
+        if name not in ("squeezenet1_1", "resnet18"):  # the others are opened once or twice
+            return build(name, weights)
+        key = name, str(weights), torch.initial_seed()
+        if key not in drawn:
+            drawn[key] = build(name, weights)
+        return copy.deepcopy(drawn[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torchvision_networks, "build", once)
         yield
 
 

@@ -81,10 +81,18 @@ def test_an_audit_names_the_package_with_a_hole_and_the_version_that_mends_it():
     assert {"torch", "numpy", "pillow", "jinja2", "h5py"} <= {question.split()[0] for question in questions}
 
 
+def no_clean_result(ran: subprocess.CompletedProcess[str]) -> bool:
+    said = ran.stderr
+    return ran.returncode == 1 and not ran.stdout and "this is no clean result" in said and "Traceback" not in said
+
+
+def test_an_audit_that_reached_nobody_is_not_clean_and_says_so():
+    ran = audited("http://127.0.0.1:9/v1/query")
+    assert no_clean_result(ran), ran.stderr
+
+
+@pytest.mark.long
 def test_an_audit_that_got_no_answer_is_not_clean_and_says_so():
     with source_of_holes({}, status=500) as (url, _):
-        refused = audited(url)
-    unreachable = audited("http://127.0.0.1:9/v1/query")
-    for ran in (refused, unreachable):
-        assert ran.returncode == 1 and not ran.stdout
-        assert "this is no clean result" in ran.stderr and "Traceback" not in ran.stderr, ran.stderr
+        ran = audited(url)
+    assert no_clean_result(ran), ran.stderr

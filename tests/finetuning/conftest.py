@@ -51,6 +51,12 @@ def small_network(request: BackboneRequest) -> FrozenNetwork:
     return frozen(network, preset, request, weights="random", sha256=sha256, reopen=lambda: small_network(request))
 
 
+@pytest.fixture(autouse=True)
+def few_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each tuning is compared with the best classifier of the frozen network, whichever are tried."""
+    monkeypatch.setattr("featx.classifiers.selection.CANDIDATES", ("logreg", "lda"))
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name under which the network opens in a test."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 from featx.errors import FeatxError
 from featx.text.word_search import Words
 
-pytest.importorskip("rapidocr")
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(
+    not (find_spec("rapidocr") and find_spec("openvino")), reason="featx[read] is not installed"
+)
 
 
 def pack(*lines: str, size: tuple[int, int] = (360, 360)) -> np.ndarray:
