@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Texts are compared letter by letter, as featx does, whatever the language of the database.
 TYPES = {"text": 'text COLLATE "C"', "whole": "bigint", "number": "double precision", "flag": "boolean"}
+# And while rows are sent: in binary, since vectors as text took nine times as long.
+SENT_AS = {"text": "text", "whole": "int8", "number": "float8", "flag": "bool"}
 STATES = "featx_indexes"
 # pgvector's index takes no longer vectors in half precision.
 WIDEST = 4000
@@ -114,11 +116,13 @@ class PostgresServer:
         names = ["key", "stamp", "vector", *(column.alias for column in self._columns)]
         listed = ", ".join(f'"{name}"' for name in names)
         values = [rows.values[column.name] for column in self._columns]
+        vectors = _packed(rows.directions)
         with self._errors(), self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("DELETE FROM " + self._table + " WHERE key = ANY(%s)", [rows.keys.tolist()])
-            with cursor.copy(f"COPY {self._table} ({listed}) FROM STDIN") as copy:
-                for number, (key, stamp) in enumerate(zip(rows.keys.tolist(), rows.stamps.tolist(), strict=True)):
-                    copy.write_row([key, stamp, _text(rows.directions[number]), *(own[number] for own in values)])
+            with cursor.copy(f"COPY {self._table} ({listed}) FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["int8", "int8", "bytea", *(SENT_AS[column.kind] for column in self._columns)])
+                for row in zip(rows.keys.tolist(), rows.stamps.tolist(), vectors, *values, strict=True):
+                    copy.write_row(row)
 
     def remove(self, keys: NDArray[np.int64]) -> None:
         """Forget rows."""
@@ -222,6 +226,12 @@ def _connected(address: Address) -> Any:
         return psycopg.connect(address.url, autocommit=True, connect_timeout=10)
     except psycopg.Error as error:
         raise unreachable(address, error) from error
+
+
+def _packed(directions: NDArray[np.float32]) -> list[bytes]:
+    """Vectors as pgvector takes them in binary: how many numbers, two bytes of zeros, the numbers in half precision."""
+    head = directions.shape[1].to_bytes(2, "big") + b"\0\0"
+    return [head + row.tobytes() for row in directions.astype(">f2")]
 
 
 def _text(direction: NDArray[np.float32]) -> str:
