@@ -1,31 +1,38 @@
 """Photos, their read text or titles, and both: in grouped folds and on held-out photos, beside two plain baselines.
 
     python benchmarks/text_and_image.py STORE [--columns text] [--only Packages] [--coarse classes.csv] [--plain]
-        [--sentences]
+        [--sentences] [--autogluon PYTHON]
 
 STORE has the columns: its table's, or `text` where `featx read` read its photos. `--only` keeps the photos with this
 word in their path. `--plain` adds scikit-learn's TF-IDF with logistic regression, alone and joined with the photo.
+`--autogluon` takes the interpreter of an environment with `autogluon.tabular` and `lightgbm`, and adds what AutoGluon
+makes of the features and the text in one table, in the same folds and on held-out photos, `--seconds` a training.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from featx.backbones.sentences import open_sentences
 from featx.classifiers.columns.learning import learn_texts
 from featx.classifiers.columns.of_store import columns_of
-from featx.classifiers.columns.use import column_set, columns_record, use_columns
+from featx.classifiers.columns.use import ColumnUse, column_set, columns_record, use_columns
+from featx.classifiers.cross_validation import FoldResults
 from featx.classifiers.pipelines import train_classifier
 from featx.classifiers.selection import choose
 from featx.classifiers.spec import ClassifierSettings
 from featx.compute.vectors import unit_rows
+from featx.labels.folds import Fold
 from featx.labels.training_set import TrainingSet, training_set_of
 from featx.metrics.significance import sign_flips
 from featx.store import Store, open_store
@@ -60,6 +67,61 @@ def plain(training: TrainingSet, name: str) -> Iterator[tuple[str, np.ndarray]]:
     yield "plain concatenation", LogisticRegression(C=10, max_iter=300).fit(both[0], y).predict(both[1])
 
 
+def autogluon(
+    training: TrainingSet, name: str, folds: Sequence[Fold], python: str, seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which photos AutoGluon answers correctly: those to learn from in folds, and the held-out ones."""
+    store, held, n = training.store, training.held, len(training.learn)
+    rows = np.concatenate([training.learn, held.rows])
+    labels = np.concatenate([training.labels[training.learn], held.truth]).astype(str)
+    parts = np.full((len(folds) + bool(len(held)), len(rows)), 2)
+    for part, (learn, score) in zip(parts, folds, strict=False):
+        part[learn], part[score] = 0, 1
+    if len(held):
+        parts[-1] = np.repeat([0, 1], [n, len(held)])
+    texts = np.array([str(value or "") for value in columns_of(store, rows, [name])[name]])
+    with TemporaryDirectory() as folder:
+        task, answers = Path(folder) / "task.npz", Path(folder) / "answers.json"
+        photos = unit_rows(store.features[rows])
+        np.savez(task, features=photos, texts=texts, labels=labels, folds=parts, seconds=seconds)
+        script = Path(__file__).with_name("autogluon_columns.py")
+        subprocess.run([python, str(script), str(task), str(answers)], check=True, stdout=subprocess.DEVNULL)
+        ran = json.loads(answers.read_text())
+    print(f"AutoGluon: {ran['cpu']:.0f} CPU s for {len(parts)} trainings")
+    right = np.array(ran["said"]) == labels
+    return right[:n], right[n:]
+
+
+def show_autogluon(
+    training: TrainingSet, results: FoldResults, use: ColumnUse, name: str, python: str, seconds: float
+) -> None:
+    """AutoGluon's answers beside those that featx chose, or why there are none."""
+    if not has_autogluon(python):
+        print(f"AutoGluon left out: {python} has no autogluon.tabular with lightgbm")
+        return
+    in_folds, on_held = autogluon(training, name, results.folds, python, seconds)
+    scored = training.scored_rows(FOLDS)
+    beside(in_folds[scored], use.chosen.right, training.groups[scored], "in folds")
+    if use.photos is not None:
+        scores = use.photos.scores if use.held_scores is None else use.held_scores
+        beside(on_held, use.photos.right(scores), use.photos.groups, "of held-out photos")
+
+
+def beside(theirs: np.ndarray, ours: np.ndarray, groups: np.ndarray, where: str) -> None:
+    """AutoGluon's share of right answers, and the difference to featx."""
+    test = sign_flips(ours, theirs, groups)
+    print(f"{'AutoGluon':28s} {theirs.mean():6.1%} {where} (featx {test.difference:+.1%}, p = {test.p:.2g})")
+
+
+def has_autogluon(python: str) -> bool:
+    """Whether this interpreter has AutoGluon's tables."""
+    try:
+        asked = subprocess.run([python, "-c", "import autogluon.tabular, lightgbm"], capture_output=True, check=False)
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
 def sentence_speed(texts: Sequence[str]) -> str:
     """How many texts a CPU second become numbers by their meaning."""
     encoder, some = open_sentences(), texts[:500]
@@ -89,6 +151,8 @@ def main() -> None:
     parser.add_argument("--clf", default="logreg")
     parser.add_argument("--coarse", type=Path, help="a CSV file: category, its number, coarser category")
     parser.add_argument("--sentences", action="store_true", help="texts count by their meaning too")
+    parser.add_argument("--autogluon", metavar="PYTHON", default="", help="an interpreter that has AutoGluon")
+    parser.add_argument("--seconds", type=float, default=60, help="the time of each of its trainings")
     parser.add_argument("--plain", action="store_true", help="also scikit-learn's baselines, on held-out photos")
     arguments = parser.parse_args()
     names = arguments.columns.split(",")
@@ -142,6 +206,8 @@ def main() -> None:
         print(
             f"{name:28s} {(answers == held.truth).mean():6.1%} of held-out photos ({test.difference:+.1%} to the photo)"
         )
+    if arguments.autogluon:
+        show_autogluon(training, results, use, names[0], arguments.autogluon, arguments.seconds)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,8 @@ def _read(
                 raise FeatxError("bad-flag", f"`--{flag}` needs a table, and `{path}` is a folder", "name a table")
         return layout.folder(path)
     if not path.exists():
-        raise FeatxError("no-such-file", f"no folder or table at `{path}`", "check the spelling, or where you are")
+        what = "photo" if path.suffix.lower() in IMAGE_SUFFIXES else "folder or table"
+        raise FeatxError("no-such-file", f"no {what} at `{path}`", "check the spelling, or where you are")
     if path.suffix.lower() in SUFFIXES:
         return read_photo_table(path, columns, layout, allow_outside)
     if path.suffix.lower() in IMAGE_SUFFIXES:

@@ -123,7 +123,7 @@ def print_report(report: ReadingReport, out: Output) -> None:
         out.say(f"  {photos} read by another version of the reader (`--force` reads them again)")
     warn_of(report.unread, out)
     if report.with_text and not report.stopped:
-        out.next('featx similar --text "…"')
+        out.next('featx similar --text "…"   or   featx fit --with text')
 
 
 def warn_of(unread: Sequence[UnreadPhoto], out: Output) -> None:

@@ -126,6 +126,7 @@ def similar(
     from featx.cli.own_columns import requested_columns
     from featx.retrieval.query import open_index
 
+    sought = text
     names = [name for name in query or [] if name != "-"] + (_from_stdin() if "-" in (query or []) else [])
     if text is not None and names + (like or []) + ([""] if everything else []):
         # With something to look like, the words are one more condition.
@@ -201,7 +202,8 @@ def similar(
             from featx.cli.terminal_images import show_pictures
 
             show_pictures(answers, always=pictures == PicturesChoice.blocks)
-        _print(out, index, answers, records, several, requested)
+        _print(out, index, answers, records, several, requested, sought)
+        _print_empty(out, index, answers, narrowed=bool(where or label or min_similarity > -1))
     _print_hidden(out, answers)
     if text is None or answers[0].compared_by:
         _print_engine(out, index)
@@ -287,6 +289,7 @@ def _print(
     records: list[dict[str, Cell]],
     several: bool,
     requested: list[str] | None,
+    sought: str | None,
 ) -> None:
     from featx.cli.own_columns import OwnColumns
 
@@ -305,7 +308,7 @@ def _print(
             neighbour.label,
             neighbour.path,
             *([neighbour.word] if worded else []),
-            *([_beginning(neighbour.text)] if read else []),
+            *([_excerpt(neighbour.text, sought)] if read else []),
         ]
         for matches in answers
         for rank, neighbour in enumerate(matches, start=1)
@@ -314,9 +317,6 @@ def _print(
     columns += [*(["likely"] if worded else []), *(["text"] if read else [])]
     own = OwnColumns([neighbour.columns for neighbour in _each(answers)], requested)
     out.records(columns, rows, records, right=["#", "score"], paths=["file"], own=own)
-    for matches in answers:
-        if not len(matches):
-            out.say(f"  no product in {index.rows.path} matches `{matches.query.name}` under these conditions")
     if not out.for_people:
         return
     shown = {neighbour.word for matches in answers for neighbour in matches}
@@ -326,9 +326,21 @@ def _print(
             shown.discard(word.word)
 
 
-def _beginning(text: str | None) -> str:
-    """As much of a text as a table has room for; `--json` and files have all of it."""
-    return "" if text is None else text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+def _print_empty(out: Output, index: SimilarityIndex, answers: list[Matches], *, narrowed: bool) -> None:
+    """Name the queries without an answer."""
+    for matches in answers:
+        if not len(matches):
+            under = " under these conditions" if narrowed else ""
+            out.say(f"  no product in {index.rows.path} matches `{matches.query.name}`{under}")
+
+
+def _excerpt(text: str | None, sought: str | None) -> str:
+    """As much of a text as a table has room for, with a word that was looked for; `--json` and files have all of it."""
+    from featx.text.word_search import Words, beginning
+
+    if not text:
+        return ""
+    return beginning(text, LONGEST_TEXT) if sought is None else Words(sought).excerpt(text, LONGEST_TEXT)
 
 
 def _print_engine(out: Output, index: SimilarityIndex) -> None:

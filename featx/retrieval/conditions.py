@@ -180,14 +180,14 @@ class _Reader:
         if self._take(text) is None:
             raise self._unexpected(f"`{text}`")
 
-    def _unexpected(self, wanted: str) -> FeatxError:
+    def _unexpected(self, wanted: str, instead: str = "") -> FeatxError:
         token = self._now
         actual = "it ends" if token.kind == "end" else f"`{token.text}` is there"
         return _wrong(
             self.text,
             token.position,
             f"{wanted} is wanted, {actual}",
-            "for example: --where \"price < 20 and label = 'mugs'\"",
+            f"write {instead}" if instead else "for example: --where \"price < 20 and label = 'mugs'\"",
         )
 
     def _either(self) -> Node:
@@ -246,7 +246,7 @@ class _Reader:
     def _quoted(self) -> str:
         token = self._now
         if token.kind != "text":
-            raise self._unexpected("a text in quotes")
+            raise self._unexpected("a text in quotes", f"'{token.text}'" if token.kind == "word" else "")
         self.i += 1
         return token.text[1:-1].replace("''", "'")
 

@@ -46,15 +46,35 @@ def read_photos(
             photos, outcomes = _opened(some)
             if kept is not None and not force:
                 outcomes |= _known(kept, photos, looks)
-            missing = [photo for photo in photos if photo.path not in outcomes]
+            missing = list({photo.path: photo for photo in photos if photo.path not in outcomes}.values())
             if missing:
                 given = given or open_reader(looks)
-                read = {photo.path: outcome for photo, outcome in side_by_side(given, missing, at_once, halt)}
-                if kept is not None:
-                    digests = {photo.path: photo.digest for photo in missing}
-                    kept.add({digests[path]: text for path, text in read.items() if isinstance(text, PhotoText)})
-                outcomes |= read
-            yield from ((path, outcomes[path]) for path in some if path in outcomes)
+                yield from _as_read(some, outcomes, side_by_side(given, missing, at_once, halt), kept)
+            else:
+                yield from ((path, outcomes[path]) for path in some)
+
+
+def _as_read(
+    paths: Sequence[str],
+    outcomes: dict[str, Outcome],
+    read: Iterator[tuple[PhotoToRead, Outcome]],
+    kept: TextWriter | None,
+) -> Iterator[tuple[str, Outcome]]:
+    """The outcome of each photo as soon as it is there; what was read is kept, also where nobody waits for the rest."""
+    new: dict[str, PhotoText] = {}
+    try:
+        for path in paths:
+            while path not in outcomes:
+                photo, outcome = next(read, (None, None))
+                if photo is None or outcome is None:
+                    return  # stopped
+                outcomes[photo.path] = outcome
+                if isinstance(outcome, PhotoText):
+                    new[photo.digest] = outcome
+            yield path, outcomes[path]
+    finally:
+        if kept is not None:
+            kept.add(new)
 
 
 def _opened(paths: Sequence[str]) -> tuple[list[PhotoToRead], dict[str, Outcome]]:

@@ -36,7 +36,7 @@ PINNED: Mapping[str, str] = {
     RECOGNISER: "6f327246b50388f3c176ae304bd95767ea6dc0c9ae92153ef8cbe210b3c14884",
 }
 # Raised when the same models would read other text.
-RECIPE = 4
+RECIPE = 5
 # The longer side of a photo: for the first look, and for finding lines. Photos below the last are enlarged.
 FIRST_LOOK, LEAST_SIDE, MOST_SIDE = 320, 736, 960
 # With two looks, lines are looked for once more on a smaller photo, in which large and blurred letters are whole.
@@ -52,8 +52,8 @@ LEAST_CONFIDENCE = 0.5
 SURE, SAME_PLACE = 0.97, 0.5
 # The average letter of a photo that is upside down is less sure.
 HARDLY = 0.8
-# A line so much taller than wide runs up or down.
-TALL = 1.5
+# A line so much taller than wide runs up or down. A photo with many is read as it is if turning it loses so much.
+TALL, LOST = 1.5, 0.05
 # With the limits of sides, this bounds the time of one photo: it has at most so many lines, of at most such a width.
 MOST_LINES_READ, WIDEST = 64, 960
 LINES_AT_ONCE, HEIGHT = 6, 48
@@ -124,8 +124,15 @@ class RapidReader:
         if not _may_have_text(self._heat(bgr, FIRST_LOOK)[0, 0]):
             return ()
         outlines = self._outlines(bgr, _side(bgr))
+        lines = self._lines(bgr, outlines)
         if not _on_its_side(outlines):
-            return self._lines(bgr, outlines)
+            return lines
+        turned = self._on_other_side(bgr)
+        # A pack held on its side among others, or columns of small print: not all of the photo lies so.
+        return lines if _surely_read(turned) < (1 - LOST) * _surely_read(lines) else turned
+
+    def _on_other_side(self, bgr: NDArray[Any]) -> tuple[TextLine, ...]:
+        """What is read of a photo that is turned to the left."""
         turned = np.ascontiguousarray(np.rot90(bgr))
         lines = self._lines(turned, self._outlines(turned, _side(turned)))
         return tuple(replace(line, box=_turned_back(line.box, bgr.shape[1])) for line in lines)
@@ -153,10 +160,14 @@ class RapidReader:
         return (turned, True) if _sureness(turned) > _sureness(upright) else (upright, False)
 
     def _seen(self, bgr: NDArray[Any], outlines: list[Outline], *, turned: bool = False) -> list[_Seen]:
-        """These lines as they are read, upright or upside down."""
+        """These lines as they are read, upright or upside down; a steep one, which may run up or down, as is surer."""
         cuts = [_cut(bgr, outline) for outline in outlines]
-        texts = self._recognised([cut[::-1, ::-1] for cut in cuts] if turned else cuts)
-        return [_Seen(outline, text, sure) for outline, (text, sure) in zip(outlines, texts, strict=True)]
+        cuts = [cut[::-1, ::-1] for cut in cuts] if turned else cuts
+        steep = [i for i, outline in enumerate(outlines) if _is_steep(outline)]
+        texts = self._recognised([*cuts, *(cuts[i][::-1, ::-1] for i in steep)])
+        for i, other in zip(steep, texts[len(cuts) :], strict=True):
+            texts[i] = max(texts[i], other, key=lambda read: read[1])
+        return [_Seen(outline, *read) for outline, read in zip(outlines, texts, strict=False)]
 
     # --- lines ----------------------------------------------------------------------------------------------------
 
@@ -274,6 +285,12 @@ def _on_its_side(outlines: list[Outline]) -> bool:
     return bool(2 * sizes[upward].max(axis=1, initial=0).sum() > sizes.max(axis=1, initial=0).sum())
 
 
+def _is_steep(outline: Outline) -> bool:
+    """Whether a line is cut out on its side: it is taller than wide, and only its letters tell where it begins."""
+    wide, high, wide_too, high_too = np.linalg.norm(outline - np.roll(outline, -1, axis=0), axis=1)
+    return bool(max(high, high_too) >= TALL * max(wide, wide_too))
+
+
 def _turned_back(box: Box, width: int) -> Box:
     """A box of a photo that was turned to the left, in the photo as it was, of this width."""
     left, top, right, bottom = box
@@ -302,6 +319,11 @@ def _sureness(seen: list[_Seen]) -> float:
     """How sure the average letter is."""
     letters = sum(len(one.text) for one in seen)
     return sum(one.confidence * len(one.text) for one in seen) / max(letters, 1)
+
+
+def _surely_read(lines: tuple[TextLine, ...]) -> float:
+    """How many letters were read, each as far as it is sure."""
+    return sum(line.confidence * _letters_in(line.text) for line in lines)
 
 
 def _unsure(outlines: list[Outline], seen: list[_Seen]) -> list[Outline]:

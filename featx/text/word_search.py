@@ -6,6 +6,7 @@ A reader takes `0` for `o`, `rn` for `m` and loses a letter now and then, and pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -90,10 +91,25 @@ class Words:
         here = [self._likenesses(word) for word in words_of(text)]
         return all(any(likenesses[i] for likenesses in here) for i in range(len(self.wanted)))
 
+    def excerpt(self, text: str, room: int) -> str:
+        """As much of a text as has room, from its beginning if a wanted word stands there, else from the first one."""
+        found = next((piece for piece in re.finditer(r"\S+", text) if self._answers(piece[0])), None)
+        if found is None or found.end() < room or len(text) <= room:
+            return beginning(text, room)
+        return beginning(f"…{text[found.start() :]}", room)
+
+    def _answers(self, piece: str) -> bool:
+        return any(any(self._likenesses(word)) for word in words_of(piece))
+
     def _likenesses(self, word: str) -> tuple[float, ...]:
         if word not in self._known:
             self._known[word] = tuple(likeness(wanted, word) for wanted in self.wanted)
         return self._known[word]
+
+
+def beginning(text: str, room: int) -> str:
+    """As much of a text as has room."""
+    return text if len(text) <= room else f"{text[: room - 1]}…"
 
 
 def find_words(store: Path, query: str) -> list[WordHit]:

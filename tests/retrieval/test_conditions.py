@@ -93,6 +93,7 @@ def test_a_condition_chooses_the_rows_it_says(text, rows):
         ("price = null", "bad-flag", 9, "is null"),
         ("price < '20'", "bad-flag", 9, "contains numbers"),
         ("label = 3", "bad-flag", 9, "contains text"),
+        ("label ~ mugs", "bad-flag", 9, "write 'mugs'"),
         ("label like 3", "bad-flag", 12, "a text in quotes"),
         ("__import__('os').system('x')", "bad-flag", 17, "`.` means nothing"),
         ("", "bad-flag", 1, "it ends"),

@@ -56,6 +56,23 @@ def test_a_turned_photo_is_read_from_its_first_line_to_its_last(reader, quarters
     assert lines[0].box[:2] == pytest.approx((left, top), abs=25)
 
 
+def test_steep_lines_are_read_whichever_way_they_run(reader):
+    """Hands hold packs aslant; the shelf behind stays level."""
+    photo = Image.fromarray(pack("GRADDFIL MJOLK", size=(480, 480)))
+    for word, degrees, place in (("VANILJ", 84, (60, 150)), ("JORDGUBB", -84, (300, 150))):
+        label = Image.new("RGB", (230, 60), (236, 228, 205))
+        ImageDraw.Draw(label).text((10, 5), word, fill=(20, 40, 90), font=ImageFont.load_default(size=40))
+        photo.paste(label.rotate(degrees, expand=True, fillcolor=(236, 228, 205)), place)
+    (lines,) = reader.read([np.asarray(photo)])
+    assert {line.text for line in lines} == {"GRADDFIL MJOLK", "VANILJ", "JORDGUBB"}
+
+
+def test_a_photo_is_not_turned_where_that_loses_its_words(reader, monkeypatch):
+    monkeypatch.setattr(type(reader), "_on_other_side", lambda self, photo: ())
+    (lines,) = reader.read([np.ascontiguousarray(np.rot90(pack("HAVREDRYCK", "VANILJ")))])
+    assert {line.text for line in lines} == {"HAVREDRYCK", "VANILJ"}
+
+
 def test_two_looks_give_each_word_of_a_pack_once(reader, monkeypatch):
     monkeypatch.setattr(reader, "looks", 2)
     (lines,) = reader.read([pack("HAVREDRYCK", "GRADDE", "VANILJ")])

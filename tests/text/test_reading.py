@@ -16,6 +16,7 @@ import pytest
 from featx.errors import FeatxError
 from featx.store import open_store
 from featx.text import read_texts
+from featx.text.loose_photos import read_photos
 from featx.text.of_store import photo_texts, text_facts
 from featx.text.reader import TWO_LOOKS
 from featx.text.reading import read_store
@@ -90,6 +91,17 @@ writer.add({"a": text})
 writer._put("b", text)
 os.kill(os.getpid(), 9)
 """
+
+
+def test_photos_in_no_store_come_as_they_are_read_and_are_kept_where_nobody_waits_for_the_rest(tmp_path):
+    paths = [str(shaded(tmp_path / f"p{shade}.png", shade)) for shade in (10, 60, 110, 160)]
+    reader = ListReader(by_shade)
+    answers = read_photos([*paths, paths[0]], tmp_path / "kept.text", workers=1, reader=reader)
+    assert next(answers)[0] == paths[0] and len(reader.seen) < 4
+    answers.close()
+    assert load_texts(tmp_path / "kept.text")
+    again = list(read_photos([*paths, paths[0]], tmp_path / "kept.text", workers=1, reader=ListReader(by_shade)))
+    assert [path for path, _ in again] == [*paths, paths[0]]
 
 
 def test_a_killed_run_loses_no_text_that_it_kept(shades):

@@ -40,6 +40,14 @@ def test_every_word_must_stand_in_a_text_in_any_order():
     assert not words.stand_in("Arla 12% fett")
 
 
+def test_a_shortened_text_shows_a_word_that_was_looked_for():
+    text = "arla ko mjolk en liter bäst före 12 Havredryck naturell och mera"
+    assert Words("liter").excerpt(text, 24) == "arla ko mjolk en liter …"
+    assert Words("havre").excerpt(text, 24) == "…Havredryck naturell oc…"
+    assert Words("vanilj").excerpt(text, 24) == "arla ko mjolk en liter …"
+    assert Words("havre").excerpt("12 Havre", 24) == "12 Havre"
+
+
 def test_photos_with_every_word_come_first(shades):
     read_store(shades, reader=ListReader(by_shade))
     hits = find_words(shades.path, "havre yoghurt")

@@ -35,12 +35,18 @@ def require_columns(store: Store, names: Sequence[str], level: str | None = None
             raise FeatxError("bad-column", f"`{name}` is {meaning}", f"name other columns: {_listed(store)}")
         if name == READ:
             raise FeatxError("bad-column", f"no text was read off the photos of {store.path}", "read it: `featx read`")
-        hint = did_you_mean(name, list(store.columns), f"its columns: {_listed(store)}")
-        raise FeatxError("bad-column", f"{store.path} has no column `{name}`", hint, {"columns": list(store.columns)})
+        known = _known(store)
+        hint = did_you_mean(name, known, f"its columns: {_listed(store)}")
+        raise FeatxError("bad-column", f"{store.path} has no column `{name}`", hint, {"columns": known})
+
+
+def _known(store: Store) -> list[str]:
+    """The columns of a store, and `text` where it was read off its photos."""
+    return [*store.columns, *([READ] if READ not in store.columns and photo_texts(store) else [])]
 
 
 def _listed(store: Store) -> str:
-    return ", ".join(store.columns) or "none; extract from a table that has some"
+    return ", ".join(_known(store)) or "none; extract from a table that has some"
 
 
 def columns_of(store: Store, rows: Sequence[int] | np.ndarray, names: Sequence[str]) -> dict[str, list[Value]]:

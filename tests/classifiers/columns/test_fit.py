@@ -18,6 +18,7 @@ from featx.classifiers.columns.values import Kind
 from featx.classifiers.fit import fit, fit_again
 from featx.classifiers.model import Classifier, load_classifier
 from featx.errors import FeatxError
+from featx.text.records import PhotoText
 from tests.conftest import photo
 
 
@@ -126,6 +127,13 @@ def test_a_column_that_cannot_be_learned_from_is_refused(carton_shop, names, why
     with pytest.raises(FeatxError, match=why) as refused:
         fit(carton_shop, "logreg", folds=3, columns=names)
     assert refused.value.code == "bad-column"
+
+
+def test_read_text_is_among_the_columns_of_a_store(carton_shop, monkeypatch):
+    monkeypatch.setattr("featx.classifiers.columns.of_store.photo_texts", lambda store: {"a": PhotoText()})
+    with pytest.raises(FeatxError) as refused:
+        fit(carton_shop, "logreg", folds=3, columns=["txt"])
+    assert "did you mean `text`" in refused.value.hint
 
 
 def test_the_name_of_a_category_is_seen_in_its_titles_and_left_out():
