@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from torch import nn
+from torch import fx, nn
 
 from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.tunable import TunableNetwork
 from featx.errors import FeatxError
 from featx.finetuning.cut.activations import Activations, Making, budget_of, views_within
 from featx.finetuning.cut.fill import Missing, fill
-from featx.finetuning.cut.front import FrontEncoder, digest_of
+from featx.finetuning.cut.front import TORCH, FrontEncoder, digest_of, suited_engine
 from featx.finetuning.cut.tail import Whole
 from featx.finetuning.events import Kept
 from featx.finetuning.options import ALL, AUTO, HEAD
@@ -48,11 +49,22 @@ class CutOff:
             return self.cut.blocks
         return 0 if self.parts is None else len(self.parts.blocks)
 
-    def front(self, work: Work) -> FrontEncoder:
+    @cached_property
+    def front(self) -> fx.GraphModule | None:
         """The part that stays as it is."""
-        if self.cut is None or self.parts is None:
-            return FrontEncoder(work.encoder, None)
-        return FrontEncoder.up_to(work.encoder, self.network, self.cut, self.parts)
+        return None if self.cut is None or self.parts is None else self.parts.halves(self.cut)[0]
+
+    def engine(self, work: Work) -> str:
+        """What runs the front for all views that are wanted, whether some are kept already or not."""
+        wanted = work.wanted(work.options.views_used)
+        views = sum(wanted.values()) + len(wanted)
+        return TORCH if self.front is None else suited_engine(work.encoder, self.network, self.front, views)
+
+    def encoder(self, work: Work) -> FrontEncoder:
+        """The front as an encoder."""
+        if self.front is None:
+            return FrontEncoder.of_photos(work.encoder)
+        return FrontEncoder.up_to(work.encoder, self.network, self.front, self.engine(work))
 
 
 @dataclass(frozen=True)
@@ -94,10 +106,11 @@ def prepared(work: Work, depth: str) -> Iterator[Prepared]:
 def _making(work: Work, own: CutOff) -> Making:
     """What decides the activations; networks with the same front share them."""
     parent = replace(work.parent, backbone="", weights="", weights_sha256="")
-    cut, parts = own.cut, own.parts
+    cut = own.cut
     facts = {
         "fingerprint": parent.to_dict(),
-        "front": None if cut is None or parts is None else digest_of(parts.halves(cut)[0]),
+        "front": None if own.front is None else digest_of(own.front),
+        "engine": own.engine(work),
         "cut": None if cut is None else [cut.name, cut.position],
         "augment": work.options.augment,
         "seed": work.options.seed,
@@ -116,4 +129,4 @@ def _fill(work: Work, own: CutOff, activations: Activations, views: int) -> None
     name = "all layers" if own.cut is None else own.cut.name
     work.events.cut(Kept(name, own.blocks, each, views, len(wanted), total, missing.count))
     with work.events.progress(len(missing.numbers), "activations") as advance:
-        fill(activations, own.front(work), missing, work.views, advance)
+        fill(activations, own.encoder(work), missing, work.views, advance)

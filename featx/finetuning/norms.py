@@ -70,6 +70,6 @@ def open_adapted(parent: Fingerprint, file: Path, device: str) -> Encoder:
 
 def _prepared(encoder: Encoder, paths: Sequence[str]) -> NDArray[np.generic]:
     """An even part of the photos as the network takes them, by their digest, so that no batch is all of one folder."""
-    with embed([paths[i] for i in even_part(len(paths), MOST)], lambda: FrontEncoder(encoder, None)) as stream:
+    with embed([paths[i] for i in even_part(len(paths), MOST)], lambda: FrontEncoder.of_photos(encoder)) as stream:
         photos = {result.digest: result.features for result in stream if result.features is not None}
     return as_prepared(encoder, [photos[digest] for digest in sorted(photos)])

@@ -119,7 +119,7 @@ def _prepared(
         plain = read_source(path)
         return Source(plain.digest, lambda smallest: [change(_shrunk(plain.decode(smallest)[0]), plain.digest)])
 
-    with embed(list(paths), lambda: FrontEncoder(encoder, None), read=read) as stream:
+    with embed(list(paths), lambda: FrontEncoder.of_photos(encoder), read=read) as stream:
         return as_prepared(encoder, [result.features for result in stream if result.features is not None])
 
 

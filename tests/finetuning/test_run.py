@@ -12,17 +12,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 
 import featx
 from featx.backbones import open_backbone
 from featx.backbones.cuts import CutNetwork
+from featx.backbones.engines.base import min_cosine
 from featx.backbones.tuned import find_tuned
 from featx.catalogue.reading import read_catalogue
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.files.digested import checked_body, with_digest
 from featx.finetuning import TuneOptions, tune
+from featx.finetuning.cut.front import FrontEncoder, suited_engine
 from featx.finetuning.events import TuneEvents
 from featx.finetuning.frozen import tunable_backbone
 from featx.finetuning.judgement.judge import Judgement
@@ -506,6 +509,22 @@ def test_several_layers_are_those_that_extract_reads(shop, small, workplace):
     nodes = frozen_nodes(small, None, parts, cut)
     maps = parts.halves(cut)[0](network.enter(photos)).detach().numpy()
     np.testing.assert_allclose(nodes.rows(iter([maps])), store.features, atol=1e-5)
+
+
+@pytest.mark.long
+def test_many_views_pass_the_front_by_a_quicker_engine_with_the_maps_of_plain_torch():
+    pytest.importorskip("openvino")
+    encoder = open_backbone("squeezenet1_0", weights="random", device="cpu", size=64)
+    noise = np.random.default_rng(0).integers(0, 256, (6, 9, 9, 3), dtype=np.uint8)
+    photos = [encoder.prepare(Image.fromarray(pixels).resize((64, 64))) for pixels in noise]
+    network = encoder.tunable()
+    parts = CutNetwork(network.network, network.enter(torch.from_numpy(np.stack(photos[:1]))), "squeezenet1_0")
+    front, _ = parts.halves(parts.at_depth(2))
+    engines = [suited_engine(encoder, network, front, views) for views in (10, 5000)]
+    assert engines == ["torch", "openvino"]
+    plain, quick = (FrontEncoder.up_to(encoder, network, front, engine) for engine in engines)
+    assert quick.spec.engine == "openvino"
+    assert min_cosine(plain.features(photos), quick.features(photos)) > 0.9999
 
 
 def test_the_command_that_a_rung_names_gives_what_was_judged(shop, small, workplace):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -79,9 +80,12 @@ class Tail(nn.Module):
 
     def features(self, batches: Iterator[Maps]) -> NDArray[np.float32]:
         """Rows of features of many photos."""
+        # Their bytes alone: among hundreds of small tensors that stay, the memory of large ones that go is hardly reused.
+        rows = BytesIO()
         with torch.inference_mode():
-            rows = [self.rows(as_tensor(maps)).float().numpy() for maps in batches]
-        return np.concatenate(rows)
+            for maps in batches:
+                rows.write(self.rows(as_tensor(maps)).numpy().tobytes())
+        return np.frombuffer(rows.getbuffer(), dtype=np.float32).reshape(-1, self.head.in_features)
 
     def begin_from(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
         """Set the head to what a discriminant analysis of the features finds."""
