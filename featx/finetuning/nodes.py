@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,7 +16,7 @@ from featx.backbones.fingerprint import COMMA, Fingerprint
 from featx.backbones.nodes import AT, PENULTIMATE
 from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
-from featx.finetuning.cut.tail import Maps, as_tensor
+from featx.finetuning.cut.tail import Maps, rows_of
 
 MIDDLE = ":middle"
 
@@ -33,9 +32,7 @@ class FrozenNodes:
 
     def rows(self, batches: Iterator[Maps]) -> NDArray[np.float32]:
         """A row for each photo, with a block of length 1 for each node."""
-        with torch.inference_mode():
-            rows = [self.module.read(self.back(as_tensor(maps))).numpy() for maps in batches]
-        return np.concatenate(rows)
+        return rows_of(lambda maps: self.module.read(self.back(maps)), batches)
 
 
 def frozen_nodes(backbone: str, weights: str | None, parts: CutNetwork, cut: Cut) -> FrozenNodes | None:

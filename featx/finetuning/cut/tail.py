@@ -80,12 +80,7 @@ class Tail(nn.Module):
 
     def features(self, batches: Iterator[Maps]) -> NDArray[np.float32]:
         """Rows of features of many photos."""
-        # Their bytes alone: among hundreds of small tensors that stay, the memory of large ones that go is hardly reused.
-        rows = BytesIO()
-        with torch.inference_mode():
-            for maps in batches:
-                rows.write(self.rows(as_tensor(maps)).numpy().tobytes())
-        return np.frombuffer(rows.getbuffer(), dtype=np.float32).reshape(-1, self.head.in_features)
+        return rows_of(self.rows, batches)
 
     def begin_from(self, features: NDArray[np.float32], truth: NDArray[np.intp]) -> None:
         """Set the head to what a discriminant analysis of the features finds."""
@@ -166,6 +161,18 @@ def lda_head(features: NDArray[np.float32], truth: NDArray[np.intp]) -> tuple[ND
     scores = rows @ weights.T + offsets
     scale = SPREAD / max(float((scores - scores.mean(axis=1, keepdims=True)).std()), 1e-9)
     return (weights * scale).astype(np.float32), (offsets * scale).astype(np.float32)
+
+
+def rows_of(network: Callable[[torch.Tensor], torch.Tensor], batches: Iterator[Maps]) -> NDArray[np.float32]:
+    """What a network makes of many photos, a row for each."""
+    # Their bytes alone: among hundreds of small tensors that stay, the memory of large ones that go is hardly reused.
+    rows, width = BytesIO(), 0
+    with torch.inference_mode():
+        for maps in batches:
+            made = network(as_tensor(maps)).numpy()
+            width = made.shape[1]
+            rows.write(made.tobytes())
+    return np.frombuffer(rows.getbuffer(), dtype=np.float32).reshape(-1, width)
 
 
 def as_tensor(maps: Maps) -> torch.Tensor:
