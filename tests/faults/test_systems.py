@@ -75,7 +75,9 @@ def wait_for_rows(store: Path, bytes_in_journal: int = 10_000) -> None:
 
 
 @pytest.mark.parametrize("failing_calls", [(1, 4), pytest.param((1, 2, 3, 4, 6, 9), marks=pytest.mark.long)])
-@pytest.mark.parametrize("call", ["write", "fdatasync", "fsync", "replace"])
+@pytest.mark.parametrize(
+    "call", ["write", "fsync", *(pytest.param(call, marks=pytest.mark.long) for call in ("fdatasync", "replace"))]
+)
 def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(
     workplace, monkeypatch, call, failing_calls
 ):
