@@ -83,9 +83,11 @@ def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
     Exponent and fraction are shifted to their positions in single precision, and a factor corrects the bias. Infinite
     numbers and NaN come out wrong, but a row with one has no direction, and its inverse length is 0.
     """
-    bits = np.ascontiguousarray(rows).view(np.uint16)
-    wide = np.left_shift(bits & 0x7FFF, 13, dtype=np.uint32)
-    wide |= np.left_shift(bits & 0x8000, 16, dtype=np.uint32)
+    wide = np.left_shift(np.ascontiguousarray(rows).view(np.uint16), 16, dtype=np.uint32)
+    # Shifted back with its sign, which then fills three bits that belong to the exponent.
+    signed = wide.view(np.int32)
+    signed >>= 3
+    wide &= np.uint32(0x8FFFE000)
     result: NDArray[np.float32] = wide.view(np.float32)
     result *= np.float32(2.0**112)
     return result
