@@ -45,13 +45,13 @@ def similarities(
 
 def _some(index: IndexRows, wanted: NDArray[np.float32], rows: NDArray[np.intp]) -> NDArray[np.float32]:
     cosines = np.empty(len(rows), dtype=np.float32)
-    # A mapped file as a plain array: taking rows out of it costs half as much.
+    # A mapped file as a plain array, which gives its rows sooner. `take` would copy all of one with several blocks.
     features = np.asarray(index.features)
     with np.errstate(invalid="ignore", over="ignore"):
         half = features.dtype == np.float16
         step = HALVES if half else BLOCK
         for start in range(0, len(rows), step):
-            block = features.take(rows[start : start + step], axis=0)
+            block = features[rows[start : start + step]]
             part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
             cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
         cosines *= index.scale[rows]
