@@ -147,8 +147,9 @@ def test_tables_are_written_by_one_module():
 
 
 def test_directions_are_made_by_one_module():
-    """Lengths are taken for other ends too: distances on the map, features compared one by one, geometry of samples."""
+    """Lengths are taken for other ends: distances on the map, features one by one, sides of lines and samples."""
     own = {"compute/vectors", "reporting/map_layout", "extraction/verification", "backbones/engines/base"}
+    own |= {"text/rapid_reader"}
     assert {name for name in callers_of("np.linalg.norm") if not name.startswith("samples/")} <= own
 
 
