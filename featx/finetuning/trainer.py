@@ -174,12 +174,15 @@ class Trainer:
         """The best blend of tuned and original weights, which the network keeps: its judgement, rows and share."""
         work, photos = self.work, self.work.photos
         shares = SHARES if work.options.average == "blend" else (1.0,)
-        trials: list[tuple[float, Judgement, NDArray[np.float32]]] = []
-        for share in shares:
+        won: tuple[float, Judgement, NDArray[np.float32]] | None = None
+        for share in shares:  # only the best rows stay: those of all photos, several times over, take much memory
             training.tail.blend(training.start, best, share)
             rows = own.network.completed(training.tail.features(training.plain(photos.digests)), photos.store.features)
-            trials.append((share, work.judged(rows), rows))
-        share, after, rows = max(trials, key=lambda trial: int(trial[1].judged.sum()))
+            after = work.judged(rows)
+            if won is None or after.judged.sum() > won[1].judged.sum():
+                won = share, after, rows
+        assert won is not None
+        share, after, rows = won
         training.tail.blend(training.start, best, share)
         if len(shares) > 1:
             work.events.blended(share, float(after.judged.mean()))
