@@ -285,6 +285,7 @@ def test_fewer_products_than_folds_says_how_many_folds_there_can_be(tmp_path):
     assert compare(store, "knn", folds=2).best.clf == "knn"
 
 
+@pytest.mark.long
 def test_photos_that_are_gone_leave_the_colour_baseline_out_and_say_so(tmp_path):
     store = extract(shop(tmp_path), backbone="builtin", store=tmp_path / "s.h5")
     with_colour = compare(store, "knn", folds=2, cache=tmp_path / "cache" / "colour.npz")

@@ -108,6 +108,7 @@ def test_photos_without_categories_are_refused_before_any_work(shop):
     assert not (shop / "artifacts").exists()
 
 
+@pytest.mark.long
 def test_the_command_shows_pace_and_cost_of_each_backbone(featx: Run, shop):
     ran = featx(
         "compare", "photos", "-b", "all-local", "--folds", "3", "--fast", "--no-colour", "--price-per-hour", "2"

@@ -126,7 +126,14 @@ def test_large_features_are_not_copied_for_every_core_at_once():
     assert parallel_fits(ClassifierSettings("svm", threads=1), np.zeros((9, 9))) == 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("rf", "extra-trees")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in ("svm", "knn") else pytest.mark.long)
+        for name in NAMES
+        if name not in ("rf", "extra-trees")
+    ],
+)
 def test_how_many_train_side_by_side_changes_no_answer(tmp_path, name):
     for c, category in enumerate(["boots", "hats", "mugs"]):
         for item in range(8):

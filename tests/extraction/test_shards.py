@@ -219,6 +219,7 @@ def test_a_process_that_is_killed_costs_only_its_shard(shop: Path, plain: Store,
     assert same(join_shards(Parts(read_catalogue(shop), SHARDS), COLOUR, workplace / "a.h5"), plain)
 
 
+@pytest.mark.long
 def test_a_shard_that_always_kills_its_process_is_named(shop: Path, workplace: Path) -> None:
     with pytest.raises(FeatxError, match=r"shard 1/5 was killed 3 times"):
         list(run_here(deadly(shop, workplace / "a.h5", always=True), 1))

@@ -424,7 +424,7 @@ def kill_often(kept: Kept, kills: int, *, numbered: bool = True, longest: float 
 EVERY = [*SINGLE, report_folder]
 
 
-@pytest.mark.parametrize("make", EVERY)
+@pytest.mark.parametrize("make", [*SINGLE, pytest.param(report_folder, marks=pytest.mark.long)])
 def test_a_killed_writer_leaves_the_old_one_or_the_new_one(make, tmp_path):
     kept = make(tmp_path)
     kill_often(kept, 1 if make is report_folder else 4, numbered=make not in ONE_VERSION)

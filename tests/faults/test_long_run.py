@@ -119,6 +119,7 @@ def a_long_run(folder: Path, count: int, kills: int) -> dict[str, object]:
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_small_long_run_killed_and_resumed_ends_like_a_clean_one(workplace):
     measured = a_long_run(workplace, 300, kills=2)
     assert measured["left_open"] <= 2 and measured["most_open_files"] < 60, measured

@@ -106,6 +106,7 @@ def test_whichever_system_call_fails_the_next_run_ends_like_an_undisturbed_one(
     assert failed
 
 
+@pytest.mark.long
 def test_a_quota_that_is_reached_keeps_the_rows_and_says_so(workplace):
     many_photos(workplace / "many", 60)
     limit = 60_000
@@ -189,7 +190,7 @@ def test_a_folder_of_photos_that_vanishes_altogether_is_an_error_with_reasons(wo
 # --- signals and pipes -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("first", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first):
     many_photos(workplace / "many", 500)
     words = ("extract", "many", "-b", "colour", "--store", "a.h5", "--batch-size", "2", "--workers", "1")
@@ -210,6 +211,7 @@ def test_a_signal_saves_the_work_and_a_second_one_ends_at_once(workplace, first)
     assert saved.items() <= contents("a.h5").items()
 
 
+@pytest.mark.long
 def test_ctrl_c_means_nothing_to_a_run_that_was_started_in_the_background(workplace):
     """A shell has a job that it starts with `&` ignore Ctrl-C, which is meant for what runs in front."""
     many_photos(workplace / "many", 300)

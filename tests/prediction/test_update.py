@@ -164,7 +164,9 @@ class Killed(BaseException):
     """Ends a run where it is."""
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    "stage", [pytest.param(stage, marks=pytest.mark.long if i % 2 else []) for i, stage in enumerate(STAGES)]
+)
 def test_a_run_that_ends_before_any_stage_is_only_run_again(shop, stage):
     """The same night, once undisturbed and once ended: the store, classifier, table, sheet and state are the same."""
     add(shop / "photos", "hats", 8, label="")

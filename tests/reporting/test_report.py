@@ -344,6 +344,7 @@ print(write_report(compared, root=Path("reports"), formats=("json",)).folder)
 """
 
 
+@pytest.mark.long
 def test_two_comparisons_of_the_same_second_get_a_report_each_and_keep_it(shop, tmp_path):
     pair = [comparison(shop, right=right) for right in (0.9, 0.5)]
     assert pair[0]["written"] == pair[1]["written"]
