@@ -30,13 +30,11 @@ BACKBONES = {
     "EfficientNet-Lite": ("efficientnet_lite0", "random"),
     "joined": ("squeezenet1_0+builtin", "random+"),
 }
-LONG = pytest.mark.long
 # The baseline last, and only in the long run: its graph is held in test_graph.py.
 HEADS = sorted(CLASSIFIERS, key="centroid".__eq__)
-# Each classifier on one kind in turn, the long run all; EfficientNet-Lite alone: the joined kind has it too.
-ALONE = "EfficientNet-Lite"
+# Each classifier on one kind in turn, each kind with one classifier at least; the long run has them all.
 PAIRS = [
-    pytest.param(head, kind, marks=[] if i % len(BACKBONES) == j and head != "centroid" and kind != ALONE else LONG)
+    pytest.param(head, kind, marks=[] if i % len(BACKBONES) == j and head != "centroid" else pytest.mark.long)
     for i, head in enumerate(HEADS)
     for j, kind in enumerate(BACKBONES)
 ]
