@@ -201,7 +201,7 @@ def test_a_promise_needs_as_many_pictures_as_could_show_it_broken():
     assert not table_of(sure[:196], says[:196], right[:196], list("abcd"), groups[:196])
 
 
-@pytest.mark.parametrize("n", [60, 150])
+@pytest.mark.parametrize("n", [60, pytest.param(150, marks=pytest.mark.long)])
 def test_what_few_pictures_promise_holds_within_its_interval_on_others(n):
     held = tried = 0
     for seed in range(40):

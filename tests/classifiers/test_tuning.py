@@ -59,7 +59,7 @@ def test_the_search_covers_strength_kernel_width_depth_and_reduction(name, what)
         }, "what was asked for is not searched"
 
 
-@pytest.mark.parametrize("resample", [False, True])
+@pytest.mark.parametrize("resample", [True, pytest.param(False, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["svm", "logreg", "lda", "knn", "svm-rbf", "centroid"])
 def test_what_the_search_shares_gives_the_answers_of_training_each_alone(name, resample, monkeypatch):
     if CLASSIFIERS[name].reductions:

@@ -308,6 +308,7 @@ def edges(images: Sequence[Image.Image]) -> np.ndarray:
     return np.stack([1 - is_sharp, is_sharp], axis=1)
 
 
+@pytest.mark.long
 def test_fine_regions_are_what_is_lost_by_blurring_a_part_and_find_the_mark(
     explainer: Explainer, marked_shop: Path
 ) -> None:

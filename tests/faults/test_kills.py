@@ -138,6 +138,7 @@ def begin_again(folder: Path, store: Path, clean: Path) -> None:
     store.with_suffix(".json").unlink(missing_ok=True)
 
 
+@pytest.mark.long
 def test_an_extractor_killed_at_random_moments_loses_no_reported_row(workplace):
     counts = kill_often(workplace, kills=6, seed=7, photos_count=120)
     assert counts["kills"] == 6

@@ -62,7 +62,14 @@ def nobody_waits_for_ever():
 
 
 @pytest.mark.parametrize("strange", STRANGE)
-@pytest.mark.parametrize("name", ["a.h5.journal", "a.h5.seen", "a.h5.index", "a.h5.lock", "a.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a.h5.journal",
+        "a.h5.lock",
+        *(pytest.param(name, marks=pytest.mark.long) for name in ("a.h5.seen", "a.h5.index", "a.json")),
+    ],
+)
 def test_what_is_no_plain_file_beside_a_store_hangs_nothing_and_costs_no_row(workplace, folder, strange, name):
     extracted(folder, Path("a.h5"))
     before = Path("a.h5").read_bytes()
@@ -271,7 +278,13 @@ def test_a_closed_stream_is_no_error_and_never_becomes_the_store(workplace, fold
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no disk that is always full")
-@pytest.mark.parametrize("command", ["backbones", "info --store a.h5", "info --store a.h5 --json", "--help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "info --store a.h5",
+        *(pytest.param(words, marks=pytest.mark.long) for words in ("backbones", "info --store a.h5 --json", "--help")),
+    ],
+)
 def test_results_that_cannot_be_written_are_an_error_in_words(workplace, folder, command):
     extracted(folder, Path("a.h5"))
     ran = in_a_shell(workplace, f"featx {command} > /dev/full")

@@ -224,7 +224,13 @@ def test_ctrl_c_means_nothing_to_a_run_that_was_started_in_the_background(workpl
     assert len(open_store("a.h5")) == 300
 
 
-@pytest.mark.parametrize("words", [("backbones",), ("info",), ("extract", "photos", "-b", "colour", "--json")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("extract", "photos", "-b", "colour", "--json"),
+        *(pytest.param((word,), marks=pytest.mark.long) for word in ("backbones", "info")),
+    ],
+)
 def test_a_reader_that_closes_the_pipe_gets_no_traceback(workplace, folder, words):
     extracted(folder.relative_to(workplace), "artifacts/embeddings/colour.h5")
     reading, writing = os.pipe()
@@ -293,6 +299,7 @@ def test_a_photo_that_was_touched_during_the_run_is_read_again_next_time(workpla
     assert stat_cache.StatCache(Path("a.h5")).digest(str(victim), (victim.stat().st_size, stamp)) is None
 
 
+@pytest.mark.long
 def test_temporary_files_may_lie_elsewhere_or_nowhere(featx_process, folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     for temporary in (str(tmp_path / "elsewhere"), "/nonexistent/place"):
@@ -415,6 +422,7 @@ def test_paths_written_on_windows_find_their_photos(workplace, folder):
     assert "C:\\photos\\gone.jpg" in summary.skipped[0].path
 
 
+@pytest.mark.long
 def test_one_core_is_enough(workplace, folder):
     def alone() -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
@@ -428,7 +436,9 @@ def in_a_child(source: str, store: str) -> None:
     featx.extract(source, store=store, backbone="colour")
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "method", ["spawn", *(pytest.param(method, marks=pytest.mark.long) for method in ("fork", "forkserver"))]
+)
 def test_it_runs_inside_a_process_begun_in_any_way(workplace, folder, method):
     context = multiprocessing.get_context(method)
     child = context.Process(target=in_a_child, args=(str(folder), str(workplace / "a.h5")))

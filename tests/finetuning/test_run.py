@@ -200,7 +200,14 @@ def test_the_network_itself_cannot_be_told_from_its_file(shop, small, workplace)
         assert torch.equal(opened[name], tensor)
 
 
-@pytest.mark.parametrize("what", ["a flipped byte", "another shape", "a pickle", "no card", "a foreign card"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "a flipped byte",
+        "a pickle",
+        *(pytest.param(what, marks=pytest.mark.long) for what in ("another shape", "no card", "a foreign card")),
+    ],
+)
 def test_a_damaged_or_hostile_file_is_refused_in_words(shop, small, workplace, what):
     file = tuned_network(shop, small).file
     card = file.with_suffix(".json")

@@ -181,6 +181,7 @@ def test_a_bank_that_is_stale_broken_or_absent_is_refused_with_what_to_do(featx:
     assert "learned from 23 good photos" in featx("inspect", "new/gap.png", "--bank", "rings", cwd=kept).stderr
 
 
+@pytest.mark.long
 def test_python_keeps_and_uses_a_bank(rings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     photo = rings / "new" / "gap.png"

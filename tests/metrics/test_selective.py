@@ -49,7 +49,10 @@ def answers(n: int, products: int, *, measured_on: str = "here", seed: int = 0) 
     return ScoredAnswers(truth, shares, np.arange(n) * products // n, measured_on)
 
 
-@pytest.mark.parametrize(("products", "held_out"), [(84, 0), (210, 0), (240, 60), (330, 160)])
+@pytest.mark.parametrize(
+    ("products", "held_out"),
+    [(84, 0), (240, 60), *(pytest.param(*sizes, marks=pytest.mark.long) for sizes in ((210, 0), (330, 160)))],
+)
 def test_fit_compare_the_report_and_the_card_give_one_answer_for_the_same_folds(tmp_path, products, held_out):
     store = catalogue(tmp_path / "s.h5", products, held_out=held_out)
     card = fit(store, "knn").card.to_dict()["automation"]

@@ -127,6 +127,7 @@ def test_two_renders_are_identical(written, report, tmp_path):
         assert path.read_bytes() == (written.folder / path.relative_to(tmp_path)).read_bytes(), path.name
 
 
+@pytest.mark.long
 def test_a_report_is_written_again_without_the_photos(shop, written, tmp_path):
     first = write_report(
         comparison(shop), shop, root=written.folder.parent, folder=tmp_path / "r", formats=("html", "json")

@@ -108,6 +108,7 @@ def test_a_smaller_page_still_tells_the_numbers_of_the_json(full, tmp_path):
         )
 
 
+@pytest.mark.long
 def test_two_small_renders_are_identical(full, tmp_path):
     pages = [
         write_files(full.document, tmp_path / name, ("html",), pictures=full.folder, limit=full.bytes // 2).page

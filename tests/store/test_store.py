@@ -408,6 +408,7 @@ def test_a_second_writer_is_refused_by_name_and_readers_are_not(tmp_path):
     writer(path).close()
 
 
+@pytest.mark.long
 def test_a_reader_sees_whole_batches_while_a_writer_seals(tmp_path):
     path = tmp_path / "a.h5"
     code = KILLED.format(root=str(ROOT), tests=str(ROOT / "tests"), path=str(path))

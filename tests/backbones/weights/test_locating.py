@@ -67,6 +67,7 @@ def copied(shop: Path, to: Path, beside: str) -> Path:
     return to
 
 
+@pytest.mark.long
 def test_a_copied_folder_answers_the_same_on_another_machine(shop, featx: Run, tmp_path):
     here = answer(featx("predict", "new.jpg", "--any", "--json", cwd=shop, FEATX_WEIGHTS_PATH=str(shop)))
     there = copied(shop, tmp_path / "second", "artifacts/embeddings/renamed.pth")
