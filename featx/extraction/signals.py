@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from itertools import count
 from typing import Any
 
 from featx.extraction.options import ExtractionEvents
@@ -16,6 +17,8 @@ class Interrupts:
     def __init__(self, stop: threading.Event, listener: ExtractionEvents) -> None:
         self.stop, self.listener = stop, listener
         self._before: dict[int, Any] = {}
+        # To count is one step. To set an event takes a lock, for which a second signal in its midst waits for ever.
+        self._signals = count()
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
@@ -30,7 +33,7 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _caught(self, number: int, _frame: object) -> None:
-        if self.stop.is_set():
+        if next(self._signals) or self.stop.is_set():
             os._exit(130)
         self.stop.set()
         self.listener.stopping()
