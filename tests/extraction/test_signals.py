@@ -21,7 +21,7 @@ class SignalledAgain(threading.Event):
 
     def set(self) -> None:
         with self._cond:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
         super().set()
 
 
