@@ -5,5 +5,6 @@ machine    threads, GPU, disk and versions, for `featx info`
 vectors    unit rows, blocked cosines, the nearest rows, half precision
 centres    where rows gather
 left_out   what a regression on the others says of each photo
+hashes     numbers for texts
 graphs     rows that are linked, and the groups they form
 """

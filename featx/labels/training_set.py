@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from featx.compute.hashes import number_for
 from featx.errors import FeatxError, did_you_mean
 from featx.labels.decisions import labels_after_decisions
 from featx.labels.folds import NestedFolds, foldable_categories, groups_of
@@ -135,18 +135,13 @@ def drawn_products(owners: np.ndarray, labels: np.ndarray, products: int, seed: 
     _, category, sizes = np.unique(labels[first], return_inverse=True, return_counts=True)
     quota = np.maximum(np.rint(sizes * (products / len(names))).astype(int), FEWEST_DRAWN)
     # By a number of its own, a product is drawn from every store alike, whatever else is there.
-    dice = np.fromiter((_dice(name, seed) for name in names.tolist()), np.uint64, len(names))
+    dice = np.fromiter((number_for(f"{seed} {name}") for name in names.tolist()), np.uint64, len(names))
     order = np.lexsort((dice, category))
     rank = np.arange(len(names)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     drawn = np.zeros(len(names), dtype=bool)
     drawn[order] = rank < quota[category[order]]
     kept: np.ndarray = drawn[owner]
     return kept
-
-
-def _dice(name: str, seed: int) -> int:
-    digest = hashlib.blake2b(f"{seed} {name}".encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big")
 
 
 def note_on_seen(training: TrainingSet, scored: int = 0) -> str:

@@ -7,7 +7,6 @@ the true ten nearest that it proposes is measured on the catalogue itself whenev
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.compute.hashes import number_for
 from featx.compute.threads import cores
 from featx.errors import FeatxError
 from featx.files.atomic import atomic_writer, temporary_path
@@ -195,14 +195,10 @@ def _broken() -> FeatxError:
 def _keys(index: IndexRows) -> tuple[Keys, NDArray[np.int64]]:
     """The numbers of the photos whose rows have a direction, in order, and these rows."""
     rows = np.flatnonzero(index.scale > 0)
-    named = (_number(digest or item_id) for digest, item_id in zip(index.digests, index.ids, strict=True))
+    named = (number_for(digest or item_id) for digest, item_id in zip(index.digests, index.ids, strict=True))
     numbers = np.fromiter(named, np.uint64, len(index))[rows]
     order = np.argsort(numbers, kind="stable")
     return numbers[order], rows[order].astype(np.int64)
-
-
-def _number(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
 
 
 def _fingerprint(index: IndexRows) -> str:

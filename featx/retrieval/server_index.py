@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from featx.compute.hashes import number_for
 from featx.errors import FeatxError
 from featx.files.atomic import write_atomic
 from featx.files.regular import read_regular
@@ -208,8 +209,7 @@ class _LocalRows:
 
 def number_of(item_id: str) -> int:
     """The number of an item on servers."""
-    digest = hashlib.blake2b(item_id.encode("utf-8", "surrogateescape"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") & POSITIVE
+    return number_for(item_id) & POSITIVE
 
 
 def _stamps(index: IndexRows, rows: NDArray[np.int64], values: dict[str, Sequence[Value]]) -> NDArray[np.int64]:

@@ -82,8 +82,10 @@ def test_an_audit_names_the_package_with_a_hole_and_the_version_that_mends_it():
 
 
 def no_clean_result(ran: subprocess.CompletedProcess[str]) -> bool:
-    said = ran.stderr
-    return ran.returncode == 1 and not ran.stdout and "this is no clean result" in said and "Traceback" not in said
+    message = ran.stderr
+    return (
+        ran.returncode == 1 and not ran.stdout and "this is no clean result" in message and "Traceback" not in message
+    )
 
 
 def test_an_audit_that_reached_nobody_is_not_clean_and_says_so():
