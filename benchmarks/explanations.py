@@ -40,7 +40,7 @@ from featx.embedding.stream import embed
 from featx.explanation.explainer import Explainer
 from featx.explanation.fine import fine_regions
 from featx.explanation.question import Question
-from featx.explanation.regions import cells_of
+from featx.explanation.regions import cells_of, spread, support_of
 from featx.images import read_photo
 from featx.prediction.predict import Predictor
 from featx.store import Store, open_store
@@ -78,12 +78,6 @@ def to_grid(cells: np.ndarray) -> Cells:
     image = Image.fromarray(np.ascontiguousarray(cells, dtype=np.float32))
     kind = Image.Resampling.BOX if min(cells.shape) >= GRID else Image.Resampling.BICUBIC
     return np.asarray(image.resize((GRID, GRID), kind))
-
-
-def rectified(cells: np.ndarray, side: int) -> Cells:
-    """Only what speaks for the category, enlarged to the photo, as grad-cam does with its maps."""
-    positive = Image.fromarray(np.maximum(cells, 0).astype(np.float32))
-    return to_grid(np.asarray(positive.resize((side, side), Image.Resampling.BILINEAR)))
 
 
 def contestants(
@@ -197,6 +191,8 @@ def main() -> None:
         asked = Asked(network, margin.weights, margin.rest).eval()
         pixels = torch.from_numpy(prepared.transpose(2, 0, 1)[None].astype(np.float32))
 
+        square = prepared.shape[1], prepared.shape[0]
+
         def own(
             prepared: Any = prepared, row: np.ndarray = row, margin: Any = margin, question: Any = question
         ) -> Cells:
@@ -221,7 +217,7 @@ def main() -> None:
         methods = [
             ("featx", lambda own=own: to_grid(own())),
             ("featx --fine", lambda fine=fine: to_grid(fine())),
-            ("featx, what speaks for it", lambda own=own, side=pixels.shape[-1]: rectified(own(), side)),
+            ("featx, support", lambda own=own, square=square: to_grid(support_of(spread(own(), encoder, square)))),
             *contestants(asked, maps_of, pixels, (given.seed, int(row_number))),
         ]
         for name, method in methods:
@@ -237,8 +233,8 @@ def main() -> None:
     print(f"{'':28}{'deletion':>18}{'insertion':>18}{'CPU ms':>9}")
     for name, values in scores.items():
         rows = np.array(values)
-        spread = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))
-        cells = [f"{rows[:, i].mean():.3f} ({spread[i]:.3f})" for i in (0, 1)]
+        errors = (rows - ours).std(axis=0, ddof=1) / np.sqrt(len(rows))
+        cells = [f"{rows[:, i].mean():.3f} ({errors[i]:.3f})" for i in (0, 1)]
         print(f"{name:28}{cells[0]:>18}{cells[1]:>18}{1000 * np.median(rows[:, 2]):9.0f}")
 
 

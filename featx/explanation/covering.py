@@ -40,14 +40,14 @@ class Covering:
 
 
 def find_covering(
-    image: Image.Image, regions: NDArray[np.float64], shares_of: Shares, classes: Sequence[str], winner: int
+    image: Image.Image, support: NDArray[np.float64], shares_of: Shares, classes: Sequence[str], winner: int
 ) -> Covering | None:
     """The fewest of the strongest cells that change the answer, without those that it changes without; or None.
 
     Every answer is that of the classifier to the covered photo.
     """
     step = GRID // SIDE
-    strength = regions.reshape(SIDE, step, SIDE, step).sum(axis=(1, 3))
+    strength = support.reshape(SIDE, step, SIDE, step).sum(axis=(1, 3))
     order = np.argsort(-strength, axis=None, kind="stable")
     positive = int((strength > 0).sum())
     tried = [_first(order, n) for n in TRIED if n <= max(positive, 1)]

@@ -25,7 +25,7 @@ from featx.explanation.fine import fine_regions
 from featx.explanation.looking import aspects_of, look, regions_of_networks, rows_of
 from featx.explanation.margin import Margin
 from featx.explanation.question import Question
-from featx.explanation.regions import GRID, Regions
+from featx.explanation.regions import GRID, Regions, support_of
 from featx.explanation.words import WordShare, encoded_columns, words_of_photo
 from featx.images import PhotoLike
 from featx.images.photos import name_of
@@ -92,6 +92,11 @@ class Explanation:
         for region in self.regions.values():
             total += region.cells
         return total
+
+    @property
+    def support(self) -> NDArray[np.float64]:
+        """Where to look first: what speaks for the category alone, smoothed, on the same grid."""
+        return support_of(self.cells)
 
     @property
     def border_sentence(self) -> str:
@@ -284,7 +289,7 @@ class Explainer:
     def _with_covering(self, result: Explanation, values: Mapping[str, Sequence[Value]], winner: int) -> Explanation:
         """The explanation with what must be covered."""
         shares_of, classes = self._shares(values), self.predictor.model.classes
-        found = find_covering(result.image, result.cells, shares_of, classes, winner) if result.regions else None
+        found = find_covering(result.image, result.support, shares_of, classes, winner) if result.regions else None
         return replace(result, covering=found, covering_tried=True)
 
     def _nearest(self, row: NDArray[np.float32], digest: str, labels: Sequence[str]) -> dict[str, list[NearPhoto]]:

@@ -29,6 +29,7 @@ from featx.explanation.regions import (
     cells_of,
     regions_of,
     spread,
+    support_of,
 )
 from featx.extraction import extract
 from featx.prediction.predict import Predictor
@@ -193,6 +194,16 @@ def test_cells_of_a_crop_keep_their_sum_and_their_place() -> None:
     assert whole.sum() == pytest.approx(cells.sum())
     # The middle square of a photo twice as wide as high: nothing is seen at its left and right ends.
     assert not whole[:, : GRID // 4].any() and not whole[:, -GRID // 4 :].any()
+
+
+def test_support_is_only_what_speaks_for_the_category_and_fades_around_it() -> None:
+    cells = np.full((GRID, GRID), -1.0)
+    cells[8:16, 8:16] = 2
+    support = support_of(cells)
+    assert support.min() == 0 and np.unravel_index(support.argmax(), support.shape) in set(np.ndindex(16, 16))
+    # Cells beside what speaks for it come before those far away, though all of them speak against it.
+    assert support[12, 16] > 0 and not support[24:].any() and not support[:, 24:].any()
+    assert not support_of(-np.abs(cells)).any()
 
 
 def test_the_command_prints_json_and_draws_a_picture_for_each_photo(
