@@ -38,4 +38,4 @@ class TunableNetwork:
 
     def completed(self, rows: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows of this network with the columns of whole rows that it does not make."""
-        return np.concatenate([rows, whole[:, self.width :]], axis=1)
+        return rows if whole.shape[1] == self.width else np.concatenate([rows, whole[:, self.width :]], axis=1)

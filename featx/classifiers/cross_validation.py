@@ -13,7 +13,7 @@ from featx.classifiers.pipelines import parallel_fits, scores_of, scores_of_view
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.tuning import best, default_grid, wide_grid
 from featx.compute.threads import side_by_side
-from featx.labels.folds import Fold, NestedFolds, near_duplicate_rate
+from featx.labels.folds import Fold, NestedFolds
 from featx.labels.training_set import TrainingSet
 
 
@@ -24,7 +24,6 @@ class FoldResults:
     folds: list[Fold]
     scores: np.ndarray
     settings: ClassifierSettings
-    near_duplicates: float
     # Where a classifier of finer categories answered.
     coarsening: Coarsening | None = None
     # Where the store has several views of each photo: the scores of all of them, averaged.
@@ -61,14 +60,13 @@ def cross_validate(
             search.best(x[learn], y[learn], inner.get(number, ())), views, y, cut[number], training.classes
         )
 
-    scores, near_duplicates = np.zeros((len(y), len(training.classes))), 0.0
+    scores = np.zeros((len(y), len(training.classes)))
     averaged = np.zeros_like(scores)
     results = side_by_side(fold_scores, range(len(cut)), parallel_fits(settings, views[:, : settings.views]))
-    for (learn, score), result in zip(cut, results, strict=True):
+    for (_, score), result in zip(cut, results, strict=True):
         scores[score], averaged[score] = result
-        near_duplicates += len(score) * near_duplicate_rate(x[score], x[learn]) / len(y)
     chosen = search.best(x, y, cut if tune else cut[:1])
-    return FoldResults(cut, scores, chosen, near_duplicates, averaged=averaged if views.shape[1] > 1 else None)
+    return FoldResults(cut, scores, chosen, averaged=averaged if views.shape[1] > 1 else None)
 
 
 def score_fold(

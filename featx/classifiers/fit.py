@@ -31,7 +31,7 @@ from featx.classifiers.spec import ClassifierSettings, known_reduction
 from featx.classifiers.suited_blocks import suited_blocks
 from featx.classifiers.thresholds import table_of, yield_on
 from featx.errors import FeatxError
-from featx.labels.folds import near_duplicate_rate
+from featx.labels.folds import near_duplicate_rate, near_duplicates_in
 from featx.labels.training_set import (
     HELD_OUT,
     HeldOut,
@@ -264,7 +264,8 @@ def _card(
     labels, classes = training.labels[training.learn], training.classes
     truth, curve = assessment.answers.truth, assessment.curve_answers
     biggest = Counter(labels.tolist()).most_common(1)[0][0]
-    twins = near_duplicate_rate(held.features, store.features[training.learn]) if len(held) else results.near_duplicates
+    learned, folds = store.features[training.learn], results.folds
+    twins = near_duplicate_rate(held.features, learned) if len(held) else near_duplicates_in(folds, learned)
     record = {
         "version": 1,
         "clf": results.settings.name,

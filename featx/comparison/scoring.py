@@ -14,7 +14,7 @@ from featx.comparison.alignment import AlignedStores
 from featx.comparison.candidates import CandidateResult, EvaluationPlan
 from featx.comparison.document import Best, Check, Entry, Name, PairTest
 from featx.comparison.json_values import as_record, rounded
-from featx.labels.folds import Fold, near_duplicate_rate
+from featx.labels.folds import Fold, near_duplicate_rate, near_duplicates_in
 from featx.metrics.assessment import assess
 from featx.metrics.scores import LOWER_IS_BETTER, METRICS, ScoredAnswers, scores, share_by_group
 from featx.metrics.significance import (
@@ -335,8 +335,7 @@ def _twins(rows: np.ndarray, scoring: Scoring) -> float:
     n = scoring.aligned.n_learn
     if len(rows) > n:
         return near_duplicate_rate(rows[n:], rows[:n])
-    cut = scoring.plan.repeats[0]
-    return sum(len(score) * near_duplicate_rate(rows[score], rows[learn]) for learn, score in cut) / n
+    return near_duplicates_in(scoring.plan.repeats[0], rows)
 
 
 def _check(code: str, bad: bool, share: float, n: int | None = None) -> Check:

@@ -2,6 +2,7 @@
 
 threads    how many cores, and how many threads a piece of work deserves
 machine    threads, GPU, disk and versions, for `featx info`
+memory     what large arrays leave behind
 vectors    unit rows, blocked cosines, the nearest rows, half precision
 centres    where rows gather
 left_out   what a regression on the others says of each photo

@@ -48,7 +48,7 @@ def labelled_photos(
         events.left_out(skipped)
     photos = divided(
         readable,
-        np.stack(rows),
+        rows,
         encoder.fingerprint,
         {"product_source": catalogue.product_source},
         f"{catalogue.root}",
@@ -73,11 +73,12 @@ def _labelled(catalogue: Catalogue) -> list[Item]:
 
 def _embedded(
     items: list[Item], encoder: Encoder, events: TuneEvents
-) -> tuple[list[Item], list[NDArray[np.float32]], list[Skipped]]:
+) -> tuple[list[Item], NDArray[np.float32], list[Skipped]]:
     """The photos that can be read, their features, and the others."""
     encoder.use_engine("auto", photos=len(items), batch_size=batch_size_for(encoder))
     readable: list[Item] = []
-    rows: list[NDArray[np.float32]] = []
+    # Filled row by row: thousands of small arrays, then stacked, would take twice the memory.
+    rows = np.empty((len(items), encoder.fingerprint.width), dtype=np.float32)
     skipped: list[Skipped] = []
     paths = [item.path for item in items]
     with (
@@ -86,13 +87,13 @@ def _embedded(
     ):
         for done, result in enumerate(stream):
             if result.features is not None:
+                rows[len(readable)] = result.features
                 readable.append(replace(items[done], digest=result.digest))
-                rows.append(result.features)
             elif result.unreadable is not None:
                 bad = result.unreadable
                 skipped.append(Skipped(items[done].path, bad.reason, bad.detail))
             advance(done + 1)
-    return readable, rows, skipped
+    return readable, rows[: len(readable)], skipped
 
 
 def _extracted(encoder: Encoder) -> Lookup:

@@ -95,19 +95,19 @@ def _tuned(
     begun = time.monotonic()
     encoder.tunable()  # what cannot be tuned is refused before any photo is read
     photos, unreadable = labelled_photos(catalogue, encoder, options, events)
-    photos = replace(photos, shrinkage=suited_shrinkage(photos, options.seed))
     level = None
     if options.also is not None:
         level = level_of(options.also, catalogue, photos.store.paths)
         level.numbers(photos.learn)
     extra = _unlabelled(photos, encoder, options, events)
+    encoder.rest()  # plain torch does all that follows
+    photos = replace(photos, shrinkage=suited_shrinkage(photos, options.seed))
     before = judged_frozen(photos, options)
     events.before(before.reached(photos))
     frozen = Work(name, encoder.fingerprint, encoder, weights, photos, options, events, folder, begun, extra, level)
     work, adapted = frozen, None
     if options.adapt_norms is not None:
         work, adapted = _adapted(frozen, options.adapt_norms)
-    encoder.rest()  # plain torch does all that follows
     trainer = Trainer(work)
     verdict = Verdict.of(work.photos, before, climbed(work, before, adapted, trainer))
     tuned = handed_back(frozen, verdict, trainer)

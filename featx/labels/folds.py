@@ -35,7 +35,7 @@ def groups_of(products: Sequence[str], digests: Sequence[str], features: np.ndar
     )
     groups = union_groups(by_product, by_digest)
     # The same bytes have the same features: one row represents all copies.
-    unit = unit_rows(np.asarray(features)[first_of])
+    unit = unit_rows(np.asarray(features), first_of)
     waiting: list[tuple[np.ndarray, np.ndarray]] = []
     pairs = 0
     for i, j in pairs_above(unit, NEAR_CERTAIN):
@@ -132,6 +132,16 @@ def plain_folds(labels: Sequence[str], folds: int, seed: int) -> list[Fold]:
 
 def near_duplicate_rate(features: np.ndarray, learned_from: np.ndarray) -> float:
     """The share of rows that look nearly like (cosine 0.95 or more) a row that was learned from."""
-    if not len(features) or not len(learned_from):
+    return _twins(unit_rows(features), unit_rows(learned_from))
+
+
+def near_duplicates_in(folds: Sequence[Fold], features: np.ndarray) -> float:
+    """The same of rows that are scored in folds, by those that are learned from in each."""
+    unit = unit_rows(features)
+    return sum(len(score) * _twins(unit[score], unit[learn]) for learn, score in folds) / max(len(features), 1)
+
+
+def _twins(unit: np.ndarray, learned_from: np.ndarray) -> float:
+    if not len(unit) or not len(learned_from):
         return 0.0
-    return float((max_cosines(unit_rows(features), unit_rows(learned_from)) >= TWIN).mean())
+    return float((max_cosines(unit, learned_from) >= TWIN).mean())

@@ -26,6 +26,10 @@ class _RowsInMemory(Snapshot):
         """All features in row order."""
         yield self.features.tobytes()
 
+    def view_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """The rows themselves: a copy would take as much memory again."""
+        yield self.features.reshape(len(self.features), self.spec.views, self.spec.width)
+
     def array(self, location: int) -> NDArray[Any]:
         """One row's features."""
         return np.asarray(self.features[location])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import isnan
@@ -119,6 +119,12 @@ class Snapshot:
                 yield self.sealed.block(start // BLOCK)
             else:
                 yield b"".join(self.raw(location) for location in part)
+
+    def view_blocks(self) -> Iterator[NDArray[np.float32]]:
+        """The same as numbers: (rows, views, width)."""
+        spec = self.spec
+        for block in self.blocks():
+            yield np.frombuffer(block, dtype=spec.dtype).reshape(-1, spec.views, spec.width).astype(np.float32)
 
     def close(self) -> None:
         """Close both files."""

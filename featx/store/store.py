@@ -212,11 +212,15 @@ class Store:
         """The features of every view: (n, views, width); the first view is the photo itself."""
         if self._whole is not None:
             return side_by_side(self._whole.all_views, self.columns_used)
-        whole = np.empty((len(self), self.views, self.width), dtype=np.float32)
-        start = 0
-        for part in self._view_blocks():
-            whole[start : start + len(part)] = part
-            start += len(part)
+        parts = self._view_blocks()
+        whole = next(parts, np.empty((0, self.views, self.width), dtype=np.float32))[:]
+        if len(whole) < len(self):  # rows of a single block need no room beside it
+            start, first = len(whole), whole
+            whole = np.empty((len(self), self.views, self.width), dtype=np.float32)
+            whole[:start] = first
+            for part in parts:
+                whole[start : start + len(part)] = part
+                start += len(part)
         whole.flags.writeable = False
         return whole
 
@@ -239,9 +243,7 @@ class Store:
         if self._whole is not None:
             yield from (side_by_side(part, self.columns_used) for part in self._whole._view_blocks())
             return
-        spec = self._contents.spec
-        for block in self._contents.blocks():
-            yield np.frombuffer(block, dtype=spec.dtype).reshape(-1, spec.views, spec.width).astype(np.float32)
+        yield from self._contents.view_blocks()
 
     def features_map(self) -> NDArray[Any]:
         """The features as a read-only memory map of the file, unverified; verified in memory if rows are unsealed.

@@ -42,7 +42,7 @@ def test_another_candidate_is_chosen_only_if_it_is_clearly_better_than_the_first
         truth = np.searchsorted(training.classes, training.labels[training.learn])
         correct = np.arange(len(truth)) < right[CANDIDATES.index(settings.name)]
         scores[np.arange(len(truth)), np.where(correct, truth, (truth + 1) % len(training.classes))] = 1
-        return FoldResults([(np.arange(4), np.arange(4, 8))], scores, replace(settings, strength=1.0), 0.0)
+        return FoldResults([(np.arange(4), np.arange(4, 8))], scores, replace(settings, strength=1.0))
 
     monkeypatch.setattr(selection, "cross_validate", answered)
     # Each photo a product of its own, so that the test has something to decide on.

@@ -17,7 +17,15 @@ from featx.compute.vectors import HIDDEN, max_cosines, nearest, pairs_above, top
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks, so small that every answer crosses several."""
-    for name, value in (("BLOCK", 7), ("COSINES", 100), ("QUERIES", 3), ("TILE", 5), ("WIDE", 8), ("PAIRS", 20)):
+    for name, value in (
+        ("BLOCK", 7),
+        ("AT_ONCE", 7),
+        ("COSINES", 100),
+        ("QUERIES", 3),
+        ("TILE", 5),
+        ("WIDE", 8),
+        ("PAIRS", 20),
+    ):
         monkeypatch.setattr(vectors, name, value)
 
 
@@ -29,6 +37,12 @@ def test_every_row_with_a_direction_has_length_one_and_every_other_is_zero(kind,
     lengths = np.linalg.norm(unit.astype(np.float64), axis=1)
     assert unit.dtype == np.float32 and (unit[3:6] == 0).all()
     assert np.allclose(np.delete(lengths, [3, 4, 5]), 1, atol=1e-6)
+
+
+def test_chosen_rows_at_length_one_are_those_of_all_rows(small_blocks):
+    rows, chosen = np.random.default_rng(3).normal(size=(30, 6)).astype(np.float32), np.array([29, 3, 4, *range(20)])
+    rows[4] = 0
+    assert (unit_rows(rows, chosen) == unit_rows(rows)[chosen]).all()
 
 
 def test_rows_too_long_or_too_short_for_single_precision_keep_their_direction():

@@ -9,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.compute.vectors import unit_rows
-from featx.labels.folds import NEAR_CERTAIN, grouped_folds, groups_of, near_duplicate_rate, plain_folds, union_groups
+from featx.labels.folds import (
+    NEAR_CERTAIN,
+    grouped_folds,
+    groups_of,
+    near_duplicate_rate,
+    near_duplicates_in,
+    plain_folds,
+    union_groups,
+)
 from tests.counting import counted_calls
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 3)), min_size=2, max_size=60)
@@ -111,6 +119,14 @@ def test_the_share_of_twins_counts_pictures_with_a_look_alike_in_what_was_learne
     learned = np.eye(4)
     assert near_duplicate_rate(np.array([[1, 0.01, 0, 0], [0.7, 0.7, 0, 0]]), learned) == 0.5
     assert near_duplicate_rate(np.zeros((0, 4)), learned) == 0
+
+
+def test_the_share_of_twins_in_folds_counts_each_picture_where_it_is_scored():
+    rows = np.array([[1, 0], [1, 0.01], [0, 1], [0.7, 0.7]])
+    together, apart = (np.array([2, 3]), np.array([0, 1])), (np.array([0, 1]), np.array([2, 3]))
+    assert near_duplicates_in([together, apart], rows) == 0
+    assert near_duplicates_in([(np.array([0, 2]), np.array([1, 3])), (np.array([1, 3]), np.array([0, 2]))], rows) == 0.5
+    assert near_duplicates_in([], np.zeros((0, 4))) == 0
 
 
 def test_pairs_joined_in_many_small_steps_give_the_same_groups_as_all_at_once(monkeypatch):

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from featx.catalogue.items import Item, Skipped
 from featx.errors import FeatxError
 from featx.store import Row, StoreWriter, ensure_room, open_store
+from featx.store.in_memory import store_in_memory
 from featx.workspace import is_store
 from tests.conftest import toy_fingerprint
 
@@ -42,6 +43,16 @@ def row(i: int, **facts: object) -> Row:
 
 def writer(path: Path, **options: object) -> StoreWriter:
     return StoreWriter.open(path, MAKING, **{"provenance": {"source": "x"}, **options})  # type: ignore[arg-type]
+
+
+def test_rows_in_memory_are_not_copied_and_cannot_be_changed_through_the_store():
+    rows = np.stack([vector(i) for i in range(1, 4)])
+    store = store_in_memory("x.h5", [row(i).item for i in range(1, 4)], rows, MAKING, {})
+    assert np.shares_memory(store.features, rows) and (store.features == rows).all()
+    with pytest.raises(ValueError, match="read-only"):
+        store.features[0] = 0
+    rows[0] = 1  # who made them may
+    assert (np.concatenate(list(store.feature_blocks())) == rows).all()
 
 
 def held(path: Path) -> dict[str, tuple[object, bytes]]:

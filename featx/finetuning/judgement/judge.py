@@ -12,6 +12,7 @@ from featx.backbones.tuned_card import Answer, Reached
 from featx.classifiers.fit import fit
 from featx.classifiers.model import Classifier
 from featx.classifiers.solvers import ShrinkageLDA
+from featx.compute.memory import freed_at_once
 from featx.compute.vectors import unit_rows
 from featx.finetuning.judgement.division import Photos
 from featx.finetuning.judgement.lookalikes import NEAREST, look_alikes
@@ -52,12 +53,13 @@ class Judgement:
         return reached_by(self.classifier, self.tested, photos.groups[photos.test]) if len(photos.test) else None
 
 
+@freed_at_once()
 def suited_shrinkage(photos: Photos, seed: int) -> float:
     """The shrinkage that suits the frozen features of the photos to learn from, in folds of their products.
 
     Tuned features have seen these photos and can choose none, but are of the same photos and as wide.
     """
-    rows, labels = unit_rows(photos.store.features[photos.learn]), photos.labels[photos.learn]
+    rows, labels = unit_rows(photos.store.features, photos.learn), photos.labels[photos.learn]
     right = dict.fromkeys(SHRINKAGES, 0)
     for learn, score in grouped_folds(labels.tolist(), photos.kept_together, FOLDS, seed):
         if len(set(labels[learn].tolist())) > 1:
@@ -82,6 +84,7 @@ def judged_tuned(photos: Photos, store: Store, options: TuneOptions) -> Judgemen
     return _by_both(judged_by_lda(photos, store), judged_by_neighbours(photos, store), options)
 
 
+@freed_at_once()
 def judged_by_neighbours(photos: Photos, store: Store) -> Judgement:
     """Whether the most similar photo of another product is of the same category."""
     rows = np.asarray(store.features)
@@ -98,9 +101,11 @@ def _by_both(categories: Judgement, alike: Judgement, options: TuneOptions) -> J
     return replace(first, beside=second)
 
 
+@freed_at_once()
 def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
     """The best classifier that `featx fit` finds for the features as they are."""
-    model: Classifier = fit(photos.store, seed=seed, choose_blocks=False)
+    # One fold after the other: side by side they take several times the memory.
+    model: Classifier = fit(photos.store, seed=seed, choose_blocks=False, threads=1)
 
     def answers(rows: NDArray[np.intp]) -> NDArray[np.str_]:
         return np.asarray(model.predict(photos.store.features[rows]) if len(rows) else [], dtype=str)
@@ -108,21 +113,25 @@ def judged_as_fitted(photos: Photos, seed: int) -> Judgement:
     return _judgement(model.name, photos, answers)
 
 
+@freed_at_once()
 def judged_by_lda(photos: Photos, store: Store, more: Iterable[NDArray[np.float32]] = (), views: int = 0) -> Judgement:
     """A discriminant analysis of features that may have seen the photos it learns from; no other choice is made.
 
     `more` are rows of so many other `views` of the photos that are learned from.
     """
-    rows, n = unit_rows(store.features), len(photos.learn)
-    # Filled one view after the other: all of them twice would take hundreds of megabytes.
-    learned = np.empty((n * (1 + views), rows.shape[1]), dtype=np.float32)
-    learned[:n] = rows[photos.learn]
+    n = len(photos.learn)
+    if views:
+        # Filled one view after the other: all of them twice would take hundreds of megabytes.
+        learned = np.empty((n * (1 + views), store.width), dtype=np.float32)
+        learned[:n] = unit_rows(store.features, photos.learn)
+    else:
+        learned = unit_rows(store.features, photos.learn)
     for number, view in enumerate(more, start=1):
         learned[n * number : n * (number + 1)] = unit_rows(view)
     lda = ShrinkageLDA(photos.shrinkage).fit(learned, np.tile(photos.labels[photos.learn], 1 + views))
 
     def answers(chosen: NDArray[np.intp]) -> NDArray[np.str_]:
-        return np.asarray(lda.predict(rows[chosen]) if len(chosen) else [], dtype=str)
+        return np.asarray(lda.predict(unit_rows(store.features, chosen)) if len(chosen) else [], dtype=str)
 
     return _judgement(LDA, photos, answers)
 
