@@ -59,8 +59,11 @@ def bucket(photos: int) -> Iterator[str]:
             except OSError:
                 time.sleep(0.1)
         begun = time.perf_counter()
+        import obstore
+
+        shop = obstore.store.from_url("s3://shop", client_options={"allow_http": True})
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(put, range(photos)))
+            list(pool.map(lambda number: obstore.put(shop, name_of(number), drawn(number)), range(photos)))
         report("put", seconds=time.perf_counter() - begun, photos_s=photos / (time.perf_counter() - begun))
         yield "s3://shop/photos"
     finally:
@@ -88,13 +91,6 @@ def drawn(number: int) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
     return file.getvalue()
-
-
-def put(number: int) -> None:
-    import obstore
-
-    store = obstore.store.from_url("s3://shop", client_options={"allow_http": True})
-    obstore.put(store, name_of(number), drawn(number))
 
 
 def report(name: str, **facts: Any) -> None:

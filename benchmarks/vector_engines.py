@@ -1,13 +1,14 @@
 """Search engines side by side, each built and searched in processes of its own: exact, usearch, Lance, pgvector, faiss.
 
     python benchmarks/vector_engines.py STORE [--rows 100000] [--width 512] [--queries 100] [--engine NAME ...]
-        [--names] [--lists N]
+        [--names] [--lists N] [--place FOLDER [--built]]
 
 The rows are made from the real features of STORE: a photo, moved a random part of the way to another photo of its
 category, with noise, projected at random to WIDTH numbers; its category is the condition. Queries are rows. `towards`
 keeps the query's own category, `away` another. featx compares the answers of its engines exactly; faiss answers alone.
 With `--names` all names are in order first, as a server has them. `--lists` is the number of faiss' lists (four times
-the root of the rows, unless given), of which 64 are read.
+the root of the rows, unless given), of which 64 are read. `--place` keeps what is built, and `--built` asks it again
+without building.
 """
 
 from __future__ import annotations
@@ -223,6 +224,7 @@ def main() -> None:
     parser.add_argument("--place", type=Path, help="Where the made-up store is kept, and found again.")
     parser.add_argument("--names", action="store_true")
     parser.add_argument("--lists", type=int)
+    parser.add_argument("--built", action="store_true", help="Do not build: ask what PLACE has.")
     parser.add_argument("--alone", help=argparse.SUPPRESS)
     parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -242,7 +244,8 @@ def main() -> None:
         if not store.exists():
             made(arguments.store, arguments.rows, arguments.width, store)
         # Kept beside the store for every engine, so that no process below reads all names.
-        subprocess.run([sys.executable, __file__, str(store), "--alone", "exact", "--build"], check=True)
+        if not arguments.built:
+            subprocess.run([sys.executable, __file__, str(store), "--alone", "exact", "--build"], check=True)
         for name in arguments.engine or ENGINES:
             if name == "pgvector" and "FEATX_BENCHMARK_POSTGRES" not in os.environ:
                 print("pgvector: name a server, FEATX_BENCHMARK_POSTGRES=postgresql://…", flush=True)
@@ -251,7 +254,7 @@ def main() -> None:
             if arguments.lists:
                 flags += ["--lists", str(arguments.lists)]
             ours = [sys.executable, __file__, str(store), *flags]
-            if name == "exact" or subprocess.run([*ours, "--build"], check=False).returncode == 0:
+            if arguments.built or name == "exact" or subprocess.run([*ours, "--build"], check=False).returncode == 0:
                 subprocess.run(ours, check=False)
 
 

@@ -23,6 +23,8 @@ COSINES, QUERIES = 32_000_000, 1024
 TILE, WIDE = 2048, 8192
 # So many numbers are parted at a time: the column of each takes twice the memory of the number.
 PARTED = 4_000_000
+# A row of so many numbers for each that is wanted is parted in two steps.
+WIDE_FOR = 64
 # How many cosines are looked through at a time: where nearly all are alike, pairs take many times the room of theirs.
 PAIRS = 250_000
 # The cosine of a pair that does not count is below all that do.
@@ -163,6 +165,8 @@ def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
     k = min(k, width)
     if k < 1:
         return np.empty((len(numbers), 0), dtype=np.intp)
+    if width >= WIDE_FOR * k:
+        return _top_k_of_wide(numbers, k)
     step = max(1, PARTED // width)
     if len(numbers) > step:
         return np.concatenate([top_k(numbers[start : start + step], k) for start in range(0, len(numbers), step)])
@@ -173,6 +177,33 @@ def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:
         columns[row] = np.sort(np.argsort(-numbers[row], kind="stable")[:k])
     values = np.take_along_axis(numbers, columns, axis=1)
     return np.take_along_axis(columns, np.argsort(-values, axis=1, kind="stable"), axis=1)
+
+
+def _top_k_of_wide(numbers: Matrix, k: int) -> NDArray[np.intp]:
+    """The same where rows are far longer than k: parting the largest of some columns each is a fraction of the work.
+
+    The k-th largest of these is no larger than the k-th largest number, so the k largest lie where the k largest of
+    these come from.
+    """
+    # A row is so many layers of equal length, and less than one that is left over.
+    layers = int(np.sqrt(numbers.shape[1] / (4 * k)))
+    depth = numbers.shape[1] // layers
+    left_over = np.arange(layers * depth, numbers.shape[1])
+    best = np.empty((len(numbers), k), dtype=np.intp)
+    for start in range(0, len(numbers), step := max(1, PARTED // depth)):
+        part = numbers[start : start + step]
+        largest = part[:, : layers * depth].reshape(len(part), layers, depth).max(axis=1)
+        chosen = np.argpartition(largest, depth - k, axis=1)[:, depth - k :]
+        least = np.take_along_axis(largest, chosen, axis=1).min(axis=1)
+        columns = (chosen[:, None, :] + depth * np.arange(layers)[:, None]).reshape(len(part), -1)
+        columns = np.hstack([columns, np.broadcast_to(left_over, (len(part), len(left_over)))])
+        columns.sort(axis=1)
+        first = np.argsort(-np.take_along_axis(part, columns, axis=1), axis=1, kind="stable")[:, :k]
+        best[start : start + step] = np.take_along_axis(columns, first, axis=1)
+        # Where several tie for the last place, any of them was chosen.
+        for row in np.flatnonzero((largest >= least[:, None]).sum(axis=1) > k):
+            best[start + row] = np.argsort(-part[row], kind="stable")[:k]
+    return best
 
 
 def pairs_above(

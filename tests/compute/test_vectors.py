@@ -51,11 +51,14 @@ def test_rows_too_long_or_too_short_for_single_precision_keep_their_direction():
     assert np.allclose(unit, [0.6, 0.8, 0], atol=1e-6)
 
 
-@given(hnp.arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 12)), elements=st.integers(0, 3)), st.data())
+@given(hnp.arrays(np.int8, st.tuples(st.integers(1, 5), st.integers(1, 90)), elements=st.integers(0, 3)), st.data())
 def test_the_largest_come_first_and_of_equal_ones_the_earlier(numbers, data):
     k = data.draw(st.integers(0, numbers.shape[1] + 2))
     expected = np.argsort(-numbers, axis=1, kind="stable")[:, :k]
-    with patch.object(vectors, "PARTED", data.draw(st.sampled_from([1, 20, 1000]))):
+    with (
+        patch.object(vectors, "PARTED", data.draw(st.sampled_from([1, 20, 1000]))),
+        patch.object(vectors, "WIDE_FOR", data.draw(st.sampled_from([4, 1000]))),
+    ):
         assert (top_k(numbers.astype(np.float32), k) == expected).all()
 
 
