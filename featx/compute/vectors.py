@@ -85,20 +85,36 @@ def unit_queries(query: NDArray[Any]) -> NDArray[np.float32]:
         return np.where(good, wanted / lengths, 0).astype(np.float32)
 
 
-def half_to_float(rows: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The same numbers in single precision, several times faster than NumPy's conversion.
+class Halves:
+    """Directions that rows in half precision are multiplied by, in a third of the time that NumPy takes to convert one.
 
-    Exponent and fraction are shifted to their positions in single precision, and a factor corrects the bias. Infinite
-    numbers and NaN come out wrong, but a row with one has no direction, and its inverse length is 0.
+    Exponent and fraction of a half are shifted to their positions in single precision; a factor that corrects the bias
+    is in the directions already. Two neighbours are taken from one number of 32 bits. Infinite numbers and NaN come out
+    wrong, but a row with one has no direction, and its inverse length is 0.
     """
-    wide = np.left_shift(np.ascontiguousarray(rows).view(np.uint16), 16, dtype=np.uint32)
-    # Shifted back with its sign, which then fills three bits that belong to the exponent.
-    signed = wide.view(np.int32)
-    signed >>= 3
-    wide &= np.uint32(0x8FFFE000)
-    result: NDArray[np.float32] = wide.view(np.float32)
-    result *= np.float32(2.0**112)
-    return result
+
+    # The bits of sign, exponent and fraction; a shift with its sign leaves others.
+    MASK = np.int32(0x8FFFE000 - (1 << 32))
+    BIAS = np.float32(2.0**112)
+
+    def __init__(self, wanted: NDArray[np.float32]) -> None:
+        """`wanted` has a row for each column of the rows."""
+        wanted = wanted * self.BIAS
+        self._first, self._second = np.ascontiguousarray(wanted[0::2]), np.ascontiguousarray(wanted[1::2])
+
+    def products(self, rows: NDArray[np.float16]) -> NDArray[np.float32]:
+        """What `rows @ wanted` would be."""
+        if rows.shape[1] % 2:
+            rows = np.pad(rows, ((0, 0), (0, 1)))
+        pairs = np.ascontiguousarray(rows).view("<i4")
+        first, second = pairs << 16, pairs >> 3
+        first >>= 3
+        first &= self.MASK
+        second &= self.MASK
+        ends = second[:, : len(self._second)].view(np.float32) @ self._second
+        products: NDArray[np.float32] = first.view(np.float32) @ self._first
+        products += ends
+        return products
 
 
 def side_by_side(features: Matrix, parts: Sequence[tuple[int, int]]) -> Matrix:

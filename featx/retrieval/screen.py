@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import BLOCK
+from featx.compute.vectors import BLOCK, top_k
 from featx.retrieval.rows import IndexRows
 
 Rows = NDArray[np.intp]
@@ -101,8 +101,7 @@ class Look:
     def likely(self, count: int, may: NDArray[np.bool_]) -> Rows:
         """So many rows that are probably the most similar of those that may answer."""
         known = np.where(may, np.maximum.reduce(self._known), -np.inf)
-        count = min(count, len(known))
-        rows = np.argpartition(known, len(known) - count)[len(known) - count :]
+        rows = top_k(known[None], count)[0]
         return np.asarray(rows[may[rows]])
 
     def reaching(self, least: float, may: NDArray[np.bool_]) -> Rows:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
-from featx.compute.vectors import half_to_float
+from featx.compute.vectors import Halves
 from featx.errors import FeatxError
 from featx.retrieval import Query, SimilarityIndex, index_of, screen, search
 from featx.retrieval.cache import _Columns, cache_of
@@ -321,11 +321,17 @@ def test_a_damaged_cache_is_made_anew(tmp_path, damage):
     assert cache_of(path).read_bytes() == data
 
 
-def test_half_precision_is_widened_exactly():
+@pytest.mark.parametrize("width", [1, 2, 8, 31])
+def test_half_precision_is_multiplied_exactly(width):
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    finite = every[np.isfinite(every)].reshape(-1, 8)
-    widened = half_to_float(finite)
-    np.testing.assert_array_equal(widened.view(np.uint32), finite.astype(np.float32).view(np.uint32))
+    finite = every[np.isfinite(every)]
+    finite = finite[: len(finite) // width * width].reshape(-1, width)
+    eye = np.eye(width, dtype=np.float32)
+    np.testing.assert_array_equal(Halves(eye).products(finite), finite.astype(np.float32))
+    np.testing.assert_array_equal(Halves(eye[-1]).products(finite), finite[:, -1].astype(np.float32))
+
+
+def test_a_row_in_half_precision_that_is_not_finite_is_like_nothing():
     with np.errstate(all="ignore"):
         rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
         rows[2, 3], rows[5, 1] = np.inf, np.nan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from featx.compute.vectors import BLOCK, HALVES, half_to_float, runs
+from featx.compute.vectors import BLOCK, HALVES, Halves, runs
 
 if TYPE_CHECKING:
     from featx.retrieval.rows import IndexRows
@@ -32,11 +32,11 @@ def similarities(
     cosines = np.empty(len(index), dtype=np.float32)
     with np.errstate(invalid="ignore", over="ignore"):
         # One product of the whole map where nothing is copied for it; else block by block, in little memory.
-        half = index.features.dtype == np.float16
-        step = HALVES if half else len(cosines) if index.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
+        halves = Halves(wanted) if index.features.dtype == np.float16 else None
+        step = HALVES if halves else len(cosines) if index.features.dtype == np.float32 and wanted.ndim == 1 else BLOCK
         for start in range(0, len(cosines), max(step, 1)):
             block = index.features[start : start + step]
-            part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
+            part = halves.products(block) if halves else np.asarray(block, dtype=np.float32) @ wanted
             cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
         cosines *= index.scale
     cosines[index.no_direction] = 0
@@ -48,11 +48,11 @@ def _some(index: IndexRows, wanted: NDArray[np.float32], rows: NDArray[np.intp])
     # A mapped file as a plain array, which gives its rows sooner. `take` would copy all of one with several blocks.
     features = np.asarray(index.features)
     with np.errstate(invalid="ignore", over="ignore"):
-        half = features.dtype == np.float16
-        step = HALVES if half else BLOCK
+        halves = Halves(wanted) if features.dtype == np.float16 else None
+        step = HALVES if halves else BLOCK
         for start in range(0, len(rows), step):
             block = features[rows[start : start + step]]
-            part = (half_to_float(block) if half else np.asarray(block, dtype=np.float32)) @ wanted
+            part = halves.products(block) if halves else np.asarray(block, dtype=np.float32) @ wanted
             cosines[start : start + step] = part if part.ndim == 1 else part.max(axis=1)
         cosines *= index.scale[rows]
     cosines[index.scale[rows] == 0] = 0
