@@ -92,6 +92,7 @@ def fit(
     elsewhere = None if test_store is None else as_store(test_store)
     training = training_set_of(opened, level, test, elsewhere, products, seed)
     lessons = lessons_of(opened, level, test)
+    opened = training.store
     require_products(training, folds, min_recall or {})
     choice = suited_blocks(training, seed) if choose_blocks and not opened.is_part else None
     if choice is not None:

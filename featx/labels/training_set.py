@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,6 +15,7 @@ from featx.labels.decisions import labels_after_decisions
 from featx.labels.folds import NestedFolds, foldable_categories, groups_of
 from featx.labels.seen import seen_by, seen_rows
 from featx.store import Store
+from featx.store.in_memory import rows_in_memory
 
 HELD_OUT = ("test", "val")
 # Of a category no fewer products are drawn than two for each of the usual folds.
@@ -122,11 +123,28 @@ def training_set_of(
     _enough(Counter(labels[learn].tolist()), len(store), held_back)
     owners = np.array([store.product_of(i) for i in learn], dtype=object)
     known = len(set(owners.tolist()))
+    finer = None
     if products is not None and products < known:
         drawn = drawn_products(owners, labels[learn], products, seed)
         learn, owners = learn[drawn], owners[drawn]
+        finer = _finer(store, labels, learn) if level else None
+        store, labels, learn, held, finer = _with_no_others(store, labels, learn, held, finer)
+    elif level:
+        finer = _finer(store, labels, learn)
     groups = groups_of(owners.tolist(), [store.digests[i] for i in learn], store.features[learn])
-    return TrainingSet(store, labels, learn, held, groups, _finer(store, labels, learn) if level else None, known)
+    return TrainingSet(store, labels, learn, held, groups, finer, known)
+
+
+def _with_no_others(
+    store: Store, labels: np.ndarray, learn: np.ndarray, held: HeldOut, finer: np.ndarray | None
+) -> tuple[Store, np.ndarray, np.ndarray, HeldOut, np.ndarray | None]:
+    """The rows to learn from and to score as a store of their own: of the others no feature is kept in memory."""
+    inside = held.store is store
+    rows = np.union1d(learn, held.rows) if inside else learn
+    some, labels = rows_in_memory(store, rows), labels[rows]
+    if inside:
+        held = replace(held, store=some, labels=labels, rows=np.searchsorted(rows, held.rows))
+    return some, labels, np.searchsorted(rows, learn), held, None if finer is None else finer[rows]
 
 
 def drawn_products(owners: np.ndarray, labels: np.ndarray, products: int, seed: int) -> np.ndarray:

@@ -54,6 +54,33 @@ def test_a_classifier_of_some_products_says_what_that_costs_and_is_trained_again
     assert len(training_set_of(store).learn) == 240
 
 
+def test_features_of_products_that_were_not_drawn_are_not_kept_in_memory(tmp_path) -> None:
+    store = shop(tmp_path)
+    training = training_set_of(store, products=60)
+    assert len(training.store) == len(training.learn) < 140 and training.known_products == 120
+    assert "all_views" not in vars(store), "the store itself was read block by block"
+    names = [training.store.ids[i] for i in training.learn]
+    there = [store.ids.index(name) for name in names]
+    assert (training.store.features[training.learn] == store.features[there]).all()
+    assert training.labels[training.learn].tolist() == [store.labels[i] for i in there]
+
+
+def test_held_out_photos_are_scored_whichever_products_are_drawn(tmp_path) -> None:
+    rows = [(item.item_id, item) for item in shop(tmp_path).known().values()]
+    with StoreWriter.open(tmp_path / "split.h5", toy_fingerprint(6)) as writer:
+        features = open_store(tmp_path / "shop.h5").features
+        writer.append(
+            [Row(name, item.path, item.digest, item.label, item.product, "test" if i % 120 < 30 else "train", {},
+                 features[i]) for i, (name, item) in enumerate(rows)]
+        )  # fmt: skip
+        writer.seal()
+    store = open_store(tmp_path / "split.h5")
+    whole, some = training_set_of(store), training_set_of(store, products=30)
+    assert len(some.store) == len(some.learn) + 60 < len(whole.learn)
+    for name in ("features", "truth", "groups"):
+        assert (getattr(some.held, name) == getattr(whole.held, name)).all()
+
+
 def test_a_guess_goes_on_as_the_last_doubling_did_and_promises_nothing_where_that_did_not_help() -> None:
     assert _guess(0.8, 0.9, 4) == pytest.approx(1 - 0.1 * 0.5**2)
     assert _guess(0.9, 0.9, 4) is None and _guess(0.91, 0.9, 4) is None
