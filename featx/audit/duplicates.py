@@ -203,7 +203,9 @@ def find_duplicates(
     unit = unit_rows(opened.features_map()[rows] if len(rows) < len(opened) else opened.features_map())
     pictures = HashCache(opened)
     least = _choose(unit, rows, pictures) if min_score is None else min_score
-    pairs = near_pairs(unit, least, lambda done: progress(done, len(opened)))
+    n = len(unit)
+    # Each row is compared with those after it, the first ones with nearly all.
+    pairs = near_pairs(unit, least, lambda done: progress(len(opened) * done * (2 * n - done) // n**2, len(opened)))
     evidence = _link_near_copies(pairs, rows, pictures, forest, least)
     pictures.keep()
     labels = labels_after_decisions(opened, fixes).labels

@@ -17,6 +17,7 @@ from featx.compute.vectors import nearest, unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.labels.seen import seen_by
+from featx.labels.some_products import some_products
 from featx.metrics.confusion import confusion_counts
 from featx.store import Store, as_store
 from featx.views.frames import columns_of_records, pandas_frame
@@ -155,16 +156,19 @@ def find_issues(
     folds: int = 5,
     seed: int = 0,
     fixes: Path | None = None,
+    products: int | None = None,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> Issues:
     """Find the labels of a store that are probably wrong: more likely than not, or the `n` likeliest.
 
     Each photo is judged by classifiers that saw neither it nor another photo of its product, and by its nearest
     neighbours from other products. Decisions taken before (`fixes`, by default artifacts/fixes.csv) are respected.
+    With `products`, about so many of them are looked at, drawn whole and of each category in proportion.
     """
     if n is not None and n < 1:
         raise FeatxError("bad-flag", f"{n} labels cannot be listed", "use `-n 1` or more")
     opened = as_store(store)
+    opened = opened if products is None else some_products(opened, products, seed=seed)
     decided_labels = labels_after_decisions(opened, fixes).labels
     rows = np.array([i for i, label in enumerate(decided_labels) if label is not None], dtype=int)
     labels = np.array([str(decided_labels[i]) for i in rows], dtype=object).astype(str)
@@ -175,7 +179,7 @@ def find_issues(
             f"{opened.path} has {held}, but finding wrong labels takes two",
             "put each category into a folder of its own, or name the column: `featx extract TABLE --label-col COLUMN`",
         )
-    unit = unit_rows(opened.features_map())
+    unit, steps = unit_rows(opened.features_map()), folds + 3
     evidence = judge(
         unit[rows],
         np.asarray(opened.features_map()[rows], dtype=np.float32),
@@ -184,11 +188,11 @@ def find_issues(
         rows,
         folds,
         seed,
-        lambda done: progress(done, folds),
+        lambda done: progress(done, steps),
     )
     seen = evidence.unheard
     kept = {decision.key for decision in decided(fixes) if decision.decision == KEEP}
-    products, from_products = _mixed(opened, rows, labels)
+    mixed, from_products = _mixed(opened, rows, labels)
     ranked = {issue.item_id: issue for issue in _doubts(opened, rows, labels, evidence)}
     # The other photos of a product are plain facts, and decide where their share exceeds the probability by looks.
     ranked |= {
@@ -201,12 +205,14 @@ def find_issues(
     suspected = [issue for issue in left if issue.probability >= SUSPECTED]
     several = len({split for split in opened.splits if split}) > 1
     copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
+    outliers = _outliers(opened, decided_labels, unit)
+    progress(steps, steps)
     return Issues(
         tuple(suspected if n is None else left[:n]),
         copies.groups if copies else (),
-        products,
+        mixed,
         _twins(evidence),
-        _outliers(opened, decided_labels, unit),
+        outliers,
         len(rows),
         {name: int(count) for name, count in sorted(Counter(labels[~evidence.fair & ~seen].tolist()).items())},
         len(suspected),

@@ -62,7 +62,7 @@ def judge(
     seed: int,
     progress: Callable[[int], object] = lambda done: None,
 ) -> LabelEvidence:
-    """The evidence for each row from what knows nothing of its product."""
+    """The evidence for each row from what knows nothing of its product; `progress` counts folds and two more steps."""
     from featx.classifiers.calibration import probabilities
     from featx.labels.folds import groups_of
     from featx.labels.seen import fair_log_chances, seen_rows
@@ -70,8 +70,10 @@ def judge(
     features = np.where(np.isfinite(features), features, 0)
     classes, own = np.unique(labels, return_inverse=True)
     groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
-    opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, progress)
+    progress(1)
+    opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, lambda done: progress(1 + done))
     neighbour_labels, neighbours = _neighbours(unit, own, groups, len(classes))
+    progress(folds + 2)
     scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
     scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))
     # A tuned network may have learned a wrong label by heart, and would defend it; one that never saw it does not.

@@ -14,6 +14,7 @@ from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.compared_stores import each_with, stores_to_compare
 from featx.cli.comparison_tables import print_comparison, print_warnings
 from featx.cli.completion import backbone_names, classifier_names
+from featx.cli.large_stores import COMPARE, REPORT, say_cost_of_pairs
 from featx.cli.options import (
     JsonFlag,
     QuietFlag,
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from featx.reporting import ReportDocument
     from featx.store import Store
     from featx.workspace import Workspace
-
-# More photos than this are best compared on some of the products.
-MANY = 100_000
 
 
 def compare(
@@ -138,9 +136,8 @@ def compare(
     from featx.comparison import compare as run
     from featx.files.locks import one_writer
 
-    most = max(map(len, stores))
-    if products is None and most > MANY:
-        out.warn(f"every one of {most:,} photos is compared with every other, for hours: add `--products 20000`")
+    advice = "compare on some of the products: `featx compare --products 20000`"
+    say_cost_of_pairs(max(stores, key=len), COMPARE if fast else COMPARE + REPORT, advice, products, out)
     out.say(f"comparing on {', '.join(str(store.path) for store in stores)} · {folds} folds …")
     with out.progress(100, "compare", "percent") as advance:
         comparison = run(

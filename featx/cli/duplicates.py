@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featx.cli.large_stores import DUPLICATES, say_cost_of_pairs
 from featx.cli.options import (
     BlocksOption,
     ColumnsOption,
@@ -79,6 +80,7 @@ def duplicates(
     out.detail(f"store: {opened.path}")
     requested = requested_columns(columns, opened.own_columns)
     decided_labels(opened, out)
+    say_cost_of_pairs(opened, DUPLICATES, "a store of one department is sooner done", None, out)
     with out.progress(len(opened), "duplicates") as advance:
         result = find_duplicates(
             opened,

@@ -11,6 +11,7 @@ import typer
 from featx.classifiers.kinds import CLASSIFIERS
 from featx.cli.columns import column_lines, leak_warnings
 from featx.cli.completion import classifier_names
+from featx.cli.large_stores import FIT, say_cost_of_pairs
 from featx.cli.options import (
     BlocksOption,
     JsonFlag,
@@ -22,19 +23,17 @@ from featx.cli.options import (
     WithOption,
     block_names,
 )
-from featx.cli.output import Output, percent, percent_range, pluralise, size
+from featx.cli.output import Output, in_percent, percent, percent_range, pluralise, size
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError, did_you_mean
 from featx.metrics.block_choice import BlockChoice
 from featx.views.block_choices import describe_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from featx.classifiers.card import Card, RecallRow, SampleRecord, Score
     from featx.classifiers.model import Classifier
-    from featx.cli.output import Advance
     from featx.store import Store
 
 
@@ -143,6 +142,9 @@ def fit(
     paths: list[Path] = []
     for name in names:
         what = "a choice of classifiers" if name == BEST else name
+        if name == names[0]:
+            advice = "learn from some of the products: `featx fit --products 20000`"
+            say_cost_of_pairs(opened, FIT, advice, products, out)
         out.say(f"{what} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
         from featx.classifiers.persistence import SUFFIX
@@ -166,7 +168,7 @@ def fit(
                 sentences=sentences,
                 min_recall=must_catch,
                 products=products,
-                progress=_in_percent(advance),
+                progress=in_percent(advance),
             )
         path = workspace.models / f"{model.name if level is None else f'{model.name}-{_safe(level)}'}{SUFFIX}"
         elsewhere = others[0] if others else None
@@ -184,10 +186,6 @@ def fit(
         raise FeatxError(
             "below-limit", f"the accuracy of {percent(min(reached))} is below the limit of {percent(min_accuracy)}", ""
         )
-
-
-def _in_percent(advance: Advance) -> Callable[[int, int], None]:
-    return lambda done, total: advance(done * 100 // total)
 
 
 def _safe(name: str) -> str:

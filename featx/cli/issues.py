@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featx.cli.large_stores import ISSUES, say_cost_of_pairs
 from featx.cli.options import (
     BlocksOption,
     ColumnsOption,
@@ -18,7 +19,7 @@ from featx.cli.options import (
     VerboseFlag,
     block_names,
 )
-from featx.cli.output import Output, percent, pluralise
+from featx.cli.output import Output, in_percent, percent, pluralise
 from featx.cli.stores import store_in_use
 from featx.errors import FeatxError
 
@@ -47,6 +48,10 @@ def issues(
     fail_over: Annotated[
         int | None, typer.Option("--fail-over", min=0, metavar="N", help="Exit with code 7 above N wrong labels.")
     ] = None,
+    products: Annotated[
+        int | None,
+        typer.Option("--products", metavar="N", min=100, help="Look at about N of the products, drawn at random."),
+    ] = None,
     seed: SeedOption = 0,
     blocks: BlocksOption = None,
     store: StoreOption = None,
@@ -68,7 +73,7 @@ def issues(
     opened = open_store(store_in_use(store, out), block_names(blocks))
     out.detail(f"store: {opened.path}")
     if apply is not None:
-        if output is not None or html is not None or fail_over is not None or n is not None:
+        if output is not None or html is not None or fail_over is not None or n is not None or products is not None:
             raise FeatxError(
                 "bad-flag",
                 "`--apply` cannot be combined with other flags",
@@ -80,8 +85,11 @@ def issues(
     from featx.cli.own_columns import requested_columns
 
     requested = requested_columns(columns, opened.own_columns)
-    with out.progress(folds, "issues", "folds") as advance:
-        result = find_issues(opened, n=n, folds=folds, seed=seed, progress=lambda done, _: advance(done))
+    say_cost_of_pairs(opened, ISSUES, "look at some of the products: `featx issues --products 10000`", products, out)
+    with out.progress(100, "issues", "percent") as advance:
+        result = find_issues(
+            opened, n=n, folds=folds, seed=seed, products=products, progress=in_percent(advance),
+        )  # fmt: skip
     if output is not None:
         _write(result, list(opened.own_columns), output, out)
     if html is not None:

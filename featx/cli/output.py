@@ -6,7 +6,7 @@ import json as jsonlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol, TextIO
@@ -138,6 +138,11 @@ class Output:
                 yield advance
         else:
             yield _plain_progress(total, what, unit)
+
+
+def in_percent(advance: Advance) -> Callable[[int, int], None]:
+    """Progress in steps, shown in percent of all."""
+    return lambda done, total: advance(done * 100 // total)
 
 
 def _with_own(

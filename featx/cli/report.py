@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featx.cli.large_stores import REPORT, say_cost_of_pairs
 from featx.cli.options import JsonFlag, QuietFlag, StoreOption, VerboseFlag
 from featx.cli.output import Output, pluralise, size
 from featx.cli.stores import store_in_use
@@ -66,6 +67,9 @@ def report(
         written = write_again(source, folder=output, price_per_hour=price, formats=chosen, against=old)
     else:
         opened = _open_store(document, workspace, store, out)
+        if opened is not None:
+            advice = "compare on some of the products first: `featx compare --products 20000`"
+            say_cost_of_pairs(opened, REPORT, advice, document.settings.get("products"), out)
         out.say("reading photos and drawing the map …")
         written = write_report(
             document,

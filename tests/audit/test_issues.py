@@ -309,3 +309,12 @@ def test_an_id_that_a_spreadsheet_mangled_is_told_by_the_bytes_of_the_picture(wo
     filled = table(workplace / "f.csv", [("123", "change", "boots", store.digests[3])])
     assert record(filled, store) == {"change": 1}
     assert decided()[0].item_id == "00123"
+
+
+def test_some_products_can_be_looked_at_instead_of_all(tmp_path):
+    store = store_of(tmp_path / "s.h5", catalogue())
+    steps = []
+    issues = featx.find_issues(store, products=45, progress=lambda done, total: steps.append((done, total)))
+    assert issues.n == 45 and len(store) == 90
+    assert {issue.item_id for issue in issues} <= {"item3", "item40", "item77"}
+    assert steps == sorted(steps) and steps[-1] == (8, 8), "done at the end, and not before"
