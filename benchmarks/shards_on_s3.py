@@ -1,11 +1,11 @@
 """Small photos from an S3 on this machine, extracted in one run, in shards, with kills, and on Ray: the same bytes.
 
     python benchmarks/shards_on_s3.py [--photos 200000] [--shards 200] [--jobs 2] [--kills 10]
-        [--without-ray] [--without-local] [--folder]
+        [--without-ray] [--without-local] [--folder] [--backbone colour]
 
 moto serves the bucket, so most of the time is its own; with `--folder` the photos are files instead. Workers are killed
 (SIGKILL) in the middle of a shard, the driver twice, with Ray once. A shard that was done before a kill is never made
-again; all stores are compared.
+again; all stores are compared. `--kills 0` leaves these runs out.
 """
 
 from __future__ import annotations
@@ -217,13 +217,14 @@ def main() -> None:
     parser.add_argument("--without-ray", action="store_true")
     parser.add_argument("--without-local", action="store_true")
     parser.add_argument("--folder", action="store_true")
+    parser.add_argument("--backbone", default="colour")
     asked = parser.parse_args()
     with ExitStack() as stack:
         os.chdir(stack.enter_context(tempfile.TemporaryDirectory()))
         source = stack.enter_context(folder(asked.photos) if asked.folder else bucket(asked.photos))
         ran = command("list", source, "photos.parquet")
         report("list", **ran, photos_s=asked.photos / ran["seconds"])
-        extract = ("extract", "photos.parquet", "--backbone", "colour", "--store")
+        extract = ("extract", "photos.parquet", "--backbone", asked.backbone, "--store")
         ran = command(*extract, "plain.h5")
         report("one run", **ran, photos_s=asked.photos / ran["seconds"])
         if not asked.without_local:
@@ -238,6 +239,8 @@ def here(asked: argparse.Namespace, *extract: str) -> None:
     ran = command(*extract, "shards.h5", *shards)
     report("shards, one process", **ran, photos_s=asked.photos / ran["seconds"], same=same("shards.h5"))
     report("joining alone", **command(*extract, "shards.h5", *shards))
+    if not asked.kills:
+        return
     killer = Killer("killed.h5", asked.kills, b"multiprocessing-fork", drivers=2)
     ran = with_kills(killer, *extract, "killed.h5", *shards, "--jobs", str(asked.jobs))
     report("shards, killed", **ran, same=same("killed.h5"))
@@ -250,6 +253,8 @@ def on_ray(asked: argparse.Namespace, *extract: str) -> None:
     watch.start()
     ran = command(*extract, "ray.h5", *shards)
     report("ray", **ran, **watch.end(), photos_s=asked.photos / ran["seconds"], same=same("ray.h5"))
+    if not asked.kills:
+        return
     killer = Killer("ray2.h5", asked.kills, b"ray::extract_elsewhere", drivers=1)
     report("ray, killed", **with_kills(killer, *extract, "ray2.h5", *shards), same=same("ray2.h5"))
 

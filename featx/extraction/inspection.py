@@ -12,7 +12,7 @@ from featx.embedding.stream import Embedded, Images, Source
 from featx.extraction.existing_rows import ExistingRows
 from featx.extraction.skip_log import SkipLog
 from featx.extraction.stat_cache import StatCache
-from featx.images import UnreadablePhoto, digest_of, mark_of, read_bytes
+from featx.images import UnreadablePhoto, digest_of, mark_of, read_bytes, read_with_mark
 
 Kind = Literal["unchanged", "new", "changed", "copied", "skipped"]
 # A photo's bytes, path and digest, and how small a JPEG may come out, to its image and its other views.
@@ -51,7 +51,9 @@ class Inspector:
         """Inspect a photo; returns its bytes if its features must be computed."""
         item = inspection.item
         row = self.existing.row_of(item)
-        mark = inspection.mark = mark_of(item.path)
+        # Of a photo that nothing is known of, size and time come with its bytes: a bucket bills every request.
+        known = row is not None or item.path in self.skips
+        mark = inspection.mark = mark_of(item.path) if known else None
         if mark is not None and not self.force:
             if row is not None and self.stats.digest(item.path, mark) == row.digest:
                 inspection.digest = row.digest
@@ -60,7 +62,7 @@ class Inspector:
             if inspection.skip is not None:
                 inspection.kind = "skipped"
                 return None
-        data = read_bytes(item.path)
+        data = read_bytes(item.path) if known else self._read_first(inspection)
         inspection.digest = digest_of(data)
         if row is not None and row.digest == inspection.digest and not self.force:
             return None
@@ -68,6 +70,15 @@ class Inspector:
             inspection.kind = "copied"
             return None
         inspection.kind = "new" if row is None else "changed"
+        return data
+
+    def _read_first(self, inspection: Inspection) -> bytes:
+        try:
+            data, inspection.mark = read_with_mark(inspection.item.path)
+        except UnreadablePhoto:
+            # Noted with the verdict, so that the same bytes are not read again.
+            inspection.mark = mark_of(inspection.item.path)
+            raise
         return data
 
     def read(self, inspection: Inspection) -> Source | None:
@@ -91,11 +102,13 @@ class Inspector:
         return any(self._has_new_bytes(item) for item in items)
 
     def _has_new_bytes(self, item: Item) -> bool:
-        mark, row = mark_of(item.path), self.existing.row_of(item)
-        if mark is None or (row is not None and self.stats.digest(item.path, mark) == row.digest):
-            return False
-        if self.skips.unchanged_skip(item.path, mark) is not None:
-            return False
+        row = self.existing.row_of(item)
+        if row is not None or item.path in self.skips:
+            mark = mark_of(item.path)
+            if mark is None or (row is not None and self.stats.digest(item.path, mark) == row.digest):
+                return False
+            if self.skips.unchanged_skip(item.path, mark) is not None:
+                return False
         try:
             return digest_of(read_bytes(item.path)) not in self.existing.digests
         except UnreadablePhoto:

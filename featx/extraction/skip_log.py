@@ -24,6 +24,10 @@ class SkipLog:
         self._bad = dict(known.known_skipped()) if known is not None else {}
         self._noted: dict[str, Skipped] = {}
 
+    def __contains__(self, path: str) -> bool:
+        """Whether a photo could not be used in an earlier run."""
+        return path in self._bad
+
     def unchanged_skip(self, path: str, mark: tuple[int, int]) -> Skipped | None:
         """The same verdict as last time, while the file is the same; a changed file gets a new try."""
         bad = self._bad.get(path)

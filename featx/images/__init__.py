@@ -20,7 +20,7 @@ views     several views of one photo
 
 from featx.images.decoding import decode_photo, digest_of, upright_rgb
 from featx.images.photos import Photo, PhotoLike, UndecodedPhoto, holds_a_photo, open_photo, read_photo
-from featx.images.places import mark_of, read_bytes
+from featx.images.places import mark_of, read_bytes, read_with_mark
 from featx.images.reading import UnreadablePhoto
 
 __all__ = [
@@ -35,5 +35,6 @@ __all__ = [
     "open_photo",
     "read_bytes",
     "read_photo",
+    "read_with_mark",
     "upright_rgb",
 ]

@@ -18,6 +18,10 @@ RETRIES, RETRIED_FOR, TIMEOUT = 8, timedelta(seconds=120), timedelta(seconds=60)
 LISTED_AT_ONCE = 1000
 
 
+# Size and time.
+Mark = tuple[int, int]
+
+
 @dataclass(frozen=True)
 class ListedObject:
     """An object of a bucket: its URL and its size."""
@@ -26,27 +30,30 @@ class ListedObject:
     size: int
 
 
-def read_object(url: str) -> bytes:
-    """All bytes of an object; refused before they are read where they are too many."""
+def read_object(url: str) -> tuple[bytes, Mark]:
+    """All bytes of an object, and their mark, by one request; refused before they are read where they are too many."""
     store, key = _located(url)
     try:
         found = store.get(key)
         if found.meta["size"] > MAX_BYTES:
             raise too_many_bytes(url, found.meta["size"])
-        return bytes(found.bytes())
+        return bytes(found.bytes()), _mark(found.meta)
     except FileNotFoundError as error:
         raise UnreadablePhoto(url, "missing", "no such object") from error
     except _errors() as error:
         raise UnreadablePhoto(url, "unreadable", _reason(error)) from error
 
 
-def mark_of_object(url: str) -> tuple[int, int] | None:
+def mark_of_object(url: str) -> Mark | None:
     """Size and time of an object; None if they cannot be read."""
     store, key = _located(url)
     try:
-        meta = store.head(key)
+        return _mark(store.head(key))
     except _errors():
         return None
+
+
+def _mark(meta: Any) -> Mark:
     return meta["size"], int(meta["last_modified"].timestamp() * 1e9)
 
 

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 
 from featx.images.archives import mark_of_packed, read_packed
-from featx.images.objects import SCHEMES, mark_of_object, read_object
+from featx.images.objects import SCHEMES, Mark, mark_of_object, read_object
 from featx.images.reading import read_file
 
 # Between an archive and the photo inside.
@@ -41,12 +41,20 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """All bytes of a photo, wherever it is; `UnreadablePhoto` says why not."""
     name = os.fspath(path)
     if is_object(name):
-        return read_object(name)
+        return read_object(name)[0]
     inside = packed(name)
     return read_file(path) if inside is None else read_packed(inside.archive, inside.member, name)
 
 
-def mark_of(path: str) -> tuple[int, int] | None:
+def read_with_mark(path: str) -> tuple[bytes, Mark | None]:
+    """All bytes of a photo, and the size and time that they had before; an object is asked for once."""
+    if is_object(path):
+        return read_object(path)
+    mark = mark_of(path)
+    return read_bytes(path), mark
+
+
+def mark_of(path: str) -> Mark | None:
     """Size and time of a photo's bytes, by which a change is noticed; None if they cannot be read."""
     if is_object(path):
         return mark_of_object(path)

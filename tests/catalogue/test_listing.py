@@ -11,8 +11,10 @@ import sys
 import tarfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,7 @@ from featx.catalogue.listing import list_photos
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import extract
-from featx.images import UnreadablePhoto, mark_of, read_bytes
+from featx.images import UnreadablePhoto, mark_of, objects, read_bytes
 from tests.conftest import command_environment, photo
 
 pytest.importorskip("pyarrow", reason="pyarrow is not installed")
@@ -145,6 +147,29 @@ def test_a_bucket_is_listed_and_its_photos_read_as_files_are(bucket: str, workpl
     assert mark_of(f"{bucket}/hats/gone.jpg") is None
     size, _ = mark_of(f"{bucket}/hats/hats0.jpg")
     assert size == len(read_bytes(f"{bucket}/hats/hats0.jpg"))
+
+
+class Counted:
+    """A bucket that counts what it is asked for."""
+
+    def __init__(self, bucket: Any, asked: Counter[str]) -> None:
+        self._bucket, self._asked = bucket, asked
+
+    def __getattr__(self, name: str) -> Any:
+        self._asked[name] += 1
+        return getattr(self._bucket, name)
+
+
+def test_a_new_photo_in_a_bucket_takes_one_request_since_every_one_is_billed(
+    bucket: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, asked, real = list_photos(bucket, workplace / "photos.parquet"), Counter[str](), objects._bucket
+    monkeypatch.setattr(objects, "_bucket", lambda root: Counted(real(root), asked))
+    extract(listed.table, store=workplace / "a.h5", backbone="colour")
+    assert asked == {"get": listed.n}
+    asked.clear()
+    extract(listed.table, store=workplace / "a.h5", backbone="colour")
+    assert asked["head"] >= listed.n, "one that is known is asked for its size and time first"
 
 
 def test_a_bucket_that_does_not_exist_is_a_sentence_without_credentials(bucket: str, workplace: Path) -> None:
