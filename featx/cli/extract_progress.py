@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from featx.cli.output import Advance, Output
+from featx.views.quantities import pluralise
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from featx.backbones import Encoder
     from featx.catalogue.items import Catalogue
     from featx.extraction import ExtractionEvents
@@ -33,6 +36,9 @@ def narrator(out: Output) -> ExtractionEvents:
 
         def layers_chosen(self, reason: str) -> None:
             out.say(reason)
+
+        def adding(self, store: Path, rows: int) -> None:
+            out.say(f"adding to {store}, which holds {pluralise(rows, 'other photo')}")
 
         def opened(self, backbone: Encoder) -> None:
             spec = backbone.spec

@@ -221,6 +221,9 @@ class ExtractionEvents:
     def layers_chosen(self, reason: str) -> None:
         """The layers are chosen, for this reason."""
 
+    def adding(self, store: Path, rows: int) -> None:
+        """The store holds so many photos, and none of this catalogue."""
+
     def opened(self, backbone: Encoder) -> None:
         """The network is loaded and about to run."""
 

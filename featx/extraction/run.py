@@ -216,6 +216,8 @@ class ExtractionRun:
 
     def go(self) -> ExtractionReport:
         """Compute what is missing and write it."""
+        if self.existing.rows and not any(self.existing.row_of(item) for item in self.plan.items):
+            self.listener.adding(self.path, len(self.existing.rows))
         if self._needs_network():
             self._open_network()
         if self.fingerprint is None:  # an empty catalogue never gets this far; every photo of it was skipped

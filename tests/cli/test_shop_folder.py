@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,15 @@ def test_extracting_from_below_adds_no_second_row_and_no_second_store(featx: Run
     assert not (shop / "photos" / "artifacts").exists()
     ran = featx("extract", "-", "--json", cwd=shop / "photos", stdin="mugs/mugs1.jpg\n")
     assert json.loads(ran.stdout)["unchanged"] == 1
+
+
+def test_photos_from_elsewhere_are_said_to_join_those_that_the_store_holds(featx: Run, shop: Path):
+    (shop / "photos" / "mugs" / "mugs1.jpg").rename(shop / "photos" / "mugs" / "new.jpg")
+    assert "other photos" not in featx("extract", "photos").stderr
+    (shop / "more" / "mugs").mkdir(parents=True)
+    shutil.copy(shop / "photos" / "mugs" / "new.jpg", shop / "more" / "mugs" / "other.jpg")
+    ran = featx("extract", "more")
+    assert ran.returncode == 0 and "adding to artifacts/embeddings/colour.h5, which holds 12 other photos" in ran.stderr
 
 
 def test_the_command_that_a_store_remembers_can_be_run_in_the_shop(featx: Run, shop: Path):
