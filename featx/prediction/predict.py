@@ -236,10 +236,14 @@ class Predictor:
         """Predictions for rows of the store, whose photos are not read again."""
         assert self.store is not None
         store, known, headings = self.store, self.store.known(), unlike_ours(self.store.headings)
-        left = iter(rows)
-        while batch := list(islice(left, CLASSIFIED_AT_ONCE)):
+        asked = list(rows)
+        wanted = np.unique(np.array(asked, dtype=np.intp))
+        # A few photos without a category, in a catalogue of hundreds of thousands.
+        all_features = store.views_of(wanted)[:, 0]
+        for start in range(0, len(asked), CLASSIFIED_AT_ONCE):
+            batch = asked[start : start + CLASSIFIED_AT_ONCE]
             items = [replace(known[store.ids[row]], headings=headings) for row in batch]
-            features = store.features[batch]
+            features = all_features[np.searchsorted(wanted, batch)]
             embedded = [
                 Embedded(item, store.digests[row], features[i], reused=True)
                 for i, (item, row) in enumerate(zip(items, batch, strict=True))

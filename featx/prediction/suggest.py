@@ -89,7 +89,7 @@ def suggest(
     open_rows = np.array(undecided_rows(store), dtype=int)
     if not len(open_rows):
         return Suggestions()
-    features = store.features[open_rows]
+    features = store.views_of(open_rows)[:, 0]
     probabilities = model.predict_proba(features, columns_of(store, open_rows, model.wants))
     first, second = np.argsort(-probabilities, axis=1, kind="stable")[:, :2].T
     doubts = margin_uncertainty(probabilities)

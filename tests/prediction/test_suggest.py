@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from featx.prediction.suggest import margin_uncertainty, select_diverse
-from featx.store import open_store
+from featx.store import Store, open_store
 from tests.conftest import Run, photo
 
 
@@ -60,6 +61,18 @@ def test_it_names_photos_without_a_category_in_a_table_that_extract_reads_again(
     with (tmp_path / "to-label.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["label"] for row in csv.DictReader(file)] == [""] * 4
     assert featx("extract", "to-label.csv", "-b", "colour", "--store", "other.h5").returncode == 0
+
+
+def test_of_a_large_store_only_features_of_photos_without_a_category_are_kept_in_memory(
+    featx: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    partly_labelled(tmp_path)
+    assert featx("extract", "list.csv", "-b", "colour").returncode == 0
+    assert featx("fit", "--folds", "2").returncode == 0
+    monkeypatch.setattr(Store, "all_views", property(lambda self: pytest.fail("all features were read at once")))
+    assert featx("suggest", "-n", "4").returncode == 0
+    ran = featx("update")
+    assert ran.returncode == 8 and "6 new photos" in ran.stderr, ran.stderr
 
 
 def test_labels_that_were_filled_in_add_to_what_the_first_table_said_and_outlive_it(featx: Run, tmp_path: Path):
