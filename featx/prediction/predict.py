@@ -293,7 +293,8 @@ class Predictor:
             return []
         padding = CLASSIFIED_AT_ONCE - len(rows)
         padded = {name: [*values, *[values[-1]] * padding] for name, values in (columns or {}).items()}
-        return self._shares(np.stack([*rows, *[rows[-1]] * padding]), padded)[: len(rows)]
+        shares = mean_of_views(self.model, np.stack([*rows, *[rows[-1]] * padding]), padded)
+        return list(zip(shares, self._nearest(np.stack(rows)), strict=False))
 
     def answers(
         self, features: np.ndarray, columns: Columns | None = None
@@ -303,9 +304,11 @@ class Predictor:
 
     def _shares(self, views: np.ndarray, columns: Columns | None) -> list[tuple[np.ndarray, float]]:
         """For rows (n, views, width) the probabilities, by all views together, and the cosine with the nearest."""
-        shares = mean_of_views(self.model, views, columns)
-        near = self.model.novelty.similarity(np.ascontiguousarray(views[:, 0]))
-        return list(zip(shares, near.tolist(), strict=True))
+        return list(zip(mean_of_views(self.model, views, columns), self._nearest(views), strict=True))
+
+    def _nearest(self, views: np.ndarray) -> list[float]:
+        near: list[float] = self.model.novelty.similarity(np.ascontiguousarray(views[:, 0])).tolist()
+        return near
 
     def _likeliest(self, shares: np.ndarray) -> tuple[tuple[str, float], ...]:
         order = np.argsort(-shares, kind="stable")[: self.top]

@@ -15,7 +15,8 @@ from PIL import Image
 from featx.catalogue.items import Item
 from featx.catalogue.reading import read_several
 from featx.classifiers.model import load_classifier, save
-from featx.classifiers.novelty import fit_novelty
+from featx.classifiers.novelty import NoveltyDetector, fit_novelty
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.images import read_photo
 from featx.labels.folds import grouped_folds
@@ -260,6 +261,19 @@ def test_known_photos_are_not_novel_and_others_are():
     novelty = fit_novelty(known, grouped_folds(labels, np.arange(300), 5, 0))
     assert novelty.is_novel(known).mean() <= 0.02
     assert novelty.is_novel(others).all()
+
+
+def test_the_similarity_of_a_photo_does_not_depend_on_the_photos_beside_it():
+    random = np.random.default_rng(0)
+    known = random.normal(size=(300, 700)).astype(np.float16)
+    detector = NoveltyDetector(np.concatenate([known, known[:50]]), 0.5)
+    rows = np.concatenate([random.normal(size=(70, 700)), known[:7] + 1e-3]).astype(np.float32)
+    together = detector.similarity(rows)
+    for size in (1, 2, 3, 32):
+        parts = [detector.similarity(rows[start : start + size]) for start in range(0, len(rows), size)]
+        assert np.concatenate(parts).tobytes() == together.tobytes()
+    expected = (unit_rows(rows).astype(np.float64) @ known.T.astype(np.float64)).max(axis=1)
+    assert together == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_impossible_coverage_is_refused():
