@@ -19,8 +19,12 @@ Job = TypeVar("Job")
 MOST_GIVEN_UP = 8
 
 
+# While one thread waits for the interpreter, another has a photo for its core.
+SPARE = 1
+
+
 class Decoders(Generic[Job]):
-    """Hands jobs to threads, one for each core."""
+    """Hands jobs to threads, one for each core and one to spare."""
 
     def __init__(self, decode: Callable[[Job], object], give_up: Callable[[Job], object], seconds: float) -> None:
         """`decode` never raises; `give_up` is called for a job that is `limited` for more than `seconds`."""
@@ -41,7 +45,7 @@ class Decoders(Generic[Job]):
         with self._lock:
             if not self._threads:
                 threading.Thread(target=self._watch, name="decode-watch", daemon=True).start()
-                for _ in range(cores()):
+                for _ in range(cores() + SPARE):
                     self._add_thread()
         self._jobs.put(job)
 

@@ -1,4 +1,7 @@
-"""Photos in, features out, in batches of whatever waits: nobody waits for a batch to fill.
+"""Photos in, features out, first come, first served: nobody waits for a batch to fill.
+
+A device computes whatever waits in one batch. On a CPU where a batch is no quicker than its photos, each core takes one
+photo at a time and does all of it.
 
 The queue is bounded, a photo whose caller has given up is not computed, and one that breaks a batch fails alone.
 """
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
 Features = NDArray[np.float32]
 # The page asks for look-alikes and the category of the same photo; it is computed once.
 REMEMBERED = 64
-# From so many photos on the engine for several is faster, which works on four at a time.
-SEVERAL = 3
 # A server computes more photos than it takes to make converting its network worthwhile.
 WORTH_CONVERTING = 100_000
 
@@ -54,8 +55,6 @@ class PhotoQueue:
         """`exact` decodes photos at full size, as those of the store were."""
         self._open, self._limits, self._exact = open_encoder, limits, exact
         self._encoder: Encoder | None = None
-        # The same network in an engine that is faster for several photos and slower for one; opened by `warm_up`.
-        self._for_many: Encoder | None = None
         self._opening, self._changed = threading.Lock(), threading.Condition()
         self._ready: deque[_Job] = deque()
         self._known: OrderedDict[str, Future[Features]] = OrderedDict()
@@ -86,12 +85,14 @@ class PhotoQueue:
         return job.future
 
     def warm_up(self) -> None:
-        """Open the network before the first photo comes, and then the engine for several."""
-        spec = self._opened().spec
-        if spec.device.startswith("cpu") and spec.engine == "torch":
-            many = self._open()
-            many.use_engine("auto", photos=WORTH_CONVERTING, batch_size=self._limits.photos_at_once)
-            self._for_many = many if many.spec.engine != "torch" else None
+        """Open the network before the first photo comes, and then the quickest engine; photos are answered meanwhile.
+
+        On a CPU that engine takes photos one at a time: a core is as quick with four at once as with four in turn, and
+        a photo then waits for no other.
+        """
+        encoder = self._opened()
+        if encoder.spec.device.startswith("cpu") and encoder.spec.engine:
+            encoder.use_engine("auto", photos=WORTH_CONVERTING, batch_size=1)
 
     def stop(self) -> None:
         """Finish the photos that wait, and end the threads."""
@@ -143,6 +144,9 @@ class PhotoQueue:
         except BaseException as error:  # noqa: BLE001 - whatever it is, its caller must hear of it
             _fail(job, error)
             return
+        if encoder.spec.batch_hint == 1:
+            self._compute([job])  # here, where its pixels are at hand
+            return
         with self._changed:
             self._ready.append(job)
             self._changed.notify()
@@ -183,8 +187,7 @@ class PhotoQueue:
         if not jobs:
             return
         try:
-            encoder = self._for_many if self._for_many is not None and len(jobs) >= SEVERAL else self._opened()
-            rows = encoder.features([job.prepared for job in jobs])
+            rows = self._opened().features([job.prepared for job in jobs])
         except BaseException as error:  # noqa: BLE001 - as above
             if len(jobs) == 1:
                 _fail(jobs[0], error)
@@ -192,7 +195,8 @@ class PhotoQueue:
             for half in (jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]):
                 self._compute(half)
             return
-        self.batches, self.computed = self.batches + 1, self.computed + len(jobs)
+        with self._changed:
+            self.batches, self.computed = self.batches + 1, self.computed + len(jobs)
         for job, row in zip(jobs, rows, strict=True):
             job.prepared = None
             _succeed(job, np.array(row, dtype=np.float32))

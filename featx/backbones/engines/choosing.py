@@ -111,11 +111,11 @@ def _kept_or_made(job: EngineJob) -> Engine:
     from featx.backbones.engines.conversion_cache import read_conversion, store_conversion
     from featx.backbones.engines.openvino_engine import OpenVinoEngine, converted
 
-    making, photo = job.making, job.example.shape[1:]
+    making, photo, alone = job.making, job.example.shape[1:], len(job.example) == 1
     example = example_photos(photo, job.example.dtype, _COMPARED)
     graph = read_conversion(making)
     if graph is not None:
-        engine = OpenVinoEngine(graph, photo, job.precision)
+        engine = OpenVinoEngine(graph, photo, job.precision, alone=alone)
         # It was compared with torch when it was made; its answers now must be those of then, on every core.
         then = np.frombuffer(graph.answers, dtype=np.float32).reshape(len(example), -1)
         if engine.agrees_everywhere(example, then):
@@ -127,7 +127,7 @@ def _kept_or_made(job: EngineJob) -> Engine:
         graph = quantised(converted(job.module, job.example), job.prepare)
     else:
         graph = converted(job.module, job.example)
-    engine = OpenVinoEngine(graph, photo, job.precision)
+    engine = OpenVinoEngine(graph, photo, job.precision, alone=alone)
     _tried(engine, job)
     answers = engine(example)
     if not engine.agrees_everywhere(example, answers):
@@ -143,8 +143,9 @@ def _tried(engine: Engine, job: EngineJob) -> Engine:
         example = np.stack([np.asarray(job.prepare(photo)) for photo in comparison_images()])
         compared = len(example)
     else:
-        example, compared = job.example, _COMPARED
-    # A few are enough, and plain torch takes much memory for many.
+        # A few are enough, and plain torch takes much memory for many.
+        example = example_photos(job.example.shape[1:], job.example.dtype, _COMPARED)
+        compared = _COMPARED
     plain = TorchEngine(job.module, job.device, "fp32" if job.precision == "int8" else job.precision)
     least = min_cosine(plain(example[:compared]), engine(example)[:compared])
     if not least >= TOLERANCE[job.precision]:

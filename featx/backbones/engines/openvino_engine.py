@@ -16,7 +16,7 @@ from featx.backbones.engines.base import TOLERANCE, EmbeddingModule, min_cosine,
 from featx.backbones.engines.conversion_cache import ConvertedNetwork
 from featx.backbones.engines.no_telemetry import import_without_telemetry
 
-# Photos that one core computes together. A photo's numbers depend on this shape, never on the size of the batch.
+# Photos that one core computes together: the cores share a batch, and large weights are read once for all of these.
 PIECE = 4
 # In a quantised network, everything that is not an integer stays in float32.
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -26,10 +26,9 @@ class OpenVinoEngine:
     """A converted network, compiled for pieces of a batch, one piece at a time on each core."""
 
     name = "openvino"
-    # While the last pieces of one batch run, the first of the next fill the cores.
-    parallel_calls = 2
 
-    def __init__(self, graph: ConvertedNetwork, photo: tuple[int, ...], precision: str) -> None:
+    def __init__(self, graph: ConvertedNetwork, photo: tuple[int, ...], precision: str, *, alone: bool = False) -> None:
+        """`alone`: photos come one at a time, each in the thread of its caller, and every core takes one."""
         openvino = import_without_telemetry("openvino")
         self.version = f"openvino {version('openvino')}"
         cores = network_threads()
@@ -44,11 +43,14 @@ class OpenVinoEngine:
         if networks > 1:
             # Each would bind its thread to the first core.
             settings["ENABLE_CPU_PINNING"] = False
-        self.batch_hint = cores * PIECE
+        self._piece_size = 1 if alone else PIECE
+        self.batch_hint = 1 if alone else cores * PIECE
+        # While the last pieces of one batch run, the first of the next fill the cores.
+        self.parallel_calls = cores if alone else 2
         self._free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(networks):
             network = opened(graph)
-            network.reshape([PIECE, *photo])
+            network.reshape([self._piece_size, *photo])
             compiled = openvino.Core().compile_model(network, "CPU", settings)
             for _ in range(cores // networks):
                 self._free.put(compiled.create_infer_request())
@@ -56,18 +58,21 @@ class OpenVinoEngine:
 
     def agrees_everywhere(self, photos: np.ndarray, answers: np.ndarray) -> bool:
         """Whether every core gives these answers to these photos."""
-        turns = -(-self.batch_hint // len(photos))
+        turns = -(-network_threads() * self._piece_size // len(photos))
         # Pieces go to the core that was idle longest, so one piece for each core tests every core.
         now = self(np.tile(photos, (turns, *(1 for _ in photos.shape[1:]))))
         return min_cosine(np.tile(answers, (turns, 1)), now) >= TOLERANCE["fp32"]
 
     def __call__(self, batch: np.ndarray) -> np.ndarray:
         """Features of a batch of any size."""
-        pieces = [batch[start : start + PIECE] for start in range(0, len(batch), PIECE)]
+        if len(batch) == 1:
+            return self._piece(batch)
+        size = self._piece_size
+        pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
         return np.concatenate(list(self._pool.map(self._piece, pieces)))
 
     def _piece(self, piece: np.ndarray) -> np.ndarray:
-        missing = PIECE - len(piece)
+        missing = self._piece_size - len(piece)
         filled = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)]) if missing else piece
         request = self._free.get()
         try:

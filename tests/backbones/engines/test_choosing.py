@@ -11,7 +11,7 @@ from PIL import Image
 
 import featx
 from featx.backbones import OutOfMemory, open_backbone
-from featx.backbones.engines.base import TOLERANCE, min_cosine
+from featx.backbones.engines.base import TOLERANCE, min_cosine, network_threads
 from featx.backbones.engines.choosing import choose_engine
 from featx.backbones.preprocessing import preset_of
 from featx.catalogue.reading import read_catalogue
@@ -92,6 +92,18 @@ def test_neighbours_in_a_batch_never_change_a_photos_numbers(engine):
     again = backbone.features([prepared[i] for i in (7, 1, 0, 5)])
     assert first[1].tobytes() == again[1].tobytes()
     assert backbone.features([prepared[i] for i in (0, 1, 2, 3)]).tobytes() == first.tobytes()
+
+
+@needs_openvino
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_an_engine_for_photos_one_at_a_time_gives_the_very_numbers_of_batches(precision):
+    batches, alone = (open_backbone("squeezenet1_1", weights="random", precision=precision) for _ in range(2))
+    batches.use_engine("openvino", photos=1, batch_size=4)
+    alone.use_engine("openvino", photos=1, batch_size=1)
+    assert (alone.spec.batch_hint, alone.spec.parallel_calls) == (1, network_threads())
+    prepared = [alone.prepare(blobs(i)) for i in range(6)]
+    one_by_one = np.concatenate([alone.features([photo]) for photo in prepared])
+    assert one_by_one.tobytes() == batches.features(prepared).tobytes() == alone.features(prepared).tobytes()
 
 
 @needs_openvino
