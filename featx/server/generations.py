@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -106,7 +107,9 @@ class Generation:
 
     @cached_property
     def _kept(self) -> Callable[[str, Search, Stamp | None], Matches]:
-        return lru_cache(KEPT)(lambda name, search, _: search.answer(self, of_known(self.index.rows, name)))
+        # A proxy, so that a state which was replaced is let go at once.
+        me = weakref.proxy(self)
+        return lru_cache(KEPT)(lambda name, search, _: search.answer(me, of_known(me.index.rows, name)))
 
     def features_of(self, row: int) -> NDArray[np.float32]:
         """What the store has of a row, for the same blocks as a new photo's."""

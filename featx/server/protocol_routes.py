@@ -16,7 +16,7 @@ from featx.server.answers import CategoryAnswer, json_answer
 from featx.server.generations import Generation
 from featx.server.problems import Problem
 from featx.server.requests import answers, needs, service_of
-from featx.server.search_routes import categories_of, require_room
+from featx.server.search_routes import categories_of
 from featx.server.service import in_thread
 from featx.server.tokens import CLASSIFY, READ, Caller
 from featx.server.uploads import Upload
@@ -150,7 +150,6 @@ async def infer(
     generation = _require(service.now, model)
     uploads = await in_thread(_photos, wanted, service.settings.limits.photos_in_form)
     computed = await service.computed(generation, uploads, caller)
-    require_room(computed)
     found = await in_thread(categories_of, generation, computed, 1)
     return json_answer(InferAnswer(generation.classifier.model.name, generation.name, _outputs(found), wanted.id))
 

@@ -177,14 +177,6 @@ def _refuse_single(computed: Sequence[Computed], several: bool) -> None:
     """A photo that came alone is refused as a whole."""
     if not several and computed[0].problem is not None:
         raise computed[0].problem
-    require_room(computed)
-
-
-def require_room(computed: Sequence[Computed]) -> None:
-    """Refuse photos of which the queue took none, so that the caller waits and sends them again."""
-    problems = [photo.problem for photo in computed if photo.problem is not None]
-    if len(problems) == len(computed) and all(problem.status in (429, 503) for problem in problems):
-        raise problems[0]
 
 
 def _similar_to(generation: Generation, settings: SearchSettings, photo: Computed) -> SimilarAnswer:

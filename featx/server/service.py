@@ -50,9 +50,16 @@ class Service:
     """The running server without its routes."""
 
     def __init__(
-        self, settings: ServerSettings, access: Access, announce: Callable[[str], object] = lambda _: None
+        self,
+        settings: ServerSettings,
+        access: Access,
+        announce: Callable[[str], object] = lambda _: None,
+        on_warm: Callable[[], object] = lambda: None,
     ) -> None:
-        """`announce` is given the next address that logs a browser in, whenever one was used."""
+        """`announce` is given the next address that logs a browser in, whenever one was used.
+
+        `on_warm` is called once everything is open that answers need.
+        """
         self.settings, self.access, self.announce, self.measures = settings, access, announce, Measures()
         self.workspace = Workspace.here()
         self._lock = threading.Lock()
@@ -63,6 +70,7 @@ class Service:
         self.refusals = Pace()
         self.decisions, self.jobs, self.processes = DecisionLog(settings.store), Jobs(), Processes()
         self.update = UpdateRun(settings.store, self.accuracy, self.catalogue.look)
+        self._on_warm = on_warm
         self._report()
 
     @property
@@ -101,8 +109,16 @@ class Service:
             return self._queues[key]
 
     async def computed(self, generation: Generation, uploads: Sequence[Upload], caller: Caller) -> list[Computed]:
-        """The features of every photo of a request; a single one that fails takes no other with it."""
-        return list(await asyncio.gather(*(self._computed(generation, upload, caller) for upload in uploads)))
+        """The features of every photo of a request; a single one that fails takes no other with it.
+
+        Where the queue took none of them the request is refused, so that the caller waits and sends it again.
+        """
+        computed = list(await asyncio.gather(*(self._computed(generation, upload, caller) for upload in uploads)))
+        refusals = [photo.problem for photo in computed if photo.problem and photo.problem.status in (429, 503)]
+        if refusals and len(refusals) == len(computed):
+            await self.refusals.wait()
+            raise refusals[0]
+        return computed
 
     async def _computed(self, generation: Generation, upload: Upload, caller: Caller) -> Computed:
         try:
@@ -145,6 +161,7 @@ class Service:
         except FeatxError as error:
             # Known items are answered without the network; whoever sends a photo gets this error.
             self.catalogue.trouble = error
+        self._on_warm()
 
     def _report(self) -> None:
         gauge = self.measures.gauge

@@ -84,13 +84,17 @@ def serve(shop: Path) -> Iterator[Callable[..., Served]]:
     started: list[Any] = []
 
     def start(
-        limits: Limits | None = None, store: Path | None = None, own_processes: bool = False, **settings: Any
+        limits: Limits | None = None,
+        store: Path | None = None,
+        own_processes: bool = False,
+        on_warm: Callable[[], object] = lambda: None,
+        **settings: Any,
     ) -> Served:
         path = store or Workspace.here().current_store()
         chosen = ServerSettings(path, limits=limits or Limits(), **settings)
         served = Served(None, None)
         access = Access(tokens_of(Workspace.here()), read_only=chosen.read_only)
-        served.service = Service(chosen, access, served.links.append)
+        served.service = Service(chosen, access, served.links.append, on_warm)
         if not own_processes:
             served.service.processes = Here()
         client = TestClient(application(served.service), base_url=chosen.address, raise_server_exceptions=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +20,11 @@ from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, open_photo
 from featx.retrieval.query import open_index, similar
 from featx.retrieval.server_index import sync
-from featx.server.pace import Pace
+from featx.server import uploads
+from featx.server.pace import APART_SECONDS, Pace
 from featx.server.photo_queue import PhotoQueue
 from featx.server.problems import Problem
+from featx.server.run import leaving_out_what_is_there
 from featx.server.settings import Limits
 from featx.store import open_store
 from tests.retrieval.engines.conftest import postgres, qdrant  # noqa: F401 - fixtures
@@ -34,7 +38,7 @@ JPEG = {"Content-Type": "image/jpeg"}
 class ToyEncoder:
     """Answers a photo with its mean; breaks on a batch with a black photo, and waits while the gate is closed."""
 
-    spec: Any = field(default_factory=lambda: SimpleNamespace(decode_size=None, parallel_calls=1))
+    spec: Any = field(default_factory=lambda: SimpleNamespace(decode_size=None, parallel_calls=1, batch_hint=0))
     gate: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
     sizes: list[int] = field(default_factory=list)
@@ -84,6 +88,24 @@ def test_what_waits_is_computed_together_and_nobody_waits_for_more(toy):
     encoder.gate.set()
     assert [future.result(20)[0] for future in [first, *others]] == [1, 2, 3, 4, 5]
     assert encoder.sizes == [1, 4]
+
+
+def test_where_photos_are_computed_one_at_a_time_every_core_takes_one_and_a_bad_one_fails_alone():
+    encoder = ToyEncoder(spec=SimpleNamespace(decode_size=None, parallel_calls=cores(), batch_hint=1))
+    inside = threading.Semaphore(0)
+    compute = encoder.features
+    encoder.features = lambda batch: (inside.release(), compute(batch))[1]
+    queue = PhotoQueue(lambda: encoder, Limits())
+    futures = [queue.submit(plain(shade), "a") for shade in (1, *range(2, 2 + cores()), 0)]
+    for _ in range(cores()):
+        assert inside.acquire(timeout=20), "each core has a photo before any of them is done"
+    encoder.gate.set()
+    *good, broken = futures
+    assert [future.result(20)[0] for future in good] == list(range(1, 2 + cores()))
+    with pytest.raises(RuntimeError, match="breaks the network"):
+        broken.result(20)
+    assert set(encoder.sizes) == {1} and queue.computed == len(good)
+    queue.stop()
 
 
 def test_a_photo_that_breaks_a_batch_fails_alone(toy):
@@ -141,11 +163,11 @@ def test_a_full_queue_refuses_at_once_and_one_caller_cannot_fill_it(toy):
 
 def test_a_photo_that_waited_too_long_is_not_computed():
     encoder = ToyEncoder()
-    queue = PhotoQueue(lambda: encoder, Limits(answer_seconds=0.05))
+    queue = PhotoQueue(lambda: encoder, Limits())
     first = queue.submit(plain(1), "a")
     assert encoder.entered.wait(20)
+    queue._limits = Limits(answer_seconds=-1)
     late = queue.submit(plain(2), "a")
-    time.sleep(0.1)
     encoder.gate.set()
     assert first.result(20)[0] == 1
     with pytest.raises(Problem) as refusal:
@@ -205,6 +227,31 @@ def test_refusals_go_out_at_once_until_they_are_many_and_then_a_second_later():
     assert [pace.delay(begin) for _ in range(21)] == [0] * 20 + [1]
     assert [pace.delay(begin + 0.125) for _ in range(3)] == [0, 0, 1], "the allowance fills up again"
     assert [pace.delay(begin + 60) for _ in range(21)] == [0] * 20 + [1], "and not beyond itself"
+    held = [pace.delay(begin + 60) for _ in range(100)]
+    assert held == pytest.approx([1 + APART_SECONDS * (i + 1) for i in range(100)]), "one after the other, not at once"
+
+
+def test_a_photo_that_the_queue_has_no_more_room_for_is_refused_at_the_same_pace(served: Served, monkeypatch):
+    held, limits = [], served.service.settings.limits
+
+    async def wait() -> None:
+        held.append(1)
+
+    monkeypatch.setattr(served.service.refusals, "wait", wait)
+    queue = served.service.queue_of(served.service.now)
+    monkeypatch.setattr("featx.server.search_routes.uploads_of", filled_meanwhile(queue, limits.waiting_photos))
+    answer = served.client.post("/v1/classify", content=a_photo(5), headers=served.as_program("classify") | JPEG)
+    assert (answer.status_code, answer.json()["code"], held) == (503, "overloaded", [1])
+
+
+def filled_meanwhile(queue: PhotoQueue, photos: int) -> Any:
+    """Others fill the queue while a body is read."""
+
+    async def uploads_of(*words: Any) -> Any:
+        queue._callers["somebody"] = photos
+        return await uploads.uploads_of(*words)
+
+    return uploads_of
 
 
 def test_whoever_waits_for_an_explanation_holds_no_thread_and_not_for_ever(serve, monkeypatch):
@@ -257,6 +304,31 @@ def test_a_store_is_replaced_under_load_without_an_error_or_a_mixed_answer(serve
 @pytest.mark.long
 def test_a_store_is_replaced_a_hundred_times(served: Served, shop: Path):
     swap_of(shop, 100, served)
+
+
+def test_a_state_that_was_replaced_is_let_go_at_once(served: Served, shop: Path):
+    headers = served.as_program("read", "classify")
+    assert served.client.get("/v1/similar?id=boots0-0", headers=headers).status_code == 200
+    assert served.client.post("/v1/classify", content=a_photo(), headers=headers | JPEG).status_code == 200
+    before = weakref.ref(served.service.now)
+    path = Path(open_store().path)
+    (shop / "next.h5").write_bytes(path.read_bytes())
+    gc.disable()  # a server leaves it out of its garbage collections
+    try:
+        (shop / "next.h5").replace(path)
+        assert served.service.catalogue.look()
+        until(lambda: before() is None)
+    finally:
+        gc.enable()
+
+
+def test_a_server_that_is_open_is_left_out_of_every_later_search_for_garbage(serve, monkeypatch):
+    opened = threading.Event()
+    with leaving_out_what_is_there() as leave_out:
+        served = serve(on_warm=lambda: (leave_out(), opened.set()))
+        assert opened.wait(20)
+        assert not any(known is served.service for known in gc.get_objects())
+    assert any(known is served.service for known in gc.get_objects())
 
 
 def test_a_broken_store_leaves_the_last_good_one_answering(served: Served, shop: Path):
