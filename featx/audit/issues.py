@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featx.audit.duplicates import DuplicateGroup, find_duplicates
-from featx.audit.label_evidence import SUSPECTED, LabelEvidence, judge
+from featx.audit.label_evidence import SUSPECTED, LabelEvidence, judge, nearness_of
 from featx.catalogue.own_columns import Value, beside
-from featx.compute.vectors import nearest, unit_rows
+from featx.compute.vectors import unit_rows
 from featx.errors import FeatxError
 from featx.labels.decisions import KEEP, decided, labels_after_decisions
 from featx.labels.seen import seen_by
@@ -205,7 +205,8 @@ def find_issues(
     suspected = [issue for issue in left if issue.probability >= SUSPECTED]
     several = len({split for split in opened.splits if split}) > 1
     copies = find_duplicates(opened, across="split", fixes=fixes) if several else None
-    outliers = _outliers(opened, decided_labels, unit)
+    near = evidence.nearness if len(rows) == len(opened) else nearness_of(unit)
+    outliers = _outliers(opened, decided_labels, near)
     progress(steps, steps)
     return Issues(
         tuple(suspected if n is None else left[:n]),
@@ -299,13 +300,10 @@ def _twins(evidence: LabelEvidence) -> tuple[TwinCategories, ...]:
     return tuple(sorted(twins, key=lambda twin: (-(twin.a_as_b + twin.b_as_a), twin.a, twin.b)))
 
 
-def _outliers(store: Store, labels: Sequence[str | None], unit: np.ndarray) -> tuple[Outlier, ...]:
+def _outliers(store: Store, labels: Sequence[str | None], near: np.ndarray) -> tuple[Outlier, ...]:
     """Photos whose nearest neighbours are far, by the measure of the others (median and its deviation)."""
-    if len(unit) < 2:
+    if len(near) < 2:
         return ()
-    itself = np.arange(len(unit))
-    _, similar = nearest(unit, unit, min(5, len(unit) - 1), (itself, itself))
-    near = np.sort(similar, axis=1).mean(axis=1).astype(np.float64)
     middle = np.median(near)
     spread = max(1.4826 * float(np.median(np.abs(near - middle))), 1e-3)
     far = [i for i in np.argsort(near, kind="stable") if near[i] < middle - FAR * spread]

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from featx.classifiers.label_noise import LabelNoise, fit_label_noise, log_odds_of_error
-from featx.compute.vectors import nearest
+from featx.compute.vectors import nearest, nearest_of_each
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store
 
 NEIGHBOURS = 10
+# The fewest that say whether a photo is like anything else.
+NEAREST = 5
 # Chosen with benchmarks/label_noise.py; see docs/issues.md. Each classifier with its strength and weight; neighbours
 # count half. Together they rank better than the best of them alone.
 CLASSIFIERS = (("lda", 0.5, 1.0), ("logreg", 1e-2, 1.0))
@@ -43,6 +45,8 @@ class LabelEvidence:
     wrong: np.ndarray
     # What a tuned network learned from, where no network answers that never saw it.
     unheard: np.ndarray
+    # How near the nearest other photos of these are, whatever their product.
+    nearness: np.ndarray
 
     @property
     def looks_like(self) -> np.ndarray:
@@ -72,7 +76,7 @@ def judge(
     groups = groups_of([store.product_of(i) for i in rows], [store.digests[i] for i in rows], features)
     progress(1)
     opinions, fair = _opinions(features, own, groups, len(classes), folds, seed, lambda done: progress(1 + done))
-    neighbour_labels, neighbours = _neighbours(unit, own, groups, len(classes))
+    neighbour_labels, neighbours, nearness = _neighbours(unit, own, groups, len(classes))
     progress(folds + 2)
     scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
     scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))
@@ -89,7 +93,7 @@ def judge(
         noise = fit_label_noise(scores[fair], own[fair])
         margins[fair], wrong[fair] = log_odds_of_error(scores[fair], own[fair], noise)
     answers = ScoredAnswers(own, probabilities(scores, 1.0), groups)
-    return LabelEvidence(classes.tolist(), answers, neighbour_labels, fair, noise, margins, wrong, unheard)
+    return LabelEvidence(classes.tolist(), answers, neighbour_labels, fair, noise, margins, wrong, unheard, nearness)
 
 
 def _opinions(
@@ -129,9 +133,30 @@ def _opinions(
     return opinions, fair
 
 
-def _neighbours(unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The labels of the nearest photos of other products, and the share of each category among them, none zero."""
-    indices, similar = nearest(unit, unit, NEIGHBOURS, (groups, groups))
+def nearness_of(unit: np.ndarray) -> np.ndarray:
+    """The mean cosine of each photo with the few nearest others."""
+    itself = np.arange(len(unit))
+    return _mean(nearest(unit, unit, _others(unit), (itself, itself))[1])
+
+
+def _others(unit: np.ndarray) -> int:
+    return max(1, min(NEAREST, len(unit) - 1))
+
+
+def _mean(similar: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sort(similar, axis=1).mean(axis=1), dtype=np.float64)
+
+
+def _neighbours(
+    unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The labels of the nearest photos of other products, the share of each category among them, none zero.
+
+    And how near the nearest photos of any product are.
+    """
+    itself = np.arange(len(unit))
+    asked = [(_others(unit), (itself, itself)), (NEIGHBOURS, (groups, groups))]
+    (_, near), (indices, similar) = nearest_of_each(unit, unit, asked)
     labels = np.full((len(unit), NEIGHBOURS), -1)
     labels[:, : indices.shape[1]] = np.where(indices >= 0, own[indices], -1)
     counts = np.full((len(unit), classes), TINY)
@@ -139,4 +164,4 @@ def _neighbours(unit: np.ndarray, own: np.ndarray, groups: np.ndarray, classes: 
         rows = np.flatnonzero(indices[:, rank] >= 0)
         np.add.at(counts, (rows, own[indices[rows, rank]]), np.maximum(similar[rows, rank], 0) ** NEARNESS)
     shares = counts / counts.sum(axis=1, keepdims=True)
-    return labels, (1 - DOUBT_OF_NEIGHBOURS) * shares + DOUBT_OF_NEIGHBOURS / classes
+    return labels, (1 - DOUBT_OF_NEIGHBOURS) * shares + DOUBT_OF_NEIGHBOURS / classes, _mean(near)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 LARGE = 20_000
 # How often all photos are compared with all: each pair once is half.
 DUPLICATES = 0.5
-# To group copies, for neighbours of other products, for those unlike anything, and for copies in two splits.
-ISSUES = 3.0
+# To group copies, for the neighbours of each photo, and for copies in two splits.
+ISSUES = 2.0
 # To group copies, and to count those that lie between folds; training comes on top.
 FIT = 1.5
 # The same, the nearest neighbours of each fold, and the look-alikes of each photo.

@@ -163,16 +163,28 @@ def nearest(
     `groups` are those of the queries and of the rows: no row answers a query of its own group. Where there are fewer
     than k answers, the index is -1 and the cosine `HIDDEN`.
     """
-    k = min(k, len(rows))
-    indices = np.empty((len(queries), k), dtype=np.intp)
-    similar = np.empty((len(queries), k), dtype=np.float32)
+    return nearest_of_each(queries, rows, [(k, groups)])[0]
+
+
+def nearest_of_each(
+    queries: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    asked: Sequence[tuple[int, tuple[NDArray[Any], NDArray[Any]] | None]],
+) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Several such answers from the same cosines; what may not answer one question may not answer those after it."""
+    answers = [
+        (np.empty((len(queries), min(k, len(rows))), np.intp), np.empty((len(queries), min(k, len(rows))), np.float32))
+        for k, _ in asked
+    ]
     for part, cosines in cosine_blocks(queries, rows):
-        if groups is not None:
-            cosines[groups[0][part][:, None] == groups[1][None, :]] = HIDDEN
-        indices[part] = top_k(cosines, k)
-        similar[part] = np.take_along_axis(cosines, indices[part], axis=1)
-    indices[similar <= HIDDEN] = -1
-    return indices, similar
+        for (k, groups), (indices, similar) in zip(asked, answers, strict=True):
+            if groups is not None:
+                cosines[groups[0][part][:, None] == groups[1][None, :]] = HIDDEN
+            indices[part] = top_k(cosines, k)
+            similar[part] = np.take_along_axis(cosines, indices[part], axis=1)
+    for indices, similar in answers:
+        indices[similar <= HIDDEN] = -1
+    return answers
 
 
 def top_k(numbers: Matrix, k: int) -> NDArray[np.intp]:

@@ -20,7 +20,7 @@ def shop(colour_shop, monkeypatch):
 
 COMMANDS = {
     "duplicates": (("duplicates",), "2 min or more", "one department"),
-    "issues": (("issues",), "12 min or more", "`featx issues --products 10000`"),
+    "issues": (("issues",), "8 min or more", "`featx issues --products 10000`"),
     "fit": (("fit", "--clf", "centroid"), "6 min or more", "`featx fit --products 20000`"),
     "compare": (("compare", "--clf", "centroid", "--fast"), "12 min or more", "`featx compare --products 20000`"),
 }
@@ -39,7 +39,7 @@ def test_a_report_says_what_its_checks_will_take(shop, tmp_path):
     words = ("compare", "--clf", "centroid", "--fast", "--no-colour", "--store", str(shop))
     assert run_here(words, tmp_path, "", command_environment({})).returncode == 0
     ran = run_here(("report", "--store", str(shop)), tmp_path, "", command_environment({}))
-    assert ran.returncode == 0 and "14 min or more" in ran.stderr
+    assert ran.returncode == 0 and "10 min or more" in ran.stderr
 
 
 @pytest.mark.parametrize(
