@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +19,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from featx.errors import FeatxError
 from featx.server.measures import Measures
 from featx.server.problems import Problem, too_large
-from featx.server.settings import ServerSettings, is_loopback
+from featx.server.settings import Limits, ServerSettings, is_loopback
 from featx.server.tokens import COOKIE, Access, Caller
 
 Scope = MutableMapping[str, Any]
@@ -72,11 +73,13 @@ class Guard:
             return
         if scope["type"] != "http":  # there are no other doors, such as web sockets
             return
-        answer = _Answer(scope, send)
+        body = _Body(scope, receive, self.settings.limits)
+        answer = _Answer(scope, send, body)
         begun = time.monotonic()
         try:
             self._admit(scope)
-            await self.app(scope, self._bounded(scope, receive), answer)
+            body.require_size()
+            await self.app(scope, body, answer)
         except Problem as problem:
             await problem.response()(scope, receive, answer)
         except FeatxError as error:
@@ -119,41 +122,67 @@ class Guard:
         if foreign:
             raise Problem(403, "foreign-origin", "another site sent this request", "open the page of the server itself")
 
-    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        """The body, counted while it arrives: its announced length may lie, and it may never end."""
-        headers, limits = Headers(scope=scope), self.settings.limits
+
+class _Body:
+    """The body, counted while it arrives: its announced length may lie, and it may never end."""
+
+    def __init__(self, scope: Scope, receive: Receive, limits: Limits) -> None:
+        headers = Headers(scope=scope)
+        self._receive, self._limits = receive, limits
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        limit = limits.json_bytes if kind in ("", "application/json") else limits.photo_bytes
+        self._most = limits.json_bytes if kind in ("", "application/json") else limits.photo_bytes
         if kind == "multipart/form-data" or scope["path"].startswith("/v2/"):
-            limit = limits.form_bytes
-        if (announced := headers.get("content-length", "")).isdigit() and int(announced) > limit:
-            raise too_large(limit)
-        until, arrived = time.monotonic() + limits.body_seconds, 0
-        complete = False
+            self._most = limits.form_bytes
+        self._announced = headers.get("content-length", "")
+        self._arrived, self._until = 0, time.monotonic() + limits.body_seconds
+        # Whether it has arrived, and whether more of it is of any use.
+        self._complete = self._announced in ("", "0") and "transfer-encoding" not in headers
+        self._closes = scope.get("http_version") == "1.0" or headers.get("connection", "").lower() == "close"
 
-        async def bounded() -> Message:
-            nonlocal arrived, complete
-            if complete:
-                return await receive()
-            try:
-                async with asyncio.timeout(max(0.0, until - time.monotonic())):
-                    message = await receive()
-            except TimeoutError as error:
-                raise Problem(408, "too-slow", "the body took too long to arrive", "send it again") from error
-            arrived += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if arrived > limit:
-                raise too_large(limit)
-            return message
+    def require_size(self) -> None:
+        """Refuse a body that says itself that it is too long."""
+        if self._announced.isdigit() and int(self._announced) > self._most:
+            raise too_large(self._most)
 
-        return bounded
+    async def __call__(self) -> Message:
+        """The next part of it, within the limits."""
+        if self._complete:
+            return await self._receive()
+        message = await self._next(self._until)
+        if self._arrived > self._most:
+            raise too_large(self._most)
+        return message
+
+    @property
+    def wants_reading(self) -> bool:
+        """Whether a connection that closes with the answer would cut it off: who still sends may never read it."""
+        return self._closes and not self._complete
+
+    async def discard(self) -> None:
+        """Read the rest of it, so that its sender, such as a proxy, reads the answer; within limits of its own."""
+        until = time.monotonic() + self._limits.header_seconds
+        with suppress(Problem):
+            while not self._complete and self._arrived <= self._limits.form_bytes:
+                if (await self._next(until))["type"] == "http.disconnect":
+                    return
+
+    async def _next(self, until: float) -> Message:
+        try:
+            async with asyncio.timeout(max(0.0, until - time.monotonic())):
+                message = await self._receive()
+        except TimeoutError as error:
+            self._complete = True
+            raise Problem(408, "too-slow", "the body took too long to arrive", "send it again") from error
+        self._arrived += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        return message
 
 
 class _Answer:
     """Adds the headers of every answer, and remembers its status."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
-        self._scope, self._send = scope, send
+    def __init__(self, scope: Scope, send: Send, body: _Body) -> None:
+        self._scope, self._send, self._body = scope, send, body
         self.status = 500
         self._request_id = secrets.token_hex(8)
 
@@ -165,6 +194,10 @@ class _Answer:
                 headers.setdefault(name, value)
             headers["X-Request-ID"] = self._request_id
             headers.setdefault("Cache-Control", "no-store")
+        elif self._body.wants_reading and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._body.discard()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
 

@@ -291,6 +291,39 @@ def test_a_connection_that_sends_its_headers_or_body_too_slowly_is_closed(serve)
             assert b"200 OK" in honest.recv(4096), "the others are answered all along"
 
 
+def refused_upload(address: tuple[str, int], token: str, announced: int) -> socket.socket:
+    """A connection as a proxy opens it: the answer to its long body is there, and it goes on sending."""
+    upload = socket.create_connection(address, timeout=20)
+    head = f"POST /v1/similar HTTP/1.0\r\nHost: 127.0.0.1\r\nAuthorization: {token}\r\n"
+    upload.sendall(f"{head}Content-Type: image/jpeg\r\nContent-Length: {announced}\r\n\r\n".encode())
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += upload.recv(4096)
+    assert b"413" in answer and b"too-large" in answer
+    return upload
+
+
+def test_a_proxy_that_sends_a_long_body_to_its_end_gets_the_refusal(serve):
+    served = serve(Limits(photo_bytes=1000, form_bytes=500_000))
+    token = served.as_program("classify")["Authorization"]
+    with listening(served) as address, refused_upload(address, token, 400_000) as upload:
+        for _ in range(40):
+            upload.sendall(b"x" * 10_000)
+        assert upload.recv(100) == b"", "it is closed when all has come, and not before"
+
+
+def test_of_a_body_that_was_refused_no_more_is_read_than_a_form_may_have(serve):
+    served = serve(Limits(photo_bytes=1000, form_bytes=50_000, header_seconds=60))
+    token = served.as_program("classify")["Authorization"]
+    with (
+        listening(served) as address,
+        refused_upload(address, token, 10**9) as upload,
+        pytest.raises((BrokenPipeError, ConnectionResetError)),
+    ):
+        for _ in range(10_000):
+            upload.sendall(b"x" * 100_000)
+
+
 def test_no_more_connections_are_taken_than_allowed(serve):
     served = serve(Limits(connections=3))
     with listening(served) as address:
