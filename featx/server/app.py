@@ -46,7 +46,7 @@ SUMMARY = "Look-alikes and categories of product photos, and the catalogue behin
 
 def application(service: Service) -> App:
     """Everything that answers, for a server of ASGI applications."""
-    return Guard(routes_of(service), service.settings, service.access, service.measures)
+    return Guard(routes_of(service), service.settings, service.access, service.measures, service.require_room)
 
 
 def routes_of(service: Service | None) -> FastAPI:

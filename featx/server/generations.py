@@ -72,6 +72,11 @@ class Generation:
     rule: DecisionRule = field(default_factory=DecisionRule)
     no_classifier: FeatxError | None = None
 
+    @cached_property
+    def network(self) -> str:
+        """What tells the network of its photos from another."""
+        return repr(self.store.fingerprint)
+
     @property
     def classifier(self) -> Predictor:
         """The predictor; an error says why there is none."""

@@ -20,7 +20,7 @@ from featx.errors import FeatxError
 from featx.server.measures import Measures
 from featx.server.problems import Problem, too_large
 from featx.server.settings import Limits, ServerSettings, is_loopback
-from featx.server.tokens import COOKIE, Access, Caller
+from featx.server.tokens import CLASSIFY, COOKIE, Access, Caller
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,13 +58,24 @@ OPEN_PATHS = frozenset(
     }
 )
 OPEN_FOLDERS = ("/page/",)
+# Where a photo is sent that waits for the network.
+PHOTO_PATHS = frozenset({"/v1/similar", "/v1/classify"})
 
 
 class Guard:
     """Refuses what does not belong here before the application sees it."""
 
-    def __init__(self, app: App, settings: ServerSettings, access: Access, measures: Measures) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: ServerSettings,
+        access: Access,
+        measures: Measures,
+        require_room: Callable[[Caller], Awaitable[None]],
+    ) -> None:
+        """`require_room` refuses a photo of a caller where too many wait."""
         self.app, self.settings, self.access, self.measures = app, settings, access, measures
+        self.require_room = require_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the start and stop of the server."""
@@ -77,8 +88,11 @@ class Guard:
         answer = _Answer(scope, send, body)
         begun = time.monotonic()
         try:
-            self._admit(scope)
+            caller = self._admit(scope)
             body.require_size()
+            # Here, where a refusal costs a third: while many are sent they must not hold up the answers.
+            if scope["path"] in PHOTO_PATHS and scope["method"] == "POST" and caller and CLASSIFY in caller.scopes:
+                await self.require_room(caller)
             await self.app(scope, body, answer)
         except Problem as problem:
             await problem.response()(scope, receive, answer)
@@ -87,7 +101,7 @@ class Guard:
         finally:
             self.measures.answered(_route(scope), answer.status, time.monotonic() - begun)
 
-    def _admit(self, scope: Scope) -> None:
+    def _admit(self, scope: Scope) -> Caller | None:
         headers = Headers(scope=scope)
         self._check_host(headers)
         caller = self.access.caller(headers.get("authorization", ""), _session(headers))
@@ -100,6 +114,7 @@ class Guard:
                 "open the link that `featx serve` printed, or send `Authorization: Bearer TOKEN`",
             )
         scope.setdefault("state", {})["caller"] = caller
+        return caller
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         """A page elsewhere may point a name of its own at this machine; only our own names are answered."""
@@ -203,7 +218,8 @@ class _Answer:
 
 def _route(scope: Scope) -> str:
     """The pattern of the path, so that a metric has no more labels than there are routes."""
-    return str(getattr(scope.get("route"), "path", "")) or "other"
+    refused = scope["path"] if scope["path"] in PHOTO_PATHS else "other"
+    return str(getattr(scope.get("route"), "path", "")) or refused
 
 
 def is_open(path: str) -> bool:

@@ -109,20 +109,6 @@ Reader = Annotated[Caller, Depends(needs(READ))]
 Classifying = Annotated[Caller, Depends(needs(CLASSIFY))]
 
 
-async def with_room(request: Request, caller: Classifying) -> Caller:
-    """Refuse photos before they are read where too many wait, so that refusals do not hold up the answers."""
-    service = service_of(request)
-    try:
-        service.queue_of(service.now).require_room(caller.name)
-    except Problem:
-        await service.refusals.wait()
-        raise
-    return caller
-
-
-Sending = Annotated[Caller, Depends(with_room)]
-
-
 @router.get("/v1/similar", responses=answers(SimilarAnswers))
 async def similar_to_item(
     request: Request,
@@ -147,7 +133,7 @@ async def similar_to_item(
 
 
 @router.post("/v1/similar", responses=answers(SimilarAnswers), openapi_extra=PHOTO_BODY)
-async def similar_to_photos(request: Request, settings: Settings, caller: Sending) -> Response:
+async def similar_to_photos(request: Request, settings: Settings, caller: Classifying) -> Response:
     """The products most like a photo; a form of several gets an answer, or a problem, for each."""
     service, (uploads, several) = service_of(request), await uploads_of(request, service_of(request).settings.limits)
     generation = service.now
@@ -160,7 +146,7 @@ async def similar_to_photos(request: Request, settings: Settings, caller: Sendin
 @router.post("/v1/classify", responses=answers(CategoryAnswers), openapi_extra=PHOTO_BODY)
 async def classify_photos(
     request: Request,
-    caller: Sending,
+    caller: Classifying,
     top: Annotated[int, Query(ge=1, le=5, description="How many categories.")] = 3,
 ) -> Response:
     """The category of a photo with its confidence; a form of several gets an answer, or a problem, for each."""

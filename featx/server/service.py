@@ -99,7 +99,7 @@ class Service:
 
     def queue_of(self, generation: Generation) -> PhotoQueue:
         """The queue for the network that made a store; a new state of the same store keeps it."""
-        key = repr(generation.store.fingerprint)
+        key = generation.network
         with self._lock:
             if key not in self._queues:
                 store, places = generation.store, named_place(self.settings.weights) if self.settings.weights else []
@@ -107,6 +107,14 @@ class Service:
                 opener = partial(reopen_backbone, store, near=places)
                 self._queues[key] = PhotoQueue(opener, self.settings.limits, exact=exact)
             return self._queues[key]
+
+    async def require_room(self, caller: Caller) -> None:
+        """Refuse a photo of a caller before it is read where too many wait."""
+        try:
+            self.queue_of(self.now).require_room(caller.name)
+        except Problem:
+            await self.refusals.wait()
+            raise
 
     async def computed(self, generation: Generation, uploads: Sequence[Upload], caller: Caller) -> list[Computed]:
         """The features of every photo of a request; a single one that fails takes no other with it.
