@@ -1,9 +1,11 @@
-"""The quick classifiers on held-out photos of a store, or of several side by side; and in folds, alone and averaged.
+"""The quick classifiers on held-out photos of a store, or of several side by side; in folds, and in unlike halves.
 
     featx extract PHOTOS -b builtin -s builtin.h5; featx extract PHOTOS -b efficientnet_lite2 -s lite2.h5
-    python benchmarks/classifier_choice.py builtin.h5 lite2.h5 [--folds]
+    python benchmarks/classifier_choice.py builtin.h5 lite2.h5 [--folds] [--halves]
 
-Blocks of several stores have unit length. Settings are chosen on a grouped hold-out of what may be learned from.
+Blocks of several stores have unit length. Settings are chosen on a grouped hold-out of what may be learned from. With
+`--halves` each category of all photos is parted in two by how they look, and each half is answered by what was learned
+from the other: photos from elsewhere look different too.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import argparse
 from itertools import combinations
 
 import numpy as np
+from text_variants import halves
 
 from featx.classifiers.calibration import fit_temperature, probabilities
 from featx.classifiers.pipelines import scores_of, train_classifier
@@ -42,6 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stores", nargs="+")
     parser.add_argument("--folds", action="store_true", help="also five grouped folds, alone and averaged")
+    parser.add_argument("--halves", action="store_true", help="also halves of each category that look different")
     arguments = parser.parse_args()
     stores = [open_store(path) for path in arguments.stores]
     training, features = training_set_of(stores[0]), joined(stores)
@@ -54,6 +58,8 @@ def main() -> None:
         )
     if arguments.folds:
         in_folds(x, y, training.groups, training.classes)
+    if arguments.halves:
+        in_halves(features, np.array(stores[0].labels, dtype=str))
 
 
 def in_folds(x: np.ndarray, y: np.ndarray, groups: np.ndarray, classes: list[str]) -> None:
@@ -70,6 +76,17 @@ def in_folds(x: np.ndarray, y: np.ndarray, groups: np.ndarray, classes: list[str
         for names in combinations(CANDIDATES, size):
             total = np.sum([logs[name] for name in names], axis=0)
             print(f"{' + '.join(names):30s} {(total.argmax(axis=1) == truth).mean():6.1%} in folds")
+
+
+def in_halves(x: np.ndarray, y: np.ndarray) -> None:
+    """Print how often each classifier is right about the half of a category that it did not learn."""
+    parts = halves(x, y)
+    for name in CANDIDATES:
+        right = 0
+        for learn, score in parts:
+            settings = chosen(name, x[learn], y[learn], np.arange(len(learn)))
+            right += int((train_classifier(settings, x[learn], y[learn]).predict(x[score]) == y[score]).sum())
+        print(f"{name:8s} {right / len(y):6.1%} of {len(y):,} by the other half", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from featx.classifiers.label_noise import LabelNoise, fit_label_noise, log_odds_of_error
+from featx.classifiers.spec import ClassifierSettings
 from featx.compute.vectors import nearest, nearest_of_each
 from featx.metrics.scores import ScoredAnswers
 from featx.store import Store
@@ -15,9 +16,9 @@ from featx.store import Store
 NEIGHBOURS = 10
 # The fewest that say whether a photo is like anything else.
 NEAREST = 5
-# Chosen with benchmarks/label_noise.py; see docs/issues.md. Each classifier with its strength and weight; neighbours
+# Chosen with benchmarks/label_noise.py; see docs/issues.md. Each classifier with its weight; neighbours
 # count half. Together they rank better than the best of them alone.
-CLASSIFIERS = (("lda", 0.5, 1.0), ("logreg", 1e-2, 1.0))
+CLASSIFIERS = ((ClassifierSettings("lda", 0.5, reduce="none"), 1.0), (ClassifierSettings("logreg", 1e-2), 1.0))
 WEIGHT_OF_NEIGHBOURS = 0.5
 # A neighbour counts by this power of its cosine.
 NEARNESS = 8
@@ -79,7 +80,7 @@ def judge(
     neighbour_labels, neighbours, nearness = _neighbours(unit, own, groups, len(classes))
     progress(folds + 2)
     scores = sum(opinions, start=WEIGHT_OF_NEIGHBOURS * np.log(neighbours))
-    scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, _, weight in CLASSIFIERS))
+    scores = scores / (WEIGHT_OF_NEIGHBOURS + sum(weight for _, weight in CLASSIFIERS))
     # A tuned network may have learned a wrong label by heart, and would defend it; one that never saw it does not.
     unheard = seen_rows(store)[rows]
     answers_of_folds = fair_log_chances(store, rows, classes.tolist())
@@ -108,7 +109,6 @@ def _opinions(
     """The weighted log probabilities that each classifier gives photos it knows nothing of; which rows are fair."""
     from featx.classifiers.calibration import fit_temperature, probabilities
     from featx.classifiers.pipelines import scores_of, train_classifier
-    from featx.classifiers.spec import ClassifierSettings
     from featx.labels.folds import grouped_folds
 
     names = [str(number) for number in range(classes)]
@@ -122,12 +122,12 @@ def _opinions(
             continue
         # Too few of a kind to learn it from: its photos would look wrong whatever they show.
         fair[score] = learned[own[score]] >= 3
-        for (kind, strength, _), held in zip(CLASSIFIERS, scores, strict=True):
-            pipeline = train_classifier(ClassifierSettings(kind, strength, seed=seed), features[learn], labels[learn])
+        for (settings, _), held in zip(CLASSIFIERS, scores, strict=True):
+            pipeline = train_classifier(replace(settings, seed=seed), features[learn], labels[learn])
             held[score] = scores_of(pipeline, features[score], names)
         progress(done)
     opinions = []
-    for (_, _, weight), held in zip(CLASSIFIERS, scores, strict=True):
+    for (_, weight), held in zip(CLASSIFIERS, scores, strict=True):
         temperature = fit_temperature(held[fair], own[fair]) if fair.any() else 1.0
         opinions.append(weight * np.log(probabilities(held, temperature) + TINY))
     return opinions, fair

@@ -90,7 +90,7 @@ def _reduction(settings: ClassifierSettings) -> list[Any]:
     if settings.reduction == "lda":
         from featx.classifiers.solvers import LDAProjection
 
-        return [LDAProjection(bound=settings.spec.soft_bound)]
+        return [LDAProjection(settings.directions[1], settings.spec.soft_bound)]
     from sklearn.decomposition import PCA
 
     return [PCA(int(settings.reduction), random_state=settings.seed)]

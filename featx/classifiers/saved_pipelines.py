@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from featx.classifiers.kinds import CLASSIFIERS
 from featx.classifiers.pipelines import build, saved_steps
 from featx.classifiers.spec import ClassifierSettings
 from featx.classifiers.verification import UntrustedClassifier, take_array
+
+DIRECTIONS = "ldaprojection"
 
 
 def pipeline_arrays(pipeline: Any, settings: ClassifierSettings, prefix: str = "") -> dict[str, np.ndarray]:
@@ -28,6 +31,8 @@ def take_pipeline(
     arrays: dict[str, np.ndarray], settings: ClassifierSettings, classes: Sequence[str], width: int, prefix: str = ""
 ) -> Any:
     """Take the arrays of a pipeline out of `arrays`: the pipeline, for rows of this width and these categories."""
+    if settings.spec.shrinks_directions and settings.reduce is None and f"{prefix}{DIRECTIONS}.mean_" not in arrays:
+        settings = replace(settings, reduce="none")  # an earlier featx learned it without directions
     pipeline: Any = AnsweringPipeline(settings) if answers_alone(settings) else build(settings)
     lengths = {"in": width, "classes": len(classes), "scores": 1 if len(classes) == 2 else len(classes)}
     for name, step, formats in saved_steps(pipeline, settings):

@@ -20,7 +20,7 @@ from featx.views.quantities import percent
 BEST = "best"
 # The first one is kept unless another is clearly better. On photos from elsewhere it was the best most of the time
 # (docs/fit.md), and folds of one shop show differences that do not last there.
-CANDIDATES = ("logreg", "svm", "lda", "knn")
+CANDIDATES = ("lda", "logreg", "svm", "knn")
 # Between the name of a classifier and the number of views whose answers are averaged.
 AVERAGED = ", averaged over "
 # Beyond so many photos the slower candidates take minutes.

@@ -18,6 +18,10 @@ Reduction = int | str
 Scaling = Literal["unit", "standard", "none"]
 
 
+# How far the covariances behind the directions of LDA are shrunk, where nothing says otherwise.
+SHRINKAGE = 0.1
+
+
 @dataclass(frozen=True)
 class ClassifierSettings:
     """Which classifier to train, and how."""
@@ -51,6 +55,12 @@ class ClassifierSettings:
     def scaling(self) -> Scaling:
         """How rows are scaled without LDA."""
         return self.scaled or self.spec.scaling
+
+    @property
+    def directions(self) -> tuple[Reduction, float]:
+        """The reduction, and how far the covariances are shrunk if it is `lda`."""
+        shrinks = self.spec.shrinks_directions and self.reduction == "lda"
+        return self.reduction, (self.strength if shrinks and self.strength else SHRINKAGE)
 
     def for_card(self) -> dict[str, Any]:
         """Every setting that makes a difference, under its public name."""
@@ -126,8 +136,10 @@ class ClassifierSpec:
     scaling: Scaling = "unit"
     # `lda` for those that do better in the few directions that separate the categories (figures in docs/fit.md).
     reduction: Reduction = "none"
-    # One-vs-rest suffers from outlying rows; LDA then normalises lengths softly (see `LDAProjection`).
+    # Outlying rows draw borders astray; LDA then normalises lengths softly (see `LDAProjection`).
     soft_bound: float = 0.0
+    # Whether the strength is how far the covariances behind the directions are shrunk, and not the last step's.
+    shrinks_directions: bool = False
     class_weights: bool = False
     # Forests use every core themselves; folds in parallel would only wait.
     parallel_folds: bool = False

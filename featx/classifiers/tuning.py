@@ -79,9 +79,9 @@ def answers(
         rows = oversample(labels, candidates[0].seed)
         features, labels = features[rows], labels[rows]
     largest = max((candidate.reduction for candidate in candidates if isinstance(candidate.reduction, int)), default=0)
-    order = sorted(range(len(candidates)), key=lambda i: str(candidates[i].reduction))
+    order = sorted(range(len(candidates)), key=lambda i: str(candidates[i].directions))
     projected: tuple[np.ndarray, np.ndarray] | None = None
-    for reduction, group in groupby(order, key=lambda i: candidates[i].reduction):
+    for (reduction, _), group in groupby(order, key=lambda i: candidates[i].directions):
         indices = list(group)
         if not isinstance(reduction, int):
             learn, score = _prepared(candidates[indices[0]], features, labels, others)

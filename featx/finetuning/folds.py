@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from featx.backbones.tuned_card import Reached
-from featx.classifiers.solvers import ShrinkageLDA
-from featx.compute.vectors import unit_rows
+from featx.classifiers.pipelines import train_classifier
+from featx.classifiers.spec import ClassifierSettings
 from featx.errors import FeatxError
 from featx.finetuning.cut.tail import LEAST_CHANCE
 from featx.finetuning.judgement.division import Photos
@@ -60,7 +60,6 @@ def out_of_fold(photos: Photos, folds: int, seed: int, rows_of: RowsOf) -> OutOf
 
 def _answer(photos: Photos, fold: Fold, rows: NDArray[np.float32], log_chances: NDArray[np.float32]) -> None:
     learn, score = (photos.learn[part] for part in fold)
-    unit = unit_rows(rows)
-    lda = ShrinkageLDA(photos.shrinkage).fit(unit[learn], photos.truth(learn))
-    chances = np.maximum(lda.predict_proba(unit[score]), LEAST_CHANCE)
+    lda = train_classifier(ClassifierSettings(LDA, photos.shrinkage), rows[learn], photos.truth(learn))
+    chances = np.maximum(lda.predict_proba(rows[score]), LEAST_CHANCE)
     log_chances[np.ix_(fold[1], lda.classes_)] = np.log(chances)

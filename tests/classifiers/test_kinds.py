@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from featx.classifiers.fit import fit
 from featx.classifiers.kinds import CLASSIFIERS, NAMES, known_name, names_of, register
 from featx.classifiers.model import Classifier
+from featx.classifiers.pipelines import scores_of, train_classifier
 from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid, numbers
 from featx.classifiers.tuning import wide_grid
 from featx.errors import FeatxError
@@ -105,3 +106,21 @@ def test_names_have_shorthands_and_a_typo_gets_the_nearest():
     with pytest.raises(FeatxError) as caught:
         known_name("svn")
     assert "svm" in caught.value.hint
+
+
+def test_lda_knows_a_photo_that_lies_nearer_to_the_middle_of_all_than_those_it_learned_from():
+    """Photos from elsewhere do: what they share with all others weighs more in their features."""
+    random = np.random.default_rng(3)
+    means = random.normal(size=(6, 40))
+    rows = np.repeat(means, 30, axis=0) + random.normal(scale=0.6, size=(180, 40)) + 4
+    names = np.repeat(list("abcdef"), 30)
+    shares = {}
+    for reduce in ("lda", "none"):
+        pipeline = train_classifier(ClassifierSettings("lda", 0.2, reduce=reduce), rows.astype(np.float32), names)
+        paler = rows.mean(axis=0) + 0.3 * (rows - rows.mean(axis=0))
+        assert (pipeline.predict(rows.astype(np.float32)) == names).mean() > 0.95
+        scores = np.sort(scores_of(pipeline, paler.astype(np.float32), list("abcdef")), axis=1)
+        usual = np.sort(scores_of(pipeline, rows.astype(np.float32), list("abcdef")), axis=1)
+        shares[reduce] = (scores[:, -1] - scores[:, -2]).mean() / (usual[:, -1] - usual[:, -2]).mean()
+    # The lead of the best category shrinks less than the photo's distance from the middle.
+    assert shares["lda"] > 0.5 > shares["none"]

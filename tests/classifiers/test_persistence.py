@@ -116,6 +116,15 @@ def test_every_classifier_is_saved_loaded_and_answers_the_same(store, tmp_path, 
     assert made.card.test.n == 6
 
 
+def test_an_lda_that_was_saved_before_it_learned_in_few_directions_answers_as_it_did(store, tmp_path):
+    whole = fit(store, "lda", folds=2, reduce="none")
+    before = replace(whole, settings=replace(whole.settings, reduce=None))
+    assert "ldaprojection" not in dict(before.pipeline.steps)
+    save(before, tmp_path / "lda.safetensors")
+    again = load_classifier(tmp_path / "lda.safetensors")
+    np.testing.assert_array_equal(again.predict_proba(store.features), before.predict_proba(store.features))
+
+
 @pytest.mark.parametrize("name", ["shop.json", "shop.md", "shop.data"])
 def test_a_file_of_ones_own_beside_a_classifier_is_never_replaced(model, tmp_path, name):
     (tmp_path / name).write_text("# mine\n")

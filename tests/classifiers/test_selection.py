@@ -32,7 +32,7 @@ def test_the_chosen_classifier_is_the_one_that_its_name_trains_and_all_trials_ar
 
 
 @pytest.mark.parametrize(
-    ("right", "winner"), [((20, 20, 19, 20), "logreg"), ((19, 20, 20, 20), "logreg"), ((10, 11, 20, 21), "knn")]
+    ("right", "winner"), [((20, 20, 19, 20), "lda"), ((19, 20, 20, 20), "lda"), ((10, 11, 20, 21), "knn")]
 )
 def test_another_candidate_is_chosen_only_if_it_is_clearly_better_than_the_first(
     store: Store, monkeypatch, right, winner
