@@ -22,7 +22,7 @@ from featx.metrics.scores import ScoredAnswers
 from featx.store import open_store
 
 DRAWS, FOLDS, TARGETS = 4, 5, (0.9, 0.95, 0.98)
-SETTINGS = ClassifierSettings("lda")
+SETTINGS = ClassifierSettings("lda", reduce="none")
 
 
 def main() -> None:
