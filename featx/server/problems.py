@@ -27,6 +27,8 @@ STATUS: Mapping[str, int] = {
     "no-server": 503,
     "disk-full": 507,
 }
+# What to do next where the command had nothing to suggest.
+HINTS: Mapping[str, str] = {"not-in-store": "`/v1/items` lists them"}
 
 
 class Problem(Exception):
@@ -41,7 +43,8 @@ class Problem(Exception):
     def of(cls, error: FeatxError) -> Problem:
         """The problem that one of featx's errors is for the caller."""
         status = STATUS.get(error.code, 500)
-        return cls(status, error.code, error.message, error.hint, 5 if status == 503 else None)
+        hint = error.hint or HINTS.get(error.code, "")
+        return cls(status, error.code, error.message, hint, 5 if status == 503 else None)
 
     @property
     def details(self) -> ProblemDetails:
@@ -86,4 +89,4 @@ def too_large(limit: int) -> Problem:
 
 def unknown_item(name: str, hint: str = "") -> Problem:
     """The refusal of a name that is neither an item nor a product."""
-    return Problem(404, "not-in-store", f"no item or product `{name[:200]}`", hint or "`/v1/items` lists them")
+    return Problem(404, "not-in-store", f"no item or product `{name[:200]}`", hint or HINTS["not-in-store"])

@@ -159,6 +159,7 @@ def test_a_question_that_cannot_be_answered_is_a_problem_with_a_code(served: Ser
     answer = served.client.get(f"/v1/similar?{query}", headers=served.as_program("read"))
     assert answer.headers["content-type"] == "application/problem+json"
     assert (answer.status_code, answer.json()["status"], answer.json()["code"]) == (status, status, code)
+    assert answer.json()["hint"], "it says what to do next"
 
 
 def test_answers_can_be_filtered_and_steered(served: Served):
