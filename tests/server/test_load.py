@@ -8,6 +8,7 @@ import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from featx import extract
+from featx.backbones import open_backbone
 from featx.compute.threads import cores
 from featx.images import UnreadablePhoto, open_photo
 from featx.retrieval.query import open_index, similar
@@ -105,6 +107,21 @@ def test_where_photos_are_computed_one_at_a_time_every_core_takes_one_and_a_bad_
     with pytest.raises(RuntimeError, match="breaks the network"):
         broken.result(20)
     assert set(encoder.sizes) == {1} and queue.computed == len(good)
+    queue.stop()
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_a_network_that_is_warm_answers_photo_by_photo_with_the_numbers_it_has_in_batches(shared_networks, monkeypatch):
+    monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: shared_networks)
+    alone, batches = (open_backbone("squeezenet1_1", weights="random", device="cpu") for _ in range(2))
+    batches.use_engine("openvino", photos=1, batch_size=4)
+    queue = PhotoQueue(lambda: alone, Limits())
+    assert queue.submit(plain(1), "a").result(60).shape == (alone.spec.width,), "photos are answered before it is"
+    queue.warm_up()
+    futures = [queue.submit(plain(shade), "a") for shade in range(2, 10)]
+    rows = np.stack([future.result(60) for future in futures])
+    prepared = [batches.prepare(plain(shade).decode(None)) for shade in range(2, 10)]
+    assert rows.tobytes() == batches.features(prepared).tobytes() and queue.batches == 9
     queue.stop()
 
 

@@ -16,7 +16,7 @@ from tests.server.conftest import Served
 
 def worked(served: Served, path: str, headers: dict[str, str]) -> dict:
     """The answer once the work behind it is done."""
-    for _ in range(600):
+    for _ in range(6000):
         answer = served.client.get(path, headers=headers)
         if answer.status_code != 202:
             assert answer.status_code == 200, answer.text
