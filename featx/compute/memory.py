@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # Settings of glibc's allocator, by their numbers in malloc.h: from which size an array gets pages of its own, and how
@@ -17,15 +17,25 @@ def freed_at_once() -> Iterator[None]:
 
     The C library of most Linux systems keeps such memory, which pays where one batch of the same size follows another.
     """
-    try:
-        # Looked up in the process itself; only glibc has it.
-        set_limit = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        yield
-        return
+    give_back()
+    set_limit = _of_glibc("mallopt")
     set_limit(OWN_PAGES_FROM, 2**16)
     try:
         yield
     finally:
         set_limit(OWN_PAGES_FROM, 2**25)
         set_limit(KEPT_FREE, 2**26)
+
+
+def give_back() -> None:
+    """Give back the memory that lies free between what stays, such as that of an engine which is gone."""
+    _of_glibc("malloc_trim")(0)
+
+
+def _of_glibc(name: str) -> Callable[..., object]:
+    """A function of glibc, looked up in the process itself; one that does nothing where there is another C library."""
+    try:
+        function: Callable[..., object] = getattr(ctypes.CDLL(None), name)
+    except (AttributeError, OSError, TypeError):
+        return lambda *_: None
+    return function

@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from featx.backbones.cuts import Cut, CutNetwork
 from featx.backbones.tunable import TunableNetwork
+from featx.compute.memory import give_back
 from featx.errors import FeatxError
 from featx.finetuning.cut.activations import Activations, Making, budget_of, views_within
 from featx.finetuning.cut.fill import Missing, fill
@@ -129,4 +130,6 @@ def _fill(work: Work, own: CutOff, activations: Activations, views: int) -> None
     name = "all layers" if own.cut is None else own.cut.name
     work.events.cut(Kept(name, own.blocks, each, views, len(wanted), total, missing.count))
     with work.events.progress(len(missing.numbers), "activations") as advance:
-        fill(activations, own.encoder(work), missing, work.views, advance)
+        if missing.count:  # or the front would be converted for nothing
+            fill(activations, own.encoder(work), missing, work.views, advance)
+    give_back()

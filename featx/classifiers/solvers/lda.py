@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from featx.classifiers.projections import projected, shortened
 from featx.classifiers.solvers.base import LinearClassifier, ProbabilisticMixin, numbered
 from featx.classifiers.solvers.losses import dots
+from featx.compute.threads import threads_for
 
 BLOCK = 4096
 
@@ -27,9 +28,10 @@ class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
     def fit(self, X: Any, y: Any) -> Self:
         """Train."""
         x, truth = self._training_data(X, y)
-        span = _Span.of(x)
-        sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
-        weights = np.linalg.solve(spread, means.T).T
+        with threads_for(x.size * x.shape[1]):
+            span = _Span.of(x)
+            sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
+            weights = np.linalg.solve(spread, means.T).T
         offset = np.log(sizes / len(x)) - 0.5 * (means * weights).sum(axis=1)
         weights = span.over_features(weights.T).T
         if len(sizes) == 2:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from featx.backbones.tunable import TunableNetwork
 from featx.classifiers.solvers import ShrinkageLDA
+from featx.compute.memory import freed_at_once
 from featx.compute.vectors import unit_rows
 
 # The spread of the scores that the head begins with: confident, not certain.
@@ -151,6 +152,7 @@ def _set(head: nn.Linear, weights: NDArray[np.float32], offsets: NDArray[np.floa
         head.bias.copy_(torch.from_numpy(offsets))
 
 
+@freed_at_once()
 def lda_head(features: NDArray[np.float32], truth: NDArray[np.intp]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Weights and offsets of a linear layer over rows of length 1."""
     rows = unit_rows(features)
@@ -181,6 +183,7 @@ def as_tensor(maps: Maps) -> torch.Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor
 
 
+@freed_at_once()
 def answers_again(
     features: NDArray[np.float32],
     truth: NDArray[np.intp],
