@@ -99,7 +99,9 @@ class Halves:
 
     def __init__(self, wanted: NDArray[np.float32]) -> None:
         """`wanted` has a row for each column of the rows."""
-        wanted = wanted * self.BIAS
+        # What is too long to be multiplied by the factor is shortened, and the products are not.
+        self._length = max(1.0, float(np.abs(wanted).max(initial=0)))
+        wanted = wanted / np.float32(self._length) * self.BIAS
         self._first, self._second = np.ascontiguousarray(wanted[0::2]), np.ascontiguousarray(wanted[1::2])
 
     def products(self, rows: NDArray[np.float16]) -> NDArray[np.float32]:
@@ -114,7 +116,7 @@ class Halves:
         ends = second[:, : len(self._second)].view(np.float32) @ self._second
         products: NDArray[np.float32] = first.view(np.float32) @ self._first
         products += ends
-        return products
+        return products if self._length == 1 else products * np.float32(self._length)
 
 
 def side_by_side(features: Matrix, parts: Sequence[tuple[int, int]]) -> Matrix:

@@ -331,6 +331,13 @@ def test_half_precision_is_multiplied_exactly(width):
     np.testing.assert_array_equal(Halves(eye[-1]).products(finite), finite[:, -1].astype(np.float32))
 
 
+def test_rows_in_half_precision_are_multiplied_by_directions_of_any_length():
+    rows = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float16)
+    for length in (1e-6, 1, 1e9):
+        wanted = np.full(8, length, dtype=np.float32)
+        np.testing.assert_allclose(Halves(wanted).products(rows), rows.astype(np.float32) @ wanted, rtol=1e-4)
+
+
 def test_a_row_in_half_precision_that_is_not_finite_is_like_nothing():
     with np.errstate(all="ignore"):
         rows = np.random.default_rng(0).normal(size=(9, 16)).astype(np.float16)
