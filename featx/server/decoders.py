@@ -78,6 +78,7 @@ class Decoders(Generic[Job]):
         me = threading.current_thread()
         while (job := self._jobs.get()) is not None:
             self._decode(job)
+            del job  # or its photo would be kept until the next one comes
             with self._lock:
                 if me not in self._threads:  # another has taken its place
                     self.given_up -= 1

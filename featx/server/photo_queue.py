@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,7 +81,8 @@ class PhotoQueue:
             self._callers[caller] += 1
             job = _Job(photo, time.monotonic() + self._limits.answer_seconds)
             self._remember(photo.digest, job.future)
-        job.future.add_done_callback(lambda _: self._left(caller, job))
+        # It knows no more than the digest: a future that knew its own photo would keep it until garbage is looked for.
+        job.future.add_done_callback(partial(self._left, caller, photo.digest))
         self._decoders.submit(job)
         return job.future
 
@@ -121,14 +123,14 @@ class PhotoQueue:
         while len(self._known) > REMEMBERED + self._limits.waiting_photos:
             self._known.popitem(last=False)
 
-    def _left(self, caller: str, job: _Job) -> None:
+    def _left(self, caller: str, digest: str, future: Future[Features]) -> None:
         with self._changed:
             self._callers[caller] -= 1
             if self._callers[caller] <= 0:
                 del self._callers[caller]
-            failed = job.future.cancelled() or job.future.exception() is not None
-            if failed and self._known.get(job.photo.digest) is job.future:
-                del self._known[job.photo.digest]
+            failed = future.cancelled() or future.exception() is not None
+            if failed and self._known.get(digest) is future:
+                del self._known[digest]
 
     # --- photo by photo ---------------------------------------------------------------------------------------------
 
@@ -169,12 +171,18 @@ class PhotoQueue:
     # --- batch by batch ---------------------------------------------------------------------------------------------
 
     def _work(self) -> None:
-        while jobs := self._next():
-            live = [job for job in jobs if not job.lapsed]
-            for job in jobs:
-                if job not in live:
-                    _fail(job, _too_late())
-            self._compute(live)
+        while self._batch():
+            pass  # and while it waits for the next one it keeps no photo of the last
+
+    def _batch(self) -> bool:
+        """Compute the next batch; whether there was one."""
+        jobs = self._next()
+        live = [job for job in jobs if not job.lapsed]
+        for job in jobs:
+            if job not in live:
+                _fail(job, _too_late())
+        self._compute(live)
+        return bool(jobs)
 
     def _next(self) -> list[_Job]:
         """What waits, up to a batch; nothing once the server stops."""

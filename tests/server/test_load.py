@@ -110,6 +110,23 @@ def test_where_photos_are_computed_one_at_a_time_every_core_takes_one_and_a_bad_
     queue.stop()
 
 
+@pytest.mark.parametrize("batch_hint", [0, 1])
+def test_a_photo_is_let_go_as_soon_as_it_is_computed(batch_hint):
+    encoder = ToyEncoder(spec=SimpleNamespace(decode_size=None, parallel_calls=1, batch_hint=batch_hint))
+    encoder.gate.set()
+    queue = PhotoQueue(lambda: encoder, Limits())
+    gc.disable()  # a large photo in a cycle would stay for a thousand more
+    try:
+        photos = [plain(shade) for shade in range(1, 9)]
+        known, futures = [weakref.ref(photo) for photo in photos], [queue.submit(photo, "a") for photo in photos]
+        photos.clear()
+        assert [future.result(20)[0] for future in futures] == list(range(1, 9))
+        until(lambda: not any(photo() for photo in known))
+    finally:
+        gc.enable()
+        queue.stop()
+
+
 @pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 def test_a_network_that_is_warm_answers_photo_by_photo_with_the_numbers_it_has_in_batches(shared_networks, monkeypatch):
     monkeypatch.setattr("featx.backbones.engines.conversion_cache.conversions_folder", lambda: shared_networks)
