@@ -164,8 +164,9 @@ class PhotoQueue:
             if self._encoder is None:
                 self._encoder = self._open()
                 for number in range(self._encoder.spec.parallel_calls):
-                    self._workers.append(threading.Thread(target=self._work, name=f"compute-{number}", daemon=True))
-                    self._workers[-1].start()
+                    worker = threading.Thread(target=self._work, name=f"compute-{number}", daemon=True)
+                    worker.start()
+                    self._workers.append(worker)  # now, as a server that stops at once waits for those that run
             return self._encoder
 
     # --- batch by batch ---------------------------------------------------------------------------------------------
