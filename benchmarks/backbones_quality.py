@@ -10,8 +10,9 @@ Joined features are made from the stores of their parts, blocks of unit length s
 `--backbones builtin+efficientnet_lite2@penultimate,_blocks.20:middle` takes these layers of a store that has them.
 
 - val: `lda` learns from grocery `train` and is scored on `val`, for the fine and the coarse classes;
-- folds: the same classifier on five folds of everything else that is labelled, grocery `train` and clothing. The folds keep
-  photos together that any of the backbones finds nearly equal, so that all backbones are scored on the same folds;
+- folds: the same classifier on five folds of everything else that is labelled, grocery `train` and clothing. The
+  folds keep photos together that any of the backbones finds nearly equal, so that all backbones are scored on the
+  same folds;
 - kept out: hats, shoes, shorts and skirts, which the built-in network never saw: how many of them are right in the
   folds of all ten kinds of clothes;
 - look-alikes, without training: clothing photos among themselves; an answer is right in the same category; kept out:
