@@ -22,7 +22,7 @@ from featx import extraction
 from featx.catalogue.reading import read_catalogue
 from featx.errors import FeatxError
 from featx.extraction import inspection, network, stat_cache
-from featx.images import read_bytes
+from featx.images import read_with_mark
 from featx.store import open_store
 from tests.conftest import ROOT, command_environment, many_photos, photo, run_here
 from tests.counting import wait_until
@@ -168,12 +168,12 @@ def test_photos_that_vanish_or_change_while_they_are_read_are_named_and_shift_no
     extracted(photos, "clean.h5")
     clean = contents("clean.h5")
 
-    def reading(path, *words, **named):
+    def reading(path):
         if path.endswith("0003x.jpg"):
             Path(path).unlink(missing_ok=True)
-        return read_bytes(path, *words, **named)
+        return read_with_mark(path)
 
-    monkeypatch.setattr(inspection, "read_bytes", reading)
+    monkeypatch.setattr(inspection, "read_with_mark", reading)
     summary = extracted(photos, "a.h5")
     assert [(Path(skip.path).name, skip.reason) for skip in summary.skipped] == [("p0003x.jpg", "missing")]
     assert contents("a.h5") == {path: data for path, data in clean.items() if not path.endswith("0003x.jpg")}

