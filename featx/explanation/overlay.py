@@ -22,14 +22,17 @@ def overlay(image: Image, cells: NDArray[np.float64], side: int, *, strongest: f
     Cells weaker than `strongest` stay as transparent as they are beside it.
     """
     grey = fitted(image, side).convert("L").convert("RGB")
-    # Cells of a network's own grid have hard borders, which say nothing.
-    coarse = pillow.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
-    values = np.asarray(coarse.resize(grey.size, pillow.Resampling.BICUBIC))
+    values = np.asarray(coarse(cells).resize(grey.size, pillow.Resampling.BICUBIC))
     most = max(float(np.abs(values).max()), strongest) or 1.0
     strength = pillow.fromarray(np.rint(255 * STRONGEST * np.sqrt(np.abs(values) / most)).astype(np.uint8))
     colours = pillow.new("RGB", grey.size, AGAINST)
     colours.paste(FOR, mask=pillow.fromarray(np.uint8(255) * (values > 0)))
     return pillow.composite(colours, grey, strength)
+
+
+def coarse(cells: NDArray[np.float64]) -> Image:
+    """Fewer cells, to be enlarged without the hard borders of a network's own grid, which say nothing."""
+    return pillow.fromarray(cells.astype(np.float32)).resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
 
 
 def fitted(image: Image, side: int) -> Image:

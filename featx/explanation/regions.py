@@ -8,20 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as pillow
+from PIL.Image import Resampling
 
 from featx.backbones.base import Encoder
 from featx.backbones.nodes import middle_places
 from featx.errors import FeatxError
+from featx.explanation.overlay import coarse
 
 # The finest picture of regions, in cells on each side: four times as fine as the maps of most networks.
 GRID = 32
 FINE = 16 * GRID
 # How far pooled maps may be from their average, as a share of the largest, to count as the average.
 ROUNDING = 1e-4
-
-# Cells on each side of what is left of the support: finer ones have the borders of a network's own grid.
-SMOOTH = 12
 
 EXACT, GRADIENT, OCCLUSION = "exact", "gradient", "occlusion"
 Cells = NDArray[np.float64]
@@ -170,9 +168,8 @@ def _seen(part: Encoder, size: tuple[int, int]) -> tuple[float, float, float, fl
 
 def support_of(cells: Cells) -> Cells:
     """What speaks for the category alone, without hard borders: where to look first."""
-    positive = pillow.fromarray(np.maximum(cells, 0).astype(np.float32))
-    coarse = positive.resize((SMOOTH, SMOOTH), pillow.Resampling.BOX)
-    return np.asarray(coarse.resize((GRID, GRID), pillow.Resampling.BILINEAR), dtype=np.float64)
+    enlarged = coarse(np.maximum(cells, 0)).resize((GRID, GRID), Resampling.BILINEAR)
+    return np.asarray(enlarged, dtype=np.float64)
 
 
 def _indices(start: float, stop: float, count: int) -> NDArray[np.intp]:

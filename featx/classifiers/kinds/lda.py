@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from featx.classifiers.kinds.linear import WEIGHTS
-from featx.classifiers.spec import ClassifierSettings, ClassifierSpec, Grid
+from featx.classifiers.spec import SHRINKAGE, ClassifierSettings, ClassifierSpec, Grid
 
 # Along the directions of LDA photos of one category vary alike, and how far apart rows lie is mostly how typical they
 # are: photos from elsewhere lie nearer to the middle. So lengths are evened out, and little is left to be learned.
@@ -15,7 +15,7 @@ BOUND, WITHIN = 0.3, 0.5
 def _lda(settings: ClassifierSettings) -> Any:
     from featx.classifiers.solvers import ShrinkageLDA
 
-    return ShrinkageLDA(WITHIN if settings.reduction == "lda" else settings.strength or 0.1)
+    return ShrinkageLDA(WITHIN if settings.reduction == "lda" else settings.strength or SHRINKAGE)
 
 
 WIDE = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
