@@ -20,20 +20,23 @@ from featx.retrieval.rows import IndexRows
 Rows = NDArray[np.intp]
 Floats = NDArray[np.float32]
 # The numbers that are looked at first, of every row, and then, of the rows that are left.
-STEPS = (64, 128)
+STEPS = (32, 64, 128)
 # Fewer numbers than these in all are compared in a few milliseconds; and narrow rows are soon read whole.
 FEWEST, NARROWEST = 8_000_000, 256
 # At most so many numbers are held, 400 MB of them.
 MOST = 100_000_000
 SAMPLE, ROUNDS, SPARE = 4096, 2, 16
+# The likely rows are the best of so many times as many, which the first numbers alone propose.
+CHOSEN_FROM = 4
 # Squared lengths of parts are off by no more, in single precision.
 ERROR = 2e-5
 
 
 @dataclass(frozen=True)
 class _Part:
-    """Some numbers of every turned row, and what length is left after them."""
+    """Some columns of every turned row, and what length is left after them."""
 
+    columns: slice
     numbers: Floats
     left: Floats
 
@@ -60,9 +63,9 @@ class Screen:
         # A row without a direction has nothing left either.
         return cls(turn, tuple(_parts(numbers, steps, (rows.scale != 0).astype(np.float32))))
 
-    def look(self, directions: Floats) -> Look:
-        """A look at every row for some unit directions."""
-        return Look(self, directions @ self.turn)
+    def look(self, directions: Floats, may: NDArray[np.bool_]) -> Look:
+        """A look at every row that may answer, for some unit directions."""
+        return Look(self, directions @ self.turn, may)
 
 
 def _parts(numbers: Floats, steps: list[int], lengths: Floats) -> Iterator[_Part]:
@@ -71,7 +74,7 @@ def _parts(numbers: Floats, steps: list[int], lengths: Floats) -> Iterator[_Part
         # The first part is multiplied column by column, as a whole; of the others single rows are read.
         part = np.array(numbers[:, begin:end], order="C" if begin else "F")
         left = np.maximum(left - np.einsum("ij,ij->i", part, part), 0)
-        yield _Part(part, _root(left))
+        yield _Part(slice(begin, end), part, _root(left))
 
 
 def _root(squares: Floats) -> Floats:
@@ -91,34 +94,51 @@ def _main_directions(rows: IndexRows, count: int) -> Floats:
 
 
 class Look:
-    """The cosines of all rows with a query, as far as the first part knows them."""
+    """The cosines of the rows that may answer with a query, as far as the first part knows them."""
 
-    def __init__(self, screen: Screen, turned: Floats) -> None:
+    def __init__(self, screen: Screen, turned: Floats, may: NDArray[np.bool_]) -> None:
         """`turned` has the main numbers of each photo of the query, whose length is 1."""
-        self._screen, self._turned = screen, turned
-        self._known = [screen.parts[0].numbers @ photo[: screen.parts[0].numbers.shape[1]] for photo in turned]
+        self._turned = turned
+        self._first, *self._others = screen.parts
+        self._known = [self._first.numbers @ photo[self._first.columns] for photo in turned]
+        barred = np.flatnonzero(~may)
+        for known in self._known:
+            known[barred] = -np.inf
 
-    def likely(self, count: int, may: NDArray[np.bool_]) -> Rows:
+    def likely(self, count: int) -> Rows:
         """So many rows that are probably the most similar of those that may answer."""
-        known = np.where(may, np.maximum.reduce(self._known), -np.inf)
-        rows = top_k(known[None], count)[0]
-        return np.asarray(rows[may[rows]])
+        known = _largest(self._known)
+        rows = top_k(known[None], CHOSEN_FROM * count)[0]
+        rows = rows[known[rows] > -np.inf]
+        sums = [known[rows] for known in self._known]
+        for part in self._others:
+            sums = self._with(part, rows, sums)
+        return np.asarray(rows[top_k(_largest(sums)[None], count)[0]])
 
-    def reaching(self, least: float, may: NDArray[np.bool_]) -> Rows:
+    def reaching(self, least: float) -> Rows:
         """Every row that may answer and may be so similar."""
-        begin, rows, known = 0, np.flatnonzero(may), [photo[may] for photo in self._known]
-        for number, part in enumerate(self._screen.parts):
-            end = begin + part.numbers.shape[1]
-            if number:
-                known = [
-                    sums + part.numbers[rows] @ photo[begin:end]
-                    for sums, photo in zip(known, self._turned, strict=True)
-                ]
-            left = part.left[rows]
-            bounds = [sums + left * _rest(photo[:end]) for sums, photo in zip(known, self._turned, strict=True)]
-            kept = np.maximum.reduce(bounds) >= least
-            begin, rows, known = end, rows[kept], [sums[kept] for sums in known]
+        rows = np.flatnonzero(self._bounds(self._first, self._first.left, self._known) >= least)
+        sums = [known[rows] for known in self._known]
+        for part in self._others:
+            sums = self._with(part, rows, sums)
+            kept = self._bounds(part, part.left[rows], sums) >= least
+            rows, sums = rows[kept], [known[kept] for known in sums]
         return rows
+
+    def _with(self, part: _Part, rows: Rows, sums: list[Floats]) -> list[Floats]:
+        """The sums of some rows, with those over one more part."""
+        numbers = part.numbers[rows]
+        return [known + numbers @ photo[part.columns] for known, photo in zip(sums, self._turned, strict=True)]
+
+    def _bounds(self, part: _Part, left: Floats, sums: list[Floats]) -> Floats:
+        """What the cosine of each row is at most, after a part."""
+        rest = [_rest(photo[: part.columns.stop]) for photo in self._turned]
+        return _largest([known + left * length for known, length in zip(sums, rest, strict=True)])
+
+
+def _largest(values: list[Floats]) -> Floats:
+    """The largest value of each row; of a single photo without a copy."""
+    return values[0] if len(values) == 1 else np.maximum.reduce(values)
 
 
 def _rest(photo: Floats) -> np.float32:

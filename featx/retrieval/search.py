@@ -268,13 +268,13 @@ class SimilarityIndex:
         self, screen: Screen, query: Query, rescorer: ExactRescorer, wanted: int, least: float, copies: bool
     ) -> NDArray[np.intp] | None:
         """Every row that may be among the answers; None where all must be compared."""
-        look = screen.look(self.rows.unit_queries(query.features))
+        look = screen.look(self.rows.unit_queries(query.features), rescorer.may)
         own = self._own(query)
-        likely = np.unique(self.rows.codes[look.likely(max(CANDIDATES, 4 * wanted), rescorer.may)])
+        likely = np.unique(self.rows.codes[look.likely(max(CANDIDATES, 4 * wanted))])
         products = rescorer.products([code for code in likely.tolist() if code not in own])
         left = sorted((value for _, value in products if copies or value < self.near), reverse=True)
         reached = max(left[wanted - 1] if len(left) >= wanted else -1.0, least)
-        return look.reaching(reached - 2 * CLOSE, rescorer.may) if reached > -1 else None
+        return look.reaching(reached - 2 * CLOSE) if reached > -1 else None
 
     def _proposed(
         self,
