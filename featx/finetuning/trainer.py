@@ -24,10 +24,11 @@ from featx.finetuning.judgement.judge import Judgement
 from featx.finetuning.judgement.unlabelled import Guessed, guessed
 from featx.finetuning.options import ALL, AUTO
 from featx.finetuning.training.checkpoints import Checkpoint, Progress, key_of
+from featx.finetuning.training.optimizers import State
 from featx.finetuning.training.scratch import FreshTail, as_many_steps, forget
 from featx.finetuning.training.search import NOTES, searched
 from featx.finetuning.training.teacher import Pupils, Teacher, taught
-from featx.finetuning.training.training import Lessons, State, Training
+from featx.finetuning.training.training import Lessons, Training
 from featx.finetuning.work import Work
 
 # Shares of the tuned weights that are tried, the rest being the original ones.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -57,15 +57,6 @@ def trained(
 
 def _blocks_behind(name: str, parts: CutNetwork | None) -> int:
     return 0 if parts is None else parts.block_of(name.removeprefix("back.").removeprefix("network."))
-
-
-def optimizer_of(groups: Sequence[Mapping[str, Any]], options: TuneOptions) -> torch.optim.Optimizer:
-    """The optimizer of the options, over these groups."""
-    plain = [dict(group) for group in groups]
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(plain, lr=options.rate, momentum=0.9, nesterov=True)
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
-    return kind(plain, lr=options.rate, foreach=False)
 
 
 def factor_at(step: int, steps: int, options: TuneOptions, judged: Sequence[float]) -> float:

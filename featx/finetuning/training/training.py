@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,10 +23,10 @@ from featx.finetuning.judgement.lookalikes import look_alikes
 from featx.finetuning.options import TuneOptions
 from featx.finetuning.training.checkpoints import Checkpoint, Progress
 from featx.finetuning.training.losses import Objective, Targets
-from featx.finetuning.training.schedules import factor_at, optimizer_of, parameter_groups
+from featx.finetuning.training.optimizers import Optimizer, State
+from featx.finetuning.training.schedules import factor_at, parameter_groups
 from featx.finetuning.training.teacher import Teacher
 
-State = dict[str, torch.Tensor]
 # As many epochs as make so many steps, within bounds.
 STEPS, LEAST, MOST = 400, 8, 40
 # Rates that are tried for an epoch each, as multiples of the usual one.
@@ -204,8 +203,8 @@ class Training:
         """One more pass over the photos; None where the loss is no number any more."""
         number = len(progress.history) + 1
         self.tail.load_state_dict(_part(progress.tensors, "now"))
-        optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, progress.rate), self.options)
-        _restore(optimizer, _part(progress.tensors, "optim"))
+        optimizer = self._optimizer(progress.rate)
+        optimizer.remember(_part(progress.tensors, "optim"))
         average = _part(progress.tensors, "ema")
         loss = self._pass(number, optimizer, [epoch.judged for epoch in progress.history], average)
         answers = self._judged() if judges else Answers(0.0, 0.0)
@@ -215,7 +214,7 @@ class Training:
         now = self.tail.state()
         is_best = not progress.best or _better(epoch, progress.history[progress.best - 1])
         best = now if is_best else _part(progress.tensors, "best")
-        parts = {"now": now, "best": best, "ema": average, "optim": _numbers_of(optimizer)}
+        parts = {"now": now, "best": best, "ema": average, "optim": optimizer.remembered()}
         tensors = {f"{name}.{key}": value for name, part in parts.items() for key, value in part.items()}
         return replace(
             progress,
@@ -237,8 +236,11 @@ class Training:
             "name a lower rate: `--lr 1e-4`",
         )
 
+    def _optimizer(self, rate: float) -> Optimizer:
+        return Optimizer(self.options.optimizer, parameter_groups(self.tail, self.parts, self.options, rate))
+
     def _pass(
-        self, number: int, optimizer: torch.optim.Optimizer, judged: Sequence[float], average: State, factor: float = 0
+        self, number: int, optimizer: Optimizer, judged: Sequence[float], average: State, factor: float = 0
     ) -> float:
         """Every photo once, by one of its views; the mean loss. With a `factor` all rates are as they are times it."""
         options, lessons = self.options, self.lessons
@@ -250,7 +252,7 @@ class Training:
             rows = order[i * options.batch : (i + 1) * options.batch]
             keys = [(lessons.shown[row], int(views[row])) for row in rows]
             step, whole = (number - 1) * steps + i, self.epochs * steps
-            for group in optimizer.param_groups:
+            for group in optimizer.groups:
                 group["lr"] = group["rate"] * (factor or factor_at(step, whole, options, judged))
             losses.append(self._step(optimizer, self.activations.take(keys), lessons.targets(rows, keys), random))
             if not math.isfinite(losses[-1]):
@@ -259,15 +261,13 @@ class Training:
                 _follow(average, self.tail, step - AVERAGED * whole)
         return float(np.mean(losses))
 
-    def _step(
-        self, optimizer: torch.optim.Optimizer, maps: Maps, wanted: Targets, random: np.random.Generator
-    ) -> float:
+    def _step(self, optimizer: Optimizer, maps: Maps, wanted: Targets, random: np.random.Generator) -> float:
         inputs = as_tensor(maps)
         share, others = 1.0, wanted
         if self.options.mix == "maps":
             share, turned = float(random.beta(MIXED, MIXED)), torch.from_numpy(random.permutation(len(inputs)))
             inputs, others = torch.lerp(inputs[turned], inputs, share), wanted.of(turned)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.forget_gradients()
         loss = 0.0
         for part in self._parts_of(len(inputs)):
             rows = self.tail.directions(inputs[part])
@@ -332,7 +332,7 @@ class Training:
 
     def _doubt_after_an_epoch(self, rate: float) -> float:
         self.tail.load_state_dict(self.start)
-        optimizer = optimizer_of(parameter_groups(self.tail, self.parts, self.options, rate), self.options)
+        optimizer = self._optimizer(rate)
         loss = self._pass(1, optimizer, [], {}, factor=1.0)
         answers = self._judged()
         return answers.log_loss if math.isfinite(loss) and math.isfinite(answers.log_loss) else math.inf
@@ -376,22 +376,3 @@ def _part(tensors: Mapping[str, torch.Tensor], name: str) -> State:
     """The tensors under one name, as a copy."""
     start = f"{name}."
     return {key.removeprefix(start): value.clone() for key, value in tensors.items() if key.startswith(start)}
-
-
-def _numbers_of(optimizer: torch.optim.Optimizer) -> State:
-    """What an optimizer remembers of each parameter."""
-    kept: Mapping[int, Mapping[str, Any]] = optimizer.state_dict()["state"]
-    return {
-        f"{number}.{name}": value.detach().clone()
-        for number, facts in kept.items()
-        for name, value in facts.items()
-        if isinstance(value, torch.Tensor)
-    }
-
-
-def _restore(optimizer: torch.optim.Optimizer, numbers: State) -> None:
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for key, value in numbers.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
