@@ -167,7 +167,7 @@ def test_a_loss_that_is_no_number_halves_the_rate_once(shop, small, workplace, m
     rates, whole = [], Training._pass
 
     def broken_once(self, number, optimizer, *rest, **named):
-        rates.append(optimizer.param_groups[0]["rate"])
+        rates.append(optimizer.groups[0]["rate"])
         return float("nan") if len(rates) == 1 else whole(self, number, optimizer, *rest, **named)
 
     monkeypatch.setattr(Training, "_pass", broken_once)
