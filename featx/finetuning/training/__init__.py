@@ -2,6 +2,7 @@
 
 losses       what a training makes smaller: doubt about categories, or the distance of look-alikes
 schedules    rates over time, and which parameters get which
+optimizers   how parameters move: AdamW, Adam, SGD
 levels       a second head, for a column of the table
 teacher      another network's answers to the same views
 checkpoints  a training that was killed goes on
