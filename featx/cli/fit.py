@@ -140,11 +140,9 @@ def fit(
     backbone = opened.fingerprint.backbone
     reached: list[float] = []
     paths: list[Path] = []
+    say_cost_of_pairs(opened, FIT, "learn from some of the products: `featx fit --products 20000`", products, out)
     for name in names:
         what = "a choice of classifiers" if name == BEST else name
-        if name == names[0]:
-            advice = "learn from some of the products: `featx fit --products 20000`"
-            say_cost_of_pairs(opened, FIT, advice, products, out)
         out.say(f"{what} on {pluralise(len(opened), 'photo')} ({backbone}) · training and {folds} folds …")
         from featx.classifiers.fit import fit as train
         from featx.classifiers.persistence import SUFFIX

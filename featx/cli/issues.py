@@ -87,9 +87,7 @@ def issues(
     requested = requested_columns(columns, opened.own_columns)
     say_cost_of_pairs(opened, ISSUES, "look at some of the products: `featx issues --products 10000`", products, out)
     with out.progress(100, "issues", "percent") as advance:
-        result = find_issues(
-            opened, n=n, folds=folds, seed=seed, products=products, progress=in_percent(advance),
-        )  # fmt: skip
+        result = find_issues(opened, n=n, folds=folds, seed=seed, products=products, progress=in_percent(advance))
     if output is not None:
         _write(result, list(opened.own_columns), output, out)
     if html is not None:
