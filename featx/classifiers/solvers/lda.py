@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import solve
 from scipy.sparse import csr_matrix
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,6 +16,8 @@ from featx.classifiers.solvers.losses import dots
 from featx.compute.threads import threads_for
 
 BLOCK = 4096
+# With less shrinkage, single features are too small beside the products of rows to be computed from them.
+LEAST = 1e-3
 
 
 class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
@@ -29,11 +30,9 @@ class ShrinkageLDA(ProbabilisticMixin, LinearClassifier):
         """Train."""
         x, truth = self._training_data(X, y)
         with threads_for(x.size * x.shape[1]):
-            span = _Span.of(x)
-            sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
-            weights = np.linalg.solve(spread, means.T).T
+            sizes, means, weighed = _weighed_means(x, truth, self.shrinkage)
+        weights = weighed.T
         offset = np.log(sizes / len(x)) - 0.5 * (means * weights).sum(axis=1)
-        weights = span.over_features(weights.T).T
         if len(sizes) == 2:
             weights, offset = weights[1:] - weights[:1], offset[1:] - offset[:1]
         self.coef_, self.intercept_ = weights.astype(np.float32), offset.astype(np.float32)
@@ -63,14 +62,17 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _fit(self, X: Any, y: Any) -> np.ndarray:
         x, _, truth = numbered(self, X, y)
-        span = _Span.of(x)
-        sizes, means, spread = _within(span.rows, truth, self.shrinkage, x.shape[1])
+        sizes, means, weighed = _weighed_means(x, truth, self.shrinkage)
         self.mean_ = x.mean(axis=0, dtype=np.float64).astype(np.float32)
-        root = np.linalg.cholesky(spread)
-        between = (means - sizes @ means / len(x)) * np.sqrt(sizes / len(x))[:, None]
-        axes, lengths, _ = np.linalg.svd(solve_triangular(root, between.T, lower=True), full_matrices=False)
-        axes = axes[:, : len(sizes) - 1][:, lengths[: len(sizes) - 1] >= 1e-6 * lengths[0]]
-        self.directions_ = span.over_features(solve_triangular(root, axes, lower=True, trans="T")).astype(np.float32)
+        shares = sizes / len(x)
+        # From means to how far each lies from the mean of all, by the root of its category's share.
+        apart = np.sqrt(shares)[:, None] * (np.eye(len(sizes)) - shares)
+        strengths, axes = np.linalg.eigh(apart @ (means @ weighed) @ apart.T)
+        # The strongest first; of rows that are all alike one direction is left, of no length.
+        strengths, axes = np.maximum(strengths[: -len(sizes) : -1], 1e-30), axes[:, : -len(sizes) : -1]
+        kept = strengths >= 1e-10 * strengths[0]
+        strengths, axes = strengths[kept], axes[:, kept]
+        self.directions_ = (weighed @ (apart.T @ axes / np.sqrt(strengths))).astype(np.float32)
         projected = self._projected(x)
         self.size_ = float(dots(projected, projected).mean())
         return projected
@@ -91,47 +93,58 @@ class LDAProjection(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return int(self.directions_.shape[1])
 
 
-@dataclass(frozen=True)
-class _Span:
-    """Rows as coordinates in the space they span, where that has far fewer dimensions than there are features.
+def _weighed_means(x: np.ndarray, truth: np.ndarray, shrinkage: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sizes and means of the categories, and the means times the inverse of the covariance, one to a column.
 
-    In every other dimension the shrunk covariance is one constant, so the result is the same, and a small catalogue
-    needs no square matrices of thousands of features.
+    The covariance is that within categories, shrunk to the mean variance of a feature.
     """
-
-    rows: np.ndarray
-    basis: np.ndarray | None = None
-
-    @classmethod
-    def of(cls, x: np.ndarray) -> Self:
-        if 2 * len(x) > x.shape[1]:
-            return cls(x)
-        basis, triangle = np.linalg.qr(x.T.astype(np.float64))
-        return cls(triangle.T.astype(np.float32), basis)
-
-    def over_features(self, columns: np.ndarray) -> np.ndarray:
-        """Columns of coordinates as columns of features."""
-        return columns if self.basis is None else self.basis @ columns
-
-
-def _within(
-    x: np.ndarray, truth: np.ndarray, shrinkage: float, n_features: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sizes and means of the categories, and the covariance within them, shrunk to the mean variance of a feature."""
     sizes = np.bincount(truth).astype(np.float64)
-    members = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
-    short = np.asarray(members @ x)
-    means = short.astype(np.float64)
-    spread = np.zeros((x.shape[1], x.shape[1]))
+    averages = csr_matrix(((1 / sizes[truth]).astype(np.float32), (truth, np.arange(len(x)))), (len(sizes), len(x)))
+    means = np.asarray(averages @ x).astype(np.float64)
+    among = means - sizes @ means / len(x)
+    least = 1e-3 * float(sizes @ dots(among, among)) / len(x)
+    weigh = _by_rows if len(x) < x.shape[1] and shrinkage >= LEAST else _by_features
+    return sizes, means, weigh(x, truth, averages, means, shrinkage, least)
+
+
+def _shares(total: float, rows: np.ndarray, shrinkage: float, least: float) -> tuple[float, float]:
+    """How much the products of rows count in the shrunk covariance, and what every feature has besides.
+
+    Constant features make the covariance singular without shrinkage; so does a single row in each category.
+    """
+    level = max(total / len(rows), least, 1e-30) / rows.shape[1]
+    return (1 - shrinkage) / len(rows), max(shrinkage, 1e-9) * level
+
+
+def _by_features(
+    x: np.ndarray, truth: np.ndarray, averages: Any, means: np.ndarray, shrinkage: float, least: float
+) -> np.ndarray:
+    spread, short = np.zeros((x.shape[1], x.shape[1])), means.astype(np.float32)
     # Some rows at a time, so that the rows around their means need no room of their own.
     for start in range(0, len(x), BLOCK):
         centred = x[start : start + BLOCK] - short[truth[start : start + BLOCK]]
         spread += centred.T @ centred
-    spread /= len(x)
-    among = means - sizes @ means / len(x)
-    between = float(sizes @ dots(among, among)) / len(x)
-    # Constant features make the covariance singular without shrinkage; so does a single row in each category.
-    level = max(float(np.trace(spread)), 1e-3 * between, 1e-30) / n_features
-    spread *= 1 - shrinkage
-    spread.flat[:: len(spread) + 1] += max(shrinkage, 1e-9) * level
-    return sizes, means, spread
+    count, added = _shares(float(np.trace(spread)), x, shrinkage, least)
+    spread *= count
+    spread.flat[:: len(spread) + 1] += added
+    return np.asarray(solve(spread, means.T, assume_a="pos", overwrite_a=True, check_finite=False))
+
+
+def _by_rows(
+    x: np.ndarray, truth: np.ndarray, averages: Any, means: np.ndarray, shrinkage: float, least: float
+) -> np.ndarray:
+    """The same by the products of rows, where these are fewer than the features.
+
+    What the inverse makes of a mean is a sum of rows: that mean itself, and rows around the means of their categories,
+    which take away what varies within these.
+    """
+    rows = x.astype(np.float64)
+    products = rows @ rows.T
+    products -= (averages @ products)[truth]
+    with_means = products @ averages.T
+    products -= with_means[:, truth]
+    count, added = _shares(float(np.trace(products)), x, shrinkage, least)
+    products *= count
+    products.flat[:: len(products) + 1] += added
+    less = solve(products, count * with_means, assume_a="pos", overwrite_a=True, check_finite=False)
+    return np.asarray((means - less.T @ rows) / added).T
