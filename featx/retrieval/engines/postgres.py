@@ -28,8 +28,9 @@ STATES = "featx_indexes"
 # pgvector's index takes no longer vectors in half precision.
 WIDEST = 4000
 LINKS, BUILD_EFFORT = 16, 64
-# Rows that a search under a condition looks at before it gives up.
-MOST_SCANNED = 400_000
+# Rows that a search under a condition looks at along the graph, which may lead away from what meets it; then what does
+# is compared one by one.
+MOST_SCANNED = 20_000
 FETCHED_AT_ONCE = 50_000
 
 
@@ -177,8 +178,12 @@ class PostgresServer:
             cursor.execute("SET LOCAL hnsw.scan_mem_multiplier = 32")
             # The planner takes the search of a graph for dear, and its vectors for cheap to compare one by one.
             cursor.execute("SET LOCAL enable_seqscan = off")
-            cursor.execute(query, [*values, _text(direction)])
-            return np.array([key for (key,) in cursor], dtype=np.uint64)
+            asked = [*values, _text(direction)]
+            found = cursor.execute(query, asked).fetchall()
+            if condition and len(found) < k:
+                cursor.execute("SET LOCAL enable_indexscan = off")
+                found = cursor.execute(query, asked).fetchall()
+            return np.array([key for (key,) in found], dtype=np.uint64)
 
     def close(self) -> None:
         """End the connection."""

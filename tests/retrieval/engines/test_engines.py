@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from featx.errors import FeatxError
 from featx.retrieval import SimilarityIndex, index_of, lance_index
-from featx.retrieval.condition_tree import evaluate
+from featx.retrieval.condition_tree import Column, Comparison, Literal, evaluate
 from featx.retrieval.conditions import read_condition
 from featx.retrieval.engine_choice import build_index, open_engine
 from featx.retrieval.engines.exact import similarities
@@ -345,6 +345,22 @@ def test_a_database_is_searched_by_many_threads_and_after_it_was_started_again(t
             "WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
         )
     assert products(index, "item5") == wanted
+
+
+def test_under_a_condition_far_from_the_query_a_database_compares_what_meets_it(
+    tmp_path: Path, postgres: str, monkeypatch
+) -> None:
+    """The graph leads there only past most of the rows, so it is left after some; no index of a flag helps."""
+    monkeypatch.setattr("featx.retrieval.engines.postgres.MOST_SCANNED", 100)
+    rows = [replace(row(i), extra={"ours": i % CLUSTERS == 5}) for i in range(N)]
+    address = f"{postgres}#far"
+    index = index_of(write(tmp_path / "toy.h5", rows))
+    sync(index.rows, address)
+    engine = open_index(index.rows.path, engine=address).nearby.engine
+    ours = Comparison("=", Column("ours", 0), Literal(True, 0))
+    for i in range(4):
+        found = engine.search(index.rows.unit_rows(np.array([i]))[0], N // CLUSTERS, 40, ours)
+        assert len(set(found.tolist())) == N // CLUSTERS
 
 
 def test_a_large_store_is_searched_on_the_server_it_was_synced_to_until_it_changes(
