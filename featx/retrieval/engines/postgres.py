@@ -28,9 +28,9 @@ STATES = "featx_indexes"
 # pgvector's index takes no longer vectors in half precision.
 WIDEST = 4000
 LINKS, BUILD_EFFORT = 16, 64
-# Rows that a search under a condition looks at along the graph, which may lead away from what meets it; then what does
-# is compared one by one.
-MOST_SCANNED = 20_000
+# Under a condition so many of the nearest rows are looked at. Where too few meet it, the graph leads elsewhere:
+# then all rows that do are compared, up to so many as the planner expects, or the graph is followed further.
+LOOKED_AT, COMPARED, MOST_SCANNED = 400, 200_000, 400_000
 FETCHED_AT_ONCE = 50_000
 
 
@@ -169,21 +169,30 @@ class PostgresServer:
 
     def _nearest(self, direction: NDArray[np.float32], k: int, effort: int, condition: str, values: list[Any]) -> Keys:
         query = f"SELECT key FROM {self._table}{condition} ORDER BY vector <=> %s::halfvec({len(direction)}) LIMIT {k}"
+        asked = [*values, _text(direction)]
         with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL hnsw.ef_search = {effort}")
-            # In strict order it drops rows that come late; featx orders them itself.
-            cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
-            cursor.execute(f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}")
-            # Too little memory ends a search as well, without a word.
-            cursor.execute("SET LOCAL hnsw.scan_mem_multiplier = 32")
             # The planner takes the search of a graph for dear, and its vectors for cheap to compare one by one.
             cursor.execute("SET LOCAL enable_seqscan = off")
-            asked = [*values, _text(direction)]
+            # Too little memory ends a search as well, without a word.
+            cursor.execute("SET LOCAL hnsw.scan_mem_multiplier = 32")
+            cursor.execute(f"SET LOCAL hnsw.max_scan_tuples = {MOST_SCANNED}")
+            cursor.execute(f"SET LOCAL hnsw.ef_search = {max(effort, LOOKED_AT) if condition else effort}")
+            # In strict order it drops rows that come late; featx orders them itself.
+            cursor.execute(f"SET LOCAL hnsw.iterative_scan = {'off' if condition else 'relaxed_order'}")
             found = cursor.execute(query, asked).fetchall()
             if condition and len(found) < k:
-                cursor.execute("SET LOCAL enable_indexscan = off")
+                if self._expected(cursor, condition, values) <= COMPARED:
+                    cursor.execute("SET LOCAL enable_seqscan = on")
+                    cursor.execute("SET LOCAL enable_indexscan = off")
+                else:
+                    cursor.execute("SET LOCAL hnsw.iterative_scan = relaxed_order")
                 found = cursor.execute(query, asked).fetchall()
             return np.array([key for (key,) in found], dtype=np.uint64)
+
+    def _expected(self, cursor: Any, condition: str, values: list[Any]) -> int:
+        """How many rows meet a condition, as the planner expects."""
+        plan = cursor.execute(f"EXPLAIN (FORMAT JSON) SELECT FROM {self._table}{condition}", values).fetchone()[0]
+        return int(plan[0]["Plan"]["Plan Rows"])
 
     def close(self) -> None:
         """End the connection."""

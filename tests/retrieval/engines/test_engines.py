@@ -350,7 +350,8 @@ def test_a_database_is_searched_by_many_threads_and_after_it_was_started_again(t
 def test_under_a_condition_far_from_the_query_a_database_compares_what_meets_it(
     tmp_path: Path, postgres: str, monkeypatch
 ) -> None:
-    """The graph leads there only past most of the rows, so it is left after some; no index of a flag helps."""
+    """The graph leads there only past most of the rows, and gives up before; no index of a flag helps."""
+    monkeypatch.setattr("featx.retrieval.engines.postgres.LOOKED_AT", 40)
     monkeypatch.setattr("featx.retrieval.engines.postgres.MOST_SCANNED", 100)
     rows = [replace(row(i), extra={"ours": i % CLUSTERS == 5}) for i in range(N)]
     address = f"{postgres}#far"
