@@ -1,6 +1,6 @@
 """Which pieces of words, and which way of counting a text beside the photo, find the category: in folds that are hard.
 
-    python benchmarks/text_variants.py STORE [--only Packages] [--meaning] [--parts lines pieces ways]
+    python benchmarks/text_variants.py STORE [--only Packages] [--clf lda] [--meaning] [--parts lines pieces ways]
 
 Photos come in bursts of one shelf, so in usual folds the photo alone hardly errs. Here each category is parted in two
 by how its photos look, and each half is answered by what was learned from the other. Every variant is compared with the
@@ -37,7 +37,7 @@ from featx.text.of_store import photo_texts
 SIZES = {"2 to 5 (featx)": (2, 3, 4, 5), "1 to 4": (1, 2, 3, 4), "2 to 4": (2, 3, 4), "3 to 5": (3, 4, 5),
          "3 to 6": (3, 4, 5, 6), "whole words alone": ()}  # fmt: skip
 # As `fit` chooses it for texts of this kind: weaker ones hardly leave what is most frequent.
-BY_TEXT, BY_PHOTO = replace(BY_COLUMNS, strength=100.0), ClassifierSettings("logreg")
+BY_TEXT = replace(BY_COLUMNS, strength=100.0)
 Fold = tuple[np.ndarray, np.ndarray]
 
 
@@ -50,6 +50,7 @@ class Photos:
     texts: Sequence[object]
     classes: Sequence[str]
     folds: Sequence[Fold]
+    settings: ClassifierSettings
 
     @property
     def truth(self) -> np.ndarray:
@@ -65,7 +66,7 @@ class Photos:
 
     def by_photo(self, learn: np.ndarray, score: np.ndarray) -> np.ndarray:
         """By the photo alone."""
-        return scores_of(train_classifier(BY_PHOTO, self.x[learn], self.y[learn]), self.x[score], self.classes)
+        return scores_of(train_classifier(self.settings, self.x[learn], self.y[learn]), self.x[score], self.classes)
 
     def by_text(self, learn: np.ndarray, score: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
         """By the text alone; all equal where it says nothing."""
@@ -78,7 +79,7 @@ class Photos:
     def joined(self, learn: np.ndarray, score: np.ndarray) -> np.ndarray:
         """By both in one row."""
         rows = join_rows(self.x, learn_texts([self.texts[i] for i in learn]).encode(self.texts), 1.0)
-        return scores_of(train_classifier(BY_PHOTO, rows[learn], self.y[learn]), rows[score], self.classes)
+        return scores_of(train_classifier(self.settings, rows[learn], self.y[learn]), rows[score], self.classes)
 
 
 def halves(x: np.ndarray, y: np.ndarray) -> list[Fold]:
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("store")
     parser.add_argument("--column", default="text")
     parser.add_argument("--only", default="", help="only photos with this word in their path")
+    parser.add_argument("--clf", default="lda")
     parser.add_argument("--meaning", action="store_true", help="also the Universal Sentence Encoder, if installed")
     parser.add_argument("--parts", nargs="*", default=["lines", "pieces", "ways"])
     options = parser.parse_args()
@@ -186,7 +188,7 @@ def main() -> None:
     rows = np.array([row for row in training.learn if options.only in store.paths[row]])
     x, y = np.asarray(store.features[rows]), training.labels[rows].astype(str)
     texts = columns_of(store, rows, [options.column])[options.column]
-    photos = Photos(x, y, texts, sorted(set(y.tolist())), halves(x, y))
+    photos = Photos(x, y, texts, sorted(set(y.tolist())), halves(x, y), ClassifierSettings(options.clf))
     print(f"{len(y):,} photos, {len(photos.classes)} categories, {sum(map(bool, texts)):,} with text\n")
     if "lines" in options.parts and options.column == READ:
         read = photo_texts(store)
