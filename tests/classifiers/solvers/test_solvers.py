@@ -169,6 +169,17 @@ def test_few_rows_of_many_features_are_told_apart_as_with_the_whole_covariance(c
     np.testing.assert_allclose(distances, whole, rtol=1e-3)
 
 
+def test_directions_of_more_categories_than_features_keep_their_distances():
+    random = np.random.default_rng(0)
+    truth = np.arange(300) % 40
+    x = (random.normal(size=(40, 6))[truth] + random.normal(size=(300, 6))).astype(np.float32)
+    directions = LDAProjection(0.1).fit(x, truth).directions_
+    means = np.stack([x[truth == k].mean(axis=0, dtype=np.float64) for k in range(40)])
+    spread = np.cov((x - means[truth]).T.astype(np.float64), bias=True)
+    shrunk = 0.9 * spread + 0.1 * np.trace(spread) / 6 * np.eye(6)
+    np.testing.assert_allclose(directions.T @ shrunk @ directions, np.eye(6), atol=1e-4)
+
+
 @pytest.mark.parametrize("classes", [2, 5])
 @pytest.mark.parametrize("shrinkage", [0.1, 0.9])
 def test_directions_are_scikit_learns_and_as_many_as_tell_categories_apart(classes, shrinkage):
