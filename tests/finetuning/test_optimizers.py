@@ -76,6 +76,14 @@ def test_an_optimizer_goes_on_from_what_it_remembers(name):
     assert set(optimizer.remembered()) == set(other.remembered())
 
 
+def test_what_is_remembered_lies_where_its_parameter_does_and_counts_stay_on_the_cpu():
+    single = torch.nn.Parameter(torch.ones((), device="meta"))
+    optimizer = Optimizer("adamw", [{"params": [single], "lr": 0.1, "weight_decay": 0.0}])
+    optimizer.remember({f"0.{name}": torch.zeros(()) for name in ("step", "exp_avg", "exp_avg_sq")})
+    places = {name: tensor.device.type for name, tensor in optimizer.remembered().items()}
+    assert places == {"0.step": "cpu", "0.exp_avg": "meta", "0.exp_avg_sq": "meta"}
+
+
 def test_training_does_not_import_the_compiler_of_torch():
     script = """
 import sys, torch

@@ -68,9 +68,10 @@ class Optimizer:
         for key, tensor in tensors.items():
             number, _, name = key.partition(".")
             parameter = parameters.get(int(number))
-            if parameter is not None and tensor.shape in (parameter.shape, COUNT):
-                # Counts of steps stay on the CPU.
-                place = "cpu" if tensor.shape == COUNT else parameter.device
+            # Counts of steps stay on the CPU.
+            counts = name == "step"
+            if parameter is not None and tensor.shape == (COUNT if counts else parameter.shape):
+                place = "cpu" if counts else parameter.device
                 self._remembered[int(number)][name] = tensor.to(place, copy=True)
 
 
